@@ -1,0 +1,43 @@
+# The commands of the project. Bare `make` prints them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench load
+
+DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
+
+# Root's home is closed to user postgres, which Postgres runs as then.
+DATA_DIR ?= $(if $(filter 0,$(shell id -u)),/var/lib/unificus-dev,$(DATA_HOME)/unificus/dev)
+PORT ?= 8080
+ENV_FILE ?=
+LOAD_ARGS ?=
+
+# What the set-up step unpacked comes first; rustup's directory last, for shells that have not read its profile yet.
+export PATH := $(DATA_HOME)/unificus/bin:$(PATH):$(HOME)/.cargo/bin
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what this machine lacks (apt or brew, with sudo unless root)
+	@deploy/setup.sh
+
+run: setup ## start the service with a private Postgres and NATS and a demo account (DATA_DIR=, PORT=, ENV_FILE=)
+	@cargo build --release --locked --bin unificus
+	@exec cargo run --release --locked --quiet --bin unificus -- dev \
+		--data-dir "$(DATA_DIR)" --port "$(PORT)" $(if $(ENV_FILE),--env-file "$(ENV_FILE)")
+
+test: setup ## run all tests, on a private Postgres and NATS of their own; may run beside `make run`
+	@cargo test --locked
+
+lint: ## check formatting, lints, the architecture, and the licences and sources of dependencies
+	@deploy/setup.sh lint
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --quiet --locked --test architecture
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+bench: setup ## measure the pure parts: decide, codec, signature
+	@cargo bench --locked --bench micro
+
+load: setup ## measure the running service against the limits of this machine (LOAD_ARGS=)
+	@cargo build --release --locked --bin unificus
+	@cargo bench --locked --bench load -- $(LOAD_ARGS)

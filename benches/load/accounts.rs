@@ -1,0 +1,53 @@
+//! The accounts that the load writes to: made through the service's own command line.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long the command may take for ten thousand accounts.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// An account and a key of it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Account {
+    pub public_id: String,
+    pub secret_key: String,
+}
+
+/// Makes `count` accounts of the largest tier by `unificus account create --count`.
+pub async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Account>> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
+    command
+        .args(["account", "create", name, "--tier", "pinnacle", "--json", "--count", &count.to_string()])
+        .env("UNIFICUS_DATABASE__URL", database_url)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await.context("unificus account create does not end")?;
+    let output = output.context("running unificus account create")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "unificus account create ended with {}: {}", output.status, said.trim());
+    let accounts = parse(&String::from_utf8_lossy(&output.stdout))?;
+    ensure!(accounts.len() == count, "{} accounts were made of {count}", accounts.len());
+    Ok(accounts)
+}
+
+/// Writes one JSON object per line, for whoever verifies the load afterwards.
+pub fn write(path: &Path, accounts: &[Account]) -> Result<()> {
+    let mut text = String::new();
+    for account in accounts {
+        text.push_str(&serde_json::to_string(account).context("encoding an account")?);
+        text.push('\n');
+    }
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Reads what [`write`] wrote and what the command prints.
+fn parse(lines: &str) -> Result<Vec<Account>> {
+    let lines = lines.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| serde_json::from_str(line).context("reading an account that was made")).collect()
+}

@@ -1,0 +1,108 @@
+//! The arguments of `make load`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+/// Measures the service over HTTP, NATS and webhooks beside what its Postgres and its NATS can do bare.
+#[derive(Parser)]
+#[command(name = "load")]
+pub struct Args {
+    /// About half a minute: one short round.
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// Also the cost of a create at a million events over ten thousand accounts; five rounds.
+    #[arg(long)]
+    pub full: bool,
+    /// Runs this part alone.
+    #[arg(long, value_enum)]
+    pub only: Option<Part>,
+    /// Measures the running service of which `unificus dev --env-file` wrote this, instead of one of its own.
+    #[arg(long)]
+    pub env_file: Option<PathBuf>,
+    /// The pid of that running service, for its memory and its CPU time.
+    #[arg(long, requires = "env_file")]
+    pub pid: Option<u32>,
+    /// How often pgbench and the service take turns; the medians count.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// How long each load is.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Arrivals per second of `--only creates`, and of the latencies in place of half of the maximum.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Connections of `--only creates`.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Accounts that the load is spread over.
+    #[arg(long, default_value_t = 100)]
+    pub accounts: usize,
+    /// Appends `public_id uid` for every contact created, as its answer arrives.
+    #[arg(long)]
+    pub receipts: Option<PathBuf>,
+    /// Writes the accounts that were made with their keys, one JSON object per line.
+    #[arg(long)]
+    pub accounts_file: Option<PathBuf>,
+    /// With `--only creates`: receives every account's webhooks meanwhile and appends each body as a line.
+    #[arg(long)]
+    pub hooks: Option<PathBuf>,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true, action = ArgAction::Count)]
+    bench: u8,
+}
+
+/// A part of the run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Creates alone, for crash tests.
+    Creates,
+    /// pgbench and the service in turns.
+    Rounds,
+    /// Commit to NATS subscriber and to webhook receiver.
+    Latency,
+    /// The cost of a create at a million events.
+    Growth,
+}
+
+impl Args {
+    pub fn runs(&self, part: Part) -> bool {
+        match self.only {
+            Some(only) => only == part,
+            None => match part {
+                Part::Creates => false,
+                Part::Growth => self.full,
+                Part::Rounds | Part::Latency => true,
+            },
+        }
+    }
+
+    pub fn rounds(&self) -> usize {
+        self.rounds
+            .unwrap_or(if self.quick {
+                1
+            } else if self.full {
+                5
+            } else {
+                3
+            })
+            .max(1)
+    }
+
+    /// Of each load and of each pgbench.
+    pub fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(if self.quick { 3 } else { 10 }).max(1))
+    }
+
+    /// Before each load that finds a maximum.
+    pub fn warm_up(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { 2 })
+    }
+
+    /// The whole run is given up after this.
+    pub fn deadline(&self) -> Duration {
+        let rounds = self.rounds() as u64 * 4 * (self.length().as_secs() + 17);
+        Duration::from_secs(300 + rounds + if self.runs(Part::Growth) { 900 } else { 0 })
+    }
+}

@@ -1,0 +1,172 @@
+//! What was measured, as a table for people and as one line of JSON for programs.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+/// Nothing where it was not measured.
+#[derive(Default)]
+pub struct Figures {
+    pub creates_100: Option<f64>,
+    pub creates_1: Option<f64>,
+    pub creates_256: Option<f64>,
+    pub pgbench: Option<f64>,
+    pub jetstream: Option<f64>,
+    pub http_p99_ms: Option<f64>,
+    pub nats_p99_ms: Option<f64>,
+    pub push_p99_ms: Option<f64>,
+    pub growth: Option<Growth>,
+    pub rss_mb: Option<f64>,
+    /// What the memory was read at.
+    pub rss_at: &'static str,
+}
+
+/// A create when the log is small and when it is large.
+pub struct Growth {
+    pub cpu_micros_small: Option<f64>,
+    pub cpu_micros_large: Option<f64>,
+    pub rate_small: f64,
+    pub rate_large: f64,
+    /// Events in the log when the first measurement began and when the last one did.
+    pub events_small: u64,
+    pub events_large: u64,
+}
+
+impl Growth {
+    fn cpu_ratio(&self) -> Option<f64> {
+        Some(self.cpu_micros_large? / self.cpu_micros_small?)
+    }
+
+    fn time_ratio(&self) -> f64 {
+        self.rate_small / self.rate_large
+    }
+}
+
+const HEAD: [&str; 6] = ["what", "ours", "limit", "ratio", "target", "aim"];
+
+impl Figures {
+    fn ratio(&self, ours: Option<f64>) -> Option<f64> {
+        Some(ours? / self.pgbench?)
+    }
+
+    /// Prints the table, then the JSON.
+    pub fn print(&self) {
+        let rows = self.rows();
+        let width = |at: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
+            cells.max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+        say("");
+        for row in &rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            say(&format!("| {} |", cells.collect::<Vec<_>>().join(" | ")));
+        }
+        say("");
+        say(&self.json().to_string());
+    }
+
+    fn rows(&self) -> Vec<[String; 6]> {
+        let rule = HEAD.map(|_| "---".to_owned());
+        let creates = |what: &str, ours: Option<f64>, target: &str, aim: &str| {
+            row([what, &rate(ours), &rate(self.pgbench), &shown(self.ratio(ours), 2), target, aim])
+        };
+        let latency = |what: &str, ours: Option<f64>, target: &str, aim: &str| {
+            row([what, &unit(ours, 1, "ms"), "", "", target, aim])
+        };
+        let mut rows = vec![
+            row(HEAD),
+            rule,
+            creates("creates/s, 64 connections, 100 accounts ÷ pgbench, 64 clients", self.creates_100, "≥ 0.5", "1.0"),
+            creates("creates/s, 64 connections, 1 account ÷ the same", self.creates_1, "≥ 0.5", "1.0"),
+            creates("creates/s, 256 connections, 100 accounts ÷ the same", self.creates_256, "≥ 0.7", "1.5"),
+            row(["bare JetStream publish/s (for reference)", "", &rate(self.jetstream), "", "", ""]),
+            latency("intended start → 201, p99 at half of the maximum", self.http_p99_ms, "", ""),
+            latency(
+                "decide + commit → NATS subscriber, p99 at half of the maximum",
+                self.nats_p99_ms,
+                "≤ 20 ms",
+                "5 ms",
+            ),
+            latency("decide + commit → webhook receiver, p99 likewise", self.push_p99_ms, "≤ 40 ms", "10 ms"),
+        ];
+        rows.extend(self.growth.iter().flat_map(Growth::rows));
+        let rss = format!("resident memory of the service {}", self.rss_at);
+        rows.push(row([&rss, &unit(self.rss_mb, 0, "MB"), "", "", "≤ 150 MB", "60 MB"]));
+        rows
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let whole = |figure: Option<f64>| figure.map(|figure| figure.round() as i64);
+        let rounded = |figure: Option<f64>, places: i32| {
+            figure.map(|figure| (figure * 10_f64.powi(places)).round() / 10_f64.powi(places))
+        };
+        let mut json = json!({
+            "creates_per_s_100": whole(self.creates_100),
+            "creates_per_s_1": whole(self.creates_1),
+            "creates_per_s_256": whole(self.creates_256),
+            "pgbench_tps_64": whole(self.pgbench),
+            "ratio_100": rounded(self.ratio(self.creates_100), 3),
+            "ratio_1": rounded(self.ratio(self.creates_1), 3),
+            "ratio_256": rounded(self.ratio(self.creates_256), 3),
+            "jetstream_per_s": whole(self.jetstream),
+            "http_p99_ms": rounded(self.http_p99_ms, 2),
+            "nats_p99_ms": rounded(self.nats_p99_ms, 2),
+            "push_p99_ms": rounded(self.push_p99_ms, 2),
+            "rss_mb": rounded(self.rss_mb, 1),
+        });
+        if let (Some(growth), Some(json)) = (&self.growth, json.as_object_mut()) {
+            json.insert("cost_ratio_1m".to_owned(), json!(rounded(growth.cpu_ratio(), 3)));
+            json.insert("time_ratio_1m".to_owned(), json!(rounded(Some(growth.time_ratio()), 3)));
+            json.insert("events_1m".to_owned(), json!(growth.events_large));
+        }
+        json
+    }
+}
+
+impl Growth {
+    fn rows(&self) -> [[String; 6]; 2] {
+        let (small, large) = (self.events_small, self.events_large);
+        let cpu = format!("CPU of service and Postgres per create at {large} events ÷ at {small}");
+        let time = format!("1 ÷ creates/s, 64 connections, at {large} events ÷ at {small}");
+        [
+            row([
+                &cpu,
+                &unit(self.cpu_micros_large, 0, "µs"),
+                &unit(self.cpu_micros_small, 0, "µs"),
+                &shown(self.cpu_ratio(), 2),
+                "≤ 1.3",
+                "1.05",
+            ]),
+            row([
+                &time,
+                &rate(Some(self.rate_large)),
+                &rate(Some(self.rate_small)),
+                &shown(Some(self.time_ratio()), 2),
+                "≤ 1.3",
+                "1.05",
+            ]),
+        ]
+    }
+}
+
+/// Prints a line. That nobody reads it is no reason to stop.
+pub fn say(line: &str) {
+    writeln!(std::io::stdout().lock(), "{line}").ok();
+}
+
+fn row(cells: [&str; 6]) -> [String; 6] {
+    cells.map(str::to_owned)
+}
+
+fn rate(figure: Option<f64>) -> String {
+    unit(figure, 0, "/s")
+}
+
+fn unit(figure: Option<f64>, places: usize, unit: &str) -> String {
+    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$} {unit}"))
+}
+
+fn shown(figure: Option<f64>, places: usize) -> String {
+    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$}"))
+}

@@ -1,0 +1,139 @@
+//! `make load`: how fast the service is, beside what its Postgres and its NATS can do in the same run.
+//!
+//! A program whose output is figures; it asserts nothing about them. All on one machine and loopback: the generator,
+//! the service, Postgres and NATS share its cores, and pgbench takes turns with the service, so that the ratios mean
+//! something where the figures do not. Everything it makes (data, database `unificus_limit`, stream `LIMIT`, push
+//! endpoints) it removes; it ends only the service that it started. The last line is one JSON object.
+
+#![expect(clippy::disallowed_methods, reason = "it measures: it reads the clock itself, and is no part of the service")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures are rounded before anyone reads them"
+)]
+
+mod accounts;
+mod args;
+mod arrivals;
+mod connection;
+mod contact;
+mod creates;
+mod database;
+mod figures;
+mod generator;
+mod growth;
+mod jetstream;
+mod latency;
+mod machine;
+mod pgbench;
+mod receipts;
+mod receiver;
+mod rounds;
+mod service;
+mod subscriber;
+mod tally;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::accounts::Account;
+use crate::args::{Args, Part};
+use crate::contact::{Creates, Target};
+use crate::figures::{Figures, say};
+use crate::generator::Generator;
+use crate::receipts::Receipts;
+use crate::service::Service;
+
+/// What every part of the run works with.
+struct Bench {
+    args: Args,
+    service: Service,
+    /// First the many, then the one, then those that the log grows over.
+    accounts: Vec<Account>,
+    generator: Arc<Generator>,
+    figures: Figures,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    // One thread for all connections: with more, the runtime itself would take a share of the cores.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("making the runtime")?.block_on(run(args))
+}
+
+/// Whatever ends the run, its own service ends with it.
+async fn run(args: Args) -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    tokio::select! {
+        done = whole(args) => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminated.recv() => bail!("terminated"),
+    }
+}
+
+async fn whole(args: Args) -> Result<()> {
+    let service = match &args.env_file {
+        Some(env_file) => Service::attach(env_file, args.pid)?,
+        None => Service::start().await?,
+    };
+    say(&format!("service: {}", service.urls.base));
+    let deadline = args.deadline();
+    let mut bench = prepare(args, service).await?;
+    let measured = timeout(deadline, measure(&mut bench)).await;
+    let stopped = bench.service.stop().await;
+    measured.with_context(|| format!("given up after {} s", deadline.as_secs()))??;
+    stopped?;
+    bench.figures.print();
+    Ok(())
+}
+
+async fn prepare(args: Args, service: Service) -> Result<Bench> {
+    let run = format!("{:x}", arrivals::wall_clock_micros());
+    let database = &service.urls.database;
+    let mut accounts = accounts::make(&format!("load-{run}"), args.accounts + 1, database).await?;
+    if args.runs(Part::Growth) {
+        accounts.append(&mut accounts::make(&format!("growth-{run}"), growth::ACCOUNTS, database).await?);
+    }
+    say(&format!("accounts: {}", accounts.len()));
+    if let Some(path) = &args.accounts_file {
+        accounts::write(path, &accounts)?;
+    }
+    let target = Target::parse(&service.urls.base)?;
+    let creates = Creates::new(&target, &accounts, run);
+    let receipts = args.receipts.as_ref().map(|path| Receipts::open(path, &accounts)).transpose()?;
+    let generator = Arc::new(Generator { target, creates, receipts });
+    Ok(Bench { args, service, accounts, generator, figures: Figures::default() })
+}
+
+/// Growth comes first, on a log that holds nothing else.
+async fn measure(bench: &mut Bench) -> Result<()> {
+    creates::run(bench).await?;
+    growth::measure(bench).await?;
+    rounds::measure(bench).await?;
+    latency::measure(bench).await?;
+    if bench.figures.rss_mb.is_none() {
+        bench.figures.rss_mb = bench.service.pid.and_then(machine::resident_mb);
+        bench.figures.rss_at = "at the end of this run";
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn many_accounts(&self) -> Range<usize> {
+        0..self.args.accounts
+    }
+
+    fn one_account(&self) -> Range<usize> {
+        self.args.accounts..self.args.accounts + 1
+    }
+
+    fn growth_accounts(&self) -> Range<usize> {
+        self.args.accounts + 1..self.accounts.len()
+    }
+}

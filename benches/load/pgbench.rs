@@ -1,0 +1,102 @@
+//! The limit that Postgres sets: pgbench inserting single rows like ours, on the same server, in a database of its own.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+use tokio::time::timeout;
+use tokio_postgres::Client;
+use url::Url;
+
+use crate::database::connect;
+
+const DATABASE: &str = "unificus_limit";
+pub const CLIENTS: u32 = 64;
+
+/// The columns without which a log of events is none. `json` as in the service's own table, which is cheaper than `jsonb`.
+const TABLE: &str = "CREATE TABLE event (account_id uuid NOT NULL, seq bigint NOT NULL, body json NOT NULL, \
+                     PRIMARY KEY (account_id, seq)); CREATE SEQUENCE seq CACHE 32;";
+/// One of a hundred accounts; the body goes over the wire with every row, as it would in a service.
+const SCRIPT: &str = "\\set account random(1, 100)\n\
+                      INSERT INTO event (account_id, seq, body) \
+                      VALUES (lpad((:account)::int::text, 32, '0')::uuid, nextval('seq'), (:body)::text::json);\n";
+/// 500 bytes.
+const BODY: &str = r#"{"role":"Lead","first_name":"Wilhelmina","last_name":"Vandenberg","email":"w.0123456789ab.0123456789@load.example","title":"Head of procurement","phone":"+31 20 555 01 23","work_phone":"+31 20 555 01 24","website":"https://www.example.com/people/vandenberg","background_info":"Met at the fair in Utrecht, asked for the new catalogue.","tags":["newsletter","north","trade fair"],"address":{"address_line_1":"Keizersgracht 123","city":"Amsterdam","country":"Netherlands","zip":"1015 CJ"}}"#;
+
+pub struct Pgbench {
+    program: PathBuf,
+    admin: Client,
+    url: String,
+}
+
+impl Pgbench {
+    /// Makes the database and its table beside the service's.
+    pub async fn new(database_url: &str) -> Result<Self> {
+        let program = program().context("no pgbench found: it is in Debian's package postgresql")?;
+        let admin = connect(database_url).await?;
+        admin.batch_execute(&drop_database()).await.context("dropping a former unificus_limit")?;
+        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.context("making unificus_limit")?;
+        let mut url = Url::parse(database_url).context("reading the database's URL")?;
+        url.set_path(DATABASE);
+        let bench = Self { program, admin, url: url.into() };
+        let made = connect(&bench.url).await?.batch_execute(TABLE).await;
+        made.context("making the table in unificus_limit")?;
+        Ok(bench)
+    }
+
+    /// Transactions per second of 64 clients over `length`.
+    pub async fn per_second(&self, length: Duration) -> Result<f64> {
+        let script = std::env::temp_dir().join(format!("unificus-load-{}.sql", std::process::id()));
+        std::fs::write(&script, SCRIPT).context("writing pgbench's script")?;
+        let ended = timeout(length + Duration::from_mins(1), self.command(&script, length).output()).await;
+        std::fs::remove_file(&script).ok();
+        let output = ended.context("pgbench does not end")?.context("running pgbench")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "pgbench ended with {}: {}", output.status, said.trim());
+        parse(&String::from_utf8_lossy(&output.stdout)).context("pgbench printed no tps")
+    }
+
+    fn command(&self, script: &std::path::Path, length: Duration) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", &format!("--client={CLIENTS}")])
+            .arg(format!("--time={}", length.as_secs().max(1)))
+            .arg(format!("--define=body={BODY}"))
+            .arg("--file")
+            .arg(script)
+            .arg(&self.url)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Removes the database.
+    pub async fn finish(self) -> Result<()> {
+        self.admin.batch_execute(&drop_database()).await.context("dropping unificus_limit")
+    }
+}
+
+fn drop_database() -> String {
+    format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+}
+
+/// The newest of Debian's versions, else the one on the PATH.
+fn program() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin/pgbench"))))
+        .filter(|(_, program)| program.is_file())
+        .max();
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|dir| dir.join("pgbench")).find(|program| program.is_file())
+    };
+    newest.map(|(_, program)| program).or_else(on_path)
+}
+
+/// Reads `tps = 11234.567890 (without initial connection time)`.
+fn parse(printed: &str) -> Option<f64> {
+    printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok())
+}

@@ -1,0 +1,98 @@
+//! A receiver of webhooks on loopback, and the endpoints that send to it.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::accounts::Account;
+use crate::arrivals::Arrivals;
+use crate::connection::Connection;
+use crate::contact::Target;
+use crate::subscriber::Reader;
+
+/// Starts a receiver on a thread of its own; it answers 200 to everything, as soon as the body is there.
+pub async fn start(arrivals: Arc<Arrivals>) -> Result<(Reader, SocketAddr)> {
+    let serve =
+        async |arrivals: Arc<Arrivals>, ready: oneshot::Sender<SocketAddr>, mut stopped: oneshot::Receiver<()>| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("binding the receiver")?;
+            let address = listener.local_addr().context("asking for the receiver's address")?;
+            ready.send(address).ok();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (stream, _) = accepted.context("accepting a delivery")?;
+                        // All connections end with the runtime of this thread.
+                        tokio::spawn(receive(stream, Arc::clone(&arrivals)));
+                    }
+                    _ = &mut stopped => return Ok(()),
+                }
+            }
+        };
+    Reader::start("receiver", arrivals, serve).await
+}
+
+async fn receive(stream: TcpStream, arrivals: Arc<Arrivals>) {
+    stream.set_nodelay(true).ok();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let arrivals = Arc::clone(&arrivals);
+        async move {
+            if let Ok(body) = request.into_body().collect().await {
+                arrivals.take(&body.to_bytes());
+            }
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    // That a sender goes away is its own affair.
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+/// The push endpoints of accounts, one each.
+pub struct Endpoints {
+    target: Target,
+    made: Vec<(Account, String)>,
+}
+
+impl Endpoints {
+    /// Makes one for every account, for events from now on.
+    pub async fn make(target: &Target, accounts: &[Account], receiver: SocketAddr) -> Result<Self> {
+        let mut connection = Connection::open(target.address).await.context("connecting to make push endpoints")?;
+        let body = format!(r#"{{"url":"http://{receiver}/hook","from":"now"}}"#);
+        let mut endpoints = Self { target: target.clone(), made: Vec::new() };
+        for account in accounts {
+            let request = target.request("POST", "/push/endpoints", account, &body);
+            let answer = connection.exchange(&request).await.context("making a push endpoint")?;
+            let said = String::from_utf8_lossy(answer.body);
+            ensure!(answer.status == 201, "making a push endpoint was answered {}: {said}", answer.status);
+            let id = id(answer.body).with_context(|| format!("a push endpoint has no id in {said}"))?;
+            endpoints.made.push((account.clone(), id));
+        }
+        Ok(endpoints)
+    }
+
+    pub async fn delete(self) -> Result<()> {
+        let mut connection = Connection::open(self.target.address).await.context("connecting to delete endpoints")?;
+        for (account, id) in &self.made {
+            let request = self.target.request("DELETE", &format!("/push/endpoints/{id}"), account, "");
+            let answer = connection.exchange(&request).await.context("deleting a push endpoint")?;
+            ensure!(matches!(answer.status, 200 | 204), "deleting a push endpoint was answered {}", answer.status);
+        }
+        Ok(())
+    }
+}
+
+fn id(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let data = body.get("data")?;
+    let id = data.get("id").or_else(|| data.get("uid"))?;
+    Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+}

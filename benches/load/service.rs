@@ -1,0 +1,145 @@
+//! The service that is measured: one of our own on fresh data, or one that runs already.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, read_to_string, remove_dir_all};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// initdb on a cold machine takes seconds, not a minute.
+const START: Duration = Duration::from_mins(2);
+const STOP: Duration = Duration::from_secs(40);
+
+/// What the service wrote when everything accepted.
+pub struct Urls {
+    pub base: String,
+    pub nats: String,
+    pub database: String,
+}
+
+pub struct Service {
+    pub urls: Urls,
+    /// Unknown of a running one unless it was given.
+    pub pid: Option<u32>,
+    own: Option<Own>,
+}
+
+/// Field order is drop order: the process is killed before its data is removed.
+struct Own {
+    child: Child,
+    dir: Dir,
+}
+
+impl Service {
+    /// A running service.
+    pub fn attach(env_file: &Path, pid: Option<u32>) -> Result<Self> {
+        let text = read_to_string(env_file).with_context(|| format!("reading {}", env_file.display()))?;
+        Ok(Self { urls: Urls::parse(&text)?, pid, own: None })
+    }
+
+    /// A service of our own, which ends with us in any case.
+    pub async fn start() -> Result<Self> {
+        let dir = Dir::make()?;
+        let env_file = dir.0.join("env");
+        let log = File::create(dir.0.join("log")).context("making the service's log")?;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
+            .args(["dev", "--port", "0", "--data-dir"])
+            .arg(dir.0.join("data"))
+            .arg("--env-file")
+            .arg(&env_file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("sharing the service's log")?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting unificus dev")?;
+        let until = Instant::now() + START;
+        let urls = loop {
+            if let Some(urls) = read_to_string(&env_file).ok().and_then(|text| Urls::parse(&text).ok()) {
+                break urls;
+            }
+            if let Some(status) = child.try_wait().context("asking after unificus dev")? {
+                bail!("unificus dev ended with {status} before it accepted:\n{}", dir.end_of_log());
+            }
+            if Instant::now() > until {
+                bail!("unificus dev does not accept after {} s:\n{}", START.as_secs(), dir.end_of_log());
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        Ok(Self { urls, pid: child.id(), own: Some(Own { child, dir }) })
+    }
+
+    /// Ends our own service in good order and removes its data; leaves a running one alone.
+    pub async fn stop(self) -> Result<()> {
+        let Some(Own { mut child, dir }) = self.own else { return Ok(()) };
+        // Nothing is signalled that has ended: its pid may by now be another's.
+        if let Some(pid) = child.id() {
+            let pid = Pid::from_raw(i32::try_from(pid).context("a pid")?);
+            kill(pid, Signal::SIGTERM).context("stopping unificus dev")?;
+        }
+        match timeout(STOP, child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => bail!("unificus dev ended with {status}:\n{}", dir.end_of_log()),
+            Ok(Err(error)) => Err(error).context("waiting for unificus dev"),
+            Err(_) => {
+                child.kill().await.context("killing unificus dev")?;
+                bail!("unificus dev did not stop within {} s and was killed:\n{}", STOP.as_secs(), dir.end_of_log())
+            }
+        }
+    }
+}
+
+impl Urls {
+    /// Reads shell lines: `NAME=value`, perhaps after `export`, perhaps quoted.
+    fn parse(text: &str) -> Result<Self> {
+        let lines = text.lines().map(|line| line.trim().trim_start_matches("export ").trim());
+        let lines = lines.filter_map(|line| line.split_once('='));
+        let mut values: BTreeMap<_, _> =
+            lines.map(|(name, value)| (name, value.trim().trim_matches(['"', '\'']).to_owned())).collect();
+        let mut value = |name| values.remove(name).with_context(|| format!("the env file has no {name}"));
+        Ok(Self {
+            base: value("UNIFICUS_BASE_URL")?,
+            nats: value("UNIFICUS_NATS_URL")?,
+            database: value("UNIFICUS_DATABASE_URL")?,
+        })
+    }
+}
+
+/// A directory that user postgres can reach where we are root, removed when dropped.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn make() -> Result<Self> {
+        let parent = Path::new("/var/tmp");
+        let parent = if parent.is_dir() { parent.to_path_buf() } else { std::env::temp_dir() };
+        let path = parent.join(format!("unificus-load-{}", std::process::id()));
+        DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = std::fs::read(self.0.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // It may be that Postgres is still leaving; what then remains is a directory under a name that tells whose it is.
+        for _ in 0..50 {
+            if remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}

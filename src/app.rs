@@ -1,0 +1,229 @@
+//! The service put together: every long-lived task is started here, and ended here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::command::{Lanes, Writer};
+use crate::config::Config;
+use crate::feed::Feed;
+use crate::http::server::Server;
+use crate::http::{self, Api, Parts};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::push::address::AddressPolicy;
+use crate::push::client::Client;
+use crate::push::{Deliverer, Push};
+use crate::quota::{Flush, Gauges, Ledger};
+use crate::relay::Relay;
+use crate::shard::{Balance, Shards};
+use crate::store::Store;
+use crate::sweep::{Forget, Sweep};
+use crate::worker::{self, Worker};
+
+/// The latest events that are kept in memory, over all accounts.
+const TAIL_BYTES: usize = 16 << 20;
+
+/// A running service.
+pub struct App {
+    config: Config,
+    address: SocketAddr,
+    metrics_address: SocketAddr,
+    lanes: Lanes,
+    store: Store,
+    ledger: Ledger,
+    lifecycle: Lifecycle,
+}
+
+/// What the tasks share.
+struct Shared {
+    config: Config,
+    store: Store,
+    feed: Feed,
+    broker: Broker,
+    shards: Shards,
+    clock: Clock,
+    metrics: Metrics,
+    ledger: Ledger,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Checks everything that can be checked, takes the ports, and starts.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let metrics = Metrics::new().context("cannot register the metrics")?;
+        let store = Store::new(&config.database, config.commands.lanes, metrics.clone())?;
+        store.check_schema().await?;
+        let broker = Broker::connect(&config.nats, &metrics).await?;
+        let shared = Shared {
+            feed: Feed::new(store.clone(), TAIL_BYTES),
+            shards: Shards::default(),
+            ledger: Ledger::default(),
+            lifecycle: Lifecycle::default(),
+            config,
+            store,
+            broker,
+            clock,
+            metrics,
+        };
+        let lanes = Lanes::new(&shared.config.commands);
+        let policy = AddressPolicy {
+            allow_http: shared.config.push.allow_http,
+            allow: shared.config.push.allow_networks.clone(),
+        };
+        let policy = Arc::new(policy);
+        let client = Client::new(Arc::clone(&policy), &shared.config.push.user_agent)?;
+        let api = shared.api(&lanes, policy);
+        let (http, metrics) = (&shared.config.http, &shared.metrics);
+        let listen = |address, router| Server::bind(address, router, http, metrics.clone());
+        let server = listen(http.listen, http::api(&api)).await;
+        let server = server.with_context(|| format!("cannot listen on http.listen {}", http.listen))?;
+        let ops_address = shared.config.metrics.listen;
+        let ops = listen(ops_address, http::ops(&api)).await;
+        let ops = ops.with_context(|| format!("cannot listen on metrics.listen {ops_address}"))?;
+        let (address, metrics_address) = (server.address()?, ops.address()?);
+
+        shared.start_writers(&lanes);
+        shared.start_workers(client);
+        let lifecycle = &shared.lifecycle;
+        for server in [server, ops] {
+            lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
+        }
+        tracing::info!(%address, %metrics_address, "serving");
+        let Shared { config, store, ledger, lifecycle, .. } = shared;
+        Ok(Self { config, address, metrics_address, lanes, store, ledger, lifecycle })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics and health are served.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// The way in for commands that do not come over HTTP.
+    #[must_use]
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Drains: no new connections, requests are answered, orders are carried out, the ledger is written. What does not
+    /// end by the deadline is cut off; the log has everything that was answered.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let deadline = Duration::from_secs(self.config.http.drain_timeout_s);
+        let lifecycle = self.lifecycle;
+        lifecycle.soft.cancel();
+        if !Lifecycle::drained(&lifecycle.connections, deadline).await {
+            tracing::warn!(connections = lifecycle.connections.len(), "cut off at the deadline");
+        }
+        // Nobody can submit any more.
+        lifecycle.hard.cancel();
+        if !Lifecycle::drained(&lifecycle.tasks, deadline).await {
+            tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
+        }
+        self.ledger.flush(&self.store).await.context("cannot write the last calls to the ledger")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>) -> Arc<Api> {
+        Api::new(Parts {
+            config: self.config.clone(),
+            lanes: lanes.clone(),
+            store: self.store.clone(),
+            feed: self.feed.clone(),
+            broker: self.broker.clone(),
+            ledger: self.ledger.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            policy,
+            stop: self.lifecycle.soft.clone(),
+        })
+    }
+
+    fn start_writers(&self, lanes: &Lanes) {
+        let hints = self.broker.hints();
+        let writers = Writer::all(
+            lanes,
+            &self.config.commands,
+            &self.store,
+            &self.clock,
+            &self.feed,
+            &hints,
+            &self.metrics,
+        );
+        for writer in writers {
+            self.lifecycle.tasks.spawn(writer.run(self.lifecycle.hard.clone()));
+        }
+    }
+
+    fn start_workers(&self, client: Client) {
+        let taken = Arc::new(Notify::new());
+        let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
+        let tasks = self.lifecycle.tasks.clone();
+        let deliverer = Arc::new(Deliverer {
+            client,
+            store: store.clone(),
+            feed: self.feed.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            in_flight: Semaphore::new(self.config.push.in_flight),
+            window: self.config.push.window,
+        });
+        self.run(Balance::new(
+            store.clone(),
+            self.shards.clone(),
+            tasks.clone(),
+            Arc::clone(&taken),
+            metrics.clone(),
+        ));
+        self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
+        self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(Relay::new(
+            store.clone(),
+            self.feed.clone(),
+            self.broker.clone(),
+            self.shards.clone(),
+            clock.clone(),
+            metrics.clone(),
+        ));
+        self.run(Push::new(deliverer, self.shards.clone(), tasks.clone(), self.lifecycle.soft.clone()));
+        self.run(Flush::new(self.ledger.clone(), store.clone()));
+        self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
+        tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
+    }
+
+    fn run<W: Worker + 'static>(&self, worker: W) {
+        self.lifecycle.tasks.spawn(worker::run(worker, self.lifecycle.soft.clone()));
+    }
+}
+
+/// Wakes readers of accounts that other replicas wrote to.
+async fn hear(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
+    let hints = broker.hints();
+    let listen = async {
+        let mut heard = hints.hear().await?;
+        while let Some(accounts) = heard.next().await {
+            feed.wake(&accounts);
+        }
+        Ok::<_, crate::broker::BrokerError>(())
+    };
+    tokio::select! {
+        ended = listen => if let Err(error) = ended {
+            tracing::warn!(error = %error, "hints of other replicas are not heard; the sweep goes on");
+        },
+        () = lifecycle.soft.cancelled() => {}
+    }
+}

@@ -1,0 +1,56 @@
+//! Hints between replicas, over core NATS: who was written to. A lost hint costs time, never an event.
+
+use async_nats::connection::State;
+use async_nats::{Client, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use uuid::Uuid;
+
+use super::{BrokerError, unavailable};
+use crate::domain::AccountId;
+
+/// Sends and hears hints. Cloning shares the connection.
+#[derive(Clone)]
+pub struct Hints {
+    client: Client,
+    subject: String,
+}
+
+/// Hints of other replicas.
+pub struct Heard {
+    subscriber: Subscriber,
+}
+
+impl Hints {
+    pub(super) fn over(client: Client, root: &str) -> Self {
+        Self { client, subject: format!("{root}.hint.written") }
+    }
+
+    /// Tells the other replicas that these accounts' logs have grown. Never waits: where the connection is away or
+    /// its buffer is full, the hint is dropped and the others' sweep finds out.
+    pub fn written(&self, accounts: &[AccountId]) {
+        if accounts.is_empty() || self.client.connection_state() != State::Connected {
+            return;
+        }
+        let payload: Vec<u8> = accounts.iter().flat_map(|account| account.0.into_bytes()).collect();
+        let _dropped = self.client.publish(self.subject.clone(), Bytes::from(payload)).now_or_never();
+    }
+
+    /// Begins to hear.
+    pub async fn hear(&self) -> Result<Heard, BrokerError> {
+        let subscriber = self
+            .client
+            .subscribe(self.subject.clone())
+            .await
+            .map_err(|error| unavailable("subscribing to hints", error))?;
+        Ok(Heard { subscriber })
+    }
+}
+
+impl Heard {
+    /// The accounts of the next hint; `None` when the connection is given up.
+    pub async fn next(&mut self) -> Option<Vec<AccountId>> {
+        let message = self.subscriber.next().await?;
+        Some(message.payload.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(AccountId).collect())
+    }
+}

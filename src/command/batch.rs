@@ -1,0 +1,246 @@
+//! One batch of commands: decided one after the other, written together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::working_set::{Context, WorkingSet};
+use super::{Answer, Failure, Order, Receipt};
+use crate::clock::{self, Clock};
+use crate::contract::Wire;
+use crate::contract::outcome::{Done, Outcome, What};
+use crate::domain::{AccountId, Reads, Refusal, Timestamp, Verb, decide};
+use crate::store::batch::{self, Append, CommitError, Found, Wanted};
+use crate::store::{Store, StoreError};
+
+/// How long a stored answer is remembered.
+pub const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+
+/// For so long a batch that met a transient trouble is repeated before its callers are told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a batch did: an answer for each order, in their order, and the events that it committed.
+pub(super) struct Carried {
+    pub(super) answers: Vec<Answer>,
+    pub(super) events: Vec<Wire>,
+}
+
+/// Decided, and maybe written.
+struct Decided {
+    append: Append,
+    /// For each order its answer, or that it must be made from the event of a stored one.
+    answers: Vec<Draft>,
+}
+
+enum Draft {
+    Ready(Answer),
+    Replay(AccountId, Done),
+}
+
+/// A batch that was not written.
+enum Trouble {
+    /// Nothing was written.
+    Store(StoreError),
+    /// It is not known whether it was.
+    Unknown(Box<Decided>, StoreError),
+}
+
+/// Carries orders out. Transient trouble is met with patience; where the database refuses the data, the batch is
+/// split until the one command that it refuses stands alone.
+pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) -> Carried {
+    let began = clock::instant();
+    loop {
+        let trouble = match attempt(store, clock, orders).await {
+            Ok(carried) => return carried,
+            Err(Trouble::Unknown(decided, error)) => match find_out(store, &decided.append, error).await {
+                Ok(true) => return settle(store, *decided).await,
+                Ok(false) => continue,
+                Err(error) => error,
+            },
+            Err(Trouble::Store(error)) => error,
+        };
+        let patient = trouble.is_transient() && began.elapsed() < PATIENCE;
+        if patient {
+            tracing::warn!(error = %trouble, commands = orders.len(), "batch not written, will be repeated");
+            tokio::time::sleep(Duration::from_millis(20).mul_f64(0.5 + rand::random::<f64>())).await;
+            continue;
+        }
+        if trouble.is_transient() || orders.len() <= 1 {
+            return give_up(orders, &trouble);
+        }
+        let (left, right) = orders.split_at(orders.len() / 2);
+        let mut carried = Box::pin(carry_out(store, clock, left)).await;
+        let right = Box::pin(carry_out(store, clock, right)).await;
+        carried.answers.extend(right.answers);
+        carried.events.extend(right.events);
+        return carried;
+    }
+}
+
+async fn attempt(store: &Store, clock: &Clock, orders: &[Order]) -> Result<Carried, Trouble> {
+    let at = clock.now();
+    let mut wanted = wanted(orders);
+    wanted.answers_after = Some(at - REMEMBERED);
+    let (transaction, found) = store.open_batch(&wanted).await.map_err(Trouble::Store)?;
+    let decided = decide_all(orders, found, at);
+    match transaction.commit(&decided.append).await {
+        Ok(()) => Ok(settle(store, decided).await),
+        // Without events there is no effect that could be doubled by repeating it.
+        Err(CommitError::Unknown(error)) if !decided.append.events.is_empty() => {
+            Err(Trouble::Unknown(Box::new(decided), error))
+        }
+        Err(CommitError::Unknown(error) | CommitError::RolledBack(error)) => Err(Trouble::Store(error)),
+    }
+}
+
+/// The answers of what is committed.
+async fn settle(store: &Store, decided: Decided) -> Carried {
+    let mut answers = Vec::with_capacity(decided.answers.len());
+    for draft in decided.answers {
+        answers.push(match draft {
+            Draft::Ready(answer) => answer,
+            Draft::Replay(account, done) => replay(store, account, done).await,
+        });
+    }
+    Carried { answers, events: decided.append.events }
+}
+
+fn wanted(orders: &[Order]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for order in orders {
+        let account = order.account;
+        let Reads { uids, keys } = order.command.reads();
+        wanted.accounts.push(account);
+        wanted.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
+        wanted.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
+        wanted.answers.extend(order.idempotency.iter().map(|idempotency| (account, idempotency.key.clone())));
+    }
+    wanted.accounts.sort_unstable();
+    wanted.accounts.dedup();
+    wanted
+}
+
+fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
+    let mut sets: BTreeMap<AccountId, WorkingSet> =
+        found.heads.into_iter().map(|(account, head)| (account, WorkingSet::new(account, head))).collect();
+    for (account, record) in found.records {
+        if let Some(set) = sets.get_mut(&account) {
+            set.put(record);
+        }
+    }
+    let mut stored: BTreeMap<(AccountId, String), batch::Answer> =
+        found.answers.into_iter().map(|answer| ((answer.account, answer.key.clone()), answer)).collect();
+    let mut append = Append::default();
+    let mut answers = Vec::with_capacity(orders.len());
+    for order in orders {
+        let known = order.idempotency.as_ref().and_then(|idempotency| {
+            let answer = stored.get(&(order.account, idempotency.key.clone()))?;
+            Some(recall(answer, idempotency.request_hash))
+        });
+        let draft = match (known, sets.get_mut(&order.account)) {
+            (_, None) => Draft::Ready(Err(Failure::NoAccount)),
+            (Some(draft), _) => draft,
+            (None, Some(set)) => {
+                let (answer, outcome) = decide_one(order, set, at, &mut append.events);
+                if let Some(answer) = remember(order, outcome, at) {
+                    stored.insert((order.account, answer.key.clone()), answer.clone());
+                    append.answers.push(answer);
+                }
+                Draft::Ready(answer)
+            }
+        };
+        answers.push(draft);
+    }
+    append.heads = sets.values().filter_map(WorkingSet::moved_head).collect();
+    append.rows = sets.into_values().flat_map(WorkingSet::into_rows).collect();
+    Decided { append, answers }
+}
+
+fn decide_one(
+    order: &Order,
+    set: &mut WorkingSet,
+    at: Timestamp,
+    events: &mut Vec<Wire>,
+) -> (Answer, Outcome) {
+    let decision = match decide(order.command.clone(), set) {
+        Ok(decision) => decision,
+        Err(refusal) => {
+            let answer = Err(Failure::Refused { refusal: refusal.clone(), replayed: false });
+            return (answer, Outcome::Refused(refusal));
+        }
+    };
+    let (entity, uid) = decision.subject;
+    let what = what(decision.facts.iter().find(|fact| (fact.entity, fact.uid) == (entity, uid)).map(|fact| fact.verb));
+    let context = Context { at, origin: &order.origin, traceparent: order.traceparent.as_deref() };
+    let (version, record) = set.apply(decision, &context, events);
+    let done = Done { entity, uid, version, what };
+    (Ok(Receipt { done, record, replayed: false }), Outcome::Done(done))
+}
+
+fn what(verb: Option<Verb>) -> What {
+    match verb {
+        None => What::Unchanged,
+        Some(Verb::Created) => What::Created,
+        Some(Verb::Updated | Verb::WelcomeRequested) => What::Updated,
+        Some(Verb::Deleted) => What::Deleted,
+    }
+}
+
+fn remember(order: &Order, outcome: Outcome, at: Timestamp) -> Option<batch::Answer> {
+    let idempotency = order.idempotency.as_ref()?;
+    Some(batch::Answer {
+        account: order.account,
+        key: idempotency.key.clone(),
+        request_hash: idempotency.request_hash,
+        outcome,
+        at,
+    })
+}
+
+fn recall(answer: &batch::Answer, request_hash: [u8; 32]) -> Draft {
+    if answer.request_hash != request_hash {
+        return Draft::Ready(Err(Failure::Refused { refusal: Refusal::KeyReused, replayed: false }));
+    }
+    match &answer.outcome {
+        Outcome::Done(done) => Draft::Replay(answer.account, *done),
+        Outcome::Refused(refusal) => Draft::Ready(Err(Failure::Refused { refusal: refusal.clone(), replayed: true })),
+    }
+}
+
+/// The answer of then, made from the event of then. Called after the commit: the event may be of this very batch.
+async fn replay(store: &Store, account: AccountId, done: Done) -> Answer {
+    match store.event_record(account, done.version).await {
+        Ok(Some(record)) => Ok(Receipt { done, record, replayed: true }),
+        Ok(None) => Err(Failure::Broken),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Asks whether a batch was committed, until the database answers or patience ends. A batch is one transaction, so its
+/// first event speaks for all of it.
+async fn find_out(store: &Store, append: &Append, first: StoreError) -> Result<bool, StoreError> {
+    let Some(event) = append.events.first() else { return Ok(false) };
+    let began = clock::instant();
+    let mut trouble = first;
+    while began.elapsed() < PATIENCE {
+        match store.is_committed(event).await {
+            Ok(committed) => return Ok(committed),
+            Err(error) => trouble = error,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(trouble)
+}
+
+fn give_up(orders: &[Order], error: &StoreError) -> Carried {
+    let failure = failure(error);
+    if failure == Failure::Broken {
+        tracing::error!(error = ?error, "the database refused a command that the rules let through");
+    } else {
+        tracing::warn!(error = %error, commands = orders.len(), "batch given up");
+    }
+    Carried { answers: orders.iter().map(|_| Err(failure.clone())).collect(), events: Vec::new() }
+}
+
+fn failure(error: &StoreError) -> Failure {
+    if error.is_transient() { Failure::Unavailable } else { Failure::Broken }
+}

@@ -1,0 +1,259 @@
+//! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` from the environment. Everything is
+//! checked before a port is bound. The only module that reads the environment.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+/// All settings. `deploy/unificus.example.toml` explains each and holds the defaults.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each section is its name in the file")]
+pub struct Config {
+    pub http: Http,
+    pub metrics: MetricsListener,
+    pub database: Database,
+    pub commands: Commands,
+    pub nats: Nats,
+    pub push: Push,
+    pub log: Log,
+}
+
+/// The API's listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub body_limit_bytes: usize,
+    pub header_timeout_s: u64,
+    pub request_timeout_s: u64,
+    pub idle_timeout_s: u64,
+    pub max_connections: usize,
+    pub drain_timeout_s: u64,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// The listener of `/metrics`, `/livez` and `/readyz`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct MetricsListener {
+    pub listen: SocketAddr,
+    pub top_accounts: bool,
+}
+
+/// PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Database {
+    pub url: String,
+    pub pool: usize,
+    pub connect_timeout_s: u64,
+}
+
+/// The write path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Commands {
+    pub lanes: usize,
+    pub batch_commands: usize,
+    pub batch_bytes: usize,
+    pub queued_per_account: usize,
+    pub queued_per_lane: usize,
+}
+
+/// NATS JetStream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Nats {
+    pub url: String,
+    pub stream: String,
+    pub subject_root: String,
+    pub replicas: usize,
+    pub max_age_s: u64,
+}
+
+/// Webhooks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Push {
+    pub allow_http: bool,
+    pub allow_networks: Vec<ipnet::IpNet>,
+    pub user_agent: String,
+    pub endpoints_per_account: usize,
+    pub window: usize,
+    pub in_flight: usize,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each variant is its name in the file")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            body_limit_bytes: 1 << 20,
+            header_timeout_s: 10,
+            request_timeout_s: 30,
+            idle_timeout_s: 75,
+            max_connections: 10_000,
+            drain_timeout_s: 25,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Default for MetricsListener {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), top_accounts: true }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "postgresql://unificus@127.0.0.1:5432/unificus".to_owned(), pool: 8, connect_timeout_s: 5 }
+    }
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self { lanes: 4, batch_commands: 500, batch_bytes: 1 << 20, queued_per_account: 1_000, queued_per_lane: 10_000 }
+    }
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".to_owned(),
+            stream: "EVENTS".to_owned(),
+            subject_root: "crm.v1".to_owned(),
+            replicas: 1,
+            max_age_s: 7 * 24 * 3_600,
+        }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            allow_http: false,
+            allow_networks: Vec::new(),
+            user_agent: "secure-api-webhooks/1".to_owned(),
+            endpoints_per_account: 20,
+            window: 32,
+            in_flight: 1_024,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// The prefix of the environment's settings.
+const PREFIX: &str = "UNIFICUS_";
+
+impl Config {
+    /// The settings that a process was started with.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let text = match file {
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("cannot read the configuration {}", file.display()))?
+            }
+            None => String::new(),
+        };
+        Self::from_parts(&text, environment())
+    }
+
+    /// The settings of a file's text and an environment. `UNIFICUS_HTTP__LISTEN` is key `listen` of section `[http]`.
+    pub fn from_parts(text: &str, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
+        let mut table: toml::Table = text.parse().context("the configuration is not valid TOML")?;
+        let defaults = toml::Table::try_from(Self::default()).context("the defaults cannot be written as TOML")?;
+        for (name, value) in environment {
+            // Names without a double underscore (UNIFICUS_BASE_URL, …) are printed for people, and are no settings.
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once("__")) else { continue };
+            set(&mut table, &defaults, &section.to_lowercase(), &key.to_lowercase(), &value)
+                .with_context(|| format!("the environment's {name} cannot be used"))?;
+        }
+        let config: Self = table.try_into().context("the configuration cannot be used")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!((1..=64).contains(&self.commands.lanes), "commands.lanes must be 1 to 64");
+        ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
+        ensure!(self.commands.queued_per_account > 0, "commands.queued_per_account must not be 0");
+        ensure!(
+            self.commands.queued_per_lane >= self.commands.queued_per_account,
+            "commands.queued_per_lane must not be less than commands.queued_per_account"
+        );
+        ensure!((2..=200).contains(&self.database.pool), "database.pool must be 2 to 200");
+        url::Url::parse(&self.database.url).context("database.url is not a URL")?;
+        url::Url::parse(&self.nats.url).context("nats.url is not a URL")?;
+        ensure!(matches!(self.nats.replicas, 1 | 3 | 5), "nats.replicas must be 1, 3 or 5");
+        ensure!(self.http.max_connections > 0, "http.max_connections must not be 0");
+        ensure!(self.http.body_limit_bytes >= 1_024, "http.body_limit_bytes must be 1024 or more");
+        ensure!((1..=1_000).contains(&self.push.window), "push.window must be 1 to 1000");
+        ensure!(self.push.in_flight >= self.push.window, "push.in_flight must not be less than push.window");
+        let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
+        ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");
+        tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;
+        Ok(())
+    }
+}
+
+/// Puts one value of the environment in its place, read as what the default there is: a text as it stands, anything
+/// else as a TOML value.
+fn set(table: &mut toml::Table, defaults: &toml::Table, section: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let default = defaults.get(section).and_then(|section| section.get(key));
+    let value = match default {
+        None => bail!("there is no setting {section}.{key}"),
+        Some(toml::Value::String(_)) => toml::Value::String(value.to_owned()),
+        Some(_) => {
+            let parsed: toml::Table = format!("value = {value}").parse().context("it is not a TOML value")?;
+            parsed.get("value").cloned().context("it is empty")?
+        }
+    };
+    let section = table.entry(section.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    section.as_table_mut().context("the section is not a table")?.insert(key.to_owned(), value);
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn environment() -> Vec<(String, String)> {
+    std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect()
+}
+
+/// What the launcher of private services needs to know of the environment: `PATH`, and where a user's programs are.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn program_path() -> (String, std::path::PathBuf) {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let data = std::env::var_os("XDG_DATA_HOME").map_or_else(|| Path::new(&home).join(".local/share"), Into::into);
+    (std::env::var("PATH").unwrap_or_default(), data)
+}

@@ -1,0 +1,209 @@
+//! An event as a CloudEvent 1.0 in structured JSON mode: the bytes that the log keeps and every channel sends.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value as Json};
+
+use super::record::{self, Corrupt, Shown, ShownValue};
+use super::moment;
+use crate::domain::{AccountId, Change, Entity, Event, Field, Seq, Timestamp, Uid, Verb};
+
+/// The root of every event type: neutral, since the product is a white label.
+pub const TYPE_ROOT: &str = "crm";
+
+/// The media type of [`Wire::body`].
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// An encoded event and what a reader needs to route it without parsing. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Wire {
+    pub account: AccountId,
+    pub seq: Seq,
+    pub entity: Entity,
+    pub verb: Verb,
+    pub uid: Uid,
+    pub at: Timestamp,
+    pub origin: Arc<str>,
+    /// The structured CloudEvent, UTF-8.
+    pub body: Bytes,
+}
+
+impl Wire {
+    /// Encodes an event of an account, and says where in the bytes the record stands.
+    #[must_use]
+    pub fn encode(account: AccountId, event: &Event) -> (Self, Range<usize>) {
+        let record = serde_json::to_string(&Shown(&event.record)).unwrap_or_default();
+        let mut body = serde_json::to_string(&Envelope { account, event }).unwrap_or_default();
+        // The record comes last, so that its bytes are made once and lie at a place that is known.
+        body.truncate(body.len().saturating_sub(2));
+        body.push_str(r#","record":"#);
+        let start = body.len();
+        body.push_str(&record);
+        let range = start..body.len();
+        body.push_str("}}");
+        let wire = Self {
+            account,
+            seq: event.seq,
+            entity: event.record.entity,
+            verb: event.verb,
+            uid: event.record.uid,
+            at: event.at,
+            origin: Arc::from(event.origin.as_str()),
+            body: Bytes::from(body),
+        };
+        (wire, range)
+    }
+
+    /// The event's id: stable over every delivery on every channel.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.account, self.seq)
+    }
+
+    /// `contact.created`: the type without its root.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        kind(self.entity, self.verb)
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+
+    /// Reads the whole event back.
+    pub fn decode(&self) -> Result<Event, Corrupt> {
+        decode(self.text())
+    }
+}
+
+/// `contact.created`.
+#[must_use]
+pub fn kind(entity: Entity, verb: Verb) -> String {
+    [entity.name(), ".", verb.name()].concat()
+}
+
+/// The inverse of [`kind`].
+#[must_use]
+pub fn parse_kind(kind: &str) -> Option<(Entity, Verb)> {
+    let (entity, verb) = kind.split_once('.')?;
+    Some((Entity::from_name(entity)?, Verb::from_name(verb)?))
+}
+
+/// Everything but the record.
+struct Envelope<'a> {
+    account: AccountId,
+    event: &'a Event,
+}
+
+impl Serialize for Envelope<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.event;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("specversion", "1.0")?;
+        map.serialize_entry("id", &format_args!("{}:{}", self.account, event.seq))?;
+        map.serialize_entry("source", &format_args!("/accounts/{}", self.account))?;
+        map.serialize_entry(
+            "type",
+            &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.verb.name()),
+        )?;
+        map.serialize_entry("subject", &event.record.uid)?;
+        map.serialize_entry("time", &moment::micros(event.at))?;
+        map.serialize_entry("sequence", &format_args!("{:020}", event.seq.0))?;
+        map.serialize_entry("partitionkey", &event.record.uid)?;
+        map.serialize_entry("origin", &event.origin)?;
+        if let Some(traceparent) = &event.traceparent {
+            map.serialize_entry("traceparent", traceparent)?;
+        }
+        map.serialize_entry("datacontenttype", "application/json")?;
+        map.serialize_entry("data", &Data(event))?;
+        map.end()
+    }
+}
+
+struct Data<'a>(&'a Event);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("seq", &self.0.seq)?;
+        map.serialize_entry("previous_version", &self.0.previous_version)?;
+        map.serialize_entry("changed", &Changed(&self.0.changed))?;
+        map.end()
+    }
+}
+
+struct Changed<'a>(&'a [Change]);
+
+impl Serialize for Changed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|change| (change.field.name(), FromTo(change))))
+    }
+}
+
+struct FromTo<'a>(&'a Change);
+
+impl Serialize for FromTo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Change { field, from, to } = self.0;
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("from", &ShownValue(*field, from.as_ref()))?;
+        map.serialize_entry("to", &ShownValue(*field, to.as_ref()))?;
+        map.end()
+    }
+}
+
+/// Reads an event of any released shape.
+pub fn decode(text: &str) -> Result<Event, Corrupt> {
+    let mut json: Map<String, Json> = serde_json::from_str(text)?;
+    let kind = string(&mut json, "type")?;
+    let root = kind.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
+    let (entity, verb) = root.and_then(parse_kind).ok_or(Corrupt::Key("type"))?;
+    let mut data = object(&mut json, "data")?;
+    let previous_version = match data.remove("previous_version") {
+        Some(Json::Number(number)) => number.as_i64().map(Seq),
+        _ => None,
+    };
+    Ok(Event {
+        seq: data.remove("seq").and_then(|seq| seq.as_i64()).map(Seq).ok_or(Corrupt::Key("seq"))?,
+        at: moment::parse(&string(&mut json, "time")?).ok_or(Corrupt::Key("time"))?,
+        verb,
+        previous_version,
+        changed: changes(entity, object(&mut data, "changed")?)?,
+        record: record::from_json(entity, object(&mut data, "record")?)?,
+        origin: string(&mut json, "origin")?,
+        traceparent: string(&mut json, "traceparent").ok(),
+    })
+}
+
+/// Changes in the order of [`Field`], which is the order in which they were written.
+fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<Change>, Corrupt> {
+    let mut changes = Vec::with_capacity(json.len());
+    for (name, change) in json {
+        let field = Field::from_name(entity, &name).ok_or(Corrupt::Key("changed"))?;
+        let Json::Object(mut change) = change else { return Err(Corrupt::Key("changed")) };
+        let mut side = |key| record::value_from_json(field, change.remove(key).unwrap_or(Json::Null));
+        changes.push(Change { field, from: side("from")?, to: side("to")? });
+    }
+    changes.sort_unstable_by_key(|change| change.field);
+    Ok(changes)
+}
+
+fn string(json: &mut Map<String, Json>, key: &'static str) -> Result<String, Corrupt> {
+    match json.remove(key) {
+        Some(Json::String(text)) => Ok(text),
+        _ => Err(Corrupt::Key(key)),
+    }
+}
+
+fn object(json: &mut Map<String, Json>, key: &'static str) -> Result<Map<String, Json>, Corrupt> {
+    match json.remove(key) {
+        Some(Json::Object(object)) => Ok(object),
+        _ => Err(Corrupt::Key(key)),
+    }
+}

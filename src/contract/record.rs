@@ -1,0 +1,158 @@
+//! A record as every answer and event shows it.
+//!
+//! The same text stands in an event's `data.record`, in the read model and in the answer to a GET. Keys come in a
+//! fixed order: `uid`, the attributes in the order of [`Entity::fields`], then what the service keeps about them.
+
+use std::collections::BTreeMap;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use super::moment;
+use crate::domain::record::Ref;
+use crate::domain::{Address, Entity, Field, Kind, Record, Role, Seq, Uid, Value};
+
+/// Stored JSON is not what this version or any before it wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum Corrupt {
+    /// It is no JSON at all.
+    #[error("is not JSON")]
+    NotJson(#[from] serde_json::Error),
+    /// A key is absent or has a value of another type.
+    #[error("has no usable {0:?}")]
+    Key(&'static str),
+}
+
+/// A record, to be serialised as clients see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(pub &'a Record);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("uid", &record.uid)?;
+        for field in record.entity.fields() {
+            map.serialize_entry(field.name(), &ShownValue(*field, record.fields.get(field)))?;
+            if *field == Field::Address {
+                map.serialize_entry("full_address", &full_address(record))?;
+            }
+        }
+        map.serialize_entry("active", &!record.deleted)?;
+        map.serialize_entry("created", &moment::seconds(record.created_at))?;
+        map.serialize_entry("updated", &moment::seconds(record.updated_at))?;
+        map.serialize_entry("version", &record.version)?;
+        map.serialize_entry("deleted", &record.deleted)?;
+        map.serialize_entry("refs", &record.refs)?;
+        map.serialize_entry("field_seq", &FieldSeq(&record.field_seq))?;
+        map.end()
+    }
+}
+
+/// The value of a field, or what stands for its absence: an empty list, an address of nulls, `null`.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownValue<'a>(pub Field, pub Option<&'a Value>);
+
+impl Serialize for ShownValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.1 {
+            Some(Value::Text(text)) => serializer.serialize_str(text),
+            Some(Value::Role(role)) => serializer.serialize_str(role.name()),
+            Some(Value::Tags(tags)) => tags.serialize(serializer),
+            Some(Value::Address(address)) => address.serialize(serializer),
+            Some(Value::Links(links)) => links.serialize(serializer),
+            Some(Value::Person(person)) => person.serialize(serializer),
+            None => match self.0.kind() {
+                Kind::Tags | Kind::Links => <[(); 0]>::serialize(&[], serializer),
+                Kind::Address => Address::default().serialize(serializer),
+                Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role | Kind::Person => {
+                    serializer.serialize_none()
+                }
+            },
+        }
+    }
+}
+
+struct FieldSeq<'a>(&'a BTreeMap<Field, Seq>);
+
+impl Serialize for FieldSeq<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, seq)| (field.name(), seq)))
+    }
+}
+
+fn full_address(record: &Record) -> Option<String> {
+    match record.fields.get(&Field::Address) {
+        Some(Value::Address(address)) => address.full(),
+        _ => None,
+    }
+}
+
+/// Reads the text that [`Shown`] wrote.
+pub fn decode(entity: Entity, text: &str) -> Result<Record, Corrupt> {
+    from_json(entity, serde_json::from_str(text)?)
+}
+
+/// Reads a record from parsed JSON. A key that later versions added may be absent.
+pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, Corrupt> {
+    let mut fields = BTreeMap::new();
+    for field in entity.fields() {
+        if let Some(value) = json.remove(field.name()).and_then(|value| value_from_json(*field, value).transpose()) {
+            fields.insert(*field, value?);
+        }
+    }
+    Ok(Record {
+        entity,
+        uid: take(&mut json, "uid")?,
+        version: take(&mut json, "version")?,
+        deleted: take(&mut json, "deleted")?,
+        created_at: take_moment(&mut json, "created")?,
+        updated_at: take_moment(&mut json, "updated")?,
+        fields,
+        field_seq: field_seq(entity, take(&mut json, "field_seq")?),
+        refs: take::<Vec<Ref>>(&mut json, "refs")?,
+    })
+}
+
+/// The inverse of [`ShownValue`]: what stands for absence is `None`.
+pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrupt> {
+    let wrong = || Corrupt::Key(field.name());
+    let value = match (field.kind(), json) {
+        (_, Json::Null) => None,
+        (Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website, Json::String(text)) => Some(Value::Text(text)),
+        (Kind::Role, Json::String(text)) => Some(Value::Role(Role::parse(&text).ok_or_else(wrong)?)),
+        (Kind::Tags, json) => list(json, field)?.map(Value::Tags),
+        (Kind::Links, json) => list(json, field)?.map(Value::Links),
+        (Kind::Person, json) => Some(Value::Person(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (Kind::Address, json) => {
+            let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
+            (!address.is_empty()).then_some(Value::Address(address))
+        }
+        (Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role, _) => return Err(wrong()),
+    };
+    Ok(value)
+}
+
+fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Option<Vec<T>>, Corrupt> {
+    let list: Vec<T> = serde_json::from_value(json).map_err(|_| Corrupt::Key(field.name()))?;
+    Ok((!list.is_empty()).then_some(list))
+}
+
+fn field_seq(entity: Entity, json: BTreeMap<String, Seq>) -> BTreeMap<Field, Seq> {
+    json.into_iter().filter_map(|(name, seq)| Some((Field::from_name(entity, &name)?, seq))).collect()
+}
+
+fn take<T: serde::de::DeserializeOwned>(json: &mut Map<String, Json>, key: &'static str) -> Result<T, Corrupt> {
+    json.remove(key).and_then(|value| serde_json::from_value(value).ok()).ok_or(Corrupt::Key(key))
+}
+
+fn take_moment(json: &mut Map<String, Json>, key: &'static str) -> Result<crate::domain::Timestamp, Corrupt> {
+    json.remove(key).and_then(|value| moment::parse_seconds(value.as_str()?)).ok_or(Corrupt::Key(key))
+}
+
+/// A uid as clients write it: any of the UUID's text forms.
+#[must_use]
+pub fn parse_uid(text: &str) -> Option<Uid> {
+    Uuid::try_parse(text).ok().map(Uid)
+}

@@ -1,0 +1,117 @@
+//! The demo account: made once, its credentials kept in the data directory, with records enough to look at.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::clock::{self, Clock};
+use crate::command::{Failure, Order};
+use crate::contract::input::{self, FreshUids};
+use crate::domain::account::Tier;
+use crate::domain::{AccountId, Entity};
+use crate::keys;
+use crate::store::Store;
+use crate::store::accounts::{By, NewAccount};
+use crate::store::records::Filter;
+
+const FILE: &str = "demo.json";
+
+const COMPANIES: [(&str, &str, &str); 6] = [
+    ("Blauwe Reiger BV", "Utrecht", "https://blauwereiger.example"),
+    ("Northwind Bakery", "Leeds", "https://northwind.example"),
+    ("Sato & Daughters", "Osaka", "https://sato.example"),
+    ("Ateliê Marília", "Porto", "https://marilia.example"),
+    ("Fjordlys AS", "Bergen", "https://fjordlys.example"),
+    ("Kestrel Analytics", "Denver", "https://kestrel.example"),
+];
+
+const FIRST: [&str; 8] = ["Ann", "Björn", "Chiara", "Dewi", "Emre", "Farida", "Grace", "Hiroshi"];
+const LAST: [&str; 6] = ["de Vries", "Okafor", "Rossi", "Lindqvist", "Yılmaz", "Tanaka"];
+const ROLES: [&str; 3] = ["Lead", "Prospect", "Client"];
+
+/// The demo's credentials, which only a development machine keeps in the clear.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Credentials {
+    pub(super) public_id: Uuid,
+    pub(super) secret_key: String,
+}
+
+impl Credentials {
+    pub(super) fn account(&self) -> AccountId {
+        AccountId(self.public_id)
+    }
+}
+
+/// The demo account; made where the data directory or the database does not have it.
+pub(super) async fn account(store: &Store, dir: &Path) -> anyhow::Result<Credentials> {
+    let file = dir.join(FILE);
+    let kept: Option<Credentials> =
+        std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(credentials) = kept
+        && store.credentials(credentials.account()).await?.is_some()
+    {
+        return Ok(credentials);
+    }
+    let (secret_key, key) = keys::make("demo");
+    let account = AccountId(clock::fresh_uid().0);
+    let by = By { actor: "dev", at: Clock::system().now() };
+    let new = NewAccount { account, name: "Demo".to_owned(), key };
+    store.create_accounts(&[new], Tier::Thrive, by).await?;
+    let credentials = Credentials { public_id: account.0, secret_key };
+    write_private(&file, &serde_json::to_string(&credentials)?)?;
+    Ok(credentials)
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub(super) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let context = || format!("cannot write {}", file.display());
+    let part = file.with_extension("part");
+    let _stale = std::fs::remove_file(&part);
+    let mut open = std::fs::OpenOptions::new();
+    let mut handle = open.write(true).create_new(true).mode(0o600).open(&part).with_context(context)?;
+    std::io::Write::write_all(&mut handle, text.as_bytes()).with_context(context)?;
+    std::fs::rename(&part, file).with_context(context)
+}
+
+/// Fills the account where it holds nothing.
+pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow::Result<()> {
+    if store.page(account, Entity::Contact, &Filter::default(), 1, 1).await?.total > 0 {
+        return Ok(());
+    }
+    for (name, city, website) in COMPANIES {
+        let body = json!({"name": name, "role": "Client", "website": website, "tags": ["demo"],
+            "address": {"city": city}});
+        create(app, account, Entity::Company, body).await?;
+    }
+    let people = LAST.iter().flat_map(|last| FIRST.iter().map(move |first| (first, last)));
+    for (number, (first, last)) in people.enumerate() {
+        let (company, city, _) = COMPANIES.get(number % COMPANIES.len()).copied().unwrap_or_default();
+        let role = ROLES.get(number % ROLES.len()).copied().unwrap_or_default();
+        let body = json!({
+            "role": role, "first_name": first, "last_name": last, "email": format!("person{number}@example.com"),
+            "phone": format!("+31 20 555 {number:04}"), "tags": ["demo", role.to_lowercase()],
+            "address": {"city": city}, "company": {"name": company},
+        });
+        create(app, account, Entity::Contact, body).await?;
+    }
+    Ok(())
+}
+
+async fn create(app: &App, account: AccountId, entity: Entity, body: serde_json::Value) -> anyhow::Result<()> {
+    let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
+    let command = input::create(entity, body, uids)
+        .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
+    let order =
+        Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
+    match app.lanes().submit(order).await {
+        // What an interrupted start had made is there already.
+        Ok(_) | Err(Failure::Refused { .. }) => Ok(()),
+        Err(failure) => Err(failure).context("cannot fill the demo account"),
+    }
+}

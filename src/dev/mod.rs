@@ -1,0 +1,124 @@
+//! `unificus dev`: the service on a private PostgreSQL and NATS, with a demo account to look at.
+//!
+//! For one machine: servers listen on loopback, webhooks may go to loopback over http, and the demo's credentials are
+//! printed and kept in the data directory. Everything else is as in production.
+
+mod demo;
+mod report;
+pub mod services;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio_postgres::NoTls;
+
+use self::services::{Binaries, Postgres, Services};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::lifecycle;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// The service's database on the private server.
+const DATABASE: &str = "unificus";
+
+/// What `unificus dev` is told.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Where the private servers keep their data.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The API's port on loopback; 0 lets the system choose. Metrics take the next one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Write the service's addresses and the demo's credentials to this file once everything accepts.
+    #[arg(long)]
+    env_file: Option<PathBuf>,
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
+    let (path, data_home) = config::program_path();
+    let binaries = Binaries::find(&path, &data_home)?;
+    let mut services = Services::start(&options.data_dir, &binaries).await?;
+    let served = serve(config, &options, &services).await;
+    let app = match served {
+        Ok(app) => app,
+        Err(error) => {
+            services.stop().await?;
+            return Err(error);
+        }
+    };
+    tokio::select! {
+        signal = lifecycle::stop_signal() => signal?,
+        () = services.supervise() => {}
+    }
+    let stopped = app.stop().await;
+    if let Some(file) = &options.env_file {
+        // It names a service that is gone; that it may be gone itself is all the same.
+        let _gone = std::fs::remove_file(file);
+    }
+    services.stop().await?;
+    stopped
+}
+
+async fn serve(config: Config, options: &Options, services: &Services) -> anyhow::Result<App> {
+    let database_url = services.postgres.url_of(DATABASE);
+    create_database(&services.postgres).await?;
+    let config = settings(config, options.port, &database_url, &services.nats.url())?;
+    let store = Store::new(&config.database, 1, Metrics::new()?)?;
+    store.migrate().await?;
+    let nats_url = config.nats.url.clone();
+    let app = start(config, options.port).await?;
+    let credentials = demo::account(&store, &options.data_dir).await?;
+    demo::fill(&app, &store, credentials.account()).await?;
+    let places = report::Places {
+        address: app.address(),
+        metrics_address: app.metrics_address(),
+        database_url,
+        nats_url,
+    };
+    report::print(&places, &credentials);
+    if let Some(file) = &options.env_file {
+        report::write_env_file(file, &places, &credentials)?;
+    }
+    Ok(app)
+}
+
+/// Metrics take the port after the API's, or any where that is taken.
+async fn start(config: Config, port: u16) -> anyhow::Result<App> {
+    let mut any = config.clone();
+    any.metrics.listen.set_port(0);
+    match App::start(config, Clock::system()).await {
+        Err(error) if port != 0 && error.to_string().contains("metrics.listen") => {
+            App::start(any, Clock::system()).await
+        }
+        started => started,
+    }
+}
+
+/// The given settings, on the private servers, for one machine.
+fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -> anyhow::Result<Config> {
+    config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
+    config.metrics.listen = SocketAddr::from(([127, 0, 0, 1], if port == 0 { 0 } else { port.saturating_add(1) }));
+    database_url.clone_into(&mut config.database.url);
+    nats_url.clone_into(&mut config.nats.url);
+    config.push.allow_http = true;
+    config.push.allow_networks = ["127.0.0.0/8", "::1/128"].map(str::parse).into_iter().collect::<Result<_, _>>()?;
+    Ok(config)
+}
+
+async fn create_database(postgres: &Postgres) -> anyhow::Result<()> {
+    let (client, connection) = tokio_postgres::connect(&postgres.url(), NoTls).await?;
+    let create = async move {
+        let exists = client.query_opt("-- dev.exists\nselect from pg_database where datname = $1", &[&DATABASE]).await?;
+        if exists.is_none() {
+            client.batch_execute(&format!("create database {DATABASE}")).await?;
+        }
+        Ok::<_, tokio_postgres::Error>(())
+    };
+    let (created, _) = tokio::join!(create, connection);
+    created.context("cannot create the database")
+}

@@ -1,0 +1,188 @@
+//! One server as a child process: start and wait until it accepts, stop, kill, start again, watch.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::spawn::{Anchored, Runner};
+use super::{holders, log};
+
+const POLL: Duration = Duration::from_millis(10);
+const ONE_PROBE: Duration = Duration::from_secs(1);
+const UNTIL_READY: Duration = Duration::from_mins(1);
+const ORDERLY_STOP: Duration = Duration::from_secs(20);
+const HASTY_STOP: Duration = Duration::from_secs(5);
+
+/// The pause before a server that died is started again: doubled with each death in a row, as if it were the last
+/// one's fault, and short again after a life of `STEADY`.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const STEADY: Duration = Duration::from_secs(30);
+
+/// Tells whether the server on a port is ready for clients.
+pub(super) type Probe = fn(u16) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Everything that it takes to start one server, again and again.
+pub(super) struct Launch {
+    /// The name of the program, as the kernel shows it.
+    pub name: &'static str,
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    pub runner: Runner,
+    /// The data and the working directory: the latter marks the server as the holder of the former.
+    pub data: PathBuf,
+    /// A file by which a killed server would bar the way to the next.
+    pub leftover: Option<PathBuf>,
+    pub log: PathBuf,
+    pub port: u16,
+    pub probe: Probe,
+    /// Asks for a stop in good order. Sent when the parent dies as well.
+    pub stop: Signal,
+    /// Asks for a stop at once, after which the server recovers at its next start.
+    pub abort: Signal,
+}
+
+/// A running server, or one that has died and may be started again.
+pub(super) struct Daemon {
+    launch: Launch,
+    process: Anchored,
+}
+
+impl Daemon {
+    /// # Errors
+    /// When the program cannot be run or does not accept within a minute: with the last lines of its log.
+    pub(super) async fn start(launch: Launch) -> Result<Self> {
+        let process = spawn(&launch).await?;
+        let mut daemon = Self { launch, process };
+        daemon.ready().await?;
+        Ok(daemon)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.launch.port
+    }
+
+    /// Nothing once its end has been noticed.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.child.id()
+    }
+
+    /// Resolves when the server has ended, at once if it already has. May be dropped and called again.
+    pub(super) async fn wait_exit(&mut self) {
+        if let Err(error) = self.process.child.wait().await {
+            warn!(server = self.launch.name, %error, "the end of a server could not be awaited");
+        }
+    }
+
+    /// In good order if that works in time, else in haste, else by force. Fine for one that has ended already.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        for (signal, patience) in [(self.launch.stop, ORDERLY_STOP), (self.launch.abort, HASTY_STOP)] {
+            self.signal(signal)?;
+            if timeout(patience, self.wait_exit()).await.is_ok() {
+                return Ok(());
+            }
+            warn!(server = self.launch.name, %signal, "a server did not stop in time");
+        }
+        self.kill().await
+    }
+
+    /// # Errors
+    /// When it cannot be signalled.
+    pub(super) async fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.wait_exit().await;
+        Ok(())
+    }
+
+    /// Starts the server again on the same data and port, after stopping it if it runs. Dropping the future at any
+    /// point leaves a daemon that can be stopped or restarted.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(super) async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        holders::vacate(&self.launch.data, self.launch.name, self.launch.stop).await?;
+        self.process = spawn(&self.launch).await?;
+        self.ready().await
+    }
+
+    /// Starts the server again whenever it ends, for ever.
+    pub(super) async fn supervise(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if timeout(STEADY, self.wait_exit()).await.is_err() {
+                pause = FIRST_PAUSE;
+                self.wait_exit().await;
+            }
+            warn!(server = self.launch.name, ?pause, "a server has ended; starting it again");
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            if let Err(error) = self.restart().await {
+                warn!(server = self.launch.name, error = format!("{error:#}"), "a server could not be started again");
+            }
+        }
+    }
+
+    /// The pid cannot be somebody else's yet: until its end is noticed here, the kernel keeps it.
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let Some(pid) = self.pid() else { return Ok(()) };
+        let pid = Pid::from_raw(i32::try_from(pid).context("a pid beyond what the kernel gives out")?);
+        kill(pid, signal).with_context(|| format!("sending {signal} to {}", self.launch.name))
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let accepts = timeout(UNTIL_READY, self.accepts()).await;
+        let outcome = accepts.unwrap_or_else(|_| bail!("it did not accept within {UNTIL_READY:?}"));
+        let Launch { name, log, port, .. } = &self.launch;
+        outcome
+            .with_context(|| format!("{name} did not come up; the end of {}:\n{}", log.display(), log::tail(log)))?;
+        info!(server = name, port, pid = self.pid(), "server accepts");
+        Ok(())
+    }
+
+    /// Whether it lives is asked after the probe too, so that a stranger who has the port is not taken for it.
+    async fn accepts(&mut self) -> Result<()> {
+        loop {
+            let answered = timeout(ONE_PROBE, (self.launch.probe)(self.launch.port)).await.unwrap_or(false);
+            if let Some(status) = self.process.child.try_wait().context("asking whether it still runs")? {
+                bail!("it ended with {status}");
+            }
+            if answered {
+                return Ok(());
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+async fn spawn(launch: &Launch) -> Result<Anchored> {
+    if let Some(leftover) = &launch.leftover {
+        match std::fs::remove_file(leftover) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing the stale {}", leftover.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let log = log::open(&launch.log)?;
+    let mut command = launch.runner.command(&launch.program, launch.stop);
+    command.args(&launch.args).current_dir(&launch.data);
+    command.stdout(clone(&log)?).stderr(log);
+    Anchored::spawn(command).await.with_context(|| format!("running {}", launch.program.display()))
+}
+
+fn clone(log: &File) -> Result<File> {
+    log.try_clone().context("duplicating the handle of a log")
+}

@@ -1,0 +1,153 @@
+//! The directory that all of a pair of servers lives in, and the right to run on it.
+//!
+//! ```text
+//! lock           held while a process runs on the directory
+//! ports.toml     the ports of last time
+//! postgres/      the cluster           postgres.log
+//! nats/          JetStream's store     nats.log       nats.conf
+//! ```
+
+use std::fs::{DirBuilder, File, Metadata, TryLockError, create_dir_all};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::{User, geteuid};
+use tokio::time::{sleep, timeout};
+
+/// Who Postgres runs as when we are root, which it refuses to be.
+const POSTGRES_USER: &str = "postgres";
+
+const POLL: Duration = Duration::from_millis(10);
+const PREDECESSOR_ENDS: Duration = Duration::from_secs(2);
+
+/// The OS user that owns the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A directory that is made, ours, reachable and locked.
+pub(super) struct DataDir {
+    path: PathBuf,
+    owner: Option<Owner>,
+    /// The lock ends with this file, so also with the process. Children do not inherit it.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if it is missing and takes the lock on it.
+    ///
+    /// # Errors
+    /// When it belongs to another user, when user `postgres` cannot reach it, or when another process holds it.
+    pub(super) async fn open(path: &Path) -> Result<Self> {
+        let owner = if geteuid().is_root() { Some(postgres_user()?) } else { None };
+        make(path, owner.is_some()).with_context(|| format!("making the data directory {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
+        ours(&path)?;
+        if let Some(owner) = owner {
+            reachable(&path, owner)?;
+        }
+        let lock = lock(&path).await?;
+        Ok(Self { path, owner, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Who Postgres is to run as: nothing when it is simply the user that we are.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+}
+
+/// A directory that is there already keeps its mode: it may be more than ours.
+fn make(path: &Path, is_passed_by_others: bool) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    // Others may pass through to what is theirs (user postgres to its cluster), but not look around.
+    DirBuilder::new().mode(if is_passed_by_others { 0o711 } else { 0o700 }).create(path)
+}
+
+fn ours(path: &Path) -> Result<()> {
+    let (owner, us) = (metadata(path)?.uid(), geteuid());
+    ensure!(
+        owner == us.as_raw(),
+        "the data directory {} belongs to user {owner}, and this process runs as user {us}: choose another directory",
+        path.display()
+    );
+    Ok(())
+}
+
+fn postgres_user() -> Result<Owner> {
+    let user = User::from_name(POSTGRES_USER).context("looking up the OS user of Postgres")?.with_context(|| {
+        format!(
+            "this is root, and there is no OS user `{POSTGRES_USER}` to run Postgres as: `make setup` installs both"
+        )
+    })?;
+    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+}
+
+/// Says which directory bars the way, because "permission denied" from Postgres about a deep path does not.
+fn reachable(path: &Path, owner: Owner) -> Result<()> {
+    for dir in path.ancestors() {
+        if !may_pass(&metadata(dir)?, owner) {
+            bail!(
+                "user `{POSTGRES_USER}`, which Postgres runs as when this process is root, may not pass through {} on \
+                 the way to {}: choose a data directory elsewhere, such as below /var/lib, or run as a normal user",
+                dir.display(),
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Of the three classes the first that fits decides, as in the kernel. Further groups of the user and access lists
+/// are left out: they only matter where somebody set them up with care.
+fn may_pass(dir: &Metadata, owner: Owner) -> bool {
+    let bit = if dir.uid() == owner.uid {
+        0o100
+    } else if dir.gid() == owner.gid {
+        0o010
+    } else {
+        0o001
+    };
+    dir.mode() & bit != 0
+}
+
+/// Waits a little for a predecessor that is only just ending, such as one that got a `kill -9` a moment ago.
+async fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    let locked = async {
+        loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => sleep(POLL).await,
+                Err(TryLockError::Error(error)) => break Err(error),
+                Ok(()) => break Ok(()),
+            }
+        }
+    };
+    let Ok(locked) = timeout(PREDECESSOR_ENDS, locked).await else {
+        bail!("another process already runs on {}: stop it, or choose another data directory", dir.display())
+    };
+    locked.with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}
+
+fn metadata(path: &Path) -> Result<Metadata> {
+    std::fs::metadata(path).with_context(|| format!("looking at {}", path.display()))
+}

@@ -1,0 +1,121 @@
+//! The private NATS, with `JetStream`.
+
+use std::fs::{DirBuilder, write};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::child::{Daemon, Launch};
+use super::data_dir::DataDir;
+use super::holders;
+use super::spawn::Runner;
+
+const PROGRAM: &str = "nats-server";
+const STORE: &str = "nats";
+const STOP: Signal = Signal::SIGTERM;
+
+/// What a server introduces itself with is far shorter.
+const LONGEST_INFO: u64 = 64 << 10;
+
+/// A NATS server of our own on loopback, with `JetStream` on files and no authentication: see [`super`].
+pub struct Nats {
+    daemon: Daemon,
+}
+
+impl Nats {
+    /// Waits until no server of a former process is left on the data.
+    pub(super) async fn vacate(dir: &DataDir) -> Result<()> {
+        holders::vacate(&dir.join(STORE), PROGRAM, STOP).await
+    }
+
+    /// Starts the server on its store, empty if there is none, and returns when it accepts.
+    pub(super) async fn start(dir: &DataDir, program: &Path, runner: Runner, port: u16) -> Result<Self> {
+        let store = dir.join(STORE);
+        DirBuilder::new().mode(0o700).recursive(true).create(&store).context("making the directory of NATS")?;
+        let config = dir.join("nats.conf");
+        write(&config, configuration(port)).with_context(|| format!("writing {}", config.display()))?;
+        let daemon = Daemon::start(Launch {
+            name: PROGRAM,
+            program: program.to_path_buf(),
+            args: ["-c".into(), config.into(), "-sd".into(), store.clone().into()].into(),
+            runner,
+            data: store,
+            leftover: None,
+            log: dir.join("nats.log"),
+            port,
+            probe: |port| Box::pin(accepts(port)),
+            stop: STOP,
+            abort: Signal::SIGKILL,
+        });
+        Ok(Self { daemon: daemon.await? })
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.daemon.port())
+    }
+
+    /// Its pid, nothing once its end has been noticed.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.pid()
+    }
+
+    /// Resolves when the server has ended, at once if it already has. May be dropped and called again.
+    pub async fn wait_exit(&mut self) {
+        self.daemon.wait_exit().await;
+    }
+
+    /// In good order; by force after 20 s.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.daemon.stop().await
+    }
+
+    /// `kill -9`, for crash tests.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.daemon.kill().await
+    }
+
+    /// Starts it again on the same data and port, whether it runs or has ended.
+    ///
+    /// # Errors
+    /// When it does not come up within a minute: with the last lines of its log.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.daemon.restart().await
+    }
+
+    pub(super) async fn supervise(&mut self) {
+        self.daemon.supervise().await;
+    }
+}
+
+/// The store's path is given as an argument, where it needs no quoting.
+fn configuration(port: u16) -> String {
+    format!(
+        "# Written anew at every start.\n\
+         listen: \"127.0.0.1:{port}\"\n\
+         max_payload: 8MB\n\
+         jetstream {{\n    max_file_store: 20GB\n}}\n"
+    )
+}
+
+/// The server greets with a line of what it can do, which it does when the streams on disk are recovered.
+async fn accepts(port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+        return false;
+    };
+    let mut line = String::new();
+    let read = BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line).await;
+    read.is_ok() && line.starts_with("INFO ") && line.contains("\"jetstream\":true")
+}

@@ -1,0 +1,194 @@
+//! The private Postgres.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, remove_dir_all, rename};
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+use tokio::time::timeout;
+use tokio_postgres::NoTls;
+
+use super::child::{Daemon, Launch};
+use super::data_dir::DataDir;
+use super::holders;
+use super::spawn::Runner;
+
+const PROGRAM: &str = "postgres";
+const CLUSTER: &str = "postgres";
+/// A cluster in the making. It becomes the cluster by a rename, so a half-made one is never taken for it.
+const UNFINISHED: &str = "postgres.new";
+
+/// Names of the superuser and of the database that is always there.
+const SUPERUSER: &str = "postgres";
+const DATABASE: &str = "postgres";
+
+/// Fast shutdown: clients are cut off, then a checkpoint is written.
+const STOP: Signal = Signal::SIGINT;
+
+const INITDB: Duration = Duration::from_mins(2);
+
+/// On top of what `initdb` finds good for the machine. Given as arguments, so that a newer version of this file
+/// applies to a cluster that an older one made. The two that durability hangs on are said, though they are the
+/// defaults: this is a real server, and figures are measured on it.
+const SETTINGS: &[(&str, &str)] = &[
+    ("listen_addresses", "127.0.0.1"),
+    // One way in is enough: a socket file has a length limit, and a lock that outlives a killed server.
+    ("unix_socket_directories", ""),
+    ("max_connections", "200"),
+    ("shared_buffers", "256MB"),
+    ("fsync", "on"),
+    ("synchronous_commit", "on"),
+    ("max_wal_size", "4GB"),
+    ("checkpoint_timeout", "15min"),
+    ("autovacuum_naptime", "10s"),
+    // Standard error is the log file.
+    ("logging_collector", "off"),
+];
+
+/// A Postgres of our own on loopback, durable, with superuser `postgres`.
+///
+/// It trusts whoever connects, without a password. That is tolerable only because it listens on loopback and holds
+/// nothing but a developer's demo data or a test's; anyone with a shell on the machine is its superuser.
+pub struct Postgres {
+    daemon: Daemon,
+}
+
+impl Postgres {
+    /// Waits until no server of a former process is left on the data.
+    pub(super) async fn vacate(dir: &DataDir) -> Result<()> {
+        holders::vacate(&dir.join(CLUSTER), PROGRAM, STOP).await?;
+        // What these are writing is thrown away, so there is nothing to be orderly about.
+        holders::vacate(&dir.join(UNFINISHED), PROGRAM, Signal::SIGKILL).await
+    }
+
+    /// Makes the cluster if there is none, starts it and returns when it accepts. `bin` holds the programs.
+    pub(super) async fn start(dir: &DataDir, bin: &Path, runner: Runner, port: u16) -> Result<Self> {
+        let runner = runner.run_as(dir.owner());
+        if !dir.join(CLUSTER).is_dir() {
+            make_cluster(dir, bin, &runner).await.context("making the Postgres cluster")?;
+        }
+        let daemon = Daemon::start(launch(dir, bin, runner, port)).await?;
+        Ok(Self { daemon })
+    }
+
+    /// The database that is always there, for the superuser.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of(DATABASE)
+    }
+
+    /// Another database of the same server. `database` must need no escaping in a URL.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgresql://{SUPERUSER}@127.0.0.1:{}/{database}", self.daemon.port())
+    }
+
+    /// The postmaster's pid, nothing once its end has been noticed.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.pid()
+    }
+
+    /// Resolves when the postmaster has ended, at once if it already has. May be dropped and called again.
+    pub async fn wait_exit(&mut self) {
+        self.daemon.wait_exit().await;
+    }
+
+    /// Fast shutdown; immediate after 20 s, by force after 5 more.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.daemon.stop().await
+    }
+
+    /// `kill -9` of the postmaster, for crash tests. Its backends end by themselves when they notice.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.daemon.kill().await
+    }
+
+    /// Starts it again on the same data and port, whether it runs or has ended.
+    ///
+    /// # Errors
+    /// When it does not come up within a minute: with the last lines of its log.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.daemon.restart().await
+    }
+
+    pub(super) async fn supervise(&mut self) {
+        self.daemon.supervise().await;
+    }
+}
+
+fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16) -> Launch {
+    let data = dir.join(CLUSTER);
+    let mut args: Vec<OsString> = vec!["-D".into(), data.clone().into(), "-p".into(), port.to_string().into()];
+    for (name, value) in SETTINGS {
+        args.extend(["-c".into(), format!("{name}={value}").into()]);
+    }
+    Launch {
+        name: PROGRAM,
+        program: bin.join(PROGRAM),
+        args,
+        runner,
+        // The pid in it may by now be any process of the same user, which Postgres would take for a running server.
+        leftover: Some(data.join("postmaster.pid")),
+        data,
+        log: dir.join("postgres.log"),
+        port,
+        probe: |port| Box::pin(accepts(port)),
+        stop: STOP,
+        abort: Signal::SIGQUIT,
+    }
+}
+
+/// A login that succeeds; before, the server says that it is starting up.
+async fn accepts(port: u16) -> bool {
+    let url = format!("postgresql://{SUPERUSER}@127.0.0.1:{port}/{DATABASE}");
+    tokio_postgres::connect(&url, NoTls).await.is_ok()
+}
+
+async fn make_cluster(dir: &DataDir, bin: &Path, runner: &Runner) -> Result<()> {
+    let unfinished = dir.join(UNFINISHED);
+    if unfinished.exists() {
+        remove_dir_all(&unfinished).context("removing a half-made cluster")?;
+    }
+    DirBuilder::new().mode(0o700).create(&unfinished).context("making its directory")?;
+    if let Some(owner) = dir.owner() {
+        chown(&unfinished, Some(owner.uid), Some(owner.gid)).context("giving its directory to its user")?;
+    }
+    // Not every system has the locale in which UTF-8 text sorts by code point; `C` sorts the same, bytewise.
+    let in_utf8 = initdb(initdb_command(dir, bin, runner, "C.UTF-8")).await;
+    if let Err(first) = in_utf8 {
+        initdb(initdb_command(dir, bin, runner, "C")).await.context(first)?;
+    }
+    rename(&unfinished, dir.join(CLUSTER)).context("putting the finished cluster in place")
+}
+
+fn initdb_command(dir: &DataDir, bin: &Path, runner: &Runner, locale: &str) -> Command {
+    let mut command = runner.command(&bin.join("initdb"), Signal::SIGKILL);
+    command
+        .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "-U", SUPERUSER, "--locale", locale, "-D"])
+        .arg(dir.join(UNFINISHED))
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn initdb(mut command: Command) -> Result<()> {
+    let ended = timeout(INITDB, command.output()).await.context("initdb does not end")?;
+    let output = ended.context("running initdb")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "initdb ended with {}: {}", output.status, said.trim());
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The commands of companies and their decisions.
+
+use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::record::fold_key;
+use crate::domain::{
+    Entity, Fact, Field, Invalid, Link, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, contact,
+};
+
+/// Makes a company.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    uid: Uid,
+    patch: Patch,
+    primary: Option<Primary>,
+}
+
+/// Who shall be a new company's first contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Primary {
+    /// The fields of the contact; `email` finds an existing one.
+    pub patch: Patch,
+    /// The uid for a contact to be created where none has the email; `None` where that is a refusal.
+    pub create_as: Option<Uid>,
+    pub welcome: bool,
+}
+
+/// Changes a company.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Update {
+    pub target: Target,
+    /// The versions of which one must be the present one; `None` where any will do.
+    pub if_match: Option<Vec<Seq>>,
+    pub patch: Patch,
+}
+
+impl Create {
+    /// A company that has all it needs by itself; else every field that it lacks.
+    pub fn new(uid: Uid, patch: Patch, primary: Option<Primary>) -> Result<Self, Vec<Invalid>> {
+        let mut missing = missing(&patch);
+        missing.extend(primary.as_ref().map(|primary| primary.missing(&patch)).unwrap_or_default());
+        if missing.is_empty() { Ok(Self { uid, patch, primary }) } else { Err(missing) }
+    }
+
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        read_name(&self.patch, reads);
+        if let Some(email) = self.primary.as_ref().and_then(Primary::email) {
+            reads.keys.push((Entity::Contact, fold_key(email)));
+        }
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let mut patch = self.patch;
+        refuse_taken_name(view, self.uid, &patch)?;
+        let mut contact_facts = Vec::new();
+        if let Some(primary) = self.primary {
+            let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
+            let (person, facts) = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten())?;
+            patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
+            contact_facts = facts;
+        }
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        let mut facts = vec![Fact { entity: Entity::Company, uid: self.uid, verb: Verb::Created, changes }];
+        facts.append(&mut contact_facts);
+        Ok(Decision { subject: (Entity::Company, self.uid), facts })
+    }
+}
+
+impl Update {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.target(Entity::Company, &self.target);
+        read_name(&self.patch, reads);
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = find(view, Entity::Company, &self.target, self.if_match.as_deref())?;
+        refuse_taken_name(view, record.uid, &self.patch)?;
+        let changes = record.differences(self.patch);
+        let updated = Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes };
+        let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
+        Ok(Decision { subject: (Entity::Company, record.uid), facts })
+    }
+}
+
+impl Primary {
+    fn email(&self) -> Option<&str> {
+        self.patch.get(&Field::Email)?.as_ref()?.as_text()
+    }
+
+    /// What a first contact lacks to be found or made. A Lead company's may be nothing but the wish to have one.
+    fn missing(&self, company: &Patch) -> Vec<Invalid> {
+        let lead = company.get(&Field::Role) == Some(&Some(Value::Role(Role::Lead)));
+        if self.email().is_none() && !(lead && self.create_as.is_some()) {
+            return vec![Invalid::new("primaryContact/email", "Is required.")];
+        }
+        Vec::new()
+    }
+
+    fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<Fact>), Refusal> {
+        let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &fold_key(email)));
+        if let Some(contact) = existing {
+            return Ok((person(contact), self.link(contact, company)));
+        }
+        let Some(uid) = self.create_as else {
+            let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
+            return Err(Refusal::Invalid(vec![Invalid::new("primaryContact/email", detail)]));
+        };
+        Ok(self.create(uid, company, role))
+    }
+
+    fn link(&self, contact: &Record, company: Link) -> Vec<Fact> {
+        let links = Value::Links(contact::with_link(contact, company));
+        let changes = vec![(Field::Companies, Some(links))];
+        let mut facts = vec![Fact { entity: Entity::Contact, uid: contact.uid, verb: Verb::Updated, changes }];
+        facts.extend(self.welcome.then(|| contact::welcome(contact.uid)));
+        facts
+    }
+
+    /// The contact takes the company's role unless it has its own.
+    fn create(self, uid: Uid, company: Link, role: Option<Value>) -> (Person, Vec<Fact>) {
+        let mut patch = self.patch;
+        patch.entry(Field::Role).or_insert_with(|| Some(role.unwrap_or(Value::Role(Role::Lead))));
+        for name in [Field::FirstName, Field::LastName] {
+            patch.entry(name).or_insert_with(|| Some(Value::Text(String::new())));
+        }
+        patch.insert(Field::Companies, Some(Value::Links(vec![company])));
+        let person = Person {
+            uid,
+            first_name: text(&patch, Field::FirstName),
+            last_name: text(&patch, Field::LastName),
+            email: patch.get(&Field::Email).cloned().flatten().and_then(|email| email.as_text().map(str::to_owned)),
+        };
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        let mut facts = vec![Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes }];
+        facts.extend(self.welcome.then(|| contact::welcome(uid)));
+        (person, facts)
+    }
+}
+
+fn missing(patch: &Patch) -> Vec<Invalid> {
+    match patch.get(&Field::Name) {
+        Some(Some(Value::Text(name))) if !name.is_empty() => Vec::new(),
+        _ => vec![Invalid::new("name", "Is required.")],
+    }
+}
+
+fn person(contact: &Record) -> Person {
+    let text = |field| contact.text(field).map(str::to_owned);
+    Person {
+        uid: contact.uid,
+        first_name: text(Field::FirstName).unwrap_or_default(),
+        last_name: text(Field::LastName).unwrap_or_default(),
+        email: text(Field::Email),
+    }
+}
+
+fn text(patch: &Patch, field: Field) -> String {
+    match patch.get(&field) {
+        Some(Some(Value::Text(text))) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn read_name(patch: &Patch, reads: &mut Reads) {
+    if let Some(Some(Value::Text(name))) = patch.get(&Field::Name) {
+        reads.keys.push((Entity::Company, fold_key(name)));
+    }
+}
+
+fn refuse_taken_name(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
+    let Some(Some(Value::Text(name))) = patch.get(&Field::Name) else { return Ok(()) };
+    match view.by_key(Entity::Company, &fold_key(name)) {
+        Some(other) if other.uid != own => {
+            Err(Refusal::Invalid(vec![Invalid::new("name", "A company with this name already exists.")]))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

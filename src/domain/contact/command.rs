@@ -1,0 +1,163 @@
+//! The commands of contacts and their decisions.
+
+use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::record::fold_key;
+use crate::domain::{
+    Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb,
+};
+
+/// Makes a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    uid: Uid,
+    patch: Patch,
+    company: Option<CompanyLink>,
+    welcome: bool,
+}
+
+/// Changes a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Update {
+    pub target: Target,
+    /// The versions of which one must be the present one; `None` where any will do.
+    pub if_match: Option<Vec<Seq>>,
+    pub patch: Patch,
+    pub company: Option<CompanyLink>,
+    /// Asks whoever sends email for this account to welcome the contact.
+    pub welcome: bool,
+}
+
+/// The company that a contact shall belong to, besides those that it belongs to already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompanyLink {
+    /// Its name, in any case.
+    pub name: String,
+    /// The uid for a company to be created where none has the name; `None` where that is a refusal.
+    pub create_as: Option<Uid>,
+}
+
+impl Create {
+    /// A contact that has all it needs by itself; else every field that it lacks.
+    pub fn new(uid: Uid, patch: Patch, company: Option<CompanyLink>, welcome: bool) -> Result<Self, Vec<Invalid>> {
+        let missing = missing(&patch);
+        if missing.is_empty() { Ok(Self { uid, patch, company, welcome }) } else { Err(missing) }
+    }
+
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        read_references(&self.patch, self.company.as_ref(), reads);
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let mut patch = self.patch;
+        refuse_taken_email(view, self.uid, &patch)?;
+        let mut facts = Vec::with_capacity(1);
+        if let Some(link) = self.company {
+            let role = patch.get(&Field::Role).cloned().flatten();
+            let (link, created) = resolve(view, link, role)?;
+            facts.extend(created);
+            patch.insert(Field::Companies, Some(Value::Links(vec![link])));
+        }
+        // A field that is created as null is no change.
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        facts.push(Fact { entity: Entity::Contact, uid: self.uid, verb: Verb::Created, changes });
+        facts.extend(self.welcome.then(|| welcome(self.uid)));
+        Ok(Decision { subject: (Entity::Contact, self.uid), facts })
+    }
+}
+
+impl Update {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.target(Entity::Contact, &self.target);
+        read_references(&self.patch, self.company.as_ref(), reads);
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = find(view, Entity::Contact, &self.target, self.if_match.as_deref())?;
+        let mut patch = self.patch;
+        refuse_taken_email(view, record.uid, &patch)?;
+        refuse_no_email(record, &patch)?;
+        let mut facts = Vec::with_capacity(1);
+        if let Some(link) = self.company {
+            let (link, created) = resolve(view, link, record.fields.get(&Field::Role).cloned())?;
+            facts.extend(created);
+            patch.insert(Field::Companies, Some(Value::Links(with_link(record, link))));
+        }
+        let changes = record.differences(patch);
+        if !changes.is_empty() {
+            facts.push(Fact { entity: Entity::Contact, uid: record.uid, verb: Verb::Updated, changes });
+        }
+        facts.extend(self.welcome.then(|| welcome(record.uid)));
+        Ok(Decision { subject: (Entity::Contact, record.uid), facts })
+    }
+}
+
+/// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
+pub(in crate::domain) fn missing(patch: &Patch) -> Vec<Invalid> {
+    let mut required = vec![Field::Role, Field::FirstName, Field::LastName];
+    if patch.get(&Field::Role) != Some(&Some(Value::Role(Role::Lead))) {
+        required.push(Field::Email);
+    }
+    let absent = |field: &Field| !matches!(patch.get(field), Some(Some(_)));
+    required.into_iter().filter(absent).map(|field| Invalid::new(field.name(), "Is required.")).collect()
+}
+
+/// The contact's companies with one more; the same list where it is among them.
+pub(in crate::domain) fn with_link(record: &Record, link: Link) -> Vec<Link> {
+    let mut links = match record.fields.get(&Field::Companies) {
+        Some(Value::Links(links)) => links.clone(),
+        _ => Vec::new(),
+    };
+    if !links.contains(&link) {
+        links.push(link);
+    }
+    links
+}
+
+/// The event that a subscriber who sends email acts on; this service sends none.
+pub(in crate::domain) fn welcome(uid: Uid) -> Fact {
+    Fact { entity: Entity::Contact, uid, verb: Verb::WelcomeRequested, changes: Vec::new() }
+}
+
+fn read_references(patch: &Patch, company: Option<&CompanyLink>, reads: &mut Reads) {
+    if let Some(Some(Value::Text(email))) = patch.get(&Field::Email) {
+        reads.keys.push((Entity::Contact, fold_key(email)));
+    }
+    if let Some(link) = company {
+        reads.keys.push((Entity::Company, fold_key(&link.name)));
+    }
+}
+
+fn refuse_taken_email(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
+    let Some(Some(Value::Text(email))) = patch.get(&Field::Email) else { return Ok(()) };
+    match view.by_key(Entity::Contact, &fold_key(email)) {
+        Some(other) if other.uid != own => {
+            Err(Refusal::Invalid(vec![Invalid::new("email", "A contact with this email already exists.")]))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {
+    let cleared = patch.get(&Field::Email) == Some(&None);
+    let lead = record.fields.get(&Field::Role) == Some(&Value::Role(Role::Lead));
+    if cleared && !lead {
+        return Err(Refusal::Invalid(vec![Invalid::new("email", "Can be null for a Lead only.")]));
+    }
+    Ok(())
+}
+
+fn resolve(view: &impl View, link: CompanyLink, role: Option<Value>) -> Result<(Link, Option<Fact>), Refusal> {
+    if let Some(company) = view.by_key(Entity::Company, &fold_key(&link.name)) {
+        let name = company.text(Field::Name).unwrap_or(&link.name).to_owned();
+        return Ok((Link { uid: company.uid, name }, None));
+    }
+    let Some(uid) = link.create_as else {
+        let detail = "No company has this name, and create_company_if_not_exists is not true.";
+        return Err(Refusal::Invalid(vec![Invalid::new("company/name", detail)]));
+    };
+    let mut changes: Vec<_> = role.map(|role| (Field::Role, Some(role))).into_iter().collect();
+    changes.push((Field::Name, Some(Value::Text(link.name.clone()))));
+    let created = Fact { entity: Entity::Company, uid, verb: Verb::Created, changes };
+    Ok((Link { uid, name: link.name }, Some(created)))
+}

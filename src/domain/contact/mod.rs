@@ -1,0 +1,10 @@
+//! Contacts: what makes one, what changes one, and how it comes to belong to a company.
+//!
+//! Guarantees: an email address belongs to at most one live contact of an account; everyone but a Lead has one.
+
+mod command;
+#[cfg(test)]
+mod tests;
+
+pub(super) use command::{welcome, with_link};
+pub use command::{CompanyLink, Create, Update};

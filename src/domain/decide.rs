@@ -1,0 +1,124 @@
+//! One command decided on what is known: facts, or a refusal.
+
+use super::{Entity, Fact, Record, Refusal, Seq, Target, Uid, Verb, company, contact};
+
+/// A wish to change one record. Everything in it is valid by itself; only the account's state can still refuse it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is named after what it carries")]
+pub enum Command {
+    CreateContact(contact::Create),
+    UpdateContact(contact::Update),
+    CreateCompany(company::Create),
+    UpdateCompany(company::Update),
+    Delete(Delete),
+}
+
+/// Makes a record a tombstone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Delete {
+    pub entity: Entity,
+    pub target: Target,
+    /// The versions of which one must be the present one; `None` where any will do.
+    pub if_match: Option<Vec<Seq>>,
+}
+
+/// What a command's decision must be able to see.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Reads {
+    pub uids: Vec<(Entity, Uid)>,
+    pub keys: Vec<(Entity, String)>,
+}
+
+/// What is known of an account when a command is decided: everything its [`Reads`] name, as of now.
+pub trait View {
+    /// A record, tombstones included.
+    fn by_uid(&self, entity: Entity, uid: Uid) -> Option<&Record>;
+    /// The live record that has this lookup key.
+    fn by_key(&self, entity: Entity, key: &str) -> Option<&Record>;
+}
+
+/// What follows from a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The record that the command was about.
+    pub subject: (Entity, Uid),
+    /// In the order in which they enter the log; empty where nothing changes.
+    pub facts: Vec<Fact>,
+}
+
+impl Command {
+    /// The kind of record that the command is about.
+    #[must_use]
+    pub fn entity(&self) -> Entity {
+        match self {
+            Self::CreateContact(_) | Self::UpdateContact(_) => Entity::Contact,
+            Self::CreateCompany(_) | Self::UpdateCompany(_) => Entity::Company,
+            Self::Delete(delete) => delete.entity,
+        }
+    }
+
+    /// What must be loaded before [`decide`] can be asked.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        match self {
+            Self::CreateContact(create) => create.reads(&mut reads),
+            Self::UpdateContact(update) => update.reads(&mut reads),
+            Self::CreateCompany(create) => create.reads(&mut reads),
+            Self::UpdateCompany(update) => update.reads(&mut reads),
+            Self::Delete(delete) => reads.target(delete.entity, &delete.target),
+        }
+        reads
+    }
+}
+
+/// Decides one command. Pure: the same command on the same view gives the same answer.
+pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
+    match command {
+        Command::CreateContact(create) => create.decide(view),
+        Command::UpdateContact(update) => update.decide(view),
+        Command::CreateCompany(create) => create.decide(view),
+        Command::UpdateCompany(update) => update.decide(view),
+        Command::Delete(delete) => delete.decide(view),
+    }
+}
+
+impl Delete {
+    fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = find(view, self.entity, &self.target, self.if_match.as_deref())?;
+        let fact = Fact { entity: self.entity, uid: record.uid, verb: Verb::Deleted, changes: Vec::new() };
+        Ok(Decision { subject: (self.entity, record.uid), facts: vec![fact] })
+    }
+}
+
+impl Reads {
+    pub(super) fn target(&mut self, entity: Entity, target: &Target) {
+        match target {
+            Target::Uid(uid) => self.uids.push((entity, *uid)),
+            Target::Key(keys) => self.keys.extend(keys.iter().map(|key| (entity, key.clone()))),
+        }
+    }
+}
+
+/// The live record that a target names, at one of the versions that the client will have.
+pub(super) fn find<'a>(
+    view: &'a impl View,
+    entity: Entity,
+    target: &Target,
+    if_match: Option<&[Seq]>,
+) -> Result<&'a Record, Refusal> {
+    let record = match target {
+        Target::Uid(uid) => view.by_uid(entity, *uid),
+        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
+    };
+    let record = record.ok_or(Refusal::NotFound(entity))?;
+    if record.deleted {
+        return Err(Refusal::Gone { entity, deleted_seq: record.version });
+    }
+    match if_match {
+        Some(versions) if !versions.contains(&record.version) => Err(Refusal::Stale { version: record.version }),
+        Some(_) | None => Ok(record),
+    }
+}

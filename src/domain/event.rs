@@ -1,0 +1,73 @@
+//! What happened: a fact is what `decide` says, an event is a fact with its place in the log.
+
+use super::{Entity, Field, Record, Seq, Timestamp, Uid, Value};
+
+/// What happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is its wire name")]
+pub enum Verb {
+    Created,
+    Updated,
+    Deleted,
+    WelcomeRequested,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Deleted, Self::WelcomeRequested];
+
+    /// The last part of an event's type.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::WelcomeRequested => "welcome_requested",
+        }
+    }
+
+    /// The inverse of [`Self::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// What `decide` found to be true of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Fact {
+    pub entity: Entity,
+    pub uid: Uid,
+    pub verb: Verb,
+    /// The fields that change and their new values, in the order of [`Field`]; `None` is `null`.
+    pub changes: Vec<(Field, Option<Value>)>,
+}
+
+/// One field's change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Change {
+    pub field: Field,
+    pub from: Option<Value>,
+    pub to: Option<Value>,
+}
+
+/// A fact at its place in the account's log. It holds its delta and the whole record after it, so that no reader
+/// needs another event to understand it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Event {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub verb: Verb,
+    /// The record's version before; `None` where this event created it.
+    pub previous_version: Option<Seq>,
+    pub changed: Vec<Change>,
+    pub record: Record,
+    /// The origin of the key that wrote it: a partner filters its own writes by this.
+    pub origin: String,
+    /// W3C Trace Context of the request, passed on.
+    pub traceparent: Option<String>,
+}

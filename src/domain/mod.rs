@@ -1,0 +1,29 @@
+//! The rules of contacts and companies: commands in, facts out.
+//!
+//! Everything here is a pure, synchronous function of its arguments. This layer knows nothing of time, randomness,
+//! JSON, HTTP, SQL or NATS: a caller passes the identifiers and the moment in, and stores what comes out.
+//!
+//! Guarantees: a write that changes nothing yields no fact ([`Decision::facts`] is empty); [`Record::evolve`] is
+//! total; a refused command leaves no trace.
+
+pub mod account;
+pub mod company;
+pub mod contact;
+mod decide;
+pub mod event;
+pub mod field;
+pub mod ids;
+pub mod record;
+pub mod refusal;
+pub mod value;
+
+pub use decide::{Command, Decision, Delete, Reads, View, decide};
+pub use event::{Change, Event, Fact, Verb};
+pub use field::{Entity, Field, Kind};
+pub use ids::{AccountId, Seq, Uid};
+pub use record::{Patch, Record, Target};
+pub use refusal::{Invalid, Refusal};
+pub use value::{Address, Link, Person, Role, Value};
+
+/// A moment; the domain is handed it and never asks a clock.
+pub type Timestamp = time::OffsetDateTime;

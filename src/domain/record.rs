@@ -1,0 +1,110 @@
+//! A record: the state that commands are decided on and that every event carries whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Change, Fact, Verb};
+use super::{Entity, Field, Seq, Timestamp, Uid, Value};
+
+/// A contact or company. Absent fields are `null`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Record {
+    pub entity: Entity,
+    pub uid: Uid,
+    /// The position of the record's last event; its `ETag`.
+    pub version: Seq,
+    /// A tombstone: it keeps its fields, is found by its uid alone and frees its lookup key.
+    pub deleted: bool,
+    /// To the second, as it is shown.
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub fields: BTreeMap<Field, Value>,
+    /// For each field that was ever set, the position of its last change.
+    pub field_seq: BTreeMap<Field, Seq>,
+    pub refs: Vec<Ref>,
+}
+
+/// The record's identifier in another system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Ref {
+    pub source: String,
+    pub id: String,
+}
+
+/// How a command names an existing record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By its uid; a tombstone is found too.
+    Uid(Uid),
+    /// By its lookup key: the first of these that a live record has.
+    Key(Vec<String>),
+}
+
+/// The new values of some fields: absent means unchanged, `None` means `null`.
+pub type Patch = BTreeMap<Field, Option<Value>>;
+
+impl Record {
+    /// The text of a field, where it has one.
+    #[must_use]
+    pub fn text(&self, field: Field) -> Option<&str> {
+        self.fields.get(&field).and_then(Value::as_text)
+    }
+
+    /// The value by which a live record is looked up, in the form that is unique.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        if self.deleted { None } else { self.text(self.entity.key_field()).map(fold_key) }
+    }
+
+    /// Of a patch, what would change this record.
+    #[must_use]
+    pub fn differences(&self, patch: Patch) -> Vec<(Field, Option<Value>)> {
+        patch.into_iter().filter(|(field, value)| self.fields.get(field) != value.as_ref()).collect()
+    }
+
+    /// Applies a fact. Total: any fact of any record yields a record. Returns what changed, with what stood before.
+    pub fn evolve(before: Option<Self>, fact: Fact, seq: Seq, at: Timestamp) -> (Self, Vec<Change>) {
+        let at = to_the_second(at);
+        let mut record = before.unwrap_or_else(|| Self {
+            entity: fact.entity,
+            uid: fact.uid,
+            version: seq,
+            deleted: false,
+            created_at: at,
+            updated_at: at,
+            fields: BTreeMap::new(),
+            field_seq: BTreeMap::new(),
+            refs: Vec::new(),
+        });
+        record.version = seq;
+        record.updated_at = at;
+        match fact.verb {
+            Verb::Deleted => record.deleted = true,
+            Verb::Created | Verb::Updated | Verb::WelcomeRequested => {}
+        }
+        let changed = fact.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
+        (record, changed)
+    }
+
+    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq) -> Change {
+        self.field_seq.insert(field, seq);
+        let from = match to.clone() {
+            Some(value) => self.fields.insert(field, value),
+            None => self.fields.remove(&field),
+        };
+        Change { field, from, to }
+    }
+}
+
+/// Lookup keys are equal when they differ in case or outer space alone.
+#[must_use]
+pub fn fold_key(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+fn to_the_second(at: Timestamp) -> Timestamp {
+    at.replace_nanosecond(0).unwrap_or(at)
+}

@@ -1,0 +1,66 @@
+//! The latest events in memory: for each account an unbroken run up to the last one that this process committed.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::contract::Wire;
+use crate::domain::{AccountId, Seq};
+
+/// What an event costs besides its body.
+const OVERHEAD: usize = 160;
+
+/// Bounded by bytes over all accounts; the oldest event goes first.
+pub(super) struct Tail {
+    limit: usize,
+    bytes: usize,
+    runs: HashMap<AccountId, VecDeque<Wire>>,
+    /// Every event that was appended, oldest first; those that a broken run dropped are still named.
+    order: VecDeque<(AccountId, Seq)>,
+}
+
+impl Tail {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, bytes: 0, runs: HashMap::new(), order: VecDeque::new() }
+    }
+
+    pub(super) fn append(&mut self, events: Vec<Wire>) {
+        for event in events {
+            let run = self.runs.entry(event.account).or_default();
+            // Another replica wrote in between: what we have no longer leads up to the end of the log.
+            if run.back().is_some_and(|last| last.seq.next() != event.seq) {
+                self.bytes -= run.drain(..).map(|event| cost(&event)).sum::<usize>();
+            }
+            self.bytes += cost(&event);
+            self.order.push_back((event.account, event.seq));
+            run.push_back(event);
+        }
+        while self.bytes > self.limit {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.evict(oldest);
+        }
+    }
+
+    /// `None` where the log must be asked.
+    pub(super) fn after(&self, account: AccountId, after: Seq, limit: usize) -> Option<Vec<Wire>> {
+        let run = self.runs.get(&account)?;
+        let (first, last) = (run.front()?.seq, run.back()?.seq);
+        if after.next() < first || after >= last {
+            return None;
+        }
+        let skip = usize::try_from(after.next().since(first)).ok()?;
+        Some(run.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    fn evict(&mut self, (account, seq): (AccountId, Seq)) {
+        let Some(run) = self.runs.get_mut(&account) else { return };
+        if run.front().is_some_and(|event| event.seq == seq) {
+            self.bytes -= run.pop_front().map_or(0, |event| cost(&event));
+        }
+        if run.is_empty() {
+            self.runs.remove(&account);
+        }
+    }
+}
+
+fn cost(event: &Wire) -> usize {
+    event.body.len() + OVERHEAD
+}

@@ -1,0 +1,76 @@
+//! The tail is never anything but a piece of the log.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::tail::Tail;
+use crate::contract::Wire;
+use crate::domain::{AccountId, Entity, Seq, Uid, Verb};
+
+fn account(n: u8) -> AccountId {
+    AccountId(Uuid::from_u128(u128::from(n)))
+}
+
+fn event(account_number: u8, seq: i64) -> Wire {
+    Wire {
+        account: account(account_number),
+        seq: Seq(seq),
+        entity: Entity::Contact,
+        verb: Verb::Created,
+        uid: Uid(Uuid::nil()),
+        at: OffsetDateTime::UNIX_EPOCH,
+        origin: "test".into(),
+        body: Bytes::from(vec![b'x'; 100]),
+    }
+}
+
+fn seqs(events: Option<Vec<Wire>>) -> Option<Vec<i64>> {
+    events.map(|events| events.iter().map(|event| event.seq.0).collect())
+}
+
+#[test]
+fn a_run_is_read_from_any_position_that_it_covers() {
+    let mut tail = Tail::new(1 << 20);
+    tail.append(vec![event(1, 5), event(1, 6), event(1, 7)]);
+
+    assert_eq!(seqs(tail.after(account(1), Seq(4), 10)), Some(vec![5, 6, 7]));
+    assert_eq!(seqs(tail.after(account(1), Seq(5), 1)), Some(vec![6]));
+    assert_eq!(seqs(tail.after(account(1), Seq(3), 10)), None, "4 is not here, the log must be asked");
+    assert_eq!(seqs(tail.after(account(1), Seq(7), 10)), None, "another replica may have written 8");
+    assert_eq!(seqs(tail.after(account(2), Seq(0), 10)), None);
+}
+
+#[test]
+fn a_gap_breaks_the_run() {
+    let mut tail = Tail::new(1 << 20);
+    tail.append(vec![event(1, 1), event(1, 2), event(1, 5)]);
+
+    assert_eq!(seqs(tail.after(account(1), Seq(1), 10)), None);
+    assert_eq!(seqs(tail.after(account(1), Seq(4), 10)), Some(vec![5]));
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_is_always_the_next_of_the_log(
+        writes in prop::collection::vec((1..4_u8, 1..3_i64), 1..200),
+        limit in 300..3_000_usize,
+        after in 0..300_i64,
+    ) {
+        let mut tail = Tail::new(limit);
+        let mut heads = [0_i64; 4];
+        for (account, step) in writes {
+            // A step of more than one is what another replica wrote.
+            heads[usize::from(account)] += step;
+            tail.append(vec![event(account, heads[usize::from(account)])]);
+        }
+        for number in 1..4_u8 {
+            if let Some(read) = seqs(tail.after(account(number), Seq(after), 10)) {
+                let expected: Vec<i64> = (after + 1..).take(read.len()).collect();
+                prop_assert_eq!(&read, &expected);
+                prop_assert!(!read.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who calls: the account and the key that the two headers name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hyper::HeaderMap;
+use moka::future::Cache;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::Api;
+use super::problem::{Problem, REPLAYED};
+use crate::domain::AccountId;
+use crate::domain::account::{OnMissing, Tier};
+use crate::quota;
+use crate::store::accounts::Credentials;
+use crate::store::{Store, StoreError};
+
+/// Accounts are looked up again after this time: that long a deleted key may still work.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) account: AccountId,
+    pub(super) key_id: Uuid,
+    /// Stamped on what the caller writes.
+    pub(super) origin: Arc<str>,
+    pub(super) tier: Tier,
+    pub(super) on_missing: OnMissing,
+}
+
+/// Knows keys by their hashes.
+pub(super) struct Authenticator {
+    store: Store,
+    known: Cache<AccountId, Option<Arc<Credentials>>>,
+}
+
+impl Authenticator {
+    pub(super) fn new(store: Store) -> Self {
+        let known = Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build();
+        Self { store, known }
+    }
+
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let account = header("x-public-id").and_then(|id| Uuid::try_parse(id).ok()).map(AccountId);
+        let (Some(account), Some(secret)) = (account, header("x-secret-key")) else {
+            return Err(Problem::unauthorized());
+        };
+        let hash = Sha256::digest(secret);
+        // Callers of one account that come at once share one look-up.
+        let look_up = async { Ok::<_, StoreError>(self.store.credentials(account).await?.map(Arc::new)) };
+        let credentials = self.known.try_get_with(account, look_up).await.map_err(shared)?;
+        let credentials = credentials.ok_or_else(Problem::unauthorized)?;
+        // Every key is compared whole, so that the time taken tells nothing of how near a guess came.
+        let mut matching = None;
+        for key in &credentials.keys {
+            if bool::from(key.secret_hash.ct_eq(hash.as_slice())) {
+                matching = Some(key);
+            }
+        }
+        let key = matching.ok_or_else(Problem::unauthorized)?;
+        Ok(Caller {
+            account,
+            key_id: key.key_id,
+            origin: Arc::from(key.origin.as_str()),
+            tier: credentials.tier,
+            on_missing: credentials.on_missing,
+        })
+    }
+}
+
+/// An error that several callers got of one look-up.
+fn shared(error: Arc<StoreError>) -> Problem {
+    match Arc::try_unwrap(error) {
+        Ok(error) => error.into(),
+        Err(_) => Problem::unavailable("The service cannot reach its database. Try again."),
+    }
+}
+
+/// Lets authenticated requests through, with their [`Caller`], and counts their calls.
+pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let caller = match api.authenticator.caller(request.headers()).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    let (account, tier) = (caller.account, caller.tier);
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    let counted = counts(&response);
+    if counted {
+        api.ledger.count(account, api.clock.now());
+    }
+    quota::meter(&api.metrics, tier, counted);
+    response
+}
+
+/// A call counts when it was answered 2xx, 3xx but 304, or 4xx but 401 and 429; a replayed answer does not.
+fn counts(response: &Response) -> bool {
+    let counted = match response.status().as_u16() {
+        304 | 401 | 429 => false,
+        status => (200..500).contains(&status),
+    };
+    counted && !response.headers().contains_key(REPLAYED)
+}

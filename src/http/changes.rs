@@ -1,0 +1,181 @@
+//! `/changes`: the account's log, by pages or as a stream.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::stream;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use super::auth::Caller;
+use super::extract::Query;
+use super::problem::Problem;
+use super::{Api, envelope};
+use crate::contract::{Cursor, Wire, proto};
+use crate::domain::{Entity, Invalid, Seq};
+use crate::feed::Follow;
+use crate::store::log::Head;
+
+/// The longest wait that a client may ask for, in seconds.
+const LONGEST_WAIT: i64 = 30;
+
+/// A stream says something at least this often, so that a dead connection is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Events of a stream that are read at once.
+const STREAMED: usize = 100;
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// What of the log a client wants.
+struct Wanted {
+    entity: Option<Entity>,
+    exclude_own: bool,
+}
+
+impl Wanted {
+    fn of(query: &Query) -> Result<Self, Invalid> {
+        let entity = match query.get("entity") {
+            None => None,
+            Some(name) => match Entity::from_name(name) {
+                Some(entity) => Some(entity),
+                None => return Err(Invalid::new("entity", "Must be contact or company.")),
+            },
+        };
+        Ok(Self { entity, exclude_own: query.flag("exclude_own") })
+    }
+
+    fn takes(&self, event: &Wire, caller: &Caller) -> bool {
+        let own = self.exclude_own && *event.origin == *caller.origin;
+        !own && self.entity.is_none_or(|entity| entity == event.entity)
+    }
+}
+
+pub(super) async fn read(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let limit = query.number("limit", 1..=500, 100).map_err(invalid)?;
+    let wait = query.number("wait", 0..=LONGEST_WAIT, 0).map_err(invalid)?;
+    let wanted = Wanted::of(&query).map_err(invalid)?;
+    let head = head(&api, &caller).await?;
+    let after = position(query.get("after"), head)?.unwrap_or(Seq::ZERO);
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let events = if wait == 0 {
+        api.feed.after(caller.account, after, limit).await?
+    } else {
+        let mut follow = api.feed.follow(caller.account, after);
+        let deadline = tokio::time::sleep(Duration::from_secs(u64::try_from(wait).unwrap_or(0)));
+        tokio::select! {
+            events = follow.next(limit) => events?,
+            () = deadline => Vec::new(),
+            () = api.stop.cancelled() => Vec::new(),
+        }
+    };
+    let through = events.last().map_or(after, |event| event.seq);
+    let more = events.len() == limit && through < head.seq;
+    let events: Vec<Wire> = events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
+    let cursor = Cursor { epoch: head.epoch, seq: through }.to_string();
+    if headers.get(ACCEPT).is_some_and(|accept| accept == PROTOBUF) {
+        return protobuf(&events, &cursor);
+    }
+    let meta = json!({
+        "cursor": cursor,
+        "from_seq": after,
+        "through_seq": through,
+        "has_more": more,
+    });
+    let data: Vec<&str> = events.iter().map(Wire::text).collect();
+    Ok(envelope::success(StatusCode::OK, "Changes were read.", &format!("[{}]", data.join(",")), &meta))
+}
+
+/// Length-delimited messages; the cursor is a header, for there is no envelope.
+fn protobuf(events: &[Wire], cursor: &str) -> Result<Response, Problem> {
+    let mut body = Vec::new();
+    for event in events {
+        let decoded = event.decode().map_err(|error| {
+            crate::store::StoreError::corrupt("event", "body", event.id(), error)
+        })?;
+        body.extend(proto::length_delimited(event.account, &decoded));
+    }
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+    if let Ok(cursor) = HeaderValue::from_str(cursor) {
+        response.headers_mut().insert("x-cursor", cursor);
+    }
+    Ok(response)
+}
+
+pub(super) async fn stream(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let wanted = Wanted::of(&query).map_err(invalid)?;
+    let head = head(&api, &caller).await?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    // Without a cursor a stream begins now: whoever wants the past reads the feed first.
+    let from = position(last.or_else(|| query.get("after")), head)?.unwrap_or(head.seq);
+    let follow = api.feed.follow(caller.account, from);
+    let epoch = head.epoch;
+    let chunks = stream::unfold((api, caller, wanted, follow), move |(api, caller, wanted, mut follow)| async move {
+        let chunk = next_chunk(&api, &caller, &wanted, &mut follow, epoch).await?;
+        Some((Ok::<_, Infallible>(chunk), (api, caller, wanted, follow)))
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The next piece of a stream; `None` ends it, and the client comes back with its cursor.
+async fn next_chunk(api: &Api, caller: &Caller, wanted: &Wanted, follow: &mut Follow, epoch: i32) -> Option<Bytes> {
+    let events = tokio::select! {
+        events = follow.next(STREAMED) => events,
+        () = tokio::time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b":\n\n")),
+        () = api.stop.cancelled() => return None,
+    };
+    let events = match events {
+        Ok(events) => events,
+        Err(error) => {
+            tracing::warn!(error = %error, "a stream of changes ended");
+            return None;
+        }
+    };
+    let mut chunk = String::new();
+    for event in events.iter().filter(|event| wanted.takes(event, caller)) {
+        let cursor = Cursor { epoch, seq: event.seq };
+        chunk.push_str(&format!("id: {cursor}\nevent: {}\ndata: {}\n\n", event.kind(), event.text()));
+    }
+    if chunk.is_empty() {
+        // Everything was filtered out; the client's cursor may go on all the same.
+        chunk = format!("id: {}\n\n", Cursor { epoch, seq: follow.position() });
+    }
+    Some(Bytes::from(chunk))
+}
+
+async fn head(api: &Api, caller: &Caller) -> Result<Head, Problem> {
+    api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)
+}
+
+fn position(cursor: Option<&str>, head: Head) -> Result<Option<Seq>, Problem> {
+    let Some(text) = cursor else { return Ok(None) };
+    let cursor: Cursor =
+        text.parse().map_err(|_| invalid(Invalid::new("after", "Must be a cursor that this service gave out.")))?;
+    if cursor.epoch != head.epoch || cursor.seq > head.seq {
+        return Err(Problem::resync());
+    }
+    Ok(Some(cursor.seq))
+}
+
+fn invalid(invalid: Invalid) -> Problem {
+    Problem::invalid(&[invalid])
+}

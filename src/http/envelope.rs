@@ -1,0 +1,49 @@
+//! Answers: `{"success", "message", "data", "meta"}` around text that is JSON already.
+
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
+use hyper::{StatusCode, Uri};
+use serde_json::json;
+
+use super::extract::{Origin, PageNumber, Query};
+use crate::domain::Seq;
+
+/// A successful answer with data that is JSON text. `message` is one plain sentence of ours.
+pub(super) fn success(status: StatusCode, message: &str, data: &str, meta: &serde_json::Value) -> Response {
+    // The data is put in as it stands: what a record looks like was decided when its event was appended.
+    let message = json!(message);
+    let body = format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#);
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The same about one record, with its version as the entity tag.
+pub(super) fn record(status: StatusCode, message: &str, data: &str, version: Seq) -> Response {
+    let mut response = success(status, message, data, &json!({}));
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// `meta.pagination`: all six keys, always.
+pub(super) fn pagination(origin: &Origin, uri: &Uri, query: &Query, page: PageNumber, total: i64) -> serde_json::Value {
+    let pages = (total.max(0) + page.size - 1) / page.size;
+    let link = |number: i64| {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(query.pairs().iter().filter(|(key, _)| key != "page"));
+        pairs.append_pair("page", &number.to_string());
+        format!("{}{}?{}", origin.0, uri.path(), pairs.finish())
+    };
+    let previous = (page.number > 1).then(|| link((page.number - 1).min(pages.max(1))));
+    let next = (page.number < pages).then(|| link(page.number + 1));
+    json!({
+        "pageSize": page.size,
+        "totalPages": pages,
+        "totalItems": total,
+        "currentPageNumber": page.number,
+        "previousPage": previous,
+        "nextPage": next,
+    })
+}

@@ -1,0 +1,151 @@
+//! The Secure API over HTTP.
+//!
+//! This file is the list of routes. A resource is a file; what they share stands in `extract` (requests), `envelope`
+//! (answers) and `problem` (errors). Nothing that matters happens in a handler after its command was submitted. It
+//! knows nothing of SQL or NATS.
+
+mod auth;
+mod changes;
+mod company;
+mod contact;
+mod endpoints;
+mod envelope;
+mod extract;
+mod ops;
+mod problem;
+mod records;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, post};
+use hyper::StatusCode;
+use hyper::header::ALLOW;
+use tokio_util::sync::CancellationToken;
+
+use self::auth::Authenticator;
+use self::problem::Problem;
+use crate::broker::Broker;
+use crate::clock::{self, Clock};
+use crate::command::Lanes;
+use crate::config::Config;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::push::address::AddressPolicy;
+use crate::quota::Ledger;
+use crate::store::Store;
+
+/// The path that every route of the API stands below.
+pub const BASE: &str = "/secure-api";
+
+/// What handlers need.
+pub struct Api {
+    config: Config,
+    lanes: Lanes,
+    store: Store,
+    feed: Feed,
+    broker: Broker,
+    ledger: Ledger,
+    clock: Clock,
+    metrics: Metrics,
+    policy: Arc<AddressPolicy>,
+    authenticator: Authenticator,
+    /// Long answers end when this is cancelled.
+    stop: CancellationToken,
+}
+
+/// What an [`Api`] is made of.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Parts {
+    pub config: Config,
+    pub lanes: Lanes,
+    pub store: Store,
+    pub feed: Feed,
+    pub broker: Broker,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub policy: Arc<AddressPolicy>,
+    pub stop: CancellationToken,
+}
+
+impl Api {
+    /// The state of the routes.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, lanes, store, feed, broker, ledger, clock, metrics, policy, stop } = parts;
+        let authenticator = Authenticator::new(store.clone());
+        Arc::new(Self { config, lanes, store, feed, broker, ledger, clock, metrics, policy, authenticator, stop })
+    }
+}
+
+/// The API's routes.
+pub fn api(api: &Arc<Api>) -> Router {
+    let authenticated = Router::new()
+        .route("/contacts", get(contact::list).post(contact::create))
+        .route("/contact", post(contact::create))
+        .route("/contact/{id}", get(contact::read).put(contact::update).delete(contact::delete))
+        .route("/contacts/{id}", get(contact::read).put(contact::update))
+        .route("/companies", get(company::list).post(company::create))
+        .route("/company", post(company::create))
+        .route("/company/{id}", get(company::read).put(company::update).delete(company::delete))
+        .route("/companies/{id}", get(company::read).put(company::update))
+        .route("/changes", get(changes::read))
+        .route("/changes/stream", get(changes::stream))
+        .route("/push/endpoints", get(endpoints::list).post(endpoints::create))
+        .route("/push/endpoints/{id}", delete(endpoints::delete))
+        .layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    Router::new()
+        .nest(BASE, authenticated)
+        .fallback(|| async { Problem::no_route() })
+        .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
+        .with_state(Arc::clone(api))
+}
+
+/// The routes of operators, on a listener of their own.
+pub fn ops(api: &Arc<Api>) -> Router {
+    Router::new()
+        .route("/metrics", get(ops::metrics))
+        .route("/livez", get(ops::alive))
+        .route("/readyz", get(ops::ready))
+        .fallback(|| async { Problem::no_route() })
+        .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
+        .with_state(Arc::clone(api))
+}
+
+/// The outermost layer: one deadline, one count, and problems get their bodies.
+async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let began = clock::instant();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let deadline = Duration::from_secs(api.config.http.request_timeout_s);
+    let response = match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => render(response, &path),
+        Err(_) => Problem::unavailable("The request took too long.").render(&path),
+    };
+    // Paths that no route matches are one label: they are anybody's to invent.
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    api.metrics.http_requests_total.with_label_values(&[route, method.as_str(), response.status().as_str()]).inc();
+    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+fn render(mut response: Response, path: &str) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return problem.render(path);
+    }
+    // axum's own answer to a method that a route does not take has no body.
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = response.headers().get(ALLOW).cloned();
+        return Problem::method_not_allowed(allow).render(path);
+    }
+    response.into_response()
+}

@@ -1,0 +1,197 @@
+//! What goes wrong, as RFC 9457 problems. The only place where a status follows from an error.
+//!
+//! Beside the members of the RFC every problem carries `success: false` and `message`, which is what existing clients
+//! read. A problem is rendered by the outermost layer, which knows the request that it belongs to (`instance`).
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use serde_json::{Value as Json, json};
+
+use crate::command::Failure;
+use crate::domain::{Entity, Invalid, Refusal};
+use crate::store::StoreError;
+
+/// Marks an answer that is the stored one of an earlier request.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// A request that was not carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: Cow<'static, str>,
+    /// Members beyond those of the RFC.
+    extra: Vec<(&'static str, Json)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, kind: "about:blank", title, detail: detail.into(), extra: Vec::new(), headers: Vec::new() }
+    }
+
+    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Malformed request", detail)
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let detail = "X-Public-ID and X-Secret-Key must name an account and one of its keys.";
+        Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
+    }
+
+    pub(super) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
+    }
+
+    pub(super) fn method_not_allowed(allow: Option<HeaderValue>) -> Self {
+        let detail = "This resource does not take this method; Allow lists those that it takes.";
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail);
+        problem.headers.extend(allow.map(|allow| (ALLOW, allow)));
+        problem
+    }
+
+    pub(super) fn missing(what: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", format!("No matching {what} was found."))
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let detail = format!("The body must have at most {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
+    }
+
+    pub(super) fn invalid(errors: &[Invalid]) -> Self {
+        let detail: Vec<String> = errors.iter().map(sentence).collect();
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", detail.join(" "));
+        problem.extra.push(("errors", json!(errors)));
+        problem
+    }
+
+    pub(super) fn resync() -> Self {
+        let detail = "The log was restored since this cursor was given out: synchronise anew from the lists.";
+        let mut problem = Self::new(StatusCode::GONE, "Resync required", detail);
+        problem.kind = "/problems/resync-required";
+        problem
+    }
+
+    pub(super) fn unavailable(detail: &'static str) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", detail);
+        problem.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+        problem
+    }
+
+    fn internal() -> Self {
+        let detail = "The request could not be carried out; nothing was changed. The operators can see why.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
+    }
+
+    fn replayed(mut self, replayed: bool) -> Self {
+        if replayed {
+            self.headers.push((REPLAYED, HeaderValue::from_static("true")));
+        }
+        self
+    }
+
+    /// Whether it says that a record is not there, which an account may want to hear as a success.
+    pub(super) fn is_missing_record(&self) -> bool {
+        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+    }
+
+    /// The answer, for a request of this path.
+    pub(super) fn render(&self, instance: &str) -> Response {
+        let mut body = json!({
+            "type": self.kind,
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "instance": instance,
+            "success": false,
+            "message": self.detail,
+        });
+        if let Json::Object(members) = &mut body {
+            members.extend(self.extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+/// `#/email` and "Is required." as one sentence: "email is required."
+fn sentence(invalid: &Invalid) -> String {
+    let field = invalid.pointer.trim_start_matches(['#', '/']);
+    let mut detail = invalid.detail.chars();
+    let first = detail.next().map(|c| c.to_ascii_lowercase()).unwrap_or_default();
+    // A detail that names its subject stands for itself.
+    if field.is_empty() || !matches!(invalid.detail.split(' ').next(), Some("Is" | "Must" | "Can")) {
+        return invalid.detail.clone();
+    }
+    format!("{field} {first}{}", detail.as_str())
+}
+
+impl IntoResponse for Problem {
+    /// A bare status that carries the problem; [`Problem::render`] makes the answer of it.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound(entity) => Self::missing(entity.name()),
+            Refusal::Gone { entity, deleted_seq } => gone(entity, deleted_seq.0),
+            Refusal::Stale { version } => {
+                let detail = format!("If-Match does not name the present version, which is {version}.");
+                Self::new(StatusCode::PRECONDITION_FAILED, "Precondition failed", detail)
+            }
+            Refusal::Invalid(errors) => Self::invalid(&errors),
+            Refusal::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Idempotency key reused",
+                "This Idempotency-Key was used before with another request.",
+            ),
+        }
+    }
+}
+
+/// A tombstone that was asked for by its uid.
+pub(super) fn gone(entity: Entity, deleted_seq: i64) -> Problem {
+    let detail = format!("This {} was deleted.", entity.name());
+    let mut problem = Problem::new(StatusCode::GONE, "Gone", detail);
+    problem.extra.push(("deleted_seq", json!(deleted_seq)));
+    problem
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused { refusal, replayed } => Self::from(refusal).replayed(replayed),
+            Failure::NoAccount => Self::unauthorized(),
+            Failure::Full => Self::unavailable("Too many writes wait; nothing was changed. Try again."),
+            Failure::Unavailable => Self::unavailable(
+                "The write's outcome is not known. Send it again with the same Idempotency-Key, or read first.",
+            ),
+            Failure::Broken => Self::internal(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(error = %error, "request failed");
+            return Self::unavailable("The service cannot reach its database. Try again.");
+        }
+        tracing::error!(error = ?error, "request failed");
+        Self::internal()
+    }
+}

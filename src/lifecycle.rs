@@ -1,0 +1,39 @@
+//! The stop of a process, in two stages.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Tells every part of the service to stop, and knows which have. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    /// No new work; finish what was begun.
+    pub soft: CancellationToken,
+    /// Nobody can send work any more: writers empty their lanes and end.
+    pub hard: CancellationToken,
+    /// Listeners and connections, which end after the soft stop.
+    pub connections: TaskTracker,
+    /// Everything else.
+    pub tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// Waits until every task has ended; false where the deadline came first.
+    pub async fn drained(tasks: &TaskTracker, deadline: Duration) -> bool {
+        tasks.close();
+        tokio::time::timeout(deadline, tasks.wait()).await.is_ok()
+    }
+}
+
+/// Resolves on SIGTERM or SIGINT.
+pub async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+        _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+    }
+    Ok(())
+}

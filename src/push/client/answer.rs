@@ -1,0 +1,106 @@
+//! The answer to an attempt: its head, and as much of its body as is worth having.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::RETRY_AFTER;
+use time::OffsetDateTime;
+
+use super::deadline::Deadline;
+use super::failure::Failure;
+use super::retry_after;
+use crate::push::outcome::Outcome;
+
+/// How much of an answer's body is read. Then the connection is closed.
+pub const READ_LIMIT: usize = 64 * 1024;
+/// How much of an answer's body is kept.
+pub const KEEP_LIMIT: usize = 4 * 1024;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Attempt {
+    /// What it means for the delivery.
+    pub outcome: Outcome,
+    /// The answer's status, if there was a head of an answer.
+    pub status: Option<u16>,
+    /// The answer's `Retry-After`, whatever its status, at most 10 h.
+    pub retry_after: Option<Duration>,
+    /// The first [`KEEP_LIMIT`] bytes of the answer's body: any bytes, not only text.
+    pub body: Bytes,
+    /// How many bytes of the answer's body were read, at most [`READ_LIMIT`].
+    pub bytes_read: usize,
+    /// Why there is no whole answer, in words for the endpoint's owner, at most 400 characters.
+    pub error: Option<String>,
+    /// From the call to the end of the answer.
+    pub elapsed: Duration,
+}
+
+impl Attempt {
+    /// No head of an answer. The caller adds the time that it took.
+    pub(super) fn without_answer(failure: Failure) -> Self {
+        Self {
+            outcome: Outcome::Failed(failure.reason),
+            status: None,
+            retry_after: None,
+            body: Bytes::new(),
+            bytes_read: 0,
+            error: Some(failure.error),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Reads the answer to its end, to the limit or to the deadline. The caller adds the time that it took.
+    ///
+    /// A 2xx counts only with its whole body (RFC 9112 §8), or with as much of it as we cared to read: a
+    /// receiver that drips must not look healthy. Any other status says more than the way its body ended.
+    pub(super) async fn reading(response: Response<Incoming>, now: OffsetDateTime, deadline: Deadline) -> Self {
+        let status = response.status().as_u16();
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = header.and_then(|value| retry_after::parse(value, now));
+        let mut read = Read::default();
+        let failure = deadline.hold(read.all_of(response.into_body())).await.err();
+        let outcome = match (Outcome::of_status(status, retry_after), &failure) {
+            (Outcome::Delivered, Some(failure)) => Outcome::Failed(failure.reason),
+            (outcome, _) => outcome,
+        };
+        Self {
+            outcome,
+            status: Some(status),
+            retry_after,
+            body: read.kept.freeze(),
+            bytes_read: read.bytes,
+            error: failure.map(|failure| failure.error),
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Read {
+    kept: BytesMut,
+    bytes: usize,
+}
+
+impl Read {
+    /// Stops at the limit; dropping a body before its end closes the connection.
+    async fn all_of(&mut self, mut body: Incoming) -> Result<(), Failure> {
+        while self.bytes < READ_LIMIT {
+            let Some(frame) = body.frame().await else { break };
+            let frame = frame.map_err(|error| Failure::of_body(&error))?;
+            if let Ok(bytes) = frame.into_data() {
+                self.take(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what is kept: a slice would hold the whole of the connection's buffer.
+    fn take(&mut self, bytes: Bytes) {
+        self.bytes = READ_LIMIT.min(self.bytes + bytes.len());
+        let room = KEEP_LIMIT.saturating_sub(self.kept.len());
+        self.kept.put(bytes.take(room));
+    }
+}

@@ -1,0 +1,128 @@
+//! From a URL to a connection: name, addresses, every one of them checked, TCP, TLS, all within one timeout.
+//!
+//! The check stands between resolving and dialling: the addresses that it passed are those that are dialled, so
+//! there is no moment in which the name could come to mean something else. It does not see a URL whose host is
+//! an address, because hyper-util asks no resolver then; the client checks those before each attempt.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{io, vec};
+
+use futures_util::future::BoxFuture;
+use hyper::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower::Service;
+
+use crate::push::address::AddressPolicy;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What resolves a name. A value, so that a test can make a name mean what it likes.
+pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// The system's resolver.
+pub(super) fn system_lookup() -> Lookup {
+    Arc::new(|host| Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) }))
+}
+
+/// No TCP connection: the name was not resolved, was refused, or nobody listens. Setting it apart from what
+/// follows tells a TLS handshake that failed from a host that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct Unreached(BoxError);
+
+/// The connector's timeout has passed.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {0:?}")]
+pub(super) struct Late(Duration);
+
+/// What the HTTP client connects by.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<Dialler>,
+    timeout: Duration,
+}
+
+impl Connector {
+    /// `timeout` is for a name, a TCP and a TLS handshake together.
+    pub(super) fn new(policy: Arc<AddressPolicy>, lookup: Lookup, tls: ClientConfig, timeout: Duration) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(CheckedResolver { policy, lookup });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        // hyper-util divides this among the addresses of a name, so that a dead one leaves time for the next.
+        tcp.set_connect_timeout(Some(timeout));
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        Self { https: https.wrap_connector(Dialler(tcp)), timeout }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let timeout = self.timeout;
+        let connected = tokio::time::timeout(timeout, self.https.call(uri));
+        // An attempt's own deadline does not replace this one: when a pooled connection becomes free first,
+        // the client lets the new one go on connecting in the background.
+        Box::pin(async move { connected.await.map_err(|_| Late(timeout))? })
+    }
+}
+
+#[derive(Clone)]
+struct Dialler(HttpConnector<CheckedResolver>);
+
+impl Service<Uri> for Dialler {
+    type Response = TokioIo<TcpStream>;
+    type Error = Unreached;
+    type Future = BoxFuture<'static, Result<Self::Response, Unreached>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
+        self.0.poll_ready(cx).map_err(|error| Unreached(error.into()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialled = self.0.call(uri);
+        Box::pin(async move { dialled.await.map_err(|error| Unreached(error.into())) })
+    }
+}
+
+/// A resolver that passes all addresses of a name or none: one forbidden address among public ones is either
+/// an attack or a mistake, and which of them would be dialled is chance.
+#[derive(Clone)]
+struct CheckedResolver {
+    policy: Arc<AddressPolicy>,
+    lookup: Lookup,
+}
+
+impl Service<Name> for CheckedResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let found = (self.lookup)(name.as_str().to_owned());
+        let policy = Arc::clone(&self.policy);
+        Box::pin(async move {
+            let addrs = found.await?;
+            addrs.iter().try_for_each(|addr| policy.check_addr(addr.ip()))?;
+            Ok(addrs.into_iter())
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! What went wrong underneath HTTP, sorted into the few reasons that somebody acts on.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use hyper::header::InvalidHeaderValue;
+use hyper_util::client::legacy;
+
+use super::connect::{Late, Unreached};
+use crate::push::address::Refused;
+use crate::push::outcome::Reason;
+
+/// The text of an error may quote what the other side sent, such as the names in a certificate.
+const TEXT_LIMIT: usize = 400;
+
+/// Why there is no whole answer, and the same for a person to read.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) error: String,
+}
+
+impl Failure {
+    pub(super) fn refused(refused: Refused) -> Self {
+        Self { reason: Reason::Refused, error: refused.to_string() }
+    }
+
+    pub(super) fn bad_request(error: &InvalidHeaderValue) -> Self {
+        Self { reason: Reason::BadRequest, error: format!("a header cannot be sent: {error}") }
+    }
+
+    pub(super) fn late(timeout: Duration) -> Self {
+        Self { reason: Reason::Timeout, error: format!("no whole answer within {timeout:?}") }
+    }
+
+    /// No head of an answer: no connection, or nothing that it brought.
+    pub(super) fn of_request(error: &legacy::Error) -> Self {
+        if let Some(refused) = cause::<Refused>(error) {
+            return Self::refused(*refused);
+        }
+        let reason = if timed_out(error) {
+            Reason::Timeout
+        } else if cause::<Unreached>(error).is_some() {
+            Reason::Connect
+        } else if error.is_connect() {
+            // What remains of connecting once TCP stands.
+            Reason::Tls
+        } else {
+            broken(error)
+        };
+        // The outermost error says only "client error".
+        Self { reason, error: text(error.source().unwrap_or(error)) }
+    }
+
+    /// A head, but no end of the body.
+    pub(super) fn of_body(error: &hyper::Error) -> Self {
+        Self { reason: broken(error), error: text(error) }
+    }
+}
+
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    cause::<Late>(error).is_some() || cause::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Why an established connection brought no answer.
+fn broken(error: &(dyn Error + 'static)) -> Reason {
+    // TLS 1.3 lets the client go on before the server has judged it, so its alert comes late.
+    if cause::<rustls::Error>(error).is_some() {
+        return Reason::Tls;
+    }
+    let unread = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
+    let unfit = cause::<io::Error>(error)
+        .is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
+    if unread || unfit { Reason::BadResponse } else { Reason::Reset }
+}
+
+/// The first error of type `T` among this error and what caused it.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // An `io::Error` made of another error calls that one's source its own and hides the error itself.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The error and its causes in one line.
+fn text(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text.chars().take(TEXT_LIMIT).collect()
+}

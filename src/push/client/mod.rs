@@ -1,0 +1,189 @@
+//! The HTTP client that deliveries go out by: one POST, one answer, one deadline.
+//!
+//! Guarantees: no connection to an address that the policy refuses; an attempt ends by its deadline, whatever
+//! the receiver does; an answer costs at most 64 KiB of reading and a few KiB of memory; redirects are not
+//! followed. Knows nothing of endpoints, retries and storage.
+
+mod answer;
+mod connect;
+mod deadline;
+mod failure;
+mod retry_after;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use hyper::{Method, Request, Response};
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use time::OffsetDateTime;
+
+pub use self::answer::{Attempt, KEEP_LIMIT, READ_LIMIT};
+use self::connect::{Connector, system_lookup};
+use self::deadline::Deadline;
+use self::failure::Failure;
+use super::address::{AddressPolicy, EndpointUrl};
+use crate::clock::instant;
+
+/// An attempt's time, answer included, where the endpoint sets no other.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The part of it that connecting may take: the name, TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest head of an answer, and the size of a connection's read buffer.
+const HEAD_LIMIT: usize = 16 * 1024;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// As many as one endpoint's window: none is closed only to be opened again.
+const IDLE_PER_HOST: usize = 32;
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// The client: one per process, shared, with its pool of connections.
+pub struct Client {
+    http: legacy::Client<Connector, Full<Bytes>>,
+    policy: Arc<AddressPolicy>,
+    user_agent: HeaderValue,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The brand's name holds a control character.
+    #[error("the user agent is not a header value")]
+    UserAgent(#[source] InvalidHeaderValue),
+    /// The system trusts nobody (package `ca-certificates`), and only https is permitted.
+    #[error("loading the system's root certificates")]
+    Roots(#[source] io::Error),
+    /// rustls refuses its own defaults.
+    #[error("setting TLS up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// What goes out.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// Where to.
+    pub url: &'a EndpointUrl,
+    /// The endpoint's own headers and `traceparent`. Those that [`is_reserved`] names are left out.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+    /// `webhook-id`: the same for every attempt.
+    pub webhook_id: &'a str,
+    /// `webhook-timestamp`: this attempt's time in unix seconds, as it was signed.
+    pub timestamp: i64,
+    /// `webhook-signature`, from [`super::signature::sign`].
+    pub signature: &'a str,
+    /// `content-type`.
+    pub content_type: &'static str,
+    /// The body as it was signed.
+    pub body: Bytes,
+    /// The time for everything: name, connection, request, whole answer.
+    pub timeout: Duration,
+    /// What a date in `Retry-After` is counted from.
+    pub now: OffsetDateTime,
+}
+
+/// Whether an endpoint may not set this header: it is written here, or it frames the message.
+#[must_use]
+pub fn is_reserved(name: &HeaderName) -> bool {
+    [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT]
+        .contains(name)
+        || ["webhook-", "proxy-", "keep-alive"].iter().any(|prefix| name.as_str().starts_with(prefix))
+}
+
+impl Client {
+    /// A client that trusts the system's root certificates (or those that `SSL_CERT_FILE` names).
+    ///
+    /// # Errors
+    /// [`ClientError`]. A system without root certificates is an error only where https alone is permitted.
+    pub fn new(policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
+        let tls = match tls_builder()?.with_native_roots() {
+            Ok(tls) => tls,
+            Err(error) if policy.allow_http => {
+                tracing::warn!(%error, "no root certificates on this system: every delivery by https will fail");
+                tls_builder()?.with_root_certificates(RootCertStore::empty())
+            }
+            Err(error) => return Err(ClientError::Roots(error)),
+        };
+        Self::trusting(tls.with_no_client_auth(), policy, user_agent)
+    }
+
+    /// A client that trusts these root certificates and no others.
+    ///
+    /// # Errors
+    /// [`ClientError`], but never for the system's root certificates.
+    pub fn with_roots(policy: Arc<AddressPolicy>, user_agent: &str, roots: RootCertStore) -> Result<Self, ClientError> {
+        let tls = tls_builder()?.with_root_certificates(roots).with_no_client_auth();
+        Self::trusting(tls, policy, user_agent)
+    }
+
+    fn trusting(tls: ClientConfig, policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
+        let connector = Connector::new(Arc::clone(&policy), system_lookup(), tls, CONNECT_TIMEOUT);
+        Self::connecting(connector, policy, user_agent)
+    }
+
+    fn connecting(connector: Connector, policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
+        let user_agent = HeaderValue::from_str(user_agent).map_err(ClientError::UserAgent)?;
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .http1_max_buf_size(HEAD_LIMIT)
+            .build(connector);
+        Ok(Self { http, policy, user_agent })
+    }
+
+    /// Makes one attempt. Whatever happens is in the [`Attempt`]; it never takes longer than the delivery's
+    /// timeout. Dropping the future gives the attempt up and closes its connection.
+    pub async fn send(&self, delivery: Delivery<'_>) -> Attempt {
+        let started = instant();
+        let deadline = Deadline::after(started, delivery.timeout);
+        let mut attempt = match deadline.hold(self.head(&delivery)).await {
+            Ok(response) => Attempt::reading(response, delivery.now, deadline).await,
+            Err(failure) => Attempt::without_answer(failure),
+        };
+        attempt.elapsed = instant().duration_since(started);
+        attempt
+    }
+
+    async fn head(&self, delivery: &Delivery<'_>) -> Result<Response<Incoming>, Failure> {
+        self.policy.check_endpoint(delivery.url).map_err(Failure::refused)?;
+        let request = self.request(delivery).map_err(|error| Failure::bad_request(&error))?;
+        self.http.request(request).await.map_err(|error| Failure::of_request(&error))
+    }
+
+    fn request(&self, delivery: &Delivery<'_>) -> Result<Request<Full<Bytes>>, InvalidHeaderValue> {
+        let mut request = Request::new(Full::new(delivery.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = delivery.url.uri().clone();
+        let headers = request.headers_mut();
+        for (name, value) in delivery.headers.iter().filter(|(name, _)| !is_reserved(name)) {
+            headers.append(name, value.clone());
+        }
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_str(delivery.content_type)?);
+        headers.insert(WEBHOOK_ID, HeaderValue::from_str(delivery.webhook_id)?);
+        headers.insert(WEBHOOK_TIMESTAMP, delivery.timestamp.into());
+        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::from_str(delivery.signature)?);
+        Ok(request)
+    }
+}
+
+/// Names its provider: a process default exists only if somebody installed one.
+fn tls_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, ClientError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(ClientError::Tls)
+}
+
+#[cfg(test)]
+mod tests;

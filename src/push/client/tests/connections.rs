@@ -1,0 +1,125 @@
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+fn url_by_name(receiver: &Receiver) -> String {
+    format!("http://receiver.test:{}/hook", receiver.addr().port())
+}
+
+fn permitting_nothing() -> Arc<AddressPolicy> {
+    Arc::new(AddressPolicy { allow_http: true, allow: Vec::new() })
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let receiver = Receiver::start().await;
+    let client = client();
+    for _ in 0..3 {
+        send(&client, &receiver.url(), LONG).await;
+    }
+    assert_eq!(receiver.received().len(), 3);
+    assert_eq!(receiver.connections(), receiver::Connections { accepted: 1, open: 1 });
+}
+
+#[tokio::test]
+async fn giving_an_attempt_up_closes_its_connection() {
+    let receiver = Receiver::start().await;
+    receiver.hang();
+    let client = client();
+    let url = receiver.url();
+    tokio::select! {
+        attempt = send(&client, &url, LONG) => panic!("it hangs: {attempt:?}"),
+        arrived = receiver.wait_for(1, LONG) => assert_eq!(arrived.len(), 1),
+    }
+    receiver.wait_for_open(0, LONG).await;
+    receiver.recover();
+    assert_eq!(send(&client, &url, LONG).await.outcome, Outcome::Delivered);
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_failure_to_connect() {
+    let receiver = Receiver::start().await;
+    let url = receiver.url();
+    receiver.stop().await;
+    let attempt = send(&client(), &url, LONG).await;
+    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
+    let error = attempt.error.expect("an error");
+    assert!(error.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_without_address_is_a_failure_to_connect() {
+    let unknown = || io::Error::other("failed to lookup address information: Name or service not known");
+    let client = client_looking_up(Arc::new(move |_| boxed(Err(unknown()))));
+    let attempt = send(&client, "http://receiver.test/hook", LONG).await;
+    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
+    assert_eq!(
+        attempt.error.as_deref(),
+        Some("dns error: failed to lookup address information: Name or service not known")
+    );
+    let empty = send(&client_resolving(Vec::new), "http://receiver.test/hook", LONG).await;
+    assert_eq!(empty.outcome, Outcome::Failed(Reason::Connect));
+}
+
+#[tokio::test]
+async fn the_deadline_covers_resolving() {
+    let client = client_looking_up(Arc::new(|_| Box::pin(std::future::pending())));
+    let attempt = send(&client, "http://receiver.test/hook", DEADLINE).await;
+    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Timeout));
+    assert!((DEADLINE..LONG / 10).contains(&attempt.elapsed), "{:?}", attempt.elapsed);
+}
+
+#[tokio::test]
+async fn a_forbidden_address_in_the_url_is_refused_at_each_attempt() {
+    let receiver = Receiver::start().await;
+    let client = client_under(permitting_nothing());
+    let mapped = format!("http://[::ffff:127.0.0.1]:{}/", receiver.addr().port());
+    let decimal = format!("http://2130706433:{}/", receiver.addr().port());
+    for url in [receiver.url(), mapped, decimal] {
+        let attempt = send(&client, &url, LONG).await;
+        assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused), "{url}");
+    }
+    assert_eq!(receiver.connections().accepted, 0);
+}
+
+#[tokio::test]
+async fn the_system_resolver_is_held_to_the_policy() {
+    let receiver = Receiver::start().await;
+    let client = client_under(permitting_nothing());
+    let attempt = send(&client, &format!("http://localhost:{}/", receiver.addr().port()), LONG).await;
+    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused));
+    assert_eq!(attempt.error.as_deref().map(|error| error.contains("loopback")), Some(true), "{:?}", attempt.error);
+    assert_eq!(receiver.connections().accepted, 0);
+}
+
+#[tokio::test]
+async fn one_forbidden_address_among_permitted_ones_refuses_the_name() {
+    let receiver = Receiver::start().await;
+    for addrs in [["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"], ["127.0.0.1", "::ffff:127.0.0.1"]] {
+        let client = client_resolving(move || addrs.to_vec());
+        let attempt = send(&client, &url_by_name(&receiver), LONG).await;
+        assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused), "{addrs:?}");
+    }
+    assert_eq!(receiver.connections().accepted, 0);
+}
+
+/// DNS rebinding: the name was good when the endpoint was saved and at the first delivery; then it means
+/// another of this machine's addresses.
+#[tokio::test]
+async fn a_name_that_changes_its_meaning_is_refused_on_the_address_used() {
+    let receiver = Receiver::start().await;
+    receiver.respond_with_headers(200, &[("connection", "close")]);
+    let asked = AtomicUsize::new(0);
+    let client = client_resolving(move || match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => vec!["127.0.0.1"],
+        _ => vec!["127.0.0.2"],
+    });
+    let first = send(&client, &url_by_name(&receiver), LONG).await;
+    assert_eq!(first.outcome, Outcome::Delivered);
+    receiver.wait_for_open(0, LONG).await;
+    let second = send(&client, &url_by_name(&receiver), LONG).await;
+    assert_eq!(second.outcome, Outcome::Failed(Reason::Refused));
+    assert_eq!(second.error.as_deref(), Some("the host's address is refused: loopback (RFC 1122 §3.2.1.3)"));
+    assert_eq!(receiver.connections().accepted, 1);
+}

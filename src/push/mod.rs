@@ -1,0 +1,23 @@
+//! Webhooks: an endpoint is a cursor on its account's log.
+//!
+//! A lane per endpoint decides what may be sent now ([`lane`], pure), a runner sends it ([`runner`]), the worker here
+//! starts runners for endpoints that have something to do and none for those that have not. In the steady state a
+//! delivery costs no row and no wait for the disk: only the cursor moves, and it is written at most every few tens of
+//! milliseconds.
+//!
+//! Guarantees: every event that an endpoint asked for is delivered at least once, the first deliveries of one record's
+//! events in the order of the log; an endpoint that is away loses nothing; a slow one delays no other. `webhook-id` is
+//! the event's id, stable over every attempt and every crash. It knows nothing of HTTP routes.
+
+pub mod address;
+pub mod client;
+pub mod filter;
+pub mod lane;
+pub mod outcome;
+mod runner;
+pub mod schedule;
+pub mod signature;
+mod worker;
+
+pub use runner::Deliverer;
+pub use worker::Push;

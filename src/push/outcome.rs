@@ -1,0 +1,108 @@
+//! What became of an attempt. A delivery that failed is a value like any other, never an error.
+
+use std::time::Duration;
+
+use super::schedule::RETRY_AFTER_CAP;
+
+/// What became of one attempt, as far as what happens next depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole answer with 2xx: the receiver has it.
+    Delivered,
+    /// It did not arrive, or was not accepted. It is tried again by the schedule.
+    Failed(Reason),
+    /// The receiver asks for fewer: the whole endpoint slows down, not this delivery alone.
+    Throttled {
+        /// How long it asked to be left alone (`Retry-After`), at most 10 h.
+        after: Option<Duration>,
+    },
+    /// 410: the receiver wants nothing from here any more. The endpoint is disabled.
+    Gone,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The receiver answered with a status that is neither success nor throttling nor 410; redirects too,
+    /// which are not followed.
+    Status,
+    /// The address policy: nothing was sent, no connection was made.
+    Refused,
+    /// One of the headers to send holds a control character: nothing was sent.
+    BadRequest,
+    /// The name has no address, or nothing accepts connections there.
+    Connect,
+    /// No TLS session, such as for a certificate that is not trusted or not for this name.
+    Tls,
+    /// The attempt, or its connecting alone, ran out of time.
+    Timeout,
+    /// The connection ended before the answer did.
+    Reset,
+    /// What came back is not HTTP, or its head is too large.
+    BadResponse,
+}
+
+impl Outcome {
+    /// The outcome of a whole answer, by its status (Standard Webhooks 1.0, "Delivery success and failure";
+    /// 503 is treated as 502 and 504 are, since `Retry-After` most often comes with it).
+    #[must_use]
+    pub fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
+        match status {
+            200..=299 => Self::Delivered,
+            410 => Self::Gone,
+            429 | 502 | 503 | 504 => Self::Throttled { after: retry_after.map(|after| after.min(RETRY_AFTER_CAP)) },
+            _ => Self::Failed(Reason::Status),
+        }
+    }
+
+    /// The word for this outcome in metrics and in the attempt log.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Throttled { .. } => "throttled",
+            Self::Gone => "gone",
+            Self::Failed(Reason::Status) => "status",
+            Self::Failed(Reason::Refused) => "refused",
+            Self::Failed(Reason::BadRequest) => "bad_request",
+            Self::Failed(Reason::Connect) => "connect",
+            Self::Failed(Reason::Tls) => "tls",
+            Self::Failed(Reason::Timeout) => "timeout",
+            Self::Failed(Reason::Reset) => "reset",
+            Self::Failed(Reason::BadResponse) => "bad_response",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn the_status_decides() {
+        let after = Some(Duration::from_secs(7));
+        for (status, outcome) in [
+            (200, Outcome::Delivered),
+            (204, Outcome::Delivered),
+            (299, Outcome::Delivered),
+            (199, Outcome::Failed(Reason::Status)),
+            (300, Outcome::Failed(Reason::Status)),
+            (302, Outcome::Failed(Reason::Status)),
+            (400, Outcome::Failed(Reason::Status)),
+            (404, Outcome::Failed(Reason::Status)),
+            (410, Outcome::Gone),
+            (429, Outcome::Throttled { after }),
+            (500, Outcome::Failed(Reason::Status)),
+            (502, Outcome::Throttled { after }),
+            (503, Outcome::Throttled { after }),
+            (504, Outcome::Throttled { after }),
+            (999, Outcome::Failed(Reason::Status)),
+        ] {
+            assert_eq!(Outcome::of_status(status, after), outcome, "{status}");
+        }
+        let capped = Outcome::of_status(429, Some(HOUR * 11));
+        assert_eq!(capped, Outcome::Throttled { after: Some(HOUR * 10) });
+    }
+}

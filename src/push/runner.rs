@@ -1,0 +1,232 @@
+//! Runs one endpoint's lane until it has nothing more to do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::address::EndpointUrl;
+use super::client::{Attempt, Client, Delivery};
+use super::filter::Filter;
+use super::lane::{Lane, Offer, Verdict};
+use super::outcome::Outcome;
+use super::signature::{Secret, sign};
+use crate::clock::Clock;
+use crate::contract::Wire;
+use crate::contract::event::CONTENT_TYPE;
+use crate::domain::Seq;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::shard::Lease;
+use crate::store::Store;
+use crate::store::endpoints::Endpoint;
+use crate::store::owner::{Owner, PushCursor};
+
+/// Events that are read at once.
+const READ: usize = 128;
+
+/// A runner that has nothing to do stays for so long, so that a steady trickle does not start one per event.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The place is written at most this often while deliveries go on.
+const SAVE_EVERY: Duration = Duration::from_millis(20);
+
+/// What all runners share.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Deliverer {
+    pub client: Client,
+    pub store: Store,
+    pub feed: Feed,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// Deliveries in flight over all endpoints.
+    pub in_flight: Semaphore,
+    /// Deliveries in flight per endpoint.
+    pub window: usize,
+}
+
+/// One endpoint's deliveries, while there are any.
+pub(super) struct Runner {
+    deliverer: Arc<Deliverer>,
+    owner: Arc<Owner>,
+    /// Held as long as this shard is worked on.
+    _lease: Lease,
+    endpoint: Arc<Target>,
+    lane: Lane,
+    /// The events that the lane knows and that did not end yet, where they came from memory or the log.
+    events: HashMap<Seq, Wire>,
+    woken: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// Where an endpoint's deliveries go and how they are made.
+struct Target {
+    endpoint: Endpoint,
+    url: EndpointUrl,
+    secrets: Vec<Secret>,
+    filter: Filter,
+    timeout: Duration,
+}
+
+/// A delivery that ended.
+struct Ended {
+    event: Wire,
+    attempts_before: u32,
+    attempt: Attempt,
+}
+
+impl Runner {
+    /// A runner that goes on from where the endpoint stands.
+    pub(super) async fn new(
+        deliverer: Arc<Deliverer>,
+        owner: Arc<Owner>,
+        lease: Lease,
+        endpoint: Endpoint,
+        place: PushCursor,
+        woken: Arc<Notify>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
+        let lane = Lane::new(place, waiting, deliverer.window);
+        let endpoint = Arc::new(Target::of(endpoint)?);
+        Ok(Self { deliverer, owner, _lease: lease, endpoint, lane, events: HashMap::new(), woken, stop })
+    }
+
+    /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
+    /// awaited, and the place is written.
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        let mut in_flight = FuturesUnordered::new();
+        let mut saved_at = Instant::now();
+        loop {
+            let stopping = self.stop.is_cancelled();
+            let mut more = false;
+            if !stopping {
+                more = self.fill().await?;
+                while let Some((seq, attempts)) = self.lane.next(self.deliverer.clock.now()) {
+                    let event = self.event(seq).await?;
+                    in_flight.push(deliver(Arc::clone(&self.deliverer), Arc::clone(&self.endpoint), event, attempts));
+                }
+            }
+            if in_flight.is_empty() || saved_at.elapsed() >= SAVE_EVERY {
+                self.save().await?;
+                saved_at = Instant::now();
+            }
+            if stopping && in_flight.is_empty() {
+                return Ok(());
+            }
+            let now = self.deliverer.clock.now();
+            let due = self.lane.next_at().map(|at| Duration::try_from(at - now).unwrap_or_default());
+            let idle = in_flight.is_empty() && self.lane.is_idle() && !more;
+            tokio::select! {
+                Some(ended) = in_flight.next() => {
+                    if self.ended(ended).await? == Verdict::Disable {
+                        self.stop.cancel();
+                    }
+                }
+                () = std::future::ready(()), if more => {}
+                () = self.woken.notified(), if !stopping => {}
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !stopping => {}
+                () = tokio::time::sleep_until(saved_at + SAVE_EVERY), if !in_flight.is_empty() => {}
+                () = tokio::time::sleep(LINGER), if idle => return Ok(()),
+                () = self.stop.cancelled(), if !stopping => {}
+            }
+        }
+    }
+
+    /// Gives the lane the next events of the log where it has room; whether there may be more for it.
+    async fn fill(&mut self) -> anyhow::Result<bool> {
+        if self.lane.room() == 0 {
+            return Ok(false);
+        }
+        let account = self.endpoint.endpoint.account;
+        let events = self.deliverer.feed.after(account, self.lane.read(), READ).await?;
+        let full = events.len() == READ;
+        let filter = &self.endpoint.filter;
+        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: filter.wants(e) }));
+        self.events.extend(events.into_iter().filter(|event| filter.wants(event)).map(|event| (event.seq, event)));
+        Ok(full && self.lane.room() > 0)
+    }
+
+    /// An event that failed long ago, or before a restart, is read from the log again.
+    async fn event(&mut self, seq: Seq) -> anyhow::Result<Wire> {
+        if let Some(event) = self.events.remove(&seq) {
+            return Ok(event);
+        }
+        let account = self.endpoint.endpoint.account;
+        let event = self.deliverer.store.event_at(account, seq).await?;
+        event.ok_or_else(|| anyhow::anyhow!("event {account}:{seq} is not in the log"))
+    }
+
+    async fn ended(&mut self, Ended { event, attempts_before, attempt }: Ended) -> anyhow::Result<Verdict> {
+        let now = self.deliverer.clock.now();
+        let metrics = &self.deliverer.metrics;
+        metrics.push_attempts_total.with_label_values(&[attempt.outcome.label()]).inc();
+        if attempt.outcome == Outcome::Delivered {
+            if attempts_before == 0 {
+                metrics.write_to_webhook_seconds.observe((now - event.at).as_seconds_f64());
+            }
+        } else {
+            let endpoint = &self.endpoint.endpoint;
+            tracing::debug!(account = %endpoint.account, endpoint = %endpoint.endpoint_id, seq = %event.seq,
+                outcome = attempt.outcome.label(), error = attempt.error, "delivery failed");
+        }
+        let verdict = self.lane.ended(event.seq, attempt.outcome, now, rand::random());
+        if attempt.outcome != Outcome::Delivered {
+            self.events.insert(event.seq, event);
+        }
+        if verdict == Verdict::Disable {
+            let Endpoint { account, endpoint_id, .. } = &self.endpoint.endpoint;
+            tracing::warn!(%account, endpoint = %endpoint_id, outcome = attempt.outcome.label(), "endpoint disabled");
+            self.owner.disable_endpoint(*account, *endpoint_id).await?;
+        }
+        Ok(verdict)
+    }
+
+    async fn save(&mut self) -> anyhow::Result<()> {
+        if let Some(save) = self.lane.take_save() {
+            self.owner.save_push(&[save]).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn of(endpoint: Endpoint) -> anyhow::Result<Self> {
+        Ok(Self {
+            url: EndpointUrl::parse(&endpoint.url)?,
+            secrets: vec![Secret::parse(&endpoint.secret)?],
+            filter: Filter::new(endpoint.events.clone(), endpoint.exclude_own.clone()),
+            timeout: Duration::from_secs(u64::try_from(endpoint.timeout_s).unwrap_or(15)),
+            endpoint,
+        })
+    }
+}
+
+async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, attempts_before: u32) -> Ended {
+    // The semaphore is never closed; should it be, the delivery goes out all the same.
+    let _permit = deliverer.in_flight.acquire().await;
+    deliverer.metrics.push_in_flight.inc();
+    let now = deliverer.clock.now();
+    let (id, timestamp) = (event.id(), now.unix_timestamp());
+    let attempt = deliverer
+        .client
+        .send(Delivery {
+            url: &target.url,
+            headers: &[],
+            webhook_id: &id,
+            timestamp,
+            signature: &sign(&target.secrets, &id, timestamp, &event.body),
+            content_type: CONTENT_TYPE,
+            body: event.body.clone(),
+            timeout: target.timeout,
+            now,
+        })
+        .await;
+    deliverer.metrics.push_in_flight.dec();
+    Ended { event, attempts_before, attempt }
+}

@@ -1,0 +1,296 @@
+//! The one transaction that writes: lock the heads, load what the commands need, append.
+//!
+//! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids (so
+//! that two batches never deadlock) and reads *in later statements*: in READ COMMITTED a statement that waited for the
+//! lock would not see what the lock's holder committed. The second writes and commits.
+
+use std::collections::HashSet;
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
+
+use super::records::{self, Row};
+use super::{Params, Store, StoreError};
+use crate::clock;
+use crate::contract::Wire;
+use crate::contract::outcome::Outcome;
+use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
+use crate::metrics::Metrics;
+
+const LOCK_HEADS: &str = "-- batch.lock_heads
+select account_id, seq from head where account_id = any($1) order by account_id for update";
+
+const EVENT_BODY: &str = "-- batch.event_body
+select body::text from event where account_id = $1 and seq = $2";
+
+const LOAD_ANSWERS: &str = "-- batch.load_answers
+select a.account_id, a.key, a.request_hash, a.outcome::text, a.at
+from unnest($1::uuid[], $2::text[]) as k(account_id, key)
+join answer a on a.account_id = k.account_id and a.key = k.key and a.at > $3";
+
+const APPEND_EVENTS: &str = "-- batch.append_events
+insert into event (account_id, seq, uid, type, at, origin, body)
+select account_id, seq, uid, type, at, origin, body::json
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
+    as e(account_id, seq, uid, type, at, origin, body)";
+
+const ADVANCE_HEADS: &str = "-- batch.advance_heads
+update head set seq = h.seq from unnest($1::uuid[], $2::bigint[]) as h(account_id, seq)
+where head.account_id = h.account_id";
+
+const STORE_ANSWERS: &str = "-- batch.store_answers
+insert into answer (account_id, key, request_hash, outcome, at)
+select account_id, key, request_hash, outcome::json, at
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
+    as a(account_id, key, request_hash, outcome, at)
+on conflict (account_id, key) do update
+    set request_hash = excluded.request_hash, outcome = excluded.outcome, at = excluded.at";
+
+/// What a batch must see before its commands can be decided. Duplicates are harmless.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Wanted {
+    pub accounts: Vec<AccountId>,
+    pub uids: Vec<(AccountId, Entity, Uid)>,
+    pub keys: Vec<(AccountId, Entity, String)>,
+    pub answers: Vec<(AccountId, String)>,
+    /// Answers of this age or older are forgotten.
+    pub answers_after: Option<Timestamp>,
+}
+
+/// What was found; accounts without a head do not exist.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Found {
+    pub heads: Vec<(AccountId, Seq)>,
+    pub records: Vec<(AccountId, Record)>,
+    pub answers: Vec<Answer>,
+}
+
+/// The stored answer to a write.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Answer {
+    pub account: AccountId,
+    pub key: String,
+    pub request_hash: [u8; 32],
+    pub outcome: Outcome,
+    pub at: Timestamp,
+}
+
+/// What a batch writes.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Append {
+    pub heads: Vec<(AccountId, Seq)>,
+    pub events: Vec<Wire>,
+    /// One row per record.
+    pub rows: Vec<Row>,
+    pub answers: Vec<Answer>,
+}
+
+/// A batch whose transaction did not commit, or may have.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing was written.
+    #[error("the batch was rolled back")]
+    RolledBack(#[source] StoreError),
+    /// The connection broke before COMMIT was answered.
+    #[error("the batch's commit got no answer")]
+    Unknown(#[source] StoreError),
+}
+
+/// An open transaction that holds its accounts' heads.
+pub struct Batch {
+    /// Taken when the transaction has ended; otherwise the connection is closed with us, and the server rolls back.
+    client: Option<Object>,
+    metrics: Metrics,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Store {
+    /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
+    pub async fn open_batch(&self, wanted: &Wanted) -> Result<(Batch, Found), StoreError> {
+        let client = self.writer().await?;
+        let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
+        let started = clock::instant();
+        let found = match &batch.client {
+            Some(client) => load(client, wanted).await?,
+            None => Found::default(),
+        };
+        self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
+        Ok((batch, found))
+    }
+
+    /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
+    /// us may still be at work on that transaction, and only once it is done with it can this be answered.
+    pub async fn is_committed(&self, event: &Wire) -> Result<bool, StoreError> {
+        let mut client = self.writer().await?;
+        let transaction = client.transaction().await?;
+        transaction.query(LOCK_HEADS, &[&vec![event.account.0]]).await?;
+        let body = transaction.query_opt(EVENT_BODY, &[&event.account.0, &event.seq.0]).await?;
+        transaction.rollback().await?;
+        Ok(body.is_some_and(|row| row.get::<_, &str>(0) == event.text()))
+    }
+}
+
+impl Batch {
+    /// Writes everything and commits: one round trip.
+    pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
+        let Some(client) = self.client.take() else { return Ok(()) };
+        let started = clock::instant();
+        let written = write(&client, append).await;
+        self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
+        if written.is_err() {
+            drop(Object::take(client));
+        }
+        written
+    }
+}
+
+async fn load(client: &Object, wanted: &Wanted) -> Result<Found, StoreError> {
+    let accounts: Vec<Uuid> = wanted.accounts.iter().map(|account| account.0).collect();
+    let answers: HashSet<_> = wanted.answers.iter().map(|(account, key)| (account.0, key.as_str())).collect();
+    let (answer_accounts, answer_keys): (Vec<Uuid>, Vec<&str>) = answers.into_iter().unzip();
+    let lock = client.prepare_cached(LOCK_HEADS).await?;
+    let stored = client.prepare_cached(LOAD_ANSWERS).await?;
+    let loads = records::Loads::prepare(client, wanted).await?;
+
+    let answers = async {
+        if answer_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let after = wanted.answers_after.unwrap_or(Timestamp::UNIX_EPOCH);
+        client.query(&stored, &[&answer_accounts, &answer_keys, &after]).await
+    };
+    let heads: Params<'_, 1> = [&accounts];
+    let (begun, heads, answers, records) = tokio::join!(
+        biased;
+        client.batch_execute("begin"),
+        client.query(&lock, &heads),
+        answers,
+        loads.run(client),
+    );
+    begun?;
+    Ok(Found {
+        heads: heads?.iter().map(|row| (AccountId(row.get(0)), Seq(row.get(1)))).collect(),
+        answers: answers?.iter().map(answer).collect::<Result<_, _>>()?,
+        records: records?,
+    })
+}
+
+async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
+    let prepared = async {
+        let events = client.prepare_cached(APPEND_EVENTS).await?;
+        let heads = client.prepare_cached(ADVANCE_HEADS).await?;
+        let answers = client.prepare_cached(STORE_ANSWERS).await?;
+        let upserts = records::Upserts::prepare(client, &append.rows).await?;
+        Ok::<_, StoreError>((events, heads, answers, upserts))
+    };
+    let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
+    let e = EventColumns::of(&append.events);
+    let (head_accounts, head_seqs): (Vec<Uuid>, Vec<i64>) = append.heads.iter().map(|(a, s)| (a.0, s.0)).unzip();
+    let a = AnswerColumns::of(&append.answers);
+
+    let (appended, upserted, advanced, answered, committed) = tokio::join!(
+        biased;
+        async {
+            if append.events.is_empty() { return Ok(0) }
+            client.execute(&events, &[&e.account, &e.seq, &e.uid, &e.kind, &e.at, &e.origin, &e.body]).await
+        },
+        upserts.run(client),
+        async {
+            if append.heads.is_empty() { return Ok(0) }
+            client.execute(&heads, &[&head_accounts, &head_seqs]).await
+        },
+        async {
+            if append.answers.is_empty() { return Ok(0) }
+            client.execute(&answers, &[&a.account, &a.key, &a.hash, &a.outcome, &a.at]).await
+        },
+        client.batch_execute("commit"),
+    );
+    // The first error is the one that matters: after it every statement says only that the transaction is aborted,
+    // and COMMIT itself reports success after rolling back.
+    appended.and(upserted).and(advanced).and(answered).map_err(not_written)?;
+    committed.map_err(not_written)
+}
+
+/// COMMIT is on its way with the statements: when the connection breaks it may have been carried out.
+fn not_written(error: tokio_postgres::Error) -> CommitError {
+    match StoreError::from(error) {
+        error @ StoreError::Unavailable(_) => CommitError::Unknown(error),
+        error @ (StoreError::Aborted(_) | StoreError::Refused(_) | StoreError::Corrupt { .. }) => {
+            CommitError::RolledBack(error)
+        }
+    }
+}
+
+fn answer(row: &PgRow) -> Result<Answer, StoreError> {
+    let account = AccountId(row.get(0));
+    let key: String = row.get(1);
+    let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
+        StoreError::corrupt("answer", column, format!("{account}/{key}"), source)
+    };
+    let hash: &[u8] = row.get(2);
+    let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
+    let outcome = serde_json::from_str(row.get(3)).map_err(|error| corrupt("outcome", Box::new(error)))?;
+    Ok(Answer { account, key: key.clone(), request_hash, outcome, at: row.get(4) })
+}
+
+#[derive(Default)]
+struct EventColumns<'a> {
+    account: Vec<Uuid>,
+    seq: Vec<i64>,
+    uid: Vec<Uuid>,
+    kind: Vec<String>,
+    at: Vec<Timestamp>,
+    origin: Vec<&'a str>,
+    body: Vec<&'a str>,
+}
+
+impl<'a> EventColumns<'a> {
+    fn of(events: &'a [Wire]) -> Self {
+        let mut columns = Self::default();
+        for event in events {
+            columns.account.push(event.account.0);
+            columns.seq.push(event.seq.0);
+            columns.uid.push(event.uid.0);
+            columns.kind.push(event.kind());
+            columns.at.push(event.at);
+            columns.origin.push(&event.origin);
+            columns.body.push(event.text());
+        }
+        columns
+    }
+}
+
+#[derive(Default)]
+struct AnswerColumns<'a> {
+    account: Vec<Uuid>,
+    key: Vec<&'a str>,
+    hash: Vec<&'a [u8]>,
+    outcome: Vec<String>,
+    at: Vec<Timestamp>,
+}
+
+impl<'a> AnswerColumns<'a> {
+    fn of(answers: &'a [Answer]) -> Self {
+        let mut columns = Self::default();
+        for answer in answers {
+            columns.account.push(answer.account.0);
+            columns.key.push(&answer.key);
+            columns.hash.push(&answer.request_hash);
+            columns.outcome.push(serde_json::to_string(&answer.outcome).unwrap_or_default());
+            columns.at.push(answer.at);
+        }
+        columns
+    }
+}

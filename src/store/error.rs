@@ -1,0 +1,73 @@
+//! What can go wrong with the database, by what the caller can do about it.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// A statement or transaction that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing answers: try later.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another transaction was in the way: repeat this one.
+    #[error("the transaction was aborted by another")]
+    Aborted(#[source] tokio_postgres::Error),
+    /// PostgreSQL refuses the statement or a value in it: repeating will not help.
+    #[error("the database refused the statement")]
+    Refused(#[source] tokio_postgres::Error),
+    /// What is stored is not what this version or any before it wrote.
+    #[error("{table}.{column} of {key} is corrupt")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(
+        table: &'static str,
+        column: &'static str,
+        key: impl ToString,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Corrupt { table, column, key: key.to_string(), source: source.into() }
+    }
+
+    /// Whether a transaction that met this error may succeed when it is repeated.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Aborted(_) => true,
+            Self::Refused(_) | Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Classes of SQLSTATE: PostgreSQL documentation, appendix A.
+        match error.code().map(SqlState::code).map(|code| code.get(..2).unwrap_or(code)) {
+            None | Some("08" | "53" | "57" | "58") => Self::Unavailable(Box::new(error)),
+            Some("40") => Self::Aborted(error),
+            Some(_) => Self::Refused(error),
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                Self::Unavailable(Box::new(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! PostgreSQL. The only module with SQL: one function is one statement or one named transaction.
+//!
+//! Guarantees: every statement takes the account id, so that no row of one account is ever read with another's key;
+//! a command's events, read-model changes and answer commit together or not at all. It knows nothing of HTTP, NATS
+//! or of why a row is written.
+
+pub mod accounts;
+pub mod answers;
+pub mod batch;
+pub mod endpoints;
+mod error;
+pub mod log;
+pub mod migrate;
+pub mod owner;
+pub mod quota;
+pub mod records;
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use tokio_postgres::NoTls;
+
+pub use error::StoreError;
+
+use crate::clock;
+use crate::config;
+use crate::metrics::Metrics;
+
+/// The parameters of a statement, where they must outlive the call: in a pipeline.
+type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
+
+/// The database of this installation. Cloning shares the pools.
+#[derive(Clone)]
+pub struct Store {
+    config: tokio_postgres::Config,
+    /// One connection per lane.
+    write: Pool,
+    read: Pool,
+    metrics: Metrics,
+}
+
+/// Lanes join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
+/// made while a table was still empty would scan it, and stay until statistics change.
+const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
+                             -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
+
+impl Store {
+    /// Makes the pools; a connection is opened when it is first needed.
+    pub fn new(config: &config::Database, lanes: usize, metrics: Metrics) -> Result<Self, StoreError> {
+        let mut pg: tokio_postgres::Config = config.url.parse().map_err(StoreError::from)?;
+        pg.application_name("unificus")
+            .connect_timeout(Duration::from_secs(config.connect_timeout_s))
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(10));
+        let mut lane = pg.clone();
+        lane.options(LANE_SETTINGS);
+        Ok(Self { write: pool(lane, lanes)?, read: pool(pg.clone(), config.pool)?, config: pg, metrics })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.reader().await?.batch_execute("-- store.ping\nselect").await?)
+    }
+
+    async fn reader(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.read).await
+    }
+
+    async fn writer(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.write).await
+    }
+
+    async fn checkout(&self, pool: &Pool) -> Result<Object, StoreError> {
+        let asked = clock::instant();
+        let client = pool.get().await?;
+        self.metrics.pool_wait_seconds.observe(asked.elapsed().as_secs_f64());
+        Ok(client)
+    }
+}
+
+fn pool(config: tokio_postgres::Config, size: usize) -> Result<Pool, StoreError> {
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .wait_timeout(Some(Duration::from_secs(5)))
+        .create_timeout(Some(Duration::from_secs(5)))
+        .build()
+        .map_err(|error| StoreError::Unavailable(Box::new(error)))
+}

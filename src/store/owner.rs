@@ -1,0 +1,294 @@
+//! The session that owns shards.
+//!
+//! Ownership of a shard is an advisory lock of this one connection, and every cursor of a shard is written through the
+//! same connection. So a cursor can only be written by whoever holds the lock at that moment: when the connection dies
+//! the locks fall and the writes fail with it, and no clock or lease is involved. Lost cursor writes are harmless (a
+//! reader goes on from an earlier place), hence no wait for the disk here.
+
+use futures_util::future::join_all;
+use tokio_postgres::{Client, NoTls, Statement};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::{AccountId, Seq, Timestamp, Uid};
+
+/// Classes of our advisory locks: one lock per member, one per shard.
+const MEMBER: i32 = 0x756e_0001;
+const SHARD: i32 = 0x756e_0002;
+
+const JOIN: &str = "-- owner.join
+select pg_advisory_lock_shared($1, pg_backend_pid())";
+
+const MEMBERS: &str = "-- owner.members
+select count(distinct l.objid) from pg_locks l join pg_database d on d.oid = l.database
+where l.locktype = 'advisory' and l.classid::bigint = $1 and d.datname = current_database()";
+
+const TRY_LOCK: &str = "-- owner.try_lock
+select pg_try_advisory_lock($1, $2)";
+
+const UNLOCK: &str = "-- owner.unlock
+select pg_advisory_unlock($1, $2)";
+
+const SAVE_RELAY: &str = "-- relay_cursor.save
+insert into relay_cursor (account_id, seq)
+select account_id, seq from unnest($1::uuid[], $2::bigint[]) as c(account_id, seq)
+on conflict (account_id) do update set seq = excluded.seq";
+
+const LOAD_RELAY: &str = "-- relay_cursor.load
+select seq from relay_cursor where account_id = $1";
+
+const SAVE_PUSH: &str = "-- push_cursor.save
+with cursors as (
+    update push_cursor c set seq = n.seq, failing_since = n.failing_since, failures = n.failures, next_at = n.next_at
+    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::timestamptz[])
+        as n(account_id, endpoint_id, seq, failing_since, failures, next_at)
+    where c.account_id = n.account_id and c.endpoint_id = n.endpoint_id
+), settled as (
+    delete from push_waiting w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
+    where w.account_id = s.account_id and w.endpoint_id = s.endpoint_id and w.seq = s.seq
+)
+insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+select account_id, endpoint_id, seq, uid, attempts, next_at, parked
+from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[])
+    as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+on conflict (account_id, endpoint_id, seq) do update
+    set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked";
+
+const DISABLE: &str = "-- push_endpoint.disable
+update push_endpoint set state = 'disabled' where account_id = $1 and endpoint_id = $2";
+
+/// The session. Dropping it gives up every shard.
+pub struct Owner {
+    client: Client,
+    statements: Statements,
+}
+
+struct Statements {
+    try_lock: Statement,
+    unlock: Statement,
+    members: Statement,
+    save_relay: Statement,
+    load_relay: Statement,
+    save_push: Statement,
+}
+
+/// Where a push endpoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PushCursor {
+    pub account: AccountId,
+    pub endpoint: Uuid,
+    /// Everything up to here is delivered, filtered out, or waiting.
+    pub seq: Seq,
+    pub failing_since: Option<Timestamp>,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Not before this moment, where the endpoint is failing or throttled.
+    pub next_at: Option<Timestamp>,
+}
+
+/// An event that waits for its own retry while others pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Waiting {
+    pub seq: Seq,
+    pub uid: Uid,
+    pub attempts: u32,
+    pub next_at: Timestamp,
+    pub parked: bool,
+}
+
+/// Changes of one endpoint's place, to be written together.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PushSave {
+    pub cursor: PushCursor,
+    /// New or changed exceptions.
+    pub waiting: Vec<Waiting>,
+    /// Exceptions that ended.
+    pub settled: Vec<Seq>,
+}
+
+impl Store {
+    /// Opens a session and joins the members. The connection is driven by the returned future, which ends with it.
+    pub async fn open_owner(&self) -> Result<(Owner, impl Future<Output = ()> + Send + 'static), StoreError> {
+        let mut config = self.config.clone();
+        config.application_name("unificus owner").options("-c synchronous_commit=off");
+        let (client, connection) = config.connect(NoTls).await?;
+        let drive = async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(error = %error, "owner session broke");
+            }
+        };
+        let mut drive = Box::pin(drive);
+        let owner = tokio::select! {
+            owner = Owner::join(client) => owner?,
+            () = &mut drive => return Err(StoreError::Unavailable("the connection closed at once".into())),
+        };
+        Ok((owner, drive))
+    }
+}
+
+impl Owner {
+    async fn join(client: Client) -> Result<Self, StoreError> {
+        client.execute(JOIN, &[&MEMBER]).await?;
+        let statements = Statements {
+            try_lock: client.prepare(TRY_LOCK).await?,
+            unlock: client.prepare(UNLOCK).await?,
+            members: client.prepare(MEMBERS).await?,
+            save_relay: client.prepare(SAVE_RELAY).await?,
+            load_relay: client.prepare(LOAD_RELAY).await?,
+            save_push: client.prepare(SAVE_PUSH).await?,
+        };
+        Ok(Self { client, statements })
+    }
+
+    /// Whether the session has ended and every lock with it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// How many replicas are there, this one included.
+    pub async fn members(&self) -> Result<usize, StoreError> {
+        let row = self.client.query_one(&self.statements.members, &[&i64::from(MEMBER)]).await?;
+        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(1).max(1))
+    }
+
+    /// Takes those of the shards that nobody holds, at most `most`; returns which it got.
+    pub async fn try_lock(&self, shards: &[u8], most: usize) -> Result<Vec<u8>, StoreError> {
+        let mut got = Vec::new();
+        for shard in shards {
+            if got.len() >= most {
+                break;
+            }
+            let row = self.client.query_one(&self.statements.try_lock, &[&SHARD, &i32::from(*shard)]).await?;
+            if row.get(0) {
+                got.push(*shard);
+            }
+        }
+        Ok(got)
+    }
+
+    /// Gives shards up.
+    pub async fn unlock(&self, shards: &[u8]) -> Result<(), StoreError> {
+        let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
+        let unlock = |shard: &i32| {
+            let shard = *shard;
+            async move { self.client.execute(&self.statements.unlock, &[&SHARD, &shard]).await }
+        };
+        for unlocked in join_all(shards.iter().map(unlock)).await {
+            unlocked?;
+        }
+        Ok(())
+    }
+
+    /// Where the relay of an account stands; zero where it never ran.
+    pub async fn relay_cursor(&self, account: AccountId) -> Result<Seq, StoreError> {
+        let row = self.client.query_opt(&self.statements.load_relay, &[&account.0]).await?;
+        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
+    }
+
+    /// Writes where the relay stands in each of these logs.
+    pub async fn save_relay(&self, cursors: &[(AccountId, Seq)]) -> Result<(), StoreError> {
+        let (accounts, seqs): (Vec<Uuid>, Vec<i64>) = cursors.iter().map(|(account, seq)| (account.0, seq.0)).unzip();
+        self.client.execute(&self.statements.save_relay, &[&accounts, &seqs]).await?;
+        Ok(())
+    }
+
+    /// Writes where endpoints stand, with their exceptions, in one statement.
+    pub async fn save_push(&self, saves: &[PushSave]) -> Result<(), StoreError> {
+        let c = CursorColumns::of(saves);
+        let s = SettledColumns::of(saves);
+        let w = WaitingColumns::of(saves);
+        self.client
+            .execute(&self.statements.save_push, &[
+                &c.account, &c.endpoint, &c.seq, &c.failing_since, &c.failures, &c.next_at,
+                &s.account, &s.endpoint, &s.seq,
+                &w.account, &w.endpoint, &w.seq, &w.uid, &w.attempts, &w.next_at, &w.parked,
+            ])
+            .await?;
+        Ok(())
+    }
+
+    /// Takes an endpoint out of service, since it said that it is gone.
+    pub async fn disable_endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<(), StoreError> {
+        self.client.execute(DISABLE, &[&account.0, &endpoint]).await?;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct CursorColumns {
+    account: Vec<Uuid>,
+    endpoint: Vec<Uuid>,
+    seq: Vec<i64>,
+    failing_since: Vec<Option<Timestamp>>,
+    failures: Vec<i32>,
+    next_at: Vec<Option<Timestamp>>,
+}
+
+impl CursorColumns {
+    fn of(saves: &[PushSave]) -> Self {
+        let mut columns = Self::default();
+        for PushSave { cursor, .. } in saves {
+            columns.account.push(cursor.account.0);
+            columns.endpoint.push(cursor.endpoint);
+            columns.seq.push(cursor.seq.0);
+            columns.failing_since.push(cursor.failing_since);
+            columns.failures.push(i32::try_from(cursor.failures).unwrap_or(i32::MAX));
+            columns.next_at.push(cursor.next_at);
+        }
+        columns
+    }
+}
+
+#[derive(Default)]
+struct SettledColumns {
+    account: Vec<Uuid>,
+    endpoint: Vec<Uuid>,
+    seq: Vec<i64>,
+}
+
+impl SettledColumns {
+    fn of(saves: &[PushSave]) -> Self {
+        let mut columns = Self::default();
+        for PushSave { cursor, settled, .. } in saves {
+            for seq in settled {
+                columns.account.push(cursor.account.0);
+                columns.endpoint.push(cursor.endpoint);
+                columns.seq.push(seq.0);
+            }
+        }
+        columns
+    }
+}
+
+#[derive(Default)]
+struct WaitingColumns {
+    account: Vec<Uuid>,
+    endpoint: Vec<Uuid>,
+    seq: Vec<i64>,
+    uid: Vec<Uuid>,
+    attempts: Vec<i32>,
+    next_at: Vec<Timestamp>,
+    parked: Vec<bool>,
+}
+
+impl WaitingColumns {
+    fn of(saves: &[PushSave]) -> Self {
+        let mut columns = Self::default();
+        for PushSave { cursor, waiting, .. } in saves {
+            for event in waiting {
+                columns.account.push(cursor.account.0);
+                columns.endpoint.push(cursor.endpoint);
+                columns.seq.push(event.seq.0);
+                columns.uid.push(event.uid.0);
+                columns.attempts.push(i32::try_from(event.attempts).unwrap_or(i32::MAX));
+                columns.next_at.push(event.next_at);
+                columns.parked.push(event.parked);
+            }
+        }
+        columns
+    }
+}

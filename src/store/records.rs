@@ -1,0 +1,380 @@
+//! The read models: contacts and companies as clients see them.
+
+use std::collections::HashSet;
+
+use deadpool_postgres::Object;
+use tokio_postgres::{Row as PgRow, Statement};
+use uuid::Uuid;
+
+use super::batch::Wanted;
+use super::{Params, Store, StoreError};
+use crate::contract::record;
+use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
+
+/// A row of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Row {
+    pub account: AccountId,
+    pub entity: Entity,
+    pub uid: Uid,
+    pub version: Seq,
+    pub key: Option<String>,
+    pub role: Option<&'static str>,
+    pub deleted: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The record's text as clients see it.
+    pub record: String,
+    /// The companies that a contact belongs to, where that may have changed.
+    pub companies: Option<Vec<Uid>>,
+}
+
+/// A record as it is read for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Stored {
+    pub uid: Uid,
+    pub version: Seq,
+    pub deleted: bool,
+    pub record: String,
+}
+
+/// What of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Filter {
+    /// Exclusive.
+    pub created_after: Option<Timestamp>,
+    /// Exclusive.
+    pub created_before: Option<Timestamp>,
+}
+
+/// A page of a list and the number of rows in the whole of it, read in one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Page {
+    pub rows: Vec<Stored>,
+    pub total: i64,
+    /// The account's last event at that moment: where to follow the log from.
+    pub as_of: Seq,
+    pub epoch: i32,
+}
+
+struct Statements {
+    by_uid: &'static str,
+    by_key: &'static str,
+    upsert: &'static str,
+    get: &'static str,
+    find: &'static str,
+    page: &'static str,
+    count: &'static str,
+}
+
+const fn statements(entity: Entity) -> &'static Statements {
+    match entity {
+        Entity::Contact => &CONTACT,
+        Entity::Company => &COMPANY,
+    }
+}
+
+macro_rules! statements {
+    ($table:literal, $listed:literal) => {
+        Statements {
+            by_uid: concat!("-- ", $table, ".by_uid
+select r.account_id, r.record::text from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
+join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
+            by_key: concat!("-- ", $table, ".by_key
+select r.account_id, r.record::text from unnest($1::uuid[], $2::text[]) as k(account_id, key)
+join ", $table, " r on r.account_id = k.account_id and r.key = k.key and not r.deleted"),
+            upsert: concat!("-- ", $table, ".upsert
+insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+select account_id, uid, version, key, role, deleted, created_at, updated_at, record::json
+from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
+    $8::timestamptz[], $9::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+on conflict (account_id, uid) do update set version = excluded.version, key = excluded.key, role = excluded.role,
+    deleted = excluded.deleted, updated_at = excluded.updated_at, record = excluded.record"),
+            get: concat!("-- ", $table, ".get
+select uid, version, deleted, record::text from ", $table, " where account_id = $1 and uid = $2"),
+            find: concat!("-- ", $table, ".find
+select r.uid, r.version, r.deleted, r.record::text
+from unnest($2::text[]) with ordinality as k(key, place)
+join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
+order by k.place limit 1"),
+            page: concat!("-- ", $table, ".page
+select r.uid, r.version, r.deleted, r.record::text from ", $table, " r
+where r.account_id = $1 and not r.deleted and ", $listed, "
+    and ($2::timestamptz is null or r.created_at > $2) and ($3::timestamptz is null or r.created_at < $3)
+order by r.uid limit $4 offset $5"),
+            count: concat!("-- ", $table, ".count
+select count(*), (select seq from head where account_id = $1), (select epoch from head where account_id = $1)
+from ", $table, " r where r.account_id = $1 and not r.deleted and ", $listed, "
+    and ($2::timestamptz is null or r.created_at > $2) and ($3::timestamptz is null or r.created_at < $3)"),
+        }
+    };
+}
+
+const CONTACT: Statements = statements!("contact", "true");
+
+/// A company that no contact belongs to is idle, and idle companies are not listed.
+const COMPANY: Statements = statements!(
+    "company",
+    "exists (select from contact_company l where l.account_id = r.account_id and l.company_uid = r.uid)"
+);
+
+const UNLINK: &str = "-- contact_company.unlink
+delete from contact_company l using unnest($1::uuid[], $2::uuid[]) as k(account_id, contact_uid)
+where l.account_id = k.account_id and l.contact_uid = k.contact_uid";
+
+const LINK: &str = "-- contact_company.link
+insert into contact_company (account_id, company_uid, contact_uid)
+select account_id, company_uid, contact_uid
+from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
+
+/// The loads of one batch, in as few statements as it needs.
+pub(super) struct Loads {
+    loads: Vec<Load>,
+}
+
+struct Load {
+    entity: Entity,
+    statement: Statement,
+    accounts: Vec<Uuid>,
+    by: By,
+}
+
+enum By {
+    Uid(Vec<Uuid>),
+    Key(Vec<String>),
+}
+
+impl Loads {
+    pub(super) async fn prepare(client: &Object, wanted: &Wanted) -> Result<Self, StoreError> {
+        let mut loads = Vec::new();
+        for entity in Entity::ALL {
+            let uids: HashSet<_> = wanted.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
+            if !uids.is_empty() {
+                let (accounts, uids) = uids.into_iter().unzip();
+                let statement = client.prepare_cached(statements(entity).by_uid).await?;
+                loads.push(Load { entity, statement, accounts, by: By::Uid(uids) });
+            }
+            let keys: HashSet<_> = wanted.keys.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.clone())).collect();
+            if !keys.is_empty() {
+                let (accounts, keys) = keys.into_iter().unzip();
+                let statement = client.prepare_cached(statements(entity).by_key).await?;
+                loads.push(Load { entity, statement, accounts, by: By::Key(keys) });
+            }
+        }
+        Ok(Self { loads })
+    }
+
+    pub(super) async fn run(&self, client: &Object) -> Result<Vec<(AccountId, Record)>, StoreError> {
+        // Polled in order when first polled, so the statements are sent in order, after the lock.
+        let rows = futures_util::future::join_all(self.loads.iter().map(|load| load.run(client))).await;
+        let mut records = Vec::new();
+        for (load, rows) in self.loads.iter().zip(rows) {
+            for row in rows? {
+                let account = AccountId(row.get(0));
+                let record = record::decode(load.entity, row.get(1))
+                    .map_err(|error| StoreError::corrupt(load.entity.name(), "record", account, error))?;
+                records.push((account, record));
+            }
+        }
+        Ok(records)
+    }
+}
+
+impl Load {
+    async fn run(&self, client: &Object) -> Result<Vec<PgRow>, tokio_postgres::Error> {
+        match &self.by {
+            By::Uid(uids) => client.query(&self.statement, &[&self.accounts, uids]).await,
+            By::Key(keys) => client.query(&self.statement, &[&self.accounts, keys]).await,
+        }
+    }
+}
+
+/// The changes of read models of one batch.
+pub(super) struct Upserts<'a> {
+    upserts: Vec<(Statement, Columns<'a>)>,
+    links: Option<Links>,
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    account: Vec<Uuid>,
+    uid: Vec<Uuid>,
+    version: Vec<i64>,
+    key: Vec<Option<&'a str>>,
+    role: Vec<Option<&'static str>>,
+    deleted: Vec<bool>,
+    created_at: Vec<Timestamp>,
+    updated_at: Vec<Timestamp>,
+    record: Vec<&'a str>,
+}
+
+struct Links {
+    unlink: Statement,
+    link: Statement,
+    contacts: (Vec<Uuid>, Vec<Uuid>),
+    pairs: (Vec<Uuid>, Vec<Uuid>, Vec<Uuid>),
+}
+
+impl<'a> Upserts<'a> {
+    pub(super) async fn prepare(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
+        let mut upserts = Vec::new();
+        for entity in Entity::ALL {
+            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity));
+            if !columns.uid.is_empty() {
+                upserts.push((client.prepare_cached(statements(entity).upsert).await?, columns));
+            }
+        }
+        Ok(Self { upserts, links: Links::prepare(client, rows).await? })
+    }
+
+    pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+        let upserts = futures_util::future::join_all(self.upserts.iter().map(|(statement, c)| async move {
+            let columns: Params<'_, 9> = [
+                &c.account, &c.uid, &c.version, &c.key, &c.role, &c.deleted, &c.created_at, &c.updated_at, &c.record,
+            ];
+            client.execute(statement, &columns).await
+        }));
+        let links = async {
+            match &self.links {
+                Some(links) => links.run(client).await,
+                None => Ok(()),
+            }
+        };
+        let (upserts, links) = tokio::join!(biased; upserts, links);
+        upserts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        links
+    }
+}
+
+impl<'a> Columns<'a> {
+    fn of(rows: impl Iterator<Item = &'a Row>) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.account.push(row.account.0);
+            columns.uid.push(row.uid.0);
+            columns.version.push(row.version.0);
+            columns.key.push(row.key.as_deref());
+            columns.role.push(row.role);
+            columns.deleted.push(row.deleted);
+            columns.created_at.push(row.created_at);
+            columns.updated_at.push(row.updated_at);
+            columns.record.push(&row.record);
+        }
+        columns
+    }
+}
+
+impl Links {
+    async fn prepare(client: &Object, rows: &[Row]) -> Result<Option<Self>, StoreError> {
+        let mut contacts = (Vec::new(), Vec::new());
+        let mut pairs = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let Some(companies) = &row.companies else { continue };
+            contacts.0.push(row.account.0);
+            contacts.1.push(row.uid.0);
+            for company in companies {
+                pairs.0.push(row.account.0);
+                pairs.1.push(company.0);
+                pairs.2.push(row.uid.0);
+            }
+        }
+        if contacts.0.is_empty() {
+            return Ok(None);
+        }
+        let unlink = client.prepare_cached(UNLINK).await?;
+        let link = client.prepare_cached(LINK).await?;
+        Ok(Some(Self { unlink, link, contacts, pairs }))
+    }
+
+    async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+        let contacts: Params<'_, 2> = [&self.contacts.0, &self.contacts.1];
+        let pairs: Params<'_, 3> = [&self.pairs.0, &self.pairs.1, &self.pairs.2];
+        let (unlinked, linked) = tokio::join!(
+            biased;
+            client.execute(&self.unlink, &contacts),
+            client.execute(&self.link, &pairs),
+        );
+        unlinked.and(linked).map(drop)
+    }
+}
+
+impl Store {
+    /// One record, tombstones included where it is named by its uid.
+    pub async fn record(&self, account: AccountId, entity: Entity, target: &Target) -> Result<Option<Stored>, StoreError> {
+        let client = self.reader().await?;
+        let row = match target {
+            Target::Uid(uid) => {
+                let get = client.prepare_cached(statements(entity).get).await?;
+                client.query_opt(&get, &[&account.0, &uid.0]).await?
+            }
+            Target::Key(keys) => {
+                let find = client.prepare_cached(statements(entity).find).await?;
+                client.query_opt(&find, &[&account.0, keys]).await?
+            }
+        };
+        Ok(row.as_ref().map(stored))
+    }
+
+    /// A page of the live records in the order of their creation. Page numbers begin at 1.
+    pub async fn page(
+        &self,
+        account: AccountId,
+        entity: Entity,
+        filter: &Filter,
+        page: i64,
+        limit: i64,
+    ) -> Result<Page, StoreError> {
+        let mut client = self.reader().await?;
+        let page_statement = client.prepare_cached(statements(entity).page).await?;
+        let count = client.prepare_cached(statements(entity).count).await?;
+        let snapshot = client
+            .build_transaction()
+            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let offset = page.saturating_sub(1).saturating_mul(limit);
+        let (after, before) = (&filter.created_after, &filter.created_before);
+        let counted: Params<'_, 3> = [&account.0, after, before];
+        let paged: Params<'_, 5> = [&account.0, after, before, &limit, &offset];
+        let (counted, rows) = tokio::try_join!(
+            snapshot.query_one(&count, &counted),
+            snapshot.query(&page_statement, &paged),
+        )?;
+        snapshot.commit().await?;
+        Ok(Page {
+            rows: rows.iter().map(stored).collect(),
+            total: counted.get(0),
+            as_of: Seq(counted.get::<_, Option<i64>>(1).unwrap_or(0)),
+            epoch: counted.get::<_, Option<i32>>(2).unwrap_or(1),
+        })
+    }
+
+    /// Of these companies or contacts, the records of those that are live.
+    pub async fn live_records(
+        &self,
+        account: AccountId,
+        entity: Entity,
+        uids: &[Uuid],
+    ) -> Result<Vec<Record>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(statements(entity).by_uid).await?;
+        let accounts = vec![account.0; uids.len()];
+        let mut records = Vec::with_capacity(uids.len());
+        for row in client.query(&statement, &[&accounts, &uids]).await? {
+            let record = record::decode(entity, row.get(1))
+                .map_err(|error| StoreError::corrupt(entity.name(), "record", account, error))?;
+            records.push(record);
+        }
+        records.retain(|record| !record.deleted);
+        Ok(records)
+    }
+}
+
+fn stored(row: &PgRow) -> Stored {
+    Stored { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
+}

@@ -1,0 +1,80 @@
+//! The guarantee behind every wake-up: what is behind is found and marked, whether or not a hint came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::command::REMEMBERED;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::worker::{Step, Worker};
+
+/// Compares heads with cursors.
+pub struct Sweep {
+    store: Store,
+    feed: Feed,
+    clock: Clock,
+    wake: Arc<Notify>,
+    metrics: Metrics,
+}
+
+impl Sweep {
+    /// `wake` asks for a sweep now: shards were taken.
+    #[must_use]
+    pub fn new(store: Store, feed: Feed, clock: Clock, wake: Arc<Notify>, metrics: Metrics) -> Self {
+        Self { store, feed, clock, wake, metrics }
+    }
+}
+
+impl Worker for Sweep {
+    const NAME: &'static str = "sweep";
+    const SWEEP: Duration = Duration::from_secs(2);
+
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        let relay = self.store.behind_relay().await?;
+        let lag: u64 = relay.iter().map(|(_, lag, _)| lag).sum();
+        self.metrics.relay_lag_events.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.feed.relay().mark(&relay.iter().map(|(account, _, _)| *account).collect::<Vec<_>>());
+
+        let push = self.store.behind_push(self.clock.now()).await?;
+        let lag: u64 = push.iter().map(|(_, lag)| lag).sum();
+        self.metrics.push_lag_events.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.feed.push().mark(&push.iter().map(|(account, _)| *account).collect::<Vec<_>>());
+        Ok(Step::Idle)
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+}
+
+/// Forgets stored answers after their day.
+pub struct Forget {
+    store: Store,
+    clock: Clock,
+}
+
+impl Forget {
+    /// Looks by the clock that stamped the answers.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+}
+
+impl Worker for Forget {
+    const NAME: &'static str = "forget";
+    const SWEEP: Duration = Duration::from_secs(60);
+
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        let forgotten = self.store.forget_answers(self.clock.now() - REMEMBERED).await?;
+        Ok(if forgotten > 0 { Step::Advanced } else { Step::Idle })
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+}

@@ -1,0 +1,17 @@
+//! Logs. A message can be read alone; the same thing has the same field name everywhere; never personal data.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error; a second call in one process does nothing.
+pub fn start(log: &Log) -> anyhow::Result<()> {
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.filter)?).with_writer(std::io::stderr);
+    // An error here says that a subscriber is already set, as in tests.
+    let _already = match log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The architecture as data: who may use whom, what belongs where, and every exception with its reason.
+//!
+//! An exception that excuses nothing any more fails its rule, so these tables never outgrow the code.
+
+use crate::architecture::borders::{Never, Only};
+use crate::architecture::violation::Exceptions;
+
+/// The top-level modules of `src/`, lowest layer first. A module may use every lower layer and nothing else.
+pub(crate) const LAYERS: &[&[&str]] = &[
+    &["domain"],
+    &["contract"],
+    &["projection", "broker", "store"],
+    &["command", "sync", "push", "feed", "quota", "relay", "shard", "sweep"],
+    &["http", "console", "dev"],
+    &["app"],
+    &["main", "cli", "lib"],
+];
+
+/// Modules that stand beside the layers: every module but `domain` may use them; they use `domain` and each other.
+pub(crate) const CROSS_CUTTING: &[&str] = &["clock", "config", "metrics", "telemetry", "worker", "lifecycle"];
+
+/// What modules of one layer may use of each other: `(from, to, why)`.
+pub(crate) const SIBLINGS: &[(&str, &str, &str)] = &[
+    ("main", "cli", "main is cli's thin shell"),
+    ("console", "http", "the pages share server, session and problem with the API"),
+    ("command", "feed", "a commit is announced to the account's followers"),
+    ("relay", "feed", "the relay is a cursor on the log"),
+    ("relay", "shard", "only a shard's owner relays"),
+    ("push", "feed", "an endpoint is a cursor on the log"),
+    ("push", "shard", "only a shard's owner pushes"),
+    ("push", "command", "an endpoint's health changes by commands"),
+    ("sweep", "feed", "what is behind is marked for its followers"),
+    ("sweep", "command", "answers are swept when commands no longer remember them"),
+    ("sync", "command", "a batch goes in as commands"),
+    ("sync", "feed", "a conflict is read from the log"),
+    ("projection", "store", "a rebuild reads the log and swaps the tables"),
+];
+
+/// What a folder never names.
+pub(crate) const NEVER: &[Never] = &[
+    Never {
+        inside: "src/domain/",
+        names: &[
+            "tokio::",
+            "serde_json::",
+            "http::",
+            "axum::",
+            "hyper::",
+            "postgres::",
+            "tokio_postgres::",
+            "deadpool::",
+            "deadpool_postgres::",
+            "async_nats::",
+            "tracing::",
+        ],
+        why: "the domain is pure: values in, events out",
+    },
+    Never {
+        inside: "src/http/",
+        names: &["tokio_postgres::", "async_nats::"],
+        why: "http speaks to the layers below, never to Postgres or NATS",
+    },
+];
+
+/// What only its home names.
+pub(crate) const DATABASE: Only = Only {
+    names: &["tokio_postgres::", "deadpool_postgres::", "postgres_types::", "refinery::"],
+    homes: &["src/store/", "src/dev/"],
+    why: "PostgreSQL is spoken in store/ alone",
+};
+pub(crate) const SQL_HOMES: &[&str] = DATABASE.homes;
+
+pub(crate) const BROKER: Only =
+    Only { names: &["async_nats::"], homes: &["src/broker/"], why: "NATS is spoken in broker/ alone" };
+
+pub(crate) const TIME: Only = Only {
+    names: &["SystemTime::now", "Instant::now", "Timestamp::now", "UtcDateTime::now", "now_utc", "now_local", "now_v7"],
+    homes: &["src/clock.rs"],
+    why: "the time comes from the clock that was passed in",
+};
+
+pub(crate) const ENVIRONMENT: Only = Only {
+    names: &["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var", "env::remove_var"],
+    homes: &["src/config.rs"],
+    why: "the environment is read once, by config",
+};
+
+pub(crate) const TASKS: Only = Only {
+    names: &[
+        "tokio::spawn",
+        "task::spawn",
+        "task::spawn_local",
+        "thread::spawn",
+        ".spawn(",
+        ".spawn_on(",
+        ".spawn_local(",
+    ],
+    homes: &["src/app.rs", "src/lifecycle.rs"],
+    why: "long-lived tasks are started in app.rs, where they are seen and stopped",
+};
+pub(crate) const TASK_EXCEPTIONS: &Exceptions = &[
+    ("src/dev/services/", "Postgres and NATS are child processes, each anchored to a thread of its own"),
+    ("src/shard.rs", "drives the owner session's connection, in the tracker that app drains"),
+];
+
+pub(crate) const STATUS: Only = Only {
+    names: &[
+        "StatusCode::*",
+        "StatusCode::from_u16",
+        "StatusCode::BAD_REQUEST",
+        "StatusCode::UNAUTHORIZED",
+        "StatusCode::PAYMENT_REQUIRED",
+        "StatusCode::FORBIDDEN",
+        "StatusCode::NOT_FOUND",
+        "StatusCode::METHOD_NOT_ALLOWED",
+        "StatusCode::NOT_ACCEPTABLE",
+        "StatusCode::PROXY_AUTHENTICATION_REQUIRED",
+        "StatusCode::REQUEST_TIMEOUT",
+        "StatusCode::CONFLICT",
+        "StatusCode::GONE",
+        "StatusCode::LENGTH_REQUIRED",
+        "StatusCode::PRECONDITION_FAILED",
+        "StatusCode::PAYLOAD_TOO_LARGE",
+        "StatusCode::URI_TOO_LONG",
+        "StatusCode::UNSUPPORTED_MEDIA_TYPE",
+        "StatusCode::RANGE_NOT_SATISFIABLE",
+        "StatusCode::EXPECTATION_FAILED",
+        "StatusCode::IM_A_TEAPOT",
+        "StatusCode::MISDIRECTED_REQUEST",
+        "StatusCode::UNPROCESSABLE_ENTITY",
+        "StatusCode::LOCKED",
+        "StatusCode::FAILED_DEPENDENCY",
+        "StatusCode::TOO_EARLY",
+        "StatusCode::UPGRADE_REQUIRED",
+        "StatusCode::PRECONDITION_REQUIRED",
+        "StatusCode::TOO_MANY_REQUESTS",
+        "StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE",
+        "StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS",
+        "StatusCode::INTERNAL_SERVER_ERROR",
+        "StatusCode::NOT_IMPLEMENTED",
+        "StatusCode::BAD_GATEWAY",
+        "StatusCode::SERVICE_UNAVAILABLE",
+        "StatusCode::GATEWAY_TIMEOUT",
+        "StatusCode::HTTP_VERSION_NOT_SUPPORTED",
+        "StatusCode::VARIANT_ALSO_NEGOTIATES",
+        "StatusCode::INSUFFICIENT_STORAGE",
+        "StatusCode::LOOP_DETECTED",
+        "StatusCode::NOT_EXTENDED",
+        "StatusCode::NETWORK_AUTHENTICATION_REQUIRED",
+    ],
+    homes: &["src/http/problem.rs"],
+    why: "which status an error has is decided in http/problem.rs alone",
+};
+/// Files that read a status, or that answer before there is a request to have a problem with.
+pub(crate) const STATUS_EXCEPTIONS: &Exceptions = &[];
+
+pub(crate) const FILE_LINES: usize = 600;
+pub(crate) const MOD_LINES: usize = 250;
+pub(crate) const FUNCTION_LINES: usize = 80;
+/// Subjects are `path::function`.
+pub(crate) const FUNCTION_EXCEPTIONS: &Exceptions = &[];
+
+/// Test files whose subject is slowness itself, such as a receiver that drips.
+pub(crate) const SLEEP_EXCEPTIONS: &Exceptions = &[];
+
+/// Statements that span accounts. Subjects are the statements' names.
+pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
+    ("schema.exists", "the schema is no account's"),
+    ("schema.applied", "the schema is no account's"),
+    ("store.ping", "reads nothing"),
+    ("owner.join", "replicas own shards, not accounts"),
+    ("owner.members", "replicas own shards, not accounts"),
+    ("owner.try_lock", "replicas own shards, not accounts"),
+    ("owner.unlock", "replicas own shards, not accounts"),
+];
+
+/// Keys that do not begin with the account. Subjects are `table` for a primary key, `table.index` for a unique index.
+pub(crate) const KEY_EXCEPTIONS: &Exceptions = &[];
+
+/// What no file of the package says. Written in two pieces, so that this file does not say it either.
+pub(crate) const FOREIGN_TEXT: &[(&str, &str)] = &[
+    (concat!("/work", "/"), "a path of the machine it was written on"),
+    (concat!("index.", "crates.io"), "a registry's host"),
+    (concat!("static.", "crates.io"), "a registry's host"),
+    (concat!("replace", "-with"), "a registry's replacement"),
+];
+
+/// The one source that Cargo.lock may name.
+pub(crate) const LOCK_SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
