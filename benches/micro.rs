@@ -1,5 +1,7 @@
 //! `make bench`: what the pure parts of one write cost, without a socket or a disk.
 
+#![expect(clippy::expect_used, reason = "what is measured is known to succeed; a bench that it does not has no figure")]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

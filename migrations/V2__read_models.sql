@@ -1,6 +1,6 @@
 -- On a full table: only creates tables, so it takes no lock that anyone waits for.
 
--- `record` is the text of the record as clients see it, from the record's last event.
+-- `record` is the record as clients see it, JSON, from the record's last event. For its type see `event.body`.
 create table contact (
     account_id  uuid        not null,
     uid         uuid        not null,
@@ -10,9 +10,9 @@ create table contact (
     deleted     boolean     not null,
     created_at  timestamptz not null,
     updated_at  timestamptz not null,
-    record      json        not null,
+    record      text        not null,
     primary key (account_id, uid)
-);
+) with (toast_tuple_target = 8160);
 create unique index contact_key on contact (account_id, key) where not deleted;
 
 create table company (
@@ -24,9 +24,9 @@ create table company (
     deleted     boolean     not null,
     created_at  timestamptz not null,
     updated_at  timestamptz not null,
-    record      json        not null,
+    record      text        not null,
     primary key (account_id, uid)
-);
+) with (toast_tuple_target = 8160);
 create unique index company_key on company (account_id, key) where not deleted;
 
 -- Which live contact belongs to which company.

@@ -18,7 +18,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
-use crate::push::{Deliverer, Push};
+use crate::push::{Deliverer, Push, Saver};
 use crate::quota::{Flush, Gauges, Ledger};
 use crate::relay::Relay;
 use crate::shard::{Balance, Shards};
@@ -57,7 +57,7 @@ impl App {
     /// Checks everything that can be checked, takes the ports, and starts.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("cannot register the metrics")?;
-        let store = Store::new(&config.database, config.commands.lanes, metrics.clone())?;
+        let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
         let broker = Broker::connect(&config.nats, &metrics).await?;
         let shared = Shared {
@@ -126,7 +126,10 @@ impl App {
         if !Lifecycle::drained(&lifecycle.connections, deadline).await {
             tracing::warn!(connections = lifecycle.connections.len(), "cut off at the deadline");
         }
-        // Nobody can submit any more.
+        if !Lifecycle::drained(&lifecycle.deliveries, deadline).await {
+            tracing::warn!(endpoints = lifecycle.deliveries.len(), "cut off at the deadline");
+        }
+        // Nobody can submit or deliver any more.
         lifecycle.hard.cancel();
         if !Lifecycle::drained(&lifecycle.tasks, deadline).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
@@ -173,12 +176,15 @@ impl Shared {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
+        let saver = Saver::default();
+        tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         let deliverer = Arc::new(Deliverer {
             client,
             store: store.clone(),
             feed: self.feed.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            saver: saver.clone(),
             in_flight: Semaphore::new(self.config.push.in_flight),
             window: self.config.push.window,
         });
@@ -187,6 +193,7 @@ impl Shared {
             self.shards.clone(),
             tasks.clone(),
             Arc::clone(&taken),
+            self.broker.hints(),
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
@@ -199,7 +206,12 @@ impl Shared {
             clock.clone(),
             metrics.clone(),
         ));
-        self.run(Push::new(deliverer, self.shards.clone(), tasks.clone(), self.lifecycle.soft.clone()));
+        self.run(Push::new(
+            deliverer,
+            self.shards.clone(),
+            self.lifecycle.deliveries.clone(),
+            self.lifecycle.soft.clone(),
+        ));
         self.run(Flush::new(self.ledger.clone(), store.clone()));
         self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
         tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));

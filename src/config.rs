@@ -30,7 +30,6 @@ pub struct Http {
     pub body_limit_bytes: usize,
     pub header_timeout_s: u64,
     pub request_timeout_s: u64,
-    pub idle_timeout_s: u64,
     pub max_connections: usize,
     pub drain_timeout_s: u64,
     pub trusted_proxies: Vec<ipnet::IpNet>,
@@ -65,6 +64,17 @@ pub struct Commands {
     pub batch_bytes: usize,
     pub queued_per_account: usize,
     pub queued_per_lane: usize,
+}
+
+impl Commands {
+    /// How many lanes there are.
+    #[must_use]
+    pub fn lane_count(&self) -> usize {
+        match self.lanes {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(16),
+            lanes => lanes,
+        }
+    }
 }
 
 /// NATS JetStream.
@@ -115,9 +125,8 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             body_limit_bytes: 1 << 20,
-            header_timeout_s: 10,
-            request_timeout_s: 30,
-            idle_timeout_s: 75,
+            header_timeout_s: 75,
+            request_timeout_s: 60,
             max_connections: 10_000,
             drain_timeout_s: 25,
             trusted_proxies: Vec::new(),
@@ -139,7 +148,7 @@ impl Default for Database {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { lanes: 4, batch_commands: 500, batch_bytes: 1 << 20, queued_per_account: 1_000, queued_per_lane: 10_000 }
+        Self { lanes: 0, batch_commands: 500, batch_bytes: 1 << 20, queued_per_account: 1_000, queued_per_lane: 10_000 }
     }
 }
 
@@ -205,7 +214,7 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        ensure!((1..=64).contains(&self.commands.lanes), "commands.lanes must be 1 to 64");
+        ensure!(self.commands.lanes <= 64, "commands.lanes must be 0 to 64");
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
         ensure!(self.commands.queued_per_account > 0, "commands.queued_per_account must not be 0");
         ensure!(

@@ -11,10 +11,12 @@ use tokio_util::task::TaskTracker;
 pub struct Lifecycle {
     /// No new work; finish what was begun.
     pub soft: CancellationToken,
-    /// Nobody can send work any more: writers empty their lanes and end.
+    /// Nobody can send work any more: writers write what they have and end.
     pub hard: CancellationToken,
     /// Listeners and connections, which end after the soft stop.
     pub connections: TaskTracker,
+    /// Deliveries of webhooks, which end after the soft stop.
+    pub deliveries: TaskTracker,
     /// Everything else.
     pub tasks: TaskTracker,
 }

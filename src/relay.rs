@@ -195,9 +195,12 @@ async fn look(
             return rewound(owned, account, progress).await;
         };
         look.unpublished = events.first().map(|event| event.at);
-        // When it fails, what the stream holds is not known: the next look asks it.
-        look.progress = None;
-        broker.publish(&events).await?;
+        if let Err(error) = broker.publish(&events).await {
+            // Where the server was silent, what the stream holds is not known, and the next look asks it.
+            let published = error.through.unwrap_or(progress.published);
+            look.progress = error.answered.then_some(Progress { published, ..progress });
+            return Err(error.into());
+        }
         let now = clock.now();
         for event in &events {
             metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());

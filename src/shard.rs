@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::broker::Hints;
 use crate::domain::AccountId;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -85,14 +86,16 @@ pub struct Balance {
     tasks: TaskTracker,
     /// Told when shards were taken: their accounts may have waited.
     taken: Arc<Notify>,
+    /// Told how many replicas there are.
+    hints: Hints,
     metrics: Metrics,
 }
 
 impl Balance {
     /// Owns nothing until its first step.
     #[must_use]
-    pub fn new(store: Store, shards: Shards, tasks: TaskTracker, taken: Arc<Notify>, metrics: Metrics) -> Self {
-        Self { store, shards, tasks, taken, metrics }
+    pub fn new(store: Store, shards: Shards, tasks: TaskTracker, taken: Arc<Notify>, hints: Hints, metrics: Metrics) -> Self {
+        Self { store, shards, tasks, taken, hints, metrics }
     }
 
     async fn session(&self) -> anyhow::Result<Arc<Owner>> {
@@ -140,7 +143,9 @@ impl Worker for Balance {
     async fn step(&mut self) -> anyhow::Result<Step> {
         let owner = self.session().await?;
         let gave_up = self.give_up(&owner).await?;
-        let share = usize::from(SHARDS).div_ceil(owner.members().await?);
+        let replicas = owner.members().await?;
+        self.hints.set_replicas(replicas);
+        let share = usize::from(SHARDS).div_ceil(replicas);
         let (held, wanted): (usize, Vec<u8>) = {
             let mut holding = self.shards.lock();
             while holding.owned.len() > share {

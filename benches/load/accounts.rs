@@ -14,13 +14,13 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An account and a key of it.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Account {
-    pub public_id: String,
-    pub secret_key: String,
+pub(crate) struct Account {
+    pub(crate) public_id: String,
+    pub(crate) secret_key: String,
 }
 
 /// Makes `count` accounts of the largest tier by `unificus account create --count`.
-pub async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Account>> {
+pub(crate) async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Account>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
     command
         .args(["account", "create", name, "--tier", "pinnacle", "--json", "--count", &count.to_string()])
@@ -37,7 +37,7 @@ pub async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Ac
 }
 
 /// Writes one JSON object per line, for whoever verifies the load afterwards.
-pub fn write(path: &Path, accounts: &[Account]) -> Result<()> {
+pub(crate) fn write(path: &Path, accounts: &[Account]) -> Result<()> {
     let mut text = String::new();
     for account in accounts {
         text.push_str(&serde_json::to_string(account).context("encoding an account")?);

@@ -8,22 +8,22 @@ use clap::{ArgAction, Parser, ValueEnum};
 /// Measures the service over HTTP, NATS and webhooks beside what its Postgres and its NATS can do bare.
 #[derive(Parser)]
 #[command(name = "load")]
-pub struct Args {
+pub(crate) struct Args {
     /// About half a minute: one short round.
     #[arg(long, conflicts_with = "full")]
-    pub quick: bool,
+    pub(crate) quick: bool,
     /// Also the cost of a create at a million events over ten thousand accounts; five rounds.
     #[arg(long)]
-    pub full: bool,
+    pub(crate) full: bool,
     /// Runs this part alone.
     #[arg(long, value_enum)]
-    pub only: Option<Part>,
+    pub(crate) only: Option<Part>,
     /// Measures the running service of which `unificus dev --env-file` wrote this, instead of one of its own.
     #[arg(long)]
-    pub env_file: Option<PathBuf>,
+    pub(crate) env_file: Option<PathBuf>,
     /// The pid of that running service, for its memory and its CPU time.
     #[arg(long, requires = "env_file")]
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// How often pgbench and the service take turns; the medians count.
     #[arg(long)]
     rounds: Option<usize>,
@@ -32,22 +32,22 @@ pub struct Args {
     seconds: Option<u64>,
     /// Arrivals per second of `--only creates`, and of the latencies in place of half of the maximum.
     #[arg(long)]
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Connections of `--only creates`.
     #[arg(long, default_value_t = 64)]
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Accounts that the load is spread over.
     #[arg(long, default_value_t = 100)]
-    pub accounts: usize,
+    pub(crate) accounts: usize,
     /// Appends `public_id uid` for every contact created, as its answer arrives.
     #[arg(long)]
-    pub receipts: Option<PathBuf>,
+    pub(crate) receipts: Option<PathBuf>,
     /// Writes the accounts that were made with their keys, one JSON object per line.
     #[arg(long)]
-    pub accounts_file: Option<PathBuf>,
+    pub(crate) accounts_file: Option<PathBuf>,
     /// With `--only creates`: receives every account's webhooks meanwhile and appends each body as a line.
     #[arg(long)]
-    pub hooks: Option<PathBuf>,
+    pub(crate) hooks: Option<PathBuf>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true, action = ArgAction::Count)]
     bench: u8,
@@ -55,7 +55,7 @@ pub struct Args {
 
 /// A part of the run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
+pub(crate) enum Part {
     /// Creates alone, for crash tests.
     Creates,
     /// pgbench and the service in turns.
@@ -67,7 +67,7 @@ pub enum Part {
 }
 
 impl Args {
-    pub fn runs(&self, part: Part) -> bool {
+    pub(crate) fn runs(&self, part: Part) -> bool {
         match self.only {
             Some(only) => only == part,
             None => match part {
@@ -78,7 +78,7 @@ impl Args {
         }
     }
 
-    pub fn rounds(&self) -> usize {
+    pub(crate) fn rounds(&self) -> usize {
         self.rounds
             .unwrap_or(if self.quick {
                 1
@@ -91,17 +91,17 @@ impl Args {
     }
 
     /// Of each load and of each pgbench.
-    pub fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { 3 } else { 10 }).max(1))
     }
 
     /// Before each load that finds a maximum.
-    pub fn warm_up(&self) -> Duration {
+    pub(crate) fn warm_up(&self) -> Duration {
         Duration::from_secs(if self.quick { 1 } else { 2 })
     }
 
     /// The whole run is given up after this.
-    pub fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         let rounds = self.rounds() as u64 * 4 * (self.length().as_secs() + 17);
         Duration::from_secs(300 + rounds + if self.runs(Part::Growth) { 900 } else { 0 })
     }

@@ -20,7 +20,7 @@ use crate::tally::Latencies;
 
 /// What a reader received. Shared between its thread and the one that asks.
 #[derive(Default)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     events: AtomicU64,
     unreadable: AtomicU64,
     seen: Mutex<Seen>,
@@ -36,14 +36,14 @@ struct Seen {
 
 impl Arrivals {
     /// Keeps a copy of all that arrives.
-    pub fn copied_to(path: &Path) -> Result<Self> {
+    pub(crate) fn copied_to(path: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         Ok(Self { copy: Some(Mutex::new(file)), ..Self::default() })
     }
 
     /// Takes a CloudEvent that has just arrived.
-    pub fn take(&self, body: &[u8]) {
+    pub(crate) fn take(&self, body: &[u8]) {
         let arrived = wall_clock_micros();
         if let Some(Ok(mut file)) = self.copy.as_ref().map(Mutex::lock) {
             let line = [body, b"\n"].concat();
@@ -65,22 +65,22 @@ impl Arrivals {
         }
     }
 
-    pub fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
     /// Arrivals that were no CloudEvents.
-    pub fn unreadable(&self) -> u64 {
+    pub(crate) fn unreadable(&self) -> u64 {
         self.unreadable.load(Ordering::Relaxed)
     }
 
     /// The latencies so far.
-    pub fn latencies(&self) -> Latencies {
+    pub(crate) fn latencies(&self) -> Latencies {
         self.seen.lock().map(|seen| seen.latencies.clone()).unwrap_or_default()
     }
 
     /// Waits until `expected` events are here, or none has come for `patience`.
-    pub async fn wait_for(&self, expected: u64, patience: Duration) {
+    pub(crate) async fn wait_for(&self, expected: u64, patience: Duration) {
         let mut last = (self.events(), Instant::now());
         while self.events() < expected && last.1.elapsed() < patience {
             sleep(Duration::from_millis(50)).await;
@@ -92,7 +92,7 @@ impl Arrivals {
 }
 
 /// Microseconds since 1970.
-pub fn wall_clock_micros() -> i64 {
+pub(crate) fn wall_clock_micros() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -16,28 +16,28 @@ const BUFFER: usize = 16 << 10;
 const LONGEST: usize = 4 << 20;
 
 /// A connection with at most one request in flight.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// An answer, as long as no other request is sent.
-pub struct Answer<'a> {
-    pub status: u16,
-    pub body: &'a [u8],
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
     /// Whether the server closes the connection after it.
-    pub closes: bool,
+    pub(crate) closes: bool,
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; BUFFER] })
     }
 
     /// Sends a complete request and reads its answer. After an error the connection is of no use.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         let head = loop {

@@ -11,15 +11,15 @@ use crate::accounts::Account;
 
 /// Where the API is served.
 #[derive(Clone)]
-pub struct Target {
-    pub address: SocketAddr,
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
     host: String,
     prefix: String,
 }
 
 impl Target {
     /// Reads a base URL such as `http://127.0.0.1:4000/secure-api`. Only plain HTTP on an IP address.
-    pub fn parse(base: &str) -> Result<Self> {
+    pub(crate) fn parse(base: &str) -> Result<Self> {
         let url = Url::parse(base).with_context(|| format!("reading the base URL {base}"))?;
         let host = url.host_str().unwrap_or_default();
         let host = format!("{host}:{}", url.port_or_known_default().unwrap_or(80));
@@ -28,7 +28,7 @@ impl Target {
     }
 
     /// A complete request with an account's keys; `path` is below `/secure-api`.
-    pub fn request(&self, method: &str, path: &str, account: &Account, body: &str) -> Vec<u8> {
+    pub(crate) fn request(&self, method: &str, path: &str, account: &Account, body: &str) -> Vec<u8> {
         let mut request = self.head(method, path, account, body.len());
         request.push_str(body);
         request.into_bytes()
@@ -45,7 +45,7 @@ impl Target {
 }
 
 /// Writes the create of a contact for any of the accounts, each with a number that no other had.
-pub struct Creates {
+pub(crate) struct Creates {
     heads: Vec<String>,
     /// Sets this process's emails apart from those of an earlier one against the same service.
     run: String,
@@ -59,20 +59,20 @@ const AFTER_NUMBER: &str = r#"@load.example","title":"Head of procurement","phon
 
 impl Creates {
     /// `run` is a text of letters and digits that differs from run to run.
-    pub fn new(target: &Target, accounts: &[Account], run: String) -> Self {
+    pub(crate) fn new(target: &Target, accounts: &[Account], run: String) -> Self {
         let length = BEFORE_NUMBER.len() + run.len() + 1 + DIGITS + AFTER_NUMBER.len();
         let heads = accounts.iter().map(|account| target.head("POST", "/contact", account, length)).collect();
         Self { heads, run, issued: AtomicU64::new(0) }
     }
 
     /// Puts the next create of the account at `index` into `request`, in place of what was there.
-    pub fn write(&self, index: usize, request: &mut Vec<u8>) {
+    pub(crate) fn write(&self, index: usize, request: &mut Vec<u8>) {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         request.clear();
         request.extend_from_slice(self.heads.get(index).map_or(b"".as_slice(), String::as_bytes));
         request.extend_from_slice(BEFORE_NUMBER.as_bytes());
         // Writing to a vector cannot fail.
-        write!(request, "{}.{number:0DIGITS$}", self.run).ok();
+        drop(write!(request, "{}.{number:0DIGITS$}", self.run));
         request.extend_from_slice(AFTER_NUMBER.as_bytes());
     }
 }

@@ -16,7 +16,7 @@ use crate::receiver::{self, Endpoints};
 /// How long deliveries may pause: a retry after an outage comes within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub async fn run(bench: &Bench) -> Result<()> {
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
     if !bench.args.runs(Part::Creates) {
         return Ok(());
     }

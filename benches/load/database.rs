@@ -5,7 +5,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::machine;
 
-pub async fn connect(url: &str) -> Result<Client> {
+pub(crate) async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connecting to Postgres")?;
     // It ends with its client.
     tokio::spawn(connection);
@@ -13,14 +13,14 @@ pub async fn connect(url: &str) -> Result<Client> {
 }
 
 /// The pid of a server's postmaster, where it is on this machine.
-pub async fn postmaster(url: &str) -> Result<Option<u32>> {
+pub(crate) async fn postmaster(url: &str) -> Result<Option<u32>> {
     let row = connect(url).await?.query_one("SELECT pg_backend_pid()", &[]).await;
     let backend: i32 = row.and_then(|row| row.try_get(0)).context("asking for a backend's pid")?;
     Ok(u32::try_from(backend).ok().and_then(machine::parent))
 }
 
 /// The events of all accounts: as positions have no gaps, the heads tell.
-pub async fn events(url: &str) -> Result<u64> {
+pub(crate) async fn events(url: &str) -> Result<u64> {
     let row = connect(url).await?.query_one("SELECT coalesce(sum(seq), 0)::bigint FROM head", &[]).await;
     let events: i64 = row.and_then(|row| row.try_get(0)).context("asking how long the log is")?;
     Ok(u64::try_from(events).unwrap_or_default())

@@ -6,30 +6,30 @@ use serde_json::json;
 
 /// Nothing where it was not measured.
 #[derive(Default)]
-pub struct Figures {
-    pub creates_100: Option<f64>,
-    pub creates_1: Option<f64>,
-    pub creates_256: Option<f64>,
-    pub pgbench: Option<f64>,
-    pub jetstream: Option<f64>,
-    pub http_p99_ms: Option<f64>,
-    pub nats_p99_ms: Option<f64>,
-    pub push_p99_ms: Option<f64>,
-    pub growth: Option<Growth>,
-    pub rss_mb: Option<f64>,
+pub(crate) struct Figures {
+    pub(crate) creates_100: Option<f64>,
+    pub(crate) creates_1: Option<f64>,
+    pub(crate) creates_256: Option<f64>,
+    pub(crate) pgbench: Option<f64>,
+    pub(crate) jetstream: Option<f64>,
+    pub(crate) http_p99_ms: Option<f64>,
+    pub(crate) nats_p99_ms: Option<f64>,
+    pub(crate) push_p99_ms: Option<f64>,
+    pub(crate) growth: Option<Growth>,
+    pub(crate) rss_mb: Option<f64>,
     /// What the memory was read at.
-    pub rss_at: &'static str,
+    pub(crate) rss_at: &'static str,
 }
 
 /// A create when the log is small and when it is large.
-pub struct Growth {
-    pub cpu_micros_small: Option<f64>,
-    pub cpu_micros_large: Option<f64>,
-    pub rate_small: f64,
-    pub rate_large: f64,
+pub(crate) struct Growth {
+    pub(crate) cpu_micros_small: Option<f64>,
+    pub(crate) cpu_micros_large: Option<f64>,
+    pub(crate) rate_small: f64,
+    pub(crate) rate_large: f64,
     /// Events in the log when the first measurement began and when the last one did.
-    pub events_small: u64,
-    pub events_large: u64,
+    pub(crate) events_small: u64,
+    pub(crate) events_large: u64,
 }
 
 impl Growth {
@@ -50,7 +50,7 @@ impl Figures {
     }
 
     /// Prints the table, then the JSON.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         let rows = self.rows();
         let width = |at: usize| {
             let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
@@ -151,8 +151,8 @@ impl Growth {
 }
 
 /// Prints a line. That nobody reads it is no reason to stop.
-pub fn say(line: &str) {
-    writeln!(std::io::stdout().lock(), "{line}").ok();
+pub(crate) fn say(line: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 fn row(cells: [&str; 6]) -> [String; 6] {

@@ -32,37 +32,37 @@ const PAUSE: Duration = Duration::from_millis(50);
 const MOST: u64 = 3_000_000;
 
 /// What a load is made with.
-pub struct Generator {
-    pub target: Target,
-    pub creates: Creates,
-    pub receipts: Option<Receipts>,
+pub(crate) struct Generator {
+    pub(crate) target: Target,
+    pub(crate) creates: Creates,
+    pub(crate) receipts: Option<Receipts>,
 }
 
 /// One load.
 #[derive(Clone)]
-pub struct Load {
-    pub connections: usize,
+pub(crate) struct Load {
+    pub(crate) connections: usize,
     /// The indices of the accounts that take turns.
-    pub accounts: Range<usize>,
+    pub(crate) accounts: Range<usize>,
     /// Arrivals per second; none for as fast as can be.
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Sent and answered, but neither counted in the rate nor in the latencies.
-    pub warm_up: Duration,
+    pub(crate) warm_up: Duration,
     /// What is counted, after the warm-up.
-    pub length: Duration,
+    pub(crate) length: Duration,
     /// Ends the load early when so many requests have been sent.
-    pub at_most: u64,
+    pub(crate) at_most: u64,
 }
 
 impl Load {
     /// A load that ends when its time is over.
-    pub fn new(connections: usize, accounts: Range<usize>, length: Duration) -> Self {
+    pub(crate) fn new(connections: usize, accounts: Range<usize>, length: Duration) -> Self {
         Self { connections, accounts, rate: None, warm_up: Duration::ZERO, length, at_most: MOST }
     }
 }
 
 /// Runs one load to its end.
-pub async fn run(generator: &Arc<Generator>, load: &Load) -> Result<Tally> {
+pub(crate) async fn run(generator: &Arc<Generator>, load: &Load) -> Result<Tally> {
     let schedule = Arc::new(Schedule::new(load));
     let mut tasks = JoinSet::new();
     for _ in 0..load.connections {

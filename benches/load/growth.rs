@@ -17,7 +17,7 @@ use crate::tally::median;
 use crate::{Bench, database, machine};
 
 /// The accounts that take part come after those of the other parts.
-pub const ACCOUNTS: usize = 10_000;
+pub(crate) const ACCOUNTS: usize = 10_000;
 const SMALL: u64 = 10_000;
 const LARGE: u64 = 1_000_000;
 const CONNECTIONS: usize = 64;
@@ -34,7 +34,7 @@ struct Cost {
     rate: f64,
 }
 
-pub async fn measure(bench: &mut Bench) -> Result<()> {
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     if !bench.args.runs(Part::Growth) {
         return Ok(());
     }

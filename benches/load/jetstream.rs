@@ -15,7 +15,7 @@ const MESSAGE: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Acknowledged messages per second, with 256 of 1,000 bytes in flight.
-pub async fn publishes_per_second(nats_url: &str, length: Duration) -> Result<f64> {
+pub(crate) async fn publishes_per_second(nats_url: &str, length: Duration) -> Result<f64> {
     let client = async_nats::connect(nats_url).await.context("connecting to NATS")?;
     let context = jetstream::new(client);
     context

@@ -18,7 +18,7 @@ use crate::tally::Latencies;
 /// How long an event may be behind the one before it, before it counts as missing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub async fn measure(bench: &mut Bench) -> Result<()> {
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     if !bench.args.runs(Part::Latency) {
         return Ok(());
     }

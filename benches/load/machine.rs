@@ -12,17 +12,17 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const QUIET: f64 = 0.1;
 
 /// What [`settle`] saw in the end, in cores.
-pub struct Use {
+pub(crate) struct Use {
     /// Whether what is measured came to rest.
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// What all other processes used meanwhile.
-    pub others: f64,
+    pub(crate) others: f64,
 }
 
 /// Waits until what the last load left behind (relay, vacuum, checkpoint) is done, at most `at_most`.
 ///
 /// `root` is the service; its Postgres and its NATS are its children. Where it is unknown the whole machine counts.
-pub async fn settle(root: Option<u32>, at_most: Duration) -> Option<Use> {
+pub(crate) async fn settle(root: Option<u32>, at_most: Duration) -> Option<Use> {
     let until = Instant::now() + at_most;
     loop {
         let (all_before, ours_before) = (busy_ticks()?, family_ticks(root));
@@ -60,7 +60,7 @@ fn family_ticks(root: Option<u32>) -> Option<f64> {
 }
 
 /// Resident memory of a process in MB (10⁶ bytes).
-pub fn resident_mb(pid: u32) -> Option<f64> {
+pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
@@ -68,17 +68,17 @@ pub fn resident_mb(pid: u32) -> Option<f64> {
 }
 
 /// CPU seconds of a process in all its threads.
-pub fn cpu_seconds(pid: u32) -> Option<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
     Stat::of(pid).map(|stat| stat.own / TICKS_PER_SECOND)
 }
 
 /// CPU seconds of a Postgres server: the postmaster, its children, and those of its children that have ended.
-pub fn cpu_seconds_of_family(postmaster: u32) -> Option<f64> {
+pub(crate) fn cpu_seconds_of_family(postmaster: u32) -> Option<f64> {
     family_ticks(Some(postmaster)).map(|ticks| ticks / TICKS_PER_SECOND)
 }
 
 /// The parent of a process.
-pub fn parent(pid: u32) -> Option<u32> {
+pub(crate) fn parent(pid: u32) -> Option<u32> {
     Stat::of(pid).map(|stat| stat.parent)
 }
 

@@ -6,9 +6,8 @@
 //! endpoints) it removes; it ends only the service that it started. The last line is one JSON object.
 
 #![expect(clippy::disallowed_methods, reason = "it measures: it reads the clock itself, and is no part of the service")]
-#![allow(
+#![expect(
     clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "figures are rounded before anyone reads them"
 )]
@@ -87,6 +86,10 @@ async fn whole(args: Args) -> Result<()> {
     let mut bench = prepare(args, service).await?;
     let measured = timeout(deadline, measure(&mut bench)).await;
     let stopped = bench.service.stop().await;
+    // A service that ended by itself is why the measuring failed.
+    if let (Ok(Err(_)), Err(error)) = (&measured, &stopped) {
+        say(&format!("{error:#}"));
+    }
     measured.with_context(|| format!("given up after {} s", deadline.as_secs()))??;
     stopped?;
     bench.figures.print();

@@ -13,7 +13,7 @@ use url::Url;
 use crate::database::connect;
 
 const DATABASE: &str = "unificus_limit";
-pub const CLIENTS: u32 = 64;
+pub(crate) const CLIENTS: u32 = 64;
 
 /// The columns without which a log of events is none. `json` as in the service's own table, which is cheaper than `jsonb`.
 const TABLE: &str = "CREATE TABLE event (account_id uuid NOT NULL, seq bigint NOT NULL, body json NOT NULL, \
@@ -25,7 +25,7 @@ const SCRIPT: &str = "\\set account random(1, 100)\n\
 /// 500 bytes.
 const BODY: &str = r#"{"role":"Lead","first_name":"Wilhelmina","last_name":"Vandenberg","email":"w.0123456789ab.0123456789@load.example","title":"Head of procurement","phone":"+31 20 555 01 23","work_phone":"+31 20 555 01 24","website":"https://www.example.com/people/vandenberg","background_info":"Met at the fair in Utrecht, asked for the new catalogue.","tags":["newsletter","north","trade fair"],"address":{"address_line_1":"Keizersgracht 123","city":"Amsterdam","country":"Netherlands","zip":"1015 CJ"}}"#;
 
-pub struct Pgbench {
+pub(crate) struct Pgbench {
     program: PathBuf,
     admin: Client,
     url: String,
@@ -33,7 +33,7 @@ pub struct Pgbench {
 
 impl Pgbench {
     /// Makes the database and its table beside the service's.
-    pub async fn new(database_url: &str) -> Result<Self> {
+    pub(crate) async fn new(database_url: &str) -> Result<Self> {
         let program = program().context("no pgbench found: it is in Debian's package postgresql")?;
         let admin = connect(database_url).await?;
         admin.batch_execute(&drop_database()).await.context("dropping a former unificus_limit")?;
@@ -47,11 +47,11 @@ impl Pgbench {
     }
 
     /// Transactions per second of 64 clients over `length`.
-    pub async fn per_second(&self, length: Duration) -> Result<f64> {
+    pub(crate) async fn per_second(&self, length: Duration) -> Result<f64> {
         let script = std::env::temp_dir().join(format!("unificus-load-{}.sql", std::process::id()));
         std::fs::write(&script, SCRIPT).context("writing pgbench's script")?;
         let ended = timeout(length + Duration::from_mins(1), self.command(&script, length).output()).await;
-        std::fs::remove_file(&script).ok();
+        drop(std::fs::remove_file(&script));
         let output = ended.context("pgbench does not end")?.context("running pgbench")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "pgbench ended with {}: {}", output.status, said.trim());
@@ -73,7 +73,7 @@ impl Pgbench {
     }
 
     /// Removes the database.
-    pub async fn finish(self) -> Result<()> {
+    pub(crate) async fn finish(self) -> Result<()> {
         self.admin.batch_execute(&drop_database()).await.context("dropping unificus_limit")
     }
 }

@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use crate::accounts::Account;
 
 /// `public_id uid`, one line per 201, in the file before the next request is sent.
-pub struct Receipts {
+pub(crate) struct Receipts {
     file: Mutex<File>,
     public_ids: Vec<String>,
 }
 
 impl Receipts {
-    pub fn open(path: &Path, accounts: &[Account]) -> Result<Self> {
+    pub(crate) fn open(path: &Path, accounts: &[Account]) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         let public_ids = accounts.iter().map(|account| account.public_id.clone()).collect();
@@ -24,7 +24,7 @@ impl Receipts {
     }
 
     /// `body` is the answer to a create of the account at `index`. One without a uid gets a line that verifies as lost.
-    pub fn append(&self, index: usize, body: &[u8]) {
+    pub(crate) fn append(&self, index: usize, body: &[u8]) {
         let public_id = self.public_ids.get(index).map_or("unknown-account", String::as_str);
         let line = format!("{public_id} {}\n", uid(body).unwrap_or("answered-without-uid"));
         let written = match self.file.lock() {

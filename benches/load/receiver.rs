@@ -21,12 +21,12 @@ use crate::contact::Target;
 use crate::subscriber::Reader;
 
 /// Starts a receiver on a thread of its own; it answers 200 to everything, as soon as the body is there.
-pub async fn start(arrivals: Arc<Arrivals>) -> Result<(Reader, SocketAddr)> {
+pub(crate) async fn start(arrivals: Arc<Arrivals>) -> Result<(Reader, SocketAddr)> {
     let serve =
         async |arrivals: Arc<Arrivals>, ready: oneshot::Sender<SocketAddr>, mut stopped: oneshot::Receiver<()>| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("binding the receiver")?;
             let address = listener.local_addr().context("asking for the receiver's address")?;
-            ready.send(address).ok();
+            let _ = ready.send(address);
             loop {
                 tokio::select! {
                     accepted = listener.accept() => {
@@ -42,7 +42,7 @@ pub async fn start(arrivals: Arc<Arrivals>) -> Result<(Reader, SocketAddr)> {
 }
 
 async fn receive(stream: TcpStream, arrivals: Arc<Arrivals>) {
-    stream.set_nodelay(true).ok();
+    drop(stream.set_nodelay(true));
     let service = service_fn(move |request: Request<Incoming>| {
         let arrivals = Arc::clone(&arrivals);
         async move {
@@ -53,18 +53,18 @@ async fn receive(stream: TcpStream, arrivals: Arc<Arrivals>) {
         }
     });
     // That a sender goes away is its own affair.
-    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
 /// The push endpoints of accounts, one each.
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     target: Target,
     made: Vec<(Account, String)>,
 }
 
 impl Endpoints {
     /// Makes one for every account, for events from now on.
-    pub async fn make(target: &Target, accounts: &[Account], receiver: SocketAddr) -> Result<Self> {
+    pub(crate) async fn make(target: &Target, accounts: &[Account], receiver: SocketAddr) -> Result<Self> {
         let mut connection = Connection::open(target.address).await.context("connecting to make push endpoints")?;
         let body = format!(r#"{{"url":"http://{receiver}/hook","from":"now"}}"#);
         let mut endpoints = Self { target: target.clone(), made: Vec::new() };
@@ -79,7 +79,7 @@ impl Endpoints {
         Ok(endpoints)
     }
 
-    pub async fn delete(self) -> Result<()> {
+    pub(crate) async fn delete(self) -> Result<()> {
         let mut connection = Connection::open(self.target.address).await.context("connecting to delete endpoints")?;
         for (account, id) in &self.made {
             let request = self.target.request("DELETE", &format!("/push/endpoints/{id}"), account, "");

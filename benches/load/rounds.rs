@@ -26,7 +26,7 @@ struct Rates {
     many_connections: Vec<f64>,
 }
 
-pub async fn measure(bench: &mut Bench) -> Result<()> {
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     if !bench.args.runs(Part::Rounds) {
         return Ok(());
     }
@@ -85,7 +85,7 @@ async fn maximum(bench: &Bench, connections: usize, accounts: std::ops::Range<us
 }
 
 /// Waits until the service, its Postgres and its NATS are at rest, and says what disturbs the next measurement.
-pub async fn settle(bench: &Bench) {
+pub(crate) async fn settle(bench: &Bench) {
     let Some(seen) = machine::settle(bench.service.pid, SETTLE).await else { return };
     if !seen.quiet {
         say(&format!("         (no rest within {} s)", SETTLE.as_secs()));

@@ -18,16 +18,16 @@ const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
 
 /// What the service wrote when everything accepted.
-pub struct Urls {
-    pub base: String,
-    pub nats: String,
-    pub database: String,
+pub(crate) struct Urls {
+    pub(crate) base: String,
+    pub(crate) nats: String,
+    pub(crate) database: String,
 }
 
-pub struct Service {
-    pub urls: Urls,
+pub(crate) struct Service {
+    pub(crate) urls: Urls,
     /// Unknown of a running one unless it was given.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     own: Option<Own>,
 }
 
@@ -39,13 +39,13 @@ struct Own {
 
 impl Service {
     /// A running service.
-    pub fn attach(env_file: &Path, pid: Option<u32>) -> Result<Self> {
+    pub(crate) fn attach(env_file: &Path, pid: Option<u32>) -> Result<Self> {
         let text = read_to_string(env_file).with_context(|| format!("reading {}", env_file.display()))?;
         Ok(Self { urls: Urls::parse(&text)?, pid, own: None })
     }
 
     /// A service of our own, which ends with us in any case.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let dir = Dir::make()?;
         let env_file = dir.0.join("env");
         let log = File::create(dir.0.join("log")).context("making the service's log")?;
@@ -77,7 +77,7 @@ impl Service {
     }
 
     /// Ends our own service in good order and removes its data; leaves a running one alone.
-    pub async fn stop(self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<()> {
         let Some(Own { mut child, dir }) = self.own else { return Ok(()) };
         // Nothing is signalled that has ended: its pid may by now be another's.
         if let Some(pid) = child.id() {

@@ -15,8 +15,8 @@ use crate::arrivals::Arrivals;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Receives until it is stopped.
-pub struct Reader {
-    pub arrivals: Arc<Arrivals>,
+pub(crate) struct Reader {
+    pub(crate) arrivals: Arc<Arrivals>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<()>>,
 }
@@ -24,7 +24,7 @@ pub struct Reader {
 impl Reader {
     /// Runs `serve` on a thread with a runtime of its own; it is told where to put arrivals, whom to tell what when it
     /// is ready, and when to stop.
-    pub async fn start<T, F>(
+    pub(crate) async fn start<T, F>(
         name: &str,
         arrivals: Arc<Arrivals>,
         serve: impl FnOnce(Arc<Arrivals>, oneshot::Sender<T>, oneshot::Receiver<()>) -> F + Send + 'static,
@@ -48,9 +48,9 @@ impl Reader {
         }
     }
 
-    pub fn stop(self) -> Result<()> {
+    pub(crate) fn stop(self) -> Result<()> {
         // A reader that has ended already says in its result why.
-        self.stop.send(()).ok();
+        let _ = self.stop.send(());
         join(self.thread)
     }
 }
@@ -60,7 +60,7 @@ fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
 }
 
 /// Subscribes to all events of each of the accounts.
-pub async fn start(nats_url: &str, accounts: &[Account]) -> Result<Reader> {
+pub(crate) async fn start(nats_url: &str, accounts: &[Account]) -> Result<Reader> {
     let url = nats_url.to_owned();
     let subjects: Vec<String> = accounts.iter().map(|account| format!("crm.v1.{}.evt.>", account.public_id)).collect();
     let serve = async move |arrivals: Arc<Arrivals>, ready: oneshot::Sender<()>, mut stopped: oneshot::Receiver<()>| {
@@ -72,7 +72,7 @@ pub async fn start(nats_url: &str, accounts: &[Account]) -> Result<Reader> {
         // The server has taken all subscriptions when it has answered what was sent after them.
         client.flush().await.context("waiting for NATS to take the subscriptions")?;
         let mut messages = futures_util::stream::select_all(subscriptions);
-        ready.send(()).ok();
+        let _ = ready.send(());
         loop {
             tokio::select! {
                 Some(message) = messages.next() => arrivals.take(&message.payload),

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 /// Latencies in microseconds. A run has a million of them at most, so all are kept and sorted at the end.
 #[derive(Default, Clone)]
-pub struct Latencies(Vec<u32>);
+pub(crate) struct Latencies(Vec<u32>);
 
 impl Latencies {
-    pub fn add(&mut self, micros: i64) {
+    pub(crate) fn add(&mut self, micros: i64) {
         // A clock that was set back makes a negative latency, which counts as none.
         self.0.push(u32::try_from(micros.max(0)).unwrap_or(u32::MAX));
     }
 
-    pub fn merge(&mut self, other: &mut Self) {
+    pub(crate) fn merge(&mut self, other: &mut Self) {
         self.0.append(&mut other.0);
     }
 
     /// The latencies at these shares (0.5 is the median), in milliseconds, by nearest rank.
-    pub fn at(&mut self, shares: &[f64]) -> Vec<Option<f64>> {
+    pub(crate) fn at(&mut self, shares: &[f64]) -> Vec<Option<f64>> {
         self.0.sort_unstable();
         let rank = |share: f64| ((self.0.len() as f64 * share).ceil() as usize).saturating_sub(1);
         shares.iter().map(|share| self.0.get(rank(*share)).map(|micros| f64::from(*micros) / 1_000.0)).collect()
@@ -28,26 +28,26 @@ impl Latencies {
 
 /// The sum of one load.
 #[derive(Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Every answer of the load by its status, those of the warm-up included.
-    pub statuses: BTreeMap<u16, u64>,
+    pub(crate) statuses: BTreeMap<u16, u64>,
     /// Requests whose connection broke before the answer.
-    pub cut: u64,
+    pub(crate) cut: u64,
     /// Requests without an answer in time.
-    pub timed_out: u64,
+    pub(crate) timed_out: u64,
     /// Attempts to connect that failed.
-    pub unreachable: u64,
+    pub(crate) unreachable: u64,
     /// Arrivals that were given up because nothing could be sent for seconds.
-    pub shed: u64,
+    pub(crate) shed: u64,
     /// Contacts created between the end of the warm-up and the end of the load.
-    pub measured: u64,
-    pub length: Duration,
+    pub(crate) measured: u64,
+    pub(crate) length: Duration,
     /// From the intended start of each measured request to its answer.
-    pub latencies: Latencies,
+    pub(crate) latencies: Latencies,
 }
 
 impl Tally {
-    pub fn merge(&mut self, mut other: Self) {
+    pub(crate) fn merge(&mut self, mut other: Self) {
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
@@ -60,11 +60,11 @@ impl Tally {
     }
 
     /// All contacts that the load created.
-    pub fn created(&self) -> u64 {
+    pub(crate) fn created(&self) -> u64 {
         self.statuses.get(&201).copied().unwrap_or_default()
     }
 
-    pub fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.measured as f64 / self.length.as_secs_f64()
     }
 }
@@ -89,7 +89,7 @@ impl fmt::Display for Tally {
 }
 
 /// The middle one; of an even number the lower of the two in the middle.
-pub fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len().saturating_sub(1) / 2).copied()

@@ -1,5 +1,8 @@
 //! Hints between replicas, over core NATS: who was written to. A lost hint costs time, never an event.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_nats::connection::State;
 use async_nats::{Client, Subscriber};
 use bytes::Bytes;
@@ -14,6 +17,8 @@ use crate::domain::AccountId;
 pub struct Hints {
     client: Client,
     subject: String,
+    /// How many replicas there are, as far as is known.
+    replicas: Arc<AtomicUsize>,
 }
 
 /// Hints of other replicas.
@@ -23,13 +28,19 @@ pub struct Heard {
 
 impl Hints {
     pub(super) fn over(client: Client, root: &str) -> Self {
-        Self { client, subject: format!("{root}.hint.written") }
+        Self { client, subject: format!("{root}.hint.written"), replicas: Arc::new(AtomicUsize::new(1)) }
+    }
+
+    /// Says how many replicas there are; one alone need not talk.
+    pub fn set_replicas(&self, replicas: usize) {
+        self.replicas.store(replicas, Ordering::Relaxed);
     }
 
     /// Tells the other replicas that these accounts' logs have grown. Never waits: where the connection is away or
     /// its buffer is full, the hint is dropped and the others' sweep finds out.
     pub fn written(&self, accounts: &[AccountId]) {
-        if accounts.is_empty() || self.client.connection_state() != State::Connected {
+        let alone = self.replicas.load(Ordering::Relaxed) < 2;
+        if alone || accounts.is_empty() || self.client.connection_state() != State::Connected {
             return;
         }
         let payload: Vec<u8> = accounts.iter().flat_map(|account| account.0.into_bytes()).collect();

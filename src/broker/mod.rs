@@ -1,8 +1,8 @@
 //! NATS: the stream that subscribers read, and hints between replicas. The only module that names its client.
 //!
-//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: of a list of an account's events
-//! either all are stored, in order, or the caller hears of an error and the stream holds a beginning of the list. It
-//! knows nothing of PostgreSQL or of why an event is published.
+//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: a list of an account's events is
+//! stored in order, or the caller hears how far it came. It knows nothing of PostgreSQL or of why an event is
+//! published.
 
 mod hints;
 
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
+use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap};
-use serde::Deserialize;
 
 pub use hints::Hints;
 
@@ -27,8 +27,12 @@ use crate::metrics::Metrics;
 /// How long an answer of the server is awaited.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The server takes so many messages in one atomic batch (ADR-50).
-pub const BATCH: usize = 500;
+/// Events of one account that are published at once.
+pub const BATCH: usize = 200;
+
+/// Messages that may wait for their acknowledgement, over all accounts. A server drops what comes when 10,000 wait to
+/// be stored.
+const IN_FLIGHT: usize = 4_096;
 
 /// NATS did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +46,18 @@ pub enum BrokerError {
         #[source]
         source: async_nats::Error,
     },
-    /// JetStream refused.
-    #[error("JetStream refused a publish: {0}")]
-    Refused(String),
+}
+
+/// A list that was not stored whole.
+#[derive(Debug, thiserror::Error)]
+#[error("JetStream did not store an event")]
+pub struct NotPublished {
+    /// The last event that is stored together with all before it.
+    pub through: Option<Seq>,
+    /// Whether the server answered at all: if not, it may hold more than that.
+    pub answered: bool,
+    #[source]
+    source: async_nats::Error,
 }
 
 /// A connection to NATS. Cloning shares it.
@@ -54,6 +67,7 @@ pub struct Broker {
     context: Context,
     config: Nats,
     connections: Arc<AtomicU64>,
+    hints: Hints,
 }
 
 /// Whether the stream was there.
@@ -62,16 +76,6 @@ pub struct Broker {
 pub enum StreamWas {
     There,
     Missing,
-}
-
-#[derive(Deserialize)]
-struct Acknowledgement {
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    description: String,
 }
 
 impl Broker {
@@ -106,9 +110,14 @@ impl Broker {
             .connect(&config.url)
             .await
             .map_err(|error| unavailable("connecting", error))?;
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(ANSWER);
-        Ok(Self { client, context, config: config.clone(), connections })
+        let context = ContextBuilder::new()
+            .timeout(ANSWER)
+            .ack_timeout(ANSWER)
+            .max_ack_inflight(IN_FLIGHT)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let hints = Hints::over(client.clone(), &config.subject_root);
+        Ok(Self { client, context, config: config.clone(), connections, hints })
     }
 
     /// Whether the server is there at this moment.
@@ -128,7 +137,7 @@ impl Broker {
         let was = match self.context.get_stream(&self.config.stream).await {
             Ok(_) => StreamWas::There,
             Err(error) => match error.kind() {
-                jetstream::context::GetStreamErrorKind::JetStream(_) => StreamWas::Missing,
+                GetStreamErrorKind::JetStream(_) => StreamWas::Missing,
                 _ => return Err(unavailable("looking for the stream", error)),
             },
         };
@@ -141,7 +150,6 @@ impl Broker {
             num_replicas: self.config.replicas,
             max_age: Duration::from_secs(self.config.max_age_s),
             allow_direct: true,
-            allow_atomic_publish: self.has_atomic_batches(),
             ..stream::Config::default()
         };
         self.context
@@ -172,72 +180,55 @@ impl Broker {
         }
     }
 
-    /// Stores events of one account, in order. At most [`BATCH`] of them.
+    /// Stores events of one account, in order.
     ///
-    /// With a free window the server could store the second and refuse the first. So a list goes as one atomic batch
-    /// where the server has that (2.12), else each event awaits its predecessor's acknowledgement.
-    pub async fn publish(&self, events: &[Wire]) -> Result<(), BrokerError> {
-        let Some((last, before)) = events.split_last() else { return Ok(()) };
-        if before.is_empty() || !self.has_atomic_batches() {
-            for event in events {
-                self.store(event, self.headers(event)).await?;
+    /// A single server stores what comes over one connection in the order in which it came, so a list goes out whole
+    /// before its acknowledgements are awaited. In a cluster a message can be dropped while there is no leader, and
+    /// its successor be stored by the next one: there each event awaits its predecessor's acknowledgement.
+    pub async fn publish(&self, events: &[Wire]) -> Result<(), NotPublished> {
+        let window = if self.config.replicas > 1 { 1 } else { events.len().max(1) };
+        let mut through = None;
+        for window in events.chunks(window) {
+            let mut sent = Vec::with_capacity(window.len());
+            for event in window {
+                sent.push(self.context.send_publish(self.subject(event), self.message(event)).await);
             }
-            return Ok(());
+            let mut trouble = None;
+            let mut answered = false;
+            for (event, sent) in window.iter().zip(sent) {
+                let stored = match sent {
+                    Ok(acknowledgement) => acknowledgement.await,
+                    Err(error) => Err(error),
+                };
+                answered |= stored.is_ok();
+                match stored {
+                    Ok(_) if trouble.is_none() => through = Some(event.seq),
+                    Ok(_) => {}
+                    Err(error) => trouble = trouble.or(Some(error)),
+                }
+            }
+            if let Some(error) = trouble {
+                return Err(NotPublished { through, answered, source: error.into() });
+            }
         }
-        // Unique among the batches of this connection, and of all before it: the seq of the account never returns.
-        let id = format!("{}:{}:{}", last.account, last.seq, self.connections());
-        for (place, event) in before.iter().enumerate() {
-            let headers = self.batch_headers(event, &id, place + 1);
-            self.client
-                .publish_with_headers(self.subject(event), headers, event.body.clone())
-                .await
-                .map_err(|error| unavailable("publishing", error))?;
-        }
-        let mut headers = self.batch_headers(last, &id, events.len());
-        headers.insert("Nats-Batch-Commit", "1");
-        self.store(last, headers).await
+        Ok(())
     }
 
     /// Tells other replicas and hears from them.
     #[must_use]
     pub fn hints(&self) -> Hints {
-        Hints::over(self.client.clone(), &self.config.subject_root)
-    }
-
-    async fn store(&self, event: &Wire, headers: HeaderMap) -> Result<(), BrokerError> {
-        let answer = self
-            .client
-            .request_with_headers(self.subject(event), headers, event.body.clone())
-            .await
-            .map_err(|error| unavailable("publishing", error))?;
-        let acknowledgement: Acknowledgement = serde_json::from_slice(&answer.payload)
-            .map_err(|error| BrokerError::Refused(format!("its answer cannot be read: {error}")))?;
-        match acknowledgement.error {
-            None => Ok(()),
-            Some(refusal) => Err(BrokerError::Refused(refusal.description)),
-        }
-    }
-
-    fn has_atomic_batches(&self) -> bool {
-        self.client.is_server_compatible(2, 12, 0)
+        self.hints.clone()
     }
 
     fn subject(&self, event: &Wire) -> String {
         format!("{}.{}.evt.{}", self.config.subject_root, event.account, event.kind())
     }
 
-    fn headers(&self, event: &Wire) -> HeaderMap {
+    fn message(&self, event: &Wire) -> PublishMessage {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, event.id());
         headers.insert("Content-Type", CONTENT_TYPE);
-        headers
-    }
-
-    fn batch_headers(&self, event: &Wire, id: &str, place: usize) -> HeaderMap {
-        let mut headers = self.headers(event);
-        headers.insert("Nats-Batch-Id", id);
-        headers.insert("Nats-Batch-Sequence", place.to_string());
-        headers
+        PublishMessage::build().headers(headers).payload(event.body.clone())
     }
 }
 

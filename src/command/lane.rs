@@ -46,7 +46,7 @@ impl Lanes {
             queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
             wake: Notify::new(),
         };
-        Self { lanes: (0..config.lanes).map(|_| lane()).collect() }
+        Self { lanes: (0..config.lane_count()).map(|_| lane()).collect() }
     }
 
     /// Sends an order and awaits its answer. When the future is dropped the order is carried out all the same.
@@ -97,7 +97,7 @@ impl Writer {
             hints: hints.clone(),
             metrics: metrics.clone(),
         };
-        (0..config.lanes).map(writer).collect()
+        (0..config.lane_count()).map(writer).collect()
     }
 
     /// Carries out orders until `stop`, and then those that still wait.

@@ -107,27 +107,26 @@ impl Reader {
             if matches!(field.kind(), Kind::Links | Kind::Person) {
                 continue;
             }
-            let Some(json) = self.take_field(field) else { continue };
+            let Some((name, json)) = self.take_field(field) else { continue };
             match value(field, json) {
                 Ok(value) => {
                     patch.insert(field, value);
                 }
-                Err(detail) => self.refuse(field.name(), detail),
+                Err(detail) => self.refuse(name, detail),
             }
         }
         patch
     }
 
-    /// `full_address` is taken where `address` is absent: the whole of it becomes the first line.
-    fn take_field(&mut self, field: Field) -> Option<Json> {
-        let json = self.body.remove(field.name());
-        if field != Field::Address || json.is_some() {
-            return json;
+    /// A field's value and the key that it stood under. `full_address` is taken where `address` is absent: the whole of
+    /// it becomes the first line.
+    fn take_field(&mut self, field: Field) -> Option<(&'static str, Json)> {
+        if let Some(json) = self.body.remove(field.name()) {
+            return Some((field.name(), json));
         }
-        match self.body.remove("full_address")? {
-            Json::Null => Some(Json::Null),
-            line => Some(Json::Object(Map::from_iter([("address_line_1".to_owned(), line)]))),
-        }
+        let line = (field == Field::Address).then(|| self.body.remove("full_address")).flatten()?;
+        let address = if line.is_null() { line } else { Json::Object(Map::from_iter([("address_line_1".to_owned(), line)])) };
+        Some(("full_address", address))
     }
 
     fn flag(&mut self, key: &str) -> bool {

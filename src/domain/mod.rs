@@ -12,9 +12,13 @@ pub mod contact;
 mod decide;
 pub mod event;
 pub mod field;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod ids;
 pub mod record;
 pub mod refusal;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 pub use decide::{Command, Decision, Delete, Reads, View, decide};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Uid};
+use super::{Field, Kind, Record, Uid};
 
 /// The value of one attribute; `null` is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,20 @@ pub struct Person {
     pub first_name: String,
     pub last_name: String,
     pub email: Option<String>,
+}
+
+impl Person {
+    /// A contact as a company shows it.
+    #[must_use]
+    pub fn of(contact: &Record) -> Self {
+        let text = |field| contact.text(field).map(str::to_owned);
+        Self {
+            uid: contact.uid,
+            first_name: text(Field::FirstName).unwrap_or_default(),
+            last_name: text(Field::LastName).unwrap_or_default(),
+            email: text(Field::Email),
+        }
+    }
 }
 
 /// As with [`Link`]: the same contact under another name is the same first contact.

@@ -30,8 +30,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events of a stream that are read at once.
 const STREAMED: usize = 100;
 
-const PROTOBUF: &str = "application/x-protobuf";
-
 /// What of the log a client wants.
 struct Wanted {
     entity: Option<Entity>,
@@ -83,7 +81,7 @@ pub(super) async fn read(
     let more = events.len() == limit && through < head.seq;
     let events: Vec<Wire> = events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
     let cursor = Cursor { epoch: head.epoch, seq: through }.to_string();
-    if headers.get(ACCEPT).is_some_and(|accept| accept == PROTOBUF) {
+    if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
         return protobuf(&events, &cursor);
     }
     let meta = json!({
@@ -106,7 +104,7 @@ fn protobuf(events: &[Wire], cursor: &str) -> Result<Response, Problem> {
         body.extend(proto::length_delimited(event.account, &decoded));
     }
     let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(proto::CONTENT_TYPE));
     if let Ok(cursor) = HeaderValue::from_str(cursor) {
         response.headers_mut().insert("x-cursor", cursor);
     }

@@ -12,6 +12,7 @@ mod endpoints;
 mod envelope;
 mod extract;
 mod ops;
+mod present;
 mod problem;
 mod records;
 pub mod server;
@@ -24,10 +25,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
-use hyper::StatusCode;
-use hyper::header::ALLOW;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
@@ -139,13 +138,8 @@ async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Re
 }
 
 fn render(mut response: Response, path: &str) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return problem.render(path);
+    match Problem::of(&mut response) {
+        Some(problem) => problem.render(path),
+        None => response,
     }
-    // axum's own answer to a method that a route does not take has no body.
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let allow = response.headers().get(ALLOW).cloned();
-        return Problem::method_not_allowed(allow).render(path);
-    }
-    response.into_response()
 }

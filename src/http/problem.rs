@@ -47,7 +47,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
     }
 
-    pub(super) fn method_not_allowed(allow: Option<HeaderValue>) -> Self {
+    /// The problem that an answer stands for, where it has no body yet.
+    pub(super) fn of(response: &mut Response) -> Option<Self> {
+        if let Some(problem) = response.extensions_mut().remove() {
+            return Some(problem);
+        }
+        // axum's own answer to a method that a route does not take.
+        let bare = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+        bare.then(|| Self::method_not_allowed(response.headers().get(ALLOW).cloned()))
+    }
+
+    fn method_not_allowed(allow: Option<HeaderValue>) -> Self {
         let detail = "This resource does not take this method; Allow lists those that it takes.";
         let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail);
         problem.headers.extend(allow.map(|allow| (ALLOW, allow)));

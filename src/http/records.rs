@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
 use hyper::{HeaderMap, StatusCode, Uri};
-use serde_json::{Value as Json, json};
-use uuid::Uuid;
+use serde_json::json;
 
 use super::auth::Caller;
 use super::envelope;
 use super::extract::{self, Origin, PageNumber, Query, Write};
 use super::problem::{Problem, REPLAYED, gone};
+use super::present::present;
 use super::Api;
 use crate::clock;
 use crate::command::{Order, Receipt};
@@ -18,9 +18,8 @@ use crate::contract::input::{self, FreshUids};
 use crate::contract::outcome::What;
 use crate::contract::Cursor;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Field, Invalid};
-use crate::store::records::{Filter, Stored};
-use crate::store::StoreError;
+use crate::domain::{Command, Delete, Entity, Invalid};
+use crate::store::records::Filter;
 
 pub(super) async fn create(api: &Api, caller: &Caller, entity: Entity, write: Write) -> Result<Response, Problem> {
     let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
@@ -69,7 +68,7 @@ pub(super) async fn read(
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     let message = found_one(entity);
-    let mut records = present(api, caller, entity, vec![stored]).await?;
+    let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.name()))?;
     Ok(envelope::record(StatusCode::OK, message, &stored.record, stored.version))
 }
@@ -85,7 +84,7 @@ pub(super) async fn list(
     let number = PageNumber::of(query)?;
     let filter = filter(query)?;
     let page = api.store.page(caller.account, entity, &filter, number.number, number.size).await?;
-    let records = present(api, caller, entity, page.rows).await?;
+    let records = present(&api.store, caller.account, entity, page.rows).await?;
     let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
     let meta = json!({
         "pagination": envelope::pagination(origin, uri, query, number, page.total),
@@ -157,59 +156,3 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
     }
 }
 
-/// Records as they are now: what they say of others (companies of a contact, first contact of a company) was written
-/// down when it was linked, so it is brought up to date, and what was deleted since is left out.
-async fn present(api: &Api, caller: &Caller, entity: Entity, stored: Vec<Stored>) -> Result<Vec<Stored>, StoreError> {
-    let (field, other) = match entity {
-        Entity::Contact => (Field::Companies.name(), Entity::Company),
-        Entity::Company => (Field::PrimaryContact.name(), Entity::Contact),
-    };
-    // Most records link to nothing, and their text is sent as it stands.
-    let marks = [format!(r#""{field}":[{{"#), format!(r#""{field}":{{"#)];
-    let mut linked: Vec<(usize, Json)> = Vec::new();
-    for (place, row) in stored.iter().enumerate() {
-        if marks.iter().any(|mark| row.record.contains(mark)) {
-            let json = serde_json::from_str(&row.record)
-                .map_err(|error| StoreError::corrupt(entity.name(), "record", row.uid, error))?;
-            linked.push((place, json));
-        }
-    }
-    if linked.is_empty() {
-        return Ok(stored);
-    }
-    let uid = |link: &Json| link.get("uid").and_then(Json::as_str).and_then(|uid| Uuid::try_parse(uid).ok());
-    let uids: Vec<Uuid> = linked
-        .iter()
-        .flat_map(|(_, record)| match record.get(field) {
-            Some(Json::Array(links)) => links.iter().filter_map(uid).collect(),
-            Some(link) => uid(link).into_iter().collect::<Vec<_>>(),
-            None => Vec::new(),
-        })
-        .collect();
-    let live = api.store.live_records(caller.account, other, &uids).await?;
-    let now = |link: &Json| {
-        let record = live.iter().find(|record| Some(record.uid.0) == uid(link))?;
-        Some(match other {
-            Entity::Company => json!({"uid": record.uid, "name": record.text(Field::Name)}),
-            Entity::Contact => json!({
-                "uid": record.uid,
-                "first_name": record.text(Field::FirstName),
-                "last_name": record.text(Field::LastName),
-                "email": record.text(Field::Email),
-            }),
-        })
-    };
-    let mut stored = stored;
-    for (place, mut record) in linked {
-        if let Some(value) = record.get_mut(field) {
-            *value = match &*value {
-                Json::Array(links) => Json::Array(links.iter().filter_map(now).collect()),
-                link => now(link).unwrap_or(Json::Null),
-            };
-        }
-        if let Some(row) = stored.get_mut(place) {
-            row.record = record.to_string();
-        }
-    }
-    Ok(stored)
-}

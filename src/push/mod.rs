@@ -15,9 +15,11 @@ pub mod filter;
 pub mod lane;
 pub mod outcome;
 mod runner;
+mod saver;
 pub mod schedule;
 pub mod signature;
 mod worker;
 
 pub use runner::Deliverer;
+pub use saver::Saver;
 pub use worker::Push;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::EndpointUrl;
@@ -15,6 +14,7 @@ use super::client::{Attempt, Client, Delivery};
 use super::filter::Filter;
 use super::lane::{Lane, Offer, Verdict};
 use super::outcome::Outcome;
+use super::saver::Saver;
 use super::signature::{Secret, sign};
 use crate::clock::Clock;
 use crate::contract::Wire;
@@ -33,9 +33,6 @@ const READ: usize = 128;
 /// A runner that has nothing to do stays for so long, so that a steady trickle does not start one per event.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The place is written at most this often while deliveries go on.
-const SAVE_EVERY: Duration = Duration::from_millis(20);
-
 /// What all runners share.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Deliverer {
@@ -44,6 +41,7 @@ pub struct Deliverer {
     pub feed: Feed,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub saver: Saver,
     /// Deliveries in flight over all endpoints.
     pub in_flight: Semaphore,
     /// Deliveries in flight per endpoint.
@@ -55,7 +53,7 @@ pub(super) struct Runner {
     deliverer: Arc<Deliverer>,
     owner: Arc<Owner>,
     /// Held as long as this shard is worked on.
-    _lease: Lease,
+    lease: Lease,
     endpoint: Arc<Target>,
     lane: Lane,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
@@ -94,14 +92,13 @@ impl Runner {
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
         let lane = Lane::new(place, waiting, deliverer.window);
         let endpoint = Arc::new(Target::of(endpoint)?);
-        Ok(Self { deliverer, owner, _lease: lease, endpoint, lane, events: HashMap::new(), woken, stop })
+        Ok(Self { deliverer, owner, lease, endpoint, lane, events: HashMap::new(), woken, stop })
     }
 
     /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
-    /// awaited, and the place is written.
+    /// awaited.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let mut in_flight = FuturesUnordered::new();
-        let mut saved_at = Instant::now();
         loop {
             let stopping = self.stop.is_cancelled();
             let mut more = false;
@@ -112,9 +109,8 @@ impl Runner {
                     in_flight.push(deliver(Arc::clone(&self.deliverer), Arc::clone(&self.endpoint), event, attempts));
                 }
             }
-            if in_flight.is_empty() || saved_at.elapsed() >= SAVE_EVERY {
-                self.save().await?;
-                saved_at = Instant::now();
+            if let Some(save) = self.lane.take_save() {
+                self.deliverer.saver.put(save, &self.owner, &self.lease);
             }
             if stopping && in_flight.is_empty() {
                 return Ok(());
@@ -131,7 +127,6 @@ impl Runner {
                 () = std::future::ready(()), if more => {}
                 () = self.woken.notified(), if !stopping => {}
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !stopping => {}
-                () = tokio::time::sleep_until(saved_at + SAVE_EVERY), if !in_flight.is_empty() => {}
                 () = tokio::time::sleep(LINGER), if idle => return Ok(()),
                 () = self.stop.cancelled(), if !stopping => {}
             }
@@ -187,12 +182,6 @@ impl Runner {
         Ok(verdict)
     }
 
-    async fn save(&mut self) -> anyhow::Result<()> {
-        if let Some(save) = self.lane.take_save() {
-            self.owner.save_push(&[save]).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Target {

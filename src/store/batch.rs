@@ -22,7 +22,7 @@ const LOCK_HEADS: &str = "-- batch.lock_heads
 select account_id, seq from head where account_id = any($1) order by account_id for update";
 
 const EVENT_BODY: &str = "-- batch.event_body
-select body::text from event where account_id = $1 and seq = $2";
+select body from event where account_id = $1 and seq = $2";
 
 const LOAD_ANSWERS: &str = "-- batch.load_answers
 select a.account_id, a.key, a.request_hash, a.outcome::text, a.at
@@ -31,7 +31,7 @@ join answer a on a.account_id = k.account_id and a.key = k.key and a.at > $3";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
-select account_id, seq, uid, type, at, origin, body::json
+select account_id, seq, uid, type, at, origin, body
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
     as e(account_id, seq, uid, type, at, origin, body)";
 

@@ -14,14 +14,14 @@ const HEAD: &str = "-- log.head
 select seq, epoch from head where account_id = $1";
 
 const AFTER: &str = "-- log.after
-select account_id, seq, uid, type, at, origin, body::text from event
+select account_id, seq, uid, type, at, origin, body from event
 where account_id = $1 and seq > $2 order by seq limit $3";
 
 const AT: &str = "-- log.at
-select account_id, seq, uid, type, at, origin, body::text from event where account_id = $1 and seq = $2";
+select account_id, seq, uid, type, at, origin, body from event where account_id = $1 and seq = $2";
 
 const RECORD_AT: &str = "-- log.record_at
-select (body->'data'->'record')::text from event where account_id = $1 and seq = $2";
+select (body::json->'data'->'record')::text from event where account_id = $1 and seq = $2";
 
 const BEHIND_RELAY: &str = "-- log.behind_relay
 select h.account_id, h.seq - coalesce(c.seq, 0) as lag, h.seq

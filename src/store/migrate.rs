@@ -27,6 +27,9 @@ pub enum SchemaError {
     Ahead(BTreeSet<i64>),
 }
 
+const LOCK: &str = "-- schema.lock
+select pg_advisory_lock($1)";
+
 /// An advisory lock that one migrating process holds at a time.
 const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
 
@@ -35,7 +38,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<usize, SchemaError> {
         let (mut client, connection) = self.config.connect(NoTls).await.map_err(StoreError::from)?;
         let migrate = async move {
-            client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
+            client.execute(LOCK, &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
             let report = embedded::migrations::runner().run_async(&mut client).await;
             let report = report.map_err(|error| SchemaError::Migration(Box::new(error)))?;
             // The lock goes with the connection, which goes with the client.

@@ -42,7 +42,6 @@ pub struct Stored {
 
 /// What of a list is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Filter {
     /// Exclusive.
     pub created_after: Option<Timestamp>,
@@ -82,27 +81,27 @@ macro_rules! statements {
     ($table:literal, $listed:literal) => {
         Statements {
             by_uid: concat!("-- ", $table, ".by_uid
-select r.account_id, r.record::text from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
+select r.account_id, r.record from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
 join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
             by_key: concat!("-- ", $table, ".by_key
-select r.account_id, r.record::text from unnest($1::uuid[], $2::text[]) as k(account_id, key)
+select r.account_id, r.record from unnest($1::uuid[], $2::text[]) as k(account_id, key)
 join ", $table, " r on r.account_id = k.account_id and r.key = k.key and not r.deleted"),
             upsert: concat!("-- ", $table, ".upsert
 insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
-select account_id, uid, version, key, role, deleted, created_at, updated_at, record::json
+select account_id, uid, version, key, role, deleted, created_at, updated_at, record
 from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
     $8::timestamptz[], $9::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 on conflict (account_id, uid) do update set version = excluded.version, key = excluded.key, role = excluded.role,
     deleted = excluded.deleted, updated_at = excluded.updated_at, record = excluded.record"),
             get: concat!("-- ", $table, ".get
-select uid, version, deleted, record::text from ", $table, " where account_id = $1 and uid = $2"),
+select uid, version, deleted, record from ", $table, " where account_id = $1 and uid = $2"),
             find: concat!("-- ", $table, ".find
-select r.uid, r.version, r.deleted, r.record::text
+select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
 join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
 order by k.place limit 1"),
             page: concat!("-- ", $table, ".page
-select r.uid, r.version, r.deleted, r.record::text from ", $table, " r
+select r.uid, r.version, r.deleted, r.record from ", $table, " r
 where r.account_id = $1 and not r.deleted and ", $listed, "
     and ($2::timestamptz is null or r.created_at > $2) and ($3::timestamptz is null or r.created_at < $3)
 order by r.uid limit $4 offset $5"),

@@ -1,1 +1,18 @@
+//! The service on a real PostgreSQL and a real NATS.
+//!
+//! One pair of servers serves the whole run; a test has a database, a stream and subjects of its own, and waits for
+//! what it expects rather than for time to pass.
+#![cfg(test)]
 
+mod api;
+mod changes;
+mod config;
+mod crash;
+mod isolation;
+mod log;
+mod metrics;
+mod process;
+mod proto;
+mod push;
+mod services;
+mod support;

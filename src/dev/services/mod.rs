@@ -36,7 +36,9 @@ use spawn::Runner;
 
 /// Both servers, accepting connections. Dropping it ends them in good order, but does not wait for that.
 pub struct Services {
+    /// On `dir/postgres`.
     pub postgres: Postgres,
+    /// On `dir/nats`.
     pub nats: Nats,
     /// Held as long as the servers run: it is the lock on the directory. Fields drop in order, so it goes last.
     _dir: DataDir,

@@ -55,6 +55,7 @@ impl Nats {
         Ok(Self { daemon: daemon.await? })
     }
 
+    /// What a client connects to, without credentials.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.daemon.port())

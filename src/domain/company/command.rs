@@ -88,9 +88,10 @@ impl Primary {
         self.patch.get(&Field::Email)?.as_ref()?.as_text()
     }
 
-    /// What a first contact lacks to be found or made. A Lead company's may be nothing but the wish to have one.
+    /// What a first contact lacks to be found or made. A Lead's may be nothing but the wish to have one.
     fn missing(&self, company: &Patch) -> Vec<Invalid> {
-        let lead = company.get(&Field::Role) == Some(&Some(Value::Role(Role::Lead)));
+        let role = self.patch.get(&Field::Role).or_else(|| company.get(&Field::Role));
+        let lead = role == Some(&Some(Value::Role(Role::Lead)));
         if self.email().is_none() && !(lead && self.create_as.is_some()) {
             return vec![Invalid::new("primaryContact/email", "Is required.")];
         }
@@ -100,7 +101,7 @@ impl Primary {
     fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<Fact>), Refusal> {
         let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &fold_key(email)));
         if let Some(contact) = existing {
-            return Ok((person(contact), self.link(contact, company)));
+            return Ok((Person::of(contact), self.link(contact, company)));
         }
         let Some(uid) = self.create_as else {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
@@ -142,16 +143,6 @@ fn missing(patch: &Patch) -> Vec<Invalid> {
     match patch.get(&Field::Name) {
         Some(Some(Value::Text(name))) if !name.is_empty() => Vec::new(),
         _ => vec![Invalid::new("name", "Is required.")],
-    }
-}
-
-fn person(contact: &Record) -> Person {
-    let text = |field| contact.text(field).map(str::to_owned);
-    Person {
-        uid: contact.uid,
-        first_name: text(Field::FirstName).unwrap_or_default(),
-        last_name: text(Field::LastName).unwrap_or_default(),
-        email: text(Field::Email),
     }
 }
 

@@ -1,0 +1,200 @@
+use proptest::prelude::*;
+
+use super::{Create, Primary, Update};
+use crate::domain::contact::{self, CompanyLink};
+use crate::domain::fixture::{
+    arbitrary, city, company, contact, created, delete, deleted, given, key, links, person, role, tags, text, uid,
+    updated, welcome_requested,
+};
+use crate::domain::{Entity, Fact, Field, Patch, Person, Refusal, Role, Seq, Target, Value};
+
+const CONTACT: Entity = Entity::Contact;
+const COMPANY: Entity = Entity::Company;
+const ANN: &str = "ann@x.org";
+const BOB: &str = "bob@x.org";
+
+fn acme<const N: usize>(more: [(Field, Option<Value>); N]) -> Patch {
+    [(Field::Name, text("Acme"))].into_iter().chain(more).collect()
+}
+
+fn create(patch: Patch, primary: Option<Primary>) -> Create {
+    Create::new(uid("Acme"), patch, primary).expect("a whole company")
+}
+
+fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> Update {
+    Update { target: key(name), if_match: None, patch: Patch::from(changes) }
+}
+
+/// A first contact with these fields, to be created as `name` where none has the email.
+fn primary<const N: usize>(name: &str, fields: [(Field, Option<Value>); N]) -> Primary {
+    Primary { patch: Patch::from(fields), create_as: Some(uid(name)), welcome: false }
+}
+
+/// The fields by which [`person`] is called Ann Lee.
+fn ann_lee() -> [(Field, Option<Value>); 3] {
+    [(Field::FirstName, text("Ann")), (Field::LastName, text("Lee")), (Field::Email, text(ANN))]
+}
+
+fn lacks(patch: Patch, primary: Option<Primary>) -> Vec<String> {
+    let invalid = Create::new(uid("Acme"), patch, primary).expect_err("not whole");
+    invalid.into_iter().map(|invalid| invalid.pointer).collect()
+}
+
+#[test]
+fn a_company_needs_nothing_but_a_name() {
+    given([]).when(create(acme([(Field::Phone, None)]), None)).about(COMPANY, "Acme").then_facts([company("Acme")]);
+    assert_eq!(lacks(Patch::new(), None), ["#/name"]);
+    assert_eq!(lacks(Patch::from([(Field::Name, text(""))]), None), ["#/name"]);
+}
+
+#[test]
+fn a_name_belongs_to_one_live_company_whatever_its_case() {
+    let shouted = || Patch::from([(Field::Name, text("ACME"))]);
+    given([company("Acme"), company("Beta")])
+        .when(Create::new(uid("other"), shouted(), None).expect("a whole company"))
+        .then_invalid(["#/name"])
+        .when(update("beta", [(Field::Name, text("aCME"))]))
+        .then_invalid(["#/name"])
+        .when(delete(COMPANY, key("acme")))
+        .about(COMPANY, "Acme")
+        .then_facts([deleted(COMPANY, "Acme")])
+        .when(update("beta", [(Field::Name, text("aCME"))]))
+        .then_facts([updated(COMPANY, "Beta").with(Field::Name, text("aCME"))]);
+}
+
+#[test]
+fn a_company_may_change_its_own_names_case() {
+    given([company("Acme")])
+        .when(update("acme", [(Field::Name, text("ACME"))]))
+        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("ACME"))]);
+}
+
+#[test]
+fn an_unchanged_write_is_no_fact_whatever_the_kind() {
+    let full = company("Acme")
+        .with(Field::Role, role(Role::Client))
+        .with(Field::Phone, text("+31 20 123"))
+        .with(Field::Website, text("https://x.org"))
+        .with(Field::BackgroundInfo, text("Met in Rome."))
+        .with(Field::Tags, tags(["a", "b"]))
+        .with(Field::Address, city("Rome"))
+        .with(Field::PrimaryContact, person(ANN));
+    for (field, value) in full.changes.clone() {
+        given([full.clone()]).when(update("Acme", [(field, value)])).about(COMPANY, "Acme").then_nothing();
+    }
+    given([full]).when(update("Acme", [(Field::HomePhone, None)])).then_nothing();
+}
+
+#[test]
+fn a_renamed_company_is_no_change_of_its_links() {
+    let linked = contact(ANN).with(Field::Companies, links(["Acme"]));
+    let account = given([company("Acme"), linked])
+        .when(update("Acme", [(Field::Name, text("Acme & Co"))]))
+        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
+    assert_eq!(account.record(CONTACT, ANN).version, Seq(2));
+
+    let link = CompanyLink { name: "acme & co".to_owned(), create_as: None };
+    let update =
+        contact::Update { target: key(ANN), if_match: None, patch: Patch::new(), company: Some(link), welcome: false };
+    account.when(update).then_nothing();
+}
+
+#[test]
+fn a_first_contact_is_found_by_its_email() {
+    given([company("Beta"), contact(ANN).with(Field::Companies, links(["Beta"]))])
+        .when(create(
+            acme([]),
+            Some(Primary { welcome: true, ..primary("unused", [(Field::Email, text("ANN@x.org"))]) }),
+        ))
+        .about(COMPANY, "Acme")
+        .then_facts([
+            company("Acme").with(Field::PrimaryContact, person(ANN)),
+            updated(CONTACT, ANN).with(Field::Companies, links(["Beta", "Acme"])),
+            welcome_requested(ANN),
+        ]);
+}
+
+#[test]
+fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
+    let company = company("Acme").with(Field::Role, role(Role::Client)).with(Field::PrimaryContact, person(ANN));
+    let ann = contact(ANN).with(Field::Companies, links(["Acme"]));
+    let client = || acme([(Field::Role, role(Role::Client))]);
+    given([])
+        .when(create(client(), Some(Primary { welcome: true, ..primary(ANN, ann_lee()) })))
+        .about(COMPANY, "Acme")
+        .then_facts([company.clone(), ann.clone(), welcome_requested(ANN)]);
+
+    let mut prospect = primary(ANN, ann_lee());
+    prospect.patch.insert(Field::Role, role(Role::Prospect));
+    let changes = ann.changes.iter().filter(|(field, _)| *field != Field::Role).cloned().collect();
+    given([])
+        .when(create(client(), Some(prospect)))
+        .then_facts([company, Fact { changes, ..ann }.with(Field::Role, role(Role::Prospect))]);
+}
+
+#[test]
+fn a_first_contact_that_is_missing_is_refused_where_it_shall_not_be_created() {
+    let found_only = Primary { create_as: None, ..primary(ANN, [(Field::Email, text(ANN))]) };
+    given([contact(BOB)])
+        .when(create(acme([]), Some(found_only.clone())))
+        .then_invalid(["#/primaryContact/email"])
+        .and(contact(ANN))
+        .when(delete(CONTACT, key(ANN)))
+        .then_facts([deleted(CONTACT, ANN)])
+        .when(create(acme([]), Some(found_only)))
+        .then_invalid(["#/primaryContact/email"]);
+}
+
+#[test]
+fn a_leads_first_contact_may_be_nothing_but_the_wish_to_have_one() {
+    let nameless = Person { uid: uid("L"), first_name: String::new(), last_name: String::new(), email: None };
+    let lead_company = company("Acme").with(Field::Role, role(Role::Lead));
+    let lead_contact = created(CONTACT, "L")
+        .with(Field::Role, role(Role::Lead))
+        .with(Field::FirstName, text(""))
+        .with(Field::LastName, text(""))
+        .with(Field::Companies, links(["Acme"]));
+    given([])
+        .when(create(acme([(Field::Role, role(Role::Lead))]), Some(primary("L", []))))
+        .then_facts([lead_company.with(Field::PrimaryContact, Some(Value::Person(nameless))), lead_contact]);
+}
+
+#[test]
+fn any_other_first_contact_needs_an_email() {
+    let email = ["#/primaryContact/email"];
+    let of = |company| acme([(Field::Role, role(company))]);
+    assert_eq!(lacks(acme([]), Some(primary("L", []))), email);
+    assert_eq!(lacks(of(Role::Prospect), Some(primary("L", []))), email);
+    assert_eq!(lacks(of(Role::Lead), Some(Primary { create_as: None, ..primary("L", []) })), email);
+    let client = primary("C", [(Field::Role, role(Role::Client))]);
+    assert_eq!(lacks(of(Role::Lead), Some(client)), email, "everyone but a Lead has an email, whoever's contact it is");
+    assert_eq!(lacks(Patch::new(), Some(primary("L", []))), ["#/name", "#/primaryContact/email"]);
+}
+
+#[test]
+fn a_deleted_company_is_gone_by_its_uid_and_unknown_by_its_name() {
+    given([company("Acme")])
+        .and(deleted(COMPANY, "Acme"))
+        .when(Update { target: Target::Uid(uid("Acme")), ..update("Acme", []) })
+        .then_refused(Refusal::Gone { entity: COMPANY, deleted_seq: Seq(2) })
+        .when(update("Acme", []))
+        .then_refused(Refusal::NotFound(COMPANY));
+}
+
+#[test]
+fn a_stale_version_is_refused() {
+    let renamed = || update("Acme", [(Field::Name, text("Acme & Co"))]);
+    given([company("Acme")])
+        .when(Update { if_match: Some(vec![Seq(2)]), ..renamed() })
+        .then_refused(Refusal::Stale { version: Seq(1) })
+        .when(Update { if_match: Some(vec![Seq(1)]), ..renamed() })
+        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
+}
+
+proptest! {
+    #[test]
+    fn a_patch_that_was_applied_changes_nothing_the_second_time(patch in arbitrary::patch(COMPANY)) {
+        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch };
+        given([company("Acme")]).when(update.clone()).apply().when(update).then_nothing();
+    }
+}

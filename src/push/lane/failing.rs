@@ -15,13 +15,12 @@ const HOPELESS: Duration = Duration::from_secs(5 * 24 * 3_600);
 
 /// A failing endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Failing {
-    pub since: Timestamp,
+pub(super) struct Failing {
+    pub(super) since: Timestamp,
     /// Attempts that failed in that time.
-    pub failures: u32,
+    pub(super) failures: u32,
     /// When one probe may go out.
-    pub next_at: Timestamp,
+    pub(super) next_at: Timestamp,
 }
 
 impl Failing {

@@ -1,0 +1,148 @@
+//! A record's attributes as a message of its kind. Both directions name every attribute, so that the compiler asks for a
+//! new one.
+
+use std::collections::BTreeMap;
+
+use super::{Unusable, value, wire};
+use crate::contract::generated::record::Entity as Attributes;
+use crate::contract::generated::value::Kind as Typed;
+use crate::domain::{Entity, Field, Record, Value};
+
+pub(super) fn write(record: &Record) -> Attributes {
+    match record.entity {
+        Entity::Contact => Attributes::Contact(write_contact(record)),
+        Entity::Company => Attributes::Company(write_company(record)),
+    }
+}
+
+pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTreeMap<Field, Value>, Unusable> {
+    let typed = match (entity, attributes) {
+        (Entity::Contact, Some(Attributes::Contact(contact))) => contact_fields(contact),
+        (Entity::Company, Some(Attributes::Company(company))) => company_fields(company),
+        _ => return Err(Unusable("entity")),
+    };
+    let mut fields = BTreeMap::new();
+    for (field, kind) in typed {
+        if let Some(value) = value::read(field, wire::Value { kind: Some(kind) })? {
+            fields.insert(field, value);
+        }
+    }
+    Ok(fields)
+}
+
+fn write_contact(record: &Record) -> wire::Contact {
+    let text = |field| record.text(field).map(str::to_owned);
+    wire::Contact {
+        role: role(record),
+        name_prefix: text(Field::NamePrefix),
+        first_name: text(Field::FirstName),
+        last_name: text(Field::LastName),
+        title: text(Field::Title),
+        email: text(Field::Email),
+        home_email: text(Field::HomeEmail),
+        work_email: text(Field::WorkEmail),
+        phone: text(Field::Phone),
+        home_phone: text(Field::HomePhone),
+        work_phone: text(Field::WorkPhone),
+        shop_phone: text(Field::ShopPhone),
+        website: text(Field::Website),
+        background_info: text(Field::BackgroundInfo),
+        tags: tags(record),
+        address: address(record),
+        companies: companies(record),
+    }
+}
+
+fn contact_fields(contact: wire::Contact) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Role, Some(Typed::Role(contact.role))),
+        (Field::NamePrefix, contact.name_prefix.map(Typed::Text)),
+        (Field::FirstName, contact.first_name.map(Typed::Text)),
+        (Field::LastName, contact.last_name.map(Typed::Text)),
+        (Field::Title, contact.title.map(Typed::Text)),
+        (Field::Email, contact.email.map(Typed::Text)),
+        (Field::HomeEmail, contact.home_email.map(Typed::Text)),
+        (Field::WorkEmail, contact.work_email.map(Typed::Text)),
+        (Field::Phone, contact.phone.map(Typed::Text)),
+        (Field::HomePhone, contact.home_phone.map(Typed::Text)),
+        (Field::WorkPhone, contact.work_phone.map(Typed::Text)),
+        (Field::ShopPhone, contact.shop_phone.map(Typed::Text)),
+        (Field::Website, contact.website.map(Typed::Text)),
+        (Field::BackgroundInfo, contact.background_info.map(Typed::Text)),
+        (Field::Tags, Some(Typed::Tags(wire::Tags { tags: contact.tags }))),
+        (Field::Address, contact.address.map(Typed::Address)),
+        (Field::Companies, Some(Typed::Companies(wire::Links { links: contact.companies }))),
+    ])
+}
+
+fn write_company(record: &Record) -> wire::Company {
+    let text = |field| record.text(field).map(str::to_owned);
+    wire::Company {
+        role: role(record),
+        name: text(Field::Name),
+        phone: text(Field::Phone),
+        home_phone: text(Field::HomePhone),
+        work_phone: text(Field::WorkPhone),
+        shop_phone: text(Field::ShopPhone),
+        website: text(Field::Website),
+        background_info: text(Field::BackgroundInfo),
+        tags: tags(record),
+        address: address(record),
+        primary_contact: primary_contact(record),
+    }
+}
+
+fn company_fields(company: wire::Company) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Role, Some(Typed::Role(company.role))),
+        (Field::Name, company.name.map(Typed::Text)),
+        (Field::Phone, company.phone.map(Typed::Text)),
+        (Field::HomePhone, company.home_phone.map(Typed::Text)),
+        (Field::WorkPhone, company.work_phone.map(Typed::Text)),
+        (Field::ShopPhone, company.shop_phone.map(Typed::Text)),
+        (Field::Website, company.website.map(Typed::Text)),
+        (Field::BackgroundInfo, company.background_info.map(Typed::Text)),
+        (Field::Tags, Some(Typed::Tags(wire::Tags { tags: company.tags }))),
+        (Field::Address, company.address.map(Typed::Address)),
+        (Field::PrimaryContact, company.primary_contact.map(Typed::Person)),
+    ])
+}
+
+fn present<const N: usize>(fields: [(Field, Option<Typed>); N]) -> Vec<(Field, Typed)> {
+    fields.into_iter().filter_map(|(field, typed)| Some((field, typed?))).collect()
+}
+
+fn role(record: &Record) -> i32 {
+    match record.fields.get(&Field::Role) {
+        Some(Value::Role(role)) => value::write_role(*role),
+        _ => wire::Role::Unspecified.into(),
+    }
+}
+
+fn tags(record: &Record) -> Vec<String> {
+    match record.fields.get(&Field::Tags) {
+        Some(Value::Tags(tags)) => tags.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn address(record: &Record) -> Option<wire::Address> {
+    match record.fields.get(&Field::Address) {
+        Some(Value::Address(address)) => Some(value::write_address(address)),
+        _ => None,
+    }
+}
+
+fn companies(record: &Record) -> Vec<wire::Link> {
+    match record.fields.get(&Field::Companies) {
+        Some(Value::Links(links)) => value::write_links(links),
+        _ => Vec::new(),
+    }
+}
+
+fn primary_contact(record: &Record) -> Option<wire::Person> {
+    match record.fields.get(&Field::PrimaryContact) {
+        Some(Value::Person(person)) => Some(value::write_person(person)),
+        _ => None,
+    }
+}

@@ -1,0 +1,131 @@
+//! An event as protobuf: the same contract as the JSON, without loss in either direction.
+//!
+//! `proto/unificus/v1/event.proto` is the contract and says what each field means. What the service would not have
+//! written is refused by name; what a later release may have added is passed over, as protobuf has it.
+
+mod attributes;
+mod value;
+
+use prost::Message as _;
+
+use super::event::{TYPE_ROOT, kind, parse_kind};
+use super::generated as wire;
+use super::record::parse_uid;
+use crate::domain::record::Ref;
+use crate::domain::{AccountId, Change, Entity, Event, Field, Record, Seq, Timestamp, Uid};
+
+/// The media type of [`length_delimited`].
+pub const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// The message is none of this service: the named field is absent or holds what it cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("has no usable {0:?}")]
+pub struct Unusable(pub &'static str);
+
+/// The message of an event after its length in bytes as a varint, so that many can follow one another.
+#[must_use]
+pub fn length_delimited(account: AccountId, event: &Event) -> Vec<u8> {
+    to_proto(account, event).encode_length_delimited_to_vec()
+}
+
+/// The message of an event.
+#[must_use]
+pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
+    wire::Event {
+        account: account.to_string(),
+        seq: event.seq.0,
+        r#type: [TYPE_ROOT, ".", &kind(event.record.entity, event.verb)].concat(),
+        time_us: micros(event.at),
+        previous_version: event.previous_version.map(|version| version.0),
+        changed: event.changed.iter().map(change).collect(),
+        record: Some(record(&event.record)),
+        origin: event.origin.clone(),
+        traceparent: event.traceparent.clone(),
+    }
+}
+
+/// The event of a message, and whose it is.
+pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> {
+    let root = message.r#type.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
+    let (entity, verb) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
+    let Uid(account) = parse_uid(&message.account).ok_or(Unusable("account"))?;
+    let event = Event {
+        seq: position(message.seq, "seq")?,
+        at: moment(message.time_us, "time_us")?,
+        verb,
+        previous_version: message.previous_version.map(|seq| position(seq, "previous_version")).transpose()?,
+        changed: message.changed.into_iter().map(|change| read_change(entity, change)).collect::<Result<_, _>>()?,
+        record: read_record(entity, message.record.ok_or(Unusable("record"))?)?,
+        origin: message.origin,
+        traceparent: message.traceparent,
+    };
+    Ok((AccountId(account), event))
+}
+
+fn change(change: &Change) -> wire::Change {
+    wire::Change {
+        field: change.field.name().to_owned(),
+        from: change.from.as_ref().map(value::write),
+        to: change.to.as_ref().map(value::write),
+    }
+}
+
+fn read_change(entity: Entity, change: wire::Change) -> Result<Change, Unusable> {
+    let field = Field::from_name(entity, &change.field).ok_or(Unusable("field"))?;
+    let side = |side: Option<wire::Value>| side.map_or(Ok(None), |side| value::read(field, side));
+    Ok(Change { field, from: side(change.from)?, to: side(change.to)? })
+}
+
+fn record(record: &Record) -> wire::Record {
+    let field_seq = record.field_seq.iter().map(|(field, seq)| (field.name().to_owned(), seq.0));
+    wire::Record {
+        uid: record.uid.to_string(),
+        version: record.version.0,
+        deleted: record.deleted,
+        created_us: micros(record.created_at),
+        updated_us: micros(record.updated_at),
+        refs: record
+            .refs
+            .iter()
+            .map(|Ref { source, id }| wire::Ref { source: source.clone(), id: id.clone() })
+            .collect(),
+        field_seq: field_seq.collect(),
+        entity: Some(attributes::write(record)),
+    }
+}
+
+fn read_record(entity: Entity, record: wire::Record) -> Result<Record, Unusable> {
+    let field_seq = record.field_seq.into_iter().map(|(name, seq)| {
+        let field = Field::from_name(entity, &name).ok_or(Unusable("field_seq"))?;
+        Ok((field, position(seq, "field_seq")?))
+    });
+    Ok(Record {
+        entity,
+        uid: uid(&record.uid)?,
+        version: position(record.version, "version")?,
+        deleted: record.deleted,
+        created_at: moment(record.created_us, "created_us")?,
+        updated_at: moment(record.updated_us, "updated_us")?,
+        fields: attributes::read(entity, record.entity)?,
+        field_seq: field_seq.collect::<Result<_, _>>()?,
+        refs: record.refs.into_iter().map(|wire::Ref { source, id }| Ref { source, id }).collect(),
+    })
+}
+
+fn uid(text: &str) -> Result<Uid, Unusable> {
+    parse_uid(text).ok_or(Unusable("uid"))
+}
+
+/// A place in the log; zero, which protobuf reads where nothing stands, is none.
+fn position(number: i64, name: &'static str) -> Result<Seq, Unusable> {
+    if number > 0 { Ok(Seq(number)) } else { Err(Unusable(name)) }
+}
+
+fn micros(at: Timestamp) -> i64 {
+    // Years have four digits, so this is far from the limits.
+    at.unix_timestamp() * 1_000_000 + i64::from(at.microsecond())
+}
+
+fn moment(micros: i64, name: &'static str) -> Result<Timestamp, Unusable> {
+    Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| Unusable(name))
+}

@@ -1,0 +1,187 @@
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::{ACCOUNT, phone_changed, shown};
+use crate::contract::event::{decode, kind, parse_kind};
+use crate::contract::outcome::{Done, Outcome, What};
+use crate::contract::record::{self, Corrupt, Shown};
+use crate::contract::{Wire, moment};
+use crate::domain::fixture::{arbitrary, uid};
+use crate::domain::{Entity, Event, Invalid, Refusal, Seq, Verb};
+
+fn json(event: &Event) -> Json {
+    serde_json::from_str(Wire::encode(ACCOUNT, event).0.text()).expect("an event is JSON")
+}
+
+#[test]
+fn an_event_is_a_cloud_event() {
+    let record = json!({
+        "uid": uid("ann@x.org").to_string(),
+        "role": "Client",
+        "name_prefix": null, "first_name": "Ann", "last_name": "", "title": null,
+        "email": "ann@x.org", "home_email": null, "work_email": null,
+        "phone": "+3106", "home_phone": null, "work_phone": null, "shop_phone": null,
+        "website": null, "background_info": null,
+        "tags": ["a", "b"],
+        "address": {
+            "address_line_1": null, "address_line_2": null, "city": "Rome", "state": null, "country": null,
+            "zip": null,
+        },
+        "full_address": "Rome",
+        "companies": [{"uid": uid("Acme").to_string(), "name": "Acme"}],
+        "active": true,
+        "created": "2024-10-04T00:00:18+00:00",
+        "updated": "2024-10-04T00:01:03+00:00",
+        "version": 42,
+        "deleted": false,
+        "refs": [{"source": "tryton", "id": "17"}],
+        "field_seq": {"first_name": 12, "phone": 42},
+    });
+    let expected = json!({
+        "specversion": "1.0",
+        "id": "6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11:42",
+        "source": "/accounts/6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11",
+        "type": "crm.contact.updated",
+        "subject": uid("ann@x.org").to_string(),
+        "time": "2024-10-04T00:01:03.123456Z",
+        "sequence": "00000000000000000042",
+        "partitionkey": uid("ann@x.org").to_string(),
+        "origin": "tryton",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "datacontenttype": "application/json",
+        "data": {
+            "seq": 42,
+            "previous_version": 37,
+            "changed": {"phone": {"from": "+3120", "to": "+3106"}},
+            "record": record,
+        },
+    });
+    assert_eq!(json(&phone_changed()), expected);
+}
+
+#[test]
+fn what_an_event_lacks_is_null_or_absent() {
+    let event = Event { traceparent: None, previous_version: None, changed: Vec::new(), ..phone_changed() };
+    let json = json(&event);
+    assert_eq!(json.get("traceparent"), None, "an extension attribute of CloudEvents is not null");
+    assert_eq!(json["data"]["previous_version"], Json::Null);
+    assert_eq!(json["data"]["changed"], json!({}));
+}
+
+#[test]
+fn what_a_later_version_adds_is_passed_over() {
+    let event = phone_changed();
+    let mut json = json(&event);
+    json["causationid"] = json!("op-9");
+    json["data"]["later"] = json!({"a": []});
+    json["data"]["record"]["custom_fields"] = json!({"x": 1});
+    json["data"]["record"]["field_seq"]["circles"] = json!(7);
+    assert_eq!(shown(&decode(&json.to_string()).expect("an event")), shown(&event));
+}
+
+#[test]
+fn what_is_no_event_is_refused_by_what_it_lacks() {
+    let refusal = |change: fn(&mut Json)| {
+        let mut json = json(&phone_changed());
+        change(&mut json);
+        match decode(&json.to_string()) {
+            Err(Corrupt::Key(key)) => key,
+            other => panic!("not refused for a key: {other:#?}"),
+        }
+    };
+    assert_eq!(refusal(|json| json["type"] = json!("contact.updated")), "type");
+    assert_eq!(refusal(|json| json["type"] = json!("crm.contact.renamed")), "type");
+    assert_eq!(refusal(|json| json["time"] = json!("2024-10-04 00:01:03")), "time");
+    assert_eq!(refusal(|json| json["origin"] = Json::Null), "origin");
+    assert_eq!(refusal(|json| json["data"] = json!([])), "data");
+    assert_eq!(refusal(|json| json["data"]["seq"] = json!("42")), "seq");
+    assert_eq!(refusal(|json| json["data"]["changed"] = json!({"nickname": {}})), "changed");
+    assert_eq!(refusal(|json| json["data"]["changed"]["phone"] = json!("+3106")), "changed");
+    assert_eq!(refusal(|json| json["data"]["changed"]["phone"]["to"] = json!(3106)), "phone");
+    assert_eq!(refusal(|json| json["data"]["record"]["uid"] = json!("17")), "uid");
+    assert_eq!(refusal(|json| json["data"]["record"]["role"] = json!("Boss")), "role");
+    assert_eq!(refusal(|json| json["data"]["record"]["tags"] = json!("a")), "tags");
+    assert_eq!(refusal(|json| json["data"]["record"]["created"] = json!("2024-10-04T00:00:18Z")), "created");
+    assert!(matches!(decode("{"), Err(Corrupt::NotJson(_))));
+}
+
+#[test]
+fn a_kind_is_read_back() {
+    for (entity, verb) in Entity::ALL.into_iter().flat_map(|entity| Verb::ALL.map(|verb| (entity, verb))) {
+        assert_eq!(parse_kind(&kind(entity, verb)), Some((entity, verb)));
+    }
+    for unknown in ["contact", "contact.", ".created", "project.created", "contact.created.twice", "Contact.created"] {
+        assert_eq!(parse_kind(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn a_moment_needs_its_offset() {
+    let at = moment::parse("2024-10-04T02:01:03.5+02:00").expect("a moment");
+    assert_eq!(moment::micros(at), "2024-10-04T00:01:03.500000Z");
+    assert_eq!(moment::parse("2024-10-04T02:01:03"), None);
+    assert_eq!(moment::parse("2024-10-04"), None);
+}
+
+/// These lie in the database for a day, so that a new version reads what the old one wrote.
+#[test]
+fn a_stored_outcome_has_always_the_same_text() {
+    let uid = uid("ann@x.org");
+    let done = Outcome::Done(Done { entity: Entity::Contact, uid, version: Seq(42), what: What::Unchanged });
+    let refused = Outcome::Refused(Refusal::Invalid(vec![Invalid::new("email", "Is required.")]));
+    for (outcome, text) in [
+        (done, format!(r#"{{"done":{{"entity":"contact","uid":"{uid}","version":42,"what":"unchanged"}}}}"#)),
+        (refused, r##"{"refused":{"invalid":[{"pointer":"#/email","detail":"Is required."}]}}"##.to_owned()),
+        (
+            Outcome::Refused(Refusal::Gone { entity: Entity::Company, deleted_seq: Seq(7) }),
+            r#"{"refused":{"gone":{"entity":"company","deleted_seq":7}}}"#.to_owned(),
+        ),
+        (Outcome::Refused(Refusal::KeyReused), r#"{"refused":"key_reused"}"#.to_owned()),
+    ] {
+        assert_eq!(serde_json::to_string(&outcome).expect("JSON"), text);
+        assert_eq!(serde_json::from_str::<Outcome>(&text).expect("an outcome"), outcome);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_event_reads_as_itself((account, event) in arbitrary::event()) {
+        let (wire, _) = Wire::encode(account, &event);
+        let again = wire.decode().expect("what we wrote we read");
+        prop_assert_eq!(shown(&again), shown(&event));
+        prop_assert_eq!(Wire::encode(account, &again).0, wire);
+    }
+
+    #[test]
+    fn the_range_is_the_records_text((account, event) in arbitrary::event()) {
+        let (wire, range) = Wire::encode(account, &event);
+        let text = wire.text().get(range).expect("the range lies in the body");
+        prop_assert_eq!(text, serde_json::to_string(&Shown(&event.record)).expect("JSON"));
+        let record = record::decode(event.record.entity, text).expect("what we wrote we read");
+        prop_assert_eq!(shown(&record), shown(&event.record));
+    }
+
+    #[test]
+    fn a_wire_says_what_its_body_says((account, event) in arbitrary::event()) {
+        let (wire, _) = Wire::encode(account, &event);
+        let json: Json = serde_json::from_str(wire.text()).expect("JSON");
+        let said = |key: &str| json.get(key).and_then(Json::as_str);
+        prop_assert_eq!(said("id"), Some(&*wire.id()));
+        prop_assert_eq!(said("type"), Some(&*["crm.", &wire.kind()].concat()));
+        prop_assert_eq!(said("subject"), Some(&*wire.uid.to_string()));
+        prop_assert_eq!(said("time"), Some(&*moment::micros(wire.at)));
+        prop_assert_eq!(said("sequence"), Some(&*format!("{:020}", wire.seq.0)));
+        prop_assert_eq!(said("origin"), Some(&*wire.origin));
+    }
+
+    /// CloudEvents 1.0: attribute names are lower-case letters and digits; an extension is a string here, never null.
+    #[test]
+    fn any_event_has_the_attributes_of_a_cloud_event((account, event) in arbitrary::event()) {
+        let (wire, _) = Wire::encode(account, &event);
+        let json: Json = serde_json::from_str(wire.text()).expect("JSON");
+        for (name, value) in json.as_object().expect("an object") {
+            prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{}", name);
+            prop_assert!(name == "data" || value.is_string(), "{}: {}", name, value);
+        }
+    }
+}

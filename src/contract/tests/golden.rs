@@ -1,0 +1,91 @@
+//! `tests/golden/v1/`: events as they were sent, `<kind>.json` or `<kind>.<which>.json`, each with the protobuf message
+//! of the same event in a `.pb` beside it.
+//!
+//! They are never written anew, for they stand for what lies in logs and is on its way. While the shape is this one,
+//! they are also what is written today; an attribute more makes a new shape: a folder `v2/` that takes that part over.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+
+use super::shown;
+use crate::contract::event::{decode, kind};
+use crate::contract::proto::{from_proto, to_proto};
+use crate::contract::record::parse_uid;
+use crate::contract::{Wire, generated};
+use crate::domain::{AccountId, Entity, Uid, Verb};
+
+#[test]
+fn there_is_one_of_every_kind() {
+    let present: BTreeSet<String> = goldens().iter().map(Golden::kind).collect();
+    for (entity, verb) in Entity::ALL.into_iter().flat_map(|entity| Verb::ALL.map(|verb| (entity, verb))) {
+        // Nobody welcomes a company.
+        let exists = (entity, verb) != (Entity::Company, Verb::WelcomeRequested);
+        assert_eq!(present.contains(&kind(entity, verb)), exists, "{}", kind(entity, verb));
+    }
+}
+
+#[test]
+fn each_is_read_and_written_again_to_the_same_bytes() {
+    for golden in goldens() {
+        let event = decode(&golden.json).unwrap_or_else(|error| panic!("{golden:?} {error}"));
+        let (wire, _) = Wire::encode(golden.account(), &event);
+        assert_eq!(wire.text(), golden.json, "{golden:?}");
+        assert_eq!(wire.kind(), golden.kind(), "{golden:?}");
+    }
+}
+
+#[test]
+fn each_message_is_the_same_event_and_is_written_again_to_the_same_bytes() {
+    for golden in goldens() {
+        let message = generated::Event::decode(golden.message.as_slice()).expect("a message");
+        let (account, event) = from_proto(message).unwrap_or_else(|error| panic!("{golden:?} {error}"));
+        assert_eq!(account, golden.account(), "{golden:?}");
+        assert_eq!(shown(&event), shown(&decode(&golden.json).expect("an event")), "{golden:?}");
+        assert_eq!(to_proto(account, &event).encode_to_vec(), golden.message, "{golden:?}");
+    }
+}
+
+struct Golden {
+    path: PathBuf,
+    json: String,
+    message: Vec<u8>,
+}
+
+impl std::fmt::Debug for Golden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.path.display())
+    }
+}
+
+impl Golden {
+    /// The file's name up to its second dot.
+    fn kind(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.split('.').take(2).collect::<Vec<_>>().join(".")
+    }
+
+    fn account(&self) -> AccountId {
+        let json: serde_json::Value = serde_json::from_str(&self.json).expect("JSON");
+        let source = json.get("source").and_then(serde_json::Value::as_str);
+        let Some(Uid(account)) = source.and_then(|source| source.strip_prefix("/accounts/")).and_then(parse_uid) else {
+            panic!("{self:?} has no account")
+        };
+        AccountId(account)
+    }
+}
+
+fn goldens() -> Vec<Golden> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    let files = fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path());
+    let events = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let read = |path: PathBuf| {
+        let json = fs::read_to_string(&path).expect("text");
+        let message = fs::read(path.with_extension("pb")).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // A text file ends with a line feed; an event does not.
+        Golden { json: json.trim_end_matches('\n').to_owned(), message, path }
+    };
+    events.map(read).collect()
+}

@@ -1,0 +1,190 @@
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use crate::contract::input::{self, FreshUids};
+use crate::domain::contact::CompanyLink;
+use crate::domain::fixture::{role, tags, text};
+use crate::domain::{Command, Entity, Field, Patch, Refusal, Role, Target, Uid, Value, company, contact};
+
+const OWN: Uid = Uid(Uuid::from_u128(1));
+const BESIDE: Uid = Uid(Uuid::from_u128(2));
+
+pub(super) fn create(entity: Entity, body: Json) -> Result<Command, Refusal> {
+    input::create(entity, body, FreshUids { own: OWN, beside: BESIDE })
+}
+
+pub(super) fn update(entity: Entity, body: Json) -> Result<Command, Refusal> {
+    input::update(entity, Target::Uid(OWN), None, body, BESIDE)
+}
+
+/// What an update of a contact was read as.
+pub(super) fn read(body: Json) -> contact::Update {
+    match update(Entity::Contact, body) {
+        Ok(Command::UpdateContact(update)) => update,
+        other => panic!("not an update of a contact: {other:#?}"),
+    }
+}
+
+pub(super) fn patch<const N: usize>(fields: [(Field, Option<Value>); N]) -> Patch {
+    Patch::from(fields)
+}
+
+/// Where a body was refused, in the order in which the answer lists it.
+pub(super) fn invalid(read: Result<Command, Refusal>) -> Vec<String> {
+    match read {
+        Err(Refusal::Invalid(invalid)) => invalid.into_iter().map(|invalid| invalid.pointer).collect(),
+        other => panic!("not refused for a field: {other:#?}"),
+    }
+}
+
+pub(super) fn refused(body: Json) -> Vec<String> {
+    invalid(update(Entity::Contact, body))
+}
+
+#[test]
+fn the_smallest_create_of_the_contract_is_taken() {
+    let body = json!({"role": "Lead", "first_name": "John", "last_name": "Doe", "email": "john.doe@email.com", "send_welcome_email": true});
+    let fields = patch([
+        (Field::Role, role(Role::Lead)),
+        (Field::FirstName, text("John")),
+        (Field::LastName, text("Doe")),
+        (Field::Email, text("john.doe@email.com")),
+    ]);
+    let expected = contact::Create::new(OWN, fields, None, true).expect("a whole contact");
+    assert_eq!(create(Entity::Contact, body), Ok(Command::CreateContact(expected)));
+
+    let expected = company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), None).expect("a whole company");
+    assert_eq!(create(Entity::Company, json!({"name": "Acme"})), Ok(Command::CreateCompany(expected)));
+}
+
+#[test]
+fn keys_that_an_action_does_not_take_are_passed_over() {
+    let body = json!({
+        "uid": "17", "role": "Boss", "active": "no", "created": 1, "companies": [{"uid": 17}], "name": "Acme", "version": {},
+        "primaryContact": 17, "circles": {"add": [1]}, "notes": ["a"], "custom_fields": 17, "title": "Dr",
+    });
+    assert_eq!(read(body).patch, patch([(Field::Title, text("Dr"))]));
+    let update = update(Entity::Company, json!({"role": 17, "primaryContact": 17, "email": 17, "company": 17}));
+    let expected = company::Update { target: Target::Uid(OWN), if_match: None, patch: Patch::new() };
+    assert_eq!(update, Ok(Command::UpdateCompany(expected)));
+}
+
+#[test]
+fn a_role_is_read_in_any_case() {
+    for (sent, meant) in [("lead", Role::Lead), (" PROSPECT ", Role::Prospect), ("Client", Role::Client)] {
+        let fields = patch([(Field::Role, role(meant)), (Field::Name, text("Acme"))]);
+        let expected = company::Create::new(OWN, fields, None).expect("a whole company");
+        let body = json!({"role": sent, "name": "Acme"});
+        assert_eq!(create(Entity::Company, body), Ok(Command::CreateCompany(expected)));
+    }
+    for wrong in [json!("Boss"), json!(""), json!(null), json!(1)] {
+        assert_eq!(invalid(create(Entity::Company, json!({"role": wrong, "name": "Acme"}))), ["#/role"]);
+    }
+}
+
+#[test]
+fn every_field_that_cannot_be_taken_is_listed_once() {
+    let body = json!({
+        "role": "Boss", "first_name": 1, "email": "nobody", "phone": {}, "website": "x.org", "tags": 1, "address": [],
+        "send_welcome_email": "yes", "company": {"create_company_if_not_exists": 1},
+    });
+    let expected = [
+        "#/role",
+        "#/first_name",
+        "#/email",
+        "#/phone",
+        "#/website",
+        "#/tags",
+        "#/address",
+        "#/company/create_company_if_not_exists",
+        "#/company/name",
+        "#/send_welcome_email",
+        "#/last_name",
+    ];
+    assert_eq!(invalid(create(Entity::Contact, body)), expected);
+
+    let first = json!({"email": "nobody", "website": "x.org", "send_welcome_email": 1, "create_primary_contact_if_not_exists": 1});
+    let expected = [
+        "#/primaryContact/email",
+        "#/primaryContact/website",
+        "#/primaryContact/create_primary_contact_if_not_exists",
+        "#/primaryContact/send_welcome_email",
+        "#/name",
+    ];
+    assert_eq!(invalid(create(Entity::Company, json!({"primaryContact": first}))), expected);
+    assert_eq!(
+        invalid(create(Entity::Company, json!({"name": "Acme", "primaryContact": "Ann"}))),
+        ["#/primaryContact"]
+    );
+}
+
+#[test]
+fn a_body_that_is_no_object_is_refused_whole() {
+    for body in [json!(null), json!([]), json!("a"), json!(1)] {
+        assert_eq!(invalid(create(Entity::Contact, body.clone())), ["#"]);
+        assert_eq!(invalid(update(Entity::Company, body)), ["#"]);
+    }
+}
+
+#[test]
+fn what_is_required_of_a_contact_depends_on_its_role() {
+    let lacks = |body| invalid(create(Entity::Contact, body));
+    assert_eq!(lacks(json!({})), ["#/role", "#/first_name", "#/last_name", "#/email"]);
+    assert_eq!(lacks(json!({"role": "Lead", "first_name": "", "email": null})), ["#/last_name"]);
+    for other in ["Prospect", "Client"] {
+        assert_eq!(lacks(json!({"role": other, "first_name": "", "last_name": "", "email": ""})), ["#/email"]);
+    }
+    let lead = create(Entity::Contact, json!({"role": "Lead", "first_name": "", "last_name": ""}));
+    assert!(matches!(lead, Ok(Command::CreateContact(_))), "{lead:#?}");
+}
+
+#[test]
+fn a_company_is_linked_by_name_and_unlinked_by_null() {
+    let link = |create_as| Some(CompanyLink { name: "Acme".to_owned(), create_as });
+    assert_eq!(read(json!({"company": {"name": " Acme "}})).company, link(None));
+    assert_eq!(
+        read(json!({"company": {"name": "Acme", "create_company_if_not_exists": true}})).company,
+        link(Some(BESIDE))
+    );
+    assert_eq!(read(json!({"company": {"name": "Acme", "create_company_if_not_exists": null}})).company, link(None));
+
+    let unlinked = read(json!({"company": null}));
+    assert_eq!((unlinked.patch, unlinked.company), (patch([(Field::Companies, None)]), None));
+    let untouched = read(json!({}));
+    assert_eq!((untouched.patch, untouched.company), (Patch::new(), None));
+
+    for no_name in [json!({}), json!({"name": null}), json!({"name": ""}), json!({"name": 1})] {
+        assert_eq!(refused(json!({"company": no_name})), ["#/company/name"]);
+    }
+    assert_eq!(refused(json!({"company": "Acme"})), ["#/company"]);
+}
+
+#[test]
+fn a_first_contact_is_read_with_any_contact_field() {
+    let body = json!({
+        "name": "Acme", "primaryContact": {
+            "first_name": "Ann", "email": "ANN@x.org", "tags": "a", "send_welcome_email": true,
+            "create_primary_contact_if_not_exists": true, "prevent_individual_mode": true,
+        },
+    });
+    let fields =
+        patch([(Field::FirstName, text("Ann")), (Field::Email, text("ann@x.org")), (Field::Tags, tags(["a"]))]);
+    let primary = company::Primary { patch: fields, create_as: Some(BESIDE), welcome: true };
+    let expected = company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), Some(primary)).expect("whole");
+    assert_eq!(create(Entity::Company, body), Ok(Command::CreateCompany(expected)));
+
+    let expected = company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), None).expect("whole");
+    assert_eq!(
+        create(Entity::Company, json!({"name": "Acme", "primaryContact": null})),
+        Ok(Command::CreateCompany(expected))
+    );
+}
+
+#[test]
+fn a_leads_first_contact_may_be_nothing_but_the_flag() {
+    let first = json!({"create_primary_contact_if_not_exists": true});
+    let company = |role: &str| json!({"name": "Acme", "role": role, "primaryContact": first});
+    let lead = create(Entity::Company, company("lead"));
+    assert!(matches!(lead, Ok(Command::CreateCompany(_))), "{lead:#?}");
+    assert_eq!(invalid(create(Entity::Company, company("client"))), ["#/primaryContact/email"]);
+}

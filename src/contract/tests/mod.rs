@@ -1,0 +1,61 @@
+//! What the contract promises: golden files of every kind of event, properties of any event, and the bodies that real
+//! clients send.
+
+mod cursor;
+mod event;
+mod golden;
+mod input;
+mod proto;
+mod values;
+
+use uuid::Uuid;
+
+use crate::domain::fixture::{city, links, moment, role, tags, text, uid};
+use crate::domain::record::Ref;
+use crate::domain::{AccountId, Change, Entity, Event, Field, Record, Role, Seq, Timestamp, Verb};
+
+const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x6f1c_33a4_0d3c_4f5e_9d6b_3f0d_9b1f_2c11));
+
+/// A contact's phone was changed; of its other fields there is one of every kind.
+fn phone_changed() -> Event {
+    let fields = [
+        (Field::Role, role(Role::Client)),
+        (Field::FirstName, text("Ann")),
+        (Field::LastName, text("")),
+        (Field::Email, text("ann@x.org")),
+        (Field::Phone, text("+3106")),
+        (Field::Tags, tags(["a", "b"])),
+        (Field::Address, city("Rome")),
+        (Field::Companies, links(["Acme"])),
+    ];
+    let record = Record {
+        entity: Entity::Contact,
+        uid: uid("ann@x.org"),
+        version: Seq(42),
+        deleted: false,
+        created_at: second(12),
+        updated_at: second(42),
+        fields: fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect(),
+        field_seq: [(Field::FirstName, Seq(12)), (Field::Phone, Seq(42))].into(),
+        refs: vec![Ref { source: "tryton".to_owned(), id: "17".to_owned() }],
+    };
+    Event {
+        seq: Seq(42),
+        at: second(42) + time::Duration::microseconds(123_456),
+        verb: Verb::Updated,
+        previous_version: Some(Seq(37)),
+        changed: vec![Change { field: Field::Phone, from: text("+3120"), to: text("+3106") }],
+        record,
+        origin: "tryton".to_owned(),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+    }
+}
+
+fn second(seq: i64) -> Timestamp {
+    moment(Seq(seq)).replace_nanosecond(0).expect("zero is a nanosecond")
+}
+
+/// Everything in it: links are equal by their uid, whatever name they have.
+fn shown<T: std::fmt::Debug>(it: &T) -> String {
+    format!("{it:#?}")
+}

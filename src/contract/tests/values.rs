@@ -1,0 +1,147 @@
+use serde_json::json;
+
+use super::input::{create, invalid, patch, read, refused, update};
+use crate::domain::fixture::{city, tags, text};
+use crate::domain::{Address, Entity, Field, Kind, Value};
+
+#[test]
+fn tags_are_a_list_or_one_text_and_a_set() {
+    for tags_as_sent in [json!(["b", " a ", "", "b"]), json!("b, a ,,b"), json!("a,b")] {
+        assert_eq!(read(json!({"tags": tags_as_sent})).patch, patch([(Field::Tags, tags(["a", "b"]))]));
+    }
+    for none in [json!([]), json!(""), json!(" , "), json!([" "]), json!(null)] {
+        assert_eq!(read(json!({"tags": none})).patch, patch([(Field::Tags, None)]));
+    }
+    for wrong in [json!([1]), json!(["a", null]), json!(1), json!({})] {
+        assert_eq!(refused(json!({"tags": wrong})), ["#/tags"]);
+    }
+}
+
+#[test]
+fn full_address_is_read_where_address_is_absent() {
+    let read = |body| read(body).patch.remove(&Field::Address);
+    let line = Address { address_line_1: Some("Main St 1, Rome".to_owned()), ..Address::default() };
+    assert_eq!(read(json!({"full_address": "Main St 1, Rome"})), Some(Some(Value::Address(line))));
+    assert_eq!(
+        read(json!({"full_address": "Main St 1", "address": {"city": " Rome ", "zip": ""}})),
+        Some(city("Rome"))
+    );
+    assert_eq!(read(json!({"full_address": "Main St 1", "address": null})), Some(None));
+    for none in [
+        json!({"full_address": null}),
+        json!({"full_address": " "}),
+        json!({"address": {}}),
+        json!({"address": {"zip": null}}),
+    ] {
+        assert_eq!(read(none), Some(None));
+    }
+    assert_eq!(refused(json!({"address": "Main St 1"})), ["#/address"]);
+    assert_eq!(refused(json!({"address": {"zip": 1011}})), ["#/address"]);
+    assert_eq!(refused(json!({"full_address": "x".repeat(256)})), ["#/full_address"]);
+}
+
+#[test]
+fn null_and_the_empty_text_clear_what_may_be_null() {
+    let nullable =
+        Entity::Contact.fields().iter().copied().filter(|field| field.nullable() && *field != Field::Companies);
+    for field in nullable.filter(|field| *field != Field::Address) {
+        for none in [json!(null), json!(""), json!(" \t\n")] {
+            assert_eq!(read(json!({field.name(): none})).patch, patch([(field, None)]), "{field:?}");
+        }
+    }
+    assert_eq!(
+        read(json!({"first_name": " ", "last_name": ""})).patch,
+        patch([(Field::FirstName, text("")), (Field::LastName, text(""))])
+    );
+    assert_eq!(refused(json!({"first_name": null, "last_name": null})), ["#/first_name", "#/last_name"]);
+    for none in [json!(null), json!(""), json!(" ")] {
+        assert_eq!(invalid(update(Entity::Company, json!({"name": none}))), ["#/name"]);
+    }
+}
+
+#[test]
+fn text_is_trimmed_and_an_email_is_in_lower_case() {
+    let body =
+        json!({"first_name": "  Ann\u{a0}", "phone": " 1 2 ", "email": " Ann@X.ORG ", "website": " HTTPS://X.org/A "});
+    let expected = patch([
+        (Field::FirstName, text("Ann")),
+        (Field::Phone, text("1 2")),
+        (Field::Email, text("ann@x.org")),
+        (Field::Website, text("HTTPS://X.org/A")),
+    ]);
+    assert_eq!(read(body).patch, expected);
+}
+
+#[test]
+fn a_website_has_a_scheme_and_a_host() {
+    for good in ["http://x", "https://x.org", "hTTps://x.org/a?b=c#d", "https://münchen.example"] {
+        assert_eq!(read(json!({"website": good})).patch, patch([(Field::Website, text(good))]));
+    }
+    for bad in [
+        "x.org",
+        "www.x.org",
+        "//x.org",
+        "ftp://x.org",
+        "https:x.org",
+        "https://",
+        "https:///x",
+        "https://x y",
+        "javascript:alert(1)",
+    ] {
+        assert_eq!(refused(json!({"website": bad})), ["#/website"], "{bad}");
+    }
+}
+
+#[test]
+fn an_email_is_local_at_domain() {
+    for good in ["a@x", "a.b+c@x.co.uk", "ü@x.org"] {
+        assert_eq!(read(json!({"email": good})).patch, patch([(Field::Email, text(good))]));
+    }
+    for bad in ["a", "@x", "a@", "a@x@y", "a b@x", "a@x..org", "a@.x", "a@x.", "a@x\u{1}"] {
+        assert_eq!(refused(json!({"email": bad})), ["#/email"], "{bad}");
+    }
+}
+
+/// PostgreSQL cannot keep it, so it is met at the edge.
+#[test]
+fn nul_is_refused_wherever_text_is_taken() {
+    let nul = "a\0b";
+    for field in Entity::Contact.fields() {
+        let sent = match field.kind() {
+            Kind::Text(_) | Kind::Phone => nul,
+            Kind::Email => "a\0@x.org",
+            Kind::Website => "https://x.org/\0",
+            Kind::Role | Kind::Tags | Kind::Address | Kind::Links | Kind::Person => continue,
+        };
+        assert_eq!(refused(json!({field.name(): sent})), [format!("#/{}", field.name())]);
+    }
+    assert_eq!(refused(json!({"tags": ["a", nul]})), ["#/tags"]);
+    assert_eq!(refused(json!({"address": {"zip": nul}})), ["#/address"]);
+    assert_eq!(refused(json!({"full_address": nul})), ["#/full_address"]);
+    assert_eq!(refused(json!({"company": {"name": nul}})), ["#/company/name"]);
+    assert_eq!(invalid(create(Entity::Company, json!({"name": nul}))), ["#/name"]);
+    let first = json!({"email": "a@x.org", "title": nul});
+    assert_eq!(
+        invalid(create(Entity::Company, json!({"name": "Acme", "primaryContact": first}))),
+        ["#/primaryContact/title"]
+    );
+}
+
+#[test]
+fn a_limit_is_reached_and_not_passed() {
+    let limits = [("title", 255), ("background_info", 65_536), ("phone", 64)];
+    for (name, limit) in limits {
+        assert_eq!(read(json!({name: "ü".repeat(limit)})).patch.len(), 1, "characters are counted, not bytes");
+        assert_eq!(refused(json!({name: "u".repeat(limit + 1)})), [format!("#/{name}")]);
+    }
+    let email = |length: usize| json!({"email": format!("{}@x.org", "a".repeat(length - 6))});
+    assert_eq!(read(email(254)).patch.len(), 1);
+    assert_eq!(refused(email(255)), ["#/email"]);
+    let website = |length: usize| json!({"website": format!("https://{}", "a".repeat(length - 8))});
+    assert_eq!(read(website(2_048)).patch.len(), 1);
+    assert_eq!(refused(website(2_049)), ["#/website"]);
+    let tags = |count: usize| json!({"tags": (0..count).map(|number| number.to_string()).collect::<Vec<_>>()});
+    assert_eq!(read(tags(500)).patch.len(), 1);
+    assert_eq!(refused(tags(501)), ["#/tags"]);
+    assert_eq!(refused(json!({"tags": ["a".repeat(256)]})), ["#/tags"]);
+}

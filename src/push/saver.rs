@@ -1,0 +1,95 @@
+//! Writes where endpoints stand: all of them together, at most every few tens of milliseconds.
+//!
+//! A place that is not written yet holds its shard's lease, so that a shard is given up only once everything that was
+//! delivered is on record. What a crash leaves unwritten is delivered again, under the same ids.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::AccountId;
+use crate::shard::Lease;
+use crate::store::owner::{Owner, PushSave};
+
+/// Places are written at most this often.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Places to be written. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Saver {
+    pending: Arc<Mutex<Pending>>,
+    wake: Arc<Notify>,
+}
+
+type Pending = HashMap<(AccountId, Uuid), Unsaved>;
+
+struct Unsaved {
+    save: PushSave,
+    owner: Arc<Owner>,
+    lease: Lease,
+}
+
+impl Saver {
+    /// Takes a place, to be written through the session that owns its shard.
+    pub(super) fn put(&self, save: PushSave, owner: &Arc<Owner>, lease: &Lease) {
+        let key = (save.cursor.account, save.cursor.endpoint);
+        let mut pending = self.lock();
+        let save = match pending.remove(&key) {
+            Some(earlier) => merge(earlier.save, save),
+            None => save,
+        };
+        pending.insert(key, Unsaved { save, owner: Arc::clone(owner), lease: Arc::clone(lease) });
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// Writes until `stop`, and then what is left.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = stop.cancelled() => {}
+            }
+            self.flush().await;
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&self) {
+        let unsaved: Vec<Unsaved> = std::mem::take(&mut *self.lock()).into_values().collect();
+        let Some(owner) = unsaved.last().map(|unsaved| Arc::clone(&unsaved.owner)) else { return };
+        // What belongs to a session before this one is void: its shards were lost with it.
+        let (ours, _void): (Vec<Unsaved>, Vec<Unsaved>) =
+            unsaved.into_iter().partition(|unsaved| Arc::ptr_eq(&unsaved.owner, &owner));
+        let (saves, leases): (Vec<PushSave>, Vec<Lease>) =
+            ours.into_iter().map(|unsaved| (unsaved.save, unsaved.lease)).unzip();
+        if let Err(error) = owner.save_push(&saves).await {
+            tracing::warn!(error = %error, endpoints = saves.len(), "places not written; deliveries may be repeated");
+        }
+        drop(leases);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Two saves of one endpoint as one.
+fn merge(earlier: PushSave, later: PushSave) -> PushSave {
+    let mut waiting = earlier.waiting;
+    waiting.retain(|event| {
+        !later.settled.contains(&event.seq) && later.waiting.iter().all(|newer| newer.seq != event.seq)
+    });
+    waiting.extend(later.waiting);
+    let mut settled = earlier.settled;
+    settled.extend(later.settled);
+    PushSave { cursor: later.cursor, waiting, settled }
+}

@@ -1,0 +1,49 @@
+//! The configuration.
+
+use unificus::config::Config;
+
+fn example() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/unificus.example.toml")).unwrap()
+}
+
+#[test]
+fn the_example_holds_the_defaults_and_every_one_of_them() {
+    let example = example();
+    assert_eq!(Config::from_parts(&example, []).unwrap(), Config::default());
+    let written: toml::Table = example.parse().unwrap();
+    assert_eq!(written, toml::Table::try_from(Config::default()).unwrap());
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let environment = [
+        ("UNIFICUS_HTTP__LISTEN".to_owned(), "0.0.0.0:80".to_owned()),
+        ("UNIFICUS_PUSH__ALLOW_NETWORKS".to_owned(), r#"["10.0.0.0/8"]"#.to_owned()),
+        ("UNIFICUS_BASE_URL".to_owned(), "no setting".to_owned()),
+    ];
+    let config = Config::from_parts("[http]\nlisten = '127.0.0.1:1'\nmax_connections = 7", environment).unwrap();
+
+    assert_eq!(config.http.listen.to_string(), "0.0.0.0:80");
+    assert_eq!(config.http.max_connections, 7);
+    assert_eq!(config.push.allow_networks.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_by_name() {
+    for (text, named) in [
+        ("[http]\nlisten = 'nowhere'", "listen"),
+        ("[http]\nlissten = '127.0.0.1:1'", "lissten"),
+        ("[commands]\nlanes = 65", "commands.lanes"),
+        ("[nats]\nreplicas = 2", "nats.replicas"),
+        ("[nats]\nsubject_root = 'a.>'", "nats.subject_root"),
+        ("[database]\nurl = 'x'", "database.url"),
+        ("[log]\nfilter = 'a=b=c'", "log.filter"),
+        ("nonsense", "TOML"),
+    ] {
+        let error = format!("{:#}", Config::from_parts(text, []).unwrap_err());
+        assert!(error.contains(named), "{text}: {error}");
+    }
+    let unknown = [("UNIFICUS_HTTP__LISSTEN".to_owned(), "1".to_owned())];
+    let error = format!("{:#}", Config::from_parts("", unknown).unwrap_err());
+    assert!(error.contains("UNIFICUS_HTTP__LISSTEN"), "{error}");
+}

@@ -1,0 +1,138 @@
+//! The end of a process between any two of its steps loses nothing and repeats nothing that anybody could tell.
+
+use std::time::Duration;
+
+use serde_json::json;
+use unificus::clock::Clock;
+use unificus::dev::services::Services;
+use unificus::worker::Worker as _;
+
+use crate::support::servers::{Place, Servers, binaries, directory};
+use crate::support::service::{Service, account};
+use crate::support::{LONG, Parts, Receiver, stream};
+
+async fn place() -> Place {
+    Servers::get().place().await
+}
+
+#[tokio::test]
+async fn killed_between_append_and_relay() {
+    let place = place().await;
+    let dying = Parts::start(&place).await;
+    let (account, _) = account(&dying.store).await;
+    for number in 0..3 {
+        dying.write(account, &format!("p{number}@example.org")).await;
+    }
+    dying.kill().await;
+
+    let mut next = Parts::start(&place).await;
+    next.wake_up().await;
+    next.relay_all().await;
+
+    assert_eq!(stream::ids(&place, account, 3).await, stream::unbroken(account, 3));
+}
+
+#[tokio::test]
+async fn killed_between_publish_and_cursor() {
+    let place = place().await;
+    let mut dying = Parts::start(&place).await;
+    let (account, _) = account(&dying.store).await;
+    for number in 0..3 {
+        dying.write(account, &format!("p{number}@example.org")).await;
+    }
+    dying.wake_up().await;
+    // One step publishes; the cursor is written by a later one.
+    dying.relay.step().await.unwrap();
+    dying.kill().await;
+    let sql = place.sql().await;
+    let cursors: i64 = sql.query_one("select count(*) from relay_cursor", &[]).await.unwrap().get(0);
+    assert_eq!(cursors, 0, "it died before the cursor was written");
+
+    let mut next = Parts::start(&place).await;
+    next.write(account, "late@example.org").await;
+    next.wake_up().await;
+    next.relay_all().await;
+
+    assert_eq!(stream::ids(&place, account, 4).await, stream::unbroken(account, 4));
+    let cursor: i64 = sql.query_one("select seq from relay_cursor", &[]).await.unwrap().get(0);
+    assert_eq!(cursor, 4);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_lost_is_filled_again() {
+    let place = place().await;
+    let mut parts = Parts::start(&place).await;
+    let (account, _) = account(&parts.store).await;
+    for number in 0..3 {
+        parts.write(account, &format!("p{number}@example.org")).await;
+    }
+    parts.wake_up().await;
+    parts.relay_all().await;
+    parts.kill().await;
+    let context = async_nats::jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    context.delete_stream(&place.stream).await.unwrap();
+
+    let mut next = Parts::start(&place).await;
+    // It finds the stream missing, makes it, and rewinds; the sweep then finds the account behind.
+    next.wake_up().await;
+    next.relay_all().await;
+    next.wake_up().await;
+    next.relay_all().await;
+
+    assert_eq!(stream::ids(&place, account, 3).await, stream::unbroken(account, 3));
+}
+
+#[tokio::test]
+async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
+    let mut services = Services::start(&directory("rewind"), &binaries()).await.unwrap();
+    let place = Servers::of(&services).await.place().await;
+    let mut parts = Parts::start(&place).await;
+    let (account, _) = account(&parts.store).await;
+    for number in 0..4 {
+        parts.write(account, &format!("p{number}@example.org")).await;
+    }
+    parts.wake_up().await;
+    parts.relay_all().await;
+    parts.kill().await;
+    // A power cut at the NATS server: acknowledged messages are gone, and with them what it knows of duplicates.
+    let context = async_nats::jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    let stream = context.get_stream(&place.stream).await.unwrap();
+    for sequence in [3, 4] {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    services.nats.kill().await.unwrap();
+    services.nats.restart().await.unwrap();
+
+    let mut next = Parts::start(&place).await;
+    assert_eq!(next.store.rewind_relay(Some(account)).await.unwrap(), 1);
+    next.wake_up().await;
+    next.relay_all().await;
+
+    assert_eq!(stream::ids(&place, account, 4).await, stream::unbroken(account, 4));
+    next.kill().await;
+    services.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn killed_between_delivery_and_cursor() {
+    let receiver = Receiver::start().await;
+    let service = Service::start().await;
+    let api = &service.client;
+    api.post("/push/endpoints", json!({"url": receiver.url(), "from": "start"})).await.expect(201);
+    for number in 0..5 {
+        api.contact(&format!("p{number}@example.org")).await.expect(201);
+    }
+    receiver.wait_for(5, LONG).await;
+    let first: Vec<String> = receiver.counts().into_keys().collect();
+    let place = service.place;
+    service.app.stop().await.unwrap();
+    // What a process leaves behind that died before its cursor was written.
+    place.sql().await.batch_execute("update push_cursor set seq = 2").await.unwrap();
+
+    let _next = unificus::app::App::start(place.config(), Clock::system()).await.unwrap();
+    receiver.wait_for(8, Duration::from_secs(20)).await;
+
+    let counts = receiver.counts();
+    assert_eq!(counts.keys().cloned().collect::<Vec<_>>(), first, "ids are stable, and there is no other");
+    assert_eq!(counts.values().copied().collect::<Vec<_>>(), [1, 1, 2, 2, 2]);
+}

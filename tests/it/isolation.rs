@@ -1,0 +1,73 @@
+//! Nobody gets at another's records.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::{Client, Service};
+
+/// Every route that takes an identifier, and a body that it would take.
+fn routes(contact: &str, company: &str, endpoint: &str) -> Vec<(Method, String, &'static str)> {
+    let mut routes = vec![(Method::DELETE, format!("/push/endpoints/{endpoint}"), "")];
+    for (path, uid, key) in [("contact", contact, "ann@example.org"), ("company", company, "Acme")] {
+        let plural = if path == "contact" { "contacts" } else { "companies" };
+        for id in [uid, key] {
+            for path in [path, plural] {
+                routes.push((Method::GET, format!("/{path}/{id}"), ""));
+                routes.push((Method::PUT, format!("/{path}/{id}"), r#"{"phone":"1"}"#));
+            }
+            routes.push((Method::DELETE, format!("/{path}/{id}"), ""));
+        }
+    }
+    routes
+}
+
+#[tokio::test]
+async fn every_route_with_another_accounts_key_finds_nothing() {
+    let service = Service::start().await;
+    let (own, stranger) = (&service.client, service.stranger().await);
+    let contact = own.contact("ann@example.org").await.uid();
+    let company = own.post("/company", json!({"name": "Acme"})).await.uid();
+    let endpoint = own.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
+    let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
+
+    for (method, path, body) in routes(&contact, &company, &endpoint) {
+        let answer = stranger.send(method.clone(), &path, &[], body).await;
+        assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
+    }
+    for list in ["/contacts", "/companies", "/changes", "/push/endpoints"] {
+        assert_eq!(stranger.get(list).await.expect(200), &json!([]), "{list}");
+    }
+    assert_eq!(own.get(&format!("/contact/{contact}")).await.header("etag"), "\"1\"", "nothing was changed");
+    assert_eq!(own.changes().await.len(), 2);
+
+    let foreign = stranger.post("/contact", json!({"role": "Lead", "first_name": "", "last_name": "",
+        "email": "bob@example.org", "company": {"name": "Acme"}})).await;
+    foreign.expect(422);
+    stranger.contact("ann@example.org").await.expect(201);
+}
+
+#[tokio::test]
+async fn every_route_without_good_credentials_is_401() {
+    let service = Service::start().await;
+    let own = &service.client;
+    let other = service.stranger().await;
+    let callers: [(&str, Client); 3] = [
+        ("a wrong key", own.as_caller(own.account, "sec_live_wrong")),
+        ("another account's key", own.as_caller(own.account, &other.secret)),
+        ("no such account", own.as_caller(unificus::domain::AccountId(uuid::Uuid::nil()), &own.secret)),
+    ];
+    let mut routes = routes("x", "y", "z");
+    for path in ["/contacts", "/companies", "/contact", "/company", "/push/endpoints"] {
+        routes.push((Method::POST, path.to_owned(), "{}"));
+    }
+    for path in ["/contacts", "/companies", "/changes", "/changes/stream", "/push/endpoints"] {
+        routes.push((Method::GET, path.to_owned(), ""));
+    }
+    for (who, caller) in callers {
+        for (method, path, body) in &routes {
+            let answer = caller.send(method.clone(), path, &[], body).await;
+            let is_method = answer.status == 405;
+            assert!(answer.status == 401 || is_method, "{who}: {method} {path}: {}", answer.text);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What operators see.
+
+use serde_json::json;
+
+use crate::support::{LONG, Receiver, Service, stream};
+
+async fn text(service: &Service, path: &str) -> (u16, String) {
+    let client = service.client.clone();
+    let ops = crate::support::Client::new(&format!("http://{}", service.app.metrics_address()), client.account, "");
+    let answer = ops.get(path).await;
+    (answer.status, answer.text)
+}
+
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_write_is_seen_on_its_whole_way() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let api = &service.client;
+    api.post("/push/endpoints", json!({"url": receiver.url()})).await.expect(201);
+    api.contact("ann@example.org").await.expect(201);
+    api.contact("ann@example.org").await.expect(422);
+    receiver.wait_for(1, LONG).await;
+    stream::ids(&service.place, api.account, 1).await;
+    // The counters of the last steps may be a moment behind what they count.
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
+    let metrics = tokio::time::timeout(LONG, async {
+        loop {
+            let (_, metrics) = text(&service, "/metrics").await;
+            let seen = |series: &str| metrics.lines().any(|line| line == format!("{series} 1"));
+            if seen("unificus_relay_published_total") && seen("unificus_write_to_webhook_seconds_count") {
+                return metrics;
+            }
+            pause.tick().await;
+        }
+    });
+    let metrics = metrics.await.expect("the write is not seen");
+
+    let created = r#"unificus_http_requests_total{method="POST",route="/secure-api/contact",status="201"}"#;
+    for (series, expected) in [
+        (created, 1.0),
+        (r#"unificus_events_appended_total{type="contact.created"}"#, 1.0),
+        (r#"unificus_commands_total{entity="contact",outcome="refused"}"#, 1.0),
+        ("unificus_write_to_nats_seconds_count", 1.0),
+        (r#"unificus_push_attempts_total{outcome="delivered"}"#, 1.0),
+        (r#"unificus_quota_calls_total{outcome="counted",tier="pinnacle"}"#, 3.0),
+        ("unificus_nats_connected", 1.0),
+        ("unificus_shards_owned", 64.0),
+        ("unificus_batch_commands_count", 2.0),
+    ] {
+        assert!((value(&metrics, series) - expected).abs() < f64::EPSILON, "{series} in\n{metrics}");
+    }
+    for series in [
+        "unificus_pool_wait_seconds_count", r#"unificus_transaction_seconds_count{name="batch.commit"}"#,
+        "unificus_command_seconds_count", r#"unificus_lane_depth{lane="0"}"#, "unificus_relay_lag_events",
+        "unificus_relay_lag_seconds", "unificus_push_lag_events", r#"unificus_quota_accounts{band="0-50"}"#,
+        "process_resident_memory_bytes",
+    ] {
+        value(&metrics, series);
+    }
+}
+
+#[tokio::test]
+async fn every_meter_has_a_help_text() {
+    let service = Service::start().await;
+    service.client.get("/contacts").await.expect(200);
+    let (_, metrics) = text(&service, "/metrics").await;
+
+    let helps = metrics.lines().filter_map(|line| line.strip_prefix("# HELP unificus_"));
+    let texts: Vec<&str> = helps.map(|help| help.split_once(' ').unwrap().1).collect();
+    assert!(texts.len() > 10);
+    assert!(texts.iter().all(|text| text.ends_with('.')), "{texts:?}");
+}
+
+#[tokio::test]
+async fn health_says_whether_requests_can_be_carried_out() {
+    let service = Service::start().await;
+    assert_eq!(text(&service, "/livez").await, (200, "alive\n".to_owned()));
+    assert_eq!(text(&service, "/readyz").await.0, 200);
+}

@@ -1,0 +1,23 @@
+//! What tests stand on: servers, a service, a client, receivers.
+
+pub(crate) mod client;
+pub(crate) mod parts;
+pub(crate) mod process;
+#[expect(unreachable_pub, reason = "also a module of the push client's own tests, where it is reached")]
+pub(crate) mod receiver;
+pub(crate) mod servers;
+pub(crate) mod service;
+pub(crate) mod stream;
+
+pub(crate) use client::Client;
+pub(crate) use parts::Parts;
+pub(crate) use receiver::Receiver;
+pub(crate) use service::Service;
+
+use std::time::Duration;
+
+/// For the receiver, which takes the time from the module above it.
+pub(crate) use unificus::clock::instant;
+
+/// Nothing in these tests takes so long unless it never comes.
+pub(crate) const LONG: Duration = Duration::from_secs(30);

@@ -1,0 +1,91 @@
+//! The service in parts, each stepped by hand: for tests that end it between two of its steps.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use unificus::broker::Broker;
+use unificus::clock::{self, Clock};
+use unificus::command::{Lanes, Order, Writer};
+use unificus::contract::input::{self, FreshUids};
+use unificus::domain::{AccountId, Entity};
+use unificus::feed::Feed;
+use unificus::metrics::Metrics;
+use unificus::relay::Relay;
+use unificus::shard::{Balance, Shards};
+use unificus::store::Store;
+use unificus::sweep::Sweep;
+use unificus::worker::{Step, Worker};
+
+use super::client::lead;
+use super::servers::Place;
+
+/// A replica whose workers run only when they are told to. Dropping it is the end of the process.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) feed: Feed,
+    pub(crate) shards: Shards,
+    pub(crate) balance: Balance,
+    pub(crate) relay: Relay,
+    lanes: Lanes,
+    sweep: Sweep,
+    tasks: TaskTracker,
+    killed: CancellationToken,
+}
+
+impl Parts {
+    pub(crate) async fn start(place: &Place) -> Self {
+        let (config, clock, metrics) = (place.config(), Clock::system(), Metrics::new().unwrap());
+        let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone()).unwrap();
+        let feed = Feed::new(store.clone(), 1 << 20);
+        let broker = Broker::connect(&config.nats, &metrics).await.unwrap();
+        while !broker.is_connected() || broker.connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (shards, tasks, killed) = (Shards::default(), TaskTracker::new(), CancellationToken::new());
+        let lanes = Lanes::new(&config.commands);
+        for writer in Writer::all(&lanes, &config.commands, &store, &clock, &feed, &broker.hints(), &metrics) {
+            tasks.spawn(writer.run(killed.clone()));
+        }
+        let taken = Arc::new(Notify::new());
+        let balance =
+            Balance::new(store.clone(), shards.clone(), tasks.clone(), Arc::clone(&taken), broker.hints(), metrics.clone());
+        let sweep = Sweep::new(store.clone(), feed.clone(), clock.clone(), taken, metrics.clone());
+        let relay = Relay::new(store.clone(), feed.clone(), broker, shards.clone(), clock, metrics);
+        Self { store, feed, shards, balance, relay, lanes, sweep, tasks, killed }
+    }
+
+    /// Appends a contact's creation to the log.
+    pub(crate) async fn write(&self, account: AccountId, email: &str) {
+        let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
+        let command = input::create(Entity::Contact, lead(email), uids).unwrap();
+        let order =
+            Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
+        self.lanes.submit(order).await.unwrap();
+    }
+
+    /// Takes the shards and finds what is behind.
+    pub(crate) async fn wake_up(&mut self) {
+        until_idle(&mut self.balance).await;
+        until_idle(&mut self.sweep).await;
+    }
+
+    pub(crate) async fn relay_all(&mut self) {
+        until_idle(&mut self.relay).await;
+    }
+
+    /// The end of the process, as far as anybody outside can tell: its connections are closed, nothing is written any
+    /// more.
+    pub(crate) async fn kill(self) {
+        let Self { store, feed, shards, balance, relay, lanes, sweep, tasks, killed } = self;
+        killed.cancel();
+        drop((store, feed, shards, balance, relay, lanes, sweep));
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+pub(crate) async fn until_idle(worker: &mut impl Worker) {
+    while worker.step().await.unwrap() == Step::Advanced {}
+}

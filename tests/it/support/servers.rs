@@ -1,0 +1,139 @@
+//! One PostgreSQL and one NATS for the whole run, and a database per test.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
+
+use tokio_postgres::NoTls;
+use unificus::config::{Config, program_path};
+use unificus::dev::services::{Binaries, Services};
+use unificus::metrics::Metrics;
+use unificus::store::Store;
+
+const TEMPLATE: &str = "template_unificus";
+const DIRECTORY: &str = "unificus-it-";
+
+/// The servers' addresses.
+pub(crate) struct Servers {
+    postgres: String,
+    pub(crate) nats: String,
+}
+
+/// A place of a test's own on the servers.
+pub(crate) struct Place {
+    pub(crate) database: String,
+    pub(crate) nats: String,
+    pub(crate) stream: String,
+    pub(crate) subject_root: String,
+}
+
+pub(crate) fn binaries() -> Binaries {
+    let (path, data_home) = program_path();
+    Binaries::find(&path, &data_home).unwrap()
+}
+
+/// A directory that user postgres can reach. Those of runs that are over are removed.
+pub(crate) fn directory(name: &str) -> PathBuf {
+    let temporary = std::env::temp_dir();
+    for entry in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
+        let file_name = entry.file_name().into_string().unwrap_or_default();
+        let pid = file_name.strip_prefix(DIRECTORY).and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
+            // Another run may be removing it too.
+            let _removed_already = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    temporary.join(format!("{DIRECTORY}{}-{name}", std::process::id()))
+}
+
+impl Servers {
+    /// The servers of this run; the first test that asks starts them.
+    pub(crate) fn get() -> &'static Self {
+        static SERVERS: OnceLock<Servers> = OnceLock::new();
+        SERVERS.get_or_init(Self::start)
+    }
+
+    /// On a thread and a runtime that live as long as the process: the servers end with them.
+    fn start() -> Self {
+        let (started, servers) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let services = Services::start(&directory("servers"), &binaries()).await.unwrap();
+                started.send(Self::of(&services).await).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        servers.recv().unwrap()
+    }
+
+    /// These servers, for a test that ends one of them.
+    pub(crate) async fn of(services: &Services) -> Self {
+        let servers = Self { postgres: services.postgres.url(), nats: services.nats.url() };
+        servers.make_template().await;
+        servers
+    }
+
+    async fn make_template(&self) {
+        self.execute(&format!("create database {TEMPLATE}")).await;
+        let mut config = Config::default();
+        config.database.url = self.url_of(TEMPLATE);
+        let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
+        store.migrate().await.unwrap();
+    }
+
+    /// A fresh, migrated database and subjects that no other test uses.
+    pub(crate) async fn place(&self) -> Place {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("test_{number}");
+        self.execute(&format!("create database {name} template {TEMPLATE}")).await;
+        Place {
+            database: self.url_of(&name),
+            nats: self.nats.clone(),
+            stream: format!("EVENTS_{number}"),
+            subject_root: format!("t{number}.crm.v1"),
+        }
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        let (server, _) = self.postgres.rsplit_once('/').unwrap();
+        format!("{server}/{database}")
+    }
+
+    async fn execute(&self, statement: &str) {
+        let (client, connection) = tokio_postgres::connect(&self.postgres, NoTls).await.unwrap();
+        let (done, _) = tokio::join!(
+            async move {
+                let done = client.batch_execute(statement).await;
+                drop(client);
+                done
+            },
+            connection
+        );
+        done.unwrap();
+    }
+}
+
+impl Place {
+    /// The defaults, here, on ports that the system chooses; webhooks may go to loopback.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.http.listen.set_port(0);
+        config.metrics.listen.set_port(0);
+        self.database.clone_into(&mut config.database.url);
+        self.nats.clone_into(&mut config.nats.url);
+        self.stream.clone_into(&mut config.nats.stream);
+        self.subject_root.clone_into(&mut config.nats.subject_root);
+        config.push.allow_http = true;
+        config.push.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        config
+    }
+
+    /// A connection for looking at what is stored.
+    pub(crate) async fn sql(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}

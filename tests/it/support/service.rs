@@ -1,0 +1,67 @@
+//! The whole service, in this process.
+
+use unificus::app::App;
+use unificus::clock::{self, Clock};
+use unificus::config::Config;
+use unificus::domain::AccountId;
+use unificus::domain::account::Tier;
+use unificus::keys;
+use unificus::metrics::Metrics;
+use unificus::store::Store;
+use unificus::store::accounts::{By, NewAccount};
+
+use super::Client;
+use super::servers::{Place, Servers};
+
+/// A running service with one account.
+pub(crate) struct Service {
+    pub(crate) app: App,
+    pub(crate) place: Place,
+    pub(crate) store: Store,
+    pub(crate) client: Client,
+}
+
+impl Service {
+    /// One replica on a fresh database.
+    pub(crate) async fn start() -> Self {
+        Self::configured(|_| {}).await
+    }
+
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        let place = Servers::get().place().await;
+        let mut config = place.config();
+        change(&mut config);
+        let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
+        let app = App::start(config, Clock::system()).await.unwrap();
+        let (account, secret) = account(&store).await;
+        let client = Client::new(&base(&app), account, &secret);
+        Self { app, place, store, client }
+    }
+
+    /// One more replica on the same database, and the same client against it.
+    pub(crate) async fn replica(&self) -> (App, Client) {
+        let app = App::start(self.place.config(), Clock::system()).await.unwrap();
+        let client = Client::new(&base(&app), self.client.account, &self.client.secret);
+        (app, client)
+    }
+
+    /// A client of another account.
+    pub(crate) async fn stranger(&self) -> Client {
+        let (account, secret) = account(&self.store).await;
+        self.client.as_caller(account, &secret)
+    }
+}
+
+pub(crate) fn base(app: &App) -> String {
+    format!("http://{}/secure-api", app.address())
+}
+
+/// Makes an account; returns its key's secret.
+pub(crate) async fn account(store: &Store) -> (AccountId, String) {
+    let account = AccountId(clock::fresh_uid().0);
+    let (secret, key) = keys::make("test");
+    let by = By { actor: "test", at: Clock::system().now() };
+    let new = NewAccount { account, name: "Test".to_owned(), key };
+    store.create_accounts(&[new], Tier::Pinnacle, by).await.unwrap();
+    (account, secret)
+}

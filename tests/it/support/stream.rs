@@ -1,0 +1,50 @@
+//! Reading the JetStream stream as a subscriber from outside does.
+
+use async_nats::jetstream::{self, consumer};
+use futures_util::StreamExt as _;
+
+use super::LONG;
+use super::servers::Place;
+
+/// The `Nats-Msg-Id`s of the first `n` messages of an account, in the order of the stream, and that there are no more.
+pub(crate) async fn ids(place: &Place, account: impl std::fmt::Display, n: usize) -> Vec<String> {
+    let messages = read(place, account, n).await;
+    messages.into_iter().map(|(id, _)| id).collect()
+}
+
+/// Id and body of each message.
+pub(crate) async fn read(place: &Place, account: impl std::fmt::Display, n: usize) -> Vec<(String, String)> {
+    let context = jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    let filter = format!("{}.{account}.evt.>", place.subject_root);
+    let config = consumer::pull::OrderedConfig { filter_subject: filter.clone(), ..Default::default() };
+    let read = async {
+        // The relay makes the stream, maybe only now.
+        let stream = loop {
+            match context.get_stream(&place.stream).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        let consumer = stream.create_consumer(config).await.unwrap();
+        let mut messages = consumer.messages().await.unwrap();
+        let mut read = Vec::new();
+        while read.len() < n {
+            let message = messages.next().await.unwrap().unwrap();
+            let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
+            read.push((id, String::from_utf8(message.payload.to_vec()).unwrap()));
+        }
+        let mut stored = 0;
+        let mut subjects = stream.info_with_subjects(filter).await.unwrap();
+        while let Some(subject) = subjects.next().await {
+            stored += subject.unwrap().1;
+        }
+        assert_eq!(stored, n, "messages of the account in the stream");
+        read
+    };
+    tokio::time::timeout(LONG, read).await.expect("the stream does not get all events")
+}
+
+/// What the ids of an unbroken log of `n` events are.
+pub(crate) fn unbroken(account: impl std::fmt::Display, n: usize) -> Vec<String> {
+    (1..=n).map(|seq| format!("{account}:{seq}")).collect()
+}
