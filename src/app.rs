@@ -158,15 +158,8 @@ impl Shared {
 
     fn start_writers(&self, lanes: &Lanes) {
         let hints = self.broker.hints();
-        let writers = Writer::all(
-            lanes,
-            &self.config.commands,
-            &self.store,
-            &self.clock,
-            &self.feed,
-            &hints,
-            &self.metrics,
-        );
+        let writers =
+            Writer::all(lanes, &self.config.commands, &self.store, &self.clock, &self.feed, &hints, &self.metrics);
         for writer in writers {
             self.lifecycle.tasks.spawn(writer.run(self.lifecycle.hard.clone()));
         }

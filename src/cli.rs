@@ -116,7 +116,7 @@ pub async fn run() -> anyhow::Result<()> {
     let config = Config::load(cli.config.as_deref())?;
     telemetry::start(&config.log)?;
     match cli.command {
-        Command::Dev(options) => dev::run(config, options).await,
+        Command::Dev(options) => Box::pin(dev::run(config, options)).await,
         Command::Serve => serve(config).await,
         Command::Migrate => migrate(&config).await,
         Command::Account(command) => account(&store(&config)?, command).await,
@@ -197,7 +197,10 @@ async fn key(store: &Store, command: Key) -> anyhow::Result<()> {
         bail!("there is no account {account}");
     }
     if json {
-        say(format_args!("{}", json!({"public_id": account, "key_id": key.key_id, "name": name, "secret_key": secret})));
+        say(format_args!(
+            "{}",
+            json!({"public_id": account, "key_id": key.key_id, "name": name, "secret_key": secret})
+        ));
     } else {
         say(format_args!("Secret Key {name}: {secret}"));
     }

@@ -125,7 +125,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             body_limit_bytes: 1 << 20,
-            header_timeout_s: 75,
+            header_timeout_s: 30,
             request_timeout_s: 60,
             max_connections: 10_000,
             drain_timeout_s: 25,
@@ -190,9 +190,8 @@ impl Config {
     /// The settings that a process was started with.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let text = match file {
-            Some(file) => {
-                std::fs::read_to_string(file).with_context(|| format!("cannot read the configuration {}", file.display()))?
-            }
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the configuration {}", file.display()))?,
             None => String::new(),
         };
         Self::from_parts(&text, environment())
@@ -204,7 +203,9 @@ impl Config {
         let defaults = toml::Table::try_from(Self::default()).context("the defaults cannot be written as TOML")?;
         for (name, value) in environment {
             // Names without a double underscore (UNIFICUS_BASE_URL, …) are printed for people, and are no settings.
-            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once("__")) else { continue };
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once("__")) else {
+                continue;
+            };
             set(&mut table, &defaults, &section.to_lowercase(), &key.to_lowercase(), &value)
                 .with_context(|| format!("the environment's {name} cannot be used"))?;
         }

@@ -94,7 +94,14 @@ pub struct Balance {
 impl Balance {
     /// Owns nothing until its first step.
     #[must_use]
-    pub fn new(store: Store, shards: Shards, tasks: TaskTracker, taken: Arc<Notify>, hints: Hints, metrics: Metrics) -> Self {
+    pub fn new(
+        store: Store,
+        shards: Shards,
+        tasks: TaskTracker,
+        taken: Arc<Notify>,
+        hints: Hints,
+        metrics: Metrics,
+    ) -> Self {
         Self { store, shards, tasks, taken, hints, metrics }
     }
 

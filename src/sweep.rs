@@ -67,7 +67,7 @@ impl Forget {
 
 impl Worker for Forget {
     const NAME: &'static str = "forget";
-    const SWEEP: Duration = Duration::from_secs(60);
+    const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let forgotten = self.store.forget_answers(self.clock.now() - REMEMBERED).await?;

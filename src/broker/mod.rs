@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
@@ -83,7 +84,7 @@ impl Broker {
     pub async fn connect(config: &Nats, metrics: &Metrics) -> Result<Self, BrokerError> {
         let connections = Arc::new(AtomicU64::new(0));
         let (counter, connected) = (Arc::clone(&connections), metrics.nats_connected.clone());
-        let on_event = move |event| {
+        let on_event = move |event: Event| {
             let (counter, connected) = (Arc::clone(&counter), connected.clone());
             async move {
                 match event {
@@ -96,7 +97,12 @@ impl Broker {
                         connected.set(0);
                         tracing::warn!("NATS disconnected");
                     }
-                    other => tracing::info!(event = %other, "NATS connection"),
+                    Event::LameDuckMode
+                    | Event::Draining
+                    | Event::Closed
+                    | Event::SlowConsumer(_)
+                    | Event::ServerError(_)
+                    | Event::ClientError(_) => tracing::info!(%event, "NATS connection"),
                 }
             }
         };
@@ -105,7 +111,9 @@ impl Broker {
             .no_echo()
             .retry_on_initial_connect()
             .request_timeout(Some(ANSWER))
-            .reconnect_delay_callback(|attempts| Duration::from_millis(100 * u64::try_from(attempts.min(10)).unwrap_or(10)))
+            .reconnect_delay_callback(|attempts| {
+                Duration::from_millis(100 * u64::try_from(attempts.min(10)).unwrap_or(10))
+            })
             .event_callback(on_event)
             .connect(&config.url)
             .await
@@ -136,10 +144,8 @@ impl Broker {
     pub async fn ensure_stream(&self) -> Result<StreamWas, BrokerError> {
         let was = match self.context.get_stream(&self.config.stream).await {
             Ok(_) => StreamWas::There,
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(_) => StreamWas::Missing,
-                _ => return Err(unavailable("looking for the stream", error)),
-            },
+            Err(error) if is_not_found(&error.kind()) => StreamWas::Missing,
+            Err(error) => return Err(unavailable("looking for the stream", error)),
         };
         let config = stream::Config {
             name: self.config.stream.clone(),
@@ -152,10 +158,7 @@ impl Broker {
             allow_direct: true,
             ..stream::Config::default()
         };
-        self.context
-            .create_or_update_stream(config)
-            .await
-            .map_err(|error| unavailable("making the stream", error))?;
+        self.context.create_or_update_stream(config).await.map_err(|error| unavailable("making the stream", error))?;
         Ok(was)
     }
 
@@ -173,10 +176,8 @@ impl Broker {
                 let seq = id.and_then(|id| id.as_str().rsplit_once(':')?.1.parse().ok());
                 Ok(seq.map(Seq))
             }
-            Err(error) => match error.kind() {
-                stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                _ => Err(unavailable("asking for the last message", error)),
-            },
+            Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unavailable("asking for the last message", error)),
         }
     }
 
@@ -191,7 +192,7 @@ impl Broker {
         for window in events.chunks(window) {
             let mut sent = Vec::with_capacity(window.len());
             for event in window {
-                sent.push(self.context.send_publish(self.subject(event), self.message(event)).await);
+                sent.push(self.context.send_publish(self.subject(event), message(event)).await);
             }
             let mut trouble = None;
             let mut answered = false;
@@ -223,13 +224,17 @@ impl Broker {
     fn subject(&self, event: &Wire) -> String {
         format!("{}.{}.evt.{}", self.config.subject_root, event.account, event.kind())
     }
+}
 
-    fn message(&self, event: &Wire) -> PublishMessage {
-        let mut headers = HeaderMap::new();
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, event.id());
-        headers.insert("Content-Type", CONTENT_TYPE);
-        PublishMessage::build().headers(headers).payload(event.body.clone())
-    }
+fn message(event: &Wire) -> PublishMessage {
+    let mut headers = HeaderMap::new();
+    headers.insert(async_nats::header::NATS_MESSAGE_ID, event.id());
+    headers.insert("Content-Type", CONTENT_TYPE);
+    PublishMessage::build().headers(headers).payload(event.body.clone())
+}
+
+fn is_not_found(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn unavailable(doing: &'static str, source: impl Into<async_nats::Error>) -> BrokerError {

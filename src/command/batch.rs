@@ -13,7 +13,7 @@ use crate::store::batch::{self, Append, CommitError, Found, Wanted};
 use crate::store::{Store, StoreError};
 
 /// How long a stored answer is remembered.
-pub const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+pub const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// For so long a batch that met a transient trouble is repeated before its callers are told.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -155,12 +155,7 @@ fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
     Decided { append, answers }
 }
 
-fn decide_one(
-    order: &Order,
-    set: &mut WorkingSet,
-    at: Timestamp,
-    events: &mut Vec<Wire>,
-) -> (Answer, Outcome) {
+fn decide_one(order: &Order, set: &mut WorkingSet, at: Timestamp, events: &mut Vec<Wire>) -> (Answer, Outcome) {
     let decision = match decide(order.command.clone(), set) {
         Ok(decision) => decision,
         Err(refusal) => {

@@ -18,6 +18,10 @@ pub(super) struct Queue {
     len: usize,
 }
 
+/// The order was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
 impl Queue {
     pub(super) fn new(per_account: usize, in_all: usize) -> Self {
         Self { per_account, in_all, waiting: HashMap::new(), turns: VecDeque::new(), len: 0 }
@@ -27,12 +31,11 @@ impl Queue {
         self.len
     }
 
-    /// Gives the order back where it is full.
-    pub(super) fn push(&mut self, pending: Pending) -> Result<(), Pending> {
+    pub(super) fn push(&mut self, pending: Pending) -> Result<(), Full> {
         let account = pending.order.account;
         let waiting = self.waiting.entry(account).or_default();
         if self.len >= self.in_all || waiting.len() >= self.per_account {
-            return Err(pending);
+            return Err(Full);
         }
         if waiting.is_empty() {
             self.turns.push_back(account);

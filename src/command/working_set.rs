@@ -38,14 +38,7 @@ impl View for WorkingSet {
 
 impl WorkingSet {
     pub(super) fn new(account: AccountId, head: Seq) -> Self {
-        Self {
-            account,
-            loaded_at: head,
-            head,
-            records: HashMap::new(),
-            keys: HashMap::new(),
-            rows: BTreeMap::new(),
-        }
+        Self { account, loaded_at: head, head, records: HashMap::new(), keys: HashMap::new(), rows: BTreeMap::new() }
     }
 
     /// Takes in a record as it was loaded or as it has become.

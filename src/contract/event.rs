@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::record::{self, Corrupt, Shown, ShownValue};
 use super::moment;
+use super::record::{self, Corrupt, Shown, ShownValue};
 use crate::domain::{AccountId, Change, Entity, Event, Field, Seq, Timestamp, Uid, Verb};
 
 /// The root of every event type: neutral, since the product is a white label.
@@ -108,10 +108,7 @@ impl Serialize for Envelope<'_> {
         map.serialize_entry("specversion", "1.0")?;
         map.serialize_entry("id", &format_args!("{}:{}", self.account, event.seq))?;
         map.serialize_entry("source", &format_args!("/accounts/{}", self.account))?;
-        map.serialize_entry(
-            "type",
-            &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.verb.name()),
-        )?;
+        map.serialize_entry("type", &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.verb.name()))?;
         map.serialize_entry("subject", &event.record.uid)?;
         map.serialize_entry("time", &moment::micros(event.at))?;
         map.serialize_entry("sequence", &format_args!("{:020}", event.seq.0))?;

@@ -4,6 +4,8 @@
 //! Lenient where clients need it: unknown keys and keys that an action does not take are passed over, `tags` may be
 //! one text with commas, an empty text is `null` where a field may be `null`.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "JSON will get no more types")]
+
 use serde_json::{Map, Value as Json};
 
 use crate::domain::contact::CompanyLink;
@@ -77,7 +79,10 @@ impl Reader {
     fn new(body: Json) -> Result<Self, Refusal> {
         match body {
             Json::Object(body) => Ok(Self { prefix: "", body, invalid: Vec::new() }),
-            _ => Err(Refusal::Invalid(vec![Invalid { pointer: "#".to_owned(), detail: "Must be an object.".to_owned() }])),
+            _ => Err(Refusal::Invalid(vec![Invalid {
+                pointer: "#".to_owned(),
+                detail: "Must be an object.".to_owned(),
+            }])),
         }
     }
 
@@ -125,7 +130,8 @@ impl Reader {
             return Some((field.name(), json));
         }
         let line = (field == Field::Address).then(|| self.body.remove("full_address")).flatten()?;
-        let address = if line.is_null() { line } else { Json::Object(Map::from_iter([("address_line_1".to_owned(), line)])) };
+        let address =
+            if line.is_null() { line } else { Json::Object(Map::from_iter([("address_line_1".to_owned(), line)])) };
         Some(("full_address", address))
     }
 
@@ -161,9 +167,7 @@ impl Reader {
         let create = self.flag("create_company_if_not_exists");
         let name = self.body.remove("name").map(|name| value(Field::Name, name));
         match name {
-            Some(Ok(Some(Value::Text(name)))) => {
-                Some(CompanyLink { name, create_as: create.then_some(create_as) })
-            }
+            Some(Ok(Some(Value::Text(name)))) => Some(CompanyLink { name, create_as: create.then_some(create_as) }),
             Some(Err(detail)) => {
                 self.refuse("name", detail);
                 None

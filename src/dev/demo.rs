@@ -51,8 +51,7 @@ impl Credentials {
 /// The demo account; made where the data directory or the database does not have it.
 pub(super) async fn account(store: &Store, dir: &Path) -> anyhow::Result<Credentials> {
     let file = dir.join(FILE);
-    let kept: Option<Credentials> =
-        std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let kept: Option<Credentials> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(credentials) = kept
         && store.credentials(credentials.account()).await?.is_some()
     {
@@ -107,8 +106,7 @@ async fn create(app: &App, account: AccountId, entity: Entity, body: serde_json:
     let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
     let command = input::create(entity, body, uids)
         .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
-    let order =
-        Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
+    let order = Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
     match app.lanes().submit(order).await {
         // What an interrupted start had made is there already.
         Ok(_) | Err(Failure::Refused { .. }) => Ok(()),

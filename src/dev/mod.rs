@@ -74,12 +74,8 @@ async fn serve(config: Config, options: &Options, services: &Services) -> anyhow
     let app = start(config, options.port).await?;
     let credentials = demo::account(&store, &options.data_dir).await?;
     demo::fill(&app, &store, credentials.account()).await?;
-    let places = report::Places {
-        address: app.address(),
-        metrics_address: app.metrics_address(),
-        database_url,
-        nats_url,
-    };
+    let places =
+        report::Places { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };
     report::print(&places, &credentials);
     if let Some(file) = &options.env_file {
         report::write_env_file(file, &places, &credentials)?;
@@ -113,7 +109,8 @@ fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -
 async fn create_database(postgres: &Postgres) -> anyhow::Result<()> {
     let (client, connection) = tokio_postgres::connect(&postgres.url(), NoTls).await?;
     let create = async move {
-        let exists = client.query_opt("-- dev.exists\nselect from pg_database where datname = $1", &[&DATABASE]).await?;
+        let exists =
+            client.query_opt("-- dev.exists\nselect from pg_database where datname = $1", &[&DATABASE]).await?;
         if exists.is_none() {
             client.batch_execute(&format!("create database {DATABASE}")).await?;
         }

@@ -144,9 +144,9 @@ impl Value {
             Kind::Phone => plain(text, 64).map(Self::Text),
             Kind::Email => email(text).map(Self::Text),
             Kind::Website => website(text).map(Self::Text),
-            Kind::Role => Role::parse(text)
-                .map(Self::Role)
-                .ok_or_else(|| "Must be one of Lead, Prospect, Client.".to_owned()),
+            Kind::Role => {
+                Role::parse(text).map(Self::Role).ok_or_else(|| "Must be one of Lead, Prospect, Client.".to_owned())
+            }
             Kind::Tags => tags(text.split(',')).map(Self::Tags),
             Kind::Address | Kind::Links | Kind::Person => Err("Must be an object.".to_owned()),
         }

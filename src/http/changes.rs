@@ -98,9 +98,8 @@ pub(super) async fn read(
 fn protobuf(events: &[Wire], cursor: &str) -> Result<Response, Problem> {
     let mut body = Vec::new();
     for event in events {
-        let decoded = event.decode().map_err(|error| {
-            crate::store::StoreError::corrupt("event", "body", event.id(), error)
-        })?;
+        let decoded =
+            event.decode().map_err(|error| crate::store::StoreError::corrupt("event", "body", event.id(), error))?;
         body.extend(proto::length_delimited(event.account, &decoded));
     }
     let mut response = Response::new(Body::from(body));
@@ -151,7 +150,9 @@ async fn next_chunk(api: &Api, caller: &Caller, wanted: &Wanted, follow: &mut Fo
     let mut chunk = String::new();
     for event in events.iter().filter(|event| wanted.takes(event, caller)) {
         let cursor = Cursor { epoch, seq: event.seq };
-        chunk.push_str(&format!("id: {cursor}\nevent: {}\ndata: {}\n\n", event.kind(), event.text()));
+        for part in ["id: ", &cursor.to_string(), "\nevent: ", &event.kind(), "\ndata: ", event.text(), "\n\n"] {
+            chunk.push_str(part);
+        }
     }
     if chunk.is_empty() {
         // Everything was filtered out; the client's cursor may go on all the same.

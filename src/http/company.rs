@@ -37,10 +37,20 @@ pub(super) async fn read(
     records::read(&api, &caller, Entity::Company, &id, &headers).await
 }
 
-pub(super) async fn update(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>, write: Write) -> Answer {
+pub(super) async fn update(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    write: Write,
+) -> Answer {
     records::update(&api, &caller, Entity::Company, &id, write).await
 }
 
-pub(super) async fn delete(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>, write: Write) -> Answer {
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    write: Write,
+) -> Answer {
     records::delete(&api, &caller, Entity::Company, &id, write).await
 }

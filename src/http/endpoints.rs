@@ -172,11 +172,7 @@ fn flag(body: &mut Map<String, Json>, key: &str) -> Result<bool, Invalid> {
     }
 }
 
-async fn from(
-    api: &Api,
-    caller: &Caller,
-    body: &mut Map<String, Json>,
-) -> Result<Result<From, Invalid>, Problem> {
+async fn from(api: &Api, caller: &Caller, body: &mut Map<String, Json>) -> Result<Result<From, Invalid>, Problem> {
     let wrong = || Invalid::new("from", "Must be start, now, or a cursor that this service gave out.");
     let text = match body.remove("from") {
         None | Some(Json::Null) => return Ok(Ok(From::Now)),

@@ -67,7 +67,8 @@ impl Write {
         if self.body.is_empty() {
             return Err(Problem::malformed("The body is empty; JSON is expected."));
         }
-        serde_json::from_slice(&self.body).map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))
     }
 }
 
@@ -147,7 +148,12 @@ impl Query {
         &self.pairs
     }
 
-    pub(super) fn number(&self, name: &str, range: std::ops::RangeInclusive<i64>, default: i64) -> Result<i64, Invalid> {
+    pub(super) fn number(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<i64>,
+        default: i64,
+    ) -> Result<i64, Invalid> {
         let Some(value) = self.get(name) else { return Ok(default) };
         let number = value.trim().parse().ok().filter(|number| range.contains(number));
         let detail = || format!("Must be a whole number from {} to {}.", range.start(), range.end());
@@ -179,7 +185,9 @@ impl PageNumber {
         let size = query.number("limit", 1..=500, PAGE_SIZE);
         match (number, size) {
             (Ok(number), Ok(size)) => Ok(Self { number, size }),
-            (number, size) => Err(Problem::invalid(&[number.err(), size.err()].into_iter().flatten().collect::<Vec<_>>())),
+            (number, size) => {
+                Err(Problem::invalid(&[number.err(), size.err()].into_iter().flatten().collect::<Vec<_>>()))
+            }
         }
     }
 }

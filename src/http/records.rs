@@ -6,17 +6,17 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::{HeaderMap, StatusCode, Uri};
 use serde_json::json;
 
+use super::Api;
 use super::auth::Caller;
 use super::envelope;
 use super::extract::{self, Origin, PageNumber, Query, Write};
-use super::problem::{Problem, REPLAYED, gone};
 use super::present::present;
-use super::Api;
+use super::problem::{Problem, REPLAYED, gone};
 use crate::clock;
 use crate::command::{Order, Receipt};
+use crate::contract::Cursor;
 use crate::contract::input::{self, FreshUids};
 use crate::contract::outcome::What;
-use crate::contract::Cursor;
 use crate::domain::account::OnMissing;
 use crate::domain::{Command, Delete, Entity, Invalid};
 use crate::store::records::Filter;
@@ -155,4 +155,3 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
         }
     }
 }
-

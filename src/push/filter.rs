@@ -34,7 +34,8 @@ impl Filter {
         match text.split_once('.') {
             None => text == "*",
             Some((entity, verb)) => {
-                (entity == "*" || Entity::from_name(entity).is_some()) && (verb == "*" || Verb::from_name(verb).is_some())
+                (entity == "*" || Entity::from_name(entity).is_some())
+                    && (verb == "*" || Verb::from_name(verb).is_some())
             }
         }
     }

@@ -181,7 +181,6 @@ impl Runner {
         }
         Ok(verdict)
     }
-
 }
 
 impl Target {

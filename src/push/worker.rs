@@ -1,6 +1,6 @@
 //! Starts a runner for each endpoint that has something to do.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,13 +21,13 @@ pub struct Push {
     shards: Shards,
     tasks: TaskTracker,
     stop: CancellationToken,
-    accounts: HashMap<AccountId, Account>,
+    accounts: BTreeMap<AccountId, Account>,
 }
 
 /// An account with or without endpoints, as of the last look at its settings.
 struct Account {
     looked_at: Instant,
-    runners: HashMap<Uuid, Running>,
+    runners: BTreeMap<Uuid, Running>,
 }
 
 /// Settings are read again at most this often, unless this process changed them.
@@ -46,7 +46,7 @@ impl Push {
     /// Runners are tasks of `tasks`, and end soon after `stop`.
     #[must_use]
     pub fn new(deliverer: Arc<Deliverer>, shards: Shards, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { deliverer, shards, tasks, stop, accounts: HashMap::new() }
+        Self { deliverer, shards, tasks, stop, accounts: BTreeMap::new() }
     }
 
     /// Forgets runners that ended, and stops those whose shard is no longer ours.
@@ -73,10 +73,10 @@ impl Push {
             }
         }
         let endpoints = self.deliverer.store.endpoints(account).await?;
-        let known = self.accounts.entry(account).or_insert_with(|| Account {
-            looked_at: clock::instant(),
-            runners: HashMap::new(),
-        });
+        let known = self
+            .accounts
+            .entry(account)
+            .or_insert_with(|| Account { looked_at: clock::instant(), runners: BTreeMap::new() });
         known.looked_at = clock::instant();
         let runners = &mut known.runners;
         for (endpoint_id, runner) in &*runners {
@@ -93,7 +93,7 @@ impl Push {
             let runner = Runner::new(
                 Arc::clone(&self.deliverer),
                 Arc::clone(&owned.owner),
-                lease.clone(),
+                Arc::clone(&lease),
                 endpoint,
                 place,
                 Arc::clone(&woken),

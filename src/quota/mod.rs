@@ -3,7 +3,7 @@
 //! A crash forgets at most the last second of counting, which is in the customer's favour. It does not refuse calls
 //! yet; it counts them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const TOP: usize = 100;
 /// Calls that are not yet in the database. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct Ledger {
-    calls: Arc<Mutex<HashMap<(AccountId, Date), u64>>>,
+    calls: Arc<Mutex<BTreeMap<(AccountId, Date), u64>>>,
 }
 
 impl Ledger {
@@ -53,7 +53,7 @@ impl Ledger {
         Ok(true)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(AccountId, Date), u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(AccountId, Date), u64>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

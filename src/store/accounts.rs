@@ -166,9 +166,9 @@ impl Store {
 fn key(row: &PgRow, account: AccountId) -> Result<Option<Key>, StoreError> {
     let Some(key_id) = row.get::<_, Option<Uuid>>(2) else { return Ok(None) };
     let hash: &[u8] = row.get(4);
-    let secret_hash = hash
-        .try_into()
-        .map_err(|error: std::array::TryFromSliceError| StoreError::corrupt("account_key", "secret_hash", account, error))?;
+    let secret_hash = hash.try_into().map_err(|error: std::array::TryFromSliceError| {
+        StoreError::corrupt("account_key", "secret_hash", account, error)
+    })?;
     Ok(Some(Key { key_id, origin: row.get(3), secret_hash }))
 }
 

@@ -74,10 +74,22 @@ impl Store {
             return Ok(false);
         }
         transaction
-            .execute(INSERT, &[
-                &account, &new.endpoint_id, &new.url, &new.description, &new.secret, &new.events, &new.exclude_own,
-                &new.order, &new.timeout_s, &new.state, &new.created_at,
-            ])
+            .execute(
+                INSERT,
+                &[
+                    &account,
+                    &new.endpoint_id,
+                    &new.url,
+                    &new.description,
+                    &new.secret,
+                    &new.events,
+                    &new.exclude_own,
+                    &new.order,
+                    &new.timeout_s,
+                    &new.state,
+                    &new.created_at,
+                ],
+            )
             .await?;
         let detail = serde_json::json!({"endpoint": new.endpoint_id, "url": new.url});
         audit(&transaction, &[account], by, "push.create", &detail).await?;

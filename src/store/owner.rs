@@ -202,11 +202,27 @@ impl Owner {
         let s = SettledColumns::of(saves);
         let w = WaitingColumns::of(saves);
         self.client
-            .execute(&self.statements.save_push, &[
-                &c.account, &c.endpoint, &c.seq, &c.failing_since, &c.failures, &c.next_at,
-                &s.account, &s.endpoint, &s.seq,
-                &w.account, &w.endpoint, &w.seq, &w.uid, &w.attempts, &w.next_at, &w.parked,
-            ])
+            .execute(
+                &self.statements.save_push,
+                &[
+                    &c.account,
+                    &c.endpoint,
+                    &c.seq,
+                    &c.failing_since,
+                    &c.failures,
+                    &c.next_at,
+                    &s.account,
+                    &s.endpoint,
+                    &s.seq,
+                    &w.account,
+                    &w.endpoint,
+                    &w.seq,
+                    &w.uid,
+                    &w.attempts,
+                    &w.next_at,
+                    &w.parked,
+                ],
+            )
             .await?;
         Ok(())
     }

@@ -5,8 +5,8 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::account::Tier;
 use crate::domain::AccountId;
+use crate::domain::account::Tier;
 
 const ADD: &str = "-- quota.add
 insert into quota_month (account_id, month, used)

@@ -232,9 +232,8 @@ impl<'a> Upserts<'a> {
 
     pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
         let upserts = futures_util::future::join_all(self.upserts.iter().map(|(statement, c)| async move {
-            let columns: Params<'_, 9> = [
-                &c.account, &c.uid, &c.version, &c.key, &c.role, &c.deleted, &c.created_at, &c.updated_at, &c.record,
-            ];
+            let columns: Params<'_, 9> =
+                [&c.account, &c.uid, &c.version, &c.key, &c.role, &c.deleted, &c.created_at, &c.updated_at, &c.record];
             client.execute(statement, &columns).await
         }));
         let links = async {
@@ -303,7 +302,12 @@ impl Links {
 
 impl Store {
     /// One record, tombstones included where it is named by its uid.
-    pub async fn record(&self, account: AccountId, entity: Entity, target: &Target) -> Result<Option<Stored>, StoreError> {
+    pub async fn record(
+        &self,
+        account: AccountId,
+        entity: Entity,
+        target: &Target,
+    ) -> Result<Option<Stored>, StoreError> {
         let client = self.reader().await?;
         let row = match target {
             Target::Uid(uid) => {
@@ -340,10 +344,8 @@ impl Store {
         let (after, before) = (&filter.created_after, &filter.created_before);
         let counted: Params<'_, 3> = [&account.0, after, before];
         let paged: Params<'_, 5> = [&account.0, after, before, &limit, &offset];
-        let (counted, rows) = tokio::try_join!(
-            snapshot.query_one(&count, &counted),
-            snapshot.query(&page_statement, &paged),
-        )?;
+        let (counted, rows) =
+            tokio::try_join!(snapshot.query_one(&count, &counted), snapshot.query(&page_statement, &paged),)?;
         snapshot.commit().await?;
         Ok(Page {
             rows: rows.iter().map(stored).collect(),

@@ -11,8 +11,9 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["contract"],
     &["projection", "broker", "store"],
     &["command", "sync", "push", "feed", "quota", "relay", "shard", "sweep", "keys"],
-    &["http", "console", "dev"],
+    &["http", "console"],
     &["app"],
+    &["dev"],
     &["main", "cli", "lib"],
 ];
 

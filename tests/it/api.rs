@@ -69,8 +69,16 @@ async fn every_bad_field_is_listed_and_nothing_is_written() {
     assert_eq!(
         pointers,
         [
-            "#/address", "#/company/name", "#/email", "#/first_name", "#/last_name", "#/phone", "#/role",
-            "#/send_welcome_email", "#/title", "#/website",
+            "#/address",
+            "#/company/name",
+            "#/email",
+            "#/first_name",
+            "#/last_name",
+            "#/phone",
+            "#/role",
+            "#/send_welcome_email",
+            "#/title",
+            "#/website",
         ]
     );
     assert_eq!(answer.json["success"], false);
@@ -228,7 +236,13 @@ async fn pages_have_all_six_keys_and_the_page_past_the_end_is_empty() {
     assert_eq!(past.json["meta"]["pagination"]["totalItems"], 15);
 
     assert_eq!(page("/contacts?createdMax=2020-01-01T00:00:00Z").await.expect(200), &json!([]));
-    for bad in ["page=0", "page=x", "limit=501", "createdMin=2020-01-01", "createdMin=2021-01-01T00:00:00Z&createdMax=2020-01-01T00:00:00Z"] {
+    for bad in [
+        "page=0",
+        "page=x",
+        "limit=501",
+        "createdMin=2020-01-01",
+        "createdMin=2021-01-01T00:00:00Z&createdMax=2020-01-01T00:00:00Z",
+    ] {
         api.get(&format!("/contacts?{bad}")).await.expect(422);
     }
 }
@@ -245,9 +259,12 @@ async fn real_clients_habits_are_understood() {
     api.post("/company", json!({"name": "Acme & Co"})).await.expect(201);
     api.post("/company", json!({"name": "A+B"})).await.expect(201);
     api.post("/company", json!({"name": "n/a"})).await.expect(201);
-    for (path, name) in
-        [("/company/Acme+%26+Co", "Acme & Co"), ("/company/A%2BB", "A+B"), ("/company/A+B", "A+B"), ("/company/n%2Fa", "n/a")]
-    {
+    for (path, name) in [
+        ("/company/Acme+%26+Co", "Acme & Co"),
+        ("/company/A%2BB", "A+B"),
+        ("/company/A+B", "A+B"),
+        ("/company/n%2Fa", "n/a"),
+    ] {
         assert_eq!(api.get(path).await.expect(200)["name"], name, "{path}");
     }
     api.send(Method::POST, "/contact", &[], "{").await.expect(400);

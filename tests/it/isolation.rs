@@ -40,8 +40,13 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
     assert_eq!(own.get(&format!("/contact/{contact}")).await.header("etag"), "\"1\"", "nothing was changed");
     assert_eq!(own.changes().await.len(), 2);
 
-    let foreign = stranger.post("/contact", json!({"role": "Lead", "first_name": "", "last_name": "",
-        "email": "bob@example.org", "company": {"name": "Acme"}})).await;
+    let foreign = stranger
+        .post(
+            "/contact",
+            json!({"role": "Lead", "first_name": "", "last_name": "",
+        "email": "bob@example.org", "company": {"name": "Acme"}}),
+        )
+        .await;
     foreign.expect(422);
     stranger.contact("ann@example.org").await.expect(201);
 }

@@ -62,7 +62,9 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
         body["company"] = json!({"name": format!("Company {}", number % 3), "create_company_if_not_exists": true});
         api.post("/contact", body).await.expect(201);
     }
-    api.put("/contact/p1@example.org", json!({"email": "new@example.org", "tags": ["x"], "company": null})).await.expect(200);
+    api.put("/contact/p1@example.org", json!({"email": "new@example.org", "tags": ["x"], "company": null}))
+        .await
+        .expect(200);
     api.put("/company/Company+0", json!({"name": "Renamed", "address": {"city": "Leeds"}})).await.expect(200);
     api.delete("/contact/p2@example.org").await.expect(200);
     api.delete("/company/Company+1").await.expect(200);
@@ -91,7 +93,10 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
     let mut live = 0;
     for table in ["contact", "company"] {
         let rows = sql
-            .query(&format!("select uid, version, key, role, deleted, created_at, updated_at, record from {table}"), &[])
+            .query(
+                &format!("select uid, version, key, role, deleted, created_at, updated_at, record from {table}"),
+                &[],
+            )
             .await
             .unwrap();
         for row in rows {
@@ -106,10 +111,8 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
         }
     }
     assert_eq!(live, rebuilt.len());
-    let mut links: Vec<(uuid::Uuid, uuid::Uuid)> = rebuilt
-        .values()
-        .flat_map(|row| row.companies.iter().flatten().map(|company| (company.0, row.uid.0)))
-        .collect();
+    let mut links: Vec<(uuid::Uuid, uuid::Uuid)> =
+        rebuilt.values().flat_map(|row| row.companies.iter().flatten().map(|company| (company.0, row.uid.0))).collect();
     links.sort_unstable();
     let stored = sql.query("select company_uid, contact_uid from contact_company order by 1, 2", &[]).await.unwrap();
     assert_eq!(stored.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<_>>(), links);

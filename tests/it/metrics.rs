@@ -54,9 +54,14 @@ async fn one_write_is_seen_on_its_whole_way() {
         assert!((value(&metrics, series) - expected).abs() < f64::EPSILON, "{series} in\n{metrics}");
     }
     for series in [
-        "unificus_pool_wait_seconds_count", r#"unificus_transaction_seconds_count{name="batch.commit"}"#,
-        "unificus_command_seconds_count", r#"unificus_lane_depth{lane="0"}"#, "unificus_relay_lag_events",
-        "unificus_relay_lag_seconds", "unificus_push_lag_events", r#"unificus_quota_accounts{band="0-50"}"#,
+        "unificus_pool_wait_seconds_count",
+        r#"unificus_transaction_seconds_count{name="batch.commit"}"#,
+        "unificus_command_seconds_count",
+        r#"unificus_lane_depth{lane="0"}"#,
+        "unificus_relay_lag_events",
+        "unificus_relay_lag_seconds",
+        "unificus_push_lag_events",
+        r#"unificus_quota_accounts{band="0-50"}"#,
         "process_resident_memory_bytes",
     ] {
         value(&metrics, series);

@@ -168,7 +168,14 @@ async fn a_deleted_endpoint_gets_nothing_more() {
 #[tokio::test]
 async fn addresses_that_are_not_public_are_refused() {
     let service = Service::configured(|config| config.push.allow_networks.clear()).await;
-    for url in ["http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://169.254.169.254/", "ftp://x.org/", "http://u:p@x.org/"] {
+    for url in [
+        "http://127.0.0.1/",
+        "http://[::1]/",
+        "http://2130706433/",
+        "http://169.254.169.254/",
+        "ftp://x.org/",
+        "http://u:p@x.org/",
+    ] {
         let answer = service.client.post("/push/endpoints", json!({"url": url})).await;
         answer.expect(422);
         assert_eq!(answer.json["errors"][0]["pointer"], "#/url", "{url}");

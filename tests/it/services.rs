@@ -1,6 +1,5 @@
 //! The private Postgres and NATS of `unificus dev` and of these tests.
 
-
 use std::path::PathBuf;
 
 use unificus::dev::services::Services;
@@ -19,7 +18,7 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _gone = std::fs::remove_dir_all(&self.0);
     }
 }
 

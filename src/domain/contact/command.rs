@@ -2,9 +2,7 @@
 
 use crate::domain::decide::{Decision, Reads, View, find};
 use crate::domain::record::fold_key;
-use crate::domain::{
-    Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb,
-};
+use crate::domain::{Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb};
 
 /// Makes a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]

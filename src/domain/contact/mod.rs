@@ -6,5 +6,5 @@ mod command;
 #[cfg(test)]
 mod tests;
 
-pub(super) use command::{welcome, with_link};
 pub use command::{CompanyLink, Create, Update};
+pub(super) use command::{welcome, with_link};

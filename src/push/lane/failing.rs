@@ -8,10 +8,10 @@ use crate::store::owner::PushCursor;
 /// It is asked again after a twentieth of the time that it has been away, within these bounds: a receiver that was
 /// away 20 s is caught up with within a second of its return, and one that was away a day costs 12 probes an hour.
 const SOONEST: Duration = Duration::from_millis(500);
-const LATEST: Duration = Duration::from_secs(300);
+const LATEST: Duration = Duration::from_mins(5);
 
 /// An endpoint that took nothing for so long is disabled.
-const HOPELESS: Duration = Duration::from_secs(5 * 24 * 3_600);
+const HOPELESS: Duration = Duration::from_hours(5 * 24);
 
 /// A failing endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::exceptions::Exceptions;
 use super::failing::Failing;
+use crate::domain::{Seq, Timestamp, Uid};
 use crate::push::outcome::Outcome;
 use crate::push::schedule;
-use crate::domain::{Seq, Timestamp, Uid};
 use crate::store::owner::{PushCursor, PushSave, Waiting};
 
 /// Attempts in a row that fail before the endpoint itself is held to be failing.
@@ -190,9 +190,7 @@ impl Lane {
 
     /// A waiting event whose time has come by `now`, or any.
     fn due(&self, now: Option<Timestamp>) -> Option<(Seq, Uid, u32)> {
-        let due = |front: &&Waiting| {
-            !self.busy.contains(&front.uid) && now.is_none_or(|now| front.next_at <= now)
-        };
+        let due = |front: &&Waiting| !self.busy.contains(&front.uid) && now.is_none_or(|now| front.next_at <= now);
         let first = self.exceptions.fronts().filter(due).min_by_key(|front| (front.next_at, front.seq))?;
         Some((first.seq, first.uid, first.attempts))
     }

@@ -3,7 +3,6 @@
 pub(crate) mod client;
 pub(crate) mod parts;
 pub(crate) mod process;
-#[expect(unreachable_pub, reason = "also a module of the push client's own tests, where it is reached")]
 pub(crate) mod receiver;
 pub(crate) mod servers;
 pub(crate) mod service;

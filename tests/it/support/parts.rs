@@ -49,8 +49,14 @@ impl Parts {
             tasks.spawn(writer.run(killed.clone()));
         }
         let taken = Arc::new(Notify::new());
-        let balance =
-            Balance::new(store.clone(), shards.clone(), tasks.clone(), Arc::clone(&taken), broker.hints(), metrics.clone());
+        let balance = Balance::new(
+            store.clone(),
+            shards.clone(),
+            tasks.clone(),
+            Arc::clone(&taken),
+            broker.hints(),
+            metrics.clone(),
+        );
         let sweep = Sweep::new(store.clone(), feed.clone(), clock.clone(), taken, metrics.clone());
         let relay = Relay::new(store.clone(), feed.clone(), broker, shards.clone(), clock, metrics);
         Self { store, feed, shards, balance, relay, lanes, sweep, tasks, killed }
@@ -60,8 +66,7 @@ impl Parts {
     pub(crate) async fn write(&self, account: AccountId, email: &str) {
         let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
         let command = input::create(Entity::Contact, lead(email), uids).unwrap();
-        let order =
-            Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
+        let order = Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
         self.lanes.submit(order).await.unwrap();
     }
 

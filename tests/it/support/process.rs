@@ -28,11 +28,7 @@ impl Process {
     pub(crate) async fn start(directory: &Path) -> (Self, Environment) {
         let env_file = directory.join("service.env");
         let _stale = std::fs::remove_file(&env_file);
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join("service.log"))
-            .unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(directory.join("service.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_unificus"))
             .args(["dev", "--port", "0", "--data-dir"])
             .arg(directory.join("data"))

@@ -34,23 +34,23 @@ use super::instant;
 
 /// One request, as it arrived.
 #[derive(Debug, Clone)]
-pub struct Received {
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    pub at: Instant,
+pub(crate) struct Received {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) at: Instant,
     /// The status that it was answered with; none where it was left hanging or reset.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
 }
 
 impl Received {
     /// A header's value as text; empty where there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 /// The receiver. It listens until it is dropped, which closes its connections too.
-pub struct Receiver {
+pub(crate) struct Receiver {
     addr: SocketAddr,
     shared: Arc<Shared>,
     listening: JoinHandle<()>,
@@ -73,14 +73,14 @@ enum Behaviour {
 
 /// How many connections there were, and are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Connections {
-    pub accepted: usize,
-    pub open: usize,
+pub(crate) struct Connections {
+    pub(crate) accepted: usize,
+    pub(crate) open: usize,
 }
 
 impl Receiver {
     /// Listens on a free port of 127.0.0.1 and answers 200.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
@@ -93,67 +93,67 @@ impl Receiver {
     }
 
     /// Where deliveries go.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.addr)
     }
 
     /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// Answers with this status and no body.
-    pub fn respond_with(&self, status: u16) {
+    pub(crate) fn respond_with(&self, status: u16) {
         self.behave(responding(status, &[], ""));
     }
 
     /// Answers with this status and these headers.
-    pub fn respond_with_headers(&self, status: u16, headers: &[(&str, &str)]) {
+    pub(crate) fn respond_with_headers(&self, status: u16, headers: &[(&str, &str)]) {
         self.behave(responding(status, headers, ""));
     }
 
     /// Answers with this status and this body.
-    pub fn respond_with_body(&self, status: u16, body: impl Into<Bytes>) {
+    pub(crate) fn respond_with_body(&self, status: u16, body: impl Into<Bytes>) {
         self.behave(responding(status, &[], body));
     }
 
     /// Takes requests and never answers.
-    pub fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.behave(Behaviour::Hang);
     }
 
     /// Answers 200 at once with a body of one byte a second that never ends.
-    pub fn drip(&self) {
+    pub(crate) fn drip(&self) {
         self.behave(Behaviour::Drip);
     }
 
     /// Answers 200 with a body that never ends, as fast as it is read.
-    pub fn flood(&self) {
+    pub(crate) fn flood(&self) {
         self.behave(Behaviour::Flood);
     }
 
     /// Takes requests and answers with a TCP reset.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.behave(Behaviour::Reset);
     }
 
     /// Answers 302 to this place.
-    pub fn redirect(&self, to: &str) {
+    pub(crate) fn redirect(&self, to: &str) {
         self.behave(responding(302, &[(LOCATION.as_str(), to)], ""));
     }
 
     /// Answers 200 again.
-    pub fn recover(&self) {
+    pub(crate) fn recover(&self) {
         self.respond_with(200);
     }
 
     /// Everything that has arrived, in order of arrival.
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.borrow().clone()
     }
 
     /// How often each `webhook-id` has arrived.
-    pub fn counts(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for received in self.shared.received.borrow().iter() {
             *counts.entry(received.header("webhook-id").to_owned()).or_default() += 1;
@@ -162,7 +162,7 @@ impl Receiver {
     }
 
     /// Everything that has arrived once that is at least `n` requests. Panics if it is fewer after `within`.
-    pub async fn wait_for(&self, n: usize, within: Duration) -> Vec<Received> {
+    pub(crate) async fn wait_for(&self, n: usize, within: Duration) -> Vec<Received> {
         let mut received = self.shared.received.subscribe();
         let reached = timeout(within, received.wait_for(|received| received.len() >= n)).await;
         assert!(reached.is_ok(), "{} of {n} requests arrived within {within:?}", self.received().len());
@@ -170,19 +170,19 @@ impl Receiver {
     }
 
     /// The connections so far.
-    pub fn connections(&self) -> Connections {
+    pub(crate) fn connections(&self) -> Connections {
         *self.shared.connections.borrow()
     }
 
     /// Waits until just `n` connections are open. Panics if that is not so within `within`.
-    pub async fn wait_for_open(&self, n: usize, within: Duration) {
+    pub(crate) async fn wait_for_open(&self, n: usize, within: Duration) {
         let mut connections = self.shared.connections.subscribe();
         let reached = timeout(within, connections.wait_for(|connections| connections.open == n)).await;
         assert!(reached.is_ok(), "{:?} instead of {n} open after {within:?}", self.connections());
     }
 
     /// Stops listening and closes all connections: from here on nobody is there.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.listening.abort();
         let stopped = (&mut self.listening).await;
         assert!(stopped.is_err_and(|error| error.is_cancelled()), "it listened until now");
