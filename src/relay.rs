@@ -91,8 +91,11 @@ impl Relay {
         Ok(())
     }
 
-    /// Publishes what there is for these accounts; accounts that met trouble are left to be done.
+    /// The first half of a step: publishes what there is for the accounts that were marked; those that met trouble are
+    /// left to be done. Whether there was any.
     pub async fn publish(&mut self, owned: &Owned) -> anyhow::Result<bool> {
+        self.renew(owned).await?;
+        self.todo.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
         let accounts: Vec<AccountId> = self.todo.drain().collect();
         let looked = !accounts.is_empty();
         let ours = accounts.into_iter().filter_map(|account| Some((account, owned.lease(account)?)));
@@ -130,7 +133,7 @@ impl Relay {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Writes the cursors that moved.
+    /// The second half: writes the cursors that moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let moved: Vec<(AccountId, Seq)> = self
             .published
@@ -159,8 +162,6 @@ impl Worker for Relay {
         if !self.broker.is_connected() {
             return Ok(Step::Idle);
         }
-        self.renew(&owned).await?;
-        self.todo.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
         let looked = self.publish(&owned).await?;
         let due = self.todo.is_empty() && !looked || self.saved_at.elapsed() >= SAVE_EVERY;
         let saved = due && self.save(&owned).await?;

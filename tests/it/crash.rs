@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 use unificus::clock::Clock;
 use unificus::dev::services::Services;
-use unificus::worker::Worker as _;
 
 use crate::support::servers::{Place, Servers, binaries, directory};
 use crate::support::service::{Service, account};
@@ -41,8 +40,9 @@ async fn killed_between_publish_and_cursor() {
         dying.write(account, &format!("p{number}@example.org")).await;
     }
     dying.wake_up().await;
-    // One step publishes; the cursor is written by a later one.
-    dying.relay.step().await.unwrap();
+    let owned = dying.shards.owned().unwrap();
+    assert!(dying.relay.publish(&owned).await.unwrap());
+    drop(owned);
     dying.kill().await;
     let sql = place.sql().await;
     let cursors: i64 = sql.query_one("select count(*) from relay_cursor", &[]).await.unwrap().get(0);
