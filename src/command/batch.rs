@@ -48,6 +48,7 @@ enum Trouble {
 /// split until the one command that it refuses stands alone.
 pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) -> Carried {
     let began = clock::instant();
+    let mut repeated: u32 = 0;
     loop {
         let trouble = match attempt(store, clock, orders).await {
             Ok(carried) => return carried,
@@ -60,8 +61,12 @@ pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) ->
         };
         let patient = trouble.is_transient() && began.elapsed() < PATIENCE;
         if patient {
-            tracing::warn!(error = %trouble, commands = orders.len(), "batch not written, will be repeated");
-            tokio::time::sleep(Duration::from_millis(20).mul_f64(0.5 + rand::random::<f64>())).await;
+            if repeated == 0 {
+                tracing::warn!(error = %trouble, commands = orders.len(), "batch not written, will be repeated");
+            }
+            let pause = Duration::from_millis(10 << repeated.min(4)).mul_f64(0.5 + rand::random::<f64>());
+            repeated += 1;
+            tokio::time::sleep(pause).await;
             continue;
         }
         if trouble.is_transient() || orders.len() <= 1 {
