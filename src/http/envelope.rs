@@ -20,7 +20,15 @@ pub(super) fn success(status: StatusCode, message: &str, data: &str, meta: &serd
 
 /// The same about one record, with its version as the entity tag.
 pub(super) fn record(status: StatusCode, message: &str, data: &str, version: Seq) -> Response {
-    let mut response = success(status, message, data, &json!({}));
+    tagged(success(status, message, data, &json!({})), version)
+}
+
+/// The client has this version already.
+pub(super) fn not_modified(version: Seq) -> Response {
+    tagged(StatusCode::NOT_MODIFIED.into_response(), version)
+}
+
+fn tagged(mut response: Response, version: Seq) -> Response {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }

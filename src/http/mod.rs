@@ -6,8 +6,6 @@
 
 mod auth;
 mod changes;
-mod company;
-mod contact;
 mod endpoints;
 mod envelope;
 mod extract;
@@ -31,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
 use self::problem::Problem;
+use self::records::{Company, Contact, create, list, read, update};
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -88,14 +87,14 @@ impl Api {
 /// The API's routes.
 pub fn api(api: &Arc<Api>) -> Router {
     let authenticated = Router::new()
-        .route("/contacts", get(contact::list).post(contact::create))
-        .route("/contact", post(contact::create))
-        .route("/contact/{id}", get(contact::read).put(contact::update).delete(contact::delete))
-        .route("/contacts/{id}", get(contact::read).put(contact::update))
-        .route("/companies", get(company::list).post(company::create))
-        .route("/company", post(company::create))
-        .route("/company/{id}", get(company::read).put(company::update).delete(company::delete))
-        .route("/companies/{id}", get(company::read).put(company::update))
+        .route("/contacts", get(list::<Contact>).post(create::<Contact>))
+        .route("/contact", post(create::<Contact>))
+        .route("/contact/{id}", get(read::<Contact>).put(update::<Contact>).delete(records::delete::<Contact>))
+        .route("/contacts/{id}", get(read::<Contact>).put(update::<Contact>))
+        .route("/companies", get(list::<Company>).post(create::<Company>))
+        .route("/company", post(create::<Company>))
+        .route("/company/{id}", get(read::<Company>).put(update::<Company>).delete(records::delete::<Company>))
+        .route("/companies/{id}", get(read::<Company>).put(update::<Company>))
         .route("/changes", get(changes::read))
         .route("/changes/stream", get(changes::stream))
         .route("/push/endpoints", get(endpoints::list).post(endpoints::create))

@@ -1,9 +1,10 @@
-//! What contacts and companies have in common: create, read, update, delete, list.
+//! `/contact`, `/company`: create, read, update, delete, list.
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse as _, Response};
-use hyper::{HeaderMap, StatusCode, Uri};
+use axum::extract::{OriginalUri, Path, State};
+use axum::response::Response;
+use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::Api;
@@ -21,83 +22,100 @@ use crate::domain::account::OnMissing;
 use crate::domain::{Command, Delete, Entity, Invalid};
 use crate::store::records::Filter;
 
-pub(super) async fn create(api: &Api, caller: &Caller, entity: Entity, write: Write) -> Result<Response, Problem> {
+type Answer = Result<Response, Problem>;
+
+/// A kind of record as a resource: handlers are written once, for each of these.
+pub(super) trait Resource: Send + Sync + 'static {
+    const ENTITY: Entity;
+}
+
+/// `/contact`
+pub(super) struct Contact;
+
+/// `/company`
+pub(super) struct Company;
+
+impl Resource for Contact {
+    const ENTITY: Entity = Entity::Contact;
+}
+
+impl Resource for Company {
+    const ENTITY: Entity = Entity::Company;
+}
+
+pub(super) async fn create<R: Resource>(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Answer {
     let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
-    let command = input::create(entity, write.json()?, uids)?;
-    submit(api, caller, write, command).await
+    let command = input::create(R::ENTITY, write.json()?, uids)?;
+    submit(&api, &caller, write, command).await
 }
 
-pub(super) async fn update(
-    api: &Api,
-    caller: &Caller,
-    entity: Entity,
-    identifier: &str,
+pub(super) async fn update<R: Resource>(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
     write: Write,
-) -> Result<Response, Problem> {
-    let target = extract::target(identifier);
-    let command = input::update(entity, target, write.if_match.clone(), write.json()?, clock::fresh_uid())?;
-    submit(api, caller, write, command).await.or_else(|problem| missing(caller, entity, problem))
+) -> Answer {
+    let target = extract::target(&id);
+    let command = input::update(R::ENTITY, target, write.if_match.clone(), write.json()?, clock::fresh_uid())?;
+    submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
 
-pub(super) async fn delete(
-    api: &Api,
-    caller: &Caller,
-    entity: Entity,
-    identifier: &str,
+pub(super) async fn delete<R: Resource>(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
     write: Write,
-) -> Result<Response, Problem> {
-    let target = extract::target(identifier);
-    let command = Command::Delete(Delete { entity, target, if_match: write.if_match.clone() });
-    submit(api, caller, write, command).await.or_else(|problem| missing(caller, entity, problem))
+) -> Answer {
+    let target = extract::target(&id);
+    let command = Command::Delete(Delete { entity: R::ENTITY, target, if_match: write.if_match.clone() });
+    submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
 
-pub(super) async fn read(
-    api: &Api,
-    caller: &Caller,
-    entity: Entity,
-    identifier: &str,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let found = api.store.record(caller.account, entity, &extract::target(identifier)).await?;
-    let stored = match found {
-        None => return missing(caller, entity, Problem::missing(entity.name())),
-        Some(stored) if stored.deleted => return missing(caller, entity, gone(entity, stored.version.0)),
+pub(super) async fn read<R: Resource>(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let entity = R::ENTITY;
+    let stored = match api.store.record(caller.account, entity, &extract::target(&id)).await? {
+        None => return missing(&caller, entity, Problem::missing(entity.name())),
+        Some(stored) if stored.deleted => return missing(&caller, entity, gone(entity, stored.version.0)),
         Some(stored) => stored,
     };
-    if extract::has_version(headers, stored.version) {
-        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    if extract::has_version(&headers, stored.version) {
+        return Ok(envelope::not_modified(stored.version));
     }
-    let message = found_one(entity);
+    let message = format!("The {} was found.", entity.name());
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.name()))?;
-    Ok(envelope::record(StatusCode::OK, message, &stored.record, stored.version))
+    Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version))
 }
 
-pub(super) async fn list(
-    api: &Api,
-    caller: &Caller,
-    entity: Entity,
-    origin: &Origin,
-    uri: &Uri,
-    query: &Query,
-) -> Result<Response, Problem> {
-    let number = PageNumber::of(query)?;
-    let filter = filter(query)?;
-    let page = api.store.page(caller.account, entity, &filter, number.number, number.size).await?;
-    let records = present(&api.store, caller.account, entity, page.rows).await?;
+pub(super) async fn list<R: Resource>(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    origin: Origin,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Answer {
+    let number = PageNumber::of(&query)?;
+    let filter = filter(&query)?;
+    let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
+    let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
     let meta = json!({
-        "pagination": envelope::pagination(origin, uri, query, number, page.total),
+        "pagination": envelope::pagination(&origin, &uri, &query, number, page.total),
         "as_of": Cursor { epoch: page.epoch, seq: page.as_of }.to_string(),
     });
-    let message = match entity {
+    let message = match R::ENTITY {
         Entity::Contact => "Contacts were listed.",
         Entity::Company => "Companies were listed.",
     };
     Ok(envelope::success(StatusCode::OK, message, &format!("[{}]", data.join(",")), &meta))
 }
 
-async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Result<Response, Problem> {
+async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
     let order = Order {
         account: caller.account,
         command,
@@ -126,19 +144,12 @@ fn answer(receipt: &Receipt) -> Response {
 }
 
 /// What the account wants to hear where a record is not there: a problem, or a success without data.
-fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Result<Response, Problem> {
+fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     if caller.on_missing == OnMissing::Fail || !problem.is_missing_record() {
         return Err(problem);
     }
     let message = format!("No matching {} was found; nothing was changed.", entity.name());
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
-}
-
-fn found_one(entity: Entity) -> &'static str {
-    match entity {
-        Entity::Contact => "The contact was found.",
-        Entity::Company => "The company was found.",
-    }
 }
 
 fn filter(query: &Query) -> Result<Filter, Problem> {
