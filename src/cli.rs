@@ -36,7 +36,11 @@ enum Command {
     /// Run the service in production.
     Serve,
     /// Bring the database's schema forward.
-    Migrate,
+    Migrate {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Accounts.
     #[command(subcommand)]
     Account(Account),
@@ -118,7 +122,7 @@ pub async fn run() -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(options) => Box::pin(dev::run(config, options)).await,
         Command::Serve => serve(config).await,
-        Command::Migrate => migrate(&config).await,
+        Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account(&store(&config)?, command).await,
         Command::Key(command) => key(&store(&config)?, command).await,
         Command::Relay(command) => relay(&store(&config)?, command).await,
@@ -131,9 +135,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     app.stop().await
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
+async fn migrate(config: &Config, json: bool) -> anyhow::Result<()> {
     let applied = store(config)?.migrate().await?;
-    say(format_args!("{applied} migrations were applied."));
+    if json {
+        say(format_args!("{}", json!({"applied": applied})));
+    } else {
+        say(format_args!("{applied} migrations were applied."));
+    }
     Ok(())
 }
 

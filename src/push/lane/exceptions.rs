@@ -35,6 +35,11 @@ impl Exceptions {
         self.rows.is_empty()
     }
 
+    /// Whether the event waits or is parked.
+    pub(super) fn knows(&self, seq: Seq) -> bool {
+        self.waiting.contains_key(&seq)
+    }
+
     /// How many attempts an event has had.
     pub(super) fn attempts(&self, seq: Seq) -> u32 {
         self.waiting.get(&seq).map_or(0, |event| event.attempts)
@@ -99,7 +104,10 @@ impl Exceptions {
         let Some(row) = self.rows.get_mut(&uid) else { return };
         row.retain(|other| *other != seq);
         match row.first().and_then(|first| self.waiting.get_mut(first)) {
-            Some(next) if next.attempts == 0 => next.next_at = Timestamp::UNIX_EPOCH,
+            Some(next) if next.attempts == 0 => {
+                next.next_at = Timestamp::UNIX_EPOCH;
+                self.changed.insert(next.seq);
+            }
             Some(_) => {}
             None => {
                 self.rows.remove(&uid);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::Timestamp;
+use crate::domain::{Seq, Timestamp};
 use crate::store::owner::PushCursor;
 
 /// It is asked again after a twentieth of the time that it has been away, within these bounds: a receiver that was
@@ -21,23 +21,40 @@ pub(super) struct Failing {
     pub(super) failures: u32,
     /// When one probe may go out.
     pub(super) next_at: Timestamp,
+    /// Until when the endpoint asked to be left alone.
+    asked_until: Option<Timestamp>,
+    /// Open events up to here were probes.
+    pub(super) tried: Seq,
+    /// The last probe that was one before.
+    pub(super) tried_again: Seq,
 }
 
 impl Failing {
     pub(super) fn resume(place: &PushCursor) -> Option<Self> {
-        Some(Self { since: place.failing_since?, failures: place.failures, next_at: place.next_at? })
+        Some(Self { failures: place.failures, next_at: place.next_at?, ..Self::new(place.failing_since?) })
+    }
+
+    fn new(since: Timestamp) -> Self {
+        Self { since, failures: 0, next_at: since, asked_until: None, tried: Seq::ZERO, tried_again: Seq::ZERO }
     }
 
     /// After one more failure. `after` is how long the endpoint asked to be left alone, which is honoured.
     pub(super) fn again(before: Option<Self>, now: Timestamp, after: Option<Duration>) -> Self {
-        let (since, failures, agreed) = match before {
-            Some(failing) => (failing.since, failing.failures, failing.next_at),
-            None => (now, 0, now),
-        };
-        let away = Duration::try_from(now - since).unwrap_or_default();
+        let before = before.unwrap_or_else(|| Self::new(now));
+        let away = Duration::try_from(now - before.since).unwrap_or_default();
         let pause = (away / 20).clamp(SOONEST, LATEST).max(after.unwrap_or_default());
         // Deliveries that were in flight together fail one after the other; none of them shortens a pause.
-        Self { since, failures: failures.saturating_add(1), next_at: (now + pause).max(agreed) }
+        Self {
+            failures: before.failures.saturating_add(1),
+            next_at: (now + pause).max(before.next_at),
+            asked_until: after.map(|after| now + after).max(before.asked_until),
+            ..before
+        }
+    }
+
+    /// Whether the endpoint asked to be left alone at this moment.
+    pub(super) fn asked_for(&self, now: Timestamp) -> bool {
+        self.asked_until.is_some_and(|until| until > now)
     }
 
     pub(super) fn is_hopeless(&self, now: Timestamp) -> bool {

@@ -79,17 +79,20 @@ impl Lane {
     /// How many more events it can use now.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.failing.is_some() && !self.open.is_empty() || self.exceptions.len() >= MOST_WAITING {
+        if self.untried().is_some() || self.exceptions.len() + self.open.len() >= MOST_WAITING {
             return 0;
         }
-        (self.window * 4).saturating_sub(self.open.len())
+        // A failing endpoint is read on for until there is something to try it with.
+        let open = if self.failing.is_some() { 0 } else { self.open.len() };
+        (self.window * 4).saturating_sub(open)
     }
 
     /// Takes the next events of the log, in order.
     pub fn offer(&mut self, offers: impl IntoIterator<Item = Offer>) {
         for Offer { seq, uid, wanted } in offers {
             self.read = seq;
-            if !wanted {
+            // After a restart the log is read again from the cursor, and what waits above it is known already.
+            if !wanted || self.exceptions.knows(seq) {
                 continue;
             }
             match self.exceptions.holds_back(uid) {
@@ -112,10 +115,9 @@ impl Lane {
         if self.in_flight.len() >= window {
             return None;
         }
-        // A probe had better be an event that has not failed: it may be the event that the receiver cannot take.
         let (seq, uid, attempts) = match self.failing {
-            Some(_) => self.first_open().or_else(|| self.due(None)),
-            None => self.due(Some(now)).or_else(|| self.first_open()),
+            Some(_) => self.probe(),
+            None => self.due(now).or_else(|| self.first_open()),
         }?;
         self.in_flight.insert(seq, uid);
         self.busy.insert(uid);
@@ -129,6 +131,9 @@ impl Lane {
             let any = !self.open.is_empty() || !self.exceptions.are_at_rest();
             return (any && self.in_flight.is_empty()).then_some(failing.next_at);
         }
+        if self.in_flight.len() >= self.window {
+            return None;
+        }
         self.exceptions.fronts().filter(|front| !self.busy.contains(&front.uid)).map(|front| front.next_at).min()
     }
 
@@ -136,18 +141,14 @@ impl Lane {
     pub fn ended(&mut self, seq: Seq, outcome: Outcome, now: Timestamp, chance: f64) -> Verdict {
         let Some(uid) = self.in_flight.remove(&seq) else { return Verdict::GoOn };
         self.busy.remove(&uid);
-        let verdict = match outcome {
+        match outcome {
             Outcome::Delivered => {
                 self.open.remove(&seq);
                 self.exceptions.settle(seq);
                 self.passed(now);
-                Verdict::GoOn
             }
-            Outcome::Gone => Verdict::Disable,
-            Outcome::Throttled { after } => {
-                self.fail(now, after);
-                Verdict::GoOn
-            }
+            Outcome::Gone => {}
+            Outcome::Throttled { after } => self.fail(now, after),
             Outcome::Failed(_) => {
                 self.failures_in_a_row += 1;
                 if self.failing.is_some() || self.failures_in_a_row >= FAILURES_IN_A_ROW {
@@ -157,15 +158,11 @@ impl Lane {
                 if self.failing.is_none() {
                     self.retry_later(seq, uid, now, chance);
                 }
-                if self.failing.as_ref().is_some_and(|failing| failing.is_hopeless(now)) {
-                    Verdict::Disable
-                } else {
-                    Verdict::GoOn
-                }
             }
-        };
+        }
         self.advance();
-        verdict
+        let hopeless = self.failing.as_ref().is_some_and(|failing| failing.is_hopeless(now));
+        if hopeless || outcome == Outcome::Gone { Verdict::Disable } else { Verdict::GoOn }
     }
 
     /// Whether nothing is to be sent, now or later, unless the log grows.
@@ -188,9 +185,9 @@ impl Lane {
         Some(PushSave { cursor: self.place.clone(), waiting, settled })
     }
 
-    /// A waiting event whose time has come by `now`, or any.
-    fn due(&self, now: Option<Timestamp>) -> Option<(Seq, Uid, u32)> {
-        let due = |front: &&Waiting| !self.busy.contains(&front.uid) && now.is_none_or(|now| front.next_at <= now);
+    /// A waiting event whose time has come.
+    fn due(&self, now: Timestamp) -> Option<(Seq, Uid, u32)> {
+        let due = |front: &&Waiting| !self.busy.contains(&front.uid) && front.next_at <= now;
         let first = self.exceptions.fronts().filter(due).min_by_key(|front| (front.next_at, front.seq))?;
         Some((first.seq, first.uid, first.attempts))
     }
@@ -200,10 +197,37 @@ impl Lane {
         self.open.iter().find(free).map(|(seq, uid)| (*seq, *uid, 0))
     }
 
+    /// What a failing endpoint is tried with. It may be well and unable to take the very event that it was tried with,
+    /// so that is one that it was not tried with yet, where there is any, else each in turn.
+    fn probe(&mut self) -> Option<(Seq, Uid, u32)> {
+        let fresh = self.untried();
+        let all =
+            self.open_fronts().chain(self.exceptions.fronts().map(|front| (front.seq, front.uid, front.attempts)));
+        let failing = self.failing.as_ref()?;
+        let probe = fresh.or_else(|| all.min_by_key(|(seq, ..)| (*seq <= failing.tried_again, *seq)))?;
+        if let Some(failing) = &mut self.failing {
+            let tried = if fresh.is_some() { &mut failing.tried } else { &mut failing.tried_again };
+            *tried = probe.0;
+        }
+        Some(probe)
+    }
+
+    fn untried(&self) -> Option<(Seq, Uid, u32)> {
+        let failing = self.failing.as_ref()?;
+        self.open_fronts().find(|(seq, ..)| *seq > failing.tried)
+    }
+
+    /// The first open event of each record, in the order of the log.
+    fn open_fronts(&self) -> impl Iterator<Item = (Seq, Uid, u32)> {
+        let mut records = HashSet::new();
+        self.open.iter().filter(move |(_, uid)| records.insert(**uid)).map(|(seq, uid)| (*seq, *uid, 0))
+    }
+
     /// The endpoint took something: it is not failing, and what waits need wait no longer if it was.
     fn passed(&mut self, now: Timestamp) {
         self.failures_in_a_row = 0;
-        if self.failing.take().is_some() {
+        // What was on its way when the endpoint asked for a pause does not end the pause.
+        if self.failing.take_if(|failing| !failing.asked_for(now)).is_some() {
             self.exceptions.pull_forward(now);
         }
     }
