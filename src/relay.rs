@@ -39,6 +39,8 @@ pub struct Relay {
     under: Option<(u64, u64)>,
     published: HashMap<AccountId, Progress>,
     todo: HashSet<AccountId>,
+    /// Accounts whose cursor moved and is not written yet.
+    unsaved: HashSet<AccountId>,
     saved_at: Instant,
 }
 
@@ -71,6 +73,7 @@ impl Relay {
             under: None,
             published: HashMap::new(),
             todo: HashSet::new(),
+            unsaved: HashSet::new(),
             saved_at: clock::instant(),
         }
     }
@@ -87,6 +90,7 @@ impl Relay {
         // What this process published through the old connection may not have outlived the server.
         self.todo.extend(self.published.keys().copied());
         self.published.clear();
+        self.unsaved.clear();
         self.under = Some(now);
         Ok(())
     }
@@ -122,10 +126,14 @@ impl Relay {
             if look.unpublished.is_some() || look.trouble.is_some() {
                 self.todo.insert(look.account);
             }
-            match look.progress {
-                Some(progress) => self.published.insert(look.account, progress),
-                None => self.published.remove(&look.account),
-            };
+            if let Some(progress) = look.progress {
+                self.published.insert(look.account, progress);
+                if progress.saved != progress.published {
+                    self.unsaved.insert(look.account);
+                }
+            } else {
+                self.published.remove(&look.account);
+            }
             trouble = trouble.or(look.trouble);
         }
         let lag = oldest.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
@@ -135,12 +143,8 @@ impl Relay {
 
     /// The second half: writes the cursors that moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
-        let moved: Vec<(AccountId, Seq)> = self
-            .published
-            .iter()
-            .filter(|(_, progress)| progress.saved != progress.published)
-            .map(|(account, progress)| (*account, progress.published))
-            .collect();
+        let place = |account: &AccountId| Some((*account, self.published.get(account)?.published));
+        let moved: Vec<(AccountId, Seq)> = self.unsaved.iter().filter_map(place).collect();
         if moved.is_empty() {
             return Ok(false);
         }
@@ -148,6 +152,7 @@ impl Relay {
         for (account, seq) in moved {
             self.published.insert(account, Progress { published: seq, saved: seq });
         }
+        self.unsaved.clear();
         self.saved_at = clock::instant();
         Ok(true)
     }
