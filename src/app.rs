@@ -221,7 +221,7 @@ async fn hear(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
     let listen = async {
         let mut heard = hints.hear().await?;
         while let Some(accounts) = heard.next().await {
-            feed.wake(&accounts);
+            feed.written_elsewhere(&accounts);
         }
         Ok::<_, crate::broker::BrokerError>(())
     };

@@ -62,8 +62,19 @@ impl Feed {
         self.wake(&accounts);
     }
 
-    /// Wakes the readers of accounts that another replica wrote, or that a sweep found to be behind.
-    pub fn wake(&self, accounts: &[AccountId]) {
+    /// Wakes the readers of accounts that another replica wrote to. What is in memory of them no longer leads up to the
+    /// end of the log, so it goes.
+    pub fn written_elsewhere(&self, accounts: &[AccountId]) {
+        {
+            let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            for account in accounts {
+                tail.forget(*account);
+            }
+        }
+        self.wake(accounts);
+    }
+
+    fn wake(&self, accounts: &[AccountId]) {
         self.shared.relay.mark(accounts);
         self.shared.push.mark(accounts);
         let followers = self.shared.followers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +109,8 @@ impl Feed {
         self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).remove(&account)
     }
 
-    /// At most `limit` events after a position, in order, without a gap; empty at the end of the log.
+    /// At most `limit` events after a position, in order, without a gap; empty at the end of the log. Fewer than `limit`
+    /// are all that this process knows of: a reader that wants to be sure asks again until it gets none.
     pub async fn after(&self, account: AccountId, after: Seq, limit: usize) -> Result<Vec<Wire>, StoreError> {
         let kept = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).after(account, after, limit);
         match kept {

@@ -8,6 +8,9 @@ use crate::domain::{AccountId, Seq};
 /// What an event costs besides its body.
 const OVERHEAD: usize = 160;
 
+/// Events that are named as the oldest, those included that were dropped before their turn.
+const NAMED: usize = 65_536;
+
 /// Bounded by bytes over all accounts; the oldest event goes first.
 pub(super) struct Tail {
     limit: usize,
@@ -33,7 +36,7 @@ impl Tail {
             self.order.push_back((event.account, event.seq));
             run.push_back(event);
         }
-        while self.bytes > self.limit {
+        while self.bytes > self.limit || self.order.len() > NAMED {
             let Some(oldest) = self.order.pop_front() else { break };
             self.evict(oldest);
         }
@@ -48,6 +51,12 @@ impl Tail {
         }
         let skip = usize::try_from(after.next().since(first)).ok()?;
         Some(run.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    /// Drops an account's run.
+    pub(super) fn forget(&mut self, account: AccountId) {
+        let run = self.runs.remove(&account).unwrap_or_default();
+        self.bytes -= run.iter().map(cost).sum::<usize>();
     }
 
     fn evict(&mut self, (account, seq): (AccountId, Seq)) {

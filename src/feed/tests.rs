@@ -51,6 +51,18 @@ fn a_gap_breaks_the_run() {
     assert_eq!(seqs(tail.after(account(1), Seq(4), 10)), Some(vec![5]));
 }
 
+#[test]
+fn what_another_replica_wrote_to_is_forgotten() {
+    let mut tail = Tail::new(1 << 20);
+    tail.append(vec![event(1, 1), event(1, 2), event(2, 1)]);
+    tail.forget(account(1));
+
+    assert_eq!(seqs(tail.after(account(1), Seq(0), 10)), None);
+    assert_eq!(seqs(tail.after(account(2), Seq(0), 10)), Some(vec![1]));
+    tail.append(vec![event(1, 4)]);
+    assert_eq!(seqs(tail.after(account(1), Seq(3), 10)), Some(vec![4]));
+}
+
 proptest! {
     #[test]
     fn what_is_read_is_always_the_next_of_the_log(

@@ -78,7 +78,7 @@ pub(super) async fn read(
         }
     };
     let through = events.last().map_or(after, |event| event.seq);
-    let more = events.len() == limit && through < head.seq;
+    let more = !events.is_empty() && through < head.seq;
     let events: Vec<Wire> = events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
     let cursor = Cursor { epoch: head.epoch, seq: through }.to_string();
     if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {

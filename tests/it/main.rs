@@ -16,3 +16,4 @@ mod proto;
 mod push;
 mod services;
 mod support;
+mod trouble;

@@ -1,0 +1,195 @@
+//! The lane driven by hand: a log in letters, a clock that the test sets, and the table that the lane is saved in.
+//!
+//! A log is a line of text. A letter is an event of the record of that name, a dot one that the endpoint did not ask
+//! for; the first is event 1.
+
+mod failing;
+mod order;
+mod properties;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Lane, Offer, Verdict};
+use crate::domain::{AccountId, Seq, Timestamp, Uid};
+use crate::push::outcome::{Outcome, Reason};
+use crate::store::owner::{PushCursor, PushSave, Waiting};
+
+const FAILED: Outcome = Outcome::Failed(Reason::Status);
+const THROTTLED: Outcome = Outcome::Throttled { after: None };
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// When a test begins.
+const BEGIN: Timestamp = time::macros::datetime!(2026-11-24 03:00 UTC);
+
+/// The receiver asks to be left alone for so long.
+fn throttled_for(after: Duration) -> Outcome {
+    Outcome::Throttled { after: Some(after) }
+}
+
+/// One endpoint's row of `push_cursor` and its rows of `push_waiting`.
+#[derive(Debug, Clone)]
+struct Table {
+    cursor: PushCursor,
+    waiting: BTreeMap<Seq, Waiting>,
+}
+
+impl Table {
+    /// An endpoint that begins at the start of the log.
+    fn new() -> Self {
+        let (account, endpoint) = (AccountId(Uuid::nil()), Uuid::nil());
+        let cursor = PushCursor { account, endpoint, seq: Seq::ZERO, failing_since: None, failures: 0, next_at: None };
+        Self { cursor, waiting: BTreeMap::new() }
+    }
+
+    /// Writes as `push_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
+    fn apply(&mut self, save: PushSave) {
+        let PushSave { cursor, waiting, settled } = save;
+        assert!(cursor.seq >= self.cursor.seq, "a cursor never goes back by itself");
+        self.cursor = cursor;
+        for seq in settled {
+            self.waiting.remove(&seq);
+        }
+        self.waiting.extend(waiting.into_iter().map(|event| (event.seq, event)));
+    }
+
+    /// The lane that a next process makes of it.
+    fn lane(&self, window: usize) -> Lane {
+        Lane::new(self.cursor.clone(), self.waiting.values().cloned().collect(), window)
+    }
+}
+
+/// A lane at work.
+#[derive(Debug, Clone)]
+struct Driven {
+    lane: Lane,
+    window: usize,
+    log: Vec<Offer>,
+    now: Timestamp,
+    table: Table,
+}
+
+/// A lane that was offered this log.
+fn given(window: usize, log: &str) -> Driven {
+    let table = Table::new();
+    let mut driven = Driven { lane: table.lane(window), window, log: Vec::new(), now: BEGIN, table };
+    driven.log(log);
+    driven
+}
+
+impl Driven {
+    /// The log grows.
+    fn log(&mut self, more: &str) -> &mut Self {
+        for letter in more.chars() {
+            self.log.push(Offer { seq: Seq(self.end() + 1), uid: uid(letter), wanted: letter != '.' });
+        }
+        self.offer();
+        self
+    }
+
+    /// Time passes.
+    fn after(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    /// The lane lets go of just these events now, in this order.
+    #[track_caller]
+    fn sends<const N: usize>(&mut self, expected: [i64; N]) -> &mut Self {
+        assert_eq!(self.send(), expected, "sent {} after the beginning", self.now - BEGIN);
+        self
+    }
+
+    /// The one event that a failing endpoint is sent, as soon as it may be.
+    #[track_caller]
+    fn probe(&mut self) -> i64 {
+        self.now = self.lane.next_at().expect("a probe is due some time").max(self.now);
+        let sent = self.send();
+        assert_eq!(sent.len(), 1, "one at a time: {sent:?}");
+        sent[0]
+    }
+
+    /// An attempt ends, and the endpoint goes on.
+    #[track_caller]
+    fn ends(&mut self, seq: i64, outcome: Outcome) -> &mut Self {
+        assert_eq!(self.verdict(seq, outcome), Verdict::GoOn);
+        self
+    }
+
+    /// Several attempts end in the same way, one after the other.
+    #[track_caller]
+    fn all_end<const N: usize>(&mut self, seqs: [i64; N], outcome: Outcome) -> &mut Self {
+        for seq in seqs {
+            self.ends(seq, outcome);
+        }
+        self
+    }
+
+    fn verdict(&mut self, seq: i64, outcome: Outcome) -> Verdict {
+        self.lane.ended(Seq(seq), outcome, self.now, 0.0)
+    }
+
+    /// Saved, the cursor is there.
+    #[track_caller]
+    fn stands_at(&mut self, seq: i64) -> &mut Self {
+        assert_eq!(self.saved().cursor.seq, Seq(seq));
+        self
+    }
+
+    /// Saved, just these events wait: each with its attempts so far and how long it has yet to wait.
+    #[track_caller]
+    fn waits<const N: usize>(&mut self, expected: [(i64, u32, Duration); N]) -> &mut Self {
+        let now = self.now;
+        let waiting = self.saved().waiting.values().filter(|event| !event.parked);
+        let waits: Vec<_> = waiting
+            .map(|event| (event.seq.0, event.attempts, Duration::try_from(event.next_at - now).unwrap_or_default()))
+            .collect();
+        assert_eq!(waits, expected);
+        self
+    }
+
+    /// Saved, just these events are parked.
+    #[track_caller]
+    fn parks<const N: usize>(&mut self, expected: [i64; N]) -> &mut Self {
+        let parked = self.saved().waiting.values().filter(|event| event.parked);
+        assert_eq!(parked.map(|event| event.seq.0).collect::<Vec<_>>(), expected);
+        self
+    }
+
+    /// The process ends, and the next one goes on from what was saved.
+    fn restarts(&mut self) -> &mut Self {
+        self.lane = self.table.lane(self.window);
+        self.offer();
+        self
+    }
+
+    fn saved(&mut self) -> &Table {
+        if let Some(save) = self.lane.take_save() {
+            self.table.apply(save);
+        }
+        &self.table
+    }
+
+    fn send(&mut self) -> Vec<i64> {
+        std::iter::from_fn(|| self.lane.next(self.now)).map(|(seq, _)| seq.0).collect()
+    }
+
+    /// Offers what it was not offered yet.
+    fn offer(&mut self) {
+        let read = self.lane.read();
+        self.lane.offer(self.log.iter().copied().filter(|offer| offer.seq > read));
+    }
+
+    fn end(&self) -> i64 {
+        i64::try_from(self.log.len()).unwrap()
+    }
+}
+
+fn uid(letter: char) -> Uid {
+    Uid(Uuid::from_u128(u128::from(u32::from(letter))))
+}

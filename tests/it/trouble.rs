@@ -1,0 +1,257 @@
+//! The database refuses, goes away, does not answer: what callers hear, and what the log holds then.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use unificus::app::App;
+use unificus::clock::Clock;
+use unificus::dev::services::Services;
+use unificus::metrics::Metrics;
+use unificus::store::Store;
+
+use crate::support::client::{Answer, lead};
+use crate::support::servers::{Servers, binaries, directory};
+use crate::support::service::{account, base};
+use crate::support::{Client, LONG, Service, stream};
+
+/// The service's connections to the database of the test.
+const OURS: &str = "from pg_stat_activity where datname = current_database() and application_name like 'unificus%'";
+
+/// Those of them that wait for a lock.
+const BLOCKED: &str = "from pg_stat_activity where datname = current_database() and application_name = 'unificus' \
+                       and wait_event_type = 'Lock'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
+    const QUEUED: usize = 30;
+    let service = Service::configured(|config| config.commands.queued_per_account = QUEUED).await;
+    let (sql, holder) = (service.place.sql().await, service.place.sql().await);
+    sql.batch_execute("alter table contact add constraint no_prospects check (role <> 'Prospect')").await.unwrap();
+
+    // While the first write waits for this lock the others gather in the lane, until one finds it full.
+    holder.batch_execute("begin; select from head for update").await.unwrap();
+    let mut writes = JoinSet::new();
+    write(&mut writes, &service.client, "Lead", 0);
+    blocked(&sql, 1).await;
+    for number in 1..=QUEUED + 1 {
+        write(&mut writes, &service.client, if number % 10 == 0 { "Prospect" } else { "Lead" }, number);
+    }
+    let (_, full) = writes.join_next().await.unwrap().unwrap();
+    busy(&full);
+    holder.batch_execute("commit").await.unwrap();
+
+    let mut created = 0;
+    for (role, answer) in writes.join_all().await {
+        answer.expect(if role == "Prospect" { 500 } else { 201 });
+        created += usize::from(answer.status == 201);
+    }
+    assert!(created >= QUEUED + 1 - 3, "{created}");
+    assert_eq!(gapless(&service.client).await.len(), created);
+    assert_eq!(service.client.get("/contacts").await.json["meta"]["pagination"]["totalItems"], json!(created));
+    service.client.contact("after@example.org").await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
+    const WRITERS: usize = 20;
+    const WRITES: usize = 10;
+    let service = Service::start().await;
+    let api = &service.client;
+    let sql = service.place.sql().await;
+
+    let writers = (0..WRITERS).map(|writer| {
+        let client = api.clone();
+        tokio::spawn(async move {
+            for write in 0..WRITES {
+                create(&client, &format!("w{writer}-{write}@example.org")).await;
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    for written in [20_i64, 60, 100, 140] {
+        until("progress", async || head(&sql).await >= written).await;
+        assert!(end(&sql, OURS).await > 0);
+    }
+    for writer in join_all(writers).await {
+        writer.unwrap();
+    }
+
+    let n = WRITERS * WRITES;
+    let events = gapless(api).await;
+    let mut emails: Vec<&str> = events.iter().map(|event| event["data"]["record"]["email"].as_str().unwrap()).collect();
+    emails.sort_unstable();
+    emails.dedup();
+    assert_eq!((events.len(), emails.len()), (n, n), "every email exactly once");
+    assert_eq!(stream::ids(&service.place, api.account, n).await, stream::unbroken(api.account, n));
+}
+
+/// The server commits, and its answer gets lost: it waits for a standby that there is not, and is cut off then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_not_repeated() {
+    let services = Services::start(&directory("commit"), &binaries()).await.unwrap();
+    let place = Servers::of(&services).await.place().await;
+    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let (account, secret) = account(&store).await;
+    let api = Client::new(&base(&app), account, &secret);
+    let sql = place.sql().await;
+    sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
+    sql.batch_execute("select pg_reload_conf()").await.unwrap();
+
+    // Without an idempotency key: nothing but the service itself can keep it from writing twice. The server takes the
+    // setting over in its own time; the first write that finds it is the last one.
+    let (mut written, enough) = (0, Cell::new(false));
+    let writes = async {
+        while !enough.get() {
+            api.contact(&format!("p{written}@example.org")).await.expect(201);
+            written += 1;
+        }
+    };
+    let cut = async {
+        let unanswered = "from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'";
+        until("a commit that is not answered", async || count(&sql, unanswered).await > 0).await;
+        enough.set(true);
+        assert_eq!(end(&sql, unanswered).await, 1);
+        sql.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
+        sql.batch_execute("select pg_reload_conf()").await.unwrap();
+    };
+    tokio::join!(writes, cut);
+
+    assert_eq!(gapless(&api).await.len(), written);
+    app.stop().await.unwrap();
+    services.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
+    const WRITES: usize = 20;
+    let service = Service::configured(|config| config.commands.queued_per_account = 1).await;
+    let sql = service.place.sql().await;
+    sql.batch_execute("begin; select from head for update").await.unwrap();
+    let mut writes = JoinSet::new();
+    for number in 0..WRITES {
+        write(&mut writes, &service.client, "Lead", number);
+    }
+
+    // One is being carried out and one waits: all others are turned away at once.
+    for _ in 0..WRITES - 2 {
+        let (_, answer) = writes.join_next().await.unwrap().unwrap();
+        busy(&answer);
+    }
+    sql.batch_execute("commit").await.unwrap();
+
+    let mut created = Vec::new();
+    for (_, answer) in writes.join_all().await {
+        match answer.status {
+            201 => created.push(answer.uid()),
+            _ => busy(&answer),
+        }
+    }
+    assert!(!created.is_empty());
+    created.sort_unstable();
+    let events = gapless(&service.client).await;
+    let mut logged: Vec<&str> = events.iter().map(|event| event["subject"].as_str().unwrap()).collect();
+    logged.sort_unstable();
+    assert_eq!(logged, created);
+}
+
+#[tokio::test]
+async fn a_read_that_the_database_does_not_answer_ends_with_a_time_to_come_back() {
+    let service = Service::configured(|config| config.http.request_timeout_s = 1).await;
+    let sql = service.place.sql().await;
+    sql.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
+
+    busy(&service.client.get("/contacts").await);
+
+    sql.batch_execute("commit").await.unwrap();
+    service.client.get("/contacts").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_read_whose_connection_ends_says_when_to_come_back() {
+    let service = Service::start().await;
+    let (sql, holder) = (service.place.sql().await, service.place.sql().await);
+    holder.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
+
+    let client = service.client.clone();
+    let read = tokio::spawn(async move { client.get("/contacts").await });
+    blocked(&sql, 1).await;
+    assert_eq!(end(&sql, BLOCKED).await, 1);
+    busy(&read.await.unwrap());
+
+    holder.batch_execute("commit").await.unwrap();
+    service.client.get("/contacts").await.expect(200);
+}
+
+/// Sends a create; its role comes back with its answer.
+fn write(writes: &mut JoinSet<(&'static str, Answer)>, client: &Client, role: &'static str, number: usize) {
+    let client = client.clone();
+    let mut body = lead(&format!("p{number}@example.org"));
+    body["role"] = json!(role);
+    writes.spawn(async move { (role, client.post("/contact", body).await) });
+}
+
+/// Creates a contact, and tries again under the same key as long as it is told to.
+async fn create(client: &Client, email: &str) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let created = async {
+        loop {
+            pause.tick().await;
+            let headers = [("idempotency-key", email)];
+            let answer = client.send(Method::POST, "/contact", &headers, &lead(email).to_string()).await;
+            if answer.status != 503 {
+                answer.expect(201);
+                return;
+            }
+            busy(&answer);
+        }
+    };
+    tokio::time::timeout(LONG, created).await.expect("it is never created");
+}
+
+/// The answer says: not now, but soon.
+#[track_caller]
+fn busy(answer: &Answer) {
+    answer.expect(503);
+    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", answer.headers);
+}
+
+/// The account's log, without a gap.
+async fn gapless(client: &Client) -> Vec<Value> {
+    let events = client.changes().await;
+    let seqs: Vec<i64> = events.iter().map(|event| event["data"]["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..).take(events.len()).collect::<Vec<i64>>());
+    events
+}
+
+/// Waits until so many of the service's connections wait for a lock.
+async fn blocked(sql: &tokio_postgres::Client, n: i64) {
+    until("a lock that is waited for", async || count(sql, BLOCKED).await >= n).await;
+}
+
+/// Ends connections; returns how many there were.
+async fn end(sql: &tokio_postgres::Client, connections: &str) -> i64 {
+    count(sql, &format!("from (select pg_terminate_backend(pid) {connections}) as ended")).await
+}
+
+async fn head(sql: &tokio_postgres::Client) -> i64 {
+    sql.query_one("select max(seq) from head", &[]).await.unwrap().get(0)
+}
+
+async fn count(sql: &tokio_postgres::Client, from: &str) -> i64 {
+    sql.query_one(&format!("select count(*) {from}"), &[]).await.unwrap().get(0)
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    let waited = async {
+        while !holds().await {
+            pause.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+}
