@@ -29,6 +29,9 @@ use crate::worker::{self, Worker};
 /// The latest events that are kept in memory, over all accounts.
 const TAIL_BYTES: usize = 16 << 20;
 
+/// After the drain, writers and cursors have so long for what they hold.
+const LAST_WRITES: Duration = Duration::from_secs(3);
+
 /// A running service.
 pub struct App {
     config: Config,
@@ -123,15 +126,17 @@ impl App {
         let deadline = Duration::from_secs(self.config.http.drain_timeout_s);
         let lifecycle = self.lifecycle;
         lifecycle.soft.cancel();
-        if !Lifecycle::drained(&lifecycle.connections, deadline).await {
-            tracing::warn!(connections = lifecycle.connections.len(), "cut off at the deadline");
-        }
-        if !Lifecycle::drained(&lifecycle.deliveries, deadline).await {
-            tracing::warn!(endpoints = lifecycle.deliveries.len(), "cut off at the deadline");
+        let (answered, delivered) = tokio::join!(
+            Lifecycle::drained(&lifecycle.connections, deadline),
+            Lifecycle::drained(&lifecycle.deliveries, deadline),
+        );
+        if !(answered && delivered) {
+            let (connections, endpoints) = (lifecycle.connections.len(), lifecycle.deliveries.len());
+            tracing::warn!(connections, endpoints, "cut off at the deadline");
         }
         // Nobody can submit or deliver any more.
         lifecycle.hard.cancel();
-        if !Lifecycle::drained(&lifecycle.tasks, deadline).await {
+        if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
         }
         self.ledger.flush(&self.store).await.context("cannot write the last calls to the ledger")?;

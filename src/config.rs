@@ -217,6 +217,9 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(self.commands.lanes <= 64, "commands.lanes must be 0 to 64");
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
+        ensure!(self.commands.batch_bytes > 0, "commands.batch_bytes must not be 0");
+        ensure!(self.http.header_timeout_s > 0, "http.header_timeout_s must not be 0");
+        ensure!(self.http.request_timeout_s > 30, "http.request_timeout_s must be more than 30, the longest wait");
         ensure!(self.commands.queued_per_account > 0, "commands.queued_per_account must not be 0");
         ensure!(
             self.commands.queued_per_lane >= self.commands.queued_per_account,

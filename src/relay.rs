@@ -6,7 +6,7 @@
 //! is filled again from the log.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
@@ -17,12 +17,16 @@ use crate::clock::{self, Clock};
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
-use crate::shard::{Owned, Shards};
+use crate::shard::{Lease, Owned, Shards};
 use crate::store::Store;
+use crate::store::owner::RelayMove;
 use crate::worker::{Step, Worker};
 
 /// Accounts that are published at once.
-const PARALLEL: usize = 32;
+const PARALLEL: usize = 128;
+
+/// An account that met trouble is looked at again after this time, unless something marks it before.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
 /// Cursors are written at most this often, as long as there is something to publish.
 const SAVE_EVERY: Duration = Duration::from_millis(100);
@@ -37,8 +41,10 @@ pub struct Relay {
     metrics: Metrics,
     /// What is known, under this pair of (owner session, connection to NATS).
     under: Option<(u64, u64)>,
-    published: HashMap<AccountId, Progress>,
+    known: HashMap<AccountId, Known>,
     todo: HashSet<AccountId>,
+    /// Accounts that met trouble, and when they did.
+    troubled: HashMap<AccountId, Instant>,
     /// Accounts whose cursor moved and is not written yet.
     unsaved: HashSet<AccountId>,
     saved_at: Instant,
@@ -50,9 +56,22 @@ struct Progress {
     saved: Seq,
 }
 
+/// How far an account is, as long as its shard is ours without a break.
+struct Known {
+    progress: Progress,
+    lease: Weak<()>,
+}
+
+impl Known {
+    fn under(&self, lease: &Lease) -> Option<Progress> {
+        self.lease.upgrade().filter(|own| Arc::ptr_eq(own, lease)).map(|_| self.progress)
+    }
+}
+
 /// What one look at one account came to.
 struct Look {
     account: AccountId,
+    lease: Lease,
     progress: Option<Progress>,
     /// The time of the first event that is not published yet, where there is one.
     unpublished: Option<Timestamp>,
@@ -71,8 +90,9 @@ impl Relay {
             clock,
             metrics,
             under: None,
-            published: HashMap::new(),
+            known: HashMap::new(),
             todo: HashSet::new(),
+            troubled: HashMap::new(),
             unsaved: HashSet::new(),
             saved_at: clock::instant(),
         }
@@ -84,12 +104,14 @@ impl Relay {
         if self.under == Some(now) {
             return Ok(());
         }
-        if self.broker.ensure_stream().await? == StreamWas::Missing {
+        if self.broker.look_for_stream().await? == StreamWas::Missing {
+            // Before it is made: a crash in between finds it missing again.
             self.store.rewind_relay(None).await?;
         }
+        self.broker.ensure_stream().await?;
         // What this process published through the old connection may not have outlived the server.
-        self.todo.extend(self.published.keys().copied());
-        self.published.clear();
+        self.todo.extend(self.known.keys().copied());
+        self.known.clear();
         self.unsaved.clear();
         self.under = Some(now);
         Ok(())
@@ -100,59 +122,68 @@ impl Relay {
     pub async fn publish(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         self.renew(owned).await?;
         self.todo.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
+        let over = |met: &mut Instant| met.elapsed() >= AFTER_TROUBLE;
+        self.todo.extend(self.troubled.extract_if(|_, met| over(met)).map(|(account, _)| account));
         let accounts: Vec<AccountId> = self.todo.drain().collect();
         let looked = !accounts.is_empty();
         let ours = accounts.into_iter().filter_map(|account| Some((account, owned.lease(account)?)));
         let looks = stream::iter(ours)
             .map(|(account, lease)| {
-                let known = self.published.get(&account).copied();
-                let look = look(&self.feed, &self.broker, owned, &self.metrics, &self.clock, account, known);
-                async move {
-                    let look = look.await;
-                    drop(lease);
-                    look
-                }
+                let known = self.known.get(&account).and_then(|known| known.under(&lease));
+                look(&self.feed, &self.broker, owned, &self.metrics, &self.clock, account, lease, known)
             })
             .buffer_unordered(PARALLEL);
         let looks: Vec<Look> = looks.collect().await;
-        self.take_in(looks)?;
+        self.take_in(looks);
         Ok(looked)
     }
 
-    fn take_in(&mut self, looks: Vec<Look>) -> anyhow::Result<()> {
-        let mut trouble = None;
+    /// One account's trouble is its own: the others go on.
+    fn take_in(&mut self, looks: Vec<Look>) {
         let oldest = looks.iter().filter_map(|look| look.unpublished).min();
         for look in looks {
-            if look.unpublished.is_some() || look.trouble.is_some() {
+            if let Some(error) = look.trouble {
+                tracing::warn!(account = %look.account, error = format!("{error:#}"), "not relayed, will be repeated");
+                self.troubled.insert(look.account, clock::instant());
+                // The stream itself may be what is missing.
+                self.under = None;
+            } else if look.unpublished.is_some() {
                 self.todo.insert(look.account);
             }
             if let Some(progress) = look.progress {
-                self.published.insert(look.account, progress);
+                self.known.insert(look.account, Known { progress, lease: Arc::downgrade(&look.lease) });
                 if progress.saved != progress.published {
                     self.unsaved.insert(look.account);
                 }
             } else {
-                self.published.remove(&look.account);
+                self.known.remove(&look.account);
             }
-            trouble = trouble.or(look.trouble);
         }
         let lag = oldest.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
         self.metrics.relay_lag_seconds.set(lag);
-        trouble.map_or(Ok(()), Err)
     }
 
     /// The second half: writes the cursors that moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
-        let place = |account: &AccountId| Some((*account, self.published.get(account)?.published));
-        let moved: Vec<(AccountId, Seq)> = self.unsaved.iter().filter_map(place).collect();
+        let place = |account: AccountId| {
+            let progress = self.known.get(&account)?.under(&owned.lease(account)?)?;
+            Some(RelayMove { account, from: progress.saved, to: progress.published })
+        };
+        let moved: Vec<RelayMove> = self.unsaved.drain().filter_map(place).collect();
         if moved.is_empty() {
             return Ok(false);
         }
-        owned.owner.save_relay(&moved).await?;
-        for (account, seq) in moved {
-            self.published.insert(account, Progress { published: seq, saved: seq });
+        let written: HashSet<AccountId> = owned.owner.save_relay(&moved).await?.into_iter().collect();
+        for RelayMove { account, to, .. } in moved {
+            match self.known.get_mut(&account) {
+                Some(known) if written.contains(&account) => known.progress.saved = to,
+                // An operator moved the cursor meanwhile: the next look asks anew.
+                _ => {
+                    self.known.remove(&account);
+                    self.todo.insert(account);
+                }
+            }
         }
-        self.unsaved.clear();
         self.saved_at = clock::instant();
         Ok(true)
     }
@@ -179,6 +210,7 @@ impl Worker for Relay {
 }
 
 /// Publishes one batch of one account's log.
+#[expect(clippy::too_many_arguments, reason = "what it needs of the relay, which is borrowed by many looks at once")]
 async fn look(
     feed: &Feed,
     broker: &Broker,
@@ -186,9 +218,10 @@ async fn look(
     metrics: &Metrics,
     clock: &Clock,
     account: AccountId,
+    lease: Lease,
     known: Option<Progress>,
 ) -> Look {
-    let mut look = Look { account, progress: known, unpublished: None, trouble: None };
+    let mut look = Look { account, lease, progress: known, unpublished: None, trouble: None };
     let progress = match known {
         Some(progress) => Ok(progress),
         None => take_over(broker, owned, account).await,
@@ -201,12 +234,9 @@ async fn look(
             return rewound(owned, account, progress).await;
         };
         look.unpublished = events.first().map(|event| event.at);
-        if let Err(error) = broker.publish(&events).await {
-            // Where the server was silent, what the stream holds is not known, and the next look asks it.
-            let published = error.through.unwrap_or(progress.published);
-            look.progress = error.answered.then_some(Progress { published, ..progress });
-            return Err(error.into());
-        }
+        // When it fails, how far it came is not known here, and the next look asks the stream.
+        look.progress = None;
+        broker.publish(&events).await?;
         let now = clock.now();
         for event in &events {
             metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());

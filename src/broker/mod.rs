@@ -1,39 +1,30 @@
 //! NATS: the stream that subscribers read, and hints between replicas. The only module that names its client.
 //!
-//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: a list of an account's events is
-//! stored in order, or the caller hears how far it came. It knows nothing of PostgreSQL or of why an event is
-//! published.
+//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: of a list of an account's events
+//! the stream holds a beginning, in order, whatever breaks meanwhile; so its last one says how far it is. It knows
+//! nothing of PostgreSQL or of why an event is published.
 
 mod hints;
+mod publish;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::{Client, ConnectOptions, Event, HeaderMap};
+use async_nats::{Client, ConnectOptions, Event};
 
 pub use hints::Hints;
+pub use publish::BATCH;
 
 use crate::config::Nats;
-use crate::contract::Wire;
-use crate::contract::event::CONTENT_TYPE;
 use crate::domain::{AccountId, Seq};
 use crate::metrics::Metrics;
 
 /// How long an answer of the server is awaited.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// Events of one account that are published at once.
-pub const BATCH: usize = 200;
-
-/// Messages that may wait for their acknowledgement, over all accounts. A server drops what comes when 10,000 wait to
-/// be stored.
-const IN_FLIGHT: usize = 4_096;
 
 /// NATS did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -47,18 +38,9 @@ pub enum BrokerError {
         #[source]
         source: async_nats::Error,
     },
-}
-
-/// A list that was not stored whole.
-#[derive(Debug, thiserror::Error)]
-#[error("JetStream did not store an event")]
-pub struct NotPublished {
-    /// The last event that is stored together with all before it.
-    pub through: Option<Seq>,
-    /// Whether the server answered at all: if not, it may hold more than that.
-    pub answered: bool,
-    #[source]
-    source: async_nats::Error,
+    /// JetStream refused.
+    #[error("JetStream refused a publish: {0}")]
+    Refused(String),
 }
 
 /// A connection to NATS. Cloning shares it.
@@ -67,7 +49,6 @@ pub struct Broker {
     client: Client,
     context: Context,
     config: Nats,
-    connections: Arc<AtomicU64>,
     hints: Hints,
 }
 
@@ -82,14 +63,12 @@ pub enum StreamWas {
 impl Broker {
     /// Connects in the background and keeps connecting; a server that is away is no error here.
     pub async fn connect(config: &Nats, metrics: &Metrics) -> Result<Self, BrokerError> {
-        let connections = Arc::new(AtomicU64::new(0));
-        let (counter, connected) = (Arc::clone(&connections), metrics.nats_connected.clone());
+        let connected = metrics.nats_connected.clone();
         let on_event = move |event: Event| {
-            let (counter, connected) = (Arc::clone(&counter), connected.clone());
+            let connected = connected.clone();
             async move {
                 match event {
                     Event::Connected => {
-                        counter.fetch_add(1, Ordering::SeqCst);
                         connected.set(1);
                         tracing::info!("NATS connected");
                     }
@@ -118,14 +97,10 @@ impl Broker {
             .connect(&config.url)
             .await
             .map_err(|error| unavailable("connecting", error))?;
-        let context = ContextBuilder::new()
-            .timeout(ANSWER)
-            .ack_timeout(ANSWER)
-            .max_ack_inflight(IN_FLIGHT)
-            .backpressure_on_inflight(true)
-            .build(client.clone());
+        let mut context = async_nats::jetstream::new(client.clone());
+        context.set_timeout(ANSWER);
         let hints = Hints::over(client.clone(), &config.subject_root);
-        Ok(Self { client, context, config: config.clone(), connections, hints })
+        Ok(Self { client, context, config: config.clone(), hints })
     }
 
     /// Whether the server is there at this moment.
@@ -137,16 +112,20 @@ impl Broker {
     /// How many times the connection was made. After a new one the stream may not be what it was.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
+        self.client.statistics().connects.load(Ordering::SeqCst)
+    }
+
+    /// Whether the stream is there.
+    pub async fn look_for_stream(&self) -> Result<StreamWas, BrokerError> {
+        match self.context.get_stream(&self.config.stream).await {
+            Ok(_) => Ok(StreamWas::There),
+            Err(error) if is_not_found(&error.kind()) => Ok(StreamWas::Missing),
+            Err(error) => Err(unavailable("looking for the stream", error)),
+        }
     }
 
     /// Makes the stream where it is missing, and gives it the configured limits.
-    pub async fn ensure_stream(&self) -> Result<StreamWas, BrokerError> {
-        let was = match self.context.get_stream(&self.config.stream).await {
-            Ok(_) => StreamWas::There,
-            Err(error) if is_not_found(&error.kind()) => StreamWas::Missing,
-            Err(error) => return Err(unavailable("looking for the stream", error)),
-        };
+    pub async fn ensure_stream(&self) -> Result<(), BrokerError> {
         let config = stream::Config {
             name: self.config.stream.clone(),
             subjects: vec![format!("{}.*.evt.>", self.config.subject_root)],
@@ -156,10 +135,11 @@ impl Broker {
             num_replicas: self.config.replicas,
             max_age: Duration::from_secs(self.config.max_age_s),
             allow_direct: true,
+            allow_atomic_publish: self.client.is_server_compatible(2, 12, 0),
             ..stream::Config::default()
         };
         self.context.create_or_update_stream(config).await.map_err(|error| unavailable("making the stream", error))?;
-        Ok(was)
+        Ok(())
     }
 
     /// The position of the last event of an account that the stream holds.
@@ -181,56 +161,11 @@ impl Broker {
         }
     }
 
-    /// Stores events of one account, in order.
-    ///
-    /// A single server stores what comes over one connection in the order in which it came, so a list goes out whole
-    /// before its acknowledgements are awaited. In a cluster a message can be dropped while there is no leader, and
-    /// its successor be stored by the next one: there each event awaits its predecessor's acknowledgement.
-    pub async fn publish(&self, events: &[Wire]) -> Result<(), NotPublished> {
-        let window = if self.config.replicas > 1 { 1 } else { events.len().max(1) };
-        let mut through = None;
-        for window in events.chunks(window) {
-            let mut sent = Vec::with_capacity(window.len());
-            for event in window {
-                sent.push(self.context.send_publish(self.subject(event), message(event)).await);
-            }
-            let mut trouble = None;
-            let mut answered = false;
-            for (event, sent) in window.iter().zip(sent) {
-                let stored = match sent {
-                    Ok(acknowledgement) => acknowledgement.await,
-                    Err(error) => Err(error),
-                };
-                answered |= stored.is_ok();
-                match stored {
-                    Ok(_) if trouble.is_none() => through = Some(event.seq),
-                    Ok(_) => {}
-                    Err(error) => trouble = trouble.or(Some(error)),
-                }
-            }
-            if let Some(error) = trouble {
-                return Err(NotPublished { through, answered, source: error.into() });
-            }
-        }
-        Ok(())
-    }
-
     /// Tells other replicas and hears from them.
     #[must_use]
     pub fn hints(&self) -> Hints {
         self.hints.clone()
     }
-
-    fn subject(&self, event: &Wire) -> String {
-        format!("{}.{}.evt.{}", self.config.subject_root, event.account, event.kind())
-    }
-}
-
-fn message(event: &Wire) -> PublishMessage {
-    let mut headers = HeaderMap::new();
-    headers.insert(async_nats::header::NATS_MESSAGE_ID, event.id());
-    headers.insert("Content-Type", CONTENT_TYPE);
-    PublishMessage::build().headers(headers).payload(event.body.clone())
 }
 
 fn is_not_found(kind: &GetStreamErrorKind) -> bool {

@@ -54,7 +54,7 @@ pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) ->
             Ok(carried) => return carried,
             Err(Trouble::Unknown(decided, error)) => match find_out(store, &decided.append, error).await {
                 Ok(true) => return settle(store, *decided).await,
-                Ok(false) => continue,
+                Ok(false) => StoreError::Unavailable("the transaction was not carried out".into()),
                 Err(error) => error,
             },
             Err(Trouble::Store(error)) => error,
@@ -99,13 +99,13 @@ async fn attempt(store: &Store, clock: &Clock, orders: &[Order]) -> Result<Carri
 
 /// The answers of what is committed.
 async fn settle(store: &Store, decided: Decided) -> Carried {
-    let mut answers = Vec::with_capacity(decided.answers.len());
-    for draft in decided.answers {
-        answers.push(match draft {
+    let answers = decided.answers.into_iter().map(|draft| async move {
+        match draft {
             Draft::Ready(answer) => answer,
             Draft::Replay(account, done) => replay(store, account, done).await,
-        });
-    }
+        }
+    });
+    let answers = futures_util::future::join_all(answers).await;
     Carried { answers, events: decided.append.events }
 }
 
@@ -234,7 +234,7 @@ async fn find_out(store: &Store, append: &Append, first: StoreError) -> Result<b
 fn give_up(orders: &[Order], error: &StoreError) -> Carried {
     let failure = failure(error);
     if failure == Failure::Broken {
-        tracing::error!(error = ?error, "the database refused a command that the rules let through");
+        tracing::error!(error = error.report(), "the database refused a command that the rules let through");
     } else {
         tracing::warn!(error = %error, commands = orders.len(), "batch given up");
     }

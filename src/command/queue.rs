@@ -33,10 +33,11 @@ impl Queue {
 
     pub(super) fn push(&mut self, pending: Pending) -> Result<(), Full> {
         let account = pending.order.account;
-        let waiting = self.waiting.entry(account).or_default();
-        if self.len >= self.in_all || waiting.len() >= self.per_account {
+        let own = self.waiting.get(&account).map_or(0, VecDeque::len);
+        if self.len >= self.in_all || own >= self.per_account {
             return Err(Full);
         }
+        let waiting = self.waiting.entry(account).or_default();
         if waiting.is_empty() {
             self.turns.push_back(account);
         }

@@ -70,6 +70,14 @@ impl Wire {
         kind(self.entity, self.verb)
     }
 
+    /// The trace that the event's request belongs to, as [`Envelope`] wrote it: before `data`.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        let (envelope, _) = self.text().split_once(r#","data":{"#)?;
+        let (_, rest) = envelope.split_once(r#","traceparent":""#)?;
+        rest.split('"').next()
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> &str {

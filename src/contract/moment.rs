@@ -24,7 +24,7 @@ pub fn seconds(at: Timestamp) -> String {
 /// Reads any RFC 3339 moment; the offset is mandatory.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text, &Rfc3339).ok().map(|at| at.to_offset(UtcOffset::UTC))
+    Timestamp::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)
 }
 
 /// Reads what [`seconds`] wrote, by its fixed layout, which is a third of the cost of [`parse`].

@@ -40,6 +40,10 @@ pub struct Options {
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
+    if let Some(file) = &options.env_file {
+        // One of a run that was killed would tell of a service that is not there.
+        let _absent = std::fs::remove_file(file);
+    }
     let (path, data_home) = config::program_path();
     let binaries = Binaries::find(&path, &data_home)?;
     let mut services = Services::start(&options.data_dir, &binaries).await?;

@@ -177,7 +177,8 @@ impl Field {
             Self::Address => Kind::Address,
             Self::Companies => Kind::Links,
             Self::PrimaryContact => Kind::Person,
-            Self::BackgroundInfo => Kind::Text(65_536),
+            // An event holds a record and its change, up to three times the text, and must fit a message of NATS (1 MiB).
+            Self::BackgroundInfo => Kind::Text(16_384),
             // Names are lookup keys or parts of them: an index row of PostgreSQL holds at most 2,704 bytes.
             Self::Name | Self::NamePrefix | Self::FirstName | Self::LastName | Self::Title => Kind::Text(255),
         }

@@ -180,14 +180,14 @@ pub fn plain(text: &str, limit: usize) -> Result<String, String> {
 pub fn tags<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
     let mut tags = Vec::new();
     for word in words {
-        let word = plain(word, 255)?;
+        let word = plain(word, 100)?;
         if !word.is_empty() {
             tags.push(word);
         }
     }
     tags.sort_unstable();
     tags.dedup();
-    if tags.len() > 500 { Err("Must have at most 500 tags.".to_owned()) } else { Ok(tags) }
+    if tags.len() > 200 { Err("Must have at most 200 tags.".to_owned()) } else { Ok(tags) }
 }
 
 /// An address in the form `local@domain` of at most 254 bytes (RFC 5321, 4.5.3.1.3), in lower case.

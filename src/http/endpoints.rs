@@ -144,10 +144,10 @@ fn order(body: &mut Map<String, Json>) -> Result<String, Invalid> {
 }
 
 fn events(body: &mut Map<String, Json>) -> Result<Vec<String>, Invalid> {
-    let wrong = || Invalid::new("events", "Must be a list of event types such as contact.created or contact.*.");
+    let wrong = || Invalid::new("events", "Must be a list of at most 100 event types such as contact.*.");
     match body.remove("events") {
         None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::Array(patterns)) => {
+        Some(Json::Array(patterns)) if patterns.len() <= 100 => {
             let patterns = patterns.iter().map(|pattern| pattern.as_str().filter(|text| Filter::is_pattern(text)));
             patterns.map(|pattern| pattern.map(str::to_owned).ok_or_else(wrong)).collect()
         }

@@ -1,7 +1,7 @@
 //! Reading requests: bodies as JSON whatever their content type says, identifiers, conditions, pages.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
@@ -56,7 +56,7 @@ impl FromRequest<Arc<Api>> for Write {
             body,
             idempotency,
             if_match: versions(&parts.headers, &IF_MATCH),
-            traceparent: text(&parts.headers, &TRACEPARENT).filter(|value| value.len() <= 128).map(str::to_owned),
+            traceparent: text(&parts.headers, &TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned),
         })
     }
 }
@@ -70,6 +70,12 @@ impl Write {
         serde_json::from_slice(&self.body)
             .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))
     }
+}
+
+/// Version 00 of W3C Trace Context (3.2.2): four fields of hexadecimal digits. Anything else is not passed on.
+fn is_traceparent(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([2, 32, 16, 2]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
@@ -107,13 +113,36 @@ pub(super) fn has_version(headers: &HeaderMap, version: Seq) -> bool {
     value.split(',').any(|other| other.trim() == "*" || other.trim().trim_start_matches("W/") == tag)
 }
 
-/// How a path names a record: by its uid, else by its key, literally or with `+` for a space.
-pub(super) fn target(identifier: &str) -> Target {
+/// The longest text that can be a lookup key, in bytes.
+const LONGEST_KEY: usize = 1_024;
+
+/// The record that a path names.
+pub(super) struct Named(pub(super) Target);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(identifier) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::malformed("The identifier in the path is not UTF-8."))?;
+        let raw = parts.uri.path().rsplit('/').next().unwrap_or_default();
+        Ok(Self(target(&identifier, raw)))
+    }
+}
+
+/// How a path names a record: by its uid, else by its key, literally or, where the path has a `+` as it stands (and not
+/// as `%2B`), with a space for it.
+fn target(identifier: &str, raw: &str) -> Target {
     if let Some(uid) = parse_uid(identifier) {
         return Target::Uid(uid);
     }
+    // PostgreSQL takes no NUL, and no key is so long: neither names a record.
+    if identifier.contains('\0') || identifier.len() > LONGEST_KEY {
+        return Target::Key(Vec::new());
+    }
     let mut keys = vec![fold_key(identifier)];
-    if identifier.contains('+') {
+    if raw.contains('+') {
         keys.push(fold_key(&identifier.replace('+', " ")));
     }
     Target::Key(keys)

@@ -25,6 +25,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
@@ -121,7 +122,7 @@ pub fn ops(api: &Arc<Api>) -> Router {
 /// The outermost layer: one deadline, one count, and problems get their bodies.
 async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let began = clock::instant();
-    let method = request.method().clone();
+    let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let deadline = Duration::from_secs(api.config.http.request_timeout_s);
@@ -131,9 +132,15 @@ async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Re
     };
     // Paths that no route matches are one label: they are anybody's to invent.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    api.metrics.http_requests_total.with_label_values(&[route, method.as_str(), response.status().as_str()]).inc();
+    api.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     response
+}
+
+/// A method as a label: any token is a method, and labels are not for callers to invent.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
 fn render(mut response: Response, path: &str) -> Response {

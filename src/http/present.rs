@@ -43,7 +43,7 @@ pub(super) async fn present(
 }
 
 /// Whether the text has links, without reading it: most records have none.
-fn has_links(entity: Entity, text: &str) -> bool {
+pub(super) fn has_links(entity: Entity, text: &str) -> bool {
     text.contains(match entity {
         Entity::Contact => r#""companies":[{"#,
         Entity::Company => r#""primaryContact":{"#,

@@ -53,8 +53,12 @@ impl Problem {
             return Some(problem);
         }
         // axum's own answer to a method that a route does not take.
-        let bare = response.status() == StatusCode::METHOD_NOT_ALLOWED;
-        bare.then(|| Self::method_not_allowed(response.headers().get(ALLOW).cloned()))
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_rendered(response) {
+            return Some(Self::method_not_allowed(response.headers().get(ALLOW).cloned()));
+        }
+        // Its own answers to paths and queries that it cannot read.
+        let bare = response.status().is_client_error() && !is_rendered(response);
+        bare.then(|| Self::malformed("The request's path or query cannot be read."))
     }
 
     fn method_not_allowed(allow: Option<HeaderValue>) -> Self {
@@ -145,6 +149,10 @@ fn sentence(invalid: &Invalid) -> String {
     format!("{field} {first}{}", detail.as_str())
 }
 
+fn is_rendered(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json")
+}
+
 impl IntoResponse for Problem {
     /// A bare status that carries the problem; [`Problem::render`] makes the answer of it.
     fn into_response(self) -> Response {
@@ -201,7 +209,7 @@ impl From<StoreError> for Problem {
             tracing::warn!(error = %error, "request failed");
             return Self::unavailable("The service cannot reach its database. Try again.");
         }
-        tracing::error!(error = ?error, "request failed");
+        tracing::error!(error = error.report(), "request failed");
         Self::internal()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::Api;
 use super::auth::Caller;
 use super::envelope;
-use super::extract::{self, Origin, PageNumber, Query, Write};
-use super::present::present;
+use super::extract::{self, Named, Origin, PageNumber, Query, Write};
+use super::present::{has_links, present};
 use super::problem::{Problem, REPLAYED, gone};
 use crate::clock;
 use crate::command::{Order, Receipt};
@@ -52,10 +52,9 @@ pub(super) async fn create<R: Resource>(State(api): State<Arc<Api>>, caller: Cal
 pub(super) async fn update<R: Resource>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(target): Named,
     write: Write,
 ) -> Answer {
-    let target = extract::target(&id);
     let command = input::update(R::ENTITY, target, write.if_match.clone(), write.json()?, clock::fresh_uid())?;
     submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
@@ -63,10 +62,9 @@ pub(super) async fn update<R: Resource>(
 pub(super) async fn delete<R: Resource>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(target): Named,
     write: Write,
 ) -> Answer {
-    let target = extract::target(&id);
     let command = Command::Delete(Delete { entity: R::ENTITY, target, if_match: write.if_match.clone() });
     submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
@@ -74,16 +72,17 @@ pub(super) async fn delete<R: Resource>(
 pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(target): Named,
     headers: HeaderMap,
 ) -> Answer {
     let entity = R::ENTITY;
-    let stored = match api.store.record(caller.account, entity, &extract::target(&id)).await? {
+    let stored = match api.store.record(caller.account, entity, &target).await? {
         None => return missing(&caller, entity, Problem::missing(entity.name())),
         Some(stored) if stored.deleted => return missing(&caller, entity, gone(entity, stored.version.0)),
         Some(stored) => stored,
     };
-    if extract::has_version(&headers, stored.version) {
+    // What a record shows of others may change without it: then its version says too little.
+    if extract::has_version(&headers, stored.version) && !has_links(entity, &stored.record) {
         return Ok(envelope::not_modified(stored.version));
     }
     let message = format!("The {} was found.", entity.name());
@@ -116,14 +115,12 @@ pub(super) async fn list<R: Resource>(
 }
 
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
-    let order = Order {
-        account: caller.account,
-        command,
-        origin: Arc::clone(&caller.origin),
-        idempotency: write.idempotency,
-        traceparent: write.traceparent,
-        bytes: write.body.len(),
-    };
+    // The body has become the command; what waits in a lane need not hold it.
+    let Write { body, idempotency, traceparent, .. } = write;
+    let bytes = body.len();
+    drop(body);
+    let (account, origin) = (caller.account, Arc::clone(&caller.origin));
+    let order = Order { account, command, origin, idempotency, traceparent, bytes };
     let receipt = api.lanes.submit(order).await?;
     Ok(answer(&receipt))
 }

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -75,14 +76,28 @@ impl Server {
                 }
             };
             let connection = serve(stream, peer, self.router.clone(), self.head_timeout, stop.clone());
-            let open = self.metrics.http_connections.clone();
-            open.inc();
+            let open = Open::new(self.metrics.http_connections.clone());
             tasks.spawn(async move {
                 connection.await;
-                open.dec();
-                drop(permit);
+                drop((open, permit));
             });
         }
+    }
+}
+
+/// Counts an open connection for as long as it lives, however it ends.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,9 @@ use crate::store::owner::{Owner, PushCursor};
 
 /// Events that are read at once.
 const READ: usize = 128;
+
+/// Bodies of undelivered events that a runner keeps.
+const KEPT: usize = 2 * READ;
 
 /// A runner that has nothing to do stays for so long, so that a steady trickle does not start one per event.
 const LINGER: Duration = Duration::from_secs(5);
@@ -143,7 +147,10 @@ impl Runner {
         let full = events.len() == READ;
         let filter = &self.endpoint.filter;
         self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: filter.wants(e) }));
-        self.events.extend(events.into_iter().filter(|event| filter.wants(event)).map(|event| (event.seq, event)));
+        // Beyond this bound a body is read from the log again when it is its turn.
+        let room = KEPT.saturating_sub(self.events.len());
+        let wanted = events.into_iter().filter(|event| filter.wants(event)).take(room);
+        self.events.extend(wanted.map(|event| (event.seq, event)));
         Ok(full && self.lane.room() > 0)
     }
 
@@ -171,7 +178,7 @@ impl Runner {
                 outcome = attempt.outcome.label(), error = attempt.error, "delivery failed");
         }
         let verdict = self.lane.ended(event.seq, attempt.outcome, now, rand::random());
-        if attempt.outcome != Outcome::Delivered {
+        if attempt.outcome != Outcome::Delivered && self.events.len() < KEPT {
             self.events.insert(event.seq, event);
         }
         if verdict == Verdict::Disable {
@@ -195,6 +202,11 @@ impl Target {
     }
 }
 
+fn traceparent(event: &Wire) -> Vec<(HeaderName, HeaderValue)> {
+    let value = event.traceparent().and_then(|text| HeaderValue::from_str(text).ok());
+    value.map(|value| (HeaderName::from_static("traceparent"), value)).into_iter().collect()
+}
+
 async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, attempts_before: u32) -> Ended {
     // The semaphore is never closed; should it be, the delivery goes out all the same.
     let _permit = deliverer.in_flight.acquire().await;
@@ -205,7 +217,7 @@ async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, at
         .client
         .send(Delivery {
             url: &target.url,
-            headers: &[],
+            headers: &traceparent(&event),
             webhook_id: &id,
             timestamp,
             signature: &sign(&target.secrets, &id, timestamp, &event.body),

@@ -39,8 +39,9 @@ impl Saver {
         let key = (save.cursor.account, save.cursor.endpoint);
         let mut pending = self.lock();
         let save = match pending.remove(&key) {
-            Some(earlier) => merge(earlier.save, save),
-            None => save,
+            Some(earlier) if Arc::ptr_eq(&earlier.owner, owner) => merge(earlier.save, save),
+            // That session has ended, and what it had is read again from its last place.
+            Some(_) | None => save,
         };
         pending.insert(key, Unsaved { save, owner: Arc::clone(owner), lease: Arc::clone(lease) });
         drop(pending);
@@ -64,17 +65,41 @@ impl Saver {
     }
 
     async fn flush(&self) {
-        let unsaved: Vec<Unsaved> = std::mem::take(&mut *self.lock()).into_values().collect();
-        let Some(owner) = unsaved.last().map(|unsaved| Arc::clone(&unsaved.owner)) else { return };
-        // What belongs to a session before this one is void: its shards were lost with it.
-        let (ours, _void): (Vec<Unsaved>, Vec<Unsaved>) =
-            unsaved.into_iter().partition(|unsaved| Arc::ptr_eq(&unsaved.owner, &owner));
-        let (saves, leases): (Vec<PushSave>, Vec<Lease>) =
-            ours.into_iter().map(|unsaved| (unsaved.save, unsaved.lease)).unzip();
-        if let Err(error) = owner.save_push(&saves).await {
-            tracing::warn!(error = %error, endpoints = saves.len(), "places not written; deliveries may be repeated");
+        let mut rest: Vec<Unsaved> = std::mem::take(&mut *self.lock()).into_values().collect();
+        while let Some(owner) = rest.last().map(|unsaved| Arc::clone(&unsaved.owner)) {
+            let (ours, others) = rest.into_iter().partition(|unsaved| Arc::ptr_eq(&unsaved.owner, &owner));
+            rest = others;
+            self.write(&owner, ours).await;
         }
-        drop(leases);
+    }
+
+    /// Writes places of one session. What belongs to one that has ended is void: its shards were lost with it.
+    async fn write(&self, owner: &Arc<Owner>, unsaved: Vec<Unsaved>) {
+        if owner.is_closed() {
+            return;
+        }
+        let saves: Vec<PushSave> = unsaved.iter().map(|unsaved| unsaved.save.clone()).collect();
+        if let Err(error) = owner.save_push(&saves).await {
+            tracing::warn!(error = %error, endpoints = saves.len(), "places not written, will be repeated");
+            for Unsaved { save, owner, lease } in unsaved {
+                self.put_back(save, &owner, &lease);
+            }
+        }
+    }
+
+    /// What could not be written is written with what came after it: a save holds only what changed.
+    fn put_back(&self, save: PushSave, owner: &Arc<Owner>, lease: &Lease) {
+        let key = (save.cursor.account, save.cursor.endpoint);
+        let mut pending = self.lock();
+        let save = match pending.remove(&key) {
+            Some(later) if Arc::ptr_eq(&later.owner, owner) => merge(save, later.save),
+            Some(later) => {
+                pending.insert(key, later);
+                return;
+            }
+            None => save,
+        };
+        pending.insert(key, Unsaved { save, owner: Arc::clone(owner), lease: Arc::clone(lease) });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {

@@ -120,11 +120,17 @@ impl Worker for Push {
         let owned = self.shards.owned();
         self.tidy(owned.as_ref());
         let Some(owned) = owned else { return Ok(Step::Idle) };
-        let accounts = self.deliverer.feed.push().take(|account| owned.lease(account).is_some());
+        let mut accounts = self.deliverer.feed.push().take(|account| owned.lease(account).is_some());
+        // Another replica may have deleted an endpoint that a runner is at.
+        let old = |known: &Account| !known.runners.is_empty() && known.looked_at.elapsed() >= SETTINGS_FOR;
+        accounts.extend(self.accounts.iter().filter(|(_, known)| old(known)).map(|(account, _)| *account));
         let step = if accounts.is_empty() { Step::Idle } else { Step::Advanced };
         for account in accounts {
             if let Some(lease) = owned.lease(account) {
-                self.look(account, &owned, lease).await?;
+                // One account's trouble is its own; the sweep marks it again.
+                if let Err(error) = self.look(account, &owned, lease).await {
+                    tracing::warn!(%account, error = format!("{error:#}"), "endpoints not looked at, will be repeated");
+                }
             }
         }
         Ok(step)

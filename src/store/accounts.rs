@@ -98,7 +98,7 @@ impl Store {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
         let keys: Vec<(AccountId, &NewKey)> = new.iter().map(|new| (new.account, &new.key)).collect();
-        let mut client = self.writer().await?;
+        let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         transaction.execute(INSERT_ACCOUNT, &[&accounts, &names, &tier.name(), &by.at]).await?;
         transaction.execute(INSERT_HEADS, &[&accounts]).await?;
@@ -112,7 +112,7 @@ impl Store {
         if self.credentials(account).await?.is_none() {
             return Ok(false);
         }
-        let mut client = self.writer().await?;
+        let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         insert_keys(&transaction, &[(account, key)], by.at).await?;
         audit(&transaction, &[account.0], by, "key.add", &serde_json::json!({"name": key.name})).await?;
@@ -122,7 +122,7 @@ impl Store {
 
     /// Moves an account to another tier; false where there is no such account.
     pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.writer().await?;
+        let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         let updated = transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await?;
         if updated == 0 {

@@ -4,7 +4,8 @@ use super::{Store, StoreError};
 use crate::domain::Timestamp;
 
 const FORGET: &str = "-- answer.forget
-delete from answer where (account_id, key) in (select account_id, key from answer where at < $1 limit 1000)";
+delete from answer where (account_id, key) in (select account_id, key from answer where at < $1 limit 1000)
+    and at < $1";
 
 impl Store {
     /// Deletes at most a thousand answers that are older; returns how many.

@@ -145,12 +145,13 @@ impl Store {
 impl Batch {
     /// Writes everything and commits: one round trip.
     pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
-        let Some(client) = self.client.take() else { return Ok(()) };
+        let Some(client) = &self.client else { return Ok(()) };
         let started = clock::instant();
-        let written = write(&client, append).await;
+        let written = write(client, append).await;
         self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
-        if written.is_err() {
-            drop(Object::take(client));
+        if written.is_ok() {
+            // Ended well, the connection goes back to the pool; in any other case it is closed with us.
+            drop(self.client.take());
         }
         written
     }

@@ -66,7 +66,7 @@ pub struct Endpoint {
 impl Store {
     /// Makes an endpoint that stands at `from`, or at the end of the log; false where there is no such account.
     pub async fn create_endpoint(&self, new: &Endpoint, from: Option<Seq>, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.writer().await?;
+        let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         let account = new.account.0;
         let placed = transaction.execute(INSERT_CURSOR, &[&account, &new.endpoint_id, &from.map(|seq| seq.0)]).await?;
@@ -106,7 +106,7 @@ impl Store {
 
     /// Deletes an endpoint with its place; false where there is none.
     pub async fn delete_endpoint(&self, account: AccountId, endpoint: Uuid, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.writer().await?;
+        let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         let deleted = transaction.execute(DELETE, &[&account.0, &endpoint]).await?;
         if deleted == 0 {

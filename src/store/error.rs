@@ -40,6 +40,22 @@ impl StoreError {
         Self::Corrupt { table, column, key: key.to_string(), source: source.into() }
     }
 
+    /// What a log may say of it: not PostgreSQL's detail, which quotes the row.
+    #[must_use]
+    pub fn report(&self) -> String {
+        match self {
+            Self::Aborted(source) | Self::Refused(source) => match source.as_db_error() {
+                Some(error) => {
+                    let constraint = error.constraint().unwrap_or("-");
+                    format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
+                }
+                None => format!("{self}: {source}"),
+            },
+            Self::Unavailable(source) => format!("{self}: {source}"),
+            Self::Corrupt { source, .. } => format!("{self}: {source}"),
+        }
+    }
+
     /// Whether a transaction that met this error may succeed when it is repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -55,6 +71,10 @@ impl From<tokio_postgres::Error> for StoreError {
         // Classes of SQLSTATE: PostgreSQL documentation, appendix A.
         match error.code().map(SqlState::code).map(|code| code.get(..2).unwrap_or(code)) {
             None | Some("08" | "53" | "57" | "58") => Self::Unavailable(Box::new(error)),
+            // A standby that was a primary (25006), or a transaction that idled too long (25P03).
+            Some("25") if matches!(error.code().map(SqlState::code), Some("25006" | "25P03")) => {
+                Self::Unavailable(Box::new(error))
+            }
             Some("40") => Self::Aborted(error),
             Some(_) => Self::Refused(error),
         }

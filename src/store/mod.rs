@@ -42,7 +42,12 @@ pub struct Store {
 /// Lanes join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
 /// made while a table was still empty would scan it, and stay until statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
-                             -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
+                             -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off \
+                             -c idle_in_transaction_session_timeout=10s";
+
+/// A server whose client's machine is gone must find out soon: until then it holds that client's locks.
+const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
+                                -c tcp_user_timeout=15s";
 
 impl Store {
     /// Makes the pools; a connection is opened when it is first needed.
@@ -51,9 +56,13 @@ impl Store {
         pg.application_name("unificus")
             .connect_timeout(Duration::from_secs(config.connect_timeout_s))
             .keepalives(true)
-            .keepalives_idle(Duration::from_secs(10));
+            .keepalives_idle(Duration::from_secs(5))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(15))
+            .options(SESSION_SETTINGS);
         let mut lane = pg.clone();
-        lane.options(LANE_SETTINGS);
+        lane.options(format!("{LANE_SETTINGS} {SESSION_SETTINGS}"));
         Ok(Self { write: pool(lane, lanes)?, read: pool(pg.clone(), config.pool)?, config: pg, metrics })
     }
 

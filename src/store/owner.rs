@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{SESSION_SETTINGS, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
@@ -30,9 +30,17 @@ const UNLOCK: &str = "-- owner.unlock
 select pg_advisory_unlock($1, $2)";
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
-insert into relay_cursor (account_id, seq)
-select account_id, seq from unnest($1::uuid[], $2::bigint[]) as c(account_id, seq)
-on conflict (account_id) do update set seq = excluded.seq";
+with moved as (select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m(account_id, was, seq)),
+inserted as (
+    insert into relay_cursor (account_id, seq) select account_id, seq from moved where was = 0
+    on conflict (account_id) do update set seq = excluded.seq where relay_cursor.seq = 0
+    returning account_id
+), updated as (
+    update relay_cursor c set seq = m.seq from moved m
+    where c.account_id = m.account_id and c.seq = m.was and m.was > 0
+    returning c.account_id
+)
+select account_id from inserted union all select account_id from updated";
 
 const LOAD_RELAY: &str = "-- relay_cursor.load
 select seq from relay_cursor where account_id = $1";
@@ -48,9 +56,10 @@ with cursors as (
     where w.account_id = s.account_id and w.endpoint_id = s.endpoint_id and w.seq = s.seq
 )
 insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
-select account_id, endpoint_id, seq, uid, attempts, next_at, parked
+select w.account_id, w.endpoint_id, w.seq, w.uid, w.attempts, w.next_at, w.parked
 from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[])
     as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+join push_endpoint e on e.account_id = w.account_id and e.endpoint_id = w.endpoint_id
 on conflict (account_id, endpoint_id, seq) do update
     set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked";
 
@@ -70,6 +79,15 @@ struct Statements {
     save_relay: Statement,
     load_relay: Statement,
     save_push: Statement,
+}
+
+/// A move of the relay's cursor in one account's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RelayMove {
+    pub account: AccountId,
+    pub from: Seq,
+    pub to: Seq,
 }
 
 /// Where a push endpoint stands.
@@ -113,7 +131,7 @@ impl Store {
     /// Opens a session and joins the members. The connection is driven by the returned future, which ends with it.
     pub async fn open_owner(&self) -> Result<(Owner, impl Future<Output = ()> + Send + 'static), StoreError> {
         let mut config = self.config.clone();
-        config.application_name("unificus owner").options("-c synchronous_commit=off");
+        config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
         let (client, connection) = config.connect(NoTls).await?;
         let drive = async move {
             if let Err(error) = connection.await {
@@ -189,11 +207,13 @@ impl Owner {
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
     }
 
-    /// Writes where the relay stands in each of these logs.
-    pub async fn save_relay(&self, cursors: &[(AccountId, Seq)]) -> Result<(), StoreError> {
-        let (accounts, seqs): (Vec<Uuid>, Vec<i64>) = cursors.iter().map(|(account, seq)| (account.0, seq.0)).unzip();
-        self.client.execute(&self.statements.save_relay, &[&accounts, &seqs]).await?;
-        Ok(())
+    /// Moves cursors of the relay that stand where they are believed to; returns whose did.
+    pub async fn save_relay(&self, moves: &[RelayMove]) -> Result<Vec<AccountId>, StoreError> {
+        let accounts: Vec<Uuid> = moves.iter().map(|moved| moved.account.0).collect();
+        let was: Vec<i64> = moves.iter().map(|moved| moved.from.0).collect();
+        let seqs: Vec<i64> = moves.iter().map(|moved| moved.to.0).collect();
+        let rows = self.client.query(&self.statements.save_relay, &[&accounts, &was, &seqs]).await?;
+        Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
     }
 
     /// Writes where endpoints stand, with their exceptions, in one statement.

@@ -267,6 +267,16 @@ async fn real_clients_habits_are_understood() {
     ] {
         assert_eq!(api.get(path).await.expect(200)["name"], name, "{path}");
     }
+    api.post("/company", json!({"name": "B C"})).await.expect(201);
+    assert_eq!(api.get("/company/B+C").await.expect(200)["name"], "B C");
+    api.delete("/company/B%2BC").await.expect(404);
+    for (path, status) in
+        [("/contact/%00", 404), ("/contact/%FF", 400), ("/contacts?createdMin=9999-12-31T23:59:59-01:00", 422)]
+    {
+        let answer = api.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{path}");
+    }
+    api.put("/contact/%00", json!({"title": "Dr"})).await.expect(404);
     api.send(Method::POST, "/contact", &[], "{").await.expect(400);
     api.send(Method::POST, "/contact", &[], "").await.expect(400);
     api.send(Method::POST, "/contact", &[], "[]").await.expect(422);

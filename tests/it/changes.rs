@@ -1,6 +1,7 @@
 //! The change feed and its stream.
 
 use http_body_util::BodyExt as _;
+use hyper::Method;
 use serde_json::json;
 
 use crate::support::{LONG, Service, stream};
@@ -10,7 +11,9 @@ async fn the_feed_and_nats_give_the_same_bytes() {
     let service = Service::start().await;
     let api = &service.client;
     let uid = api.contact("ann@example.org").await.uid();
-    api.put(&format!("/contact/{uid}"), json!({"phone": "+31 6 12"})).await.expect(200);
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let phone = json!({"phone": "+31 6 12"}).to_string();
+    api.send(Method::PUT, &format!("/contact/{uid}"), &[("traceparent", trace)], &phone).await.expect(200);
     api.delete(&format!("/contact/{uid}")).await.expect(200);
 
     let feed = api.get("/changes").await;
@@ -24,6 +27,7 @@ async fn the_feed_and_nats_give_the_same_bytes() {
     assert_eq!(events[1]["data"]["changed"], json!({"phone": {"from": null, "to": "+31 6 12"}}));
     assert_eq!(events[1]["data"]["previous_version"], 1);
     assert_eq!(events[1]["origin"], "test");
+    assert_eq!(events[1]["traceparent"], trace);
     assert_eq!(events[2]["data"]["record"]["deleted"], true);
 }
 

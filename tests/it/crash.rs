@@ -19,7 +19,8 @@ async fn killed_between_append_and_relay() {
     let place = place().await;
     let dying = Parts::start(&place).await;
     let (account, _) = account(&dying.store).await;
-    for number in 0..3 {
+    // Enough for one atomic batch.
+    for number in 0..100 {
         dying.write(account, &format!("p{number}@example.org")).await;
     }
     dying.kill().await;
@@ -28,7 +29,7 @@ async fn killed_between_append_and_relay() {
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 3).await, stream::unbroken(account, 3));
+    assert_eq!(stream::ids(&place, account, 100).await, stream::unbroken(account, 100));
 }
 
 #[tokio::test]

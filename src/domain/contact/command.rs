@@ -4,6 +4,9 @@ use crate::domain::decide::{Decision, Reads, View, find};
 use crate::domain::record::fold_key;
 use crate::domain::{Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb};
 
+/// Companies that one contact may belong to: every event of the contact lists them.
+const MOST_COMPANIES: usize = 100;
+
 /// Makes a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
@@ -79,7 +82,12 @@ impl Update {
         if let Some(link) = self.company {
             let (link, created) = resolve(view, link, record.fields.get(&Field::Role).cloned())?;
             facts.extend(created);
-            patch.insert(Field::Companies, Some(Value::Links(with_link(record, link))));
+            let links = with_link(record, link);
+            if links.len() > MOST_COMPANIES {
+                let detail = format!("A contact belongs to at most {MOST_COMPANIES} companies.");
+                return Err(Refusal::Invalid(vec![Invalid::new("company", detail)]));
+            }
+            patch.insert(Field::Companies, Some(Value::Links(links)));
         }
         let changes = record.differences(patch);
         if !changes.is_empty() {
