@@ -12,7 +12,7 @@ pub const BATCH: usize = 500;
 
 /// Lists of this length go as one atomic batch. The server stages a batch in files of its own, which makes it dear for
 /// short lists and, against awaiting each acknowledgement, worth it for long ones.
-const ATOMIC_FROM: usize = 64;
+const ATOMIC_FROM: usize = 200;
 
 #[derive(Deserialize)]
 struct Acknowledgement {

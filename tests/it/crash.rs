@@ -20,7 +20,7 @@ async fn killed_between_append_and_relay() {
     let dying = Parts::start(&place).await;
     let (account, _) = account(&dying.store).await;
     // Enough for one atomic batch.
-    for number in 0..100 {
+    for number in 0..250 {
         dying.write(account, &format!("p{number}@example.org")).await;
     }
     dying.kill().await;
@@ -29,7 +29,7 @@ async fn killed_between_append_and_relay() {
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 100).await, stream::unbroken(account, 100));
+    assert_eq!(stream::ids(&place, account, 250).await, stream::unbroken(account, 250));
 }
 
 #[tokio::test]
