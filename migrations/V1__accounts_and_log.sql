@@ -40,8 +40,8 @@ create table head (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
 
 -- The only truth. `body` is the CloudEvent, JSON, byte for byte as every channel sends it. It is of type text since
--- type json would parse it anew at every append, which was a twentieth of the database's work. Rows stay in one piece
--- up to a page: compressing each body of 2 kB, as is the default, cost as much again.
+-- type json would parse it anew at every append, which was a twentieth of the database's work. LZ4 halves what goes to
+-- disk at a fraction of what the default compression costs.
 create table event (
     account_id  uuid        not null,
     seq         bigint      not null,
@@ -49,9 +49,9 @@ create table event (
     type        text        not null,
     at          timestamptz not null,
     origin      text        not null,
-    body        text        not null,
+    body        text        compression lz4 not null,
     primary key (account_id, seq)
-) with (toast_tuple_target = 8160);
+);
 -- A record's history, and its state at any moment, are one lookup here.
 create index event_record on event (account_id, uid, seq);
 
