@@ -13,10 +13,11 @@ use crate::config::Config;
 use crate::contract::moment;
 use crate::domain::AccountId;
 use crate::domain::account::Tier;
+use crate::lifecycle::StopSignal;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::accounts::{By, NewAccount};
-use crate::{dev, keys, lifecycle, telemetry};
+use crate::{dev, keys, telemetry};
 
 /// The Secure API for contacts and companies.
 #[derive(Debug, Parser)]
@@ -130,8 +131,9 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = StopSignal::listen()?;
     let app = App::start(config, Clock::system()).await?;
-    lifecycle::stop_signal().await?;
+    stop.received().await;
     app.stop().await
 }
 

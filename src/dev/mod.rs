@@ -17,7 +17,7 @@ use self::services::{Binaries, Postgres, Services};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::lifecycle;
+use crate::lifecycle::StopSignal;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -44,6 +44,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
         // One of a run that was killed would tell of a service that is not there.
         let _absent = std::fs::remove_file(file);
     }
+    let mut stop = StopSignal::listen()?;
     let (path, data_home) = config::program_path();
     let binaries = Binaries::find(&path, &data_home)?;
     let mut services = Services::start(&options.data_dir, &binaries).await?;
@@ -56,7 +57,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        signal = lifecycle::stop_signal() => signal?,
+        () = stop.received() => {}
         () = services.supervise() => {}
     }
     let stopped = app.stop().await;

@@ -45,7 +45,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("synchronous_commit", "on"),
     ("max_wal_size", "4GB"),
     ("checkpoint_timeout", "15min"),
-    ("autovacuum_naptime", "10s"),
+    ("autovacuum_naptime", "1min"),
     // Standard error is the log file.
     ("logging_collector", "off"),
 ];
