@@ -44,6 +44,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("max_wal_size", "4GB"),
+    // A new segment is not filled with zeros first: that stopped every commit for 40 ms, several times a second under
+    // load on a young cluster. Commits are no less durable.
+    ("wal_init_zero", "off"),
     ("checkpoint_timeout", "15min"),
     ("autovacuum_naptime", "1min"),
     // Standard error is the log file.
