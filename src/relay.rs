@@ -31,6 +31,10 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 /// Cursors are written at most this often, as long as there is something to publish.
 const SAVE_EVERY: Duration = Duration::from_millis(100);
 
+/// One pass that finds work lasts at least this long, so that a busy log leaves in fewer and larger writes: each one
+/// costs NATS and us a wake-up.
+const PACE: Duration = Duration::from_millis(3);
+
 /// Publishes the logs of the shards that this replica owns.
 pub struct Relay {
     store: Store,
@@ -198,7 +202,11 @@ impl Worker for Relay {
         if !self.broker.is_connected() {
             return Ok(Step::Idle);
         }
+        let began = clock::instant();
         let looked = self.publish(&owned).await?;
+        if looked {
+            tokio::time::sleep(PACE.saturating_sub(began.elapsed())).await;
+        }
         let due = self.todo.is_empty() && !looked || self.saved_at.elapsed() >= SAVE_EVERY;
         let saved = due && self.save(&owned).await?;
         Ok(if looked || saved { Step::Advanced } else { Step::Idle })
