@@ -40,7 +40,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // One way in is enough: a socket file has a length limit, and a lock that outlives a killed server.
     ("unix_socket_directories", ""),
     ("max_connections", "200"),
-    ("shared_buffers", "256MB"),
+    // Taken as it is used. In less, a load soon has every insert write out an older page first.
+    ("shared_buffers", "1GB"),
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("max_wal_size", "4GB"),
