@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::{Deliverer, Push, Saver};
-use crate::quota::{Flush, Gauges, Ledger};
+use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
@@ -66,7 +66,7 @@ impl App {
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(config.quota.clone()),
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -139,7 +139,7 @@ impl App {
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
         }
-        self.ledger.flush(&self.store).await.context("cannot write the last calls to the ledger")?;
+        self.ledger.book(&self.store).await.context("cannot write the last calls to the ledger")?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -174,8 +174,10 @@ impl Shared {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
+        // These two until nobody can ask them for anything any more.
         let saver = Saver::default();
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
+        tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
         let deliverer = Arc::new(Deliverer {
             client,
             store: store.clone(),
@@ -210,7 +212,6 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(Flush::new(self.ledger.clone(), store.clone()));
         self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
         tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
     }

@@ -18,6 +18,7 @@ pub struct Config {
     pub commands: Commands,
     pub nats: Nats,
     pub push: Push,
+    pub quota: Quota,
     pub log: Log,
 }
 
@@ -102,6 +103,15 @@ pub struct Push {
     pub in_flight: usize,
 }
 
+/// How often accounts may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Quota {
+    pub enforced: bool,
+    pub burst_per_second: u64,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -177,6 +187,12 @@ impl Default for Push {
     }
 }
 
+impl Default for Quota {
+    fn default() -> Self {
+        Self { enforced: true, burst_per_second: 50 }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
@@ -233,6 +249,7 @@ impl Config {
         ensure!(self.http.body_limit_bytes >= 1_024, "http.body_limit_bytes must be 1024 or more");
         ensure!((1..=1_000).contains(&self.push.window), "push.window must be 1 to 1000");
         ensure!(self.push.in_flight >= self.push.window, "push.in_flight must not be less than push.window");
+        ensure!(self.quota.burst_per_second > 0, "quota.burst_per_second must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");
         tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;

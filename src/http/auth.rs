@@ -12,11 +12,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::Api;
 use super::problem::{Problem, REPLAYED};
+use super::{Api, limits};
 use crate::domain::AccountId;
 use crate::domain::account::{OnMissing, Tier};
-use crate::quota;
+use crate::quota::{Call, Denied};
 use crate::store::accounts::Credentials;
 use crate::store::{Store, StoreError};
 
@@ -44,6 +44,12 @@ impl Authenticator {
     pub(super) fn new(store: Store) -> Self {
         let known = Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build();
         Self { store, known }
+    }
+
+    /// As [`Self::caller`], by what the database says now.
+    async fn caller_anew(&self, account: AccountId, headers: &HeaderMap) -> Result<Caller, Problem> {
+        self.known.invalidate(&account).await;
+        self.caller(headers).await
     }
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
@@ -83,21 +89,52 @@ fn shared(error: Arc<StoreError>) -> Problem {
     }
 }
 
-/// Lets authenticated requests through, with their [`Caller`], and counts their calls.
+/// Lets authenticated requests through that have a call left, with their [`Caller`].
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let caller = match api.authenticator.caller(request.headers()).await {
-        Ok(caller) => caller,
+    let (caller, taken) = match admit(&api, request.headers()).await {
+        Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
-    let (account, tier) = (caller.account, caller.tier);
+    let tier = caller.tier;
+    let meter = |outcome| api.metrics.quota_calls_total.with_label_values(&[tier.name(), outcome]).inc();
+    let call = match taken {
+        Ok(call) => call,
+        Err(Denied::Unavailable) => {
+            return Problem::unavailable("The service cannot reach its database. Try again.").into_response();
+        }
+        Err(Denied::Burst(standing)) => {
+            meter("refused");
+            return limits::refuse(limits::BURST, &standing, standing.burst);
+        }
+        Err(Denied::Month(standing)) => {
+            meter("refused");
+            return limits::refuse(limits::MONTH, &standing, standing.month);
+        }
+    };
     request.extensions_mut().insert(caller);
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     let counted = counts(&response);
-    if counted {
-        api.ledger.count(account, api.clock.now());
+    meter(if counted { "counted" } else { "free" });
+    let standing = if counted { call.standing() } else { call.give_back() };
+    if let Some(standing) = standing {
+        limits::show(&standing, response.headers_mut());
     }
-    quota::meter(&api.metrics, tier, counted);
     response
+}
+
+/// Who calls, and whether they may. A tier that ran out is looked up anew: it may have been raised this moment.
+async fn admit(api: &Api, headers: &HeaderMap) -> Result<(Caller, Result<Call, Denied>), Problem> {
+    let caller = api.authenticator.caller(headers).await?;
+    let taken = api.ledger.take(caller.account, caller.tier, api.clock.now()).await;
+    if !matches!(taken, Err(Denied::Month(_))) {
+        return Ok((caller, taken));
+    }
+    let anew = api.authenticator.caller_anew(caller.account, headers).await?;
+    if anew.tier == caller.tier {
+        return Ok((caller, taken));
+    }
+    let taken = api.ledger.take(anew.account, anew.tier, api.clock.now()).await;
+    Ok((anew, taken))
 }
 
 /// A call counts when it was answered 2xx, 3xx but 304, or 4xx but 401 and 429; a replayed answer does not.
@@ -106,5 +143,6 @@ fn counts(response: &Response) -> bool {
         304 | 401 | 429 => false,
         status => (200..500).contains(&status),
     };
-    counted && !response.headers().contains_key(REPLAYED)
+    let refused_again = response.extensions().get::<Problem>().is_some_and(Problem::is_replayed);
+    counted && !refused_again && !response.headers().contains_key(REPLAYED)
 }

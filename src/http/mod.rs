@@ -9,6 +9,7 @@ mod changes;
 mod endpoints;
 mod envelope;
 mod extract;
+mod limits;
 mod ops;
 mod present;
 mod problem;
@@ -145,7 +146,14 @@ fn known_method(method: &Method) -> &'static str {
 
 fn render(mut response: Response, path: &str) -> Response {
     match Problem::of(&mut response) {
-        Some(problem) => problem.render(path),
+        Some(problem) => {
+            let mut rendered = problem.render(path);
+            // What the layers in between put on the bare answer stays.
+            for (name, value) in response.headers() {
+                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+            rendered
+        }
         None => response,
     }
 }

@@ -97,6 +97,15 @@ impl Problem {
         problem
     }
 
+    /// `policy` is the one that ran out, as `RateLimit-Policy` names it.
+    pub(super) fn quota_exceeded(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded", detail);
+        problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+        problem.extra.push(("violated-policies", json!([policy])));
+        problem.headers.push((RETRY_AFTER, HeaderValue::from(retry_after_s)));
+        problem
+    }
+
     fn internal() -> Self {
         let detail = "The request could not be carried out; nothing was changed. The operators can see why.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
@@ -107,6 +116,11 @@ impl Problem {
             self.headers.push((REPLAYED, HeaderValue::from_static("true")));
         }
         self
+    }
+
+    /// Whether it is the stored answer of an earlier request.
+    pub(super) fn is_replayed(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == REPLAYED)
     }
 
     /// Whether it says that a record is not there, which an account may want to hear as a success.

@@ -4,15 +4,30 @@ use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Params, Store, StoreError};
 use crate::domain::AccountId;
 use crate::domain::account::Tier;
 
-const ADD: &str = "-- quota.add
+const OPEN: &str = "-- quota.open
 insert into quota_month (account_id, month, used)
-select account_id, month, used from unnest($1::uuid[], $2::date[], $3::bigint[]) as q(account_id, month, used)
-order by account_id, month
-on conflict (account_id, month) do update set used = quota_month.used + excluded.used";
+select account_id, month, 0 from unnest($1::uuid[], $2::date[]) as k(account_id, month) order by account_id, month
+on conflict (account_id, month) do nothing";
+
+const LOCK: &str = "-- quota.lock
+select from quota_month q join unnest($1::uuid[], $2::date[]) as k(account_id, month)
+    on q.account_id = k.account_id and q.month = k.month
+order by q.account_id, q.month for update of q";
+
+const TAKE: &str = "-- quota.take
+update quota_month q set used = k.kept + least(k.calls, greatest(k.most - k.kept, 0))
+from (
+    select m.account_id, m.month, greatest(m.used - a.given_back, 0) as kept, a.calls, a.most
+    from unnest($1::uuid[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[])
+        as a(account_id, month, calls, given_back, most)
+    join quota_month m on m.account_id = a.account_id and m.month = a.month
+) as k
+where q.account_id = k.account_id and q.month = k.month
+returning q.account_id, q.month, q.used - k.kept, q.used";
 
 const USE: &str = "-- quota.use
 select a.account_id, a.tier, coalesce(q.used, 0)
@@ -27,16 +42,59 @@ pub struct Use {
     pub used: u64,
 }
 
+/// What the callers of one account want of one month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Ask {
+    pub account: AccountId,
+    pub month: Date,
+    pub calls: u64,
+    /// Calls that were taken earlier and turned out not to count.
+    pub given_back: u64,
+    /// As many calls the month may have.
+    pub most: u64,
+}
+
+/// What they got of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Grant {
+    pub account: AccountId,
+    pub month: Date,
+    pub calls: u64,
+    /// The month's calls, these among them.
+    pub used: u64,
+}
+
 impl Store {
-    /// Adds calls to accounts' months, all of them or none.
-    pub async fn add_calls(&self, calls: &[(AccountId, Date, u64)]) -> Result<(), StoreError> {
-        let accounts: Vec<Uuid> = calls.iter().map(|call| call.0.0).collect();
-        let months: Vec<Date> = calls.iter().map(|call| call.1).collect();
-        let used: Vec<i64> = calls.iter().map(|call| i64::try_from(call.2).unwrap_or(i64::MAX)).collect();
-        let client = self.reader().await?;
-        let statement = client.prepare_cached(ADD).await?;
-        client.execute(&statement, &[&accounts, &months, &used]).await?;
-        Ok(())
+    /// Takes calls from accounts' months, each at most to its limit, and gives others back; one ask per account and
+    /// month. The rows are locked first, in an order that all replicas keep, and read in a later statement: one that
+    /// had waited for the lock would not see what its holder wrote.
+    pub async fn take_calls(&self, asks: &[Ask]) -> Result<Vec<Grant>, StoreError> {
+        let count = |calls: u64| i64::try_from(calls).unwrap_or(i64::MAX);
+        let accounts: Vec<Uuid> = asks.iter().map(|ask| ask.account.0).collect();
+        let months: Vec<Date> = asks.iter().map(|ask| ask.month).collect();
+        let calls: Vec<i64> = asks.iter().map(|ask| count(ask.calls)).collect();
+        let given_back: Vec<i64> = asks.iter().map(|ask| count(ask.given_back)).collect();
+        let most: Vec<i64> = asks.iter().map(|ask| count(ask.most)).collect();
+        let mut client = self.reader().await?;
+        let open = client.prepare_cached(OPEN).await?;
+        let lock = client.prepare_cached(LOCK).await?;
+        let take = client.prepare_cached(TAKE).await?;
+        let transaction = client.transaction().await?;
+        let keys: Params<'_, 2> = [&accounts, &months];
+        let all: Params<'_, 5> = [&accounts, &months, &calls, &given_back, &most];
+        let (opened, locked, taken) = tokio::join!(
+            biased;
+            transaction.execute(&open, &keys),
+            transaction.query(&lock, &keys),
+            transaction.query(&take, &all),
+        );
+        // The first error is the one that matters: after it every statement says only that the transaction is aborted.
+        let _rows = (opened?, locked?);
+        let grants = taken?.iter().map(grant).collect();
+        transaction.commit().await?;
+        Ok(grants)
     }
 
     /// Every account's use of a month.
@@ -45,6 +103,11 @@ impl Store {
         let statement = client.prepare_cached(USE).await?;
         client.query(&statement, &[&month]).await?.iter().map(row_use).collect()
     }
+}
+
+fn grant(row: &PgRow) -> Grant {
+    let calls = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    Grant { account: AccountId(row.get(0)), month: row.get(1), calls: calls(2), used: calls(3) }
 }
 
 fn row_use(row: &PgRow) -> Result<Use, StoreError> {

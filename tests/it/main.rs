@@ -14,6 +14,7 @@ mod metrics;
 mod process;
 mod proto;
 mod push;
+mod quota;
 mod services;
 mod support;
 mod trouble;

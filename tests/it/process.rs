@@ -187,13 +187,17 @@ async fn a_setting_that_cannot_be_used_is_named_before_a_port_is_bound() {
 }
 
 /// A data directory that goes with the test.
-struct Dir(PathBuf);
+pub(crate) struct Dir(PathBuf);
 
 impl Dir {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = directory(name);
         std::fs::create_dir_all(&dir).unwrap();
         Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -326,7 +330,7 @@ async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
     ids
 }
 
-async fn stop(mut process: Process) {
+pub(crate) async fn stop(mut process: Process) {
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.code(), Some(0));
 }

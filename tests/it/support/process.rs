@@ -25,7 +25,12 @@ pub(crate) struct Environment {
 }
 
 impl Process {
+    /// Without limits to the calls: loads make many.
     pub(crate) async fn start(directory: &Path) -> (Self, Environment) {
+        Self::start_with(directory, &[("UNIFICUS_QUOTA__ENFORCED", "false")]).await
+    }
+
+    pub(crate) async fn start_with(directory: &Path, settings: &[(&str, &str)]) -> (Self, Environment) {
         let env_file = directory.join("service.env");
         let _stale = std::fs::remove_file(&env_file);
         let log = std::fs::File::options().create(true).append(true).open(directory.join("service.log")).unwrap();
@@ -34,6 +39,7 @@ impl Process {
             .arg(directory.join("data"))
             .arg("--env-file")
             .arg(&env_file)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

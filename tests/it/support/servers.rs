@@ -116,7 +116,7 @@ impl Servers {
 }
 
 impl Place {
-    /// The defaults, here, on ports that the system chooses; webhooks may go to loopback.
+    /// The defaults, here, on ports that the system chooses; webhooks may go to loopback, and calls have no limit.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default();
         config.http.listen.set_port(0);
@@ -125,6 +125,7 @@ impl Place {
         self.nats.clone_into(&mut config.nats.url);
         self.stream.clone_into(&mut config.nats.stream);
         self.subject_root.clone_into(&mut config.nats.subject_root);
+        config.quota.enforced = false;
         config.push.allow_http = true;
         config.push.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         config

@@ -28,11 +28,15 @@ impl Service {
     }
 
     pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::timed(Clock::system(), change).await
+    }
+
+    pub(crate) async fn timed(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let place = Servers::get().place().await;
         let mut config = place.config();
         change(&mut config);
         let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
-        let app = App::start(config, Clock::system()).await.unwrap();
+        let app = App::start(config, clock).await.unwrap();
         let (account, secret) = account(&store).await;
         let client = Client::new(&base(&app), account, &secret);
         Self { app, place, store, client }
@@ -40,7 +44,13 @@ impl Service {
 
     /// One more replica on the same database, and the same client against it.
     pub(crate) async fn replica(&self) -> (App, Client) {
-        let app = App::start(self.place.config(), Clock::system()).await.unwrap();
+        self.replica_configured(|_| {}).await
+    }
+
+    pub(crate) async fn replica_configured(&self, change: impl FnOnce(&mut Config)) -> (App, Client) {
+        let mut config = self.place.config();
+        change(&mut config);
+        let app = App::start(config, Clock::system()).await.unwrap();
         let client = Client::new(&base(&app), self.client.account, &self.client.secret);
         (app, client)
     }
@@ -58,10 +68,14 @@ pub(crate) fn base(app: &App) -> String {
 
 /// Makes an account; returns its key's secret.
 pub(crate) async fn account(store: &Store) -> (AccountId, String) {
+    account_on(store, Tier::Pinnacle).await
+}
+
+pub(crate) async fn account_on(store: &Store, tier: Tier) -> (AccountId, String) {
     let account = AccountId(clock::fresh_uid().0);
     let (secret, key) = keys::make("test");
     let by = By { actor: "test", at: Clock::system().now() };
     let new = NewAccount { account, name: "Test".to_owned(), key };
-    store.create_accounts(&[new], Tier::Pinnacle, by).await.unwrap();
+    store.create_accounts(&[new], tier, by).await.unwrap();
     (account, secret)
 }

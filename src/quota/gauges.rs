@@ -1,0 +1,85 @@
+//! What operators see of quota use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::window::month;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::store::quota::Use;
+use crate::worker::{Step, Worker};
+
+/// Bands of use, in percent of the month's calls: up to 50, 80, 95, below the limit, and at it.
+const BANDS: [(&str, u64); 5] = [("0-50", 50), ("50-80", 80), ("80-95", 95), ("95-100", 100), ("over", u64::MAX)];
+
+/// Accounts that have gauges of their own.
+const TOP: usize = 100;
+
+/// Keeps the gauges of quota use.
+pub struct Gauges {
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+    top_accounts: bool,
+}
+
+impl Gauges {
+    /// `top_accounts` says whether single accounts may be shown.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, metrics: Metrics, top_accounts: bool) -> Self {
+        Self { store, clock, metrics, top_accounts }
+    }
+
+    fn show_bands(&self, uses: &[Use]) {
+        for (band, _) in BANDS {
+            self.metrics.quota_accounts.with_label_values(&[band]).set(0);
+        }
+        for account in uses {
+            self.metrics.quota_accounts.with_label_values(&[band(account)]).inc();
+        }
+    }
+
+    fn show_top(&self, mut uses: Vec<Use>) {
+        self.metrics.quota_used.reset();
+        self.metrics.quota_limit.reset();
+        if !self.top_accounts {
+            return;
+        }
+        uses.retain(|account| account.used > 0);
+        uses.sort_unstable_by_key(|account| (std::cmp::Reverse(percent(account)), account.account));
+        for account in uses.iter().take(TOP) {
+            let label = account.account.to_string();
+            let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
+            self.metrics.quota_used.with_label_values(&[&label]).set(gauge(account.used));
+            self.metrics.quota_limit.with_label_values(&[&label]).set(gauge(account.tier.monthly_calls()));
+        }
+    }
+}
+
+impl Worker for Gauges {
+    const NAME: &'static str = "quota-gauges";
+    const SWEEP: Duration = Duration::from_secs(10);
+
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        let uses = self.store.quota_use(month(self.clock.now())).await?;
+        self.show_bands(&uses);
+        self.show_top(uses);
+        Ok(Step::Idle)
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+}
+
+fn percent(account: &Use) -> u64 {
+    account.used.saturating_mul(100) / account.tier.monthly_calls()
+}
+
+fn band(account: &Use) -> &'static str {
+    let percent = percent(account);
+    BANDS.iter().find(|(_, below)| percent < *below).map_or("over", |(band, _)| band)
+}
