@@ -85,7 +85,7 @@ impl Authenticator {
 fn shared(error: Arc<StoreError>) -> Problem {
     match Arc::try_unwrap(error) {
         Ok(error) => error.into(),
-        Err(_) => Problem::unavailable("The service cannot reach its database. Try again."),
+        Err(_) => Problem::no_database(),
     }
 }
 
@@ -99,9 +99,7 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     let meter = |outcome| api.metrics.quota_calls_total.with_label_values(&[tier.name(), outcome]).inc();
     let call = match taken {
         Ok(call) => call,
-        Err(Denied::Unavailable) => {
-            return Problem::unavailable("The service cannot reach its database. Try again.").into_response();
-        }
+        Err(Denied::Unavailable) => return Problem::no_database().into_response(),
         Err(Denied::Burst(standing)) => {
             meter("refused");
             return limits::refuse(limits::BURST, &standing, standing.burst);

@@ -97,6 +97,10 @@ impl Problem {
         problem
     }
 
+    pub(super) fn no_database() -> Self {
+        Self::unavailable("The service cannot reach its database. Try again.")
+    }
+
     /// `policy` is the one that ran out, as `RateLimit-Policy` names it.
     pub(super) fn quota_exceeded(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded", detail);
@@ -221,7 +225,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if error.is_transient() {
             tracing::warn!(error = %error, "request failed");
-            return Self::unavailable("The service cannot reach its database. Try again.");
+            return Self::no_database();
         }
         tracing::error!(error = error.report(), "request failed");
         Self::internal()
