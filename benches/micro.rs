@@ -7,14 +7,13 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value as Json, json};
 use time::macros::datetime;
-use unificus::contract::input::{self, FreshUids};
+use unificus::contract::input::{self, Body};
 use unificus::contract::{Wire, event};
 use unificus::domain::{AccountId, Command, Entity, Event, Record, Refusal, Seq, Target, Timestamp, Uid, View, decide};
 use unificus::push::signature::{Secret, sign};
 use uuid::Uuid;
 
 const AT: Timestamp = datetime!(2026-11-24 03:00:00.123456 UTC);
-const UIDS: FreshUids = FreshUids { own: uid(1), beside: uid(2) };
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x0193_3b5e_7a1c_7d3e_8f00_0000_0000_00aa));
 
 const fn uid(number: u128) -> Uid {
@@ -46,18 +45,18 @@ fn body() -> Json {
     })
 }
 
-fn create(uids: FreshUids) -> Command {
-    input::create(Entity::Contact, body(), uids).expect("a valid body")
+fn create(uid: Uid) -> Command {
+    input::create(Body::Contact, body(), &mut || uid).expect("a valid body")
 }
 
 fn update() -> Command {
     let body = json!({"phone": "+31 6 555 01 99", "title": "Director"});
-    input::update(Entity::Contact, Target::Uid(UIDS.own), None, body, UIDS.beside).expect("a valid body")
+    input::update(Body::Contact, Target::Uid(uid(1)), None, body, &mut || uid(2)).expect("a valid body")
 }
 
 /// What comes of the create, with the event that tells of it.
 fn created() -> Event {
-    let decision = decide(create(UIDS), &Known(None)).expect("nothing stands against it");
+    let decision = decide(create(uid(1)), &Known(None)).expect("nothing stands against it");
     let fact = decision.facts.into_iter().next().expect("a create makes a fact");
     let verb = fact.verb;
     let (record, changed) = Record::evolve(None, fact, Seq(1), AT);
@@ -71,17 +70,17 @@ fn decisions(c: &mut Criterion) {
     let known = Known(Some(created().record));
     let one = |command, view: &Known| decide(command, view);
     group.bench_function("create a contact", |b| {
-        b.iter_batched(|| create(UIDS), |command| one(command, &empty), BatchSize::SmallInput);
+        b.iter_batched(|| create(uid(1)), |command| one(command, &empty), BatchSize::SmallInput);
     });
     group.bench_function("update two of its fields", |b| {
         b.iter_batched(update, |command| one(command, &known), BatchSize::SmallInput);
     });
-    let again = FreshUids { own: uid(3), beside: uid(4) };
+    let again = uid(3);
     assert!(matches!(decide(create(again), &known), Err(Refusal::Invalid(_))), "its email is taken");
     group.bench_function("refuse a duplicate", |b| {
         b.iter_batched(|| create(again), |command| one(command, &known), BatchSize::SmallInput);
     });
-    let fact = decide(create(UIDS), &empty).expect("nothing stands against it").facts.remove(0);
+    let fact = decide(create(uid(1)), &empty).expect("nothing stands against it").facts.remove(0);
     group.bench_function("evolve a new contact", |b| {
         b.iter_batched(|| fact.clone(), |fact| Record::evolve(None, fact, Seq(1), AT), BatchSize::SmallInput);
     });
@@ -96,7 +95,7 @@ fn codec(c: &mut Criterion) {
         b.iter(|| serde_json::from_slice::<Json>(black_box(&bytes)));
     });
     group.bench_function("input::create of parsed JSON", |b| {
-        b.iter_batched(body, |body| input::create(Entity::Contact, body, UIDS), BatchSize::SmallInput);
+        b.iter_batched(body, |body| input::create(Body::Contact, body, &mut || uid(1)), BatchSize::SmallInput);
     });
 
     let event = created();

@@ -179,9 +179,9 @@ fn decide_one(order: &Order, set: &mut WorkingSet, at: Timestamp, events: &mut V
 fn what(verb: Option<Verb>) -> What {
     match verb {
         None => What::Unchanged,
-        Some(Verb::Created) => What::Created,
-        Some(Verb::Updated | Verb::WelcomeRequested) => What::Updated,
-        Some(Verb::Deleted) => What::Deleted,
+        Some(Verb::Created | Verb::FieldAdded) => What::Created,
+        Some(Verb::Updated | Verb::WelcomeRequested | Verb::Subscribed | Verb::FieldChanged) => What::Updated,
+        Some(Verb::Deleted | Verb::FieldArchived) => What::Deleted,
     }
 }
 

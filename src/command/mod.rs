@@ -23,8 +23,10 @@ use tokio::sync::oneshot;
 pub use batch::REMEMBERED;
 pub use lane::{Lanes, Writer};
 
+use crate::clock::Clock;
 use crate::contract::outcome::Done;
 use crate::domain::{AccountId, Command, Refusal};
+use crate::store::Store;
 
 /// A command and who sends it.
 #[derive(Debug, Clone)]
@@ -84,6 +86,12 @@ pub enum Failure {
     /// The database cannot take what the rules let through; nothing was done. A defect of ours.
     #[error("the database refused the command")]
     Broken,
+}
+
+/// Carries one order out in a process that has no lanes. The sweep of the service finds what it wrote.
+pub async fn carry_out(store: &Store, clock: &Clock, order: Order) -> Result<Receipt, Failure> {
+    let mut carried = batch::carry_out(store, clock, std::slice::from_ref(&order)).await;
+    carried.answers.pop().unwrap_or(Err(Failure::Broken))
 }
 
 type Answer = Result<Receipt, Failure>;

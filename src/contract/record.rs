@@ -3,15 +3,17 @@
 //! The same text stands in an event's `data.record`, in the read model and in the answer to a GET. Keys come in a
 //! fixed order: `uid`, the attributes in the order of [`Entity::fields`], then what the service keeps about them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::moment;
 use crate::domain::record::Ref;
-use crate::domain::{Address, Entity, Field, Kind, Record, Role, Seq, Uid, Value};
+use crate::domain::{Address, Entity, Field, Kind, Link, Number, Record, Role, Seq, Uid, Value};
 
 /// Stored JSON is not what this version or any before it wrote.
 #[derive(Debug, thiserror::Error)]
@@ -57,22 +59,85 @@ pub struct ShownValue<'a>(pub Field, pub Option<&'a Value>);
 impl Serialize for ShownValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.1 {
-            Some(Value::Text(text)) => serializer.serialize_str(text),
-            Some(Value::Role(role)) => serializer.serialize_str(role.name()),
-            Some(Value::Tags(tags)) => tags.serialize(serializer),
-            Some(Value::Address(address)) => address.serialize(serializer),
-            Some(Value::Links(links)) => links.serialize(serializer),
-            Some(Value::Person(person)) => person.serialize(serializer),
+            Some(Value::Text(name)) if self.0.kind() == Kind::Category => Category::of(name).serialize(serializer),
+            Some(Value::Links(links)) if self.0.kind() == Kind::Circles => {
+                serializer.collect_seq(links.iter().map(|Link { uid, name }| Circle { id: *uid, name: name.into() }))
+            }
+            Some(value) => Plain(value).serialize(serializer),
             None => match self.0.kind() {
-                Kind::Tags | Kind::Links => <[(); 0]>::serialize(&[], serializer),
-                Kind::Address => Address::default().serialize(serializer),
-                Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role | Kind::Person => {
-                    serializer.serialize_none()
+                Kind::Tags | Kind::Links | Kind::Circles | Kind::Audiences | Kind::Words => {
+                    <[(); 0]>::serialize(&[], serializer)
                 }
+                Kind::Address => Address::default().serialize(serializer),
+                Kind::Custom(_) => BTreeMap::<(), ()>::new().serialize(serializer),
+                Kind::Text(_)
+                | Kind::Email
+                | Kind::Phone
+                | Kind::Website
+                | Kind::Role
+                | Kind::Person
+                | Kind::Category
+                | Kind::Date
+                | Kind::Time
+                | Kind::Money
+                | Kind::Client
+                | Kind::Contact
+                | Kind::Owner
+                | Kind::Type
+                | Kind::Id => serializer.serialize_none(),
             },
         }
     }
 }
+
+/// A value as it is, whatever field it stands in.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Role(role) => serializer.serialize_str(role.name()),
+            Value::Tags(words) | Value::Words(words) => words.serialize(serializer),
+            Value::Address(address) => address.serialize(serializer),
+            Value::Links(links) => links.serialize(serializer),
+            Value::Person(person) => person.serialize(serializer),
+            Value::Number(number) => number.serialize(serializer),
+            Value::Flag(flag) => serializer.serialize_bool(*flag),
+            Value::Money(money) => money.serialize(serializer),
+            Value::Audiences(audiences) => audiences.serialize(serializer),
+            Value::Custom(values) => serializer.collect_map(values.iter().map(|(uid, value)| (uid, Plain(value)))),
+        }
+    }
+}
+
+/// A circle as a contact shows it.
+#[derive(Serialize, Deserialize)]
+struct Circle<'a> {
+    id: Uid,
+    name: Cow<'a, str>,
+}
+
+/// A category as a company shows it. It is its name; the colour follows from that, so that one name has one colour
+/// everywhere, and no category is any company's unless it was given one.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Category<'a> {
+    name: Cow<'a, str>,
+    color: Cow<'a, str>,
+    is_default: bool,
+}
+
+impl<'a> Category<'a> {
+    fn of(name: &'a str) -> Self {
+        let sum = name.to_lowercase().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let color = COLORS.get(sum % COLORS.len()).copied().unwrap_or_default();
+        Self { name: name.into(), color: color.into(), is_default: false }
+    }
+}
+
+/// Dark enough for white text on them.
+const COLORS: [&str; 8] = ["#1f6f54", "#2457a6", "#8a3ffc", "#9f1853", "#a2441d", "#6f5b00", "#005d5d", "#525252"];
 
 struct FieldSeq<'a>(&'a BTreeMap<Field, Seq>);
 
@@ -120,18 +185,61 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
     let wrong = || Corrupt::Key(field.name());
     let value = match (field.kind(), json) {
         (_, Json::Null) => None,
-        (Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website, Json::String(text)) => Some(Value::Text(text)),
         (Kind::Role, Json::String(text)) => Some(Value::Role(Role::parse(&text).ok_or_else(wrong)?)),
         (Kind::Tags, json) => list(json, field)?.map(Value::Tags),
+        (Kind::Words, json) => list(json, field)?.map(Value::Words),
+        (Kind::Audiences, json) => list(json, field)?.map(Value::Audiences),
         (Kind::Links, json) => list(json, field)?.map(Value::Links),
+        (Kind::Circles, json) => {
+            let links = |circles: Vec<Circle<'_>>| {
+                circles.into_iter().map(|Circle { id, name }| Link { uid: id, name: name.into_owned() }).collect()
+            };
+            list(json, field)?.map(links).map(Value::Links)
+        }
         (Kind::Person, json) => Some(Value::Person(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (Kind::Money, json) => Some(Value::Money(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (Kind::Id, json) => Some(Value::Number(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (Kind::Category, json) => {
+            let category: Category<'_> = serde_json::from_value(json).map_err(|_| wrong())?;
+            Some(Value::Text(category.name.into_owned()))
+        }
         (Kind::Address, json) => {
             let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
             (!address.is_empty()).then_some(Value::Address(address))
         }
-        (Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role, _) => return Err(wrong()),
+        (Kind::Custom(_), Json::Object(values)) => {
+            let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));
+            let values: BTreeMap<_, _> = values.collect::<Option<_>>().ok_or_else(wrong)?;
+            (!values.is_empty()).then_some(Value::Custom(values))
+        }
+        (
+            Kind::Text(_)
+            | Kind::Email
+            | Kind::Phone
+            | Kind::Website
+            | Kind::Date
+            | Kind::Time
+            | Kind::Client
+            | Kind::Contact
+            | Kind::Owner
+            | Kind::Type,
+            Json::String(text),
+        ) => Some(Value::Text(text)),
+        _ => return Err(wrong()),
     };
     Ok(value)
+}
+
+/// The value of a custom field says by itself of what type it is.
+fn custom_from_json(json: Json) -> Option<Value> {
+    match json {
+        Json::String(text) => Some(Value::Text(text)),
+        Json::Bool(flag) => Some(Value::Flag(flag)),
+        Json::Number(number) => Number::new(number.as_f64()?).map(Value::Number),
+        Json::Array(_) => serde_json::from_value(json).ok().map(Value::Words),
+        Json::Object(_) => serde_json::from_value(json).ok().map(Value::Money),
+        Json::Null => None,
+    }
 }
 
 fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Option<Vec<T>>, Corrupt> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock::{self, Clock};
 use crate::command::{Failure, Order};
-use crate::contract::input::{self, FreshUids};
+use crate::contract::input::{self, Body};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Entity};
 use crate::keys;
@@ -86,7 +86,7 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
     for (name, city, website) in COMPANIES {
         let body = json!({"name": name, "role": "Client", "website": website, "tags": ["demo"],
             "address": {"city": city}});
-        create(app, account, Entity::Company, body).await?;
+        create(app, account, Body::Company, body).await?;
     }
     let people = LAST.iter().flat_map(|last| FIRST.iter().map(move |first| (first, last)));
     for (number, (first, last)) in people.enumerate() {
@@ -97,14 +97,13 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
             "phone": format!("+31 20 555 {number:04}"), "tags": ["demo", role.to_lowercase()],
             "address": {"city": city}, "company": {"name": company},
         });
-        create(app, account, Entity::Contact, body).await?;
+        create(app, account, Body::Contact, body).await?;
     }
     Ok(())
 }
 
-async fn create(app: &App, account: AccountId, entity: Entity, body: serde_json::Value) -> anyhow::Result<()> {
-    let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
-    let command = input::create(entity, body, uids)
+async fn create(app: &App, account: AccountId, what: Body, body: serde_json::Value) -> anyhow::Result<()> {
+    let command = input::create(what, body, &mut clock::fresh_uid)
         .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
     let order = Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
     match app.lanes().submit(order).await {

@@ -1,6 +1,6 @@
 //! One command decided on what is known: facts, or a refusal.
 
-use super::{Entity, Fact, Record, Refusal, Seq, Target, Uid, Verb, company, contact};
+use super::{Entity, Fact, Invalid, Record, Refusal, Seq, Target, Uid, Verb, company, contact, named, project, schema};
 
 /// A wish to change one record. Everything in it is valid by itself; only the account's state can still refuse it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,12 @@ pub enum Command {
     UpdateContact(contact::Update),
     CreateCompany(company::Create),
     UpdateCompany(company::Update),
+    CreateProject(project::Create),
+    UpdateProject(project::Update),
+    AddField(schema::Add),
+    ChangeField(schema::Change),
+    CreateNamed(named::Create),
+    Subscribe(contact::Subscribe),
     Delete(Delete),
 }
 
@@ -53,8 +59,11 @@ impl Command {
     #[must_use]
     pub fn entity(&self) -> Entity {
         match self {
-            Self::CreateContact(_) | Self::UpdateContact(_) => Entity::Contact,
+            Self::CreateContact(_) | Self::UpdateContact(_) | Self::Subscribe(_) => Entity::Contact,
             Self::CreateCompany(_) | Self::UpdateCompany(_) => Entity::Company,
+            Self::CreateProject(_) | Self::UpdateProject(_) => Entity::Project,
+            Self::AddField(_) | Self::ChangeField(_) => Entity::CustomField,
+            Self::CreateNamed(create) => create.entity(),
             Self::Delete(delete) => delete.entity,
         }
     }
@@ -68,6 +77,12 @@ impl Command {
             Self::UpdateContact(update) => update.reads(&mut reads),
             Self::CreateCompany(create) => create.reads(&mut reads),
             Self::UpdateCompany(update) => update.reads(&mut reads),
+            Self::CreateProject(create) => create.reads(&mut reads),
+            Self::UpdateProject(update) => update.reads(&mut reads),
+            Self::AddField(add) => add.reads(&mut reads),
+            Self::ChangeField(change) => change.reads(&mut reads),
+            Self::CreateNamed(create) => create.reads(&mut reads),
+            Self::Subscribe(subscribe) => subscribe.reads(&mut reads),
             Self::Delete(delete) => reads.target(delete.entity, &delete.target),
         }
         reads
@@ -81,6 +96,12 @@ pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
         Command::UpdateContact(update) => update.decide(view),
         Command::CreateCompany(create) => create.decide(view),
         Command::UpdateCompany(update) => update.decide(view),
+        Command::CreateProject(create) => create.decide(view),
+        Command::UpdateProject(update) => update.decide(view),
+        Command::AddField(add) => add.decide(view),
+        Command::ChangeField(change) => change.decide(view),
+        Command::CreateNamed(create) => create.decide(view),
+        Command::Subscribe(subscribe) => subscribe.decide(view),
         Command::Delete(delete) => delete.decide(view),
     }
 }
@@ -88,7 +109,8 @@ pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
 impl Delete {
     fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, self.entity, &self.target, self.if_match.as_deref())?;
-        let fact = Fact { entity: self.entity, uid: record.uid, verb: Verb::Deleted, changes: Vec::new() };
+        let verb = if self.entity == Entity::CustomField { Verb::FieldArchived } else { Verb::Deleted };
+        let fact = Fact { entity: self.entity, uid: record.uid, verb, changes: Vec::new() };
         Ok(Decision { subject: (self.entity, record.uid), facts: vec![fact] })
     }
 }
@@ -121,4 +143,22 @@ pub(super) fn find<'a>(
         Some(versions) if !versions.contains(&record.version) => Err(Refusal::Stale { version: record.version }),
         Some(_) | None => Ok(record),
     }
+}
+
+/// Refuses a lookup key that another live record has.
+pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Option<&str>) -> Result<(), Refusal> {
+    let other = key.and_then(|key| view.by_key(entity, key)).filter(|other| other.uid != own);
+    if other.is_none() {
+        return Ok(());
+    }
+    let attribute = match entity {
+        Entity::Contact => "email",
+        Entity::Audience => "id",
+        Entity::Company | Entity::Project | Entity::CustomField | Entity::Circle | Entity::Note | Entity::World => {
+            "name"
+        }
+    };
+    let article = if entity == Entity::Audience { "An" } else { "A" };
+    let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());
+    Err(Refusal::Invalid(vec![Invalid::new(attribute, detail)]))
 }

@@ -10,11 +10,24 @@ pub enum Verb {
     Updated,
     Deleted,
     WelcomeRequested,
+    Subscribed,
+    FieldAdded,
+    FieldChanged,
+    FieldArchived,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Deleted, Self::WelcomeRequested];
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::Updated,
+        Self::Deleted,
+        Self::WelcomeRequested,
+        Self::Subscribed,
+        Self::FieldAdded,
+        Self::FieldChanged,
+        Self::FieldArchived,
+    ];
 
     /// The last part of an event's type.
     #[must_use]
@@ -24,6 +37,10 @@ impl Verb {
             Self::Updated => "updated",
             Self::Deleted => "deleted",
             Self::WelcomeRequested => "welcome_requested",
+            Self::Subscribed => "subscribed",
+            Self::FieldAdded => "field_added",
+            Self::FieldChanged => "field_changed",
+            Self::FieldArchived => "field_archived",
         }
     }
 

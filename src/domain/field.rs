@@ -1,54 +1,6 @@
-//! The attributes of a record: which exist, in which order they are shown, and what may stand in them.
+//! The attributes of records: which exist, and what may stand in them.
 
-use serde::{Deserialize, Serialize};
-
-/// A kind of record that has a stream in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Entity {
-    /// A person.
-    Contact,
-    /// An organisation that contacts belong to.
-    Company,
-}
-
-impl Entity {
-    /// Every kind of record.
-    pub const ALL: [Self; 2] = [Self::Contact, Self::Company];
-
-    /// The word in paths, subjects and event types.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Contact => "contact",
-            Self::Company => "company",
-        }
-    }
-
-    /// The inverse of [`Self::name`].
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|entity| entity.name() == name)
-    }
-
-    /// The attributes in the order in which every answer and event shows them.
-    #[must_use]
-    pub fn fields(self) -> &'static [Field] {
-        match self {
-            Self::Contact => CONTACT,
-            Self::Company => COMPANY,
-        }
-    }
-
-    /// The attribute by which clients look a record up besides its uid. Unique among an account's live records.
-    #[must_use]
-    pub fn key_field(self) -> Field {
-        match self {
-            Self::Contact => Field::Email,
-            Self::Company => Field::Name,
-        }
-    }
-}
+use super::Entity;
 
 /// An attribute. The declaration order is the order in a record's delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +25,32 @@ pub enum Field {
     Address,
     Companies,
     PrimaryContact,
+    Category,
+    Circles,
+    Audiences,
+    CustomFields,
+    CompanyCustomFields,
+    TargetCustomFields,
+    ProjectCustomFields,
+    Status,
+    StartDate,
+    EndDate,
+    DueTime,
+    InfoDescription,
+    InfoTitleClient,
+    InfoDescriptionClient,
+    BusinessSector,
+    EstimatedValue,
+    Client,
+    Team,
+    Owner,
+    Type,
+    Description,
+    AllowedValues,
+    Id,
+    Contact,
+    Note,
+    Date,
 }
 
 /// What may stand in a field.
@@ -96,41 +74,66 @@ pub enum Kind {
     Links,
     /// A company's first contact; written through `primaryContact`.
     Person,
+    /// The circles that a contact is in; written as what to add and what to remove.
+    Circles,
+    /// The audiences that a contact subscribed to, by their numbers; written by subscribing.
+    Audiences,
+    /// Values of the custom fields that the account defined for this owner.
+    Custom(Owner),
+    /// A company's category.
+    Category,
+    /// A calendar day: `2026-11-24`.
+    Date,
+    /// A time of day: `17:30`.
+    Time,
+    /// An amount in a currency.
+    Money,
+    /// The uid of a company or contact.
+    Client,
+    /// The uid of a contact.
+    Contact,
+    /// Texts in an order that matters.
+    Words,
+    /// Whose records have the custom field.
+    Owner,
+    /// What may stand in a custom field.
+    Type,
+    /// A whole number from 1.
+    Id,
 }
 
-const CONTACT: &[Field] = &[
-    Field::Role,
-    Field::NamePrefix,
-    Field::FirstName,
-    Field::LastName,
-    Field::Title,
-    Field::Email,
-    Field::HomeEmail,
-    Field::WorkEmail,
-    Field::Phone,
-    Field::HomePhone,
-    Field::WorkPhone,
-    Field::ShopPhone,
-    Field::Website,
-    Field::BackgroundInfo,
-    Field::Tags,
-    Field::Address,
-    Field::Companies,
-];
+/// Whose records have a custom field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is its wire name")]
+pub enum Owner {
+    Contact,
+    Company,
+    Project,
+    /// Contacts, under `target_custom_fields`.
+    Target,
+}
 
-const COMPANY: &[Field] = &[
-    Field::Role,
-    Field::Name,
-    Field::Phone,
-    Field::HomePhone,
-    Field::WorkPhone,
-    Field::ShopPhone,
-    Field::Website,
-    Field::BackgroundInfo,
-    Field::Tags,
-    Field::Address,
-    Field::PrimaryContact,
-];
+impl Owner {
+    /// Every owner.
+    pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::Target];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Company => "company",
+            Self::Project => "project",
+            Self::Target => "target",
+        }
+    }
+
+    /// The inverse of [`Self::name`], in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|owner| owner.name().eq_ignore_ascii_case(text.trim()))
+    }
+}
 
 impl Field {
     /// The key in JSON.
@@ -156,6 +159,31 @@ impl Field {
             Self::Address => "address",
             Self::Companies => "companies",
             Self::PrimaryContact => "primaryContact",
+            Self::Circles => "circles",
+            Self::Audiences => "audiences",
+            Self::CustomFields | Self::CompanyCustomFields => "custom_fields",
+            Self::TargetCustomFields => "target_custom_fields",
+            Self::ProjectCustomFields => "project_custom_fields",
+            Self::Category => "category",
+            Self::Status => "status",
+            Self::StartDate => "start_date",
+            Self::EndDate => "end_date",
+            Self::DueTime => "due_time",
+            Self::InfoDescription => "info_description",
+            Self::InfoTitleClient => "info_title_client",
+            Self::InfoDescriptionClient => "info_description_client",
+            Self::BusinessSector => "business_sector",
+            Self::EstimatedValue => "estimated_value",
+            Self::Client => "client",
+            Self::Team => "team",
+            Self::Owner => "entity",
+            Self::Type => "type",
+            Self::Description => "description",
+            Self::AllowedValues => "allowed_values",
+            Self::Id => "id",
+            Self::Contact => "contact",
+            Self::Note => "note",
+            Self::Date => "date",
         }
     }
 
@@ -177,16 +205,52 @@ impl Field {
             Self::Address => Kind::Address,
             Self::Companies => Kind::Links,
             Self::PrimaryContact => Kind::Person,
+            Self::Circles => Kind::Circles,
+            Self::Audiences => Kind::Audiences,
+            Self::CustomFields => Kind::Custom(Owner::Contact),
+            Self::CompanyCustomFields => Kind::Custom(Owner::Company),
+            Self::TargetCustomFields => Kind::Custom(Owner::Target),
+            Self::ProjectCustomFields => Kind::Custom(Owner::Project),
+            Self::Category => Kind::Category,
+            Self::StartDate | Self::EndDate | Self::Date => Kind::Date,
+            Self::DueTime => Kind::Time,
+            Self::EstimatedValue => Kind::Money,
+            Self::Client => Kind::Client,
+            Self::Contact => Kind::Contact,
+            Self::Team | Self::AllowedValues => Kind::Words,
+            Self::Owner => Kind::Owner,
+            Self::Type => Kind::Type,
+            Self::Id => Kind::Id,
             // An event holds a record and its change, up to three times the text, and must fit a message of NATS (1 MiB).
-            Self::BackgroundInfo => Kind::Text(16_384),
+            Self::BackgroundInfo | Self::InfoDescription | Self::InfoDescriptionClient | Self::Note => {
+                Kind::Text(16_384)
+            }
+            Self::Description => Kind::Text(1_000),
             // Names are lookup keys or parts of them: an index row of PostgreSQL holds at most 2,704 bytes.
-            Self::Name | Self::NamePrefix | Self::FirstName | Self::LastName | Self::Title => Kind::Text(255),
+            Self::Name
+            | Self::NamePrefix
+            | Self::FirstName
+            | Self::LastName
+            | Self::Title
+            | Self::Status
+            | Self::InfoTitleClient
+            | Self::BusinessSector => Kind::Text(255),
         }
     }
 
     /// Whether `null` is a legal value.
     #[must_use]
     pub fn nullable(self) -> bool {
-        !matches!(self, Self::Role | Self::Name | Self::FirstName | Self::LastName)
+        !matches!(
+            self,
+            Self::Role
+                | Self::Name
+                | Self::FirstName
+                | Self::LastName
+                | Self::Owner
+                | Self::Type
+                | Self::Id
+                | Self::Contact
+        )
     }
 }

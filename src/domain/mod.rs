@@ -1,4 +1,4 @@
-//! The rules of contacts and companies: commands in, facts out.
+//! The rules of contacts, companies and projects: commands in, facts out.
 //!
 //! Everything here is a pure, synchronous function of its arguments. This layer knows nothing of time, randomness,
 //! JSON, HTTP, SQL or NATS: a caller passes the identifiers and the moment in, and stores what comes out.
@@ -10,24 +10,29 @@ pub mod account;
 pub mod company;
 pub mod contact;
 mod decide;
+pub mod entity;
 pub mod event;
 pub mod field;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;
+pub mod named;
+pub mod project;
 pub mod record;
 pub mod refusal;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 pub mod value;
 
 pub use decide::{Command, Decision, Delete, Reads, View, decide};
+pub use entity::Entity;
 pub use event::{Change, Event, Fact, Verb};
-pub use field::{Entity, Field, Kind};
+pub use field::{Field, Kind, Owner};
 pub use ids::{AccountId, Seq, Uid};
 pub use record::{Patch, Record, Target};
 pub use refusal::{Invalid, Refusal};
-pub use value::{Address, Link, Person, Role, Value};
+pub use value::{Address, Link, Money, Number, Person, Role, Value};
 
 /// A moment; the domain is handed it and never asks a clock.
 pub type Timestamp = time::OffsetDateTime;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Change, Fact, Verb};
-use super::{Entity, Field, Seq, Timestamp, Uid, Value};
+use super::{Entity, Field, Number, Seq, Timestamp, Uid, Value};
 
-/// A contact or company. Absent fields are `null`.
+/// A contact, company or what else has a stream. Absent fields are `null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Record {
@@ -53,10 +53,28 @@ impl Record {
         self.fields.get(&field).and_then(Value::as_text)
     }
 
+    /// The number of a field, where it has one.
+    #[must_use]
+    pub fn number(&self, field: Field) -> Option<Number> {
+        match self.fields.get(&field) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The value by which a live record is looked up, in the form that is unique.
     #[must_use]
     pub fn key(&self) -> Option<String> {
-        if self.deleted { None } else { self.text(self.entity.key_field()).map(fold_key) }
+        if self.deleted {
+            return None;
+        }
+        match self.entity {
+            Entity::Contact => self.text(Field::Email).map(fold_key),
+            Entity::Company | Entity::Project | Entity::Circle | Entity::World => self.text(Field::Name).map(fold_key),
+            Entity::CustomField => Some(custom_field_key(self.text(Field::Owner)?, self.text(Field::Name)?)),
+            Entity::Audience => self.number(Field::Id).map(|id| id.to_string()),
+            Entity::Note => None,
+        }
     }
 
     /// Of a patch, what would change this record.
@@ -82,8 +100,13 @@ impl Record {
         record.version = seq;
         record.updated_at = at;
         match fact.verb {
-            Verb::Deleted => record.deleted = true,
-            Verb::Created | Verb::Updated | Verb::WelcomeRequested => {}
+            Verb::Deleted | Verb::FieldArchived => record.deleted = true,
+            Verb::Created
+            | Verb::Updated
+            | Verb::WelcomeRequested
+            | Verb::Subscribed
+            | Verb::FieldAdded
+            | Verb::FieldChanged => {}
         }
         let changed = fact.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
         (record, changed)
@@ -103,6 +126,12 @@ impl Record {
 #[must_use]
 pub fn fold_key(text: &str) -> String {
     text.trim().to_lowercase()
+}
+
+/// The lookup key of a custom field: one label may stand for a field of each owner.
+#[must_use]
+pub fn custom_field_key(owner: &str, label: &str) -> String {
+    format!("{owner}/{}", fold_key(label))
 }
 
 fn to_the_second(at: Timestamp) -> Timestamp {

@@ -3,24 +3,33 @@
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{StatusCode, Uri};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use super::extract::{Origin, PageNumber, Query};
 use crate::domain::Seq;
 
 /// A successful answer with data that is JSON text. `message` is one plain sentence of ours.
-pub(super) fn success(status: StatusCode, message: &str, data: &str, meta: &serde_json::Value) -> Response {
+pub(super) fn success(status: StatusCode, message: &str, data: &str, meta: &Json) -> Response {
     // The data is put in as it stands: what a record looks like was decided when its event was appended.
     let message = json!(message);
-    let body = format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#);
+    json_text(status, format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#))
+}
+
+/// An answer without the envelope.
+pub(super) fn bare(body: &impl Serialize) -> Response {
+    json_text(StatusCode::OK, serde_json::to_string(body).unwrap_or_default())
+}
+
+fn json_text(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// The same about one record, with its version as the entity tag.
-pub(super) fn record(status: StatusCode, message: &str, data: &str, version: Seq) -> Response {
-    tagged(success(status, message, data, &json!({})), version)
+pub(super) fn record(status: StatusCode, message: &str, data: &str, version: Seq, meta: &Json) -> Response {
+    tagged(success(status, message, data, meta), version)
 }
 
 /// The client has this version already.
@@ -36,7 +45,7 @@ fn tagged(mut response: Response, version: Seq) -> Response {
 }
 
 /// `meta.pagination`: all six keys, always.
-pub(super) fn pagination(origin: &Origin, uri: &Uri, query: &Query, page: PageNumber, total: i64) -> serde_json::Value {
+pub(super) fn pagination(origin: &Origin, uri: &Uri, query: &Query, page: PageNumber, total: i64) -> Json {
     let pages = (total.max(0) + page.size - 1) / page.size;
     let link = |number: i64| {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());

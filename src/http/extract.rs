@@ -126,26 +126,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let Path(identifier) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::malformed("The identifier in the path is not UTF-8."))?;
-        let raw = parts.uri.path().rsplit('/').next().unwrap_or_default();
-        Ok(Self(target(&identifier, raw)))
+        Ok(Self(target(&identifier, parts.uri.path())))
     }
 }
 
-/// How a path names a record: by its uid, else by its key, literally or, where the path has a `+` as it stands (and not
-/// as `%2B`), with a space for it.
+/// How a path names a record: by its uid, else by its key.
 fn target(identifier: &str, raw: &str) -> Target {
-    if let Some(uid) = parse_uid(identifier) {
-        return Target::Uid(uid);
+    match parse_uid(identifier) {
+        Some(uid) => Target::Uid(uid),
+        None => Target::Key(readings(identifier, raw).iter().map(|text| fold_key(text)).collect()),
     }
+}
+
+/// What the last step of a path may mean: the text literally or, where the path has a `+` as it stands (and not as
+/// `%2B`), with a space for it.
+pub(super) fn readings(identifier: &str, raw_path: &str) -> Vec<String> {
     // PostgreSQL takes no NUL, and no key is so long: neither names a record.
     if identifier.contains('\0') || identifier.len() > LONGEST_KEY {
-        return Target::Key(Vec::new());
+        return Vec::new();
     }
-    let mut keys = vec![fold_key(identifier)];
-    if raw.contains('+') {
-        keys.push(fold_key(&identifier.replace('+', " ")));
+    let mut readings = vec![identifier.to_owned()];
+    if raw_path.rsplit('/').next().is_some_and(|raw| raw.contains('+')) {
+        readings.push(identifier.replace('+', " "));
     }
-    Target::Key(keys)
+    readings
 }
 
 /// The query of a request, decoded, in order.

@@ -10,9 +10,12 @@ mod endpoints;
 mod envelope;
 mod extract;
 mod limits;
+mod marketing;
+mod meta;
 mod ops;
 mod present;
 mod problem;
+mod projects;
 mod records;
 pub mod server;
 #[cfg(test)]
@@ -31,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
 use self::problem::Problem;
-use self::records::{Company, Contact, create, list, read, update};
+use self::records::{Audience, Company, Contact, CustomField, Project, World, create, list, read, update};
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -97,6 +100,21 @@ pub fn api(api: &Arc<Api>) -> Router {
         .route("/company", post(create::<Company>))
         .route("/company/{id}", get(read::<Company>).put(update::<Company>).delete(records::delete::<Company>))
         .route("/companies/{id}", get(read::<Company>).put(update::<Company>))
+        .route("/contact/meta", get(meta::read::<Contact>))
+        .route("/company/meta", get(meta::read::<Company>))
+        .route("/project/meta", get(meta::read::<Project>))
+        .route("/projects", get(list::<Project>).post(create::<Project>))
+        .route("/project", post(create::<Project>))
+        .route("/project/{type}", get(read::<Project>).put(update::<Project>))
+        .route("/project/{type}/{identifier}", get(projects::read).put(projects::update))
+        .route("/fields", get(list::<CustomField>).post(create::<CustomField>))
+        .route(
+            "/fields/{id}",
+            get(read::<CustomField>).put(update::<CustomField>).delete(records::delete::<CustomField>),
+        )
+        .route("/marketing/subscribe", post(marketing::subscribe))
+        .route("/audiences", get(list::<Audience>))
+        .route("/worlds", get(list::<World>))
         .route("/changes", get(changes::read))
         .route("/changes/stream", get(changes::stream))
         .route("/push/endpoints", get(endpoints::list).post(endpoints::create))

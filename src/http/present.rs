@@ -27,11 +27,7 @@ pub(super) async fn present(
         return Ok(stored);
     }
     let uids: Vec<_> = linked.iter().flat_map(|(_, record)| links(record)).map(|uid| uid.0).collect();
-    let other = match entity {
-        Entity::Contact => Entity::Company,
-        Entity::Company => Entity::Contact,
-    };
-    let live = store.live_records(account, other, &uids).await?;
+    let live = store.live_records(account, others(entity), &uids).await?;
     let live: HashMap<Uid, Record> = live.into_iter().map(|record| (record.uid, record)).collect();
     for (place, mut record) in linked {
         refresh(&mut record, &live);
@@ -44,10 +40,18 @@ pub(super) async fn present(
 
 /// Whether the text has links, without reading it: most records have none.
 pub(super) fn has_links(entity: Entity, text: &str) -> bool {
-    text.contains(match entity {
-        Entity::Contact => r#""companies":[{"#,
-        Entity::Company => r#""primaryContact":{"#,
-    })
+    match entity {
+        Entity::Contact => text.contains(r#""companies":[{"#),
+        Entity::Company => text.contains(r#""primaryContact":{"#),
+        Entity::Project | Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World => {
+            false
+        }
+    }
+}
+
+/// What records of this kind have links to.
+fn others(entity: Entity) -> Entity {
+    if entity == Entity::Company { Entity::Contact } else { Entity::Company }
 }
 
 fn links(record: &Record) -> Vec<Uid> {

@@ -84,6 +84,22 @@ impl Problem {
         problem
     }
 
+    /// Many were sent, and none could be taken; `data` says why of each.
+    pub(super) fn no_item_managed(data: &Json) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", "No item was managed.");
+        problem.extra.push(("data", data.clone()));
+        problem
+    }
+
+    /// What is said of one item among many.
+    pub(super) fn item(self, index: usize) -> Json {
+        let mut item = json!({"index": index, "success": false, "message": self.detail});
+        if let Json::Object(members) = &mut item {
+            members.extend(self.extra.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        }
+        item
+    }
+
     pub(super) fn resync() -> Self {
         let detail = "The log was restored since this cursor was given out: synchronise anew from the lists.";
         let mut problem = Self::new(StatusCode::GONE, "Resync required", detail);
@@ -183,7 +199,7 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotFound(entity) => Self::missing(entity.name()),
+            Refusal::NotFound(entity) => Self::missing(entity.noun()),
             Refusal::Gone { entity, deleted_seq } => gone(entity, deleted_seq.0),
             Refusal::Stale { version } => {
                 let detail = format!("If-Match does not name the present version, which is {version}.");
@@ -201,7 +217,8 @@ impl From<Refusal> for Problem {
 
 /// A tombstone that was asked for by its uid.
 pub(super) fn gone(entity: Entity, deleted_seq: i64) -> Problem {
-    let detail = format!("This {} was deleted.", entity.name());
+    let detail =
+        format!("This {} was {}.", entity.noun(), if entity == Entity::CustomField { "archived" } else { "deleted" });
     let mut problem = Problem::new(StatusCode::GONE, "Gone", detail);
     problem.extra.push(("deleted_seq", json!(deleted_seq)));
     problem

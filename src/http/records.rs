@@ -1,65 +1,88 @@
-//! `/contact`, `/company`: create, read, update, delete, list.
+//! Records: create, read, update, delete, list.
 
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::Api;
 use super::auth::Caller;
-use super::envelope;
 use super::extract::{self, Named, Origin, PageNumber, Query, Write};
 use super::present::{has_links, present};
 use super::problem::{Problem, REPLAYED, gone};
+use super::{envelope, meta};
 use crate::clock;
 use crate::command::{Order, Receipt};
 use crate::contract::Cursor;
-use crate::contract::input::{self, FreshUids};
+use crate::contract::input::{self, Body};
 use crate::contract::outcome::What;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Invalid};
-use crate::store::records::Filter;
+use crate::domain::{Command, Delete, Entity, Invalid, Target};
+use crate::store::records::{Filter, Stored};
 
 type Answer = Result<Response, Problem>;
 
 /// A kind of record as a resource: handlers are written once, for each of these.
 pub(super) trait Resource: Send + Sync + 'static {
     const ENTITY: Entity;
+    /// What the answer to a list says.
+    const LISTED: &'static str;
 }
 
-/// `/contact`
-pub(super) struct Contact;
-
-/// `/company`
-pub(super) struct Company;
-
-impl Resource for Contact {
-    const ENTITY: Entity = Entity::Contact;
+/// A resource that is written by sending its record.
+pub(super) trait Writable: Resource {
+    const BODY: Body;
 }
 
-impl Resource for Company {
-    const ENTITY: Entity = Entity::Company;
+macro_rules! resources {
+    ($($name:ident $listed:literal $($body:ident)?;)*) => {$(
+        #[doc = $listed]
+        pub(super) struct $name;
+
+        impl Resource for $name {
+            const ENTITY: Entity = Entity::$name;
+            const LISTED: &'static str = $listed;
+        }
+
+        $(impl Writable for $name {
+            const BODY: Body = Body::$body;
+        })?
+    )*};
 }
 
-pub(super) async fn create<R: Resource>(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Answer {
-    let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
-    let command = input::create(R::ENTITY, write.json()?, uids)?;
+resources! {
+    Contact "Contacts were listed." Contact;
+    Company "Companies were listed." Company;
+    Project "Projects were listed." Project;
+    CustomField "Custom fields were listed." CustomField;
+    Audience "Audiences were listed.";
+    World "Worlds were listed.";
+}
+
+pub(super) async fn create<R: Writable>(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Answer {
+    let command = input::create(R::BODY, write.json()?, &mut clock::fresh_uid)?;
     submit(&api, &caller, write, command).await
 }
 
-pub(super) async fn update<R: Resource>(
+pub(super) async fn update<R: Writable>(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Named(target): Named,
     write: Write,
 ) -> Answer {
-    let command = input::update(R::ENTITY, target, write.if_match.clone(), write.json()?, clock::fresh_uid())?;
-    submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
+    change(&api, &caller, R::BODY, target, write).await
 }
 
-pub(super) async fn delete<R: Resource>(
+/// Changes the record that was found or named.
+pub(super) async fn change(api: &Api, caller: &Caller, what: Body, target: Target, write: Write) -> Answer {
+    let command = input::update(what, target, write.if_match.clone(), write.json()?, &mut clock::fresh_uid)?;
+    submit(api, caller, write, command).await.or_else(|problem| missing(caller, what.entity(), problem))
+}
+
+pub(super) async fn delete<R: Writable>(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Named(target): Named,
@@ -73,22 +96,37 @@ pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Named(target): Named,
+    query: Query,
     headers: HeaderMap,
 ) -> Answer {
-    let entity = R::ENTITY;
-    let stored = match api.store.record(caller.account, entity, &target).await? {
-        None => return missing(&caller, entity, Problem::missing(entity.name())),
-        Some(stored) if stored.deleted => return missing(&caller, entity, gone(entity, stored.version.0)),
+    let stored = api.store.record(caller.account, R::ENTITY, &target).await?;
+    show(&api, &caller, R::ENTITY, stored, &query, &headers).await
+}
+
+/// The answer to a GET of one record, where it was found.
+pub(super) async fn show(
+    api: &Api,
+    caller: &Caller,
+    entity: Entity,
+    stored: Option<Stored>,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Answer {
+    let stored = match stored {
+        None => return missing(caller, entity, Problem::missing(entity.noun())),
+        Some(stored) if stored.deleted => return missing(caller, entity, gone(entity, stored.version.0)),
         Some(stored) => stored,
     };
+    let meta = meta::wanted(api, caller, entity, query).await?;
     // What a record shows of others may change without it: then its version says too little.
-    if extract::has_version(&headers, stored.version) && !has_links(entity, &stored.record) {
+    if extract::has_version(headers, stored.version) && meta.is_none() && !has_links(entity, &stored.record) {
         return Ok(envelope::not_modified(stored.version));
     }
-    let message = format!("The {} was found.", entity.name());
+    let message = format!("The {} was found.", entity.noun());
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
-    let stored = records.pop().ok_or_else(|| Problem::missing(entity.name()))?;
-    Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version))
+    let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
+    let meta = meta.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
+    Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version, &meta))
 }
 
 pub(super) async fn list<R: Resource>(
@@ -103,15 +141,16 @@ pub(super) async fn list<R: Resource>(
     let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
     let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
-    let meta = json!({
+    let mut meta = json!({
         "pagination": envelope::pagination(&origin, &uri, &query, number, page.total),
         "as_of": Cursor { epoch: page.epoch, seq: page.as_of }.to_string(),
     });
-    let message = match R::ENTITY {
-        Entity::Contact => "Contacts were listed.",
-        Entity::Company => "Companies were listed.",
-    };
-    Ok(envelope::success(StatusCode::OK, message, &format!("[{}]", data.join(",")), &meta))
+    if let (Some(attributes), Some(meta)) =
+        (meta::wanted(&api, &caller, R::ENTITY, &query).await?, meta.as_object_mut())
+    {
+        meta.insert("attributes".to_owned(), attributes);
+    }
+    Ok(envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", data.join(",")), &meta))
 }
 
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
@@ -132,12 +171,17 @@ fn answer(receipt: &Receipt) -> Response {
         What::Unchanged => (StatusCode::OK, "is already as requested; nothing was changed"),
         What::Deleted => (StatusCode::OK, "was deleted"),
     };
-    let message = format!("The {} {verb}.", receipt.done.entity.name());
-    let mut response = envelope::record(status, &message, &receipt.record, receipt.done.version);
+    let message = format!("The {} {verb}.", receipt.done.entity.noun());
+    let mut response = envelope::record(status, &message, &receipt.record, receipt.done.version, &json!({}));
     if receipt.replayed {
-        response.headers_mut().insert(REPLAYED, hyper::header::HeaderValue::from_static("true"));
+        mark_replayed(&mut response);
     }
     response
+}
+
+/// Says that it is the stored answer of an earlier request.
+pub(super) fn mark_replayed(response: &mut Response) {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
 }
 
 /// What the account wants to hear where a record is not there: a problem, or a success without data.
@@ -145,7 +189,7 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     if caller.on_missing == OnMissing::Fail || !problem.is_missing_record() {
         return Err(problem);
     }
-    let message = format!("No matching {} was found; nothing was changed.", entity.name());
+    let message = format!("No matching {} was found; nothing was changed.", entity.noun());
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
 }
 

@@ -12,8 +12,10 @@ mod error;
 pub mod log;
 pub mod migrate;
 pub mod owner;
+pub mod projects;
 pub mod quota;
 pub mod records;
+pub mod schema;
 
 use std::time::Duration;
 

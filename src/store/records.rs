@@ -74,6 +74,12 @@ const fn statements(entity: Entity) -> &'static Statements {
     match entity {
         Entity::Contact => &CONTACT,
         Entity::Company => &COMPANY,
+        Entity::Project => &PROJECT,
+        Entity::CustomField => &CUSTOM_FIELD,
+        Entity::Audience => &AUDIENCE,
+        Entity::Circle => &CIRCLE,
+        Entity::Note => &NOTE,
+        Entity::World => &WORLD,
     }
 }
 
@@ -114,6 +120,12 @@ from ", $table, " r where r.account_id = $1 and not r.deleted and ", $listed, "
 }
 
 const CONTACT: Statements = statements!("contact", "true");
+const PROJECT: Statements = statements!("project", "true");
+const CUSTOM_FIELD: Statements = statements!("custom_field", "true");
+const AUDIENCE: Statements = statements!("audience", "true");
+const CIRCLE: Statements = statements!("circle", "true");
+const NOTE: Statements = statements!("note", "true");
+const WORLD: Statements = statements!("world", "true");
 
 /// A company that no contact belongs to is idle, and idle companies are not listed.
 const COMPANY: Statements = statements!(
@@ -376,6 +388,6 @@ impl Store {
     }
 }
 
-fn stored(row: &PgRow) -> Stored {
+pub(super) fn stored(row: &PgRow) -> Stored {
     Stored { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
 }

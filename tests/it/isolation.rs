@@ -6,8 +6,20 @@ use serde_json::json;
 use crate::support::{Client, Service};
 
 /// Every route that takes an identifier, and a body that it would take.
-fn routes(contact: &str, company: &str, endpoint: &str) -> Vec<(Method, String, &'static str)> {
+fn routes([contact, company, project, field, endpoint]: [&str; 5]) -> Vec<(Method, String, &'static str)> {
     let mut routes = vec![(Method::DELETE, format!("/push/endpoints/{endpoint}"), "")];
+    for path in [
+        format!("/project/{project}"),
+        format!("/project/uid/{project}"),
+        "/project/name/Roof".to_owned(),
+        "/project/contains_the_following/oo".to_owned(),
+        "/project/most_recent/true".to_owned(),
+        format!("/fields/{field}"),
+    ] {
+        routes.push((Method::GET, path.clone(), ""));
+        routes.push((Method::PUT, path, "{}"));
+    }
+    routes.push((Method::DELETE, format!("/fields/{field}"), ""));
     for (path, uid, key) in [("contact", contact, "ann@example.org"), ("company", company, "Acme")] {
         let plural = if path == "contact" { "contacts" } else { "companies" };
         for id in [uid, key] {
@@ -30,15 +42,20 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
     let endpoint = own.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
     let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
 
-    for (method, path, body) in routes(&contact, &company, &endpoint) {
+    let project = own.post("/project", json!({"name": "Roof"})).await.uid();
+    let field = own.post("/fields", json!({"entity": "contact", "type": "text", "name": "Colour"})).await.uid();
+
+    for (method, path, body) in routes([&contact, &company, &project, &field, &endpoint]) {
         let answer = stranger.send(method.clone(), &path, &[], body).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
     }
-    for list in ["/contacts", "/companies", "/changes", "/push/endpoints"] {
+    let lists =
+        ["/contacts", "/companies", "/projects", "/fields", "/audiences", "/worlds", "/changes", "/push/endpoints"];
+    for list in lists {
         assert_eq!(stranger.get(list).await.expect(200), &json!([]), "{list}");
     }
     assert_eq!(own.get(&format!("/contact/{contact}")).await.header("etag"), "\"1\"", "nothing was changed");
-    assert_eq!(own.changes().await.len(), 2);
+    assert_eq!(own.changes().await.len(), 4);
 
     let foreign = stranger
         .post(
@@ -61,7 +78,7 @@ async fn every_route_without_good_credentials_is_401() {
         ("another account's key", own.as_caller(own.account, &other.secret)),
         ("no such account", own.as_caller(unificus::domain::AccountId(uuid::Uuid::nil()), &own.secret)),
     ];
-    let mut routes = routes("x", "y", "z");
+    let mut routes = routes(["x", "y", "p", "f", "z"]);
     for path in ["/contacts", "/companies", "/contact", "/company", "/push/endpoints"] {
         routes.push((Method::POST, path.to_owned(), "{}"));
     }

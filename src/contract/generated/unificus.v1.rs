@@ -18,8 +18,9 @@ pub struct Event {
     /// The event's place in the account's log: 1, 2, 3, … without a gap. Who has seen 41 and now sees 43 missed 42.
     #[prost(int64, tag = "2")]
     pub seq: i64,
-    /// What happened: `crm.`, the kind of record, and one of `created`, `updated`, `deleted`, `welcome_requested`. For
-    /// example `crm.contact.updated`. Further kinds and verbs will come.
+    /// What happened: `crm.`, the kind of record (`contact`, `company`, `project`, `schema` for a custom field, `audience`,
+    /// `circle`, `note`, `world`), and what happened to it. For example `crm.contact.updated`, `crm.schema.field_added`.
+    /// Further kinds and verbs will come.
     #[prost(string, tag = "3")]
     pub r#type: ::prost::alloc::string::String,
     /// When it happened, in microseconds since 1970-01-01T00:00:00Z.
@@ -58,7 +59,7 @@ pub struct Change {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Value {
     /// Always one of these.
-    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub kind: ::core::option::Option<value::Kind>,
 }
 /// Nested message and enum types in `Value`.
@@ -84,9 +85,30 @@ pub mod value {
         /// `primaryContact`.
         #[prost(message, tag = "6")]
         Person(super::Person),
+        /// A number.
+        #[prost(double, tag = "7")]
+        Number(f64),
+        /// True or false.
+        #[prost(bool, tag = "8")]
+        Flag(bool),
+        /// An amount in a currency.
+        #[prost(message, tag = "9")]
+        Money(super::Money),
+        /// Texts in an order that matters: `team`, `allowed_values`, the choices of a custom field.
+        #[prost(message, tag = "10")]
+        Words(super::Words),
+        /// `audiences`.
+        #[prost(message, tag = "11")]
+        Audiences(super::Audiences),
+        /// `custom_fields` and its kin.
+        #[prost(message, tag = "12")]
+        Custom(super::CustomValues),
+        /// `circles`.
+        #[prost(message, tag = "13")]
+        Circles(super::Links),
     }
 }
-/// A contact or company after an event, whole.
+/// A record after an event, whole.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Record {
     /// A UUID; it never changes and is never given to another record.
@@ -111,7 +133,7 @@ pub struct Record {
     #[prost(btree_map = "string, int64", tag = "7")]
     pub field_seq: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, i64>,
     /// What it is, with its attributes. Always one of these; further kinds of records will come.
-    #[prost(oneof = "record::Entity", tags = "8, 9")]
+    #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15")]
     pub entity: ::core::option::Option<record::Entity>,
 }
 /// Nested message and enum types in `Record`.
@@ -125,6 +147,24 @@ pub mod record {
         /// An organisation that contacts belong to.
         #[prost(message, tag = "9")]
         Company(super::Company),
+        /// Work for a company or contact.
+        #[prost(message, tag = "10")]
+        Project(super::Project),
+        /// The definition of an attribute that the account added to its records.
+        #[prost(message, tag = "11")]
+        CustomField(super::CustomField),
+        /// A list that contacts subscribe to.
+        #[prost(message, tag = "12")]
+        Audience(super::Audience),
+        /// A group of contacts.
+        #[prost(message, tag = "13")]
+        Circle(super::Circle),
+        /// A remark on a contact.
+        #[prost(message, tag = "14")]
+        Note(super::Note),
+        /// A workspace of the account.
+        #[prost(message, tag = "15")]
+        World(super::World),
     }
 }
 /// A record's identifier in another system.
@@ -191,9 +231,21 @@ pub struct Contact {
     /// The companies that the contact belongs to, in the order in which they were linked.
     #[prost(message, repeated, tag = "17")]
     pub companies: ::prost::alloc::vec::Vec<Link>,
+    /// The circles that the contact is in, in the order in which it was put into them.
+    #[prost(message, repeated, tag = "19")]
+    pub circles: ::prost::alloc::vec::Vec<Link>,
+    /// The numbers of the audiences that the contact subscribed to, in order.
+    #[prost(int64, repeated, tag = "20")]
+    pub audiences: ::prost::alloc::vec::Vec<i64>,
+    /// By the custom field's UUID.
+    #[prost(btree_map = "string, message", tag = "21")]
+    pub custom_fields: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
+    /// Likewise, of the fields whose `entity` is `target`.
+    #[prost(btree_map = "string, message", tag = "22")]
+    pub target_custom_fields: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
 }
 /// An organisation that contacts belong to.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Company {
     /// Unspecified where none was given.
     #[prost(enumeration = "Role", tag = "1")]
@@ -228,6 +280,115 @@ pub struct Company {
     /// The contact that was named when the company was created. In JSON: `primaryContact`.
     #[prost(message, optional, tag = "18")]
     pub primary_contact: ::core::option::Option<Person>,
+    /// By the custom field's UUID.
+    #[prost(btree_map = "string, message", tag = "21")]
+    pub custom_fields: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
+    /// The category's name. In JSON it stands in an object, beside a colour that follows from it.
+    #[prost(string, optional, tag = "23")]
+    pub category: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Work for a company or contact.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Project {
+    /// Other projects may have the same.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// A word of the account's own.
+    #[prost(string, optional, tag = "2")]
+    pub status: ::core::option::Option<::prost::alloc::string::String>,
+    /// `yyyy-mm-dd`.
+    #[prost(string, optional, tag = "3")]
+    pub start_date: ::core::option::Option<::prost::alloc::string::String>,
+    /// `yyyy-mm-dd`; not before `start_date`.
+    #[prost(string, optional, tag = "4")]
+    pub end_date: ::core::option::Option<::prost::alloc::string::String>,
+    /// `hh:mm` or `hh:mm:ss`.
+    #[prost(string, optional, tag = "5")]
+    pub due_time: ::core::option::Option<::prost::alloc::string::String>,
+    /// For the account's own people.
+    #[prost(string, optional, tag = "6")]
+    pub info_description: ::core::option::Option<::prost::alloc::string::String>,
+    /// For the client.
+    #[prost(string, optional, tag = "7")]
+    pub info_title_client: ::core::option::Option<::prost::alloc::string::String>,
+    /// For the client.
+    #[prost(string, optional, tag = "8")]
+    pub info_description_client: ::core::option::Option<::prost::alloc::string::String>,
+    /// A word of the account's own.
+    #[prost(string, optional, tag = "9")]
+    pub business_sector: ::core::option::Option<::prost::alloc::string::String>,
+    /// What it is expected to bring.
+    #[prost(message, optional, tag = "10")]
+    pub estimated_value: ::core::option::Option<Money>,
+    /// The uid of a company or contact.
+    #[prost(string, optional, tag = "11")]
+    pub client: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who works on it.
+    #[prost(string, repeated, tag = "12")]
+    pub team: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// By the custom field's UUID.
+    #[prost(btree_map = "string, message", tag = "13")]
+    pub project_custom_fields: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
+}
+/// The definition of a custom field. Its uid is the key of its values.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CustomField {
+    /// Whose records have it: `contact`, `company`, `project`, or `target` for the target fields of contacts.
+    #[prost(string, optional, tag = "1")]
+    pub entity: ::core::option::Option<::prost::alloc::string::String>,
+    /// `text`, `long_text`, `number`, `currency`, `date`, `datetime`, `checkbox`, `dropdown`, `multi_select`, `url`,
+    /// `email`, `phone` or `file`.
+    #[prost(string, optional, tag = "2")]
+    pub r#type: ::core::option::Option<::prost::alloc::string::String>,
+    /// Its label.
+    #[prost(string, optional, tag = "3")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// What it is for.
+    #[prost(string, optional, tag = "4")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// What may be chosen, in the order in which people see it.
+    #[prost(string, repeated, tag = "5")]
+    pub allowed_values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A list that contacts subscribe to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Audience {
+    /// Its number, unique in the account.
+    #[prost(double, optional, tag = "1")]
+    pub id: ::core::option::Option<f64>,
+    /// What people call it.
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A group of contacts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Circle {
+    /// In whatever case, of one circle of the account at most.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A remark on a contact.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Note {
+    /// The contact's uid.
+    #[prost(string, optional, tag = "1")]
+    pub contact: ::core::option::Option<::prost::alloc::string::String>,
+    /// Its headline.
+    #[prost(string, optional, tag = "2")]
+    pub title: ::core::option::Option<::prost::alloc::string::String>,
+    /// Its text.
+    #[prost(string, optional, tag = "3")]
+    pub note: ::core::option::Option<::prost::alloc::string::String>,
+    /// The day that it is about: `yyyy-mm-dd`.
+    #[prost(string, optional, tag = "4")]
+    pub date: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A workspace of the account.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct World {
+    /// Unique in the account.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A postal address. The JSON's `full_address` is what is set of line 1, line 2, city, state, zip and country, in this
 /// order, with a comma and a space between.
@@ -278,6 +439,37 @@ pub struct Person {
     #[prost(string, optional, tag = "4")]
     pub email: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// An amount in a currency.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Money {
+    /// In units of the currency, not in hundredths.
+    #[prost(double, tag = "1")]
+    pub amount: f64,
+    /// Three capital letters (ISO 4217).
+    #[prost(string, tag = "2")]
+    pub currency: ::prost::alloc::string::String,
+}
+/// Values of custom fields.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CustomValues {
+    /// By the custom field's UUID; at least one.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub values: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Value>,
+}
+/// Texts in an order that matters.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Words {
+    /// Each once, at least one.
+    #[prost(string, repeated, tag = "1")]
+    pub words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The value of `audiences`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Audiences {
+    /// In order, each once, at least one.
+    #[prost(int64, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<i64>,
+}
 /// The value of `tags`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tags {
@@ -285,7 +477,7 @@ pub struct Tags {
     #[prost(string, repeated, tag = "1")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// The value of `companies`.
+/// The value of `companies` or `circles`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Links {
     /// At least one, in the order in which they were linked.

@@ -65,8 +65,8 @@ pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> 
 fn change(change: &Change) -> wire::Change {
     wire::Change {
         field: change.field.name().to_owned(),
-        from: change.from.as_ref().map(value::write),
-        to: change.to.as_ref().map(value::write),
+        from: change.from.as_ref().map(|from| value::write(change.field, from)),
+        to: change.to.as_ref().map(|to| value::write(change.field, to)),
     }
 }
 

@@ -1,37 +1,105 @@
 //! The value of one attribute, in its own type.
 
+use std::collections::BTreeMap;
+
 use super::{Unusable, uid, wire};
 use crate::contract::generated::value::Kind as Typed;
-use crate::domain::{Address, Field, Kind, Link, Person, Role, Value};
+use crate::domain::{Address, Field, Kind, Link, Money, Number, Person, Role, Uid, Value};
 
-pub(super) fn write(value: &Value) -> wire::Value {
+pub(super) fn write(field: Field, value: &Value) -> wire::Value {
     let kind = match value {
         Value::Text(text) => Typed::Text(text.clone()),
         Value::Role(role) => Typed::Role(write_role(*role)),
         Value::Tags(tags) => Typed::Tags(wire::Tags { tags: tags.clone() }),
         Value::Address(address) => Typed::Address(write_address(address)),
+        Value::Links(links) if field.kind() == Kind::Circles => {
+            Typed::Circles(wire::Links { links: write_links(links) })
+        }
         Value::Links(links) => Typed::Companies(wire::Links { links: write_links(links) }),
         Value::Person(person) => Typed::Person(write_person(person)),
+        Value::Number(number) => Typed::Number(number.get()),
+        Value::Flag(flag) => Typed::Flag(*flag),
+        Value::Money(money) => Typed::Money(write_money(money)),
+        Value::Words(words) => Typed::Words(wire::Words { words: words.clone() }),
+        Value::Audiences(ids) => Typed::Audiences(wire::Audiences { ids: ids.clone() }),
+        Value::Custom(values) => Typed::Custom(wire::CustomValues { values: write_custom(field, values) }),
     };
     wire::Value { kind: Some(kind) }
+}
+
+pub(super) fn write_money(money: &Money) -> wire::Money {
+    wire::Money { amount: money.amount.get(), currency: money.currency.clone() }
+}
+
+fn read_money(money: wire::Money, wrong: Unusable) -> Result<Money, Unusable> {
+    let amount = Number::new(money.amount).ok_or(wrong)?;
+    Ok(Money { amount, currency: money.currency })
+}
+
+pub(super) fn write_custom(field: Field, values: &BTreeMap<Uid, Value>) -> BTreeMap<String, wire::Value> {
+    values.iter().map(|(uid, value)| (uid.to_string(), write(field, value))).collect()
+}
+
+/// The value of a custom field says by itself of what type it is.
+fn read_custom(value: wire::Value, wrong: Unusable) -> Result<Value, Unusable> {
+    match value.kind.ok_or(wrong)? {
+        Typed::Text(text) => Ok(Value::Text(text)),
+        Typed::Number(number) => Number::new(number).map(Value::Number).ok_or(wrong),
+        Typed::Flag(flag) => Ok(Value::Flag(flag)),
+        Typed::Money(money) => read_money(money, wrong).map(Value::Money),
+        Typed::Words(wire::Words { words }) => Ok(Value::Words(words)),
+        Typed::Role(_)
+        | Typed::Tags(_)
+        | Typed::Address(_)
+        | Typed::Companies(_)
+        | Typed::Person(_)
+        | Typed::Audiences(_)
+        | Typed::Custom(_)
+        | Typed::Circles(_) => Err(wrong),
+    }
 }
 
 /// `None` is `null`: an empty list and an address without a line are as good as absent.
 pub(super) fn read(field: Field, value: wire::Value) -> Result<Option<Value>, Unusable> {
     let wrong = Unusable(field.name());
     match (field.kind(), value.kind.ok_or(wrong)?) {
-        (Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website, Typed::Text(text)) => Ok(Some(Value::Text(text))),
+        (
+            Kind::Text(_)
+            | Kind::Email
+            | Kind::Phone
+            | Kind::Website
+            | Kind::Category
+            | Kind::Date
+            | Kind::Time
+            | Kind::Client
+            | Kind::Contact
+            | Kind::Owner
+            | Kind::Type,
+            Typed::Text(text),
+        ) => Ok(Some(Value::Text(text))),
         (Kind::Role, Typed::Role(number)) => read_role(number).map(|role| role.map(Value::Role)),
         (Kind::Tags, Typed::Tags(wire::Tags { tags })) => Ok((!tags.is_empty()).then_some(Value::Tags(tags))),
         (Kind::Address, Typed::Address(address)) => {
             let address = read_address(address);
             Ok((!address.is_empty()).then_some(Value::Address(address)))
         }
-        (Kind::Links, Typed::Companies(wire::Links { links })) => {
+        (Kind::Links, Typed::Companies(wire::Links { links }))
+        | (Kind::Circles, Typed::Circles(wire::Links { links })) => {
             let links = links.into_iter().map(read_link).collect::<Result<Vec<_>, _>>()?;
             Ok((!links.is_empty()).then_some(Value::Links(links)))
         }
         (Kind::Person, Typed::Person(person)) => read_person(person).map(|person| Some(Value::Person(person))),
+        (Kind::Id, Typed::Number(number)) => Number::new(number).map(|id| Some(Value::Number(id))).ok_or(wrong),
+        (Kind::Money, Typed::Money(money)) => read_money(money, wrong).map(|money| Some(Value::Money(money))),
+        (Kind::Words, Typed::Words(wire::Words { words })) => Ok((!words.is_empty()).then_some(Value::Words(words))),
+        (Kind::Audiences, Typed::Audiences(wire::Audiences { ids })) => {
+            Ok((!ids.is_empty()).then_some(Value::Audiences(ids)))
+        }
+        (Kind::Custom(_), Typed::Custom(wire::CustomValues { values })) => {
+            let values = values.into_iter().map(|(key, value)| Ok((uid(&key)?, read_custom(value, wrong)?)));
+            let values = values.collect::<Result<BTreeMap<_, _>, Unusable>>()?;
+            Ok((!values.is_empty()).then_some(Value::Custom(values)))
+        }
         _ => Err(wrong),
     }
 }

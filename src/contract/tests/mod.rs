@@ -1,6 +1,7 @@
 //! What the contract promises: golden files of every kind of event, properties of any event, and the bodies that real
 //! clients send.
 
+mod besides;
 mod cursor;
 mod event;
 mod golden;

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::input::{create, invalid, patch, read, refused, update};
+use crate::contract::input::Body;
 use crate::domain::fixture::{city, tags, text};
 use crate::domain::{Address, Entity, Field, Kind, Value};
 
@@ -43,7 +44,7 @@ fn full_address_is_read_where_address_is_absent() {
 #[test]
 fn null_and_the_empty_text_clear_what_may_be_null() {
     let nullable =
-        Entity::Contact.fields().iter().copied().filter(|field| field.nullable() && *field != Field::Companies);
+        Entity::Contact.fields().iter().copied().filter(|field| field.nullable() && has_value_of_its_own(*field));
     for field in nullable.filter(|field| *field != Field::Address) {
         for none in [json!(null), json!(""), json!(" \t\n")] {
             assert_eq!(read(json!({field.name(): none})).patch, patch([(field, None)]), "{field:?}");
@@ -55,8 +56,13 @@ fn null_and_the_empty_text_clear_what_may_be_null() {
     );
     assert_eq!(refused(json!({"first_name": null, "last_name": null})), ["#/first_name", "#/last_name"]);
     for none in [json!(null), json!(""), json!(" ")] {
-        assert_eq!(invalid(update(Entity::Company, json!({"name": none}))), ["#/name"]);
+        assert_eq!(invalid(update(Body::Company, json!({"name": none}))), ["#/name"]);
     }
+}
+
+/// Whether it is written by its value under its name.
+fn has_value_of_its_own(field: Field) -> bool {
+    !matches!(field.kind(), Kind::Links | Kind::Circles | Kind::Audiences | Kind::Custom(_))
 }
 
 #[test]
@@ -106,23 +112,22 @@ fn an_email_is_local_at_domain() {
 #[test]
 fn nul_is_refused_wherever_text_is_taken() {
     let nul = "a\0b";
-    for field in Entity::Contact.fields() {
-        let sent = match field.kind() {
-            Kind::Text(_) | Kind::Phone => nul,
-            Kind::Email => "a\0@x.org",
-            Kind::Website => "https://x.org/\0",
-            Kind::Role | Kind::Tags | Kind::Address | Kind::Links | Kind::Person => continue,
-        };
+    let texts = [
+        (nul, [Field::Title, Field::BackgroundInfo, Field::Phone, Field::FirstName]),
+        ("a\0@x.org", [Field::Email, Field::HomeEmail, Field::WorkEmail, Field::Email]),
+        ("https://x.org/\0", [Field::Website; 4]),
+    ];
+    for (sent, field) in texts.into_iter().flat_map(|(sent, fields)| fields.map(|field| (sent, field))) {
         assert_eq!(refused(json!({field.name(): sent})), [format!("#/{}", field.name())]);
     }
     assert_eq!(refused(json!({"tags": ["a", nul]})), ["#/tags"]);
     assert_eq!(refused(json!({"address": {"zip": nul}})), ["#/address"]);
     assert_eq!(refused(json!({"full_address": nul})), ["#/full_address"]);
     assert_eq!(refused(json!({"company": {"name": nul}})), ["#/company/name"]);
-    assert_eq!(invalid(create(Entity::Company, json!({"name": nul}))), ["#/name"]);
+    assert_eq!(invalid(create(Body::Company, json!({"name": nul}))), ["#/name"]);
     let first = json!({"email": "a@x.org", "title": nul});
     assert_eq!(
-        invalid(create(Entity::Company, json!({"name": "Acme", "primaryContact": first}))),
+        invalid(create(Body::Company, json!({"name": "Acme", "primaryContact": first}))),
         ["#/primaryContact/title"]
     );
 }

@@ -1,7 +1,9 @@
 //! The commands of companies and their decisions.
 
-use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::contact::Besides;
+use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::fold_key;
+use crate::domain::schema::{self, Input};
 use crate::domain::{
     Entity, Fact, Field, Invalid, Link, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, contact,
 };
@@ -11,6 +13,7 @@ use crate::domain::{
 pub struct Create {
     uid: Uid,
     patch: Patch,
+    custom: Vec<Input>,
     primary: Option<Primary>,
 }
 
@@ -22,7 +25,7 @@ pub struct Primary {
     pub patch: Patch,
     /// The uid for a contact to be created where none has the email; `None` where that is a refusal.
     pub create_as: Option<Uid>,
-    pub welcome: bool,
+    pub besides: Besides,
 }
 
 /// Changes a company.
@@ -33,26 +36,30 @@ pub struct Update {
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
+    pub custom: Vec<Input>,
 }
 
 impl Create {
     /// A company that has all it needs by itself; else every field that it lacks.
-    pub fn new(uid: Uid, patch: Patch, primary: Option<Primary>) -> Result<Self, Vec<Invalid>> {
+    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>, primary: Option<Primary>) -> Result<Self, Vec<Invalid>> {
         let mut missing = missing(&patch);
         missing.extend(primary.as_ref().map(|primary| primary.missing(&patch)).unwrap_or_default());
-        if missing.is_empty() { Ok(Self { uid, patch, primary }) } else { Err(missing) }
+        if missing.is_empty() { Ok(Self { uid, patch, custom, primary }) } else { Err(missing) }
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         read_name(&self.patch, reads);
-        if let Some(email) = self.primary.as_ref().and_then(Primary::email) {
-            reads.keys.push((Entity::Contact, fold_key(email)));
+        schema::read(&self.custom, reads);
+        if let Some(primary) = &self.primary {
+            reads.keys.extend(primary.email().map(|email| (Entity::Contact, fold_key(email))));
+            primary.besides.reads(reads);
         }
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
         refuse_taken_name(view, self.uid, &patch)?;
+        schema::resolve(view, None, self.custom, &mut patch)?;
         let mut contact_facts = Vec::new();
         if let Some(primary) = self.primary {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
@@ -71,12 +78,15 @@ impl Update {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::Company, &self.target);
         read_name(&self.patch, reads);
+        schema::read(&self.custom, reads);
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Company, &self.target, self.if_match.as_deref())?;
-        refuse_taken_name(view, record.uid, &self.patch)?;
-        let changes = record.differences(self.patch);
+        let mut patch = self.patch;
+        refuse_taken_name(view, record.uid, &patch)?;
+        schema::resolve(view, Some(record), self.custom, &mut patch)?;
+        let changes = record.differences(patch);
         let updated = Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes };
         let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
         Ok(Decision { subject: (Entity::Company, record.uid), facts })
@@ -107,19 +117,25 @@ impl Primary {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
             return Err(Refusal::Invalid(vec![Invalid::new("primaryContact/email", detail)]));
         };
-        Ok(self.create(uid, company, role))
+        self.create(view, uid, company, role)
     }
 
     fn link(&self, contact: &Record, company: Link) -> Vec<Fact> {
         let links = Value::Links(contact::with_link(contact, company));
         let changes = vec![(Field::Companies, Some(links))];
         let mut facts = vec![Fact { entity: Entity::Contact, uid: contact.uid, verb: Verb::Updated, changes }];
-        facts.extend(self.welcome.then(|| contact::welcome(contact.uid)));
+        facts.extend(self.besides.welcome.then(|| contact::welcome(contact.uid)));
         facts
     }
 
     /// The contact takes the company's role unless it has its own.
-    fn create(self, uid: Uid, company: Link, role: Option<Value>) -> (Person, Vec<Fact>) {
+    fn create(
+        self,
+        view: &impl View,
+        uid: Uid,
+        company: Link,
+        role: Option<Value>,
+    ) -> Result<(Person, Vec<Fact>), Refusal> {
         let mut patch = self.patch;
         patch.entry(Field::Role).or_insert_with(|| Some(role.unwrap_or(Value::Role(Role::Lead))));
         for name in [Field::FirstName, Field::LastName] {
@@ -132,10 +148,7 @@ impl Primary {
             last_name: text(&patch, Field::LastName),
             email: patch.get(&Field::Email).cloned().flatten().and_then(|email| email.as_text().map(str::to_owned)),
         };
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        let mut facts = vec![Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes }];
-        facts.extend(self.welcome.then(|| contact::welcome(uid)));
-        (person, facts)
+        Ok((person, contact::created(view, uid, patch, self.besides)?))
     }
 }
 
@@ -161,10 +174,5 @@ fn read_name(patch: &Patch, reads: &mut Reads) {
 
 fn refuse_taken_name(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
     let Some(Some(Value::Text(name))) = patch.get(&Field::Name) else { return Ok(()) };
-    match view.by_key(Entity::Company, &fold_key(name)) {
-        Some(other) if other.uid != own => {
-            Err(Refusal::Invalid(vec![Invalid::new("name", "A company with this name already exists.")]))
-        }
-        Some(_) | None => Ok(()),
-    }
+    refuse_taken(view, Entity::Company, own, Some(&fold_key(name)))
 }

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::{Create, Primary, Update};
-use crate::domain::contact::{self, CompanyLink};
+use crate::domain::contact::{self, Besides, CompanyLink};
 use crate::domain::fixture::{
     arbitrary, city, company, contact, created, delete, deleted, given, key, links, person, role, tags, text, uid,
-    updated, welcome_requested,
+    updated, welcome, welcome_requested,
 };
 use crate::domain::{Entity, Fact, Field, Patch, Person, Refusal, Role, Seq, Target, Value};
 
@@ -18,16 +18,16 @@ fn acme<const N: usize>(more: [(Field, Option<Value>); N]) -> Patch {
 }
 
 fn create(patch: Patch, primary: Option<Primary>) -> Create {
-    Create::new(uid("Acme"), patch, primary).expect("a whole company")
+    Create::new(uid("Acme"), patch, Vec::new(), primary).expect("a whole company")
 }
 
 fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> Update {
-    Update { target: key(name), if_match: None, patch: Patch::from(changes) }
+    Update { target: key(name), if_match: None, patch: Patch::from(changes), custom: Vec::new() }
 }
 
 /// A first contact with these fields, to be created as `name` where none has the email.
 fn primary<const N: usize>(name: &str, fields: [(Field, Option<Value>); N]) -> Primary {
-    Primary { patch: Patch::from(fields), create_as: Some(uid(name)), welcome: false }
+    Primary { patch: Patch::from(fields), create_as: Some(uid(name)), besides: Besides::default() }
 }
 
 /// The fields by which [`person`] is called Ann Lee.
@@ -36,7 +36,7 @@ fn ann_lee() -> [(Field, Option<Value>); 3] {
 }
 
 fn lacks(patch: Patch, primary: Option<Primary>) -> Vec<String> {
-    let invalid = Create::new(uid("Acme"), patch, primary).expect_err("not whole");
+    let invalid = Create::new(uid("Acme"), patch, Vec::new(), primary).expect_err("not whole");
     invalid.into_iter().map(|invalid| invalid.pointer).collect()
 }
 
@@ -51,7 +51,7 @@ fn a_company_needs_nothing_but_a_name() {
 fn a_name_belongs_to_one_live_company_whatever_its_case() {
     let shouted = || Patch::from([(Field::Name, text("ACME"))]);
     given([company("Acme"), company("Beta")])
-        .when(Create::new(uid("other"), shouted(), None).expect("a whole company"))
+        .when(Create::new(uid("other"), shouted(), Vec::new(), None).expect("a whole company"))
         .then_invalid(["#/name"])
         .when(update("beta", [(Field::Name, text("aCME"))]))
         .then_invalid(["#/name"])
@@ -94,8 +94,13 @@ fn a_renamed_company_is_no_change_of_its_links() {
     assert_eq!(account.record(CONTACT, ANN).version, Seq(2));
 
     let link = CompanyLink { name: "acme & co".to_owned(), create_as: None };
-    let update =
-        contact::Update { target: key(ANN), if_match: None, patch: Patch::new(), company: Some(link), welcome: false };
+    let update = contact::Update {
+        target: key(ANN),
+        if_match: None,
+        patch: Patch::new(),
+        company: Some(link),
+        besides: Besides::default(),
+    };
     account.when(update).then_nothing();
 }
 
@@ -104,7 +109,7 @@ fn a_first_contact_is_found_by_its_email() {
     given([company("Beta"), contact(ANN).with(Field::Companies, links(["Beta"]))])
         .when(create(
             acme([]),
-            Some(Primary { welcome: true, ..primary("unused", [(Field::Email, text("ANN@x.org"))]) }),
+            Some(Primary { besides: welcome(), ..primary("unused", [(Field::Email, text("ANN@x.org"))]) }),
         ))
         .about(COMPANY, "Acme")
         .then_facts([
@@ -120,7 +125,7 @@ fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
     let ann = contact(ANN).with(Field::Companies, links(["Acme"]));
     let client = || acme([(Field::Role, role(Role::Client))]);
     given([])
-        .when(create(client(), Some(Primary { welcome: true, ..primary(ANN, ann_lee()) })))
+        .when(create(client(), Some(Primary { besides: welcome(), ..primary(ANN, ann_lee()) })))
         .about(COMPANY, "Acme")
         .then_facts([company.clone(), ann.clone(), welcome_requested(ANN)]);
 
@@ -194,7 +199,7 @@ fn a_stale_version_is_refused() {
 proptest! {
     #[test]
     fn a_patch_that_was_applied_changes_nothing_the_second_time(patch in arbitrary::patch(COMPANY)) {
-        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch };
+        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch, custom: Vec::new() };
         given([company("Acme")]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

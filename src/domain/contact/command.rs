@@ -1,8 +1,11 @@
 //! The commands of contacts and their decisions.
 
-use crate::domain::decide::{Decision, Reads, View, find};
+use super::besides::{Besides, CompanyLink};
+use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::fold_key;
-use crate::domain::{Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb};
+use crate::domain::{
+    Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, schema,
+};
 
 /// Companies that one contact may belong to: every event of the contact lists them.
 const MOST_COMPANIES: usize = 100;
@@ -13,7 +16,7 @@ pub struct Create {
     uid: Uid,
     patch: Patch,
     company: Option<CompanyLink>,
-    welcome: bool,
+    besides: Besides,
 }
 
 /// Changes a contact.
@@ -25,28 +28,18 @@ pub struct Update {
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub company: Option<CompanyLink>,
-    /// Asks whoever sends email for this account to welcome the contact.
-    pub welcome: bool,
-}
-
-/// The company that a contact shall belong to, besides those that it belongs to already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompanyLink {
-    /// Its name, in any case.
-    pub name: String,
-    /// The uid for a company to be created where none has the name; `None` where that is a refusal.
-    pub create_as: Option<Uid>,
+    pub besides: Besides,
 }
 
 impl Create {
     /// A contact that has all it needs by itself; else every field that it lacks.
-    pub fn new(uid: Uid, patch: Patch, company: Option<CompanyLink>, welcome: bool) -> Result<Self, Vec<Invalid>> {
+    pub fn new(uid: Uid, patch: Patch, company: Option<CompanyLink>, besides: Besides) -> Result<Self, Vec<Invalid>> {
         let missing = missing(&patch);
-        if missing.is_empty() { Ok(Self { uid, patch, company, welcome }) } else { Err(missing) }
+        if missing.is_empty() { Ok(Self { uid, patch, company, besides }) } else { Err(missing) }
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
-        read_references(&self.patch, self.company.as_ref(), reads);
+        read_references(&self.patch, self.company.as_ref(), &self.besides, reads);
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
@@ -55,14 +48,11 @@ impl Create {
         let mut facts = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = patch.get(&Field::Role).cloned().flatten();
-            let (link, created) = resolve(view, link, role)?;
+            let (link, created) = link.resolve(view, role)?;
             facts.extend(created);
             patch.insert(Field::Companies, Some(Value::Links(vec![link])));
         }
-        // A field that is created as null is no change.
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        facts.push(Fact { entity: Entity::Contact, uid: self.uid, verb: Verb::Created, changes });
-        facts.extend(self.welcome.then(|| welcome(self.uid)));
+        facts.extend(created(view, self.uid, patch, self.besides)?);
         Ok(Decision { subject: (Entity::Contact, self.uid), facts })
     }
 }
@@ -70,7 +60,7 @@ impl Create {
 impl Update {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::Contact, &self.target);
-        read_references(&self.patch, self.company.as_ref(), reads);
+        read_references(&self.patch, self.company.as_ref(), &self.besides, reads);
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
@@ -80,7 +70,7 @@ impl Update {
         refuse_no_email(record, &patch)?;
         let mut facts = Vec::with_capacity(1);
         if let Some(link) = self.company {
-            let (link, created) = resolve(view, link, record.fields.get(&Field::Role).cloned())?;
+            let (link, created) = link.resolve(view, record.fields.get(&Field::Role).cloned())?;
             facts.extend(created);
             let links = with_link(record, link);
             if links.len() > MOST_COMPANIES {
@@ -89,13 +79,35 @@ impl Update {
             }
             patch.insert(Field::Companies, Some(Value::Links(links)));
         }
+        let Besides { circles, notes, custom, welcome: wanted } = self.besides;
+        schema::resolve(view, Some(record), custom, &mut patch)?;
+        facts.extend(circles.resolve(view, Some(record), &mut patch)?);
         let changes = record.differences(patch);
         if !changes.is_empty() {
             facts.push(Fact { entity: Entity::Contact, uid: record.uid, verb: Verb::Updated, changes });
         }
-        facts.extend(self.welcome.then(|| welcome(record.uid)));
+        facts.extend(notes.into_iter().map(|note| note.fact(record.uid)));
+        facts.extend(wanted.then(|| welcome(record.uid)));
         Ok(Decision { subject: (Entity::Contact, record.uid), facts })
     }
+}
+
+/// What comes with a new contact: its circles where they are new, itself, its notes, its welcome.
+pub(in crate::domain) fn created(
+    view: &impl View,
+    uid: Uid,
+    mut patch: Patch,
+    besides: Besides,
+) -> Result<Vec<Fact>, Refusal> {
+    let Besides { circles, notes, custom, welcome: wanted } = besides;
+    schema::resolve(view, None, custom, &mut patch)?;
+    let mut facts = circles.resolve(view, None, &mut patch)?;
+    // A field that is created as null is no change.
+    let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+    facts.push(Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes });
+    facts.extend(notes.into_iter().map(|note| note.fact(uid)));
+    facts.extend(wanted.then(|| welcome(uid)));
+    Ok(facts)
 }
 
 /// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
@@ -125,23 +137,19 @@ pub(in crate::domain) fn welcome(uid: Uid) -> Fact {
     Fact { entity: Entity::Contact, uid, verb: Verb::WelcomeRequested, changes: Vec::new() }
 }
 
-fn read_references(patch: &Patch, company: Option<&CompanyLink>, reads: &mut Reads) {
+fn read_references(patch: &Patch, company: Option<&CompanyLink>, besides: &Besides, reads: &mut Reads) {
     if let Some(Some(Value::Text(email))) = patch.get(&Field::Email) {
         reads.keys.push((Entity::Contact, fold_key(email)));
     }
     if let Some(link) = company {
         reads.keys.push((Entity::Company, fold_key(&link.name)));
     }
+    besides.reads(reads);
 }
 
 fn refuse_taken_email(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
     let Some(Some(Value::Text(email))) = patch.get(&Field::Email) else { return Ok(()) };
-    match view.by_key(Entity::Contact, &fold_key(email)) {
-        Some(other) if other.uid != own => {
-            Err(Refusal::Invalid(vec![Invalid::new("email", "A contact with this email already exists.")]))
-        }
-        Some(_) | None => Ok(()),
-    }
+    refuse_taken(view, Entity::Contact, own, Some(&fold_key(email)))
 }
 
 fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {
@@ -151,19 +159,4 @@ fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {
         return Err(Refusal::Invalid(vec![Invalid::new("email", "Can be null for a Lead only.")]));
     }
     Ok(())
-}
-
-fn resolve(view: &impl View, link: CompanyLink, role: Option<Value>) -> Result<(Link, Option<Fact>), Refusal> {
-    if let Some(company) = view.by_key(Entity::Company, &fold_key(&link.name)) {
-        let name = company.text(Field::Name).unwrap_or(&link.name).to_owned();
-        return Ok((Link { uid: company.uid, name }, None));
-    }
-    let Some(uid) = link.create_as else {
-        let detail = "No company has this name, and create_company_if_not_exists is not true.";
-        return Err(Refusal::Invalid(vec![Invalid::new("company/name", detail)]));
-    };
-    let mut changes: Vec<_> = role.map(|role| (Field::Role, Some(role))).into_iter().collect();
-    changes.push((Field::Name, Some(Value::Text(link.name.clone()))));
-    let created = Fact { entity: Entity::Company, uid, verb: Verb::Created, changes };
-    Ok((Link { uid, name: link.name }, Some(created)))
 }

@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 use unificus::broker::Broker;
 use unificus::clock::{self, Clock};
 use unificus::command::{Lanes, Order, Writer};
-use unificus::contract::input::{self, FreshUids};
-use unificus::domain::{AccountId, Entity};
+use unificus::contract::input::{self, Body};
+use unificus::domain::AccountId;
 use unificus::feed::Feed;
 use unificus::metrics::Metrics;
 use unificus::relay::Relay;
@@ -64,8 +64,7 @@ impl Parts {
 
     /// Appends a contact's creation to the log.
     pub(crate) async fn write(&self, account: AccountId, email: &str) {
-        let uids = FreshUids { own: clock::fresh_uid(), beside: clock::fresh_uid() };
-        let command = input::create(Entity::Contact, lead(email), uids).unwrap();
+        let command = input::create(Body::Contact, lead(email), &mut clock::fresh_uid).unwrap();
         let order = Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
         self.lanes.submit(order).await.unwrap();
     }

@@ -1,9 +1,20 @@
 //! The values of attributes. A value that exists is valid and canonical: equal meaning is equal bytes, which is what
 //! lets an unchanged write be seen as one.
 
+mod number;
+mod text;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::field::Owner;
+use super::schema::FieldType;
 use super::{Field, Kind, Record, Uid};
+
+pub use number::{Money, Number};
+pub(super) use text::{date, email, moment, time_of_day, uid, website};
+pub use text::{plain, tags, words};
 
 /// The value of one attribute; `null` is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +26,12 @@ pub enum Value {
     Address(Address),
     Links(Vec<Link>),
     Person(Person),
+    Number(Number),
+    Flag(bool),
+    Money(Money),
+    Words(Vec<String>),
+    Audiences(Vec<i64>),
+    Custom(BTreeMap<Uid, Value>),
 }
 
 /// Where a contact or company stands with the account's owner.
@@ -148,7 +165,24 @@ impl Value {
                 Role::parse(text).map(Self::Role).ok_or_else(|| "Must be one of Lead, Prospect, Client.".to_owned())
             }
             Kind::Tags => tags(text.split(',')).map(Self::Tags),
-            Kind::Address | Kind::Links | Kind::Person => Err("Must be an object.".to_owned()),
+            Kind::Date => date(text).map(Self::Text),
+            Kind::Time => time_of_day(text).map(Self::Text),
+            Kind::Owner => match Owner::parse(text) {
+                Some(owner) => Ok(Self::Text(owner.name().to_owned())),
+                None => Err(one_of(Owner::ALL.map(Owner::name))),
+            },
+            Kind::Type => match FieldType::parse(text) {
+                Some(kind) => Ok(Self::Text(kind.name().to_owned())),
+                None => Err(one_of(FieldType::ALL.map(FieldType::name))),
+            },
+            Kind::Category => plain(text, 100).map(Self::Text),
+            Kind::Client | Kind::Contact => uid(text).map(Self::Text),
+            Kind::Words => Err("Must be a list of strings.".to_owned()),
+            Kind::Audiences => Err("Must be a list of numbers.".to_owned()),
+            Kind::Id => Err("Must be a number.".to_owned()),
+            Kind::Address | Kind::Links | Kind::Person | Kind::Circles | Kind::Custom(_) | Kind::Money => {
+                Err("Must be an object.".to_owned())
+            }
         }
     }
 
@@ -158,58 +192,20 @@ impl Value {
         match self {
             Self::Text(text) => Some(text),
             Self::Role(role) => Some(role.name()),
-            Self::Tags(_) | Self::Address(_) | Self::Links(_) | Self::Person(_) => None,
+            Self::Tags(_)
+            | Self::Address(_)
+            | Self::Links(_)
+            | Self::Person(_)
+            | Self::Number(_)
+            | Self::Flag(_)
+            | Self::Money(_)
+            | Self::Words(_)
+            | Self::Audiences(_)
+            | Self::Custom(_) => None,
         }
     }
 }
 
-/// Trims, and refuses what PostgreSQL would refuse (NUL) or nobody means (more than `limit` characters).
-pub fn plain(text: &str, limit: usize) -> Result<String, String> {
-    let text = text.trim();
-    if text.contains('\0') {
-        return Err("Must not contain the NUL character.".to_owned());
-    }
-    // Characters are at most as many as bytes, so the count is taken only of long texts.
-    if text.len() > limit && text.chars().count() > limit {
-        return Err(format!("Must have at most {limit} characters."));
-    }
-    Ok(text.to_owned())
-}
-
-/// Words of a set: trimmed, without empty ones, sorted, each once.
-pub fn tags<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
-    let mut tags = Vec::new();
-    for word in words {
-        let word = plain(word, 100)?;
-        if !word.is_empty() {
-            tags.push(word);
-        }
-    }
-    tags.sort_unstable();
-    tags.dedup();
-    if tags.len() > 200 { Err("Must have at most 200 tags.".to_owned()) } else { Ok(tags) }
-}
-
-/// An address in the form `local@domain` of at most 254 bytes (RFC 5321, 4.5.3.1.3), in lower case.
-fn email(text: &str) -> Result<String, String> {
-    let text = plain(text, 254)?.to_lowercase();
-    let well_formed = text.rsplit_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty()
-            && !local.contains('@')
-            && !text.contains(|c: char| c.is_whitespace() || c.is_control())
-            && domain.split('.').all(|label| !label.is_empty())
-    });
-    if well_formed && text.len() <= 254 { Ok(text) } else { Err("Must be an email address.".to_owned()) }
-}
-
-fn website(text: &str) -> Result<String, String> {
-    let text = plain(text, 2_048)?;
-    let host = ["https://", "http://"].iter().find_map(|scheme| {
-        let head = text.get(..scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then(|| text.get(scheme.len()..)).flatten()
-    });
-    match host {
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !text.contains(char::is_whitespace) => Ok(text),
-        _ => Err("Must be a URL that begins with https:// or http://.".to_owned()),
-    }
+fn one_of<const N: usize>(words: [&str; N]) -> String {
+    format!("Must be one of {}.", words.join(", "))
 }

@@ -1,6 +1,8 @@
 //! A record's attributes as a message of its kind. Both directions name every attribute, so that the compiler asks for a
 //! new one.
 
+mod others;
+
 use std::collections::BTreeMap;
 
 use super::{Unusable, value, wire};
@@ -12,6 +14,12 @@ pub(super) fn write(record: &Record) -> Attributes {
     match record.entity {
         Entity::Contact => Attributes::Contact(write_contact(record)),
         Entity::Company => Attributes::Company(write_company(record)),
+        Entity::Project => Attributes::Project(others::write_project(record)),
+        Entity::CustomField => Attributes::CustomField(others::write_custom_field(record)),
+        Entity::Audience => Attributes::Audience(others::write_audience(record)),
+        Entity::Circle => Attributes::Circle(wire::Circle { name: text(record, Field::Name) }),
+        Entity::Note => Attributes::Note(others::write_note(record)),
+        Entity::World => Attributes::World(wire::World { name: text(record, Field::Name) }),
     }
 }
 
@@ -19,6 +27,12 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
     let typed = match (entity, attributes) {
         (Entity::Contact, Some(Attributes::Contact(contact))) => contact_fields(contact),
         (Entity::Company, Some(Attributes::Company(company))) => company_fields(company),
+        (Entity::Project, Some(Attributes::Project(project))) => others::project_fields(project),
+        (Entity::CustomField, Some(Attributes::CustomField(field))) => others::custom_field_fields(field),
+        (Entity::Audience, Some(Attributes::Audience(audience))) => others::audience_fields(audience),
+        (Entity::Circle, Some(Attributes::Circle(circle))) => present([(Field::Name, circle.name.map(Typed::Text))]),
+        (Entity::Note, Some(Attributes::Note(note))) => others::note_fields(note),
+        (Entity::World, Some(Attributes::World(world))) => present([(Field::Name, world.name.map(Typed::Text))]),
         _ => return Err(Unusable("entity")),
     };
     let mut fields = BTreeMap::new();
@@ -31,7 +45,7 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
 }
 
 fn write_contact(record: &Record) -> wire::Contact {
-    let text = |field| record.text(field).map(str::to_owned);
+    let text = |field| text(record, field);
     wire::Contact {
         role: role(record),
         name_prefix: text(Field::NamePrefix),
@@ -49,7 +63,14 @@ fn write_contact(record: &Record) -> wire::Contact {
         background_info: text(Field::BackgroundInfo),
         tags: tags(record),
         address: address(record),
-        companies: companies(record),
+        companies: links(record, Field::Companies),
+        circles: links(record, Field::Circles),
+        audiences: match record.fields.get(&Field::Audiences) {
+            Some(Value::Audiences(ids)) => ids.clone(),
+            _ => Vec::new(),
+        },
+        custom_fields: custom(record, Field::CustomFields),
+        target_custom_fields: custom(record, Field::TargetCustomFields),
     }
 }
 
@@ -72,11 +93,15 @@ fn contact_fields(contact: wire::Contact) -> Vec<(Field, Typed)> {
         (Field::Tags, Some(Typed::Tags(wire::Tags { tags: contact.tags }))),
         (Field::Address, contact.address.map(Typed::Address)),
         (Field::Companies, Some(Typed::Companies(wire::Links { links: contact.companies }))),
+        (Field::Circles, Some(Typed::Circles(wire::Links { links: contact.circles }))),
+        (Field::Audiences, Some(Typed::Audiences(wire::Audiences { ids: contact.audiences }))),
+        (Field::CustomFields, Some(read_custom(contact.custom_fields))),
+        (Field::TargetCustomFields, Some(read_custom(contact.target_custom_fields))),
     ])
 }
 
 fn write_company(record: &Record) -> wire::Company {
-    let text = |field| record.text(field).map(str::to_owned);
+    let text = |field| text(record, field);
     wire::Company {
         role: role(record),
         name: text(Field::Name),
@@ -89,6 +114,8 @@ fn write_company(record: &Record) -> wire::Company {
         tags: tags(record),
         address: address(record),
         primary_contact: primary_contact(record),
+        custom_fields: custom(record, Field::CompanyCustomFields),
+        category: text(Field::Category),
     }
 }
 
@@ -105,6 +132,8 @@ fn company_fields(company: wire::Company) -> Vec<(Field, Typed)> {
         (Field::Tags, Some(Typed::Tags(wire::Tags { tags: company.tags }))),
         (Field::Address, company.address.map(Typed::Address)),
         (Field::PrimaryContact, company.primary_contact.map(Typed::Person)),
+        (Field::CompanyCustomFields, Some(read_custom(company.custom_fields))),
+        (Field::Category, company.category.map(Typed::Text)),
     ])
 }
 
@@ -133,8 +162,30 @@ fn address(record: &Record) -> Option<wire::Address> {
     }
 }
 
-fn companies(record: &Record) -> Vec<wire::Link> {
-    match record.fields.get(&Field::Companies) {
+fn text(record: &Record, field: Field) -> Option<String> {
+    record.text(field).map(str::to_owned)
+}
+
+fn custom(record: &Record, field: Field) -> BTreeMap<String, wire::Value> {
+    match record.fields.get(&field) {
+        Some(Value::Custom(values)) => value::write_custom(field, values),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn read_custom(values: BTreeMap<String, wire::Value>) -> Typed {
+    Typed::Custom(wire::CustomValues { values })
+}
+
+fn words(record: &Record, field: Field) -> Vec<String> {
+    match record.fields.get(&field) {
+        Some(Value::Words(words)) => words.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn links(record: &Record, field: Field) -> Vec<wire::Link> {
+    match record.fields.get(&field) {
         Some(Value::Links(links)) => value::write_links(links),
         _ => Vec::new(),
     }

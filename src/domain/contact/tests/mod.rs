@@ -1,9 +1,13 @@
+//! What commands of contacts lead to, as given, when, then. It knows nothing of JSON or of storage.
+
+mod besides;
+
 use proptest::prelude::*;
 
-use super::{CompanyLink, Create, Update};
+use super::{Besides, CompanyLink, Create, Update};
 use crate::domain::fixture::{
     arbitrary, city, company, contact, created, delete, deleted, given, key, lead, links, role, tags, text, uid,
-    updated, welcome_requested,
+    updated, welcome, welcome_requested,
 };
 use crate::domain::record::fold_key;
 use crate::domain::{Delete, Entity, Fact, Field, Patch, Refusal, Role, Seq, Target, Value};
@@ -19,11 +23,17 @@ fn ann() -> Patch {
 }
 
 fn create(name: &str, patch: Patch) -> Create {
-    Create::new(uid(name), patch, None, false).expect("a whole contact")
+    Create::new(uid(name), patch, None, Besides::default()).expect("a whole contact")
 }
 
 fn update<const N: usize>(email: &str, changes: [(Field, Option<Value>); N]) -> Update {
-    Update { target: key(email), if_match: None, patch: Patch::from(changes), company: None, welcome: false }
+    Update {
+        target: key(email),
+        if_match: None,
+        patch: Patch::from(changes),
+        company: None,
+        besides: Besides::default(),
+    }
 }
 
 fn existing(name: &str) -> CompanyLink {
@@ -67,7 +77,7 @@ fn a_lead_needs_names_and_a_role_and_the_names_may_be_empty() {
 #[test]
 fn everything_that_a_contact_lacks_is_listed() {
     let lacks = |patch| {
-        let invalid = Create::new(uid(ANN), patch, None, false).expect_err("not whole");
+        let invalid = Create::new(uid(ANN), patch, None, Besides::default()).expect_err("not whole");
         invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>()
     };
     assert_eq!(lacks(Patch::new()), ["#/role", "#/first_name", "#/last_name", "#/email"]);
@@ -136,7 +146,7 @@ fn a_company_that_is_missing_is_created_where_that_is_wanted() {
     let acme = created(COMPANY, "Acme").with(Field::Role, role(Role::Client)).with(Field::Name, text("Acme"));
     let linked = contact(ANN).with(Field::Companies, links(["Acme"]));
     given([])
-        .when(Create::new(uid(ANN), ann(), Some(existing_or_new("Acme")), false).expect("a whole contact"))
+        .when(Create::new(uid(ANN), ann(), Some(existing_or_new("Acme")), Besides::default()).expect("a whole contact"))
         .about(CONTACT, ANN)
         .then_facts([acme.clone(), linked]);
     given([contact(ANN)])
@@ -152,7 +162,7 @@ fn a_company_that_is_missing_is_refused_otherwise() {
         .when(Update { company: Some(existing("Gone")), ..update(ANN, []) })
         .then_invalid(["#/company/name"])
         .when(
-            Create::new(uid("L"), lead("L").changes.into_iter().collect(), Some(existing("Acme")), false)
+            Create::new(uid("L"), lead("L").changes.into_iter().collect(), Some(existing("Acme")), Besides::default())
                 .expect("a Lead"),
         )
         .then_invalid(["#/company/name"]);
@@ -218,11 +228,11 @@ fn the_first_key_that_a_live_contact_has_is_the_target() {
 #[test]
 fn a_welcome_is_a_fact_of_its_own() {
     given([])
-        .when(Create::new(uid(ANN), ann(), None, true).expect("a whole contact"))
+        .when(Create::new(uid(ANN), ann(), None, welcome()).expect("a whole contact"))
         .then_facts([contact(ANN), welcome_requested(ANN)])
-        .when(Update { welcome: true, ..update(ANN, [(Field::Title, text("Dr"))]) })
+        .when(Update { besides: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
         .then_facts([updated(CONTACT, ANN).with(Field::Title, text("Dr")), welcome_requested(ANN)])
-        .when(Update { welcome: true, ..update(ANN, [(Field::Title, text("Dr"))]) })
+        .when(Update { besides: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
         .then_facts([welcome_requested(ANN)]);
 }
 
@@ -232,7 +242,7 @@ proptest! {
         patch in arbitrary::patch(CONTACT),
         link in prop_oneof![Just(None), Just(Some(existing("acme"))), Just(Some(existing_or_new("Beta")))],
     ) {
-        let update = Update { target: Target::Uid(uid(ANN)), if_match: None, patch, company: link, welcome: false };
+        let update = Update { target: Target::Uid(uid(ANN)), if_match: None, patch, company: link, besides: Besides::default() };
         given([company("Acme"), lead(ANN)]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

@@ -1,0 +1,196 @@
+//! A body that came in, as a command: every value is read into its type, and every field that cannot be taken is
+//! listed, not only the first.
+//!
+//! Lenient where clients need it: unknown keys and keys that an action does not take are passed over, `tags` may be
+//! one text with commas, an empty text is `null` where a field may be `null`.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "JSON will get no more types")]
+
+mod besides;
+mod subscribe;
+mod value;
+
+use serde_json::{Map, Value as Json};
+
+use self::value::value;
+use crate::domain::{
+    Command, Entity, Field, Invalid, Kind, Patch, Refusal, Seq, Target, Uid, company, contact, project, schema,
+};
+
+pub use subscribe::subscriptions;
+
+/// What a body describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its record's name")]
+pub enum Body {
+    Contact,
+    Company,
+    Project,
+    CustomField,
+}
+
+/// Draws identifiers for what a command may create: first the record itself, then what comes beside it.
+pub type Fresh<'a> = &'a mut dyn FnMut() -> Uid;
+
+impl Body {
+    /// The kind of record that it is.
+    #[must_use]
+    pub fn entity(self) -> Entity {
+        match self {
+            Self::Contact => Entity::Contact,
+            Self::Company => Entity::Company,
+            Self::Project => Entity::Project,
+            Self::CustomField => Entity::CustomField,
+        }
+    }
+}
+
+/// Reads the body of a create.
+pub fn create(what: Body, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
+    let mut reader = Reader::new(body)?;
+    let uid = fresh();
+    let patch = reader.patch(what.entity());
+    match what {
+        Body::Contact => {
+            let link = reader.company(fresh).flatten();
+            let besides = reader.besides(fresh);
+            let create = contact::Create::new(uid, patch, link, besides);
+            reader.finish_with(create).map(Command::CreateContact)
+        }
+        Body::Company => {
+            let custom = reader.custom(Entity::Company);
+            let primary = reader.primary_contact(fresh);
+            let create = company::Create::new(uid, patch, custom, primary);
+            reader.finish_with(create).map(Command::CreateCompany)
+        }
+        Body::Project => {
+            let custom = reader.custom(Entity::Project);
+            reader.finish_with(project::Create::new(uid, patch, custom)).map(Command::CreateProject)
+        }
+        Body::CustomField => reader.finish_with(schema::Add::new(uid, patch)).map(Command::AddField),
+    }
+}
+
+/// Reads the body of an update. What only a create takes (`role`, `primaryContact`) is passed over.
+pub fn update(
+    what: Body,
+    target: Target,
+    if_match: Option<Vec<Seq>>,
+    body: Json,
+    fresh: Fresh<'_>,
+) -> Result<Command, Refusal> {
+    let mut reader = Reader::new(body)?;
+    reader.body.remove("role");
+    let mut patch = reader.patch(what.entity());
+    match what {
+        Body::Contact => {
+            let company = reader.company(fresh);
+            if company == Some(None) {
+                patch.insert(Field::Companies, None);
+            }
+            let besides = reader.besides(fresh);
+            let update = contact::Update { target, if_match, patch, company: company.flatten(), besides };
+            reader.finish_with(Ok(update)).map(Command::UpdateContact)
+        }
+        Body::Company => {
+            let custom = reader.custom(Entity::Company);
+            let update = company::Update { target, if_match, patch, custom };
+            reader.finish_with(Ok(update)).map(Command::UpdateCompany)
+        }
+        Body::Project => {
+            let custom = reader.custom(Entity::Project);
+            let update = project::Update { target, if_match, patch, custom };
+            reader.finish_with(Ok(update)).map(Command::UpdateProject)
+        }
+        Body::CustomField => {
+            reader.finish_with(Ok(schema::Change { target, if_match, patch })).map(Command::ChangeField)
+        }
+    }
+}
+
+/// Takes what it knows out of a JSON object and collects what is wrong with it.
+struct Reader {
+    /// What stands before a key in a pointer: `primaryContact/`.
+    prefix: &'static str,
+    body: Map<String, Json>,
+    invalid: Vec<Invalid>,
+}
+
+impl Reader {
+    fn new(body: Json) -> Result<Self, Refusal> {
+        match body {
+            Json::Object(body) => Ok(Self { prefix: "", body, invalid: Vec::new() }),
+            _ => Err(Refusal::Invalid(vec![Invalid {
+                pointer: "#".to_owned(),
+                detail: "Must be an object.".to_owned(),
+            }])),
+        }
+    }
+
+    /// Everything that is wrong with the body, by itself or as a whole; each field once.
+    fn finish_with<T>(mut self, read: Result<T, Vec<Invalid>>) -> Result<T, Refusal> {
+        match read {
+            Ok(read) if self.invalid.is_empty() => Ok(read),
+            Ok(_) => Err(Refusal::Invalid(self.invalid)),
+            Err(missing) => {
+                // A field with an unusable value is not in the patch; that it is missing would be said of it too.
+                let unsaid = missing.into_iter().filter(|m| !self.invalid.iter().any(|i| i.pointer == m.pointer));
+                let unsaid: Vec<_> = unsaid.collect();
+                self.invalid.extend(unsaid);
+                Err(Refusal::Invalid(self.invalid))
+            }
+        }
+    }
+
+    fn refuse(&mut self, name: &str, detail: impl Into<String>) {
+        self.invalid.push(Invalid::new(&[self.prefix, name].concat(), detail));
+    }
+
+    fn patch(&mut self, entity: Entity) -> Patch {
+        let mut patch = Patch::new();
+        for field in entity.fields().iter().copied() {
+            if is_written_apart(field) {
+                continue;
+            }
+            let Some((name, json)) = self.take_field(field) else { continue };
+            match value(field, json) {
+                Ok(value) => {
+                    patch.insert(field, value);
+                }
+                Err(detail) => self.refuse(name, detail),
+            }
+        }
+        patch
+    }
+
+    /// A field's value and the key that it stood under. `full_address` is taken where `address` is absent: the whole of
+    /// it becomes the first line.
+    fn take_field(&mut self, field: Field) -> Option<(&'static str, Json)> {
+        if let Some(json) = self.body.remove(field.name()) {
+            return Some((field.name(), json));
+        }
+        let line = (field == Field::Address).then(|| self.body.remove("full_address")).flatten()?;
+        let address =
+            if line.is_null() { line } else { Json::Object(Map::from_iter([("address_line_1".to_owned(), line)])) };
+        Some(("full_address", address))
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.body.remove(key) {
+            None | Some(Json::Null) => false,
+            Some(Json::Bool(flag)) => flag,
+            Some(_) => {
+                self.refuse(key, "Must be true or false.");
+                false
+            }
+        }
+    }
+}
+
+/// Whether a field is not written by its own value under its own name.
+fn is_written_apart(field: Field) -> bool {
+    matches!(
+        field.kind(),
+        Kind::Links | Kind::Person | Kind::Circles | Kind::Audiences | Kind::Custom(_) | Kind::Contact
+    )
+}

@@ -1,0 +1,60 @@
+//! The body of `/marketing/subscribe`: a list, of which each item is a command of its own.
+
+use serde_json::Value as Json;
+
+use super::value::value;
+use super::{Fresh, Reader};
+use crate::domain::contact::Subscribe;
+use crate::domain::{Command, Field, Invalid, Patch, Refusal};
+
+/// Items of one request.
+const MOST: usize = 100;
+
+/// A command for each item, or why it is none.
+pub fn subscriptions(body: Json, fresh: Fresh<'_>) -> Result<Vec<Result<Command, Refusal>>, Refusal> {
+    match body {
+        Json::Array(items) if (1..=MOST).contains(&items.len()) => {
+            Ok(items.into_iter().map(|item| subscription(item, fresh)).collect())
+        }
+        _ => {
+            let detail = format!("Must be a list of 1 to {MOST} items.");
+            Err(Refusal::Invalid(vec![Invalid { pointer: "#".to_owned(), detail }]))
+        }
+    }
+}
+
+fn subscription(item: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
+    let mut reader = Reader::new(item)?;
+    let mut patch = Patch::new();
+    for field in [Field::Email, Field::FirstName, Field::LastName] {
+        // A name that is null is one that is not known.
+        let Some(json) = reader.body.remove(field.name()).filter(|json| !json.is_null()) else { continue };
+        match value(field, json) {
+            Ok(value) => {
+                patch.insert(field, value);
+            }
+            Err(detail) => reader.refuse(field.name(), detail),
+        }
+    }
+    let audiences = reader.audiences();
+    let subscribe = Subscribe::new(fresh(), patch, audiences);
+    reader.finish_with(subscribe).map(Command::Subscribe)
+}
+
+impl Reader {
+    fn audiences(&mut self) -> Vec<i64> {
+        let id = |json: &Json| match json {
+            Json::String(text) => text.trim().parse().ok(),
+            json => json.as_i64(),
+        };
+        let ids = match self.body.remove("audiences") {
+            None | Some(Json::Null) => Some(Vec::new()),
+            Some(Json::Array(list)) if list.len() <= MOST => list.iter().map(id).collect(),
+            Some(one) => id(&one).map(|id| vec![id]),
+        };
+        ids.unwrap_or_else(|| {
+            self.refuse("audiences", format!("Must be a list of at most {MOST} whole numbers."));
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! One value out of a body, in its field's type.
+
+use serde_json::{Map, Value as Json};
+
+use crate::domain::schema::Loose;
+use crate::domain::value::{Address, plain, tags, words};
+use crate::domain::{Field, Kind, Money, Number, Value};
+
+/// Most texts of a list of them.
+const MOST_WORDS: usize = 200;
+
+/// The canonical value of a field; `Ok(None)` is `null`.
+pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
+    let kind = field.kind();
+    match (kind, json) {
+        (_, Json::Null) if field.nullable() => Ok(None),
+        (_, Json::Null) => Err("Must not be null.".to_owned()),
+        (Kind::Tags, Json::Array(words)) => {
+            let words: Option<Vec<&str>> = words.iter().map(Json::as_str).collect();
+            let words = words.ok_or("Must be a list of strings.")?;
+            tags(words.into_iter()).map(some_tags)
+        }
+        (Kind::Tags, Json::String(words)) => tags(words.split(',')).map(some_tags),
+        (Kind::Tags, _) => Err("Must be a list of strings.".to_owned()),
+        (Kind::Address, Json::Object(parts)) => address(parts),
+        (Kind::Category, Json::Object(mut category)) => match category.remove("name") {
+            Some(Json::String(name)) => Value::parse(kind, &name).map(some_text),
+            None | Some(Json::Null) => Ok(None),
+            Some(_) => Err("Must be an object with a name.".to_owned()),
+        },
+        (Kind::Money, Json::Object(mut money)) => match (money.remove("amount"), money.remove("currency")) {
+            (None | Some(Json::Null), _) => Ok(None),
+            (Some(amount), Some(Json::String(currency))) => {
+                let amount = number(&amount).ok_or("amount must be a number.")?;
+                Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
+            }
+            (Some(_), _) => Err("Must be an object with amount and currency.".to_owned()),
+        },
+        (Kind::Words, Json::Array(texts)) => {
+            let texts: Option<Vec<&str>> = texts.iter().map(Json::as_str).collect();
+            let texts = texts.ok_or("Must be a list of strings.")?;
+            words(texts.into_iter(), MOST_WORDS).map(some_words)
+        }
+        (Kind::Words, Json::String(texts)) => words(texts.split(','), MOST_WORDS).map(some_words),
+        (Kind::Words, _) => Err("Must be a list of strings.".to_owned()),
+        (Kind::Money, _) => Err("Must be an object with amount and currency.".to_owned()),
+        (Kind::Address | Kind::Links | Kind::Person | Kind::Circles | Kind::Custom(_), _) => {
+            Err("Must be an object.".to_owned())
+        }
+        (_, Json::String(text)) if text.trim().is_empty() => match field {
+            Field::FirstName | Field::LastName => Ok(Some(Value::Text(String::new()))),
+            _ if field.nullable() => Ok(None),
+            _ => Err("Must not be empty.".to_owned()),
+        },
+        (_, Json::String(text)) => Value::parse(kind, &text).map(Some),
+        (_, _) => Err("Must be a string.".to_owned()),
+    }
+}
+
+fn some_text(value: Value) -> Option<Value> {
+    (value.as_text() != Some("")).then_some(value)
+}
+
+fn some_words(words: Vec<String>) -> Option<Value> {
+    (!words.is_empty()).then_some(Value::Words(words))
+}
+
+/// A number, which may stand in a text.
+fn number(json: &Json) -> Option<Number> {
+    match json {
+        Json::Number(number) => Number::new(number.as_f64()?),
+        Json::String(text) => Number::new(text.trim().parse().ok()?),
+        _ => None,
+    }
+}
+
+/// A value for a custom field, whose type only the account's schema knows.
+pub(super) fn loose(json: Json) -> Loose {
+    match json {
+        Json::Null => Loose::Null,
+        Json::Bool(flag) => Loose::Flag(flag),
+        Json::Number(_) => number(&json).map_or(Loose::Other, Loose::Number),
+        Json::String(text) => Loose::Text(text),
+        Json::Array(texts) => {
+            let text = |json| match json {
+                Json::String(text) => Some(text),
+                Json::Number(number) => Some(number.to_string()),
+                _ => None,
+            };
+            texts.into_iter().map(text).collect::<Option<_>>().map_or(Loose::Other, Loose::Words)
+        }
+        Json::Object(mut money) => match (money.remove("amount"), money.remove("currency")) {
+            (Some(amount), Some(Json::String(currency))) => {
+                number(&amount).map_or(Loose::Other, |amount| Loose::Money(amount, currency))
+            }
+            _ => Loose::Other,
+        },
+    }
+}
+
+fn some_tags(tags: Vec<String>) -> Option<Value> {
+    (!tags.is_empty()).then_some(Value::Tags(tags))
+}
+
+fn address(mut parts: Map<String, Json>) -> Result<Option<Value>, String> {
+    let mut part = |key: &str| match parts.remove(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => plain(&text, 255).map(|text| (!text.is_empty()).then_some(text)),
+        Some(_) => Err(format!("{key} must be a string or null.")),
+    };
+    let address = Address {
+        address_line_1: part("address_line_1")?,
+        address_line_2: part("address_line_2")?,
+        city: part("city")?,
+        state: part("state")?,
+        country: part("country")?,
+        zip: part("zip")?,
+    };
+    Ok((!address.is_empty()).then_some(Value::Address(address)))
+}

@@ -1,0 +1,92 @@
+//! Projects, custom fields, audiences and notes.
+
+use super::{custom, present, read_custom, text, wire, words};
+use crate::contract::generated::value::Kind as Typed;
+use crate::contract::proto::value;
+use crate::domain::{Field, Number, Record, Value};
+
+pub(super) fn write_project(record: &Record) -> wire::Project {
+    let text = |field| text(record, field);
+    wire::Project {
+        name: text(Field::Name),
+        status: text(Field::Status),
+        start_date: text(Field::StartDate),
+        end_date: text(Field::EndDate),
+        due_time: text(Field::DueTime),
+        info_description: text(Field::InfoDescription),
+        info_title_client: text(Field::InfoTitleClient),
+        info_description_client: text(Field::InfoDescriptionClient),
+        business_sector: text(Field::BusinessSector),
+        estimated_value: match record.fields.get(&Field::EstimatedValue) {
+            Some(Value::Money(money)) => Some(value::write_money(money)),
+            _ => None,
+        },
+        client: text(Field::Client),
+        team: words(record, Field::Team),
+        project_custom_fields: custom(record, Field::ProjectCustomFields),
+    }
+}
+
+pub(super) fn project_fields(project: wire::Project) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Name, project.name.map(Typed::Text)),
+        (Field::Status, project.status.map(Typed::Text)),
+        (Field::StartDate, project.start_date.map(Typed::Text)),
+        (Field::EndDate, project.end_date.map(Typed::Text)),
+        (Field::DueTime, project.due_time.map(Typed::Text)),
+        (Field::InfoDescription, project.info_description.map(Typed::Text)),
+        (Field::InfoTitleClient, project.info_title_client.map(Typed::Text)),
+        (Field::InfoDescriptionClient, project.info_description_client.map(Typed::Text)),
+        (Field::BusinessSector, project.business_sector.map(Typed::Text)),
+        (Field::EstimatedValue, project.estimated_value.map(Typed::Money)),
+        (Field::Client, project.client.map(Typed::Text)),
+        (Field::Team, Some(Typed::Words(wire::Words { words: project.team }))),
+        (Field::ProjectCustomFields, Some(read_custom(project.project_custom_fields))),
+    ])
+}
+
+pub(super) fn write_custom_field(record: &Record) -> wire::CustomField {
+    wire::CustomField {
+        entity: text(record, Field::Owner),
+        r#type: text(record, Field::Type),
+        name: text(record, Field::Name),
+        description: text(record, Field::Description),
+        allowed_values: words(record, Field::AllowedValues),
+    }
+}
+
+pub(super) fn custom_field_fields(field: wire::CustomField) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Owner, field.entity.map(Typed::Text)),
+        (Field::Type, field.r#type.map(Typed::Text)),
+        (Field::Name, field.name.map(Typed::Text)),
+        (Field::Description, field.description.map(Typed::Text)),
+        (Field::AllowedValues, Some(Typed::Words(wire::Words { words: field.allowed_values }))),
+    ])
+}
+
+pub(super) fn write_audience(record: &Record) -> wire::Audience {
+    wire::Audience { id: record.number(Field::Id).map(Number::get), name: text(record, Field::Name) }
+}
+
+pub(super) fn audience_fields(audience: wire::Audience) -> Vec<(Field, Typed)> {
+    present([(Field::Id, audience.id.map(Typed::Number)), (Field::Name, audience.name.map(Typed::Text))])
+}
+
+pub(super) fn write_note(record: &Record) -> wire::Note {
+    wire::Note {
+        contact: text(record, Field::Contact),
+        title: text(record, Field::Title),
+        note: text(record, Field::Note),
+        date: text(record, Field::Date),
+    }
+}
+
+pub(super) fn note_fields(note: wire::Note) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Contact, note.contact.map(Typed::Text)),
+        (Field::Title, note.title.map(Typed::Text)),
+        (Field::Note, note.note.map(Typed::Text)),
+        (Field::Date, note.date.map(Typed::Text)),
+    ])
+}

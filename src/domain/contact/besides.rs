@@ -1,0 +1,164 @@
+//! What a write of a contact may bring besides the contact's own attributes.
+
+use crate::domain::decide::{Reads, View};
+use crate::domain::record::fold_key;
+use crate::domain::schema::{self, Input};
+use crate::domain::{Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Uid, Value, Verb};
+
+/// Circles that one contact may be in.
+const MOST_CIRCLES: usize = 100;
+
+/// Everything that is written through keys of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Besides {
+    pub circles: Circles,
+    pub notes: Vec<Note>,
+    pub custom: Vec<Input>,
+    /// Asks whoever sends email for this account to welcome the contact.
+    pub welcome: bool,
+}
+
+/// The company that a contact shall belong to, besides those that it belongs to already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompanyLink {
+    /// Its name, in any case.
+    pub name: String,
+    /// The uid for a company to be created where none has the name; `None` where that is a refusal.
+    pub create_as: Option<Uid>,
+}
+
+/// The circles to be put into and to be taken out of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Circles {
+    pub add: Vec<CircleName>,
+    pub remove: Vec<CircleName>,
+}
+
+/// How a client names a circle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CircleName {
+    /// By its uid.
+    Uid(Uid),
+    /// By its name, in any case.
+    Name {
+        /// As it was written.
+        name: String,
+        /// The uid for a circle to be created where none has the name.
+        create_as: Uid,
+    },
+}
+
+/// A remark on a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Note {
+    pub uid: Uid,
+    /// Title, note and date.
+    pub patch: Patch,
+}
+
+impl Besides {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        schema::read(&self.custom, reads);
+        for circle in self.circles.add.iter().chain(&self.circles.remove) {
+            match circle {
+                CircleName::Uid(uid) => reads.uids.push((Entity::Circle, *uid)),
+                CircleName::Name { name, .. } => reads.keys.push((Entity::Circle, fold_key(name))),
+            }
+        }
+    }
+}
+
+impl CompanyLink {
+    pub(super) fn resolve(self, view: &impl View, role: Option<Value>) -> Result<(Link, Option<Fact>), Refusal> {
+        if let Some(company) = view.by_key(Entity::Company, &fold_key(&self.name)) {
+            let name = company.text(Field::Name).unwrap_or(&self.name).to_owned();
+            return Ok((Link { uid: company.uid, name }, None));
+        }
+        let Some(uid) = self.create_as else {
+            let detail = "No company has this name, and create_company_if_not_exists is not true.";
+            return Err(Refusal::Invalid(vec![Invalid::new("company/name", detail)]));
+        };
+        let mut changes: Vec<_> = role.map(|role| (Field::Role, Some(role))).into_iter().collect();
+        changes.push((Field::Name, Some(Value::Text(self.name.clone()))));
+        let created = Fact { entity: Entity::Company, uid, verb: Verb::Created, changes };
+        Ok((Link { uid, name: self.name }, Some(created)))
+    }
+}
+
+impl Circles {
+    /// Puts the contact's circles as they shall be into the patch; returns those to be created.
+    pub(super) fn resolve(
+        self,
+        view: &impl View,
+        record: Option<&Record>,
+        patch: &mut Patch,
+    ) -> Result<Vec<Fact>, Refusal> {
+        if self.add.is_empty() && self.remove.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut links = match record.and_then(|record| record.fields.get(&Field::Circles)) {
+            Some(Value::Links(links)) => links.clone(),
+            _ => Vec::new(),
+        };
+        for circle in self.remove {
+            links.retain(|link| !circle.names(link));
+        }
+        let (mut created, mut invalid) = (Vec::new(), Vec::new());
+        for (place, circle) in self.add.into_iter().enumerate() {
+            if links.iter().any(|link| circle.names(link)) {
+                continue;
+            }
+            let link = match (circle.find(view), circle) {
+                (Some(link), _) => link,
+                (None, CircleName::Uid(_)) => {
+                    invalid.push(Invalid::new(&format!("circles/add/{place}"), "No circle has this id."));
+                    continue;
+                }
+                (None, CircleName::Name { name, create_as }) => {
+                    let changes = vec![(Field::Name, Some(Value::Text(name.clone())))];
+                    created.push(Fact { entity: Entity::Circle, uid: create_as, verb: Verb::Created, changes });
+                    Link { uid: create_as, name }
+                }
+            };
+            links.push(link);
+        }
+        if links.len() > MOST_CIRCLES {
+            let detail = format!("A contact is in at most {MOST_CIRCLES} circles.");
+            invalid.push(Invalid::new("circles/add", detail));
+        }
+        if !invalid.is_empty() {
+            return Err(Refusal::Invalid(invalid));
+        }
+        patch.insert(Field::Circles, (!links.is_empty()).then_some(Value::Links(links)));
+        Ok(created)
+    }
+}
+
+impl CircleName {
+    fn find(&self, view: &impl View) -> Option<Link> {
+        let circle = match self {
+            Self::Uid(uid) => view.by_uid(Entity::Circle, *uid),
+            Self::Name { name, .. } => view.by_key(Entity::Circle, &fold_key(name)),
+        }?;
+        Some(Link { uid: circle.uid, name: circle.text(Field::Name).unwrap_or_default().to_owned() })
+    }
+
+    fn names(&self, link: &Link) -> bool {
+        match self {
+            Self::Uid(uid) => link.uid == *uid,
+            Self::Name { name, .. } => fold_key(&link.name) == fold_key(name),
+        }
+    }
+}
+
+impl Note {
+    pub(super) fn fact(self, contact: Uid) -> Fact {
+        let mut patch = self.patch;
+        patch.insert(Field::Contact, Some(Value::Text(contact.to_string())));
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        Fact { entity: Entity::Note, uid: self.uid, verb: Verb::Created, changes }
+    }
+}

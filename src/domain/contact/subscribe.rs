@@ -1,0 +1,70 @@
+//! Subscribing to audiences, by email address.
+
+use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::record::fold_key;
+use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Role, Uid, Value, Verb};
+
+/// Subscribes the contact with an email address; one is made, a Lead, where none has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    create_as: Uid,
+    email: String,
+    patch: Patch,
+    audiences: Vec<i64>,
+}
+
+impl Subscribe {
+    /// `patch` has the email, and the names for a contact to be made.
+    pub fn new(create_as: Uid, patch: Patch, audiences: Vec<i64>) -> Result<Self, Vec<Invalid>> {
+        match patch.get(&Field::Email).cloned().flatten() {
+            Some(Value::Text(email)) => Ok(Self { create_as, email, patch, audiences }),
+            _ => Err(vec![Invalid::new("email", "Is required.")]),
+        }
+    }
+
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.keys.push((Entity::Contact, fold_key(&self.email)));
+        reads.keys.extend(self.audiences.iter().map(|id| (Entity::Audience, id.to_string())));
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let unknown = self.audiences.iter().filter(|id| view.by_key(Entity::Audience, &id.to_string()).is_none());
+        let invalid: Vec<_> =
+            unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}."))).collect();
+        if !invalid.is_empty() {
+            return Err(Refusal::Invalid(invalid));
+        }
+        let contact = view.by_key(Entity::Contact, &fold_key(&self.email));
+        let uid = contact.map_or(self.create_as, |contact| contact.uid);
+        let mut facts = Vec::new();
+        if contact.is_none() {
+            facts.push(lead(uid, self.patch));
+        }
+        let before = contact.map(subscribed).unwrap_or_default();
+        let mut audiences = before.clone();
+        audiences.extend(self.audiences);
+        audiences.sort_unstable();
+        audiences.dedup();
+        if audiences != before {
+            let changes = vec![(Field::Audiences, Some(Value::Audiences(audiences)))];
+            facts.push(Fact { entity: Entity::Contact, uid, verb: Verb::Subscribed, changes });
+        }
+        Ok(Decision { subject: (Entity::Contact, uid), facts })
+    }
+}
+
+fn subscribed(contact: &Record) -> Vec<i64> {
+    match contact.fields.get(&Field::Audiences) {
+        Some(Value::Audiences(audiences)) => audiences.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn lead(uid: Uid, mut patch: Patch) -> Fact {
+    patch.insert(Field::Role, Some(Value::Role(Role::Lead)));
+    for name in [Field::FirstName, Field::LastName] {
+        patch.entry(name).or_insert_with(|| Some(Value::Text(String::new())));
+    }
+    let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+    Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes }
+}

@@ -1,0 +1,57 @@
+//! Records that are hardly more than a name: audiences and worlds.
+//!
+//! Guarantees: an audience's number and a world's name are unique among an account's.
+
+use super::decide::{Decision, Reads, View, refuse_taken};
+use super::record::fold_key;
+use super::{Entity, Fact, Field, Invalid, Number, Patch, Refusal, Uid, Value, Verb};
+
+/// Makes an audience or a world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    entity: Entity,
+    uid: Uid,
+    patch: Patch,
+    key: String,
+}
+
+impl Create {
+    /// A list that contacts can subscribe to, by its number.
+    pub fn audience(uid: Uid, id: u32, name: &str) -> Result<Self, Vec<Invalid>> {
+        if id == 0 {
+            return Err(vec![Invalid::new(Field::Id.name(), "Must be a whole number from 1.")]);
+        }
+        let mut patch = named(name)?;
+        patch.insert(Field::Id, Some(Value::Number(Number::from(id))));
+        Ok(Self { entity: Entity::Audience, uid, patch, key: id.to_string() })
+    }
+
+    /// A workspace.
+    pub fn world(uid: Uid, name: &str) -> Result<Self, Vec<Invalid>> {
+        Ok(Self { entity: Entity::World, uid, patch: named(name)?, key: fold_key(name) })
+    }
+
+    pub(super) fn entity(&self) -> Entity {
+        self.entity
+    }
+
+    pub(super) fn reads(&self, reads: &mut Reads) {
+        reads.keys.push((self.entity, self.key.clone()));
+    }
+
+    pub(super) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let Self { entity, uid, patch, key } = self;
+        refuse_taken(view, entity, uid, Some(&key))?;
+        let fact = Fact { entity, uid, verb: Verb::Created, changes: patch.into_iter().collect() };
+        Ok(Decision { subject: (entity, uid), facts: vec![fact] })
+    }
+}
+
+fn named(name: &str) -> Result<Patch, Vec<Invalid>> {
+    let invalid = |detail: String| vec![Invalid::new(Field::Name.name(), detail)];
+    let value = Value::parse(Field::Name.kind(), name).map_err(invalid)?;
+    if value.as_text() == Some("") {
+        return Err(invalid("Is required.".to_owned()));
+    }
+    Ok(Patch::from([(Field::Name, Some(value))]))
+}

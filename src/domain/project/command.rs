@@ -1,0 +1,100 @@
+//! The commands of projects and their decisions.
+
+use uuid::Uuid;
+
+use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::schema::{self, Input};
+use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Seq, Target, Uid, Value, Verb};
+
+/// Makes a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Create {
+    uid: Uid,
+    patch: Patch,
+    custom: Vec<Input>,
+}
+
+/// Changes a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Update {
+    pub target: Target,
+    /// The versions of which one must be the present one; `None` where any will do.
+    pub if_match: Option<Vec<Seq>>,
+    pub patch: Patch,
+    pub custom: Vec<Input>,
+}
+
+impl Create {
+    /// A project that has all it needs by itself; else what it lacks.
+    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>) -> Result<Self, Vec<Invalid>> {
+        match patch.get(&Field::Name) {
+            Some(Some(_)) => Ok(Self { uid, patch, custom }),
+            _ => Err(vec![Invalid::new("name", "Is required.")]),
+        }
+    }
+
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        read_references(&self.patch, &self.custom, reads);
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let mut patch = self.patch;
+        schema::resolve(view, None, self.custom, &mut patch)?;
+        refuse_unfit(view, None, &patch)?;
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        let created = Fact { entity: Entity::Project, uid: self.uid, verb: Verb::Created, changes };
+        Ok(Decision { subject: (Entity::Project, self.uid), facts: vec![created] })
+    }
+}
+
+impl Update {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.target(Entity::Project, &self.target);
+        read_references(&self.patch, &self.custom, reads);
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = find(view, Entity::Project, &self.target, self.if_match.as_deref())?;
+        let mut patch = self.patch;
+        schema::resolve(view, Some(record), self.custom, &mut patch)?;
+        refuse_unfit(view, Some(record), &patch)?;
+        let changes = record.differences(patch);
+        let updated = Fact { entity: Entity::Project, uid: record.uid, verb: Verb::Updated, changes };
+        let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
+        Ok(Decision { subject: (Entity::Project, record.uid), facts })
+    }
+}
+
+fn read_references(patch: &Patch, custom: &[Input], reads: &mut Reads) {
+    schema::read(custom, reads);
+    if let Some(uid) = client(patch) {
+        reads.uids.extend([(Entity::Company, uid), (Entity::Contact, uid)]);
+    }
+}
+
+fn client(patch: &Patch) -> Option<Uid> {
+    let text = patch.get(&Field::Client)?.as_ref()?.as_text()?;
+    Uuid::try_parse(text).ok().map(Uid)
+}
+
+fn refuse_unfit(view: &impl View, record: Option<&Record>, patch: &Patch) -> Result<(), Refusal> {
+    let mut invalid = Vec::new();
+    if let Some(uid) = client(patch) {
+        let live = |entity| view.by_uid(entity, uid).is_some_and(|record| !record.deleted);
+        if !live(Entity::Company) && !live(Entity::Contact) {
+            invalid.push(Invalid::new("client", "No company or contact has this uid."));
+        }
+    }
+    let day = |field| match patch.get(&field) {
+        Some(day) => day.as_ref().and_then(Value::as_text),
+        None => record.and_then(|record| record.text(field)),
+    };
+    // Days in this form are in order as texts are.
+    if let (Some(start), Some(end)) = (day(Field::StartDate), day(Field::EndDate))
+        && end < start
+    {
+        invalid.push(Invalid::new("end_date", "Must not be before start_date."));
+    }
+    if invalid.is_empty() { Ok(()) } else { Err(Refusal::Invalid(invalid)) }
+}

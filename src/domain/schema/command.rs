@@ -1,0 +1,106 @@
+//! The commands of custom fields and their decisions.
+
+use super::{Definition, FieldType};
+use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
+use crate::domain::record::custom_field_key;
+use crate::domain::{Entity, Fact, Field, Invalid, Patch, Refusal, Seq, Target, Uid, Value, Verb};
+
+/// Defines a custom field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Add {
+    uid: Uid,
+    patch: Patch,
+}
+
+/// Changes what people see of a custom field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Change {
+    pub target: Target,
+    /// The versions of which one must be the present one; `None` where any will do.
+    pub if_match: Option<Vec<Seq>>,
+    pub patch: Patch,
+}
+
+impl Add {
+    /// A definition that has all it needs by itself; else every part that it lacks.
+    pub fn new(uid: Uid, patch: Patch) -> Result<Self, Vec<Invalid>> {
+        let absent = |field: &Field| !matches!(patch.get(field), Some(Some(_)));
+        let mut invalid: Vec<_> = [Field::Owner, Field::Type, Field::Name]
+            .into_iter()
+            .filter(absent)
+            .map(|field| Invalid::new(field.name(), "Is required."))
+            .collect();
+        if let Some(Some(kind)) = patch.get(&Field::Type) {
+            let kind = kind.as_text().and_then(FieldType::parse);
+            let values = matches!(patch.get(&Field::AllowedValues), Some(Some(_)));
+            invalid.extend(kind.and_then(|kind| unfit_values(kind, values)));
+        }
+        if invalid.is_empty() { Ok(Self { uid, patch }) } else { Err(invalid) }
+    }
+
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.keys.extend(self.key().map(|key| (Entity::CustomField, key)));
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        refuse_taken(view, Entity::CustomField, self.uid, self.key().as_deref())?;
+        let changes = self.patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        let fact = Fact { entity: Entity::CustomField, uid: self.uid, verb: Verb::FieldAdded, changes };
+        Ok(Decision { subject: (Entity::CustomField, self.uid), facts: vec![fact] })
+    }
+
+    fn key(&self) -> Option<String> {
+        let text = |field| self.patch.get(&field)?.as_ref()?.as_text();
+        Some(custom_field_key(text(Field::Owner)?, text(Field::Name)?))
+    }
+}
+
+impl Change {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.target(Entity::CustomField, &self.target);
+        // The owner is known when the definition is: the label is looked for under each.
+        if let Some(label) = self.label() {
+            let owners = crate::domain::field::Owner::ALL;
+            let keys = owners.map(|owner| (Entity::CustomField, custom_field_key(owner.name(), label)));
+            reads.keys.extend(keys);
+        }
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = find(view, Entity::CustomField, &self.target, self.if_match.as_deref())?;
+        let definition = Definition::of(record).ok_or(Refusal::NotFound(Entity::CustomField))?;
+        let key = self.label().map(|label| custom_field_key(definition.owner.name(), label));
+        refuse_taken(view, Entity::CustomField, record.uid, key.as_deref())?;
+        let values = match self.patch.get(&Field::AllowedValues) {
+            Some(values) => values.is_some(),
+            None => !definition.allowed_values.is_empty(),
+        };
+        let uid = record.uid;
+        let changes = record.differences(self.patch);
+        let fixed = changes.iter().filter(|(field, _)| matches!(field, Field::Owner | Field::Type));
+        let mut invalid: Vec<_> =
+            fixed.map(|(field, _)| Invalid::new(field.name(), "Cannot be changed: add another field.")).collect();
+        invalid.extend(unfit_values(definition.kind, values));
+        if !invalid.is_empty() {
+            return Err(Refusal::Invalid(invalid));
+        }
+        let changed = Fact { entity: Entity::CustomField, uid, verb: Verb::FieldChanged, changes };
+        let facts = if changed.changes.is_empty() { Vec::new() } else { vec![changed] };
+        Ok(Decision { subject: (Entity::CustomField, uid), facts })
+    }
+
+    fn label(&self) -> Option<&str> {
+        self.patch.get(&Field::Name)?.as_ref().and_then(Value::as_text)
+    }
+}
+
+/// A choice has values to choose from, and nothing else has.
+fn unfit_values(kind: FieldType, has_values: bool) -> Option<Invalid> {
+    let detail = match (kind.is_choice(), has_values) {
+        (true, false) => "Is required for a dropdown or multi-select.",
+        (false, true) => "Is for a dropdown or multi-select only.",
+        (true, true) | (false, false) => return None,
+    };
+    Some(Invalid::new(Field::AllowedValues.name(), detail))
+}

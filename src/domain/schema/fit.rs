@@ -1,0 +1,185 @@
+//! Values for custom fields as they come in, and whether they fit.
+
+use std::collections::BTreeMap;
+
+use super::{Definition, FieldType};
+use crate::domain::decide::{Reads, View};
+use crate::domain::field::Owner;
+use crate::domain::value::{date, email, moment, plain, website, words};
+use crate::domain::{Entity, Field, Invalid, Kind, Money, Number, Patch, Record, Refusal, Uid, Value};
+
+/// Most texts that one field holds.
+const MOST_CHOICES: usize = 200;
+
+/// A value for one custom field, of whatever type the client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Input {
+    /// The attribute that it stood under.
+    pub field: Field,
+    pub uid: Uid,
+    pub value: Loose,
+}
+
+/// A value before its field's type is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is named after what it carries")]
+pub enum Loose {
+    Null,
+    Flag(bool),
+    Number(Number),
+    Text(String),
+    Words(Vec<String>),
+    Money(Number, String),
+    /// What fits no type.
+    Other,
+}
+
+/// The definitions that the inputs need.
+pub(in crate::domain) fn read(inputs: &[Input], reads: &mut Reads) {
+    reads.uids.extend(inputs.iter().map(|input| (Entity::CustomField, input.uid)));
+}
+
+/// Puts the inputs over the values that the record has, into the patch; else says of each what is wrong with it.
+pub(in crate::domain) fn resolve(
+    view: &impl View,
+    record: Option<&Record>,
+    inputs: Vec<Input>,
+    patch: &mut Patch,
+) -> Result<(), Refusal> {
+    let mut merged: BTreeMap<Field, BTreeMap<Uid, Value>> = BTreeMap::new();
+    let mut invalid = Vec::new();
+    for Input { field, uid, value } in inputs {
+        let values = merged.entry(field).or_insert_with(|| present(record, field));
+        match fit(view, field, uid, value) {
+            Ok(Some(value)) => {
+                values.insert(uid, value);
+            }
+            Ok(None) => {
+                values.remove(&uid);
+            }
+            Err(detail) => invalid.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
+        }
+    }
+    if !invalid.is_empty() {
+        return Err(Refusal::Invalid(invalid));
+    }
+    for (field, values) in merged {
+        patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
+    }
+    Ok(())
+}
+
+fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
+    match record.and_then(|record| record.fields.get(&field)) {
+        Some(Value::Custom(values)) => values.clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// `Ok(None)` is `null`. What is wrong is said with the field's label and uid, since a uid alone tells people nothing.
+fn fit(view: &impl View, field: Field, uid: Uid, value: Loose) -> Result<Option<Value>, String> {
+    let Kind::Custom(owner) = field.kind() else { return Err("Has no custom fields.".to_owned()) };
+    let definition = view.by_uid(Entity::CustomField, uid).and_then(Definition::of);
+    let Some(definition) = definition.filter(|definition| definition.owner == owner) else {
+        return Err(format!("There is no custom field {uid} of {}.", plural(owner)));
+    };
+    let named = |detail: &str| format!("The custom field \"{}\" ({uid}) {detail}", definition.label);
+    if definition.archived {
+        return Err(named("is archived and takes no values."));
+    }
+    typed(&definition, value).map_err(|detail| named(&uncapitalised(&detail)))
+}
+
+fn plural(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Contact => "contacts",
+        Owner::Company => "companies",
+        Owner::Project => "projects",
+        Owner::Target => "contacts' targets",
+    }
+}
+
+fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(chars).collect()
+}
+
+fn typed(definition: &Definition<'_>, value: Loose) -> Result<Option<Value>, String> {
+    let kind = definition.kind;
+    match (kind, value) {
+        (_, Loose::Null) => Ok(None),
+        (FieldType::MultiSelect, Loose::Words(chosen)) => choices(definition, chosen.iter().map(String::as_str)),
+        (FieldType::MultiSelect, Loose::Text(chosen)) => choices(definition, chosen.split(',')),
+        (_, Loose::Text(text)) if text.trim().is_empty() => Ok(None),
+        (FieldType::Checkbox, Loose::Flag(flag)) => Ok(Some(Value::Flag(flag))),
+        (FieldType::Number, Loose::Number(number)) => Ok(Some(Value::Number(number))),
+        (FieldType::Currency, Loose::Money(amount, currency)) => {
+            Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
+        }
+        (_, Loose::Text(text)) => written(definition, &text).map(Some),
+        // A list of choices may be of numbers.
+        (FieldType::Dropdown | FieldType::Text, Loose::Number(number)) => {
+            written(definition, &number.to_string()).map(Some)
+        }
+        _ => Err(expected(kind).to_owned()),
+    }
+}
+
+fn written(definition: &Definition<'_>, text: &str) -> Result<Value, String> {
+    match definition.kind {
+        FieldType::Text => plain(text, 1_000).map(Value::Text),
+        FieldType::LongText => plain(text, 16_384).map(Value::Text),
+        FieldType::Phone => plain(text, 64).map(Value::Text),
+        FieldType::Email => email(text).map(Value::Text),
+        FieldType::Url | FieldType::File => website(text).map(Value::Text),
+        FieldType::Date => date(text).map(Value::Text),
+        FieldType::DateTime => moment(text).map(Value::Text),
+        FieldType::Dropdown => choice(definition, text).map(Value::Text),
+        FieldType::Number => {
+            let number = text.trim().parse().ok().and_then(Number::new);
+            number.map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned())
+        }
+        FieldType::Checkbox => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
+            "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
+            _ => Err(expected(definition.kind).to_owned()),
+        },
+        FieldType::Currency | FieldType::MultiSelect => Err(expected(definition.kind).to_owned()),
+    }
+}
+
+fn choices<'a>(definition: &Definition<'_>, chosen: impl Iterator<Item = &'a str>) -> Result<Option<Value>, String> {
+    let chosen = words(chosen, MOST_CHOICES)?;
+    let chosen = chosen.iter().map(|text| choice(definition, text)).collect::<Result<Vec<_>, _>>()?;
+    // In the order of the list, so that the same choice is the same value.
+    let chosen: Vec<_> = definition.allowed_values.iter().filter(|value| chosen.contains(value)).cloned().collect();
+    Ok((!chosen.is_empty()).then_some(Value::Words(chosen)))
+}
+
+/// The allowed value that the text names: literally, else in any case.
+fn choice(definition: &Definition<'_>, text: &str) -> Result<String, String> {
+    let allowed = definition.allowed_values;
+    let same = allowed.iter().find(|value| *value == text.trim());
+    let alike = || allowed.iter().find(|value| value.to_lowercase() == text.trim().to_lowercase());
+    same.or_else(alike).cloned().ok_or_else(|| format!("Must be one of {}.", allowed.join(", ")))
+}
+
+fn expected(kind: FieldType) -> &'static str {
+    match kind {
+        FieldType::Text
+        | FieldType::LongText
+        | FieldType::Dropdown
+        | FieldType::Phone
+        | FieldType::Email
+        | FieldType::Url
+        | FieldType::File
+        | FieldType::Date
+        | FieldType::DateTime => "Must be a string.",
+        FieldType::Number => "Must be a number.",
+        FieldType::Currency => "Must be an object with amount and currency.",
+        FieldType::Checkbox => "Must be true or false.",
+        FieldType::MultiSelect => "Must be a list of strings.",
+    }
+}

@@ -1,0 +1,99 @@
+//! Texts in their canonical forms. `Err` says in one plain sentence what is wrong.
+
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime, Time, UtcOffset};
+use uuid::Uuid;
+
+/// Trims, and refuses what PostgreSQL would refuse (NUL) or nobody means (more than `limit` characters).
+pub fn plain(text: &str, limit: usize) -> Result<String, String> {
+    let text = text.trim();
+    if text.contains('\0') {
+        return Err("Must not contain the NUL character.".to_owned());
+    }
+    // Characters are at most as many as bytes, so the count is taken only of long texts.
+    if text.len() > limit && text.chars().count() > limit {
+        return Err(format!("Must have at most {limit} characters."));
+    }
+    Ok(text.to_owned())
+}
+
+/// Words of a set: trimmed, without empty ones, sorted, each once.
+pub fn tags<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    let mut tags = Vec::new();
+    for word in words {
+        let word = plain(word, 100)?;
+        if !word.is_empty() {
+            tags.push(word);
+        }
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    if tags.len() > 200 { Err("Must have at most 200 tags.".to_owned()) } else { Ok(tags) }
+}
+
+/// Texts in their order: trimmed, without empty ones, each once.
+pub fn words<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    for text in texts {
+        let word = plain(text, 255)?;
+        if !word.is_empty() && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    if words.len() > most { Err(format!("Must have at most {most} items.")) } else { Ok(words) }
+}
+
+/// A calendar day of the years 0000 to 9999 (RFC 3339, `full-date`).
+pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
+    let layout = format_description!("[year]-[month]-[day]");
+    let wrong = |_| "Must be a date of the form yyyy-mm-dd.".to_owned();
+    Date::parse(text.trim(), layout).map(|_| text.trim().to_owned()).map_err(wrong)
+}
+
+/// A time of day to the minute, or to the second where that is given.
+pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
+    let minutes = format_description!("[hour]:[minute]");
+    let seconds = format_description!("[hour]:[minute]:[second]");
+    let text = text.trim();
+    let wrong = |_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned();
+    Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map(|_| text.to_owned()).map_err(wrong)
+}
+
+/// A moment with its offset (RFC 3339, `date-time`), kept in UTC to the second.
+pub(in crate::domain) fn moment(text: &str) -> Result<String, String> {
+    let wrong = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
+    let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
+    let moment = OffsetDateTime::parse(text.trim(), &Rfc3339).ok();
+    let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)?.format(layout).ok());
+    moment.ok_or_else(|| wrong.to_owned())
+}
+
+/// The uid of a record, in the usual form.
+pub(in crate::domain) fn uid(text: &str) -> Result<String, String> {
+    Uuid::try_parse(text.trim()).map(|uid| uid.to_string()).map_err(|_| "Must be a uid.".to_owned())
+}
+
+/// An address in the form `local@domain` of at most 254 bytes (RFC 5321, 4.5.3.1.3), in lower case.
+pub(in crate::domain) fn email(text: &str) -> Result<String, String> {
+    let text = plain(text, 254)?.to_lowercase();
+    let well_formed = text.rsplit_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && !local.contains('@')
+            && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+            && domain.split('.').all(|label| !label.is_empty())
+    });
+    if well_formed && text.len() <= 254 { Ok(text) } else { Err("Must be an email address.".to_owned()) }
+}
+
+pub(in crate::domain) fn website(text: &str) -> Result<String, String> {
+    let text = plain(text, 2_048)?;
+    let host = ["https://", "http://"].iter().find_map(|scheme| {
+        let head = text.get(..scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then(|| text.get(scheme.len()..)).flatten()
+    });
+    match host {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !text.contains(char::is_whitespace) => Ok(text),
+        _ => Err("Must be a URL that begins with https:// or http://.".to_owned()),
+    }
+}

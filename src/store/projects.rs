@@ -1,0 +1,47 @@
+//! Projects by other means than their uid.
+
+use tokio_postgres::types::ToSql;
+
+use super::records::{Stored, stored};
+use super::{Store, StoreError};
+use crate::domain::AccountId;
+use crate::domain::record::fold_key;
+
+const NAMED: &str = "-- project.named
+select uid, version, deleted, record from project
+where account_id = $1 and key = $2 and not deleted order by uid desc limit 1";
+
+const CONTAINING: &str = "-- project.containing
+select uid, version, deleted, record from project
+where account_id = $1 and position($2::text in key) > 0 and not deleted order by uid desc limit 1";
+
+const LATEST: &str = "-- project.latest
+select uid, version, deleted, record from project
+where account_id = $1 and not deleted order by uid desc limit 1";
+
+/// How a project is looked for; of several that fit, the one that was created last is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectBy {
+    /// Its name, in any case.
+    Name(String),
+    /// A part of its name, in any case.
+    Part(String),
+    /// Nothing but having been created last.
+    Latest,
+}
+
+impl Store {
+    /// The live project that is meant.
+    pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<Stored>, StoreError> {
+        let client = self.reader().await?;
+        let (statement, key) = match by {
+            ProjectBy::Name(name) => (NAMED, Some(fold_key(name))),
+            ProjectBy::Part(part) => (CONTAINING, Some(part.to_lowercase())),
+            ProjectBy::Latest => (LATEST, None),
+        };
+        let statement = client.prepare_cached(statement).await?;
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&account.0];
+        parameters.extend(key.iter().map(|key| -> &(dyn ToSql + Sync) { key }));
+        Ok(client.query_opt(&statement, &parameters).await?.as_ref().map(stored))
+    }
+}

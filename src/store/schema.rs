@@ -1,0 +1,44 @@
+//! What an account defined: its custom fields and audiences, all at once.
+
+use tokio_postgres::Row as PgRow;
+
+use super::{Params, Store, StoreError};
+use crate::contract::record;
+use crate::domain::{AccountId, Entity, Record};
+
+const CUSTOM_FIELDS: &str = "-- schema.custom_fields
+select record from custom_field where account_id = $1 and not deleted order by uid";
+
+const AUDIENCES: &str = "-- schema.audiences
+select record from audience where account_id = $1 and not deleted order by uid";
+
+/// An account's definitions, each in the order of their making; the archived are not among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Schema {
+    pub custom_fields: Vec<Record>,
+    pub audiences: Vec<Record>,
+}
+
+impl Store {
+    /// The account's schema.
+    pub async fn schema(&self, account: AccountId) -> Result<Schema, StoreError> {
+        let client = self.reader().await?;
+        let custom_fields = client.prepare_cached(CUSTOM_FIELDS).await?;
+        let audiences = client.prepare_cached(AUDIENCES).await?;
+        let of: Params<'_, 1> = [&account.0];
+        let (custom_fields, audiences) =
+            tokio::try_join!(client.query(&custom_fields, &of), client.query(&audiences, &of))?;
+        Ok(Schema {
+            custom_fields: records(account, Entity::CustomField, &custom_fields)?,
+            audiences: records(account, Entity::Audience, &audiences)?,
+        })
+    }
+}
+
+fn records(account: AccountId, entity: Entity, rows: &[PgRow]) -> Result<Vec<Record>, StoreError> {
+    let decode = |row: &PgRow| {
+        record::decode(entity, row.get(0)).map_err(|error| StoreError::corrupt(entity.name(), "record", account, error))
+    };
+    rows.iter().map(decode).collect()
+}
