@@ -1,8 +1,8 @@
 //! The Secure API over HTTP.
 //!
-//! This file is the list of routes. A resource is a file; what they share stands in `extract` (requests), `envelope`
-//! (answers) and `problem` (errors). Nothing that matters happens in a handler after its command was submitted. It
-//! knows nothing of SQL or NATS.
+//! The list of routes stands in `operations`, and `openapi` documents it. A resource is a file; what they share stands in
+//! `extract` (requests), `envelope` (answers) and `problem` (errors); `samples` answer the test credentials. Nothing
+//! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
 
 mod auth;
 mod changes;
@@ -10,10 +10,13 @@ mod endpoints;
 mod envelope;
 mod extract;
 mod limits;
+mod openapi;
+mod operations;
 mod ops;
 mod present;
 mod problem;
 mod records;
+mod samples;
 pub mod server;
 #[cfg(test)]
 mod tests;
@@ -25,13 +28,12 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
 use self::problem::Problem;
-use self::records::{Company, Contact, create, list, read, update};
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -88,22 +90,10 @@ impl Api {
 
 /// The API's routes.
 pub fn api(api: &Arc<Api>) -> Router {
-    let authenticated = Router::new()
-        .route("/contacts", get(list::<Contact>).post(create::<Contact>))
-        .route("/contact", post(create::<Contact>))
-        .route("/contact/{id}", get(read::<Contact>).put(update::<Contact>).delete(records::delete::<Contact>))
-        .route("/contacts/{id}", get(read::<Contact>).put(update::<Contact>))
-        .route("/companies", get(list::<Company>).post(create::<Company>))
-        .route("/company", post(create::<Company>))
-        .route("/company/{id}", get(read::<Company>).put(update::<Company>).delete(records::delete::<Company>))
-        .route("/companies/{id}", get(read::<Company>).put(update::<Company>))
-        .route("/changes", get(changes::read))
-        .route("/changes/stream", get(changes::stream))
-        .route("/push/endpoints", get(endpoints::list).post(endpoints::create))
-        .route("/push/endpoints/{id}", delete(endpoints::delete))
-        .layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let authenticated = operations::router().layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let public = Router::new().route("/swagger/json-file", get(openapi::serve));
     Router::new()
-        .nest(BASE, authenticated)
+        .nest(BASE, authenticated.merge(public))
         .fallback(|| async { Problem::no_route() })
         .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
         .with_state(Arc::clone(api))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Api;
 use super::auth::Caller;
@@ -19,7 +19,7 @@ use crate::contract::Cursor;
 use crate::contract::input::{self, FreshUids};
 use crate::contract::outcome::What;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Invalid};
+use crate::domain::{Command, Delete, Entity, Invalid, Seq};
 use crate::store::records::Filter;
 
 type Answer = Result<Response, Problem>;
@@ -85,10 +85,13 @@ pub(super) async fn read<R: Resource>(
     if extract::has_version(&headers, stored.version) && !has_links(entity, &stored.record) {
         return Ok(envelope::not_modified(stored.version));
     }
-    let message = format!("The {} was found.", entity.name());
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.name()))?;
-    Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version))
+    Ok(found(entity, &stored.record, stored.version))
+}
+
+pub(super) fn found(entity: Entity, record: &str, version: Seq) -> Response {
+    envelope::record(StatusCode::OK, &format!("The {} was found.", entity.name()), record, version)
 }
 
 pub(super) async fn list<R: Resource>(
@@ -103,15 +106,17 @@ pub(super) async fn list<R: Resource>(
     let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
     let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
-    let meta = json!({
-        "pagination": envelope::pagination(&origin, &uri, &query, number, page.total),
-        "as_of": Cursor { epoch: page.epoch, seq: page.as_of }.to_string(),
-    });
-    let message = match R::ENTITY {
+    let as_of = Cursor { epoch: page.epoch, seq: page.as_of };
+    Ok(listed(R::ENTITY, &data, envelope::pagination(&origin, &uri, &query, number, page.total), as_of))
+}
+
+pub(super) fn listed(entity: Entity, records: &[String], pagination: Json, as_of: Cursor) -> Response {
+    let meta = json!({"pagination": pagination, "as_of": as_of.to_string()});
+    let message = match entity {
         Entity::Contact => "Contacts were listed.",
         Entity::Company => "Companies were listed.",
     };
-    Ok(envelope::success(StatusCode::OK, message, &format!("[{}]", data.join(",")), &meta))
+    envelope::success(StatusCode::OK, message, &format!("[{}]", records.join(",")), &meta)
 }
 
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
@@ -149,7 +154,7 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
 }
 
-fn filter(query: &Query) -> Result<Filter, Problem> {
+pub(super) fn filter(query: &Query) -> Result<Filter, Problem> {
     let after = query.moment("createdMin");
     let before = query.moment("createdMax");
     match (after, before) {
