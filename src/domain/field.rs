@@ -103,7 +103,7 @@ pub enum Kind {
 }
 
 /// Whose records have a custom field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each variant is its wire name")]
 pub enum Owner {
     Contact,

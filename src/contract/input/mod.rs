@@ -33,6 +33,9 @@ pub enum Body {
 pub type Fresh<'a> = &'a mut dyn FnMut() -> Uid;
 
 impl Body {
+    /// Everything that a body can describe.
+    pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::CustomField];
+
     /// The kind of record that it is.
     #[must_use]
     pub fn entity(self) -> Entity {
