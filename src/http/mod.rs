@@ -10,6 +10,7 @@ mod endpoints;
 mod envelope;
 mod extract;
 mod limits;
+mod lists;
 mod ops;
 mod present;
 mod problem;
@@ -30,8 +31,9 @@ use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
+use self::lists::{Walks, list};
 use self::problem::Problem;
-use self::records::{Company, Contact, create, list, read, update};
+use self::records::{Company, Contact, create, read, update};
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -57,6 +59,7 @@ pub struct Api {
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
     authenticator: Authenticator,
+    walks: Walks,
     /// Long answers end when this is cancelled.
     stop: CancellationToken,
 }
@@ -82,7 +85,21 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { config, lanes, store, feed, broker, ledger, clock, metrics, policy, stop } = parts;
         let authenticator = Authenticator::new(store.clone());
-        Arc::new(Self { config, lanes, store, feed, broker, ledger, clock, metrics, policy, authenticator, stop })
+        let walks = Walks::new();
+        Arc::new(Self {
+            config,
+            lanes,
+            store,
+            feed,
+            broker,
+            ledger,
+            clock,
+            metrics,
+            policy,
+            authenticator,
+            walks,
+            stop,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
-//! `/contact`, `/company`: create, read, update, delete, list.
+//! `/contact`, `/company`: create, read, update, delete.
 
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -10,17 +10,15 @@ use serde_json::json;
 use super::Api;
 use super::auth::Caller;
 use super::envelope;
-use super::extract::{self, Named, Origin, PageNumber, Query, Write};
+use super::extract::{self, Named, Write};
 use super::present::{has_links, present};
 use super::problem::{Problem, REPLAYED, gone};
 use crate::clock;
 use crate::command::{Order, Receipt};
-use crate::contract::Cursor;
 use crate::contract::input::{self, FreshUids};
 use crate::contract::outcome::What;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Invalid};
-use crate::store::records::Filter;
+use crate::domain::{Command, Delete, Entity};
 
 type Answer = Result<Response, Problem>;
 
@@ -91,29 +89,6 @@ pub(super) async fn read<R: Resource>(
     Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version))
 }
 
-pub(super) async fn list<R: Resource>(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    origin: Origin,
-    OriginalUri(uri): OriginalUri,
-    query: Query,
-) -> Answer {
-    let number = PageNumber::of(&query)?;
-    let filter = filter(&query)?;
-    let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
-    let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
-    let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
-    let meta = json!({
-        "pagination": envelope::pagination(&origin, &uri, &query, number, page.total),
-        "as_of": Cursor { epoch: page.epoch, seq: page.as_of }.to_string(),
-    });
-    let message = match R::ENTITY {
-        Entity::Contact => "Contacts were listed.",
-        Entity::Company => "Companies were listed.",
-    };
-    Ok(envelope::success(StatusCode::OK, message, &format!("[{}]", data.join(",")), &meta))
-}
-
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
     // The body has become the command; what waits in a lane need not hold it.
     let Write { body, idempotency, traceparent, .. } = write;
@@ -147,19 +122,4 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     }
     let message = format!("No matching {} was found; nothing was changed.", entity.name());
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
-}
-
-fn filter(query: &Query) -> Result<Filter, Problem> {
-    let after = query.moment("createdMin");
-    let before = query.moment("createdMax");
-    match (after, before) {
-        (Ok(Some(after)), Ok(Some(before))) if after >= before => {
-            Err(Problem::invalid(&[Invalid::new("createdMin", "Must be before createdMax.")]))
-        }
-        (Ok(created_after), Ok(created_before)) => Ok(Filter { created_after, created_before }),
-        (after, before) => {
-            let errors: Vec<_> = [after.err(), before.err()].into_iter().flatten().collect();
-            Err(Problem::invalid(&errors))
-        }
-    }
 }
