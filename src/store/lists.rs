@@ -251,7 +251,9 @@ impl List {
         Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
     }
 
-    fn statement(&self) -> String {
+    /// What [`Store::page`] sends, with parameters in their places.
+    #[must_use]
+    pub fn statement(&self) -> String {
         let Table { name, from, count, listed, total, .. } = table(self.entity);
         let filters = self.filter.fragments(self.entity);
         let total = if filters.is_empty() {

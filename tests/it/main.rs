@@ -9,6 +9,7 @@ mod changes;
 mod config;
 mod crash;
 mod isolation;
+mod lists;
 mod log;
 mod metrics;
 mod process;
