@@ -33,7 +33,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 
 /// Contacts of the accounts in turns; those of the last account alone are as many as of all others.
 const FILL: &str = "INSERT INTO contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
-    SELECT ($1::uuid[])[1 + n % cardinality($1)], lpad(n::text, 32, '0')::uuid, 1, 'w.' || n || '@load.example',
+    SELECT ($1::text[])[1 + n % cardinality($1)]::uuid, lpad(n::text, 32, '0')::uuid, 1, 'w.' || n || '@load.example',
         'Lead', false, now(), now(), $3 FROM generate_series(1, $2::int) AS n";
 const COUNT: &str = "UPDATE head h SET live = json_build_object('contact',
     (SELECT count(*) FROM contact c WHERE c.account_id = h.account_id AND NOT c.deleted))";
@@ -119,9 +119,7 @@ impl Library {
         let (last, others) = ids.split_last().context("no account")?;
         let contacts = i32::try_from(CONTACTS)?;
         for ids in [others, std::slice::from_ref(last)] {
-            let fill = FILL.replace("$1", &format!("'{{{}}}'", ids.join(",")));
-            let fill = fill.replace("$2", &contacts.to_string()).replace("$3", "$1");
-            client.execute(&fill, &[&record]).await.context("filling contacts")?;
+            client.execute(FILL, &[&ids, &contacts, &record]).await.context("filling contacts")?;
         }
         client.batch_execute(COUNT).await.context("counting contacts")?;
         client.batch_execute("VACUUM ANALYZE").await.context("vacuuming the service's database")?;

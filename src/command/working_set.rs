@@ -84,7 +84,7 @@ impl WorkingSet {
             let was_live = before.as_ref().is_some_and(|record| !record.deleted);
             let verb = fact.verb;
             let (record, changed) = Record::evolve(before, fact, self.head, context.at);
-            self.live.count(record.entity, was_live, !record.deleted);
+            self.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
             let event = Event {
                 seq: self.head,
                 at: context.at,

@@ -33,10 +33,10 @@ use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 pub struct Live(BTreeMap<Entity, i64>);
 
 impl Live {
-    /// Takes in that a record, alive before or not, is alive now or not.
-    pub fn count(&mut self, entity: Entity, before: bool, now: bool) {
-        if before != now {
-            *self.0.entry(entity).or_default() += if now { 1 } else { -1 };
+    /// Takes in that there are so many more, or less.
+    pub fn add(&mut self, entity: Entity, more: i64) {
+        if more != 0 {
+            *self.0.entry(entity).or_default() += more;
         }
     }
 }

@@ -111,7 +111,7 @@ async fn times_are_exclusive_bounds() {
     assert_eq!(total(format!("createdMin={created}")).await, 0);
     assert_eq!(total(format!("createdMax={created}")).await, 0);
     assert_eq!(total(format!("updatedMin={updated}")).await, 0);
-    let before = created.replace(":", "%3A").replace("+00", "%2B01");
+    let before = created.replace(':', "%3A").replace("+00", "%2B01");
     assert_eq!(total(format!("createdMin={before}")).await, 1, "an hour earlier");
     let before = updated.replace("+00", "+01");
     assert_eq!(total(format!("updatedMin={before}")).await, 1);
@@ -365,7 +365,7 @@ fn list(order: &str, start: Start) -> List {
 
 /// The pages of the database that a page's statement looks at.
 async fn buffers(sql: &tokio_postgres::Client, service: &Service, list: &List) -> u64 {
-    let text = |text: Option<&str>| text.map_or("null".to_owned(), |text| format!("'{text}'"));
+    let text = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), |text| format!("'{text}'"));
     let (offset, value, uid) = match &list.start {
         Start::Offset(offset) => (*offset, None, None),
         Start::After(Position { value, uid: Uid(uid) }) => (0, value.as_deref(), Some(uid.to_string())),
@@ -402,7 +402,8 @@ enum Write {
 
 async fn carry_out(api: &Client, write: Write) {
     let email = |contact: u8| format!("c{contact}@example.org");
-    let name = |company: u8| json!({"name": format!("C{company}"), "create_company_if_not_exists": company % 2 == 0});
+    let name =
+        |company: u8| json!({"name": format!("C{company}"), "create_company_if_not_exists": company.is_multiple_of(2)});
     match write {
         Write::Create(contact, company) => {
             let mut body = lead(&email(contact));
