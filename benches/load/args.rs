@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// About half a minute: one short round.
     #[arg(long, conflicts_with = "full")]
     pub(crate) quick: bool,
-    /// Also the cost of a create at a million events over ten thousand accounts; five rounds.
+    /// Also the cost of a create at a million events over ten thousand accounts, and reads; five rounds.
     #[arg(long)]
     pub(crate) full: bool,
     /// Runs this part alone.
@@ -64,6 +64,8 @@ pub(crate) enum Part {
     Latency,
     /// The cost of a create at a million events.
     Growth,
+    /// Reads of one contact and of a page of a hundred thousand, every call taken from an account's month.
+    Reads,
 }
 
 impl Args {
@@ -72,7 +74,7 @@ impl Args {
             Some(only) => only == part,
             None => match part {
                 Part::Creates => false,
-                Part::Growth => self.full,
+                Part::Growth | Part::Reads => self.full,
                 Part::Rounds | Part::Latency => true,
             },
         }
@@ -103,6 +105,8 @@ impl Args {
     /// The whole run is given up after this.
     pub(crate) fn deadline(&self) -> Duration {
         let rounds = self.rounds() as u64 * 4 * (self.length().as_secs() + 17);
-        Duration::from_secs(300 + rounds + if self.runs(Part::Growth) { 900 } else { 0 })
+        let growth = if self.runs(Part::Growth) { 900 } else { 0 };
+        let reads = if self.runs(Part::Reads) { 300 + rounds } else { 0 };
+        Duration::from_secs(300 + rounds + growth + reads)
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Figures {
     pub(crate) nats_p99_ms: Option<f64>,
     pub(crate) push_p99_ms: Option<f64>,
     pub(crate) growth: Option<Growth>,
+    pub(crate) reads: Option<f64>,
+    pub(crate) pgbench_selects: Option<f64>,
+    pub(crate) list_p99_ms: Option<f64>,
     pub(crate) rss_mb: Option<f64>,
     /// What the memory was read at.
     pub(crate) rss_at: &'static str,
@@ -47,6 +50,10 @@ const HEAD: [&str; 6] = ["what", "ours", "limit", "ratio", "target", "aim"];
 impl Figures {
     fn ratio(&self, ours: Option<f64>) -> Option<f64> {
         Some(ours? / self.pgbench?)
+    }
+
+    fn read_ratio(&self) -> Option<f64> {
+        Some(self.reads? / self.pgbench_selects?)
     }
 
     /// Prints the table, then the JSON.
@@ -91,6 +98,14 @@ impl Figures {
             latency("decide + commit → webhook receiver, p99 likewise", self.push_p99_ms, "≤ 40 ms", "10 ms"),
         ];
         rows.extend(self.growth.iter().flat_map(Growth::rows));
+        if let (Some(reads), Some(limit)) = (self.reads, self.pgbench_selects) {
+            let what = "GET /contact/{uid} per s, 64 connections, quota enforced ÷ pgbench select-only";
+            let ratio = shown(self.read_ratio(), 2);
+            rows.push(row([what, &rate(Some(reads)), &rate(Some(limit)), &ratio, "≥ 0.3", "0.6"]));
+        }
+        if self.list_p99_ms.is_some() {
+            rows.push(latency("page 1 of 100 k contacts, 200/s, p99", self.list_p99_ms, "≤ 10 ms", "3 ms"));
+        }
         let rss = format!("resident memory of the service {}", self.rss_at);
         rows.push(row([&rss, &unit(self.rss_mb, 0, "MB"), "", "", "≤ 150 MB", "60 MB"]));
         rows
@@ -113,6 +128,10 @@ impl Figures {
             "http_p99_ms": rounded(self.http_p99_ms, 2),
             "nats_p99_ms": rounded(self.nats_p99_ms, 2),
             "push_p99_ms": rounded(self.push_p99_ms, 2),
+            "reads_per_s_64": whole(self.reads),
+            "pgbench_select_tps_64": whole(self.pgbench_selects),
+            "ratio_reads": rounded(self.read_ratio(), 3),
+            "list_p99_ms": rounded(self.list_p99_ms, 2),
             "rss_mb": rounded(self.rss_mb, 1),
         });
         if let (Some(growth), Some(json)) = (&self.growth, json.as_object_mut()) {

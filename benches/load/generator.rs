@@ -1,4 +1,4 @@
-//! The load itself: so many connections that create contacts at a fixed rate or as fast as they can.
+//! The load itself: so many connections that create or read contacts at a fixed rate or as fast as they can.
 //!
 //! At a fixed rate (open loop) the arrivals are set beforehand, and a latency counts from the moment at which its
 //! request was due, whether or not a connection was free by then: a service that stalls is charged for everything that
@@ -34,15 +34,43 @@ const MOST: u64 = 3_000_000;
 /// What a load is made with.
 pub(crate) struct Generator {
     pub(crate) target: Target,
-    pub(crate) creates: Creates,
+    pub(crate) requests: Requests,
     pub(crate) receipts: Option<Receipts>,
+}
+
+/// What is sent.
+pub(crate) enum Requests {
+    /// Contacts, each a new one, of the account at an index.
+    Creates(Creates),
+    /// Any of these, as they stand.
+    Reads(Vec<Vec<u8>>),
+}
+
+impl Requests {
+    fn write(&self, index: usize, request: &mut Vec<u8>) {
+        match self {
+            Self::Creates(creates) => creates.write(index, request),
+            Self::Reads(reads) => {
+                request.clear();
+                request.extend_from_slice(reads.get(index).map_or(b"".as_slice(), Vec::as_slice));
+            }
+        }
+    }
+
+    /// The status of the answer that counts.
+    fn expected(&self) -> u16 {
+        match self {
+            Self::Creates(_) => 201,
+            Self::Reads(_) => 200,
+        }
+    }
 }
 
 /// One load.
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
-    /// The indices of the accounts that take turns.
+    /// The indices of the accounts, or of the reads, that take turns.
     pub(crate) accounts: Range<usize>,
     /// Arrivals per second; none for as fast as can be.
     pub(crate) rate: Option<f64>,
@@ -74,7 +102,7 @@ pub(crate) async fn run(generator: &Arc<Generator>, load: &Load) -> Result<Tally
         };
         tasks.spawn(lane.run());
     }
-    let mut tally = Tally { length: load.length, ..Tally::default() };
+    let mut tally = Tally { expected: generator.requests.expected(), length: load.length, ..Tally::default() };
     while let Some(lane) = tasks.join_next().await {
         tally.merge(lane.context("a connection's task ended in a panic")?);
     }
@@ -163,15 +191,16 @@ struct Lane {
 impl Lane {
     async fn run(mut self) -> Tally {
         let mut request = Vec::with_capacity(2_048);
+        let expected = self.generator.requests.expected();
         while let Some(turn) = self.next_turn().await {
-            self.generator.creates.write(turn.account, &mut request);
+            self.generator.requests.write(turn.account, &mut request);
             let Some(mut connection) = self.connection.take() else { break };
             match timeout(PATIENCE, connection.exchange(&request)).await {
                 Ok(Ok(answer)) => {
                     let (status, closes) = (answer.status, answer.closes);
                     self.record(&turn, &answer);
                     self.connection = (!closes).then_some(connection);
-                    if status != 201 {
+                    if status != expected {
                         sleep(PAUSE).await;
                     }
                 }
@@ -200,7 +229,7 @@ impl Lane {
     fn record(&mut self, turn: &Turn, answer: &Answer<'_>) {
         let now = Instant::now();
         *self.tally.statuses.entry(answer.status).or_default() += 1;
-        if answer.status != 201 {
+        if answer.status != self.generator.requests.expected() {
             return;
         }
         if let Some(receipts) = &self.generator.receipts {

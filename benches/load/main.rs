@@ -3,7 +3,7 @@
 //! A program whose output is figures; it asserts nothing about them. All on one machine and loopback: the generator,
 //! the service, Postgres and NATS share its cores, and pgbench takes turns with the service, so that the ratios mean
 //! something where the figures do not. Everything it makes (data, database `unificus_limit`, stream `LIMIT`, push
-//! endpoints) it removes; it ends only the service that it started. The last line is one JSON object.
+//! endpoints) it removes; it ends only the services that it started. The last line is one JSON object.
 
 #![expect(clippy::disallowed_methods, reason = "it measures: it reads the clock itself, and is no part of the service")]
 #![expect(
@@ -26,6 +26,7 @@ mod jetstream;
 mod latency;
 mod machine;
 mod pgbench;
+mod reads;
 mod receipts;
 mod receiver;
 mod rounds;
@@ -45,7 +46,7 @@ use crate::accounts::Account;
 use crate::args::{Args, Part};
 use crate::contact::{Creates, Target};
 use crate::figures::{Figures, say};
-use crate::generator::Generator;
+use crate::generator::{Generator, Requests};
 use crate::receipts::Receipts;
 use crate::service::Service;
 
@@ -110,7 +111,7 @@ async fn prepare(args: Args, service: Service) -> Result<Bench> {
     let target = Target::parse(&service.urls.base)?;
     let creates = Creates::new(&target, &accounts, run);
     let receipts = args.receipts.as_ref().map(|path| Receipts::open(path, &accounts)).transpose()?;
-    let generator = Arc::new(Generator { target, creates, receipts });
+    let generator = Arc::new(Generator { target, requests: Requests::Creates(creates), receipts });
     Ok(Bench { args, service, accounts, generator, figures: Figures::default() })
 }
 
@@ -120,6 +121,7 @@ async fn measure(bench: &mut Bench) -> Result<()> {
     growth::measure(bench).await?;
     rounds::measure(bench).await?;
     latency::measure(bench).await?;
+    reads::measure(bench).await?;
     if bench.figures.rss_mb.is_none() {
         bench.figures.rss_mb = bench.service.pid.and_then(machine::resident_mb);
         bench.figures.rss_at = "at the end of this run";

@@ -1,4 +1,4 @@
-//! The limit that Postgres sets: pgbench inserting single rows like ours, on the same server, in a database of its own.
+//! The limit that Postgres sets: pgbench writing and reading single rows like ours, on the same server, in a database of its own.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -22,6 +22,17 @@ const TABLE: &str = "CREATE TABLE event (account_id uuid NOT NULL, seq bigint NO
 const SCRIPT: &str = "\\set account random(1, 100)\n\
                       INSERT INTO event (account_id, seq, body) \
                       VALUES (lpad((:account)::int::text, 32, '0')::uuid, nextval('seq'), (:body)::text::json);\n";
+/// The service's own table of contacts, as far as a read needs it.
+const CONTACTS: &str = "CREATE TABLE contact (account_id uuid NOT NULL, uid uuid NOT NULL, version bigint NOT NULL, \
+                        deleted boolean NOT NULL, record text NOT NULL, PRIMARY KEY (account_id, uid)) \
+                        WITH (toast_tuple_target = 8160);";
+const FILL_CONTACTS: &str = "INSERT INTO contact SELECT lpad((n % $1)::text, 32, '0')::uuid, \
+                             lpad(n::text, 32, '0')::uuid, 1, false, $3 FROM generate_series(1, $2) AS n";
+/// Any of them, by both parts of its key.
+const SELECT: &str = "\\set n random(1, :contacts)\n\
+                      SELECT uid, version, deleted, record FROM contact \
+                      WHERE account_id = lpad(((:n)::int % (:accounts)::int)::text, 32, '0')::uuid \
+                      AND uid = lpad((:n)::int::text, 32, '0')::uuid;\n";
 /// 500 bytes.
 const BODY: &str = r#"{"role":"Lead","first_name":"Wilhelmina","last_name":"Vandenberg","email":"w.0123456789ab.0123456789@load.example","title":"Head of procurement","phone":"+31 20 555 01 23","work_phone":"+31 20 555 01 24","website":"https://www.example.com/people/vandenberg","background_info":"Met at the fair in Utrecht, asked for the new catalogue.","tags":["newsletter","north","trade fair"],"address":{"address_line_1":"Keizersgracht 123","city":"Amsterdam","country":"Netherlands","zip":"1015 CJ"}}"#;
 
@@ -46,11 +57,33 @@ impl Pgbench {
         Ok(bench)
     }
 
-    /// Transactions per second of 64 clients over `length`.
+    /// Inserts per second of 64 clients over `length`.
     pub(crate) async fn per_second(&self, length: Duration) -> Result<f64> {
+        self.run(SCRIPT, &[("body", BODY)], length).await
+    }
+
+    /// Makes so many contacts in so many accounts, each with this record.
+    pub(crate) async fn fill(&self, accounts: u32, contacts: u32, record: &str) -> Result<()> {
+        let client = connect(&self.url).await?;
+        client.batch_execute(CONTACTS).await.context("making contacts in unificus_limit")?;
+        let (accounts, contacts) = (i32::try_from(accounts)?, i32::try_from(contacts)?);
+        let filled = client.execute(FILL_CONTACTS, &[&accounts, &contacts, &record]).await;
+        filled.context("filling contacts in unificus_limit")?;
+        client.batch_execute("VACUUM ANALYZE contact").await.context("vacuuming unificus_limit")
+    }
+
+    /// Reads of a contact by its key per second, of 64 clients over `length`.
+    pub(crate) async fn selects_per_second(&self, accounts: u32, contacts: u32, length: Duration) -> Result<f64> {
+        let numbers = [("accounts", accounts.to_string()), ("contacts", contacts.to_string())];
+        self.run(SELECT, &numbers.each_ref().map(|(name, number)| (*name, number.as_str())), length).await
+    }
+
+    async fn run(&self, text: &str, variables: &[(&str, &str)], length: Duration) -> Result<f64> {
         let script = std::env::temp_dir().join(format!("unificus-load-{}.sql", std::process::id()));
-        std::fs::write(&script, SCRIPT).context("writing pgbench's script")?;
-        let ended = timeout(length + Duration::from_mins(1), self.command(&script, length).output()).await;
+        std::fs::write(&script, text).context("writing pgbench's script")?;
+        let mut command = self.command(&script, length);
+        command.args(variables.iter().map(|(name, value)| format!("--define={name}={value}"))).arg(&self.url);
+        let ended = timeout(length + Duration::from_mins(1), command.output()).await;
         drop(std::fs::remove_file(&script));
         let output = ended.context("pgbench does not end")?.context("running pgbench")?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -63,10 +96,8 @@ impl Pgbench {
         command
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", &format!("--client={CLIENTS}")])
             .arg(format!("--time={}", length.as_secs().max(1)))
-            .arg(format!("--define=body={BODY}"))
             .arg("--file")
             .arg(script)
-            .arg(&self.url)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command

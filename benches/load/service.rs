@@ -46,7 +46,17 @@ impl Service {
 
     /// A service of our own, which ends with us in any case.
     pub(crate) async fn start() -> Result<Self> {
-        let dir = Dir::make()?;
+        // No tier has as many calls as a load makes. They are counted all the same.
+        Self::start_with("all", ("UNIFICUS_QUOTA__ENFORCED", "false")).await
+    }
+
+    /// One that takes every call from its account's month, and refuses none for coming in the same second.
+    pub(crate) async fn start_with_quota() -> Result<Self> {
+        Self::start_with("quota", ("UNIFICUS_QUOTA__BURST_PER_SECOND", "1000000")).await
+    }
+
+    async fn start_with(name: &str, (setting, value): (&str, &str)) -> Result<Self> {
+        let dir = Dir::make(name)?;
         let env_file = dir.0.join("env");
         let log = File::create(dir.0.join("log")).context("making the service's log")?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
@@ -54,8 +64,7 @@ impl Service {
             .arg(dir.0.join("data"))
             .arg("--env-file")
             .arg(&env_file)
-            // No tier has as many calls as a load makes. They are counted all the same.
-            .env("UNIFICUS_QUOTA__ENFORCED", "false")
+            .env(setting, value)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("sharing the service's log")?)
             .stderr(log)
@@ -118,10 +127,10 @@ impl Urls {
 struct Dir(PathBuf);
 
 impl Dir {
-    fn make() -> Result<Self> {
+    fn make(name: &str) -> Result<Self> {
         let parent = Path::new("/var/tmp");
         let parent = if parent.is_dir() { parent.to_path_buf() } else { std::env::temp_dir() };
-        let path = parent.join(format!("unificus-load-{}", std::process::id()));
+        let path = parent.join(format!("unificus-load-{}-{name}", std::process::id()));
         DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Self(path))
     }

@@ -29,6 +29,8 @@ impl Latencies {
 /// The sum of one load.
 #[derive(Default)]
 pub(crate) struct Tally {
+    /// The status that the answers should have.
+    pub(crate) expected: u16,
     /// Every answer of the load by its status, those of the warm-up included.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// Requests whose connection broke before the answer.
@@ -39,7 +41,7 @@ pub(crate) struct Tally {
     pub(crate) unreachable: u64,
     /// Arrivals that were given up because nothing could be sent for seconds.
     pub(crate) shed: u64,
-    /// Contacts created between the end of the warm-up and the end of the load.
+    /// Requests answered as expected between the end of the warm-up and the end of the load.
     pub(crate) measured: u64,
     pub(crate) length: Duration,
     /// From the intended start of each measured request to its answer.
@@ -59,9 +61,9 @@ impl Tally {
         self.latencies.merge(&mut other.latencies);
     }
 
-    /// All contacts that the load created.
+    /// All requests that were answered as expected: of creates, the contacts created.
     pub(crate) fn created(&self) -> u64 {
-        self.statuses.get(&201).copied().unwrap_or_default()
+        self.statuses.get(&self.expected).copied().unwrap_or_default()
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -72,7 +74,7 @@ impl Tally {
 /// Whatever is not a created contact, as one remark: empty when all went well.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (status, count) in self.statuses.iter().filter(|(status, _)| **status != 201) {
+        for (status, count) in self.statuses.iter().filter(|(status, _)| **status != self.expected) {
             write!(f, ", {count} × status {status}")?;
         }
         let failures = [

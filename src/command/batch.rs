@@ -126,7 +126,7 @@ fn wanted(orders: &[Order]) -> Wanted {
 
 fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
     let mut sets: BTreeMap<AccountId, WorkingSet> =
-        found.heads.into_iter().map(|(account, head)| (account, WorkingSet::new(account, head))).collect();
+        found.heads.into_iter().map(|head| (head.account, WorkingSet::new(head))).collect();
     for (account, record) in found.records {
         if let Some(set) = sets.get_mut(&account) {
             set.put(record);

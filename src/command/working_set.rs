@@ -6,6 +6,8 @@ use crate::contract::Wire;
 use crate::contract::record::Shown;
 use crate::domain::{AccountId, Decision, Entity, Event, Record, Seq, Timestamp, Uid, View};
 use crate::projection;
+use crate::store::batch::Head;
+use crate::store::lists::Live;
 use crate::store::records::Row;
 
 /// One account in one batch. A later command sees an earlier one's effects.
@@ -13,6 +15,7 @@ pub(super) struct WorkingSet {
     account: AccountId,
     loaded_at: Seq,
     head: Seq,
+    live: Live,
     records: HashMap<(Entity, Uid), Record>,
     keys: HashMap<Entity, HashMap<String, Uid>>,
     rows: BTreeMap<(Entity, Uid), Row>,
@@ -37,8 +40,16 @@ impl View for WorkingSet {
 }
 
 impl WorkingSet {
-    pub(super) fn new(account: AccountId, head: Seq) -> Self {
-        Self { account, loaded_at: head, head, records: HashMap::new(), keys: HashMap::new(), rows: BTreeMap::new() }
+    pub(super) fn new(head: Head) -> Self {
+        Self {
+            account: head.account,
+            loaded_at: head.seq,
+            head: head.seq,
+            live: head.live,
+            records: HashMap::new(),
+            keys: HashMap::new(),
+            rows: BTreeMap::new(),
+        }
     }
 
     /// Takes in a record as it was loaded or as it has become.
@@ -51,8 +62,9 @@ impl WorkingSet {
     }
 
     /// The end of the account's log, where the batch moved it.
-    pub(super) fn moved_head(&self) -> Option<(AccountId, Seq)> {
-        (self.head > self.loaded_at).then_some((self.account, self.head))
+    pub(super) fn moved_head(&self) -> Option<Head> {
+        let moved = self.head > self.loaded_at;
+        moved.then(|| Head { account: self.account, seq: self.head, live: self.live.clone() })
     }
 
     /// One row per record that the batch changed.
@@ -69,8 +81,10 @@ impl WorkingSet {
             self.head = self.head.next();
             let before = self.take(fact.entity, fact.uid);
             let previous_version = before.as_ref().map(|record| record.version);
+            let was_live = before.as_ref().is_some_and(|record| !record.deleted);
             let verb = fact.verb;
             let (record, changed) = Record::evolve(before, fact, self.head, context.at);
+            self.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
             let event = Event {
                 seq: self.head,
                 at: context.at,

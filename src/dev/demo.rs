@@ -18,7 +18,7 @@ use crate::domain::{AccountId, Entity};
 use crate::keys;
 use crate::store::Store;
 use crate::store::accounts::{By, NewAccount};
-use crate::store::records::Filter;
+use crate::store::lists::List;
 
 const FILE: &str = "demo.json";
 
@@ -80,7 +80,7 @@ pub(super) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
 
 /// Fills the account where it holds nothing.
 pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow::Result<()> {
-    if store.page(account, Entity::Contact, &Filter::default(), 1, 1).await?.total > 0 {
+    if store.page(account, &List::first(Entity::Contact, 1)).await?.counted.total > 0 {
         return Ok(());
     }
     for (name, city, website) in COMPANIES {

@@ -1,12 +1,11 @@
 //! Answers: `{"success", "message", "data", "meta"}` around text that is JSON already.
 
 use axum::response::{IntoResponse as _, Response};
+use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
-use hyper::{StatusCode, Uri};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::extract::{Origin, PageNumber, Query};
 use crate::domain::Seq;
 
 /// A successful answer with data that is JSON text. `message` is one plain sentence of ours.
@@ -42,25 +41,4 @@ fn tagged(mut response: Response, version: Seq) -> Response {
         response.headers_mut().insert(ETAG, tag);
     }
     response
-}
-
-/// `meta.pagination`: all six keys, always.
-pub(super) fn pagination(origin: &Origin, uri: &Uri, query: &Query, page: PageNumber, total: i64) -> Json {
-    let pages = (total.max(0) + page.size - 1) / page.size;
-    let link = |number: i64| {
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(query.pairs().iter().filter(|(key, _)| key != "page"));
-        pairs.append_pair("page", &number.to_string());
-        format!("{}{}?{}", origin.0, uri.path(), pairs.finish())
-    };
-    let previous = (page.number > 1).then(|| link((page.number - 1).min(pages.max(1))));
-    let next = (page.number < pages).then(|| link(page.number + 1));
-    json!({
-        "pageSize": page.size,
-        "totalPages": pages,
-        "totalItems": total,
-        "currentPageNumber": page.number,
-        "previousPage": previous,
-        "nextPage": next,
-    })
 }

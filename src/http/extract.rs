@@ -1,4 +1,4 @@
-//! Reading requests: bodies as JSON whatever their content type says, identifiers, conditions, pages.
+//! Reading requests: bodies as JSON whatever their content type says, identifiers, conditions, parameters.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -20,9 +20,6 @@ use crate::domain::{Invalid, Seq, Target, Timestamp};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// Items on a page where the client does not say.
-const PAGE_SIZE: i64 = 10;
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
@@ -202,26 +199,6 @@ impl Query {
         let Some(value) = self.get(name) else { return Ok(None) };
         let detail = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
         moment::parse(&value.replace(' ', "+")).map(Some).ok_or_else(|| Invalid::new(name, detail))
-    }
-}
-
-/// Which page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PageNumber {
-    pub(super) number: i64,
-    pub(super) size: i64,
-}
-
-impl PageNumber {
-    pub(super) fn of(query: &Query) -> Result<Self, Problem> {
-        let number = query.number("page", 1..=i64::from(i32::MAX), 1);
-        let size = query.number("limit", 1..=500, PAGE_SIZE);
-        match (number, size) {
-            (Ok(number), Ok(size)) => Ok(Self { number, size }),
-            (number, size) => {
-                Err(Problem::invalid(&[number.err(), size.err()].into_iter().flatten().collect::<Vec<_>>()))
-            }
-        }
     }
 }
 

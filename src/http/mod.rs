@@ -10,6 +10,7 @@ mod endpoints;
 mod envelope;
 mod extract;
 mod limits;
+mod lists;
 mod marketing;
 mod meta;
 mod openapi;
@@ -36,6 +37,7 @@ use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
+use self::lists::Walks;
 use self::problem::Problem;
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
@@ -62,6 +64,7 @@ pub struct Api {
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
     authenticator: Authenticator,
+    walks: Walks,
     /// Long answers end when this is cancelled.
     stop: CancellationToken,
 }
@@ -87,7 +90,21 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { config, lanes, store, feed, broker, ledger, clock, metrics, policy, stop } = parts;
         let authenticator = Authenticator::new(store.clone());
-        Arc::new(Self { config, lanes, store, feed, broker, ledger, clock, metrics, policy, authenticator, stop })
+        let walks = Walks::new();
+        Arc::new(Self {
+            config,
+            lanes,
+            store,
+            feed,
+            broker,
+            ledger,
+            clock,
+            metrics,
+            policy,
+            authenticator,
+            walks,
+            stop,
+        })
     }
 }
 

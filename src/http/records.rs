@@ -1,8 +1,8 @@
-//! Records: create, read, update, delete, list.
+//! Records: create, read, update, delete.
 
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
 use axum::response::Response;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, StatusCode};
@@ -10,18 +10,17 @@ use serde_json::{Value as Json, json};
 
 use super::Api;
 use super::auth::Caller;
-use super::extract::{self, Named, Origin, PageNumber, Query, Write};
+use super::extract::{self, Named, Query, Write};
 use super::present::{has_links, present};
 use super::problem::{Problem, REPLAYED, gone};
 use super::{envelope, meta};
 use crate::clock;
 use crate::command::{Order, Receipt};
-use crate::contract::Cursor;
 use crate::contract::input::{self, Body};
 use crate::contract::outcome::What;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Invalid, Seq, Target};
-use crate::store::records::{Filter, Stored};
+use crate::domain::{Command, Delete, Entity, Seq, Target};
+use crate::store::records::Stored;
 
 type Answer = Result<Response, Problem>;
 
@@ -132,36 +131,6 @@ pub(super) fn found(entity: Entity, record: &str, version: Seq, meta: &Json) -> 
     envelope::record(StatusCode::OK, &format!("The {} was found.", entity.noun()), record, version, meta)
 }
 
-pub(super) async fn list<R: Resource>(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    origin: Origin,
-    OriginalUri(uri): OriginalUri,
-    query: Query,
-) -> Answer {
-    let number = PageNumber::of(&query)?;
-    let filter = filter(&query)?;
-    let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
-    let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
-    let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
-    let as_of = Cursor { epoch: page.epoch, seq: page.as_of };
-    let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
-    Ok(listed::<R>(&data, envelope::pagination(&origin, &uri, &query, number, page.total), as_of, attributes))
-}
-
-pub(super) fn listed<R: Resource>(
-    records: &[String],
-    pagination: Json,
-    as_of: Cursor,
-    attributes: Option<Json>,
-) -> Response {
-    let mut meta = json!({"pagination": pagination, "as_of": as_of.to_string()});
-    if let Json::Object(members) = &mut meta {
-        members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
-    }
-    envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", records.join(",")), &meta)
-}
-
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
     // The body has become the command; what waits in a lane need not hold it.
     let Write { body, idempotency, traceparent, .. } = write;
@@ -200,19 +169,4 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     }
     let message = format!("No matching {} was found; nothing was changed.", entity.noun());
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
-}
-
-pub(super) fn filter(query: &Query) -> Result<Filter, Problem> {
-    let after = query.moment("createdMin");
-    let before = query.moment("createdMax");
-    match (after, before) {
-        (Ok(Some(after)), Ok(Some(before))) if after >= before => {
-            Err(Problem::invalid(&[Invalid::new("createdMin", "Must be before createdMax.")]))
-        }
-        (Ok(created_after), Ok(created_before)) => Ok(Filter { created_after, created_before }),
-        (after, before) => {
-            let errors: Vec<_> = [after.err(), before.err()].into_iter().flatten().collect();
-            Err(Problem::invalid(&errors))
-        }
-    }
 }

@@ -3,6 +3,8 @@
 //! Pure: the same event gives the same row, whether it was just appended or is read again from the log, which is why
 //! rebuilt read models equal the live ones. It knows nothing of statements or transactions.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{AccountId, Entity, Event, Field, Uid, Value, Verb};
 use crate::store::records::Row;
 
@@ -25,6 +27,7 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
         updated_at: record.updated_at,
         record: text.to_owned(),
         companies: companies(event),
+        relisted: relisted(event),
     }
 }
 
@@ -32,7 +35,8 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
 #[must_use]
 pub fn fold(earlier: Row, later: Row) -> Row {
     let companies = later.companies.or(earlier.companies);
-    Row { companies, ..later }
+    let relisted = later.relisted.into_iter().chain(earlier.relisted).collect();
+    Row { companies, relisted, ..later }
 }
 
 /// A live contact's companies, where this event may have changed them.
@@ -41,8 +45,37 @@ fn companies(event: &Event) -> Option<Vec<Uid>> {
     if event.record.entity != Entity::Contact || !touched {
         return None;
     }
-    match event.record.fields.get(&Field::Companies) {
-        Some(Value::Links(links)) if !event.record.deleted => Some(links.iter().map(|link| link.uid).collect()),
-        _ => Some(Vec::new()),
+    let live = !event.record.deleted;
+    Some(linked(event.record.fields.get(&Field::Companies)).filter(|_| live).collect())
+}
+
+/// A company is listed when it is live and a live contact belongs to it.
+fn relisted(event: &Event) -> BTreeSet<Uid> {
+    let record = &event.record;
+    match (record.entity, event.verb) {
+        (Entity::Company, Verb::Deleted) => BTreeSet::from([record.uid]),
+        (Entity::Contact, Verb::Deleted) => linked(record.fields.get(&Field::Companies)).collect(),
+        (Entity::Contact, _) => {
+            let changes = event.changed.iter().filter(|change| change.field == Field::Companies);
+            changes.flat_map(|change| linked(change.from.as_ref()).chain(linked(change.to.as_ref()))).collect()
+        }
+        (
+            Entity::Company
+            | Entity::Project
+            | Entity::CustomField
+            | Entity::Audience
+            | Entity::Circle
+            | Entity::Note
+            | Entity::World,
+            _,
+        ) => BTreeSet::new(),
     }
+}
+
+fn linked(value: Option<&Value>) -> impl Iterator<Item = Uid> {
+    let links = match value {
+        Some(Value::Links(links)) => links.as_slice(),
+        _ => &[],
+    };
+    links.iter().map(|link| link.uid)
 }

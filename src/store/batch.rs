@@ -10,6 +10,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::lists::Live;
 use super::records::{self, Row};
 use super::{Params, Store, StoreError};
 use crate::clock;
@@ -19,7 +20,7 @@ use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
 use crate::metrics::Metrics;
 
 const LOCK_HEADS: &str = "-- batch.lock_heads
-select account_id, seq from head where account_id = any($1) order by account_id for update";
+select account_id, seq, live::text from head where account_id = any($1) order by account_id for update";
 
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
@@ -36,7 +37,8 @@ from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[],
     as e(account_id, seq, uid, type, at, origin, body)";
 
 const ADVANCE_HEADS: &str = "-- batch.advance_heads
-update head set seq = h.seq from unnest($1::uuid[], $2::bigint[]) as h(account_id, seq)
+update head set seq = h.seq, live = h.live::json
+from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
 const STORE_ANSWERS: &str = "-- batch.store_answers
@@ -59,11 +61,20 @@ pub struct Wanted {
     pub answers_after: Option<Timestamp>,
 }
 
+/// The end of an account's log, and what is there.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Head {
+    pub account: AccountId,
+    pub seq: Seq,
+    pub live: Live,
+}
+
 /// What was found; accounts without a head do not exist.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Found {
-    pub heads: Vec<(AccountId, Seq)>,
+    pub heads: Vec<Head>,
     pub records: Vec<(AccountId, Record)>,
     pub answers: Vec<Answer>,
 }
@@ -83,7 +94,7 @@ pub struct Answer {
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Append {
-    pub heads: Vec<(AccountId, Seq)>,
+    pub heads: Vec<Head>,
     pub events: Vec<Wire>,
     /// One row per record.
     pub rows: Vec<Row>,
@@ -182,7 +193,7 @@ async fn load(client: &Object, wanted: &Wanted) -> Result<Found, StoreError> {
     );
     begun?;
     Ok(Found {
-        heads: heads?.iter().map(|row| (AccountId(row.get(0)), Seq(row.get(1)))).collect(),
+        heads: heads?.iter().map(head).collect::<Result<_, _>>()?,
         answers: answers?.iter().map(answer).collect::<Result<_, _>>()?,
         records: records?,
     })
@@ -198,7 +209,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     };
     let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
-    let (head_accounts, head_seqs): (Vec<Uuid>, Vec<i64>) = append.heads.iter().map(|(a, s)| (a.0, s.0)).unzip();
+    let h = HeadColumns::of(&append.heads);
     let a = AnswerColumns::of(&append.answers);
 
     let (appended, upserted, advanced, answered, committed) = tokio::join!(
@@ -210,7 +221,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
         upserts.run(client),
         async {
             if append.heads.is_empty() { return Ok(0) }
-            client.execute(&heads, &[&head_accounts, &head_seqs]).await
+            client.execute(&heads, &[&h.account, &h.seq, &h.live]).await
         },
         async {
             if append.answers.is_empty() { return Ok(0) }
@@ -234,6 +245,12 @@ fn not_written(error: tokio_postgres::Error) -> CommitError {
     }
 }
 
+fn head(row: &PgRow) -> Result<Head, StoreError> {
+    let account = AccountId(row.get(0));
+    let live = serde_json::from_str(row.get(2)).map_err(|error| StoreError::corrupt("head", "live", account, error))?;
+    Ok(Head { account, seq: Seq(row.get(1)), live })
+}
+
 fn answer(row: &PgRow) -> Result<Answer, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
@@ -244,6 +261,25 @@ fn answer(row: &PgRow) -> Result<Answer, StoreError> {
     let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
     let outcome = serde_json::from_str(row.get(3)).map_err(|error| corrupt("outcome", Box::new(error)))?;
     Ok(Answer { account, key: key.clone(), request_hash, outcome, at: row.get(4) })
+}
+
+#[derive(Default)]
+struct HeadColumns {
+    account: Vec<Uuid>,
+    seq: Vec<i64>,
+    live: Vec<String>,
+}
+
+impl HeadColumns {
+    fn of(heads: &[Head]) -> Self {
+        let mut columns = Self::default();
+        for head in heads {
+            columns.account.push(head.account.0);
+            columns.seq.push(head.seq.0);
+            columns.live.push(serde_json::to_string(&head.live).unwrap_or_default());
+        }
+        columns
+    }
 }
 
 #[derive(Default)]

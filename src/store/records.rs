@@ -1,6 +1,6 @@
 //! The read models: contacts and companies as clients see them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Row as PgRow, Statement};
@@ -28,6 +28,8 @@ pub struct Row {
     pub record: String,
     /// The companies that a contact belongs to, where that may have changed.
     pub companies: Option<Vec<Uid>>,
+    /// The companies that may be listed from now on, or no longer.
+    pub relisted: BTreeSet<Uid>,
 }
 
 /// A record as it is read for a client.
@@ -40,34 +42,12 @@ pub struct Stored {
     pub record: String,
 }
 
-/// What of a list is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Exclusive.
-    pub created_after: Option<Timestamp>,
-    /// Exclusive.
-    pub created_before: Option<Timestamp>,
-}
-
-/// A page of a list and the number of rows in the whole of it, read in one snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Page {
-    pub rows: Vec<Stored>,
-    pub total: i64,
-    /// The account's last event at that moment: where to follow the log from.
-    pub as_of: Seq,
-    pub epoch: i32,
-}
-
 struct Statements {
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
     get: &'static str,
     find: &'static str,
-    page: &'static str,
-    count: &'static str,
 }
 
 const fn statements(entity: Entity) -> &'static Statements {
@@ -84,7 +64,7 @@ const fn statements(entity: Entity) -> &'static Statements {
 }
 
 macro_rules! statements {
-    ($table:literal, $listed:literal) => {
+    ($table:literal) => {
         Statements {
             by_uid: concat!("-- ", $table, ".by_uid
 select r.account_id, r.record from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
@@ -106,32 +86,19 @@ select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
 join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
 order by k.place limit 1"),
-            page: concat!("-- ", $table, ".page
-select r.uid, r.version, r.deleted, r.record from ", $table, " r
-where r.account_id = $1 and not r.deleted and ", $listed, "
-    and ($2::timestamptz is null or r.created_at > $2) and ($3::timestamptz is null or r.created_at < $3)
-order by r.uid limit $4 offset $5"),
-            count: concat!("-- ", $table, ".count
-select count(*), (select seq from head where account_id = $1), (select epoch from head where account_id = $1)
-from ", $table, " r where r.account_id = $1 and not r.deleted and ", $listed, "
-    and ($2::timestamptz is null or r.created_at > $2) and ($3::timestamptz is null or r.created_at < $3)"),
         }
     };
 }
 
-const CONTACT: Statements = statements!("contact", "true");
-const PROJECT: Statements = statements!("project", "true");
-const CUSTOM_FIELD: Statements = statements!("custom_field", "true");
-const AUDIENCE: Statements = statements!("audience", "true");
-const CIRCLE: Statements = statements!("circle", "true");
-const NOTE: Statements = statements!("note", "true");
-const WORLD: Statements = statements!("world", "true");
+const CONTACT: Statements = statements!("contact");
+const PROJECT: Statements = statements!("project");
+const CUSTOM_FIELD: Statements = statements!("custom_field");
+const AUDIENCE: Statements = statements!("audience");
+const CIRCLE: Statements = statements!("circle");
+const NOTE: Statements = statements!("note");
+const WORLD: Statements = statements!("world");
 
-/// A company that no contact belongs to is idle, and idle companies are not listed.
-const COMPANY: Statements = statements!(
-    "company",
-    "exists (select from contact_company l where l.account_id = r.account_id and l.company_uid = r.uid)"
-);
+const COMPANY: Statements = statements!("company");
 
 const UNLINK: &str = "-- contact_company.unlink
 delete from contact_company l using unnest($1::uuid[], $2::uuid[]) as k(account_id, contact_uid)
@@ -141,6 +108,25 @@ const LINK: &str = "-- contact_company.link
 insert into contact_company (account_id, company_uid, contact_uid)
 select account_id, company_uid, contact_uid
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
+
+/// Sees what the statements before it wrote, and is the only one to write whether companies are listed.
+const RELIST: &str = "-- company.relist
+with relisted as (
+    update company c set listed = n.listed
+    from (
+        select r.account_id, r.uid, not r.deleted and exists (
+            select from contact_company l where l.account_id = r.account_id and l.company_uid = r.uid) as listed
+        from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
+        join company r on r.account_id = k.account_id and r.uid = k.uid
+    ) as n
+    where c.account_id = n.account_id and c.uid = n.uid and c.listed <> n.listed
+    returning c.account_id, c.listed
+)
+update head h set listed_companies = h.listed_companies + r.more
+from (
+    select account_id, sum(case when listed then 1 else -1 end) as more from relisted group by account_id
+) as r
+where h.account_id = r.account_id";
 
 /// The loads of one batch, in as few statements as it needs.
 pub(super) struct Loads {
@@ -208,6 +194,7 @@ impl Load {
 pub(super) struct Upserts<'a> {
     upserts: Vec<(Statement, Columns<'a>)>,
     links: Option<Links>,
+    relist: Option<Relist>,
 }
 
 #[derive(Default)]
@@ -239,7 +226,8 @@ impl<'a> Upserts<'a> {
                 upserts.push((client.prepare_cached(statements(entity).upsert).await?, columns));
             }
         }
-        Ok(Self { upserts, links: Links::prepare(client, rows).await? })
+        let (links, relist) = (Links::prepare(client, rows).await?, Relist::prepare(client, rows).await?);
+        Ok(Self { upserts, links, relist })
     }
 
     pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
@@ -254,9 +242,15 @@ impl<'a> Upserts<'a> {
                 None => Ok(()),
             }
         };
-        let (upserts, links) = tokio::join!(biased; upserts, links);
+        let relist = async {
+            match &self.relist {
+                Some(relist) => client.execute(&relist.statement, &[&relist.accounts, &relist.uids]).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let (upserts, links, relist) = tokio::join!(biased; upserts, links, relist);
         upserts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        links
+        links.and(relist)
     }
 }
 
@@ -312,6 +306,25 @@ impl Links {
     }
 }
 
+/// Companies to be looked at again.
+struct Relist {
+    statement: Statement,
+    accounts: Vec<Uuid>,
+    uids: Vec<Uuid>,
+}
+
+impl Relist {
+    async fn prepare(client: &Object, rows: &[Row]) -> Result<Option<Self>, StoreError> {
+        let relisted: BTreeSet<_> =
+            rows.iter().flat_map(|row| row.relisted.iter().map(|uid| (row.account.0, uid.0))).collect();
+        if relisted.is_empty() {
+            return Ok(None);
+        }
+        let (accounts, uids) = relisted.into_iter().unzip();
+        Ok(Some(Self { statement: client.prepare_cached(RELIST).await?, accounts, uids }))
+    }
+}
+
 impl Store {
     /// One record, tombstones included where it is named by its uid.
     pub async fn record(
@@ -332,39 +345,6 @@ impl Store {
             }
         };
         Ok(row.as_ref().map(stored))
-    }
-
-    /// A page of the live records in the order of their creation. Page numbers begin at 1.
-    pub async fn page(
-        &self,
-        account: AccountId,
-        entity: Entity,
-        filter: &Filter,
-        page: i64,
-        limit: i64,
-    ) -> Result<Page, StoreError> {
-        let mut client = self.reader().await?;
-        let page_statement = client.prepare_cached(statements(entity).page).await?;
-        let count = client.prepare_cached(statements(entity).count).await?;
-        let snapshot = client
-            .build_transaction()
-            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
-        let offset = page.saturating_sub(1).saturating_mul(limit);
-        let (after, before) = (&filter.created_after, &filter.created_before);
-        let counted: Params<'_, 3> = [&account.0, after, before];
-        let paged: Params<'_, 5> = [&account.0, after, before, &limit, &offset];
-        let (counted, rows) =
-            tokio::try_join!(snapshot.query_one(&count, &counted), snapshot.query(&page_statement, &paged),)?;
-        snapshot.commit().await?;
-        Ok(Page {
-            rows: rows.iter().map(stored).collect(),
-            total: counted.get(0),
-            as_of: Seq(counted.get::<_, Option<i64>>(1).unwrap_or(0)),
-            epoch: counted.get::<_, Option<i32>>(2).unwrap_or(1),
-        })
     }
 
     /// Of these companies or contacts, the records of those that are live.

@@ -10,6 +10,7 @@ mod config;
 mod crash;
 mod isolation;
 mod kinds;
+mod lists;
 mod log;
 mod metrics;
 mod process;

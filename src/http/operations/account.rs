@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
-use super::parameter::{Parameter, attributes, created, idempotency_key, if_match, if_none_match, paging};
+use super::parameter::{Parameter, attributes, idempotency_key, if_match, if_none_match, listing};
 use crate::contract::input;
 use crate::domain::Entity;
+use crate::http::lists::list;
 use crate::http::openapi::Schema;
-use crate::http::records::{self, Audience, CustomField, World, create, list, read, update};
+use crate::http::records::{self, Audience, CustomField, World, create, read, update};
 use crate::http::{marketing, samples};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -42,7 +43,7 @@ fn audiences() -> Operation {
         id: "listAudiences",
         summary: "List audiences",
         description: "What people can be subscribed to, by `id`.",
-        parameters: paging().into_iter().chain(created()).collect(),
+        parameters: listing().collect(),
         body: None,
         success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::Audience)) },
         refusals: &[422],
@@ -58,7 +59,7 @@ fn worlds() -> Operation {
         id: "listWorlds",
         summary: "List worlds",
         description: "The account's workspaces; none unless it has some.",
-        parameters: paging().into_iter().chain(created()).collect(),
+        parameters: listing().collect(),
         body: None,
         success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::World)) },
         refusals: &[422],
@@ -77,7 +78,7 @@ fn fields() -> [Operation; 3] {
             id: "listFields",
             summary: "List custom fields",
             description: "Those that are not archived, in the order of their making.",
-            parameters: paging().into_iter().chain(created()).collect(),
+            parameters: listing().collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(FIELD) },
             refusals: &[422],

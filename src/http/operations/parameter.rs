@@ -2,6 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::domain::Role;
+
 /// A parameter of a path, a query or a header.
 #[derive(Clone)]
 pub(in crate::http) struct Parameter {
@@ -50,7 +52,7 @@ impl Parameter {
 }
 
 /// `page` and `limit` of a list.
-pub(super) fn paging() -> [Parameter; 2] {
+fn paging() -> [Parameter; 2] {
     [
         Parameter::query(
             "page",
@@ -61,12 +63,17 @@ pub(super) fn paging() -> [Parameter; 2] {
     ]
 }
 
+/// What every list takes.
+pub(super) fn listing() -> impl Iterator<Item = Parameter> {
+    paging().into_iter().chain(narrowing()).chain([attributes()])
+}
+
 pub(super) fn limit(description: &'static str, default: i64) -> Parameter {
     Parameter::query("limit", description, json!({"type": "integer", "minimum": 1, "maximum": 500, "default": default}))
 }
 
-/// `createdMin` and `createdMax` of a list.
-pub(super) fn created() -> [Parameter; 2] {
+/// `createdMin`, `createdMax`, `updatedMin` and `orderBy` of a list.
+fn narrowing() -> [Parameter; 4] {
     let moment = || json!({"type": "string", "format": "date-time"});
     [
         Parameter::query("createdMin", "Only what was created after this moment: RFC 3339 with its offset.", moment())
@@ -77,6 +84,38 @@ pub(super) fn created() -> [Parameter; 2] {
             moment(),
         )
         .example("2040-01-01T00:00:00+00:00"),
+        Parameter::query("updatedMin", "Only what was changed after this moment.", moment())
+            .example("2020-01-01T00:00:00+00:00"),
+        Parameter::query(
+            "orderBy",
+            "A field of the records, or `created`, `updated`, `version`; after `-` descending. The order of creation and \
+                that of the lookup key cost nothing, others sort all that is listed.",
+            json!({"type": "string"}),
+        )
+        .example("-created"),
+    ]
+}
+
+/// `q` of a list: a part of what.
+pub(super) fn search(of_what: &'static str) -> Parameter {
+    Parameter::query("q", of_what, json!({"type": "string", "maxLength": 255}))
+}
+
+/// `role` and `tag` of a list.
+pub(super) fn kind_of() -> [Parameter; 2] {
+    let roles = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
+    [
+        Parameter::query("role", "Only those with this role, in any case.", json!({"enum": roles})),
+        Parameter::query("tag", "Only those with this tag.", json!({"type": "string", "maxLength": 255})),
+    ]
+}
+
+/// `email` and `company` of a list of contacts.
+pub(super) fn belonging() -> [Parameter; 2] {
+    let text = || json!({"type": "string", "maxLength": 255});
+    [
+        Parameter::query("email", "Only the contact with this email address.", text()),
+        Parameter::query("company", "Only those who belong to the company with this uid or name.", text()),
     ]
 }
 

@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::operation::{Body, Operation, Shape, Success, Tag, get, post, put};
-use super::parameter::{Parameter, attributes, created, idempotency_key, if_match, if_none_match, paging};
+use super::parameter::{Parameter, attributes, idempotency_key, if_match, if_none_match, listing, search};
 use crate::contract::input;
 use crate::domain::Entity;
+use crate::http::lists::list;
 use crate::http::openapi::Schema;
-use crate::http::records::{Project, create, list, read, update};
+use crate::http::records::{Project, create, read, update};
 use crate::http::{meta, projects, samples};
 
 const RECORD: Schema = Schema::Record(Entity::Project);
@@ -42,7 +43,7 @@ fn index() -> Operation {
         id: "listProjects",
         summary: "List projects",
         description: "Projects by the time of their creation.",
-        parameters: paging().into_iter().chain(created()).chain([attributes()]).collect(),
+        parameters: listing().chain([search("A part of the name.")]).collect(),
         body: None,
         success: Success { status: 200, shape: Shape::Page(RECORD) },
         refusals: &[422],

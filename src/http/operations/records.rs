@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
-use super::parameter::{Parameter, attributes, created, idempotency_key, if_match, if_none_match, paging};
+use super::parameter::{
+    Parameter, attributes, belonging, idempotency_key, if_match, if_none_match, kind_of, listing, search,
+};
 use crate::contract::input;
 use crate::domain::Entity;
+use crate::http::lists::list;
 use crate::http::openapi::Schema;
-use crate::http::records::{self, Company, Contact, create, list, read, update};
+use crate::http::records::{self, Company, Contact, create, read, update};
 use crate::http::{meta, samples};
 
 const CREATE: &[u16] = &[400, 413, 422];
@@ -43,7 +46,7 @@ fn companies() -> [Operation; 3] {
             id: "listCompanies",
             summary: "List companies",
             description: "Companies by the time of their creation. One that no contact belongs to is not listed.",
-            parameters: paging().into_iter().chain(created()).chain([attributes()]).collect(),
+            parameters: listing().chain(kind_of()).chain([search("A part of the name.")]).collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
             refusals: &[422],
@@ -139,7 +142,11 @@ fn contacts() -> [Operation; 3] {
             id: "listContacts",
             summary: "List contacts",
             description: "Contacts by the time of their creation.",
-            parameters: paging().into_iter().chain(created()).chain([attributes()]).collect(),
+            parameters: listing()
+                .chain(kind_of())
+                .chain(belonging())
+                .chain([search("A part of a name, an email address or a telephone number.")])
+                .collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
             refusals: &[422],

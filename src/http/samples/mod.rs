@@ -19,15 +19,18 @@ use super::Api;
 use super::changes::{self, Asked, Range};
 use super::endpoints;
 use super::envelope;
-use super::extract::{Named, Origin, PageNumber, Query};
+use super::extract::{Named, Origin, Query};
+use super::lists::{self, Links};
 use super::meta;
 use super::problem::Problem;
 use super::projects::Sought;
-use super::records::{Resource, filter, found, listed};
+use super::records::{Resource, found};
 use crate::contract::record::{Shown, parse_uid};
 use crate::contract::{Cursor, Wire};
 use crate::domain::{AccountId, Entity, Field, Record, Seq, Value};
+use crate::store::lists::Counted;
 use crate::store::projects::ProjectBy;
+use crate::store::records::Stored;
 use crate::store::schema::Schema;
 
 type Answer = Result<Response, Problem>;
@@ -47,14 +50,12 @@ pub(super) async fn list<R: Resource>(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Answer {
-    let page = PageNumber::of(&query)?;
-    let _valid = filter(&query)?;
-    let before = (page.number - 1).saturating_mul(page.size);
-    let here = (RECORDS - before).clamp(0, page.size);
-    let now = api.clock.now();
-    let records: Vec<String> = (0..here).map(|_| shown(&record(R::ENTITY, now))).collect();
-    let pagination = envelope::pagination(&origin, &uri, &query, page, RECORDS);
-    Ok(listed::<R>(&records, pagination, Cursor { epoch: EPOCH, seq: Seq(EVENTS) }, None))
+    let links = Links { origin: &origin, uri: &uri, query: &query };
+    let counted = Counted { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
+    lists::sampled::<R>(&links, NOBODY, counted, || {
+        let record = record(R::ENTITY, api.clock.now());
+        Stored { uid: record.uid, version: record.version, deleted: false, record: shown(&record) }
+    })
 }
 
 /// The record that was asked for: its identifier is put into what is drawn.

@@ -1,0 +1,171 @@
+//! Reads: one contact by its uid, in turns with pgbench on the same rows, and the first page of a hundred thousand.
+//!
+//! On a service of its own that enforces quotas: each call is taken from its account's month in Postgres before it is
+//! carried out. The largest tier has 20,000 calls, so the load goes over so many accounts that none runs out. The
+//! contacts are written past the service; their records are one that it made itself. Only the limit to calls within a
+//! second is raised, for it would refuse the load, and is counted all the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::sleep;
+
+use crate::accounts::{self, Account};
+use crate::args::{Args, Part};
+use crate::connection::Connection;
+use crate::contact::{Creates, Target};
+use crate::figures::{Figures, say};
+use crate::generator::{self, Generator, Load, Requests};
+use crate::pgbench::{CLIENTS, Pgbench};
+use crate::service::Service;
+use crate::tally::{Tally, median};
+use crate::{Bench, arrivals, database, machine};
+
+/// Ten million calls.
+const ACCOUNTS: usize = 500;
+const CONTACTS: u32 = 100_000;
+const CONNECTIONS: usize = 64;
+const LIST_CONNECTIONS: usize = 8;
+/// Pages per second. In ten seconds that is a tenth of what one account may ask for.
+const LIST_RATE: f64 = 200.0;
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// Contacts of the accounts in turns; those of the last account alone are as many as of all others.
+const FILL: &str = "INSERT INTO contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+    SELECT ($1::text[])[1 + n % cardinality($1)]::uuid, lpad(n::text, 32, '0')::uuid, 1, 'w.' || n || '@load.example',
+        'Lead', false, now(), now(), $3 FROM generate_series(1, $2::int) AS n";
+const COUNT: &str = "UPDATE head h SET live = json_build_object('contact',
+    (SELECT count(*) FROM contact c WHERE c.account_id = h.account_id AND NOT c.deleted))";
+
+/// A service with contacts to be read.
+struct Library {
+    target: Target,
+    accounts: Vec<Account>,
+    pgbench: Pgbench,
+    pid: Option<u32>,
+}
+
+pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
+    if !bench.args.runs(Part::Reads) {
+        return Ok(());
+    }
+    let own = match &bench.args.env_file {
+        Some(_) => None,
+        None => Some(Service::start_with_quota().await?),
+    };
+    let measured = measure_on(own.as_ref().unwrap_or(&bench.service), &bench.args, &mut bench.figures).await;
+    if let Some(own) = own {
+        own.stop().await?;
+    }
+    measured
+}
+
+async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Result<()> {
+    let library = Library::fill(service).await?;
+    let reads = library.reads();
+    let (mut limits, mut rates) = (Vec::new(), Vec::new());
+    for number in 1..=args.rounds() {
+        library.settle().await;
+        let accounts = u32::try_from(ACCOUNTS).context("accounts")?;
+        let limit = library.pgbench.selects_per_second(accounts, CONTACTS, args.length()).await?;
+        say(&format!("round {number}: pgbench select-only, {CLIENTS} clients: {limit:.0}/s"));
+        library.settle().await;
+        let load = Load::new(CONNECTIONS, 0..CONTACTS as usize, args.length());
+        let mut tally = generator::run(&reads, &Load { warm_up: args.warm_up(), ..load }).await?;
+        let rate = tally.per_second();
+        say(&format!(
+            "         ours, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}",
+            rate / limit,
+            shown(&mut tally)
+        ));
+        limits.push(limit);
+        rates.push(rate);
+    }
+    let listed = list_page(&library, args).await;
+    library.pgbench.finish().await?;
+    figures.pgbench_selects = median(limits);
+    figures.reads = median(rates);
+    figures.list_p99_ms = listed?;
+    Ok(())
+}
+
+/// The p99 of the first page, at a fixed rate.
+async fn list_page(library: &Library, args: &Args) -> Result<Option<f64>> {
+    library.settle().await;
+    let account = library.accounts.last().context("no account")?;
+    let page = library.generator(vec![library.target.request("GET", "/contacts", account, "")]);
+    let load = Load { rate: Some(LIST_RATE), ..Load::new(LIST_CONNECTIONS, 0..1, args.length()) };
+    let mut tally = generator::run(&page, &Load { warm_up: args.warm_up(), ..load }).await?;
+    say(&format!("page 1 of {CONTACTS} contacts, {LIST_RATE}/s offered: {}", shown(&mut tally)));
+    Ok(tally.latencies.at(&[0.99]).first().copied().flatten())
+}
+
+fn shown(tally: &mut Tally) -> String {
+    let shares = tally.latencies.at(&[0.5, 0.99]);
+    let [p50, p99] = [0, 1].map(|at| shares.get(at).copied().flatten().unwrap_or_default());
+    format!("p50 {p50:.2} ms, p99 {p99:.2} ms{tally}")
+}
+
+impl Library {
+    async fn fill(service: &Service) -> Result<Self> {
+        let url = &service.urls.database;
+        let run = format!("{:x}", arrivals::wall_clock_micros());
+        let accounts = accounts::make(&format!("reads-{run}"), ACCOUNTS + 1, url).await?;
+        let target = Target::parse(&service.urls.base)?;
+        let record = record(&target, &accounts, run).await?;
+        let client = database::connect(url).await?;
+        let ids: Vec<String> = accounts.iter().map(|account| account.public_id.clone()).collect();
+        let (last, others) = ids.split_last().context("no account")?;
+        let contacts = i32::try_from(CONTACTS)?;
+        for ids in [others, std::slice::from_ref(last)] {
+            client.execute(FILL, &[&ids, &contacts, &record]).await.context("filling contacts")?;
+        }
+        client.batch_execute(COUNT).await.context("counting contacts")?;
+        client.batch_execute("VACUUM ANALYZE").await.context("vacuuming the service's database")?;
+        let pgbench = Pgbench::new(url).await?;
+        pgbench.fill(u32::try_from(ACCOUNTS)?, CONTACTS, &record).await?;
+        say(&format!(
+            "reads: {CONTACTS} contacts in {ACCOUNTS} accounts, and as many in one; {} bytes each",
+            record.len()
+        ));
+        Ok(Self { target, accounts, pgbench, pid: service.pid })
+    }
+
+    /// A read of every contact, in an order that jumps about.
+    fn reads(&self) -> Arc<Generator> {
+        // A prime that does not divide their number: every contact comes once.
+        let numbers = (1..=u64::from(CONTACTS)).map(|turn| turn * 7_919 % u64::from(CONTACTS) + 1);
+        let request = |number: u64| {
+            let account = self.accounts.get(number as usize % ACCOUNTS)?;
+            let digits = format!("{number:032}");
+            let uid = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default()).join("-");
+            Some(self.target.request("GET", &format!("/contact/{uid}"), account, ""))
+        };
+        self.generator(numbers.filter_map(request).collect())
+    }
+
+    fn generator(&self, requests: Vec<Vec<u8>>) -> Arc<Generator> {
+        Arc::new(Generator { target: self.target.clone(), requests: Requests::Reads(requests), receipts: None })
+    }
+
+    async fn settle(&self) {
+        if machine::settle(self.pid, SETTLE).await.is_none() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// A contact's record as the service makes it.
+async fn record(target: &Target, accounts: &[Account], run: String) -> Result<String> {
+    let mut request = Vec::new();
+    Creates::new(target, accounts, run).write(0, &mut request);
+    let mut connection = Connection::open(target.address).await.context("connecting to the service")?;
+    let answer = connection.exchange(&request).await.context("creating a contact")?;
+    ensure!(answer.status == 201, "creating a contact was answered {}", answer.status);
+    let body = String::from_utf8_lossy(answer.body);
+    // The data stands in the answer as it is stored.
+    let (_, data) = body.split_once(r#""data":"#).context("an answer without data")?;
+    let (data, _) = data.rsplit_once(r#","meta":"#).context("an answer without meta")?;
+    Ok(data.to_owned())
+}

@@ -1,0 +1,274 @@
+//! `/contacts`, `/companies`: pages of records, filtered and ordered by the query.
+//!
+//! A client that walks the pages in order is given each from where the one before it ended: what is inserted or deleted
+//! meanwhile before that place makes it neither see a record twice nor miss one, and no page costs more than the first.
+//! Where a page begins is known to the replica that served the one before it, for some minutes. Any other page begins
+//! after as many rows as its number says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use hyper::{StatusCode, Uri};
+use moka::future::Cache;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::extract::{Origin, Query};
+use super::present::present;
+use super::problem::Problem;
+use super::records::Resource;
+use super::{Api, envelope, meta};
+use crate::contract::record::parse_uid;
+use crate::domain::record::fold_key;
+use crate::domain::value::plain;
+use crate::domain::{AccountId, Entity, Field, Invalid, Role, Timestamp};
+use crate::store::lists::{Counted, Filter, List, Named, Order, Page, Position, Sort, Start};
+use crate::store::records::Stored;
+
+/// Items on a page where the client does not say.
+const PAGE_SIZE: i64 = 10;
+/// The longest text to search for.
+const LONGEST_TEXT: usize = 255;
+
+pub(super) async fn list<R: Resource>(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    origin: Origin,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let turn = Turn::read(R::ENTITY, caller.account, caller.key_id, &query)?;
+    let mut page = api.walks.page(&api, &turn).await?;
+    page.rows = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
+    let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
+    Ok(show::<R>(&Links { origin: &origin, uri: &uri, query: &query }, &turn, &page, attributes))
+}
+
+/// The answer that [`list`] gives where an account has so many records, each of which `draw` makes up.
+pub(super) fn sampled<R: Resource>(
+    links: &Links<'_>,
+    account: AccountId,
+    counted: Counted,
+    mut draw: impl FnMut() -> Stored,
+) -> Result<Response, Problem> {
+    let turn = Turn::read(R::ENTITY, account, account.0, links.query)?;
+    let before = (turn.number - 1).saturating_mul(turn.size);
+    let here = (counted.total - before).clamp(0, turn.size);
+    let rows = (0..here).map(|_| draw()).collect();
+    let page = Page { rows, more: before.saturating_add(here) < counted.total, end: None, counted };
+    Ok(show::<R>(links, &turn, &page, None))
+}
+
+fn show<R: Resource>(links: &Links<'_>, turn: &Turn, page: &Page, attributes: Option<Json>) -> Response {
+    let mut meta = json!({
+        "pagination": links.pagination(turn, page),
+        "as_of": page.counted.as_of.to_string(),
+    });
+    if let Json::Object(members) = &mut meta {
+        members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
+    }
+    let data: Vec<&str> = page.rows.iter().map(|stored| stored.record.as_str()).collect();
+    envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", data.join(",")), &meta)
+}
+
+/// A page that a caller asks for. Two keys of an account walk apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Turn {
+    account: AccountId,
+    key_id: Uuid,
+    entity: Entity,
+    filter: Filter,
+    order: Order,
+    size: i64,
+    number: i64,
+}
+
+/// Where pages begin that were not asked for yet.
+pub(super) struct Walks {
+    next: Cache<Turn, Bookmark>,
+}
+
+/// What is known of a page before it is asked for.
+#[derive(Clone)]
+struct Bookmark {
+    after: Position,
+    counted: Counted,
+}
+
+impl Walks {
+    /// A client may take so long from one page to the next.
+    const REMEMBERED: Duration = Duration::from_mins(15);
+    /// Bytes, about.
+    const CAPACITY: u64 = 16 << 20;
+
+    pub(super) fn new() -> Self {
+        let next = Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::REMEMBERED).build();
+        Self { next }
+    }
+
+    async fn page(&self, api: &Api, turn: &Turn) -> Result<Page, Problem> {
+        let bookmark = self.next.get(turn).await;
+        let counted = bookmark.as_ref().map(|bookmark| bookmark.counted);
+        let after = bookmark.map(|bookmark| bookmark.after);
+        let start = match &after {
+            Some(after) => Start::After(after.clone()),
+            None => Start::Offset((turn.number - 1).saturating_mul(turn.size)),
+        };
+        let Turn { entity, order, size: limit, .. } = *turn;
+        let list = List { entity, filter: turn.filter.clone(), order, start, limit, counted };
+        let page = api.store.page(turn.account, &list).await?;
+        // An empty page ends where it began, so that what is added later is on the page after it.
+        if let Some(after) = page.end.clone().or(after) {
+            let next = Turn { number: turn.number + 1, ..turn.clone() };
+            self.next.insert(next, Bookmark { after, counted: page.counted }).await;
+        }
+        Ok(page)
+    }
+}
+
+fn weight(turn: &Turn, bookmark: &Bookmark) -> u32 {
+    let Filter { key, tag, company, text, .. } = &turn.filter;
+    let company = match company {
+        Some(Named::Key(key)) => Some(key),
+        Some(Named::Uid(_)) | None => None,
+    };
+    let texts = [key.as_ref(), tag.as_ref(), company, text.as_ref(), bookmark.after.value.as_ref()];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    // What the cache keeps of its own is about as much as what it is given.
+    u32::try_from(2 * (size_of::<Turn>() + size_of::<Bookmark>()) + texts).unwrap_or(u32::MAX)
+}
+
+impl Turn {
+    /// Reads the query; says of all that is wrong in it. Parameters that this list does not have are ignored.
+    fn read(entity: Entity, account: AccountId, key_id: Uuid, query: &Query) -> Result<Self, Problem> {
+        let mut errors = Vec::new();
+        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), &mut errors);
+        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), &mut errors);
+        let order = keep(order(entity, query), &mut errors);
+        let filter = filter(entity, query, &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::invalid(&errors));
+        }
+        Ok(Self { account, key_id, entity, filter, order, size, number })
+    }
+}
+
+/// The filters of a list beyond those that every list has.
+fn filters(entity: Entity) -> &'static [&'static str] {
+    match entity {
+        Entity::Contact => &["email", "role", "tag", "company", "q"],
+        Entity::Company => &["role", "tag", "q"],
+        Entity::Project => &["q"],
+        Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World => &[],
+    }
+}
+
+fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> Filter {
+    let mut moment = |name| keep(query.moment(name), errors);
+    let (created_after, created_before) = (moment("createdMin"), moment("createdMax"));
+    let updated_after = moment("updatedMin");
+    errors.extend(backwards(created_after, created_before));
+    let mut text = |name: &str| {
+        let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
+        let value = plain(value, LONGEST_TEXT).map_err(|detail| Invalid::new(name, detail));
+        keep(value.map(Some), errors).filter(|text| !text.is_empty())
+    };
+    let (email, tag, company, part) = (text("email"), text("tag"), text("company"), text("q"));
+    let role = text("role").and_then(|role| {
+        let detail = "Must be Lead, Prospect or Client.";
+        keep(Role::parse(&role).map(Some).ok_or_else(|| Invalid::new("role", detail)), errors)
+    });
+    Filter {
+        created_after,
+        created_before,
+        updated_after,
+        key: email.as_deref().map(fold_key),
+        role: role.map(Role::name),
+        tag,
+        company: company.map(|company| parse_uid(&company).map_or_else(|| Named::Key(fold_key(&company)), Named::Uid)),
+        text: part,
+    }
+}
+
+fn backwards(after: Option<Timestamp>, before: Option<Timestamp>) -> Option<Invalid> {
+    (after? >= before?).then(|| Invalid::new("createdMin", "Must be before createdMax."))
+}
+
+/// `orderBy`: a field of the records as they are shown, or what the service keeps about them; after `-` descending.
+fn order(entity: Entity, query: &Query) -> Result<Order, Invalid> {
+    let Some(wanted) = query.get("orderBy") else { return Ok(Order::default()) };
+    let wanted = wanted.trim();
+    let (name, descending) = wanted.strip_prefix('-').map_or((wanted, false), |name| (name, true));
+    let by = sort(entity, name).ok_or_else(|| {
+        let detail = format!("Must be a field of a {}, after a - for descending order.", entity.noun());
+        Invalid::new("orderBy", detail)
+    })?;
+    Ok(Order { by, descending })
+}
+
+fn sort(entity: Entity, name: &str) -> Option<Sort> {
+    match name {
+        "created" | "uid" => Some(Sort::Uid),
+        "updated" => Some(Sort::Updated),
+        "version" => Some(Sort::Version),
+        "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
+        _ => {
+            let field = Field::from_name(entity, name)?;
+            Some(if Some(field) == key_field(entity) { Sort::Key } else { Sort::Field(field.name()) })
+        }
+    }
+}
+
+/// The field whose folded value is the record's lookup key.
+fn key_field(entity: Entity) -> Option<Field> {
+    match entity {
+        Entity::Contact => Some(Field::Email),
+        Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
+        Entity::CustomField | Entity::Audience | Entity::Note => None,
+    }
+}
+
+/// The value, where it can be taken; else a default in its place, and the error among the others.
+fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut Vec<Invalid>) -> T {
+    value.unwrap_or_else(|error| {
+        errors.push(error);
+        T::default()
+    })
+}
+
+/// What links to other pages are made from.
+pub(super) struct Links<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) uri: &'a Uri,
+    pub(super) query: &'a Query,
+}
+
+impl Links<'_> {
+    /// `meta.pagination`: all six keys, always. Whether there is a next page is said by the rows: while records come and
+    /// go, a walk may end before or after the page that the total makes the last.
+    fn pagination(&self, turn: &Turn, page: &Page) -> Json {
+        let Turn { size, number, .. } = *turn;
+        let total = page.counted.total.max(0);
+        let pages = (total + size - 1) / size;
+        let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1))));
+        let next = page.more.then(|| self.link(number + 1));
+        json!({
+            "pageSize": size,
+            "totalPages": pages,
+            "totalItems": total,
+            "currentPageNumber": number,
+            "previousPage": previous,
+            "nextPage": next,
+        })
+    }
+
+    fn link(&self, number: i64) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page"));
+        pairs.append_pair("page", &number.to_string());
+        format!("{}{}?{}", self.origin.0, self.uri.path(), pairs.finish())
+    }
+}

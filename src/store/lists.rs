@@ -1,0 +1,480 @@
+//! Lists: a page of a kind's live records, filtered and ordered, with the number of all that there are.
+//!
+//! A page is one statement, so its rows, the total and the position in the log are of one moment. The rows are in the
+//! order of a value and, among equal values, of their uids; what has no value comes last. A descending order is the
+//! same list from its end. A page begins behind the row that ended the page before it, and then costs the same however
+//! far it is, or else after so many rows, which are read.
+//!
+//! What a page costs beyond its own rows:
+//!
+//! * ordered by uid or by lookup key: nothing, an index has that order; by anything else: all rows that the filter lets
+//!   through are read and sorted, for a field of the record after its text was parsed;
+//! * filtered: by lookup key nothing, by company what the company has of contacts, by anything else all rows up to the
+//!   page's last are looked at, for `tag` and `text` those alone are parsed whose text has the word somewhere;
+//! * counting: nothing where nothing is filtered, for the head keeps the number; else all rows are looked at, unless the
+//!   caller counted them before and the account's log stands where it stood then.
+//!
+//! Statements are put together from the fragments below and sent with their parameters' types, not prepared: there are
+//! thousands of them, and each is best planned for the values that it has.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row as PgRow;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::records::Stored;
+use super::{Store, StoreError};
+use crate::contract::Cursor;
+use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
+
+/// How many live records of each kind an account has. Whoever holds the account's head keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live(BTreeMap<Entity, i64>);
+
+impl Live {
+    /// Takes in that there are so many more, or less.
+    pub fn add(&mut self, entity: Entity, more: i64) {
+        if more != 0 {
+            *self.0.entry(entity).or_default() += more;
+        }
+    }
+}
+
+/// Which records are wanted. Where nothing is said, all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// Exclusive.
+    pub created_after: Option<Timestamp>,
+    /// Exclusive.
+    pub created_before: Option<Timestamp>,
+    /// Exclusive.
+    pub updated_after: Option<Timestamp>,
+    /// The lookup key, folded.
+    pub key: Option<String>,
+    /// The role's name.
+    pub role: Option<&'static str>,
+    /// One of the record's tags, as it is written.
+    pub tag: Option<String>,
+    /// A live company that the contact belongs to.
+    pub company: Option<Named>,
+    /// A part of a contact's names, emails or phones, or of another record's lookup key, in any case.
+    pub text: Option<String>,
+}
+
+/// A record that another is linked to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Named {
+    Uid(Uid),
+    /// Folded.
+    Key(String),
+}
+
+/// What the rows are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Sort {
+    /// The order in which records were made: uids grow with time.
+    #[default]
+    Uid,
+    /// The lookup key.
+    Key,
+    /// When the record was last changed.
+    Updated,
+    /// The record's last event.
+    Version,
+    /// A member of the record as clients see it, as text in small letters.
+    Field(&'static str),
+}
+
+/// The order of the rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Order {
+    pub by: Sort,
+    pub descending: bool,
+}
+
+/// The place of a row in a list's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// What the list is ordered by, as text; nothing where that is the uid, or the row has no such value.
+    pub value: Option<String>,
+    /// The row's.
+    pub uid: Uid,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// After so many rows.
+    Offset(i64),
+    /// Behind this row, which may be gone by now.
+    After(Position),
+}
+
+/// What was counted when the account's log stood at a position. As long as it stands there, it is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Counted {
+    pub total: i64,
+    /// The account's last event at that moment: where to follow the log from.
+    pub as_of: Cursor,
+}
+
+/// A page that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct List {
+    pub entity: Entity,
+    pub filter: Filter,
+    pub order: Order,
+    pub start: Start,
+    pub limit: i64,
+    /// What an earlier page of this list was counted at.
+    pub counted: Option<Counted>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as were wanted.
+    pub rows: Vec<Stored>,
+    /// Whether there are further rows.
+    pub more: bool,
+    /// The place of the last row.
+    pub end: Option<Position>,
+    /// All rows of the list.
+    pub counted: Counted,
+}
+
+/// A kind of record in lists.
+struct Table {
+    name: &'static str,
+    from: &'static str,
+    count: &'static str,
+    /// Which rows are listed.
+    listed: &'static str,
+    /// How many those are, from the head.
+    total: &'static str,
+    /// Which rows have `Filter::text` in them.
+    text: &'static str,
+}
+
+const fn table(entity: Entity) -> &'static Table {
+    match entity {
+        Entity::Contact => &CONTACT,
+        Entity::Company => &COMPANY,
+        Entity::Project => &PROJECT,
+        Entity::CustomField => &CUSTOM_FIELD,
+        Entity::Audience => &AUDIENCE,
+        Entity::Circle => &CIRCLE,
+        Entity::Note => &NOTE,
+        Entity::World => &WORLD,
+    }
+}
+
+macro_rules! table {
+    ($table:literal, $listed:literal, $total:expr, $text:expr) => {
+        Table {
+            name: concat!("-- ", $table, ".page\n"),
+            from: concat!(" from ", $table, " r"),
+            count: concat!("(select count(*) from ", $table, " r"),
+            listed: concat!(" where r.account_id = $1 and not r.deleted", $listed),
+            total: $total,
+            text: $text,
+        }
+    };
+}
+
+/// $18 is the entity's name.
+const LIVE: &str = "coalesce((h.live ->> $18)::bigint, 0)";
+
+const CONTACT: Table = table!("contact", "", LIVE, TEXT_OF_CONTACT);
+
+const PROJECT: Table = table!("project", "", LIVE, TEXT_OF_KEY);
+const CUSTOM_FIELD: Table = table!("custom_field", "", LIVE, TEXT_OF_KEY);
+const AUDIENCE: Table = table!("audience", "", LIVE, TEXT_OF_KEY);
+const CIRCLE: Table = table!("circle", "", LIVE, TEXT_OF_KEY);
+const NOTE: Table = table!("note", "", LIVE, TEXT_OF_KEY);
+const WORLD: Table = table!("world", "", LIVE, TEXT_OF_KEY);
+
+/// A company that no contact belongs to is idle, and idle companies are not listed.
+const COMPANY: Table = table!("company", " and r.listed", "h.listed_companies", TEXT_OF_KEY);
+
+/// $16 is a word of the text as JSON shows it.
+const TEXT_OF_CONTACT: &str = "
+    and case when strpos(lower(r.record), lower($16)) > 0 then exists (
+        select from json_to_record(r.record::json) as f(name_prefix text, first_name text, last_name text, email text,
+            home_email text, work_email text, phone text, home_phone text, work_phone text, shop_phone text)
+        where strpos(lower(concat_ws(chr(10), f.name_prefix, f.first_name || ' ' || f.last_name, f.email, f.home_email,
+            f.work_email, f.phone, f.home_phone, f.work_phone, f.shop_phone)), lower($15)) > 0
+    ) else false end";
+const TEXT_OF_KEY: &str = " and strpos(r.key, lower($15)) > 0";
+
+const CREATED_AFTER: &str = " and r.created_at > $7";
+const CREATED_BEFORE: &str = " and r.created_at < $8";
+const UPDATED_AFTER: &str = " and r.updated_at > $9";
+const KEY: &str = " and r.key = $10";
+const ROLE: &str = " and r.role = $11";
+/// $13 is the tag as JSON shows it.
+const TAG: &str = "
+    and case when strpos(r.record, $13) > 0 then (r.record::jsonb -> 'tags') ? $12 else false end";
+const COMPANY_UID: &str = "
+    and exists (select from contact_company l
+        join company c on c.account_id = l.account_id and c.uid = l.company_uid and not c.deleted
+        where l.account_id = r.account_id and l.contact_uid = r.uid and c.uid = $14::uuid)";
+const COMPANY_KEY: &str = "
+    and exists (select from contact_company l
+        join company c on c.account_id = l.account_id and c.uid = l.company_uid and not c.deleted
+        where l.account_id = r.account_id and l.contact_uid = r.uid and c.key = $14)";
+
+/// Kept apart from the rows' own expressions, so that each record is parsed once.
+const FIELD: &str = " cross join lateral (select lower(r.record::json ->> $17) as value offset 0) f";
+
+/// The types of all parameters. A statement need not have each of them.
+const TYPES: [Type; 20] = [
+    Type::UUID,        // $1 account
+    Type::INT8,        // $2 limit
+    Type::INT8,        // $3 offset
+    Type::TEXT,        // $4 value of the row before
+    Type::UUID,        // $5 its uid
+    Type::INT8,        // $6 total, as it was counted
+    Type::TIMESTAMPTZ, // $7 created after
+    Type::TIMESTAMPTZ, // $8 created before
+    Type::TIMESTAMPTZ, // $9 updated after
+    Type::TEXT,        // $10 key
+    Type::TEXT,        // $11 role
+    Type::TEXT,        // $12 tag
+    Type::TEXT,        // $13 tag in JSON
+    Type::TEXT,        // $14 company's uid or key
+    Type::TEXT,        // $15 text
+    Type::TEXT,        // $16 word of it in JSON
+    Type::TEXT,        // $17 field
+    Type::TEXT,        // $18 entity
+    Type::INT8,        // $19 counted as of
+    Type::INT4,        // $20 and in this epoch
+];
+
+impl List {
+    /// The first page of all records.
+    #[must_use]
+    pub fn first(entity: Entity, limit: i64) -> Self {
+        let (filter, order) = (Filter::default(), Order::default());
+        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
+    }
+
+    /// What [`Store::page`] sends, with parameters in their places.
+    #[must_use]
+    pub fn statement(&self) -> String {
+        let Table { name, from, count, listed, total, .. } = table(self.entity);
+        let filters = self.filter.fragments(self.entity);
+        let total = if filters.is_empty() {
+            (*total).to_owned()
+        } else {
+            // A subquery that is not reached is not carried out.
+            format!("case when h.seq = $19 and h.epoch = $20 then $6 else {count}{listed}{filters}) end")
+        };
+        let (value, values) = (self.order.by.value(), self.order.by.from());
+        let direction = self.order.direction();
+        let part = |number: usize, part: &Part, limit: &str| {
+            let Part { condition, ordered } = part;
+            let by = if *ordered { format!("{value} {direction}, ") } else { String::new() };
+            format!(
+                "part_{number} as materialized (
+select {number} as part, {value} as value, r.uid, r.version, r.deleted, r.record{from}{values}{listed}{filters}{condition}
+order by {by}r.uid {direction} limit {limit})"
+            )
+        };
+        let parts = self.parts();
+        let mut with = vec![part(0, &parts.0, "$2 offset $3")];
+        let mut rows = "table part_0".to_owned();
+        if let Some(second) = &parts.1 {
+            // Nothing is read for a limit of zero.
+            with.push(part(1, second, "$2 - (select count(*) from part_0)"));
+            rows.push_str(" union all table part_1");
+        }
+        format!(
+            "{name}with {with}
+select h.seq, h.epoch, {total}, p.uid, p.version, p.deleted, p.record, p.value::text
+from head h left join ({rows}) p on true where h.account_id = $1
+order by p.part, p.value {direction}, p.uid {direction}",
+            with = with.join(",\n"),
+        )
+    }
+
+    /// The parts of the order that the page may reach into: rows with a value and rows without stand in indexes apart.
+    fn parts(&self) -> (Part, Option<Part>) {
+        let Order { by, descending } = self.order;
+        let (value, bound) = (by.value(), by.bound());
+        let all = |condition: String| Part { condition, ordered: by != Sort::Uid };
+        let absent = |condition: &str| Part { condition: condition.to_owned(), ordered: false };
+        let beyond = if descending { "<" } else { ">" };
+        match &self.start {
+            Start::Offset(_) => (all(String::new()), None),
+            Start::After(_) if by == Sort::Uid => (all(format!(" and r.uid {beyond} $5")), None),
+            Start::After(Position { value: Some(_), .. }) => {
+                let condition =
+                    format!(" and {value} {beyond}= {bound} and ({value} {beyond} {bound} or r.uid {beyond} $5)");
+                let then = (by.is_nullable() && !descending).then(|| absent(&format!(" and {value} is null")));
+                (all(condition), then)
+            }
+            Start::After(Position { value: None, .. }) => {
+                let condition = format!(" and {value} is null and r.uid {beyond} $5");
+                let then = descending.then(|| all(format!(" and {value} is not null")));
+                (absent(&condition), then)
+            }
+        }
+    }
+}
+
+/// A stretch of the order.
+struct Part {
+    condition: String,
+    /// Whether its rows have values to be ordered by.
+    ordered: bool,
+}
+
+impl Sort {
+    fn value(self) -> &'static str {
+        match self {
+            Self::Uid => "null",
+            Self::Key => "r.key",
+            Self::Updated => "r.updated_at",
+            Self::Version => "r.version",
+            Self::Field(_) => "f.value",
+        }
+    }
+
+    /// The value of the row before, in the value's own type.
+    fn bound(self) -> &'static str {
+        match self {
+            Self::Uid | Self::Key | Self::Field(_) => "$4",
+            Self::Updated => "$4::timestamptz",
+            Self::Version => "$4::bigint",
+        }
+    }
+
+    fn from(self) -> &'static str {
+        match self {
+            Self::Field(_) => FIELD,
+            Self::Uid | Self::Key | Self::Updated | Self::Version => "",
+        }
+    }
+
+    fn is_nullable(self) -> bool {
+        matches!(self, Self::Key | Self::Field(_))
+    }
+}
+
+impl Order {
+    fn direction(self) -> &'static str {
+        if self.descending { "desc" } else { "asc" }
+    }
+}
+
+impl Filter {
+    fn fragments(&self, entity: Entity) -> String {
+        let company = match &self.company {
+            Some(Named::Uid(_)) => Some(COMPANY_UID),
+            Some(Named::Key(_)) => Some(COMPANY_KEY),
+            None => None,
+        };
+        let fragments = [
+            self.created_after.map(|_| CREATED_AFTER),
+            self.created_before.map(|_| CREATED_BEFORE),
+            self.updated_after.map(|_| UPDATED_AFTER),
+            self.key.as_ref().map(|_| KEY),
+            self.role.map(|_| ROLE),
+            company,
+            self.tag.as_ref().map(|_| TAG),
+            self.text.as_ref().map(|_| table(entity).text),
+        ];
+        fragments.into_iter().flatten().collect()
+    }
+
+    fn company_text(&self) -> Option<String> {
+        self.company.as_ref().map(|company| match company {
+            Named::Uid(uid) => uid.to_string(),
+            Named::Key(key) => key.clone(),
+        })
+    }
+}
+
+impl Store {
+    /// A page of a list.
+    pub async fn page(&self, account: AccountId, list: &List) -> Result<Page, StoreError> {
+        let filter = &list.filter;
+        let (offset, value, uid) = match &list.start {
+            Start::Offset(offset) => (*offset, None, None),
+            Start::After(Position { value, uid }) => (0, value.as_deref(), Some(uid.0)),
+        };
+        // One row more tells whether there are further ones.
+        let limit = list.limit.saturating_add(1);
+        let total = list.counted.map(|counted| counted.total);
+        let as_of = list.counted.map(|counted| counted.as_of.seq.0);
+        let epoch = list.counted.map(|counted| counted.as_of.epoch);
+        let tag = filter.tag.as_deref().map(in_json);
+        let word = filter.text.as_deref().map(longest_word_in_json);
+        let company = filter.company_text();
+        let field = match list.order.by {
+            Sort::Field(field) => Some(field),
+            Sort::Uid | Sort::Key | Sort::Updated | Sort::Version => None,
+        };
+        let entity = list.entity.name();
+        let parameters: [&(dyn ToSql + Sync); 20] = [
+            &account.0,
+            &limit,
+            &offset,
+            &value,
+            &uid,
+            &total,
+            &filter.created_after,
+            &filter.created_before,
+            &filter.updated_after,
+            &filter.key,
+            &filter.role,
+            &filter.tag,
+            &tag,
+            &company,
+            &filter.text,
+            &word,
+            &field,
+            &entity,
+            &as_of,
+            &epoch,
+        ];
+        let parameters: Vec<_> = parameters.into_iter().zip(TYPES).collect();
+        let client = self.reader().await?;
+        let rows = client.query_typed(&list.statement(), &parameters).await?;
+        Ok(page(&rows, list.limit))
+    }
+}
+
+/// Every row has the head's columns; a single one without a uid stands for an empty page.
+fn page(found: &[PgRow], limit: i64) -> Page {
+    let counted = match found.first() {
+        Some(row) => Counted { total: row.get(2), as_of: Cursor { epoch: row.get(1), seq: Seq(row.get(0)) } },
+        None => Counted { total: 0, as_of: Cursor { epoch: 1, seq: Seq::ZERO } },
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>(3)?))));
+    let rows: Vec<Stored> = present()
+        .take(limit)
+        .map(|(row, uid)| Stored { uid, version: Seq(row.get(4)), deleted: row.get(5), record: row.get(6) })
+        .collect();
+    let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get(7), uid });
+    Page { more: present().count() > limit, rows, end, counted }
+}
+
+/// A text as it stands in JSON.
+fn in_json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A name's parts are searched as one text, but a word of it stands in one member of the record.
+fn longest_word_in_json(text: &str) -> String {
+    let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
+    let quoted = in_json(word);
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}
