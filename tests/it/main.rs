@@ -10,6 +10,7 @@ mod config;
 mod crash;
 mod isolation;
 mod kinds;
+mod leniency;
 mod lists;
 mod log;
 mod metrics;

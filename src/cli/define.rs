@@ -1,0 +1,223 @@
+//! `unificus field`, `audience`, `world`: what an account's records can be given. These are commands like those of the
+//! API: they stand in the account's log, and the running service sends them on.
+
+use anyhow::{anyhow, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::say;
+use crate::clock::{self, Clock};
+use crate::command::{self, Failure, Order};
+use crate::contract::input::{self, Body};
+use crate::domain::{AccountId, Command, Delete, Entity, Invalid, Refusal, Target, Uid, named};
+use crate::store::Store;
+use crate::store::lists::List;
+
+/// As many are listed.
+const MOST: i64 = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Field {
+    /// Add a custom field.
+    Add {
+        #[command(flatten)]
+        field: New,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List an account's custom fields.
+    List {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Print JSON, a line per field.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Archive a custom field: records keep their values, and it takes no new ones.
+    Archive {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The field's uid.
+        field: Uuid,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct New {
+    /// The account's Public ID.
+    account: Uuid,
+    /// Its label.
+    name: String,
+    /// Whose records have it: contact, company, project or target.
+    #[arg(long)]
+    entity: String,
+    /// text, `long_text`, number, currency, date, datetime, checkbox, dropdown, `multi_select`, url, email, phone or file.
+    #[arg(long = "type")]
+    kind: String,
+    /// What it is for.
+    #[arg(long)]
+    description: Option<String>,
+    /// One of the values of a dropdown or multi-select; may be given many times.
+    #[arg(long = "allow")]
+    allowed_values: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audience {
+    /// Add an audience.
+    Add {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Its name.
+        name: String,
+        /// Its number; without it the next one.
+        #[arg(long)]
+        id: Option<u32>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List an account's audiences.
+    List {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Print JSON, a line per audience.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum World {
+    /// Add a world: a workspace of the account.
+    Add {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Its name.
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List an account's worlds.
+    List {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Print JSON, a line per world.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn field(store: &Store, command: Field) -> anyhow::Result<()> {
+    match command {
+        Field::Add { field: New { account, name, entity, kind, description, allowed_values }, json } => {
+            let body = json!({"entity": entity, "type": kind, "name": name, "description": description,
+                "allowed_values": allowed_values});
+            let add = input::create(Body::CustomField, body, &mut clock::fresh_uid).map_err(refused)?;
+            carry_out(store, account, add, json).await
+        }
+        Field::List { account, json } => list(store, account, Entity::CustomField, json).await,
+        Field::Archive { account, field, json } => {
+            let target = Target::Uid(Uid(field));
+            let archive = Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
+            carry_out(store, account, archive, json).await
+        }
+    }
+}
+
+pub(super) async fn audience(store: &Store, command: Audience) -> anyhow::Result<()> {
+    match command {
+        Audience::Add { account, name, id, json } => {
+            let id = match id {
+                Some(id) => id,
+                None => next_id(store, account).await?,
+            };
+            let create = named::Create::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
+            carry_out(store, account, Command::CreateNamed(create), json).await
+        }
+        Audience::List { account, json } => list(store, account, Entity::Audience, json).await,
+    }
+}
+
+pub(super) async fn world(store: &Store, command: World) -> anyhow::Result<()> {
+    match command {
+        World::Add { account, name, json } => {
+            let create = named::Create::world(clock::fresh_uid(), &name).map_err(invalid)?;
+            carry_out(store, account, Command::CreateNamed(create), json).await
+        }
+        World::List { account, json } => list(store, account, Entity::World, json).await,
+    }
+}
+
+/// The first number that no audience has and none had before it. Where two take the same, the second is refused.
+async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
+    let audiences = store.schema(AccountId(account)).await?.audiences;
+    let ids = audiences.iter().filter_map(|audience| audience.number(crate::domain::Field::Id)?.whole());
+    Ok(u32::try_from(ids.max().unwrap_or(0))?.saturating_add(1))
+}
+
+async fn carry_out(store: &Store, account: Uuid, command: Command, json: bool) -> anyhow::Result<()> {
+    let noun = command.entity().noun();
+    let order = Order {
+        account: AccountId(account),
+        command,
+        origin: "operator".into(),
+        idempotency: None,
+        traceparent: None,
+        bytes: 0,
+    };
+    let receipt = command::carry_out(store, &Clock::system(), order).await.map_err(|failure| match failure {
+        Failure::NoAccount => anyhow!("there is no account {account}"),
+        Failure::Refused { refusal, .. } => refused(refusal),
+        Failure::Full | Failure::Unavailable | Failure::Broken => anyhow!(failure),
+    })?;
+    if json {
+        say(format_args!("{}", receipt.record));
+    } else {
+        let done = match receipt.done.what {
+            crate::contract::outcome::What::Created => "was added",
+            crate::contract::outcome::What::Deleted => "was archived",
+            crate::contract::outcome::What::Updated | crate::contract::outcome::What::Unchanged => "is as requested",
+        };
+        say(format_args!("The {noun} {} {done}.", receipt.done.uid));
+    }
+    Ok(())
+}
+
+async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyhow::Result<()> {
+    let page = store.page(AccountId(account), &List::first(entity, MOST)).await?;
+    for stored in &page.rows {
+        if json {
+            say(format_args!("{}", stored.record));
+        } else {
+            let record: Json = serde_json::from_str(&stored.record)?;
+            let member = |key: &str| record.get(key).map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+            let shown: Vec<String> = ["id", "entity", "type", "name"].into_iter().filter_map(member).collect();
+            say(format_args!("{}  {}", stored.uid, shown.join("  ")));
+        }
+    }
+    if page.more {
+        bail!("only the first {MOST} of {} are listed", page.counted.total);
+    }
+    Ok(())
+}
+
+fn refused(refusal: Refusal) -> anyhow::Error {
+    match refusal {
+        Refusal::Invalid(errors) => invalid(errors),
+        Refusal::NotFound(entity) => anyhow!("there is no such {}", entity.noun()),
+        Refusal::Gone { entity, .. } => anyhow!("the {} is archived already", entity.noun()),
+        Refusal::Stale { .. } | Refusal::KeyReused => anyhow!("{refusal:?}"),
+    }
+}
+
+fn invalid(errors: Vec<Invalid>) -> anyhow::Error {
+    let said = |invalid: &Invalid| format!("{}: {}", invalid.pointer.trim_start_matches("#/"), invalid.detail);
+    anyhow!("{}", errors.iter().map(said).collect::<Vec<_>>().join(" "))
+}
