@@ -19,6 +19,7 @@ pub(crate) struct Figures {
     pub(crate) reads: Option<f64>,
     pub(crate) pgbench_selects: Option<f64>,
     pub(crate) list_p99_ms: Option<f64>,
+    pub(crate) meta_p99_ms: Option<f64>,
     pub(crate) rss_mb: Option<f64>,
     /// What the memory was read at.
     pub(crate) rss_at: &'static str,
@@ -106,6 +107,9 @@ impl Figures {
         if self.list_p99_ms.is_some() {
             rows.push(latency("page 1 of 100 k contacts, 200/s, p99", self.list_p99_ms, "≤ 10 ms", "3 ms"));
         }
+        if self.meta_p99_ms.is_some() {
+            rows.push(latency("/contact/meta, 200 custom fields, 200/s, p99", self.meta_p99_ms, "≤ 5 ms", "1 ms"));
+        }
         let rss = format!("resident memory of the service {}", self.rss_at);
         rows.push(row([&rss, &unit(self.rss_mb, 0, "MB"), "", "", "≤ 150 MB", "60 MB"]));
         rows
@@ -132,6 +136,7 @@ impl Figures {
             "pgbench_select_tps_64": whole(self.pgbench_selects),
             "ratio_reads": rounded(self.read_ratio(), 3),
             "list_p99_ms": rounded(self.list_p99_ms, 2),
+            "meta_p99_ms": rounded(self.meta_p99_ms, 2),
             "rss_mb": rounded(self.rss_mb, 1),
         });
         if let (Some(growth), Some(json)) = (&self.growth, json.as_object_mut()) {

@@ -1,4 +1,5 @@
-//! Reads: one contact by its uid, in turns with pgbench on the same rows, and the first page of a hundred thousand.
+//! Reads: one contact by its uid, in turns with pgbench on the same rows, the first page of a hundred thousand, and what
+//! an account with two hundred custom fields has of attributes.
 //!
 //! On a service of its own that enforces quotas: each call is taken from its account's month in Postgres before it is
 //! carried out. The largest tier has 20,000 calls, so the load goes over so many accounts that none runs out. The
@@ -29,6 +30,7 @@ const CONNECTIONS: usize = 64;
 const LIST_CONNECTIONS: usize = 8;
 /// Pages per second. In ten seconds that is a tenth of what one account may ask for.
 const LIST_RATE: f64 = 200.0;
+const CUSTOM_FIELDS: i32 = 200;
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// Contacts of the accounts in turns; those of the last account alone are as many as of all others.
@@ -37,6 +39,15 @@ const FILL: &str = "INSERT INTO contact (account_id, uid, version, key, role, de
         'Lead', false, now(), now(), $3 FROM generate_series(1, $2::int) AS n";
 const COUNT: &str = "UPDATE head h SET live = json_build_object('contact',
     (SELECT count(*) FROM contact c WHERE c.account_id = h.account_id AND NOT c.deleted))";
+
+const FIELDS: &str = "INSERT INTO custom_field (account_id, uid, version, key, deleted, created_at, updated_at, record)
+    SELECT $1::text::uuid, lpad(n::text, 32, '0')::uuid, 1, 'contact/field ' || n, false, now(), now(),
+        json_build_object('uid', lpad(n::text, 32, '0')::uuid, 'entity', 'contact', 'type', 'dropdown',
+            'name', 'Field ' || n, 'description', 'What this field of the account is for, in a sentence.',
+            'allowed_values', array['Red', 'Green', 'Blue'], 'active', true, 'created', '2026-11-24T03:00:00+00:00',
+            'updated', '2026-11-24T03:00:00+00:00', 'version', 1, 'deleted', false, 'refs', '{}'::text[],
+            'field_seq', '{}'::json)::text
+    FROM generate_series(1, $2::int) AS n";
 
 /// A service with contacts to be read.
 struct Library {
@@ -82,22 +93,25 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
         limits.push(limit);
         rates.push(rate);
     }
-    let listed = list_page(&library, args).await;
+    let listed = p99_of(&library, args, "/contacts", &format!("page 1 of {CONTACTS} contacts")).await;
+    let meta =
+        p99_of(&library, args, "/contact/meta", &format!("/contact/meta of {CUSTOM_FIELDS} custom fields")).await;
     library.pgbench.finish().await?;
     figures.pgbench_selects = median(limits);
     figures.reads = median(rates);
     figures.list_p99_ms = listed?;
+    figures.meta_p99_ms = meta?;
     Ok(())
 }
 
-/// The p99 of the first page, at a fixed rate.
-async fn list_page(library: &Library, args: &Args) -> Result<Option<f64>> {
+/// The p99 of one answer to the account that has much, at a fixed rate.
+async fn p99_of(library: &Library, args: &Args, path: &str, what: &str) -> Result<Option<f64>> {
     library.settle().await;
     let account = library.accounts.last().context("no account")?;
-    let page = library.generator(vec![library.target.request("GET", "/contacts", account, "")]);
+    let page = library.generator(vec![library.target.request("GET", path, account, "")]);
     let load = Load { rate: Some(LIST_RATE), ..Load::new(LIST_CONNECTIONS, 0..1, args.length()) };
     let mut tally = generator::run(&page, &Load { warm_up: args.warm_up(), ..load }).await?;
-    say(&format!("page 1 of {CONTACTS} contacts, {LIST_RATE}/s offered: {}", shown(&mut tally)));
+    say(&format!("{what}, {LIST_RATE}/s offered: {}", shown(&mut tally)));
     Ok(tally.latencies.at(&[0.99]).first().copied().flatten())
 }
 
@@ -121,6 +135,7 @@ impl Library {
         for ids in [others, std::slice::from_ref(last)] {
             client.execute(FILL, &[&ids, &contacts, &record]).await.context("filling contacts")?;
         }
+        client.execute(FIELDS, &[last, &CUSTOM_FIELDS]).await.context("filling custom fields")?;
         client.batch_execute(COUNT).await.context("counting contacts")?;
         client.batch_execute("VACUUM ANALYZE").await.context("vacuuming the service's database")?;
         let pgbench = Pgbench::new(url).await?;
