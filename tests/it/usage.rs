@@ -6,7 +6,9 @@ use time::macros::datetime;
 use tokio::task::JoinSet;
 use unificus::clock::Clock;
 use unificus::config::{self, Config};
+use unificus::domain::AccountId;
 use unificus::domain::account::Tier;
+use uuid::Uuid;
 
 use crate::support::client::lead;
 use crate::support::service::account_on;
@@ -124,4 +126,29 @@ async fn usage_is_no_call_of_the_second_either() {
     let usage = service.client.get("/usage").await;
     assert_eq!(usage.expect(200)["used"], json!(1));
     service.client.post("/usage", json!({})).await.expect(405);
+}
+
+#[tokio::test]
+async fn usage_has_a_sample_and_is_documented() {
+    let service = Service::configured(enforced).await;
+    let dummy = service.client.as_caller(AccountId(Uuid::nil()), "DummySecretKey");
+    let sample = dummy.get("/usage").await;
+    let members = |usage: &Value| usage.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let real = service.client.get("/usage").await;
+    assert_eq!(members(sample.expect(200)), members(real.expect(200)));
+    let sum: u64 = days(&sample.json["data"]).iter().map(|(_, calls)| calls).sum();
+    assert_eq!(sample.json["data"]["used"], json!(sum));
+    assert_eq!(sample.header("ratelimit"), "", "the test credentials have no limits");
+    dummy.post("/usage", json!({})).await.expect(401);
+
+    let document = service.client.get("/swagger/json-file").await.json;
+    assert_eq!(document["paths"]["/usage"]["get"]["tags"], json!(["usage"]));
+    let required = document["components"]["schemas"]["Usage"]["required"].as_array().unwrap();
+    let mut required: Vec<&str> = required.iter().map(|name| name.as_str().unwrap()).collect();
+    let mut told = members(&real.json["data"]);
+    required.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(required, told);
+    let answers = &document["paths"]["/contact"]["post"]["responses"];
+    assert!(answers["403"].is_object(), "a read-only key's refusal is documented: {answers}");
 }
