@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::http::server::Server;
 use crate::http::{self, Api, Parts};
+use crate::keys::LastUsed;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
@@ -53,6 +54,7 @@ struct Shared {
     clock: Clock,
     metrics: Metrics,
     ledger: Ledger,
+    last_used: LastUsed,
     lifecycle: Lifecycle,
 }
 
@@ -67,6 +69,7 @@ impl App {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
             ledger: Ledger::new(config.quota.clone()),
+            last_used: LastUsed::new(store.clone(), clock.clone()),
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -139,7 +142,7 @@ impl App {
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
         }
-        self.ledger.book(&self.store).await.context("cannot write the last calls to the ledger")?;
+        while self.ledger.book(&self.store).await.context("cannot write the last calls to the ledger")? {}
         tracing::info!("stopped");
         Ok(())
     }
@@ -154,6 +157,7 @@ impl Shared {
             feed: self.feed.clone(),
             broker: self.broker.clone(),
             ledger: self.ledger.clone(),
+            last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             policy,
@@ -198,6 +202,7 @@ impl Shared {
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(self.last_used.clone());
         self.run(Relay::new(
             store.clone(),
             self.feed.clone(),

@@ -1,10 +1,13 @@
 //! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` from the environment. Everything is
 //! checked before a port is bound. The only module that reads the environment.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// All settings. `deploy/unificus.example.toml` explains each and holds the defaults.
@@ -20,6 +23,7 @@ pub struct Config {
     pub nats: Nats,
     pub push: Push,
     pub quota: Quota,
+    pub secrets: Secrets,
     pub log: Log,
 }
 
@@ -30,6 +34,7 @@ pub struct Config {
 pub struct Brand {
     pub name: String,
     pub color: String,
+    pub slug: String,
 }
 
 /// The API's listener.
@@ -122,6 +127,40 @@ pub struct Quota {
     pub burst_per_second: u64,
 }
 
+/// Secrets at rest.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Secrets {
+    pub master_keys: Vec<MasterKey>,
+}
+
+/// 32 bytes, written in base64 (RFC 4648, section 4).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MasterKey(pub [u8; 32]);
+
+impl TryFrom<String> for MasterKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("a master key is the base64 of 32 bytes")
+    }
+}
+
+impl From<MasterKey> for String {
+    fn from(key: MasterKey) -> Self {
+        STANDARD.encode(key.0)
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -142,7 +181,7 @@ pub enum LogFormat {
 
 impl Default for Brand {
     fn default() -> Self {
-        Self { name: "Unificus".to_owned(), color: "#1f6f54".to_owned() }
+        Self { name: "Unificus".to_owned(), color: "#1f6f54".to_owned(), slug: "unificus".to_owned() }
     }
 }
 
@@ -250,6 +289,9 @@ impl Config {
         ensure!(!self.brand.name.trim().is_empty(), "brand.name must not be empty");
         let hexadecimal = |digits: &str| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         ensure!(self.brand.color.strip_prefix('#').is_some_and(hexadecimal), "brand.color must be like #1f6f54");
+        let slug = self.brand.slug.as_bytes();
+        let plain = slug.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        ensure!((1..=30).contains(&slug.len()) && plain, "brand.slug must be 1 to 30 of a to z and 0 to 9");
         ensure!(self.commands.lanes <= 64, "commands.lanes must be 0 to 64");
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
         ensure!(self.commands.batch_bytes > 0, "commands.batch_bytes must not be 0");

@@ -12,15 +12,18 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock::{self, Clock};
 use crate::command::{Failure, Order};
+use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, Body};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Entity};
-use crate::keys;
+use crate::keys::{self, Secret, Terms};
+use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::store::accounts::{By, NewAccount};
 use crate::store::lists::List;
 
 const FILE: &str = "demo.json";
+const MASTER_KEY_FILE: &str = "master.key";
 
 const COMPANIES: [(&str, &str, &str); 6] = [
     ("Blauwe Reiger BV", "Utrecht", "https://blauwereiger.example"),
@@ -49,7 +52,7 @@ impl Credentials {
 }
 
 /// The demo account; made where the data directory or the database does not have it.
-pub(super) async fn account(store: &Store, dir: &Path) -> anyhow::Result<Credentials> {
+pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyhow::Result<Credentials> {
     let file = dir.join(FILE);
     let kept: Option<Credentials> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(credentials) = kept
@@ -57,14 +60,30 @@ pub(super) async fn account(store: &Store, dir: &Path) -> anyhow::Result<Credent
     {
         return Ok(credentials);
     }
-    let (secret_key, key) = keys::make("demo");
-    let account = AccountId(clock::fresh_uid().0);
+    let (account, secret) = (AccountId(clock::fresh_uid().0), Secret::make(&config.brand.slug));
+    let masters = MasterKeys::new(&config.secrets.master_keys);
+    let key = keys::prepare(account, &secret, Terms::named("demo"), &masters);
     let by = By { actor: "dev", at: Clock::system().now() };
     let new = NewAccount { account, name: "Demo".to_owned(), key };
     store.create_accounts(&[new], Tier::Thrive, by).await?;
-    let credentials = Credentials { public_id: account.0, secret_key };
+    let credentials = Credentials { public_id: account.0, secret_key: secret.text().to_owned() };
     write_private(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
+}
+
+/// The master key of the data directory, which is made once.
+pub(super) fn master_key(dir: &Path) -> anyhow::Result<MasterKey> {
+    let file = dir.join(MASTER_KEY_FILE);
+    let context = || format!("cannot use {}", file.display());
+    match std::fs::read_to_string(&file) {
+        Ok(text) => return MasterKey::try_from(text).map_err(anyhow::Error::msg).with_context(context),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // Another one in its place would open nothing that was sealed before.
+        Err(error) => return Err(error).with_context(context),
+    }
+    let key = MasterKey(rand::random());
+    write_private(&file, &String::from(key.clone()))?;
+    Ok(key)
 }
 
 /// Writes a file that only its owner may read, whole or not at all.

@@ -72,12 +72,14 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
 async fn serve(config: Config, options: &Options, services: &Services) -> anyhow::Result<App> {
     let database_url = services.postgres.url_of(DATABASE);
     create_database(&services.postgres).await?;
-    let config = settings(config, options.port, &database_url, &services.nats.url())?;
+    let mut config = settings(config, options.port, &database_url, &services.nats.url())?;
+    // Behind those that were configured: it seals where there is no other.
+    config.secrets.master_keys.push(demo::master_key(&options.data_dir)?);
     let store = Store::new(&config.database, 1, Metrics::new()?)?;
     store.migrate().await?;
     let nats_url = config.nats.url.clone();
-    let app = start(config, options.port).await?;
-    let credentials = demo::account(&store, &options.data_dir).await?;
+    let app = start(config.clone(), options.port).await?;
+    let credentials = demo::account(&store, &config, &options.data_dir).await?;
     demo::fill(&app, &store, credentials.account()).await?;
     let places =
         report::Places { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };

@@ -5,6 +5,7 @@
 //! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
 
 mod auth;
+mod authenticator;
 mod changes;
 mod endpoints;
 mod envelope;
@@ -24,6 +25,7 @@ mod samples;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +38,7 @@ use axum::routing::get;
 use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
-use self::auth::Authenticator;
+use self::authenticator::Authenticator;
 use self::lists::Walks;
 use self::problem::Problem;
 use crate::broker::Broker;
@@ -44,6 +46,7 @@ use crate::clock::{self, Clock};
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
+use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::quota::Ledger;
@@ -60,6 +63,7 @@ pub struct Api {
     feed: Feed,
     broker: Broker,
     ledger: Ledger,
+    last_used: LastUsed,
     clock: Clock,
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
@@ -78,6 +82,7 @@ pub struct Parts {
     pub feed: Feed,
     pub broker: Broker,
     pub ledger: Ledger,
+    pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
     pub policy: Arc<AddressPolicy>,
@@ -88,8 +93,8 @@ impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, ledger, clock, metrics, policy, stop } = parts;
-        let authenticator = Authenticator::new(store.clone());
+        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, stop } = parts;
+        let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let walks = Walks::new();
         Arc::new(Self {
             config,
@@ -98,6 +103,7 @@ impl Api {
             feed,
             broker,
             ledger,
+            last_used,
             clock,
             metrics,
             policy,
@@ -110,10 +116,12 @@ impl Api {
 
 /// The API's routes.
 pub fn api(api: &Arc<Api>) -> Router {
-    let authenticated = operations::router().layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let (calls, uncounted) = operations::routers();
+    let calls = calls.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let uncounted = uncounted.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate_uncounted));
     let public = Router::new().route("/swagger/json-file", get(openapi::serve));
     Router::new()
-        .nest(BASE, authenticated.merge(public))
+        .nest(BASE, calls.merge(uncounted).merge(public))
         .fallback(|| async { Problem::no_route() })
         .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
         .with_state(Arc::clone(api))

@@ -49,6 +49,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
     }
 
+    pub(super) fn read_only() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Read-only key", "This key may read only; nothing was changed.")
+    }
+
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::window::month;
+use super::window::day;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::quota::Use;
+use crate::store::quota::{Use, month};
 use crate::worker::{Step, Worker};
 
 /// Bands of use, in percent of the month's calls: up to 50, 80, 95, below the limit, and at it.
@@ -64,7 +64,7 @@ impl Worker for Gauges {
     const SWEEP: Duration = Duration::from_secs(10);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let uses = self.store.quota_use(month(self.clock.now())).await?;
+        let uses = self.store.quota_use(month(day(self.clock.now()))).await?;
         self.show_bands(&uses);
         self.show_top(uses);
         Ok(Step::Idle)

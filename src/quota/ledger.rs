@@ -7,11 +7,11 @@ use std::time::Duration;
 use time::Date;
 use tokio::sync::{Notify, oneshot};
 
-use super::window::{Standing, Window, month};
+use super::window::{Standing, Window, day};
 use crate::config;
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Timestamp};
-use crate::store::quota::{Ask, Grant};
+use crate::store::quota::{Ask, Grant, month};
 use crate::store::{Store, StoreError};
 use crate::worker::{Step, Worker};
 
@@ -23,19 +23,33 @@ pub struct Ledger {
 
 struct Shared {
     config: config::Quota,
-    asked: Mutex<BTreeMap<(AccountId, Date), Asked>>,
+    /// By the days (UTC) that the calls are made on.
+    asked: Mutex<BTreeMap<Key, Asked>>,
     burst: Mutex<Burst>,
     wake: Arc<Notify>,
 }
 
-/// What waits for the next question about one account's month.
+type Key = (AccountId, Date);
+
+/// What waits for the next question about one account's day.
 #[derive(Default)]
 struct Asked {
-    most: u64,
-    callers: Vec<oneshot::Sender<Option<u64>>>,
+    callers: Vec<oneshot::Sender<Place>>,
+    /// Who asks without wanting a call.
+    lookers: Vec<oneshot::Sender<Place>>,
     /// Calls that nobody waits for, where limits are not enforced.
     counted: u64,
     given_back: u64,
+}
+
+/// Where a caller came in the month.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The month's calls, the caller's own among them where it is granted.
+    used: u64,
+    most: u64,
+    granted: bool,
+    revision: i64,
 }
 
 /// The calls of the present second.
@@ -48,9 +62,17 @@ struct Burst {
 /// A call that may be carried out, and is counted unless it is given back.
 pub struct Call {
     ledger: Ledger,
-    key: (AccountId, Date),
+    key: Key,
     /// Where the account stands, this call counted; nothing where limits are not enforced.
     standing: Option<Standing>,
+}
+
+/// The answer to a question.
+pub struct Told<T> {
+    /// What was asked for, or why it is refused.
+    pub outcome: Result<T, Denied>,
+    /// The account's revision at that moment; nothing where the database was not asked.
+    pub revision: Option<i64>,
 }
 
 /// Why a call may not be carried out.
@@ -72,42 +94,58 @@ impl Ledger {
         Self { shared: Arc::new(Shared { config, asked, burst, wake }) }
     }
 
-    /// Takes one call from the account's month. Cancelled while it waits, it takes none.
-    pub async fn take(&self, account: AccountId, tier: Tier, at: Timestamp) -> Result<Call, Denied> {
-        let key = (account, month(at));
+    /// Takes one call from the account's month, whose limit is that of the tier that the account has at that moment;
+    /// `tier` is the caller's belief. Cancelled while it waits, it takes none.
+    pub async fn take(&self, account: AccountId, tier: Tier, at: Timestamp) -> Told<Call> {
+        let key = (account, day(at));
         if !self.shared.config.enforced {
             self.asked().entry(key).or_default().counted += 1;
-            return Ok(Call { ledger: self.clone(), key, standing: None });
+            return Told { outcome: Ok(Call { ledger: self.clone(), key, standing: None }), revision: None };
         }
-        let most = tier.monthly_calls();
-        let per_second = self.shared.config.burst_per_second;
-        let burst = self.burst(account, at);
-        let standing =
-            |used| Standing { burst: Window::burst(per_second, burst), month: Window::month(most, used, at) };
-        if burst > per_second {
+        let calls = self.shared.burst().call(account, at);
+        if calls > self.shared.config.burst_per_second {
             // What the month has left is not worth a question here.
-            return Err(Denied::Burst(standing(0)));
+            let standing = self.standing(calls, tier.monthly_calls(), 0, at);
+            return Told { outcome: Err(Denied::Burst(standing)), revision: None };
         }
+        let Some(place) = self.ask(key, |asked| &mut asked.callers).await else { return Told::UNAVAILABLE };
+        let standing = self.standing(calls, place.most, place.used, at);
+        let outcome = if place.granted {
+            Ok(Call { ledger: self.clone(), key, standing: Some(standing) })
+        } else {
+            Err(Denied::Month(standing))
+        };
+        Told { outcome, revision: Some(place.revision) }
+    }
+
+    /// Where the account stands once all that this replica knows of its day is booked; nothing where limits are not
+    /// enforced. Takes no call, of the second neither.
+    pub async fn look(&self, account: AccountId, at: Timestamp) -> Told<Option<Standing>> {
+        let Some(place) = self.ask((account, day(at)), |asked| &mut asked.lookers).await else {
+            return Told::UNAVAILABLE;
+        };
+        let calls = self.shared.burst().calls(account, at);
+        let standing = self.standing(calls, place.most, place.used, at);
+        Told { outcome: Ok(self.shared.config.enforced.then_some(standing)), revision: Some(place.revision) }
+    }
+
+    /// Waits in one of a day's lists for the next question; `None` where it is not answered.
+    async fn ask(&self, key: Key, list: fn(&mut Asked) -> &mut Vec<oneshot::Sender<Place>>) -> Option<Place> {
         let (reply, answer) = oneshot::channel();
-        {
-            let mut asked = self.asked();
-            let asked = asked.entry(key).or_default();
-            // The tier of the latest caller: a change takes effect on the next call.
-            asked.most = most;
-            asked.callers.push(reply);
-        }
+        list(self.asked().entry(key).or_default()).push(reply);
         self.shared.wake.notify_one();
-        match answer.await {
-            Ok(Some(used)) => Ok(Call { ledger: self.clone(), key, standing: Some(standing(used)) }),
-            Ok(None) => Err(Denied::Month(standing(most))),
-            Err(_) => Err(Denied::Unavailable),
-        }
+        answer.await.ok()
+    }
+
+    fn standing(&self, calls: u64, most: u64, used: u64, at: Timestamp) -> Standing {
+        let burst = Window::burst(self.shared.config.burst_per_second, calls);
+        Standing { burst, month: Window::month(most, used, at) }
     }
 
     /// Asks the database for all that waits. What could not be given back or counted is kept for the next time; callers
     /// are told that the database is away.
     pub async fn book(&self, store: &Store) -> Result<bool, StoreError> {
-        let asked = std::mem::take(&mut *self.asked());
+        let asked = self.due();
         if asked.is_empty() {
             return Ok(false);
         }
@@ -131,53 +169,87 @@ impl Ledger {
         }
     }
 
-    fn answer(&self, mut asked: BTreeMap<(AccountId, Date), Asked>, grants: &[Grant]) {
+    /// What the next question is about: of each account's month the first day. Only at midnight is there another, which
+    /// waits for the question after.
+    fn due(&self) -> BTreeMap<Key, Asked> {
+        let mut asked = self.asked();
+        let mut latest = None;
+        let is_first = |((account, day), _): &(Key, Asked)| {
+            let month = (*account, month(*day));
+            latest.replace(month) != Some(month)
+        };
+        let (due, later) = std::mem::take(&mut *asked).into_iter().partition(is_first);
+        *asked = later;
+        due
+    }
+
+    fn answer(&self, mut asked: BTreeMap<Key, Asked>, grants: &[Grant]) {
         for grant in grants {
-            let key = (grant.account, grant.month);
-            let callers = asked.remove(&key).map(|asked| asked.callers).unwrap_or_default();
+            let key = (grant.account, grant.day);
+            let Some(Asked { callers, lookers, .. }) = asked.remove(&key) else { continue };
+            let Grant { calls, used, most, revision, .. } = *grant;
+            let place = |granted, used| Place { used, most, granted, revision };
             // The first to be answered took the first of the calls granted.
-            let places = (grant.used - grant.calls + 1..=grant.used).map(Some).chain(std::iter::repeat(None));
-            for (caller, place) in callers.into_iter().zip(places) {
+            let granted = (used - calls + 1..=used).map(|used| place(true, used));
+            for (caller, place) in callers.into_iter().zip(granted.chain(std::iter::repeat(place(false, used)))) {
                 let gone = caller.send(place).is_err();
-                if gone && place.is_some() {
+                if gone && place.granted {
                     self.give_back(key);
                 }
+            }
+            for looker in lookers {
+                let _gone = looker.send(place(false, used));
             }
         }
     }
 
-    /// Counts a call in the account's second; returns how many that makes.
-    fn burst(&self, account: AccountId, at: Timestamp) -> u64 {
-        let mut burst = self.shared.burst.lock().unwrap_or_else(PoisonError::into_inner);
-        let second = at.unix_timestamp();
-        if burst.second != second {
-            burst.second = second;
-            burst.calls.clear();
-        }
-        let calls = burst.calls.entry(account).or_default();
-        *calls += 1;
-        *calls
-    }
-
-    fn give_back(&self, key: (AccountId, Date)) {
+    fn give_back(&self, key: Key) {
         self.asked().entry(key).or_default().given_back += 1;
     }
 
-    fn asked(&self) -> MutexGuard<'_, BTreeMap<(AccountId, Date), Asked>> {
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<Key, Asked>> {
         self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Shared {
+    fn burst(&self) -> MutexGuard<'_, Burst> {
+        self.burst.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Burst {
+    /// Counts a call in the account's second; returns how many that makes.
+    fn call(&mut self, account: AccountId, at: Timestamp) -> u64 {
+        let second = at.unix_timestamp();
+        if self.second != second {
+            self.second = second;
+            self.calls.clear();
+        }
+        let calls = self.calls.entry(account).or_default();
+        *calls += 1;
+        *calls
+    }
+
+    /// The calls of the account's second so far.
+    fn calls(&self, account: AccountId, at: Timestamp) -> u64 {
+        if self.second == at.unix_timestamp() { self.calls.get(&account).copied().unwrap_or(0) } else { 0 }
+    }
+}
+
 impl Asked {
-    fn ask(&self, (account, month): (AccountId, Date)) -> Ask {
+    fn ask(&self, (account, day): Key) -> Ask {
         // Of calls that were never booked, those given back are simply not booked.
         let unbooked = self.counted.min(self.given_back);
         let callers = u64::try_from(self.callers.len()).unwrap_or(u64::MAX);
-        // Without callers there is no limit to hold: these calls were carried out.
-        let most = if self.callers.is_empty() { u64::MAX } else { self.most };
         let calls = callers.saturating_add(self.counted - unbooked);
-        Ask { account, month, calls, given_back: self.given_back - unbooked, most }
+        // Without callers there is no limit to hold: these calls were carried out.
+        Ask { account, day, calls, given_back: self.given_back - unbooked, limited: !self.callers.is_empty() }
     }
+}
+
+impl<T> Told<T> {
+    const UNAVAILABLE: Self = Self { outcome: Err(Denied::Unavailable), revision: None };
 }
 
 impl Call {

@@ -3,6 +3,7 @@
 use time::{Date, Time};
 
 use crate::domain::Timestamp;
+use crate::store::quota::month;
 
 /// One policy and where the account stands in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Window {
 
     /// The calendar month of a moment. It always has a second left, so that waiting for it is never waiting for nothing.
     pub(super) fn month(quota: u64, used: u64, at: Timestamp) -> Self {
-        let first = month(at);
+        let first = month(day(at));
         let days = first.month().length(first.year());
         let seconds = u64::from(days) * 86_400;
         let passed = (at - first.with_time(Time::MIDNIGHT).assume_utc()).whole_seconds();
@@ -42,10 +43,9 @@ impl Window {
     }
 }
 
-/// The calendar month (UTC) of a moment, as its first day.
-pub(super) fn month(at: Timestamp) -> Date {
-    let date = at.to_offset(time::UtcOffset::UTC).date();
-    date.replace_day(1).unwrap_or(date)
+/// The day (UTC) of a moment.
+pub(super) fn day(at: Timestamp) -> Date {
+    at.to_offset(time::UtcOffset::UTC).date()
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
         let february = Window::month(2_000, 107, datetime!(2028-02-22 12:00 +02:00));
         assert_eq!(february, Window { quota: 2_000, seconds: 29 * 86_400, left: 1_893, reset_in: 7 * 86_400 + 50_400 });
         // In UTC it is still January.
-        assert_eq!(month(datetime!(2028-02-01 01:00 +02:00)), time::macros::date!(2028 - 01 - 01));
+        assert_eq!(month(day(datetime!(2028-02-01 01:00 +02:00))), time::macros::date!(2028 - 01 - 01));
         assert_eq!(Window::month(80, 81, datetime!(2026-11-30 23:59:59.9 UTC)).reset_in, 1);
     }
 }

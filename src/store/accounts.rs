@@ -1,8 +1,9 @@
-//! Accounts and their keys: plain tables, each change with its audit row in its own transaction.
+//! Accounts: a plain table, each change with its audit row in its own transaction.
 
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::keys::{self, Key, NewKey};
 use super::{Store, StoreError};
 use crate::domain::account::{OnMissing, Tier};
 use crate::domain::{AccountId, Timestamp};
@@ -14,18 +15,12 @@ select account_id, name, $3, $4 from unnest($1::uuid[], $2::text[]) as a(account
 const INSERT_HEADS: &str = "-- head.insert
 insert into head (account_id, seq, epoch) select account_id, 0, 1 from unnest($1::uuid[]) as a(account_id)";
 
-const INSERT_KEYS: &str = "-- account_key.insert
-insert into account_key (account_id, key_id, name, origin, secret_hash, created_at)
-select account_id, key_id, name, origin, secret_hash, $6
-from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])
-    as k(account_id, key_id, name, origin, secret_hash)";
-
 const INSERT_AUDIT: &str = "-- audit.insert
 insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 
 const CREDENTIALS: &str = "-- account.credentials
-select a.tier, a.on_missing, k.key_id, k.origin, k.secret_hash
+select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash, k.expires_at, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
 const LIST: &str = "-- account.list
@@ -33,7 +28,16 @@ select a.account_id, a.name, a.tier, a.created_at, h.seq
 from account a join head h on h.account_id = a.account_id order by a.account_id";
 
 const SET_TIER: &str = "-- account.set_tier
-update account set tier = $2 where account_id = $1";
+update account set tier = $2, revision = revision + 1 where account_id = $1";
+
+const SET_ON_MISSING: &str = "-- account.set_on_missing
+update account set on_missing = $2, revision = revision + 1 where account_id = $1";
+
+const SET_SHOW_ONCE: &str = "-- account.set_show_once
+update account set show_once = $2, revision = revision + 1 where account_id = $1";
+
+const FORGET_TEXTS: &str = "-- account_key.forget_texts
+update account_key set sealed = null where account_id = $1";
 
 /// What a request is authenticated against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +45,9 @@ update account set tier = $2 where account_id = $1";
 pub struct Credentials {
     pub tier: Tier,
     pub on_missing: OnMissing,
+    /// Another one says that something here was changed.
+    pub revision: i64,
     pub keys: Vec<Key>,
-}
-
-/// A secret key, without the secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Key {
-    pub key_id: Uuid,
-    /// Stamped on every event that the key writes.
-    pub origin: String,
-    pub secret_hash: [u8; 32],
 }
 
 /// An account with its first key, to be made.
@@ -61,16 +57,6 @@ pub struct NewAccount {
     pub account: AccountId,
     pub name: String,
     pub key: NewKey,
-}
-
-/// A key to be made.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct NewKey {
-    pub key_id: Uuid,
-    pub name: String,
-    pub origin: String,
-    pub secret_hash: [u8; 32],
 }
 
 /// An account as operators see it.
@@ -102,33 +88,49 @@ impl Store {
         let transaction = client.transaction().await?;
         transaction.execute(INSERT_ACCOUNT, &[&accounts, &names, &tier.name(), &by.at]).await?;
         transaction.execute(INSERT_HEADS, &[&accounts]).await?;
-        insert_keys(&transaction, &keys, by.at).await?;
+        keys::insert(&transaction, &keys, by.at).await?;
         audit(&transaction, &accounts, by, "account.create", &serde_json::json!({"tier": tier.name()})).await?;
         Ok(transaction.commit().await?)
-    }
-
-    /// Adds a key to an account; false where there is no such account.
-    pub async fn add_key(&self, account: AccountId, key: &NewKey, by: By<'_>) -> Result<bool, StoreError> {
-        if self.credentials(account).await?.is_none() {
-            return Ok(false);
-        }
-        let mut client = self.reader().await?;
-        let transaction = client.transaction().await?;
-        insert_keys(&transaction, &[(account, key)], by.at).await?;
-        audit(&transaction, &[account.0], by, "key.add", &serde_json::json!({"name": key.name})).await?;
-        transaction.commit().await?;
-        Ok(true)
     }
 
     /// Moves an account to another tier; false where there is no such account.
     pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
-        let updated = transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await?;
-        if updated == 0 {
+        if transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await? == 0 {
             return Ok(false);
         }
         audit(&transaction, &[account.0], by, "account.tier", &serde_json::json!({"tier": tier.name()})).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Sets what the account hears of records that do not exist; false where there is no such account.
+    pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        if transaction.execute(SET_ON_MISSING, &[&account.0, &to.name()]).await? == 0 {
+            return Ok(false);
+        }
+        let detail = serde_json::json!({"on_missing": to.name()});
+        audit(&transaction, &[account.0], by, "account.on_missing", &detail).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Sets whether the account's keys are shown once only: then the texts that are kept are forgotten, for good. False
+    /// where there is no such account.
+    pub async fn set_show_once(&self, account: AccountId, show_once: bool, by: By<'_>) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        if transaction.execute(SET_SHOW_ONCE, &[&account.0, &show_once]).await? == 0 {
+            return Ok(false);
+        }
+        if show_once {
+            transaction.execute(FORGET_TEXTS, &[&account.0]).await?;
+        }
+        let detail = serde_json::json!({"show_once": show_once});
+        audit(&transaction, &[account.0], by, "account.show_once", &detail).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -144,7 +146,8 @@ impl Store {
         Ok(Some(Credentials {
             tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
-            keys: rows.iter().filter_map(|row| key(row, account).transpose()).collect::<Result<_, _>>()?,
+            revision: first.get(2),
+            keys: rows.iter().filter_map(|row| keys::key(row, 3, account).transpose()).collect::<Result<_, _>>()?,
         }))
     }
 
@@ -161,29 +164,6 @@ impl Store {
         };
         Ok(rows.iter().map(listed).collect())
     }
-}
-
-fn key(row: &PgRow, account: AccountId) -> Result<Option<Key>, StoreError> {
-    let Some(key_id) = row.get::<_, Option<Uuid>>(2) else { return Ok(None) };
-    let hash: &[u8] = row.get(4);
-    let secret_hash = hash.try_into().map_err(|error: std::array::TryFromSliceError| {
-        StoreError::corrupt("account_key", "secret_hash", account, error)
-    })?;
-    Ok(Some(Key { key_id, origin: row.get(3), secret_hash }))
-}
-
-async fn insert_keys(
-    transaction: &deadpool_postgres::Transaction<'_>,
-    keys: &[(AccountId, &NewKey)],
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let accounts: Vec<Uuid> = keys.iter().map(|(account, _)| account.0).collect();
-    let ids: Vec<Uuid> = keys.iter().map(|(_, key)| key.key_id).collect();
-    let names: Vec<&str> = keys.iter().map(|(_, key)| key.name.as_str()).collect();
-    let origins: Vec<&str> = keys.iter().map(|(_, key)| key.origin.as_str()).collect();
-    let hashes: Vec<&[u8]> = keys.iter().map(|(_, key)| key.secret_hash.as_slice()).collect();
-    transaction.execute(INSERT_KEYS, &[&accounts, &ids, &names, &origins, &hashes, &at]).await?;
-    Ok(())
 }
 
 /// Writes one audit row per account into the transaction of the change.

@@ -9,6 +9,7 @@ pub mod answers;
 pub mod batch;
 pub mod endpoints;
 mod error;
+pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod migrate;

@@ -36,6 +36,8 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("[brand]\nname = ' '", "brand.name"),
         ("[brand]\ncolor = 'green'", "brand.color"),
         ("[commands]\nlanes = 65", "commands.lanes"),
+        ("[brand]\nslug = 'a_b'", "brand.slug"),
+        ("[secrets]\nmaster_keys = ['c2hvcnQ=']", "master_keys"),
         ("[nats]\nreplicas = 2", "nats.replicas"),
         ("[nats]\nsubject_root = 'a.>'", "nats.subject_root"),
         ("[database]\nurl = 'x'", "database.url"),

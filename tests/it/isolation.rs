@@ -82,7 +82,7 @@ async fn every_route_without_good_credentials_is_401() {
     for path in ["/contacts", "/companies", "/contact", "/company", "/push/endpoints"] {
         routes.push((Method::POST, path.to_owned(), "{}"));
     }
-    for path in ["/contacts", "/companies", "/changes", "/changes/stream", "/push/endpoints"] {
+    for path in ["/contacts", "/companies", "/changes", "/changes/stream", "/push/endpoints", "/usage"] {
         routes.push((Method::GET, path.to_owned(), ""));
     }
     for (who, caller) in callers {

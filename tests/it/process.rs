@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -364,9 +364,19 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Runs the binary to its end.
-async fn unificus(arguments: &str, settings: &[(&str, &str)]) -> Output {
+pub(crate) async fn unificus(arguments: &str, settings: &[(&str, &str)]) -> Output {
     let output = command(arguments, settings).output();
     tokio::time::timeout(LONG, output).await.expect("it does not end").unwrap()
+}
+
+/// The same with something to read.
+pub(crate) async fn unificus_fed(arguments: &str, settings: &[(&str, &str)], input: &str) -> Output {
+    let mut command = command(arguments, settings);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    tokio::time::timeout(LONG, child.wait_with_output()).await.expect("it does not end").unwrap()
 }
 
 fn command(arguments: &str, settings: &[(&str, &str)]) -> Command {
@@ -377,7 +387,7 @@ fn command(arguments: &str, settings: &[(&str, &str)]) -> Command {
 
 /// What it printed, a JSON value a line.
 #[track_caller]
-fn lines(output: &Output) -> Vec<Value> {
+pub(crate) fn lines(output: &Output) -> Vec<Value> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", output.status);
     let text = std::str::from_utf8(&output.stdout).unwrap();
@@ -386,7 +396,7 @@ fn lines(output: &Output) -> Vec<Value> {
 
 /// What it said as it failed.
 #[track_caller]
-fn complaint(output: &Output) -> String {
+pub(crate) fn complaint(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "it does not fail as it should: {output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()

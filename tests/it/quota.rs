@@ -133,6 +133,24 @@ async fn a_tier_change_takes_effect_on_the_next_call() {
     assert_eq!(left(&answer, "month"), 319);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
+    let service = Service::configured(enforced).await;
+    let (replica, _) = service.replica_configured(enforced).await;
+    let client = on_tier(&service, Tier::Start).await;
+    let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
+    assert_eq!(count(&at_once(78, &[&client, &other]).await, 200), 78);
+
+    let by = By { actor: "test", at: Clock::system().now() };
+    assert!(service.store.set_tier(client.account, Tier::FreeTrial, by).await.unwrap());
+
+    // Both still remember the larger one.
+    let statuses = at_once(50, &[&client, &other]).await;
+    assert_eq!((count(&statuses, 200), count(&statuses, 429)), (2, 48));
+    assert_eq!(left(&other.get("/contacts").await, "month"), 0);
+    replica.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_second_takes_no_more_than_the_burst_limit() {
     let clock = Clock::manual(datetime!(2026-11-24 12:00 UTC));

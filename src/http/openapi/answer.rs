@@ -12,6 +12,7 @@ struct Refused(u16, &'static str, &'static str, &'static [&'static str]);
 const REFUSALS: &[Refused] = &[
     Refused(400, "Malformed", "The request cannot be read: its body is not JSON, its path not UTF-8.", &[]),
     Refused(401, "Unauthorized", "The two headers do not name an account and one of its keys.", &[]),
+    Refused(403, "ReadOnly", "The key may read only. Nothing was written.", &[]),
     Refused(404, "NotFound", "There is no such record.", &[REPLAYED]),
     Refused(
         410,

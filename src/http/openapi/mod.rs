@@ -5,13 +5,14 @@
 mod answer;
 mod custom;
 mod schema;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use hyper::HeaderMap;
+use hyper::{HeaderMap, Method};
 use serde_json::{Map, Value as Json, json};
 
 use self::schema::CustomFields;
@@ -36,7 +37,8 @@ pub(super) async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let custom = if headers.contains_key("x-secret-key") {
-        let caller = api.authenticator.caller(&headers).await?;
+        let claim = api.authenticator.claim(&headers)?;
+        let caller = api.authenticator.caller(&claim, api.clock.now()).await?;
         custom::custom_fields(&api.store.schema(caller.account).await?)
     } else {
         CustomFields::new()
@@ -107,6 +109,8 @@ fn described(operation: &Operation, path: &str) -> Json {
     let has_place =
         |parameter: &&Parameter| parameter.place != Place::Path || path.contains(&format!("{{{}}}", parameter.name));
     let conditional = parameters.iter().any(|parameter| parameter.name == "If-None-Match");
+    // What a read-only key is answered.
+    let scope: &[u16] = if route.method == Method::GET { &[] } else { &[403] };
     let security: Map<_, _> = SCHEMES.into_iter().map(|(scheme, ..)| (scheme.to_owned(), json!([]))).collect();
     let mut described = json!({
         "operationId": if alias { alias_id(id, path) } else { (*id).to_owned() },
@@ -115,7 +119,7 @@ fn described(operation: &Operation, path: &str) -> Json {
         "description": paragraphs.join("\n\n"),
         "parameters": parameters.iter().filter(has_place).map(parameter).collect::<Vec<_>>(),
         "security": [security],
-        "responses": answer::responses(success, refusals, conditional),
+        "responses": answer::responses(success, &[refusals, scope].concat(), conditional),
     });
     if let Json::Object(members) = &mut described {
         members.extend(alias.then(|| ("deprecated".to_owned(), json!(true))));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::reference;
+use super::{reference, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::{self, Body};
 use crate::domain::schema::FieldType;
@@ -33,6 +33,7 @@ pub(in crate::http) enum Schema {
     Endpoint,
     EndpointCreate,
     EndpointCreated,
+    Usage,
     Pagination,
     Problem,
 }
@@ -48,6 +49,7 @@ impl Schema {
             Self::Endpoint,
             Self::EndpointCreate,
             Self::EndpointCreated,
+            Self::Usage,
             Self::Pagination,
             Self::Problem,
         ];
@@ -67,6 +69,7 @@ impl Schema {
             Self::Endpoint => "Endpoint".to_owned(),
             Self::EndpointCreate => "EndpointCreate".to_owned(),
             Self::EndpointCreated => "EndpointCreated".to_owned(),
+            Self::Usage => "Usage".to_owned(),
             Self::Pagination => "Pagination".to_owned(),
             Self::Problem => "Problem".to_owned(),
         }
@@ -84,6 +87,7 @@ impl Schema {
             Self::Endpoint => object(endpoint(), &[]),
             Self::EndpointCreate => endpoint_create(),
             Self::EndpointCreated => object(with(endpoint(), "secret", json!({"type": "string"})), &[]),
+            Self::Usage => usage::schema(),
             Self::Pagination => pagination(),
             Self::Problem => problem(),
         }
@@ -104,7 +108,7 @@ fn title(entity: Entity) -> &'static str {
 }
 
 /// An object of which every property is there, but for some.
-fn object(properties: Json, optional: &[&str]) -> Json {
+pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
     let names: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
     let required: Vec<_> = names.into_iter().filter(|name| !optional.contains(&name.as_str())).collect();
     json!({"type": "object", "required": required, "properties": properties})
@@ -139,7 +143,7 @@ fn uuid() -> Json {
     json!({"type": "string", "format": "uuid"})
 }
 
-fn moment() -> Json {
+pub(super) fn moment() -> Json {
     json!({"type": "string", "format": "date-time"})
 }
 

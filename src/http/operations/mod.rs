@@ -11,6 +11,7 @@ mod projects;
 mod push;
 mod records;
 mod sync;
+mod usage;
 
 use std::sync::Arc;
 
@@ -21,15 +22,20 @@ use super::Api;
 
 /// All of them, by tag.
 pub(super) fn all() -> Vec<Operation> {
-    [records::operations(), projects::operations(), account::operations(), sync::operations(), push::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let records = [records::operations(), projects::operations(), account::operations()];
+    let others = [sync::operations(), push::operations(), vec![usage::operation()]];
+    records.into_iter().chain(others).flatten().collect()
 }
 
-/// The routes, each under its path and its aliases.
-pub(super) fn router() -> Router<Arc<Api>> {
-    all().into_iter().fold(Router::new(), |router, operation| {
+/// The routes of those that are calls, and of those that no limit counts.
+pub(super) fn routers() -> (Router<Arc<Api>>, Router<Arc<Api>>) {
+    let (calls, uncounted): (Vec<_>, Vec<_>) = all().into_iter().partition(|operation| operation.tag != Tag::Usage);
+    (routes(calls), routes(uncounted))
+}
+
+/// Each under its path and its aliases.
+fn routes(operations: Vec<Operation>) -> Router<Arc<Api>> {
+    operations.into_iter().fold(Router::new(), |router, operation| {
         let handlers = &operation.route.handlers;
         operation.paths().fold(router, |router, path| router.route(path, handlers.clone()))
     })

@@ -49,11 +49,12 @@ pub(in crate::http) enum Tag {
     Worlds,
     Sync,
     Push,
+    Usage,
     Meta,
 }
 
 impl Tag {
-    pub(in crate::http) const ALL: [Self; 8] = [
+    pub(in crate::http) const ALL: [Self; 9] = [
         Self::Company,
         Self::Contact,
         Self::Project,
@@ -61,6 +62,7 @@ impl Tag {
         Self::Worlds,
         Self::Sync,
         Self::Push,
+        Self::Usage,
         Self::Meta,
     ];
 
@@ -74,6 +76,7 @@ impl Tag {
             Self::Meta => "meta",
             Self::Sync => "sync",
             Self::Push => "push",
+            Self::Usage => "usage",
         }
     }
 
@@ -86,6 +89,7 @@ impl Tag {
             Self::Worlds => "The account's workspaces.",
             Self::Meta => "Custom fields: attributes that the account adds to its records.",
             Self::Sync => "Every change of the account, in order and without a gap.",
+            Self::Usage => "What the account used of its limits.",
             Self::Push => "Webhooks: where the account's changes are sent to.",
         }
     }

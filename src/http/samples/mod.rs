@@ -25,9 +25,12 @@ use super::meta;
 use super::problem::Problem;
 use super::projects::Sought;
 use super::records::{Resource, found};
+use super::usage;
 use crate::contract::record::{Shown, parse_uid};
 use crate::contract::{Cursor, Wire};
+use crate::domain::account::Tier;
 use crate::domain::{AccountId, Entity, Field, Record, Seq, Value};
+use crate::quota::Usage;
 use crate::store::lists::Counted;
 use crate::store::projects::ProjectBy;
 use crate::store::records::Stored;
@@ -120,6 +123,13 @@ pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {
     let now = api.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| endpoint(now)).collect();
     Ok(endpoints::listed(&drawn))
+}
+
+/// A month with some calls on each of its days.
+pub(super) async fn usage(State(api): State<Arc<Api>>) -> Response {
+    let usage = Usage::of(api.clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
+    let used = usage.days.iter().map(|(_, calls)| calls).sum();
+    usage::told(Tier::Thrive, &Usage { used, ..usage })
 }
 
 fn shown(record: &Record) -> String {

@@ -133,8 +133,21 @@ impl Place {
 
     /// A connection for looking at what is stored.
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
-        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+        connect(&self.database).await
     }
+
+    /// The database takes nobody's connection from now on, and ends those that there are.
+    pub(crate) async fn database_goes_away(&self) {
+        let (server, name) = self.database.rsplit_once('/').unwrap();
+        let neighbour = connect(&format!("{server}/postgres")).await;
+        let end = format!("select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = '{name}'");
+        neighbour.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
+        neighbour.batch_execute(&end).await.unwrap();
+    }
+}
+
+async fn connect(database: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }

@@ -5,8 +5,9 @@ use unificus::clock::{self, Clock};
 use unificus::config::Config;
 use unificus::domain::AccountId;
 use unificus::domain::account::Tier;
-use unificus::keys;
+use unificus::keys::{self, Secret, Terms};
 use unificus::metrics::Metrics;
+use unificus::secrets::MasterKeys;
 use unificus::store::Store;
 use unificus::store::accounts::{By, NewAccount};
 
@@ -73,9 +74,10 @@ pub(crate) async fn account(store: &Store) -> (AccountId, String) {
 
 pub(crate) async fn account_on(store: &Store, tier: Tier) -> (AccountId, String) {
     let account = AccountId(clock::fresh_uid().0);
-    let (secret, key) = keys::make("test");
+    let secret = Secret::make("unificus");
+    let key = keys::prepare(account, &secret, Terms::named("test"), &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
     let new = NewAccount { account, name: "Test".to_owned(), key };
     store.create_accounts(&[new], tier, by).await.unwrap();
-    (account, secret)
+    (account, secret.text().to_owned())
 }

@@ -1,0 +1,167 @@
+//! `unificus account`: accounts, their tiers and settings.
+
+use anyhow::ensure;
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::{operator, say};
+use crate::clock;
+use crate::config::Config;
+use crate::contract::moment;
+use crate::domain::AccountId;
+use crate::domain::account::{OnMissing, Tier};
+use crate::keys::{self, Secret, Terms};
+use crate::secrets::MasterKeys;
+use crate::store::Store;
+use crate::store::accounts::NewAccount;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Account {
+    /// Make an account and its first key.
+    Create {
+        /// Its name.
+        name: String,
+        /// free-trial, start, thrive or pinnacle.
+        #[arg(long, default_value = "free-trial", value_parser = tier)]
+        tier: Tier,
+        /// Make so many of them, with a number after the name.
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// Print JSON, a line per account.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all accounts.
+    List {
+        /// Print JSON, a line per account.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move an account to another tier.
+    Tier {
+        /// Its Public ID.
+        account: Uuid,
+        /// free-trial, start, thrive or pinnacle.
+        #[arg(value_parser = tier)]
+        tier: Tier,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set what a GET, PUT or DELETE of a record that does not exist is answered.
+    Behavior {
+        /// The account's Public ID.
+        account: Uuid,
+        /// fail (404) or succeed (200 without data).
+        #[arg(value_parser = on_missing)]
+        on_missing: OnMissing,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set whether the account's secret keys are shown once only. Turning it on forgets the texts that are kept.
+    ShowOnce {
+        /// The account's Public ID.
+        account: Uuid,
+        switch: Switch,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+pub(super) async fn run(config: &Config, store: &Store, command: Account) -> anyhow::Result<()> {
+    match command {
+        Account::Create { name, tier, count, json } => create(config, store, &name, (tier, count), json).await,
+        Account::List { json } => list(store, json).await,
+        Account::Tier { account, tier, json } => {
+            let is_there = store.set_tier(AccountId(account), tier, operator()).await?;
+            let sentence = format!("The account is on tier {tier} now.");
+            changed(account, is_there, json.then(|| json!({"tier": tier.name()})), &sentence)
+        }
+        Account::Behavior { account, on_missing, json } => {
+            let is_there = store.set_on_missing(AccountId(account), on_missing, operator()).await?;
+            let name = on_missing.name();
+            let sentence = format!("Requests for records that do not exist {name} now.");
+            changed(account, is_there, json.then(|| json!({"behavior": name})), &sentence)
+        }
+        Account::ShowOnce { account, switch, json } => {
+            let on = switch == Switch::On;
+            let is_there = store.set_show_once(AccountId(account), on, operator()).await?;
+            let sentence = if on { "Keys are shown once from now on." } else { "Keys can be shown again from now on." };
+            changed(account, is_there, json.then(|| json!({"show_once": on})), sentence)
+        }
+    }
+}
+
+/// Says what an account is now, as JSON or as a sentence.
+fn changed(account: Uuid, is_there: bool, json: Option<Json>, sentence: &str) -> anyhow::Result<()> {
+    ensure!(is_there, "there is no account {account}");
+    match json {
+        Some(Json::Object(mut members)) => {
+            members.insert("public_id".to_owned(), json!(account));
+            say(format_args!("{}", Json::Object(members)));
+        }
+        Some(_) | None => say(format_args!("{sentence}")),
+    }
+    Ok(())
+}
+
+async fn create(
+    config: &Config,
+    store: &Store,
+    name: &str,
+    (tier, count): (Tier, u32),
+    json: bool,
+) -> anyhow::Result<()> {
+    let masters = MasterKeys::new(&config.secrets.master_keys);
+    let mut accounts = Vec::new();
+    let mut secrets = Vec::new();
+    for number in 1..=count {
+        let (account, secret) = (AccountId(clock::fresh_uid().0), Secret::make(&config.brand.slug));
+        let key = keys::prepare(account, &secret, Terms::named("default"), &masters);
+        let name = if count == 1 { name.to_owned() } else { format!("{name} {number}") };
+        accounts.push(NewAccount { account, name, key });
+        secrets.push(secret);
+    }
+    store.create_accounts(&accounts, tier, operator()).await?;
+    for (new, secret) in accounts.iter().zip(secrets) {
+        let secret = secret.text();
+        if json {
+            let shown = json!({"public_id": new.account, "secret_key": secret, "name": new.name, "tier": tier.name()});
+            say(format_args!("{shown}"));
+        } else {
+            say(format_args!("{} ({tier})\n  Public ID:  {}\n  Secret Key: {secret}", new.name, new.account));
+        }
+    }
+    Ok(())
+}
+
+async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
+    for listed in store.accounts().await? {
+        let created = moment::seconds(listed.created_at);
+        if json {
+            let shown = json!({"public_id": listed.account, "name": listed.name, "tier": listed.tier,
+                "created": created, "events": listed.events});
+            say(format_args!("{shown}"));
+        } else {
+            say(format_args!("{}  {:<10}  {:>9} events  {}", listed.account, listed.tier, listed.events, listed.name));
+        }
+    }
+    Ok(())
+}
+
+fn on_missing(text: &str) -> Result<OnMissing, String> {
+    OnMissing::from_name(text).ok_or_else(|| "one of fail, succeed".to_owned())
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    Tier::from_name(text).ok_or_else(|| format!("one of {}", Tier::ALL.map(Tier::name).join(", ")))
+}

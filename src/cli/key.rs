@@ -1,0 +1,183 @@
+//! `unificus key`: an account's secret keys.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Subcommand;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::{operator, say};
+use crate::config::Config;
+use crate::contract::moment;
+use crate::domain::{AccountId, Timestamp, value};
+use crate::keys::{self, Secret, Terms};
+use crate::secrets::MasterKeys;
+use crate::store::Store;
+use crate::store::keys::{Added, ListedKey, Shown};
+
+/// The longest name and origin, in characters.
+const LONGEST: usize = 100;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Add a key to an account.
+    Add {
+        #[command(flatten)]
+        new: Wanted,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List an account's keys, without their texts.
+    List {
+        /// The account's Public ID.
+        account: Uuid,
+        /// Print JSON, a line per key.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a key's text again, where it is kept. This leaves a row in the audit.
+    Reveal {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The key's id.
+        key: Uuid,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a key: its next call is refused.
+    Delete {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The key's id.
+        key: Uuid,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
+    /// The account's Public ID.
+    account: Uuid,
+    /// The key's name.
+    #[arg(value_parser = word)]
+    name: String,
+    /// The origin of what is written with it; its name where this is not given.
+    #[arg(long, value_parser = word)]
+    origin: Option<String>,
+    /// From when on it is refused, such as 2027-01-31T00:00:00+00:00.
+    #[arg(long, value_parser = moment)]
+    expires: Option<Timestamp>,
+    /// It may read, and write nothing.
+    #[arg(long)]
+    read_only: bool,
+    /// Take the key's text from the standard input instead of making one: 8 to 255 visible ASCII characters.
+    #[arg(long)]
+    secret_stdin: bool,
+}
+
+pub(super) async fn run(config: &Config, store: &Store, command: Key) -> anyhow::Result<()> {
+    match command {
+        Key::Add { new, json } => add(config, store, new, json).await,
+        Key::List { account, json } => list(store, account, json).await,
+        Key::Reveal { account, key, json } => reveal(config, store, (account, key), json).await,
+        Key::Delete { account, key, json } => {
+            if !store.delete_key(AccountId(account), key, operator()).await? {
+                bail!("account {account} has no key {key}");
+            }
+            if json {
+                say(format_args!("{}", json!({"public_id": account, "key_id": key, "deleted": true})));
+            } else {
+                say(format_args!("The key was deleted."));
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn add(config: &Config, store: &Store, new: Wanted, json: bool) -> anyhow::Result<()> {
+    let Wanted { account, name, origin, expires, read_only, secret_stdin } = new;
+    let by = operator();
+    ensure!(expires.is_none_or(|expires| by.at < expires), "a key that has expired already is of no use");
+    let secret = if secret_stdin { import(&config.brand.slug)? } else { Secret::make(&config.brand.slug) };
+    let origin = origin.unwrap_or_else(|| name.clone());
+    let terms = Terms { name, origin, expires_at: expires, read_only };
+    let key = keys::prepare(AccountId(account), &secret, terms, &MasterKeys::new(&config.secrets.master_keys));
+    match store.add_key(AccountId(account), &key, by).await? {
+        Added::Done => {}
+        Added::NoAccount => bail!("there is no account {account}"),
+        Added::Known => bail!("account {account} has a key with this text already"),
+    }
+    if json {
+        let mut shown = json!({"public_id": account, "key_id": key.key_id, "name": key.name, "origin": key.origin,
+            "expires_at": key.expires_at.map(moment::seconds), "read_only": key.read_only});
+        // Who brought the text knows it.
+        if !secret_stdin && let Json::Object(members) = &mut shown {
+            members.insert("secret_key".to_owned(), json!(secret.text()));
+        }
+        say(format_args!("{shown}"));
+    } else if secret_stdin {
+        say(format_args!("The key {} was added.", key.name));
+    } else {
+        say(format_args!("Secret Key {}: {}", key.name, secret.text()));
+    }
+    Ok(())
+}
+
+/// A key that was made elsewhere.
+fn import(slug: &str) -> anyhow::Result<Secret> {
+    let mut text = String::new();
+    // A little more than the longest key, so that a longer one is seen.
+    std::io::stdin().take(1_024).read_to_string(&mut text).context("cannot read the key from the standard input")?;
+    let secret =
+        Secret::import(text.trim_end_matches(['\r', '\n'])).context("a key is 8 to 255 visible ASCII characters")?;
+    ensure!(!secret.is_mistyped(slug), "it has the form of a key that was made here, and not its checksum");
+    Ok(secret)
+}
+
+async fn list(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
+    for key in store.keys(AccountId(account)).await? {
+        let ListedKey { key_id, name, origin, is_kept, expires_at, read_only, created_at, last_used_at } = key;
+        let (expires, used) = (expires_at.map(moment::seconds), last_used_at.map(moment::seconds));
+        if json {
+            let shown = json!({"key_id": key_id, "name": name, "origin": origin, "revealable": is_kept,
+                "expires_at": expires, "read_only": read_only, "created": moment::seconds(created_at),
+                "last_used_at": used});
+            say(format_args!("{shown}"));
+        } else {
+            let scope = if read_only { "read-only" } else { "" };
+            let (expires, used) = (expires.as_deref().unwrap_or("never"), used.as_deref().unwrap_or("never"));
+            say(format_args!("{key_id}  {scope:<9}  expires {expires:<25}  used {used:<25}  {name}"));
+        }
+    }
+    Ok(())
+}
+
+async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), json: bool) -> anyhow::Result<()> {
+    let sealed = match store.sealed_key(AccountId(account), key, operator()).await? {
+        Shown::Sealed(sealed) => sealed,
+        Shown::NoKey => bail!("account {account} has no key {key}"),
+        Shown::NotKept => bail!("the text of this key is not kept: it was shown once"),
+    };
+    let secret = keys::reveal(AccountId(account), &sealed, &MasterKeys::new(&config.secrets.master_keys));
+    let secret = secret.context("none of secrets.master_keys opens this key")?;
+    if json {
+        say(format_args!("{}", json!({"public_id": account, "key_id": key, "secret_key": secret.text()})));
+    } else {
+        say(format_args!("{}", secret.text()));
+    }
+    Ok(())
+}
+
+fn word(text: &str) -> Result<String, String> {
+    let text = value::plain(text, LONGEST)?;
+    if text.is_empty() { Err("Must not be empty.".to_owned()) } else { Ok(text) }
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    moment::parse(text).ok_or_else(|| "an RFC 3339 date-time with an offset".to_owned())
+}

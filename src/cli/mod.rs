@@ -1,0 +1,125 @@
+//! The command line: each command does one thing with the database and says so, for people or as JSON.
+
+mod account;
+mod key;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::AccountId;
+use crate::lifecycle::StopSignal;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::store::accounts::By;
+use crate::{dev, telemetry};
+
+/// The Secure API for contacts and companies.
+#[derive(Debug, Parser)]
+#[command(name = "unificus", version)]
+struct Cli {
+    /// The configuration file (TOML); `UNIFICUS_SECTION__KEY` in the environment goes before it.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service with a private PostgreSQL and NATS and a demo account.
+    Dev(dev::Options),
+    /// Run the service in production.
+    Serve,
+    /// Bring the database's schema forward.
+    Migrate {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Accounts.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Secret keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// The relay to NATS JetStream.
+    #[command(subcommand)]
+    Relay(Relay),
+}
+
+#[derive(Debug, Subcommand)]
+enum Relay {
+    /// Publish again what the stream lacks, after it lost messages.
+    Rewind {
+        /// This account only, by its Public ID.
+        #[arg(long)]
+        account: Option<Uuid>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Carries out the command line.
+pub async fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let config = Config::load(cli.config.as_deref())?;
+    telemetry::start(&config.log)?;
+    match cli.command {
+        Command::Dev(options) => Box::pin(dev::run(config, options)).await,
+        Command::Serve => serve(config).await,
+        Command::Migrate { json } => migrate(&config, json).await,
+        Command::Account(command) => account::run(&config, &store(&config)?, command).await,
+        Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::Relay(command) => relay(&store(&config)?, command).await,
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = StopSignal::listen()?;
+    let app = App::start(config, Clock::system()).await?;
+    stop.received().await;
+    app.stop().await
+}
+
+async fn migrate(config: &Config, json: bool) -> anyhow::Result<()> {
+    let applied = store(config)?.migrate().await?;
+    if json {
+        say(format_args!("{}", json!({"applied": applied})));
+    } else {
+        say(format_args!("{applied} migrations were applied."));
+    }
+    Ok(())
+}
+
+async fn relay(store: &Store, command: Relay) -> anyhow::Result<()> {
+    let Relay::Rewind { account, json } = command;
+    let rewound = store.rewind_relay(account.map(AccountId)).await?;
+    if json {
+        say(format_args!("{}", json!({"rewound": rewound})));
+    } else {
+        say(format_args!("{rewound} accounts will be compared with the stream."));
+    }
+    Ok(())
+}
+
+fn store(config: &Config) -> anyhow::Result<Store> {
+    let metrics = Metrics::new().context("cannot register the metrics")?;
+    Ok(Store::new(&config.database, 1, metrics)?)
+}
+
+fn operator() -> By<'static> {
+    By { actor: "operator", at: Clock::system().now() }
+}
+
+#[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
+fn say(text: std::fmt::Arguments<'_>) {
+    println!("{text}");
+}

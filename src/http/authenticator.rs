@@ -1,0 +1,112 @@
+//! Who a request comes from: the two headers against the keys of the account that they name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use moka::future::Cache;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::domain::{AccountId, Timestamp};
+use crate::keys::Secret;
+use crate::store::accounts::Credentials;
+use crate::store::{Store, StoreError};
+
+/// Accounts are looked up again after this time. A change that the count of calls does not tell of takes so long.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// Who a request says that it comes from.
+pub(super) struct Claim {
+    account: AccountId,
+    secret_hash: [u8; 32],
+}
+
+/// Knows keys by their hashes.
+pub(super) struct Authenticator {
+    store: Store,
+    slug: String,
+    known: Cache<AccountId, Option<Arc<Credentials>>>,
+}
+
+impl Authenticator {
+    pub(super) fn new(store: Store, slug: &str) -> Self {
+        let known = Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build();
+        Self { store, slug: slug.to_owned(), known }
+    }
+
+    /// What the headers say, where it can be true at all: a mistyped key is refused here.
+    pub(super) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let account = header("x-public-id").and_then(|id| Uuid::try_parse(id).ok()).map(AccountId);
+        let secret = header("x-secret-key").and_then(Secret::import).filter(|secret| !secret.is_mistyped(&self.slug));
+        let (Some(account), Some(secret)) = (account, secret) else { return Err(Problem::unauthorized()) };
+        Ok(Claim { account, secret_hash: secret.hash() })
+    }
+
+    /// Who it is. A key that is not among those remembered may have been added this moment.
+    pub(super) async fn caller(&self, claim: &Claim, at: Timestamp) -> Result<Caller, Problem> {
+        // Callers of one account that come at once share one look-up.
+        let look_up = self.look_up(claim.account);
+        let entry = self.known.entry(claim.account).or_try_insert_with(look_up).await.map_err(shared)?;
+        let is_fresh = entry.is_fresh();
+        match claim.matching(entry.value().as_deref(), at) {
+            None if is_fresh => Err(Problem::unauthorized()),
+            None => self.caller_anew(claim, None, at).await,
+            Some(caller) => Ok(caller),
+        }
+    }
+
+    /// Who it is by what the database says now, or by what another caller has just found out of this revision.
+    pub(super) async fn caller_anew(
+        &self,
+        claim: &Claim,
+        revision: Option<i64>,
+        at: Timestamp,
+    ) -> Result<Caller, Problem> {
+        let mut credentials = self.known.get(&claim.account).await.flatten();
+        if credentials.as_ref().is_none_or(|known| revision != Some(known.revision)) {
+            credentials = self.look_up(claim.account).await?;
+            self.known.insert(claim.account, credentials.clone()).await;
+        }
+        claim.matching(credentials.as_deref(), at).ok_or_else(Problem::unauthorized)
+    }
+
+    async fn look_up(&self, account: AccountId) -> Result<Option<Arc<Credentials>>, StoreError> {
+        Ok(self.store.credentials(account).await?.map(Arc::new))
+    }
+}
+
+impl Claim {
+    /// The caller, where the account has the key and it has not expired.
+    fn matching(&self, credentials: Option<&Credentials>, at: Timestamp) -> Option<Caller> {
+        let credentials = credentials?;
+        // Every key is compared whole, so that the time taken tells nothing of how near a guess came.
+        let mut matching = None;
+        for key in &credentials.keys {
+            if bool::from(key.secret_hash.ct_eq(&self.secret_hash)) {
+                matching = Some(key);
+            }
+        }
+        let key = matching.filter(|key| key.expires_at.is_none_or(|expires_at| at < expires_at))?;
+        Some(Caller {
+            account: self.account,
+            key_id: key.key_id,
+            origin: Arc::clone(&key.origin),
+            read_only: key.read_only,
+            tier: credentials.tier,
+            on_missing: credentials.on_missing,
+            revision: credentials.revision,
+        })
+    }
+}
+
+/// An error that several callers got of one look-up.
+fn shared(error: Arc<StoreError>) -> Problem {
+    match Arc::try_unwrap(error) {
+        Ok(error) => error.into(),
+        Err(_) => Problem::no_database(),
+    }
+}

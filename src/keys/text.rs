@@ -1,0 +1,135 @@
+//! The text of a secret key.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// The digits of base 62, the least first.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Characters of chance.
+const CHANCE: usize = 30;
+
+/// Characters that check those before them: 62^6 is more than 2^32.
+const CHECK: usize = 6;
+
+/// The lengths that a key from elsewhere may have.
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=255;
+
+/// A secret key. It is shown by [`Self::text`] alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A new one of this brand.
+    #[must_use]
+    pub fn make(slug: &str) -> Self {
+        let mut text = format!("{slug}_live_");
+        text.extend((0..CHANCE).map(|_| digit(rand::random_range(0..DIGITS.len()))));
+        let check = checksum(&text);
+        Self(text + &check)
+    }
+
+    /// One that comes from elsewhere: 8 to 255 visible ASCII characters.
+    #[must_use]
+    pub fn import(text: &str) -> Option<Self> {
+        let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it has the form of a key that was made for this brand and not its checksum: there is no such key.
+    #[must_use]
+    pub fn is_mistyped(&self, slug: &str) -> bool {
+        let chance = self.0.strip_prefix(slug).and_then(|rest| rest.strip_prefix("_live_"));
+        let of_our_form = chance.is_some_and(|chance| {
+            chance.len() == CHANCE + CHECK && chance.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        let checked = self.0.split_at_checked(self.0.len().saturating_sub(CHECK));
+        of_our_form && checked.is_some_and(|(before, check)| checksum(before) != check)
+    }
+
+    /// The key as its owner sends it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// What the database finds it by.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// CRC-32 (ISO-HDLC) in base 62, the largest digit first.
+fn checksum(text: &str) -> String {
+    let mut rest = usize::try_from(crc32fast::hash(text.as_bytes())).unwrap_or_default();
+    let mut digits = [digit(0); CHECK];
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest % DIGITS.len());
+        rest /= DIGITS.len();
+    }
+    digits.iter().collect()
+}
+
+fn digit(value: usize) -> char {
+    DIGITS.get(value).copied().map_or('0', char::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_its_form_and_its_checksum() {
+        let secret = Secret::make("acme");
+        let chance = secret.text().strip_prefix("acme_live_").unwrap();
+        assert!(chance.len() == 36 && chance.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{chance}");
+        assert!(!secret.is_mistyped("acme"));
+        assert_ne!(secret, Secret::make("acme"));
+    }
+
+    /// The check value of CRC-32, 0xCBF43926 of "123456789", and that of nothing, 0.
+    #[test]
+    fn the_checksum_is_six_digits_of_base_62() {
+        let value = |check: &str| {
+            check.bytes().fold(0, |sum, byte| sum * 62 + DIGITS.iter().position(|digit| *digit == byte).unwrap())
+        };
+        assert_eq!(value(&checksum("123456789")), 0xCBF4_3926);
+        assert_eq!(checksum(""), "000000");
+        assert_eq!(checksum("123456789").len(), 6);
+    }
+
+    #[test]
+    fn a_typing_error_anywhere_after_the_brand_is_seen() {
+        let secret = Secret::make("acme");
+        for at in "acme_live_".len()..secret.text().len() {
+            let mut text = secret.text().to_owned().into_bytes();
+            text[at] = if text[at] == b'x' { b'y' } else { b'x' };
+            let typed = Secret::import(std::str::from_utf8(&text).unwrap()).unwrap();
+            assert!(typed.is_mistyped("acme"), "character {at}");
+            assert!(!typed.is_mistyped("other"), "a key of another brand is not ours to judge");
+        }
+        let mut cut = secret.text().to_owned();
+        cut.pop();
+        let cut = Secret::import(&cut).unwrap();
+        assert!(!cut.is_mistyped("acme"), "it has not our form, and may come from elsewhere");
+    }
+
+    #[test]
+    fn a_key_from_elsewhere_is_visible_ascii_of_some_length() {
+        for text in ["12345678", "sec_live_abc", "a+b/c=~!\"#", &"x".repeat(255)] {
+            assert_eq!(Secret::import(text).unwrap().text(), text);
+        }
+        for text in ["", "1234567", "with space", "tab\tbed!", "ünïcödé!", "line\nfeed", &"x".repeat(256)] {
+            assert_eq!(Secret::import(text), None, "{text:?}");
+        }
+        assert_eq!(format!("{:?}", Secret::make("acme")), "Secret");
+    }
+}

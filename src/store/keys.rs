@@ -1,0 +1,236 @@
+//! Accounts' secret keys. Each change raises the account's revision, and leaves its audit row, in its own transaction.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
+
+use super::accounts::{By, audit};
+use super::{Store, StoreError};
+use crate::domain::{AccountId, Timestamp};
+
+const INSERT: &str = "-- account_key.insert
+insert into account_key (account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only, created_at)
+select account_id, key_id, k.name, origin, secret_hash, case when a.show_once then null else sealed end, expires_at,
+    read_only, $9
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::timestamptz[], $8::boolean[])
+    as k(account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only)
+join account a using (account_id)
+on conflict (account_id, secret_hash) do nothing";
+
+/// Locks the account's row, so that its changes come one after the other.
+const REVISE: &str = "-- account.revise
+update account set revision = revision + 1 where account_id = $1";
+
+const LIST: &str = "-- account_key.list
+select key_id, name, origin, sealed is not null, expires_at, read_only, created_at, last_used_at
+from account_key where account_id = $1 order by created_at, key_id";
+
+const SEALED: &str = "-- account_key.sealed
+select name, sealed from account_key where account_id = $1 and key_id = $2";
+
+const DELETE: &str = "-- account_key.delete
+delete from account_key where account_id = $1 and key_id = $2 returning name";
+
+const USED: &str = "-- account_key.used
+update account_key k set last_used_at = u.at
+from (
+    select k.account_id, k.key_id, u.at
+    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as u(account_id, key_id, at)
+    join account_key k on k.account_id = u.account_id and k.key_id = u.key_id
+    where k.last_used_at is null or k.last_used_at < u.at
+    for update of k skip locked
+) as u
+where k.account_id = u.account_id and k.key_id = u.key_id";
+
+/// A secret key as requests are compared with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Key {
+    pub key_id: Uuid,
+    /// Stamped on every event that the key writes.
+    pub origin: Arc<str>,
+    pub secret_hash: [u8; 32],
+    pub expires_at: Option<Timestamp>,
+    pub read_only: bool,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NewKey {
+    pub key_id: Uuid,
+    pub name: String,
+    pub origin: String,
+    pub secret_hash: [u8; 32],
+    /// Not kept where the account wants its keys shown once only.
+    pub sealed: Option<Vec<u8>>,
+    pub expires_at: Option<Timestamp>,
+    pub read_only: bool,
+}
+
+/// A key as admins see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ListedKey {
+    pub key_id: Uuid,
+    pub name: String,
+    pub origin: String,
+    /// Its text is kept, and can be shown again.
+    pub is_kept: bool,
+    pub expires_at: Option<Timestamp>,
+    pub read_only: bool,
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A key's sealed text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Sealed {
+    pub key_id: Uuid,
+    pub sealed: Vec<u8>,
+}
+
+/// A key that was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Used {
+    pub account: AccountId,
+    pub key_id: Uuid,
+    pub at: Timestamp,
+}
+
+/// What became of a key that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its name")]
+pub enum Added {
+    Done,
+    NoAccount,
+    /// The account has a key with this text.
+    Known,
+}
+
+/// What is found of a key that is to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its name")]
+pub enum Shown {
+    Sealed(Sealed),
+    NoKey,
+    /// Its text is not kept.
+    NotKept,
+}
+
+impl Store {
+    /// Adds a key to an account.
+    pub async fn add_key(&self, account: AccountId, key: &NewKey, by: By<'_>) -> Result<Added, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        if !revise(&transaction, account).await? {
+            return Ok(Added::NoAccount);
+        }
+        if insert(&transaction, &[(account, key)], by.at).await? == 0 {
+            return Ok(Added::Known);
+        }
+        let detail = serde_json::json!({"key_id": key.key_id, "name": key.name, "read_only": key.read_only});
+        audit(&transaction, &[account.0], by, "key.add", &detail).await?;
+        transaction.commit().await?;
+        Ok(Added::Done)
+    }
+
+    /// Deletes a key: its next call is refused. False where the account has no such key.
+    pub async fn delete_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        // The account first, as in every change of it.
+        let is_there = revise(&transaction, account).await?;
+        let deleted = transaction.query_opt(DELETE, &[&account.0, &key_id]).await?;
+        let (true, Some(deleted)) = (is_there, deleted) else { return Ok(false) };
+        let detail = serde_json::json!({"key_id": key_id, "name": deleted.get::<_, &str>(0)});
+        audit(&transaction, &[account.0], by, "key.delete", &detail).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The account's keys, the oldest first.
+    pub async fn keys(&self, account: AccountId) -> Result<Vec<ListedKey>, StoreError> {
+        let client = self.reader().await?;
+        Ok(client.query(LIST, &[&account.0]).await?.iter().map(listed).collect())
+    }
+
+    /// A key's sealed text, for showing it. That it was asked for leaves an audit row.
+    pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<Shown, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        let Some(row) = transaction.query_opt(SEALED, &[&account.0, &key_id]).await? else {
+            return Ok(Shown::NoKey);
+        };
+        let Some(sealed) = row.get(1) else { return Ok(Shown::NotKept) };
+        let detail = serde_json::json!({"key_id": key_id, "name": row.get::<_, &str>(0)});
+        audit(&transaction, &[account.0], by, "key.reveal", &detail).await?;
+        transaction.commit().await?;
+        Ok(Shown::Sealed(Sealed { key_id, sealed }))
+    }
+
+    /// Writes down when keys were last used. What another is writing at this moment is left to it.
+    pub async fn keys_used(&self, used: &[Used]) -> Result<(), StoreError> {
+        let accounts: Vec<Uuid> = used.iter().map(|used| used.account.0).collect();
+        let ids: Vec<Uuid> = used.iter().map(|used| used.key_id).collect();
+        let moments: Vec<Timestamp> = used.iter().map(|used| used.at).collect();
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(USED).await?;
+        client.execute(&statement, &[&accounts, &ids, &moments]).await?;
+        Ok(())
+    }
+}
+
+/// Whether the account is there; its revision is raised.
+async fn revise(transaction: &Transaction<'_>, account: AccountId) -> Result<bool, StoreError> {
+    Ok(transaction.execute(REVISE, &[&account.0]).await? > 0)
+}
+
+/// Adds keys whose texts their accounts do not have yet; returns how many.
+pub(super) async fn insert(
+    transaction: &Transaction<'_>,
+    keys: &[(AccountId, &NewKey)],
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let accounts: Vec<Uuid> = keys.iter().map(|(account, _)| account.0).collect();
+    let ids: Vec<Uuid> = keys.iter().map(|(_, key)| key.key_id).collect();
+    let names: Vec<&str> = keys.iter().map(|(_, key)| key.name.as_str()).collect();
+    let origins: Vec<&str> = keys.iter().map(|(_, key)| key.origin.as_str()).collect();
+    let hashes: Vec<&[u8]> = keys.iter().map(|(_, key)| key.secret_hash.as_slice()).collect();
+    let sealed: Vec<Option<&[u8]>> = keys.iter().map(|(_, key)| key.sealed.as_deref()).collect();
+    let expiries: Vec<Option<Timestamp>> = keys.iter().map(|(_, key)| key.expires_at).collect();
+    let read_only: Vec<bool> = keys.iter().map(|(_, key)| key.read_only).collect();
+    let values: super::Params<'_, 9> =
+        [&accounts, &ids, &names, &origins, &hashes, &sealed, &expiries, &read_only, &at];
+    Ok(transaction.execute(INSERT, &values).await?)
+}
+
+/// A key from the columns `key_id`, `origin`, `secret_hash`, `expires_at`, `read_only` at `first`; `None` where they are
+/// those of an account without keys.
+pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Option<Key>, StoreError> {
+    let Some(key_id) = row.get::<_, Option<Uuid>>(first) else { return Ok(None) };
+    let hash: &[u8] = row.get(first + 2);
+    let secret_hash = hash.try_into().map_err(|error: std::array::TryFromSliceError| {
+        StoreError::corrupt("account_key", "secret_hash", account, error)
+    })?;
+    let origin = Arc::from(row.get::<_, &str>(first + 1));
+    let (expires_at, read_only) = (row.get(first + 3), row.get(first + 4));
+    Ok(Some(Key { key_id, origin, secret_hash, expires_at, read_only }))
+}
+
+fn listed(row: &PgRow) -> ListedKey {
+    ListedKey {
+        key_id: row.get(0),
+        name: row.get(1),
+        origin: row.get(2),
+        is_kept: row.get(3),
+        expires_at: row.get(4),
+        read_only: row.get(5),
+        created_at: row.get(6),
+        last_used_at: row.get(7),
+    }
+}
