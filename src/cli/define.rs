@@ -10,7 +10,8 @@ use super::say;
 use crate::clock::{self, Clock};
 use crate::command::{self, Failure, Order};
 use crate::contract::input::{self, Body};
-use crate::domain::{AccountId, Command, Delete, Entity, Invalid, Refusal, Target, Uid, named};
+use crate::contract::outcome::What;
+use crate::domain::{self, AccountId, Delete, Entity, Invalid, Refusal, Target, Uid, named};
 use crate::store::Store;
 use crate::store::lists::List;
 
@@ -125,7 +126,7 @@ pub(super) async fn field(store: &Store, command: Field) -> anyhow::Result<()> {
         Field::List { account, json } => list(store, account, Entity::CustomField, json).await,
         Field::Archive { account, field, json } => {
             let target = Target::Uid(Uid(field));
-            let archive = Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
+            let archive = domain::Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
             carry_out(store, account, archive, json).await
         }
     }
@@ -139,7 +140,7 @@ pub(super) async fn audience(store: &Store, command: Audience) -> anyhow::Result
                 None => next_id(store, account).await?,
             };
             let create = named::Create::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
-            carry_out(store, account, Command::CreateNamed(create), json).await
+            carry_out(store, account, domain::Command::CreateNamed(create), json).await
         }
         Audience::List { account, json } => list(store, account, Entity::Audience, json).await,
     }
@@ -149,7 +150,7 @@ pub(super) async fn world(store: &Store, command: World) -> anyhow::Result<()> {
     match command {
         World::Add { account, name, json } => {
             let create = named::Create::world(clock::fresh_uid(), &name).map_err(invalid)?;
-            carry_out(store, account, Command::CreateNamed(create), json).await
+            carry_out(store, account, domain::Command::CreateNamed(create), json).await
         }
         World::List { account, json } => list(store, account, Entity::World, json).await,
     }
@@ -158,11 +159,11 @@ pub(super) async fn world(store: &Store, command: World) -> anyhow::Result<()> {
 /// The first number that no audience has and none had before it. Where two take the same, the second is refused.
 async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
     let audiences = store.schema(AccountId(account)).await?.audiences;
-    let ids = audiences.iter().filter_map(|audience| audience.number(crate::domain::Field::Id)?.whole());
+    let ids = audiences.iter().filter_map(|audience| audience.number(domain::Field::Id)?.whole());
     Ok(u32::try_from(ids.max().unwrap_or(0))?.saturating_add(1))
 }
 
-async fn carry_out(store: &Store, account: Uuid, command: Command, json: bool) -> anyhow::Result<()> {
+async fn carry_out(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {
     let noun = command.entity().noun();
     let order = Order {
         account: AccountId(account),
@@ -181,9 +182,9 @@ async fn carry_out(store: &Store, account: Uuid, command: Command, json: bool) -
         say(format_args!("{}", receipt.record));
     } else {
         let done = match receipt.done.what {
-            crate::contract::outcome::What::Created => "was added",
-            crate::contract::outcome::What::Deleted => "was archived",
-            crate::contract::outcome::What::Updated | crate::contract::outcome::What::Unchanged => "is as requested",
+            What::Created => "was added",
+            What::Deleted => "was archived",
+            What::Updated | What::Unchanged => "is as requested",
         };
         say(format_args!("The {noun} {} {done}.", receipt.done.uid));
     }
@@ -197,7 +198,9 @@ async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyho
             say(format_args!("{}", stored.record));
         } else {
             let record: Json = serde_json::from_str(&stored.record)?;
-            let member = |key: &str| record.get(key).map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+            let member = |key: &str| {
+                record.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            };
             let shown: Vec<String> = ["id", "entity", "type", "name"].into_iter().filter_map(member).collect();
             say(format_args!("{}  {}", stored.uid, shown.join("  ")));
         }

@@ -1,6 +1,7 @@
 //! The command line: each command does one thing with the database and says so, for people or as JSON.
 
 mod account;
+mod define;
 mod key;
 
 use std::path::PathBuf;
@@ -49,6 +50,15 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Custom fields: attributes that an account adds to its records.
+    #[command(subcommand)]
+    Field(define::Field),
+    /// Audiences that contacts subscribe to.
+    #[command(subcommand)]
+    Audience(define::Audience),
+    /// Workspaces of an account.
+    #[command(subcommand)]
+    World(define::World),
     /// The relay to NATS JetStream.
     #[command(subcommand)]
     Relay(Relay),
@@ -78,6 +88,9 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::Field(command) => define::field(&store(&config)?, command).await,
+        Command::Audience(command) => define::audience(&store(&config)?, command).await,
+        Command::World(command) => define::world(&store(&config)?, command).await,
         Command::Relay(command) => relay(&store(&config)?, command).await,
     }
 }

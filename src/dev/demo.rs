@@ -15,7 +15,7 @@ use crate::command::{Failure, Order};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, Body};
 use crate::domain::account::Tier;
-use crate::domain::{AccountId, Entity};
+use crate::domain::{AccountId, Command, Entity, Invalid, named};
 use crate::keys::{self, Secret, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -37,6 +37,10 @@ const COMPANIES: [(&str, &str, &str); 6] = [
 const FIRST: [&str; 8] = ["Ann", "Björn", "Chiara", "Dewi", "Emre", "Farida", "Grace", "Hiroshi"];
 const LAST: [&str; 6] = ["de Vries", "Okafor", "Rossi", "Lindqvist", "Yılmaz", "Tanaka"];
 const ROLES: [&str; 3] = ["Lead", "Prospect", "Client"];
+
+const AUDIENCES: [&str; 3] = ["Newsletter", "Product news", "Events"];
+const PROJECTS: [(&str, &str); 3] =
+    [("New bakery ovens", "Open"), ("Website relaunch", "Planned"), ("Audit 2026", "Done")];
 
 /// The demo's credentials, which only a development machine keeps in the clear.
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,6 +111,13 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
             "address": {"city": city}});
         create(app, account, Body::Company, body).await?;
     }
+    for (number, name) in (1..).zip(AUDIENCES) {
+        define(app, account, named::Create::audience(clock::fresh_uid(), number, name)).await?;
+    }
+    define(app, account, named::Create::world(clock::fresh_uid(), "Main workspace")).await?;
+    for field in fields() {
+        create(app, account, Body::CustomField, field).await?;
+    }
     let people = LAST.iter().flat_map(|last| FIRST.iter().map(move |first| (first, last)));
     for (number, (first, last)) in people.enumerate() {
         let (company, city, _) = COMPANIES.get(number % COMPANIES.len()).copied().unwrap_or_default();
@@ -114,16 +125,39 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
         let body = json!({
             "role": role, "first_name": first, "last_name": last, "email": format!("person{number}@example.com"),
             "phone": format!("+31 20 555 {number:04}"), "tags": ["demo", role.to_lowercase()],
-            "address": {"city": city}, "company": {"name": company},
+            "address": {"city": city}, "company": {"name": company}, "circles": {"add": [city]},
         });
         create(app, account, Body::Contact, body).await?;
     }
+    for (name, status) in PROJECTS {
+        create(app, account, Body::Project, json!({"name": name, "status": status, "team": ["Ann", "Emre"]})).await?;
+    }
     Ok(())
+}
+
+/// One custom field of each owner.
+fn fields() -> [serde_json::Value; 4] {
+    [
+        json!({"entity": "contact", "type": "dropdown", "name": "Preferred channel",
+            "allowed_values": ["Email", "Phone", "Post"]}),
+        json!({"entity": "company", "type": "currency", "name": "Credit limit"}),
+        json!({"entity": "project", "type": "number", "name": "Hours sold"}),
+        json!({"entity": "target", "type": "date", "name": "Contract until"}),
+    ]
+}
+
+async fn define(app: &App, account: AccountId, create: Result<named::Create, Vec<Invalid>>) -> anyhow::Result<()> {
+    let create = create.map_err(|invalid| anyhow::anyhow!("the demo's own data is refused: {invalid:?}"))?;
+    submit(app, account, Command::CreateNamed(create)).await
 }
 
 async fn create(app: &App, account: AccountId, what: Body, body: serde_json::Value) -> anyhow::Result<()> {
     let command = input::create(what, body, &mut clock::fresh_uid)
         .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
+    submit(app, account, command).await
+}
+
+async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Result<()> {
     let order = Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
     match app.lanes().submit(order).await {
         // What an interrupted start had made is there already.

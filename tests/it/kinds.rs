@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use unificus::command::{Order, carry_out};
 use unificus::domain::{Command, named};
 
+use crate::process::{complaint, lines, unificus};
 use crate::support::{Client, Service};
 
 impl Service {
@@ -275,4 +276,40 @@ async fn worlds_are_an_empty_list_until_there_are_some() {
     service.make(named::Create::world(unificus::clock::fresh_uid(), "Europe").unwrap()).await;
     let listed = service.client.get("/worlds").await;
     assert_eq!(listed.expect(200)[0]["name"], "Europe");
+}
+
+#[tokio::test]
+async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
+    let service = Service::start().await;
+    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let account = service.client.account;
+    let run = async |arguments: &str| unificus(&format!("{arguments} --json"), &settings).await;
+
+    let field = lines(
+        &run(&format!("field add {account} Colour --entity contact --type dropdown --allow Red --allow Green")).await,
+    );
+    assert_eq!((&field[0]["name"], &field[0]["allowed_values"]), (&json!("Colour"), &json!(["Red", "Green"])));
+    let uid = field[0]["uid"].as_str().unwrap();
+    let again = complaint(&run(&format!("field add {account} colour --entity contact --type text")).await);
+    assert!(again.contains("already exists"), "{again}");
+    let wrong = complaint(&run(&format!("field add {account} Size --entity planet --type text")).await);
+    assert!(wrong.contains("entity: Must be one of contact, company, project, target."), "{wrong}");
+    assert_eq!(lines(&run(&format!("field list {account}")).await)[0]["uid"], uid);
+    lines(&run(&format!("field archive {account} {uid}")).await);
+    assert_eq!(lines(&run(&format!("field list {account}")).await).len(), 0);
+
+    assert_eq!(lines(&run(&format!("audience add {account} News")).await)[0]["id"], 1);
+    assert_eq!(lines(&run(&format!("audience add {account} Offers --id 40")).await)[0]["id"], 40);
+    assert_eq!(lines(&run(&format!("audience add {account} More")).await)[0]["id"], 41);
+    assert_eq!(lines(&run(&format!("audience list {account}")).await).len(), 3);
+    lines(&run(&format!("world add {account} Europe")).await);
+    assert_eq!(lines(&run(&format!("world list {account}")).await)[0]["name"], "Europe");
+    let nobody = complaint(&run(&format!("world add {} Europe", uuid::Uuid::nil())).await);
+    assert!(nobody.contains("there is no account"), "{nobody}");
+
+    let log = service.client.changes().await;
+    let (added, archived) = ("crm.schema.field_added", "crm.schema.field_archived");
+    let audience = "crm.audience.created";
+    assert_eq!(kinds(&log), [added, archived, audience, audience, audience, "crm.world.created"]);
+    assert_eq!(log[0]["origin"], "operator");
 }
