@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each section is its name in the file")]
 pub struct Config {
+    pub brand: Brand,
     pub http: Http,
     pub metrics: MetricsListener,
     pub database: Database,
@@ -20,6 +21,15 @@ pub struct Config {
     pub push: Push,
     pub quota: Quota,
     pub log: Log,
+}
+
+/// What customers see the service as.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Brand {
+    pub name: String,
+    pub color: String,
 }
 
 /// The API's listener.
@@ -130,6 +140,12 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for Brand {
+    fn default() -> Self {
+        Self { name: "Unificus".to_owned(), color: "#1f6f54".to_owned() }
+    }
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {
@@ -231,6 +247,9 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
+        ensure!(!self.brand.name.trim().is_empty(), "brand.name must not be empty");
+        let hexadecimal = |digits: &str| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        ensure!(self.brand.color.strip_prefix('#').is_some_and(hexadecimal), "brand.color must be like #1f6f54");
         ensure!(self.commands.lanes <= 64, "commands.lanes must be 0 to 64");
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
         ensure!(self.commands.batch_bytes > 0, "commands.batch_bytes must not be 0");

@@ -22,7 +22,7 @@ use crate::feed::Follow;
 use crate::store::log::Head;
 
 /// The longest wait that a client may ask for, in seconds.
-const LONGEST_WAIT: i64 = 30;
+pub(super) const LONGEST_WAIT: i64 = 30;
 
 /// A stream says something at least this often, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -31,13 +31,13 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const STREAMED: usize = 100;
 
 /// What of the log a client wants.
-struct Wanted {
-    entity: Option<Entity>,
+pub(super) struct Wanted {
+    pub(super) entity: Option<Entity>,
     exclude_own: bool,
 }
 
 impl Wanted {
-    fn of(query: &Query) -> Result<Self, Invalid> {
+    pub(super) fn of(query: &Query) -> Result<Self, Invalid> {
         let entity = match query.get("entity") {
             None => None,
             Some(name) => match Entity::from_name(name) {
@@ -54,35 +54,69 @@ impl Wanted {
     }
 }
 
+/// What a client asks of the feed.
+pub(super) struct Asked {
+    pub(super) after: Option<Cursor>,
+    pub(super) limit: usize,
+    wait: Duration,
+    pub(super) wanted: Wanted,
+}
+
+impl Asked {
+    pub(super) fn of(query: &Query) -> Result<Self, Problem> {
+        let limit = query.number("limit", 1..=500, 100).map_err(invalid)?;
+        let wait = query.number("wait", 0..=LONGEST_WAIT, 0).map_err(invalid)?;
+        Ok(Self {
+            after: cursor(query.get("after"))?,
+            limit: usize::try_from(limit).unwrap_or(1),
+            wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
+            wanted: Wanted::of(query).map_err(invalid)?,
+        })
+    }
+}
+
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     caller: Caller,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let limit = query.number("limit", 1..=500, 100).map_err(invalid)?;
-    let wait = query.number("wait", 0..=LONGEST_WAIT, 0).map_err(invalid)?;
-    let wanted = Wanted::of(&query).map_err(invalid)?;
+    let Asked { after, limit, wait, wanted } = Asked::of(&query)?;
     let head = head(&api, &caller).await?;
-    let after = position(query.get("after"), head)?.unwrap_or(Seq::ZERO);
-    let limit = usize::try_from(limit).unwrap_or(1);
-    let events = if wait == 0 {
+    let after = position(after, head)?.unwrap_or(Seq::ZERO);
+    let events = if wait.is_zero() {
         api.feed.after(caller.account, after, limit).await?
     } else {
         let mut follow = api.feed.follow(caller.account, after);
-        let deadline = tokio::time::sleep(Duration::from_secs(u64::try_from(wait).unwrap_or(0)));
         tokio::select! {
             events = follow.next(limit) => events?,
-            () = deadline => Vec::new(),
+            () = tokio::time::sleep(wait) => Vec::new(),
             () = api.stop.cancelled() => Vec::new(),
         }
     };
     let through = events.last().map_or(after, |event| event.seq);
     let more = !events.is_empty() && through < head.seq;
     let events: Vec<Wire> = events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
-    let cursor = Cursor { epoch: head.epoch, seq: through }.to_string();
+    let range = Range { epoch: head.epoch, after, through, more };
+    answer(&headers, &events, range)
+}
+
+/// What of the log an answer covers: after `after`, up to `through`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) epoch: i32,
+    pub(super) after: Seq,
+    pub(super) through: Seq,
+    /// Whether there is more behind it.
+    pub(super) more: bool,
+}
+
+/// These events, in the form that the client asked for.
+pub(super) fn answer(headers: &HeaderMap, events: &[Wire], range: Range) -> Result<Response, Problem> {
+    let Range { epoch, after, through, more } = range;
+    let cursor = Cursor { epoch, seq: through }.to_string();
     if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
-        return protobuf(&events, &cursor);
+        return protobuf(events, &cursor);
     }
     let meta = json!({
         "cursor": cursor,
@@ -120,7 +154,7 @@ pub(super) async fn stream(
     let head = head(&api, &caller).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     // Without a cursor a stream begins now: whoever wants the past reads the feed first.
-    let from = position(last.or_else(|| query.get("after")), head)?.unwrap_or(head.seq);
+    let from = position(cursor(last.or_else(|| query.get("after")))?, head)?.unwrap_or(head.seq);
     let follow = api.feed.follow(caller.account, from);
     let epoch = head.epoch;
     let chunks = stream::unfold((api, caller, wanted, follow), move |(api, caller, wanted, mut follow)| async move {
@@ -165,10 +199,13 @@ async fn head(api: &Api, caller: &Caller) -> Result<Head, Problem> {
     api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)
 }
 
-fn position(cursor: Option<&str>, head: Head) -> Result<Option<Seq>, Problem> {
-    let Some(text) = cursor else { return Ok(None) };
-    let cursor: Cursor =
-        text.parse().map_err(|_| invalid(Invalid::new("after", "Must be a cursor that this service gave out.")))?;
+fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Problem> {
+    let wrong = |_| invalid(Invalid::new("after", "Must be a cursor that this service gave out."));
+    text.map(str::parse).transpose().map_err(wrong)
+}
+
+fn position(cursor: Option<Cursor>, head: Head) -> Result<Option<Seq>, Problem> {
+    let Some(cursor) = cursor else { return Ok(None) };
     if cursor.epoch != head.epoch || cursor.seq > head.seq {
         return Err(Problem::resync());
     }

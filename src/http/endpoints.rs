@@ -49,9 +49,12 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
-    let endpoints = api.store.endpoints(caller.account).await?;
+    Ok(listed(&api.store.endpoints(caller.account).await?))
+}
+
+pub(super) fn listed(endpoints: &[(Endpoint, PushCursor)]) -> Response {
     let shown: Vec<Json> = endpoints.iter().map(|(endpoint, place)| show(endpoint, Some(place))).collect();
-    Ok(envelope::success(StatusCode::OK, "Endpoints were listed.", &json!(shown).to_string(), &json!({})))
+    envelope::success(StatusCode::OK, "Endpoints were listed.", &json!(shown).to_string(), &json!({}))
 }
 
 pub(super) async fn delete(

@@ -1,8 +1,8 @@
 //! The Secure API over HTTP.
 //!
-//! This file is the list of routes. A resource is a file; what they share stands in `extract` (requests), `envelope`
-//! (answers) and `problem` (errors). Nothing that matters happens in a handler after its command was submitted. It
-//! knows nothing of SQL or NATS.
+//! The list of routes stands in `operations`, and `openapi` documents it. A resource is a file; what they share stands in
+//! `extract` (requests), `envelope` (answers) and `problem` (errors); `samples` answer the test credentials. Nothing
+//! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
 
 mod auth;
 mod changes;
@@ -12,11 +12,15 @@ mod extract;
 mod limits;
 mod marketing;
 mod meta;
+mod openapi;
+mod operations;
+mod ops;
 mod ops;
 mod present;
 mod problem;
 mod projects;
 mod records;
+mod samples;
 pub mod server;
 #[cfg(test)]
 mod tests;
@@ -28,13 +32,12 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::auth::Authenticator;
 use self::problem::Problem;
-use self::records::{Audience, Company, Contact, CustomField, Project, World, create, list, read, update};
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -91,37 +94,10 @@ impl Api {
 
 /// The API's routes.
 pub fn api(api: &Arc<Api>) -> Router {
-    let authenticated = Router::new()
-        .route("/contacts", get(list::<Contact>).post(create::<Contact>))
-        .route("/contact", post(create::<Contact>))
-        .route("/contact/{id}", get(read::<Contact>).put(update::<Contact>).delete(records::delete::<Contact>))
-        .route("/contacts/{id}", get(read::<Contact>).put(update::<Contact>))
-        .route("/companies", get(list::<Company>).post(create::<Company>))
-        .route("/company", post(create::<Company>))
-        .route("/company/{id}", get(read::<Company>).put(update::<Company>).delete(records::delete::<Company>))
-        .route("/companies/{id}", get(read::<Company>).put(update::<Company>))
-        .route("/contact/meta", get(meta::read::<Contact>))
-        .route("/company/meta", get(meta::read::<Company>))
-        .route("/project/meta", get(meta::read::<Project>))
-        .route("/projects", get(list::<Project>).post(create::<Project>))
-        .route("/project", post(create::<Project>))
-        .route("/project/{type}", get(read::<Project>).put(update::<Project>))
-        .route("/project/{type}/{identifier}", get(projects::read).put(projects::update))
-        .route("/fields", get(list::<CustomField>).post(create::<CustomField>))
-        .route(
-            "/fields/{id}",
-            get(read::<CustomField>).put(update::<CustomField>).delete(records::delete::<CustomField>),
-        )
-        .route("/marketing/subscribe", post(marketing::subscribe))
-        .route("/audiences", get(list::<Audience>))
-        .route("/worlds", get(list::<World>))
-        .route("/changes", get(changes::read))
-        .route("/changes/stream", get(changes::stream))
-        .route("/push/endpoints", get(endpoints::list).post(endpoints::create))
-        .route("/push/endpoints/{id}", delete(endpoints::delete))
-        .layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let authenticated = operations::router().layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
+    let public = Router::new().route("/swagger/json-file", get(openapi::serve));
     Router::new()
-        .nest(BASE, authenticated)
+        .nest(BASE, authenticated.merge(public))
         .fallback(|| async { Problem::no_route() })
         .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
         .with_state(Arc::clone(api))

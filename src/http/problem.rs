@@ -43,6 +43,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
     }
 
+    pub(super) fn test_credentials() -> Self {
+        let detail =
+            "The test credentials read sample data: they write nothing and follow no stream. Use an account's.";
+        Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
+    }
+
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
     }

@@ -6,7 +6,7 @@ use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Api;
 use super::auth::Caller;
@@ -20,7 +20,7 @@ use crate::contract::Cursor;
 use crate::contract::input::{self, Body};
 use crate::contract::outcome::What;
 use crate::domain::account::OnMissing;
-use crate::domain::{Command, Delete, Entity, Invalid, Target};
+use crate::domain::{Command, Delete, Entity, Invalid, Seq, Target};
 use crate::store::records::{Filter, Stored};
 
 type Answer = Result<Response, Problem>;
@@ -122,11 +122,16 @@ pub(super) async fn show(
     if extract::has_version(headers, stored.version) && meta.is_none() && !has_links(entity, &stored.record) {
         return Ok(envelope::not_modified(stored.version));
     }
-    let message = format!("The {} was found.", entity.noun());
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
-    let meta = meta.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
-    Ok(envelope::record(StatusCode::OK, &message, &stored.record, stored.version, &meta))
+    Ok(found(entity, &stored.record, stored.version, meta))
+}
+
+/// A record as it is read, with its attributes where they were asked for.
+pub(super) fn found(entity: Entity, record: &str, version: Seq, attributes: Option<Json>) -> Response {
+    let message = format!("The {} was found.", entity.noun());
+    let meta = attributes.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
+    envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
 pub(super) async fn list<R: Resource>(
@@ -141,16 +146,19 @@ pub(super) async fn list<R: Resource>(
     let page = api.store.page(caller.account, R::ENTITY, &filter, number.number, number.size).await?;
     let records = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let data: Vec<String> = records.into_iter().map(|stored| stored.record).collect();
-    let mut meta = json!({
+    let meta = json!({
         "pagination": envelope::pagination(&origin, &uri, &query, number, page.total),
         "as_of": Cursor { epoch: page.epoch, seq: page.as_of }.to_string(),
     });
-    if let (Some(attributes), Some(meta)) =
-        (meta::wanted(&api, &caller, R::ENTITY, &query).await?, meta.as_object_mut())
-    {
+    Ok(listed::<R>(&data, meta, meta::wanted(&api, &caller, R::ENTITY, &query).await?))
+}
+
+/// A page of records, with their attributes where they were asked for.
+pub(super) fn listed<R: Resource>(records: &[String], mut meta: Json, attributes: Option<Json>) -> Response {
+    if let (Some(attributes), Some(meta)) = (attributes, meta.as_object_mut()) {
         meta.insert("attributes".to_owned(), attributes);
     }
-    Ok(envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", data.join(",")), &meta))
+    envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", records.join(",")), &meta)
 }
 
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
@@ -193,7 +201,7 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
     Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
 }
 
-fn filter(query: &Query) -> Result<Filter, Problem> {
+pub(super) fn filter(query: &Query) -> Result<Filter, Problem> {
     let after = query.moment("createdMin");
     let before = query.moment("createdMax");
     match (after, before) {

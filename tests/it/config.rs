@@ -33,6 +33,8 @@ fn what_cannot_be_used_is_refused_by_name() {
     for (text, named) in [
         ("[http]\nlisten = 'nowhere'", "listen"),
         ("[http]\nlissten = '127.0.0.1:1'", "lissten"),
+        ("[brand]\nname = ' '", "brand.name"),
+        ("[brand]\ncolor = 'green'", "brand.color"),
         ("[commands]\nlanes = 65", "commands.lanes"),
         ("[nats]\nreplicas = 2", "nats.replicas"),
         ("[nats]\nsubject_root = 'a.>'", "nats.subject_root"),

@@ -1,0 +1,147 @@
+//! The OpenAPI 3.1 document, made from the list of operations and the tables of the domain.
+//!
+//! Guarantees: the same account, host and brand get the same bytes; what the router does not take is not in it.
+
+mod answer;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Map, Value as Json, json};
+
+use self::schema::CustomFields;
+pub(super) use self::schema::Schema;
+use super::extract::Origin;
+use super::operations::parameter::{Parameter, Place};
+use super::operations::{self, Body, Operation, Tag};
+use super::{Api, BASE};
+use crate::config::Brand;
+
+/// The schemes of the two headers.
+const SCHEMES: [(&str, &str, &str); 2] = [
+    ("publicId", "X-Public-ID", "The account's public id, a UUID."),
+    ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
+];
+
+/// `GET /swagger/json-file`: for everybody, with no keys.
+pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin) -> Response {
+    let body = document(&api.config.brand, &origin, &CustomFields::new()).to_string();
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The document as the client at `origin` shall see it, with the fields that its account added to records.
+fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
+    let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(custom))).collect();
+    let schemes: Map<_, _> = SCHEMES
+        .into_iter()
+        .map(|(scheme, header, description)| {
+            (scheme.to_owned(), json!({"type": "apiKey", "in": "header", "name": header, "description": description}))
+        })
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": format!("{} Secure API", brand.name),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+        },
+        "servers": [{"url": format!("{}{BASE}", origin.0)}],
+        "tags": Tag::ALL.map(|tag| json!({"name": tag.name(), "description": tag.description()})),
+        "paths": paths(),
+        "components": {
+            "schemas": schemas,
+            "headers": answer::headers(),
+            "responses": answer::refusals(),
+            "securitySchemes": schemes,
+        },
+    })
+}
+
+const DESCRIPTION: &str = "\
+Every request needs both headers: `X-Public-ID` and `X-Secret-Key`.
+
+`X-Public-ID: 00000000-0000-0000-0000-000000000000` with `X-Secret-Key: DummySecretKey` are test credentials. \
+Operations that say `* dummy request allowed` answer them with random sample data; they touch no account and count \
+against no limit.
+
+Every answer is `{\"success\", \"message\", \"data\", \"meta\"}`, every refusal a problem (RFC 9457) that has \
+`success: false` and a `message` too.";
+
+fn paths() -> Json {
+    let mut paths: BTreeMap<&str, Map<String, Json>> = BTreeMap::new();
+    for operation in operations::all() {
+        let method = operation.route.method.as_str().to_lowercase();
+        for path in operation.paths() {
+            paths.entry(path).or_default().insert(method.clone(), described(&operation, path));
+        }
+    }
+    json!(paths)
+}
+
+fn described(operation: &Operation, path: &str) -> Json {
+    let Operation { route, aliases: _, tag, id, summary, description, parameters, body, success, refusals, .. } =
+        operation;
+    let alias = path != operation.path;
+    let mut paragraphs = vec![(*description).to_owned()];
+    if alias {
+        paragraphs.push(format!("The same as `{} {}`.", route.method, operation.path));
+    }
+    if route.sampled {
+        paragraphs.push("* dummy request allowed".to_owned());
+    }
+    let has_place =
+        |parameter: &&Parameter| parameter.place != Place::Path || path.contains(&format!("{{{}}}", parameter.name));
+    let conditional = parameters.iter().any(|parameter| parameter.name == "If-None-Match");
+    let security: Map<_, _> = SCHEMES.into_iter().map(|(scheme, ..)| (scheme.to_owned(), json!([]))).collect();
+    let mut described = json!({
+        "operationId": if alias { alias_id(id, path) } else { (*id).to_owned() },
+        "tags": [tag.name()],
+        "summary": summary,
+        "description": paragraphs.join("\n\n"),
+        "parameters": parameters.iter().filter(has_place).map(parameter).collect::<Vec<_>>(),
+        "security": [security],
+        "responses": answer::responses(success, refusals, conditional),
+    });
+    if let Json::Object(members) = &mut described {
+        members.extend(alias.then(|| ("deprecated".to_owned(), json!(true))));
+        members.extend(body.as_ref().map(|body| ("requestBody".to_owned(), request_body(body))));
+    }
+    described
+}
+
+/// `createContact` at `/contacts` is `createContactAtContacts`: every operation of a document has an id of its own.
+fn alias_id(id: &str, path: &str) -> String {
+    let words = path.split('/').filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    [id.to_owned(), "At".to_owned()].into_iter().chain(words.map(capital)).collect()
+}
+
+fn parameter(parameter: &Parameter) -> Json {
+    let Parameter { name, place, description, schema, example } = parameter;
+    let mut shown = json!({"name": name, "in": place.name(), "description": description, "schema": schema});
+    if let Json::Object(members) = &mut shown {
+        members.extend((*place == Place::Path).then(|| ("required".to_owned(), json!(true))));
+        members.extend(example.clone().map(|example| ("example".to_owned(), example)));
+    }
+    shown
+}
+
+fn request_body(body: &Body) -> Json {
+    json!({
+        "required": true,
+        "content": {"application/json": {"schema": reference(body.schema), "example": body.example}},
+    })
+}
+
+fn reference(schema: Schema) -> Json {
+    json!({"$ref": format!("#/components/schemas/{}", schema.name())})
+}

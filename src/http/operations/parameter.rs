@@ -1,0 +1,107 @@
+//! What operations take besides a body.
+
+use serde_json::{Value as Json, json};
+
+/// A parameter of a path, a query or a header.
+#[derive(Clone)]
+pub(in crate::http) struct Parameter {
+    pub(in crate::http) name: &'static str,
+    pub(in crate::http) place: Place,
+    pub(in crate::http) description: &'static str,
+    pub(in crate::http) schema: Json,
+    pub(in crate::http) example: Option<Json>,
+}
+
+/// Where a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Place {
+    Path,
+    Query,
+    Header,
+}
+
+impl Place {
+    pub(in crate::http) fn name(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Header => "header",
+        }
+    }
+}
+
+impl Parameter {
+    pub(super) fn path(name: &'static str, description: &'static str, example: &'static str) -> Self {
+        let schema = json!({"type": "string", "minLength": 1});
+        Self { name, place: Place::Path, description, schema, example: Some(json!(example)) }
+    }
+
+    pub(super) fn query(name: &'static str, description: &'static str, schema: Json) -> Self {
+        Self { name, place: Place::Query, description, schema, example: None }
+    }
+
+    fn header(name: &'static str, description: &'static str, schema: Json) -> Self {
+        Self { name, place: Place::Header, description, schema, example: None }
+    }
+
+    fn example(self, example: impl Into<Json>) -> Self {
+        Self { example: Some(example.into()), ..self }
+    }
+}
+
+/// `page` and `limit` of a list.
+pub(super) fn paging() -> [Parameter; 2] {
+    [
+        Parameter::query(
+            "page",
+            "The page, counted from 1. A page past the end is an empty list.",
+            json!({"type": "integer", "minimum": 1, "maximum": i32::MAX, "default": 1}),
+        ),
+        limit("Records on a page.", 10),
+    ]
+}
+
+pub(super) fn limit(description: &'static str, default: i64) -> Parameter {
+    Parameter::query("limit", description, json!({"type": "integer", "minimum": 1, "maximum": 500, "default": default}))
+}
+
+/// `createdMin` and `createdMax` of a list.
+pub(super) fn created() -> [Parameter; 2] {
+    let moment = || json!({"type": "string", "format": "date-time"});
+    [
+        Parameter::query("createdMin", "Only what was created after this moment: RFC 3339 with its offset.", moment())
+            .example("2020-01-01T00:00:00+00:00"),
+        Parameter::query(
+            "createdMax",
+            "Only what was created before this moment, which is later than `createdMin`.",
+            moment(),
+        )
+        .example("2040-01-01T00:00:00+00:00"),
+    ]
+}
+
+pub(super) fn flag(name: &'static str, description: &'static str) -> Parameter {
+    Parameter::query(name, description, json!({"type": "boolean", "default": false}))
+}
+
+pub(super) fn idempotency_key() -> Parameter {
+    let description = "Any text of the client's, quoted or not. The same request with the same key is carried out \
+        once within 24 hours; its stored answer is given again with `Idempotent-Replayed: true`.";
+    let schema = json!({"type": "string", "pattern": "^[!#-~]{1,255}$"});
+    Parameter::header("Idempotency-Key", description, schema)
+}
+
+pub(super) fn if_match() -> Parameter {
+    let description = "The `ETag` that the record must have: otherwise nothing is written and the answer is 412.";
+    Parameter::header("If-Match", description, entity_tag())
+}
+
+pub(super) fn if_none_match() -> Parameter {
+    let description =
+        "The `ETag` that the client has: where it is still the record's, the answer is 304 without a body.";
+    Parameter::header("If-None-Match", description, entity_tag())
+}
+
+fn entity_tag() -> Json {
+    json!({"type": "string", "pattern": "^\"[1-9][0-9]{0,17}\"$"})
+}

@@ -1,0 +1,94 @@
+//! What the test credentials are answered: random data in the exact shape of real data.
+//!
+//! Guarantees: nothing of an account is read or written; a sample goes through the same renderers as a real answer, and
+//! takes and refuses the same parameters. Every call draws anew.
+
+mod records;
+mod words;
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, Path, State};
+use axum::response::Response;
+use hyper::HeaderMap;
+use uuid::Uuid;
+
+use self::records::{endpoint, event, record};
+use super::Api;
+use super::changes::{self, Asked, Range};
+use super::endpoints;
+use super::envelope;
+use super::extract::{Named, Origin, PageNumber, Query};
+use super::problem::Problem;
+use super::records::{Resource, filter, found, listed};
+use crate::contract::record::{Shown, parse_uid};
+use crate::contract::{Cursor, Wire};
+use crate::domain::{AccountId, Entity, Record, Seq, Value};
+
+type Answer = Result<Response, Problem>;
+
+/// The account of the test credentials, which there is not.
+const NOBODY: AccountId = AccountId(Uuid::nil());
+
+/// How long the sampled lists and the sampled log are. The same on each call, so that a client can page through.
+const RECORDS: i64 = 25;
+const EVENTS: i64 = 25;
+
+const EPOCH: i32 = 1;
+
+pub(super) async fn list<R: Resource>(
+    State(api): State<Arc<Api>>,
+    origin: Origin,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Answer {
+    let page = PageNumber::of(&query)?;
+    let _valid = filter(&query)?;
+    let before = (page.number - 1).saturating_mul(page.size);
+    let here = (RECORDS - before).clamp(0, page.size);
+    let now = api.clock.now();
+    let records: Vec<String> = (0..here).map(|_| shown(&record(R::ENTITY, now))).collect();
+    let pagination = envelope::pagination(&origin, &uri, &query, page, RECORDS);
+    Ok(listed(R::ENTITY, &records, pagination, Cursor { epoch: EPOCH, seq: Seq(EVENTS) }))
+}
+
+/// The record that was asked for: its identifier is put into what is drawn.
+pub(super) async fn read<R: Resource>(
+    State(api): State<Arc<Api>>,
+    _named: Named,
+    Path(identifier): Path<String>,
+) -> Answer {
+    let mut record = record(R::ENTITY, api.clock.now());
+    let key = R::ENTITY.key_field();
+    if let Some(uid) = parse_uid(&identifier) {
+        record.uid = uid;
+    } else if let Ok(value @ Value::Text(_)) = Value::parse(key.kind(), &identifier) {
+        record.fields.insert(key, value);
+    }
+    Ok(found(R::ENTITY, &shown(&record), record.version))
+}
+
+pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> Answer {
+    let asked = Asked::of(&query)?;
+    let after = asked.after.map_or(Seq::ZERO, |cursor| cursor.seq);
+    let limit = i64::try_from(asked.limit).unwrap_or(1);
+    let through = Seq(after.0.saturating_add(limit).min(EVENTS).max(after.0));
+    let now = api.clock.now();
+    let events: Vec<Wire> = (after.0..through.0)
+        .map(|seq| {
+            let entity = asked.wanted.entity.or_else(|| words::one(&Entity::ALL)).unwrap_or(Entity::Contact);
+            Wire::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
+        })
+        .collect();
+    changes::answer(&headers, &events, Range { epoch: EPOCH, after, through, more: through < Seq(EVENTS) })
+}
+
+pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {
+    let now = api.clock.now();
+    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| endpoint(now)).collect();
+    Ok(endpoints::listed(&drawn))
+}
+
+fn shown(record: &Record) -> String {
+    serde_json::to_string(&Shown(record)).unwrap_or_default()
+}

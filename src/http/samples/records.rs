@@ -1,0 +1,163 @@
+//! Random records, events and endpoints: values of the domain like any other.
+
+use std::collections::BTreeMap;
+
+use time::Duration;
+
+use super::{NOBODY, words};
+use crate::clock;
+use crate::domain::value::tags;
+use crate::domain::{
+    Address, Change, Entity, Event, Fact, Field, Kind, Link, Person, Record, Role, Seq, Timestamp, Value, Verb,
+};
+use crate::push::signature::Secret;
+use crate::store::endpoints::Endpoint;
+use crate::store::owner::PushCursor;
+
+/// The longest time ago that a sample was made, in seconds.
+const YEAR: i64 = 365 * 24 * 3_600;
+
+/// A record that was created some time ago.
+pub(super) fn record(entity: Entity, now: Timestamp) -> Record {
+    let age = words::number(1..=YEAR);
+    let created = Fact { entity, uid: clock::fresh_uid(), verb: Verb::Created, changes: changes(entity) };
+    Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
+}
+
+/// An event at this place of the log: of a new record, or of one that changes.
+pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
+    let at = ago(now, words::number(1..=YEAR));
+    let event = |verb, previous_version, (record, changed): (Record, Vec<Change>)| Event {
+        seq,
+        at,
+        verb,
+        previous_version,
+        changed,
+        record,
+        origin: "sample".to_owned(),
+        traceparent: None,
+    };
+    let uid = clock::fresh_uid();
+    let created = Fact { entity, uid, verb: Verb::Created, changes: changes(entity) };
+    let before = Seq(words::number(1..=seq.0));
+    if before == seq {
+        return event(Verb::Created, None, Record::evolve(None, created, seq, at));
+    }
+    let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR);
+    let patch = [Field::Phone, Field::Tags].map(|field| (field, Some(value(field))));
+    let changes = record.differences(patch.into_iter().collect());
+    let updated = Fact { entity, uid, verb: Verb::Updated, changes };
+    event(Verb::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
+}
+
+pub(super) fn endpoint(now: Timestamp) -> (Endpoint, PushCursor) {
+    let endpoint = Endpoint {
+        account: NOBODY,
+        endpoint_id: clock::fresh_uid().0,
+        url: format!("https://hooks.example.com/{}", words::number(1..=9_999)),
+        description: words::word(words::SENTENCES).to_owned(),
+        secret: Secret::generate(rand::random()).reveal(),
+        events: words::one(&Entity::ALL).map(|entity| format!("{}.*", entity.name())).into_iter().collect(),
+        exclude_own: words::chance(50).then(|| "sample".to_owned()),
+        order: "record".to_owned(),
+        timeout_s: 15,
+        state: "live".to_owned(),
+        created_at: ago(now, words::number(1..=YEAR)),
+    };
+    let place = PushCursor {
+        account: NOBODY,
+        endpoint: endpoint.endpoint_id,
+        seq: Seq(words::number(0..=1_000)),
+        failing_since: None,
+        failures: 0,
+        next_at: None,
+    };
+    (endpoint, place)
+}
+
+fn ago(now: Timestamp, seconds: i64) -> Timestamp {
+    now.checked_sub(Duration::seconds(seconds)).unwrap_or(now)
+}
+
+/// A value for every field that must have one and for most others.
+fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
+    let mut fields: BTreeMap<Field, Value> = BTreeMap::new();
+    for field in entity.fields().iter().copied() {
+        let needed = !field.nullable() || field == entity.key_field();
+        if needed || words::chance(70) {
+            fields.insert(field, value(field));
+        }
+    }
+    // A person's addresses begin with their name.
+    if let (Some(Value::Text(first)), Some(Value::Text(last))) =
+        (fields.get(&Field::FirstName), fields.get(&Field::LastName))
+    {
+        let email = words::email(first, last);
+        fields.insert(Field::Email, Value::Text(email));
+    }
+    fields.into_iter().map(|(field, value)| (field, Some(value))).collect()
+}
+
+fn value(field: Field) -> Value {
+    match field.kind() {
+        Kind::Text(_) => Value::Text(text(field)),
+        Kind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
+        Kind::Phone => Value::Text(words::phone()),
+        Kind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
+        Kind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
+        Kind::Tags => {
+            let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| words::word(words::TAGS)).collect();
+            Value::Tags(tags(drawn.into_iter()).unwrap_or_default())
+        }
+        Kind::Address => Value::Address(address()),
+        Kind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
+        Kind::Person => Value::Person(person()),
+    }
+}
+
+/// The texts that are told apart by their field alone.
+fn text(field: Field) -> String {
+    match field {
+        Field::Name => words::company(),
+        Field::NamePrefix => words::word(words::PREFIXES).to_owned(),
+        Field::FirstName => words::word(words::FIRST_NAMES).to_owned(),
+        Field::LastName => words::word(words::LAST_NAMES).to_owned(),
+        Field::Title => words::word(words::TITLES).to_owned(),
+        Field::Role
+        | Field::Email
+        | Field::HomeEmail
+        | Field::WorkEmail
+        | Field::Phone
+        | Field::HomePhone
+        | Field::WorkPhone
+        | Field::ShopPhone
+        | Field::Website
+        | Field::BackgroundInfo
+        | Field::Tags
+        | Field::Address
+        | Field::Companies
+        | Field::PrimaryContact => words::word(words::SENTENCES).to_owned(),
+    }
+}
+
+fn address() -> Address {
+    let (city, state, country) = words::one(words::CITIES).unwrap_or_default();
+    Address {
+        address_line_1: Some(format!("{} {}", words::number(1..=200), words::word(words::STREETS))),
+        address_line_2: words::chance(20).then(|| format!("Floor {}", words::number(1..=9))),
+        city: Some(city.to_owned()),
+        state: Some(state.to_owned()),
+        country: Some(country.to_owned()),
+        zip: Some(format!("{:05}", words::number(1_000..=99_999))),
+    }
+}
+
+fn person() -> Person {
+    let (first, last) = (words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES));
+    Person {
+        uid: clock::fresh_uid(),
+        first_name: first.to_owned(),
+        last_name: last.to_owned(),
+        email: Some(words::email(first, last)),
+    }
+}
