@@ -15,7 +15,6 @@ mod meta;
 mod openapi;
 mod operations;
 mod ops;
-mod ops;
 mod present;
 mod problem;
 mod projects;

@@ -12,6 +12,8 @@ mod isolation;
 mod kinds;
 mod log;
 mod metrics;
+mod openapi;
+mod operations;
 mod process;
 mod proto;
 mod push;

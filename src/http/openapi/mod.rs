@@ -4,6 +4,8 @@
 
 mod answer;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin) -> Respon
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
 fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
+    let operations = operations::all();
     let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(custom))).collect();
     let schemes: Map<_, _> = SCHEMES
         .into_iter()
@@ -52,8 +55,8 @@ fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
             "description": DESCRIPTION,
         },
         "servers": [{"url": format!("{}{BASE}", origin.0)}],
-        "tags": Tag::ALL.map(|tag| json!({"name": tag.name(), "description": tag.description()})),
-        "paths": paths(),
+        "tags": tags(&operations),
+        "paths": paths(&operations),
         "components": {
             "schemas": schemas,
             "headers": answer::headers(),
@@ -73,12 +76,18 @@ against no limit.
 Every answer is `{\"success\", \"message\", \"data\", \"meta\"}`, every refusal a problem (RFC 9457) that has \
 `success: false` and a `message` too.";
 
-fn paths() -> Json {
+/// Those that have operations.
+fn tags(operations: &[Operation]) -> Json {
+    let used = Tag::ALL.into_iter().filter(|tag| operations.iter().any(|operation| operation.tag == *tag));
+    used.map(|tag| json!({"name": tag.name(), "description": tag.description()})).collect()
+}
+
+fn paths(operations: &[Operation]) -> Json {
     let mut paths: BTreeMap<&str, Map<String, Json>> = BTreeMap::new();
-    for operation in operations::all() {
+    for operation in operations {
         let method = operation.route.method.as_str().to_lowercase();
         for path in operation.paths() {
-            paths.entry(path).or_default().insert(method.clone(), described(&operation, path));
+            paths.entry(path).or_default().insert(method.clone(), described(operation, path));
         }
     }
     json!(paths)

@@ -80,8 +80,8 @@ fn title(entity: Entity) -> &'static str {
 
 /// An object of which every property is there, but for some.
 fn object(properties: Json, optional: &[&str]) -> Json {
-    let names: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
-    let required: Vec<_> = names.into_iter().filter(|name| !optional.contains(&name.as_str())).collect();
+    let names = properties.as_object().into_iter().flat_map(Map::keys);
+    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
@@ -94,11 +94,10 @@ fn with(mut object: Json, key: &str, value: Json) -> Json {
 
 /// A schema that takes `null` too.
 fn nullable(mut schema: Json) -> Json {
-    if let Some(kind) = schema.get_mut("type") {
-        match kind {
-            Json::Array(kinds) => kinds.push(json!("null")),
-            kind => *kind = json!([kind, "null"]),
-        }
+    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
+        kinds.push(json!("null"));
+    } else if let Some(kind) = schema.get_mut("type") {
+        *kind = json!([kind, "null"]);
     }
     if let Some(Json::Array(values)) = schema.get_mut("enum") {
         values.push(Json::Null);

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::parameter::Parameter;
 use crate::http::Api;
 use crate::http::openapi::Schema;
+use crate::http::problem::Problem;
 
 /// A route and its documentation.
 pub(in crate::http) struct Operation {
@@ -44,19 +45,39 @@ impl Operation {
 pub(in crate::http) enum Tag {
     Company,
     Contact,
+    Project,
+    Marketing,
+    Worlds,
     Sync,
     Push,
+    Usage,
+    Meta,
 }
 
 impl Tag {
-    pub(in crate::http) const ALL: [Self; 4] = [Self::Company, Self::Contact, Self::Sync, Self::Push];
+    pub(in crate::http) const ALL: [Self; 9] = [
+        Self::Company,
+        Self::Contact,
+        Self::Project,
+        Self::Marketing,
+        Self::Worlds,
+        Self::Sync,
+        Self::Push,
+        Self::Usage,
+        Self::Meta,
+    ];
 
     pub(in crate::http) fn name(self) -> &'static str {
         match self {
             Self::Company => "company",
             Self::Contact => "contact",
+            Self::Project => "project",
+            Self::Marketing => "marketing",
+            Self::Worlds => "worlds",
             Self::Sync => "sync",
             Self::Push => "push",
+            Self::Usage => "usage",
+            Self::Meta => "meta",
         }
     }
 
@@ -64,8 +85,13 @@ impl Tag {
         match self {
             Self::Company => "Organisations that contacts belong to.",
             Self::Contact => "People.",
+            Self::Project => "Work for a client.",
+            Self::Marketing => "Audiences, and who subscribed to them.",
+            Self::Worlds => "The account's workspaces.",
             Self::Sync => "Every change of the account, in order and without a gap.",
             Self::Push => "Webhooks: where the account's changes are sent to.",
+            Self::Usage => "The calls of this month.",
+            Self::Meta => "The fields that the account added to its records.",
         }
     }
 }
@@ -134,7 +160,7 @@ where
 
 /// A GET that has no sample: a stream.
 pub(super) fn stream<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
-    Route { method: Method::GET, handlers: on(MethodFilter::GET, handler), sampled: false }
+    Route { sampled: false, ..get(handler, || async { Problem::test_credentials() }) }
 }
 
 pub(super) fn post<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {

@@ -4,6 +4,8 @@
 //! takes and refuses the same parameters. Every call draws anew.
 
 mod records;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use axum::response::Response;
 use hyper::HeaderMap;
 use uuid::Uuid;
 
-use self::records::{endpoint, event, record};
+pub(super) use self::records::record;
+use self::records::{endpoint, event};
 use super::Api;
 use super::changes::{self, Asked, Range};
 use super::endpoints;

@@ -18,7 +18,7 @@ use crate::store::owner::PushCursor;
 const YEAR: i64 = 365 * 24 * 3_600;
 
 /// A record that was created some time ago.
-pub(super) fn record(entity: Entity, now: Timestamp) -> Record {
+pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
     let age = words::number(1..=YEAR);
     let created = Fact { entity, uid: clock::fresh_uid(), verb: Verb::Created, changes: changes(entity) };
     Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
@@ -106,8 +106,8 @@ fn value(field: Field) -> Value {
         Kind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
         Kind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
         Kind::Tags => {
-            let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| words::word(words::TAGS)).collect();
-            Value::Tags(tags(drawn.into_iter()).unwrap_or_default())
+            let drawn = (0..words::number(1..=3)).map(|_| words::word(words::TAGS));
+            Value::Tags(tags(drawn).unwrap_or_default())
         }
         Kind::Address => Value::Address(address()),
         Kind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
