@@ -53,7 +53,8 @@ impl Authenticator {
         self.caller(headers).await
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Who these headers say that they are, where that is true.
+    pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let account = header("x-public-id").and_then(|id| Uuid::try_parse(id).ok()).map(AccountId);
         let (Some(account), Some(secret)) = (account, header("x-secret-key")) else {

@@ -3,6 +3,7 @@
 //! Guarantees: the same account, host and brand get the same bytes; what the router does not take is not in it.
 
 mod answer;
+mod record;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value as Json, json};
 
-use self::schema::CustomFields;
 pub(super) use self::schema::Schema;
 use super::extract::Origin;
 use super::operations::parameter::{Parameter, Place};
 use super::operations::{self, Body, Operation, Tag};
 use super::{Api, BASE};
 use crate::config::Brand;
+use crate::store::schema::Schema as Definitions;
 
 /// The schemes of the two headers.
 const SCHEMES: [(&str, &str, &str); 2] = [
@@ -29,18 +31,22 @@ const SCHEMES: [(&str, &str, &str); 2] = [
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// `GET /swagger/json-file`: for everybody, with no keys.
-pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin) -> Response {
-    let body = document(&api.config.brand, &origin, &CustomFields::new()).to_string();
+/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it.
+pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
+    let own = match api.authenticator.caller(&headers).await {
+        Ok(caller) => api.store.schema(caller.account).await.ok(),
+        Err(_) => None,
+    };
+    let body = document(&api.config.brand, &origin, own.as_ref()).to_string();
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
-fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
+fn document(brand: &Brand, origin: &Origin, own: Option<&Definitions>) -> Json {
     let operations = operations::all();
-    let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(custom))).collect();
+    let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(own))).collect();
     let schemes: Map<_, _> = SCHEMES
         .into_iter()
         .map(|(scheme, header, description)| {

@@ -1,20 +1,13 @@
-//! What bodies and answers look like, as JSON Schema (draft 2020-12).
-//!
-//! A record's schema follows from the tables of the domain ([`Entity::fields`], [`Field::kind`], [`Field::nullable`]) and
-//! from the reader of bodies, which is asked what it misses in an empty one.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! The named schemas of the document, as JSON Schema (draft 2020-12).
 
 use serde_json::{Map, Value as Json, json};
-use uuid::Uuid;
 
+use super::record;
 use super::reference;
 use crate::contract::event::{TYPE_ROOT, kind};
-use crate::contract::input::{self, FreshUids};
-use crate::domain::{Entity, Field, Kind, Refusal, Role, Uid, Verb};
-
-/// An account's own fields by kind of record: the schema of each under its UUID.
-pub(in crate::http) type CustomFields = BTreeMap<Entity, Map<String, Json>>;
+use crate::contract::input::Body;
+use crate::domain::{Entity, Field};
+use crate::store::schema::Schema as Definitions;
 
 /// A named schema of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +15,12 @@ pub(in crate::http) enum Schema {
     /// A record as every answer and event shows it.
     Record(Entity),
     /// The body that makes one.
-    Create(Entity),
+    Create(Body),
     /// The body that changes one.
-    Update(Entity),
+    Update(Body),
+    Attributes,
+    Subscriptions,
+    SubscriptionResult,
     Event,
     Endpoint,
     EndpointCreate,
@@ -33,20 +29,34 @@ pub(in crate::http) enum Schema {
     Problem,
 }
 
+const BODIES: [Body; 4] = [Body::Contact, Body::Company, Body::Project, Body::CustomField];
+
+const OTHERS: [Schema; 9] = [
+    Schema::Attributes,
+    Schema::Subscriptions,
+    Schema::SubscriptionResult,
+    Schema::Event,
+    Schema::Endpoint,
+    Schema::EndpointCreate,
+    Schema::EndpointCreated,
+    Schema::Pagination,
+    Schema::Problem,
+];
+
 impl Schema {
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let of = |entity| [Self::Record(entity), Self::Create(entity), Self::Update(entity)];
-        let others =
-            [Self::Event, Self::Endpoint, Self::EndpointCreate, Self::EndpointCreated, Self::Pagination, Self::Problem];
-        Entity::ALL.into_iter().flat_map(of).chain(others)
+        let records = Entity::ALL.into_iter().map(Self::Record);
+        records.chain(BODIES.into_iter().flat_map(|body| [Self::Create(body), Self::Update(body)])).chain(OTHERS)
     }
 
     pub(super) fn name(self) -> String {
-        let record = |entity: Entity, suffix: &str| [title(entity), suffix].concat();
         match self {
-            Self::Record(entity) => record(entity, ""),
-            Self::Create(entity) => record(entity, "Create"),
-            Self::Update(entity) => record(entity, "Update"),
+            Self::Record(entity) => title(entity).to_owned(),
+            Self::Create(body) => [title(body.entity()), "Create"].concat(),
+            Self::Update(body) => [title(body.entity()), "Update"].concat(),
+            Self::Attributes => "Attributes".to_owned(),
+            Self::Subscriptions => "Subscriptions".to_owned(),
+            Self::SubscriptionResult => "SubscriptionResult".to_owned(),
             Self::Event => "Event".to_owned(),
             Self::Endpoint => "Endpoint".to_owned(),
             Self::EndpointCreate => "EndpointCreate".to_owned(),
@@ -56,11 +66,14 @@ impl Schema {
         }
     }
 
-    pub(super) fn json(self, custom: &CustomFields) -> Json {
+    pub(super) fn json(self, own: Option<&Definitions>) -> Json {
         match self {
-            Self::Record(entity) => record(entity, custom),
-            Self::Create(entity) => create(entity, custom),
-            Self::Update(entity) => update(entity, custom),
+            Self::Record(entity) => record::shown(entity, own),
+            Self::Create(body) => record::create(body, own),
+            Self::Update(body) => record::update(body, own),
+            Self::Attributes => attributes(),
+            Self::Subscriptions => subscriptions(),
+            Self::SubscriptionResult => subscription_result(),
             Self::Event => event(),
             Self::Endpoint => object(endpoint(), &[]),
             Self::EndpointCreate => endpoint_create(),
@@ -75,17 +88,23 @@ fn title(entity: Entity) -> &'static str {
     match entity {
         Entity::Contact => "Contact",
         Entity::Company => "Company",
+        Entity::Project => "Project",
+        Entity::CustomField => "CustomField",
+        Entity::Audience => "Audience",
+        Entity::Circle => "Circle",
+        Entity::Note => "Note",
+        Entity::World => "World",
     }
 }
 
 /// An object of which every property is there, but for some.
-fn object(properties: Json, optional: &[&str]) -> Json {
+pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
     let names = properties.as_object().into_iter().flat_map(Map::keys);
     let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
-fn with(mut object: Json, key: &str, value: Json) -> Json {
+pub(super) fn with(mut object: Json, key: &str, value: Json) -> Json {
     if let Json::Object(members) = &mut object {
         members.insert(key.to_owned(), value);
     }
@@ -93,7 +112,7 @@ fn with(mut object: Json, key: &str, value: Json) -> Json {
 }
 
 /// A schema that takes `null` too.
-fn nullable(mut schema: Json) -> Json {
+pub(super) fn nullable(mut schema: Json) -> Json {
     if let Some(Json::Array(kinds)) = schema.get_mut("type") {
         kinds.push(json!("null"));
     } else if let Some(kind) = schema.get_mut("type") {
@@ -105,237 +124,67 @@ fn nullable(mut schema: Json) -> Json {
     schema
 }
 
-fn text(limit: usize) -> Json {
+pub(super) fn text(limit: usize) -> Json {
     json!({"type": "string", "maxLength": limit})
 }
 
-fn uuid() -> Json {
+pub(super) fn uuid() -> Json {
     json!({"type": "string", "format": "uuid"})
 }
 
-fn moment() -> Json {
+pub(super) fn moment() -> Json {
     json!({"type": "string", "format": "date-time"})
 }
 
-fn record(entity: Entity, custom: &CustomFields) -> Json {
-    let always = Required::of(entity).always;
-    let mut properties = Map::new();
-    properties.insert("uid".to_owned(), uuid());
-    for field in entity.fields() {
-        let schema = shown(*field);
-        let absent_as_null = !always.contains(field.name()) && is_null_when_absent(field.kind());
-        properties.insert(field.name().to_owned(), if absent_as_null { nullable(schema) } else { schema });
-        if *field == Field::Address {
-            let description = "The address on one line.";
-            properties
-                .insert("full_address".to_owned(), json!({"type": ["string", "null"], "description": description}));
-        }
-    }
-    let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
-    let kept = [
-        ("active", json!({"type": "boolean"})),
-        ("created", moment()),
-        ("updated", moment()),
-        (
-            "version",
-            json!({"type": "integer", "minimum": 1, "description": "The position of its last event; its ETag."}),
-        ),
-        ("deleted", json!({"type": "boolean"})),
-        ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
-        (
-            "field_seq",
-            json!({
-                "type": "object",
-                "additionalProperties": {"type": "integer", "minimum": 1},
-                "description": "For each field that was ever set, the position of its last change.",
-            }),
-        ),
-    ];
-    properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
-    properties.extend(custom_fields(entity, custom));
-    object(Json::Object(properties), &[])
+fn attributes() -> Json {
+    let attribute = json!({
+        "type": {"type": "string"},
+        "format": {"type": "string"},
+        "required": {"type": "boolean"},
+        "nullable": {"type": "boolean"},
+        "allowed_values": {"type": "array", "items": {"type": "string"}},
+        "allowed_on_action": {"type": "array", "items": {"enum": ["read", "create", "update"]}},
+        "field_name": {"type": "string"},
+        "field_description": {"type": "string"},
+        "field_type": {"type": "string"},
+        "properties": {"type": "object", "additionalProperties": {"type": "object"}},
+        "items": {"type": "object"},
+    });
+    let optional = ["type", "format", "allowed_values", "field_description", "field_type", "properties", "items"];
+    json!({"type": "object", "additionalProperties": object(attribute, &optional)})
 }
 
-/// What a field holds in an answer, where it holds something.
-fn shown(field: Field) -> Json {
-    match field.kind() {
-        Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role => taken(field),
-        Kind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
-        Kind::Address => object(address(), &[]),
-        Kind::Links => json!({
-            "type": "array",
-            "items": object(json!({"uid": uuid(), "name": {"type": "string"}}), &[]),
-        }),
-        Kind::Person => object(
-            json!({
-                "uid": uuid(),
-                "first_name": {"type": "string"},
-                "last_name": {"type": "string"},
-                "email": {"type": ["string", "null"]},
-            }),
-            &[],
-        ),
-    }
-}
-
-/// What stands for the absence of a value of this kind: an empty list and an address of nulls are no `null`.
-fn is_null_when_absent(kind: Kind) -> bool {
-    match kind {
-        Kind::Text(_) | Kind::Email | Kind::Phone | Kind::Website | Kind::Role | Kind::Person => true,
-        Kind::Tags | Kind::Address | Kind::Links => false,
-    }
-}
-
-/// What a body may hold for a field.
-fn taken(field: Field) -> Json {
-    match field.kind() {
-        Kind::Text(limit) => text(limit),
-        Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
-        Kind::Phone => text(64),
-        Kind::Website => json!({
-            "type": "string",
-            "format": "uri",
-            "maxLength": 2_048,
-            "description": "An absolute URL: https:// or http://.",
-        }),
-        Kind::Role => {
-            let names = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
-            json!({"type": "string", "enum": names})
-        }
-        Kind::Tags => json!({
-            "type": ["array", "string"],
-            "items": text(100),
-            "maxItems": 200,
-            "description": "A list, or one text with commas.",
-        }),
-        Kind::Address => json!({"type": "object", "properties": address()}),
-        Kind::Links => company_link(),
-        Kind::Person => primary_contact(),
-    }
-}
-
-fn address() -> Json {
-    let part = || nullable(text(255));
-    json!({
-        "address_line_1": part(),
-        "address_line_2": part(),
-        "city": part(),
-        "state": part(),
-        "country": part(),
-        "zip": part(),
-    })
-}
-
-/// What a record cannot be created without.
-struct Required {
-    always: BTreeSet<String>,
-    /// Of everybody but a Lead.
-    unless_lead: BTreeSet<String>,
-}
-
-impl Required {
-    /// As the reader of bodies says it of bodies that lack everything.
-    fn of(entity: Entity) -> Self {
-        let missing = |body: Json| -> BTreeSet<String> {
-            let nil = Uid(Uuid::nil());
-            match input::create(entity, body, FreshUids { own: nil, beside: nil }) {
-                Err(Refusal::Invalid(missing)) => {
-                    missing.iter().map(|missing| missing.pointer.trim_start_matches("#/").to_owned()).collect()
-                }
-                Ok(_) | Err(_) => BTreeSet::new(),
-            }
-        };
-        let role = Field::Role.name();
-        let any = missing(json!({}));
-        let mut of_lead = missing(json!({role: Role::Lead.name()}));
-        of_lead.extend(any.get(role).cloned());
-        Self { unless_lead: any.difference(&of_lead).cloned().collect(), always: of_lead }
-    }
-}
-
-fn create(entity: Entity, custom: &CustomFields) -> Json {
-    let Required { always, unless_lead } = Required::of(entity);
-    let mut schema = json!({"type": "object", "required": always, "properties": written(entity, true, custom)});
-    if !unless_lead.is_empty() {
-        let lead = json!({"properties": {"role": {"const": Role::Lead.name()}}});
-        schema = with(schema, "anyOf", json!([lead, {"required": unless_lead}]));
-    }
-    schema
-}
-
-fn update(entity: Entity, custom: &CustomFields) -> Json {
-    json!({"type": "object", "properties": written(entity, false, custom)})
-}
-
-/// The keys that a body may have. Others are passed over.
-fn written(entity: Entity, creates: bool, custom: &CustomFields) -> Map<String, Json> {
-    let mut properties = Map::new();
-    for field in entity.fields() {
-        // What only a create takes.
-        if !creates && matches!(field.kind(), Kind::Role | Kind::Person) {
-            continue;
-        }
-        let name = if field.kind() == Kind::Links { "company" } else { field.name() };
-        let schema = taken(*field);
-        properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
-        if *field == Field::Address {
-            let description = "Taken where `address` is absent.";
-            let schema = json!({"type": ["string", "null"], "maxLength": 255, "description": description});
-            properties.insert("full_address".to_owned(), schema);
-        }
-    }
-    if entity == Entity::Contact {
-        properties.insert("send_welcome_email".to_owned(), welcome());
-    }
-    properties.extend(custom_fields(entity, custom));
-    properties
-}
-
-fn custom_fields(entity: Entity, custom: &CustomFields) -> Option<(String, Json)> {
-    let own = custom.get(&entity)?;
-    Some(("custom_fields".to_owned(), json!({"type": "object", "properties": own})))
-}
-
-fn welcome() -> Json {
-    json!({"type": ["boolean", "null"], "description": "Asks whoever sends email for the account to welcome them."})
-}
-
-fn company_link() -> Json {
-    json!({
-        "type": "object",
-        "required": ["name"],
-        "properties": {
-            "name": taken(Field::Name),
-            "create_company_if_not_exists": {"type": ["boolean", "null"]},
+fn subscriptions() -> Json {
+    let item = json!({
+        "email": record::taken(Field::Email),
+        "first_name": nullable(record::taken(Field::FirstName)),
+        "last_name": nullable(record::taken(Field::LastName)),
+        "audiences": {
+            "type": ["array", "null"],
+            "maxItems": 100,
+            "items": {"type": "integer"},
+            "description": "The ids of audiences.",
         },
-        "description": "A company to belong to, besides those that the contact belongs to already.",
-    })
+    });
+    let item = object(item, &["first_name", "last_name", "audiences"]);
+    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": item})
 }
 
-fn primary_contact() -> Json {
-    let mut properties = written_inside();
-    properties.insert("create_primary_contact_if_not_exists".to_owned(), json!({"type": ["boolean", "null"]}));
-    properties.insert("send_welcome_email".to_owned(), welcome());
-    json!({
-        "type": "object",
-        "properties": properties,
-        "description": "The company's first contact, by its email address.",
-    })
-}
-
-/// A contact's own fields, where a contact stands inside another body.
-fn written_inside() -> Map<String, Json> {
-    let elsewhere = |field: &Field| matches!(field.kind(), Kind::Links | Kind::Person);
-    let own = Entity::Contact.fields().iter().copied().filter(|field| !elsewhere(field));
-    own.map(|field| {
-        let schema = taken(field);
-        (field.name().to_owned(), if field.nullable() { nullable(schema) } else { schema })
-    })
-    .collect()
+fn subscription_result() -> Json {
+    let result = json!({
+        "index": {"type": "integer", "minimum": 0},
+        "success": {"type": "boolean"},
+        "uid": uuid(),
+        "version": {"type": "integer", "minimum": 1},
+        "message": {"type": "string"},
+        "errors": errors(),
+        "deleted_seq": {"type": "integer"},
+    });
+    object(result, &["uid", "version", "message", "errors", "deleted_seq"])
 }
 
 fn event() -> Json {
-    let of = |entity| Verb::ALL.map(|verb| [TYPE_ROOT, ".", &kind(entity, verb)].concat());
+    let of = |entity: Entity| entity.verbs().iter().map(move |verb| [TYPE_ROOT, ".", &kind(entity, *verb)].concat());
     let types: Vec<String> = Entity::ALL.into_iter().flat_map(of).collect();
     let records: Vec<Json> = Entity::ALL.into_iter().map(|entity| reference(Schema::Record(entity))).collect();
     let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
@@ -421,11 +270,15 @@ fn pagination() -> Json {
     )
 }
 
-fn problem() -> Json {
+fn errors() -> Json {
     let error = json!({
         "pointer": {"type": "string", "description": "A JSON Pointer: `#/email`."},
         "detail": {"type": "string"},
     });
+    json!({"type": "array", "items": object(error, &[]), "description": "All fields that cannot be taken."})
+}
+
+fn problem() -> Json {
     let schema = object(
         json!({
             "type": {"type": "string"},
@@ -435,11 +288,16 @@ fn problem() -> Json {
             "instance": {"type": "string"},
             "success": {"const": false},
             "message": {"type": "string", "description": "One plain sentence."},
-            "errors": {"type": "array", "items": object(error, &[]), "description": "All fields that cannot be taken."},
+            "errors": errors(),
+            "data": {
+                "type": "array",
+                "items": reference(Schema::SubscriptionResult),
+                "description": "What is wrong with each item, where none of many was managed.",
+            },
             "deleted_seq": {"type": "integer", "description": "The position of the deletion."},
             "violated-policies": {"type": "array", "items": {"type": "string"}},
         }),
-        &["errors", "deleted_seq", "violated-policies"],
+        &["errors", "data", "deleted_seq", "violated-policies"],
     );
     with(schema, "description", json!("RFC 9457, with the two keys that every client reads."))
 }

@@ -2,16 +2,17 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::schema::CustomFields;
 use super::{Schema, document};
 use crate::config::Brand;
+use crate::contract::input::Body;
 use crate::contract::record::Shown;
-use crate::domain::{Entity, Timestamp};
+use crate::domain::{Entity, Fact, Field, Owner, Record, Seq, Timestamp, Uid, Value, Verb};
 use crate::http::extract::Origin;
 use crate::http::samples;
+use crate::store::schema::Schema as Definitions;
 
-fn made(custom: &CustomFields) -> Json {
-    document(&Brand::default(), &Origin("https://crm.example.com".to_owned()), custom)
+fn made(own: Option<&Definitions>) -> Json {
+    document(&Brand::default(), &Origin("https://crm.example.com".to_owned()), own)
 }
 
 fn keys(schema: &Json) -> BTreeSet<&str> {
@@ -21,7 +22,7 @@ fn keys(schema: &Json) -> BTreeSet<&str> {
 /// What each operation takes and answers, a line each: small enough to be read when it changes.
 #[test]
 fn the_operations_in_outline() {
-    let document = made(&CustomFields::new());
+    let document = made(None);
     let mut lines = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
@@ -47,7 +48,7 @@ fn the_operations_in_outline() {
 
 #[test]
 fn the_same_bytes_for_the_same_asker() {
-    assert_eq!(made(&CustomFields::new()).to_string(), made(&CustomFields::new()).to_string());
+    assert_eq!(made(None).to_string(), made(None).to_string());
 }
 
 #[test]
@@ -55,28 +56,35 @@ fn a_records_schema_has_the_keys_that_records_have() {
     for entity in Entity::ALL {
         let shown = json!(Shown(&samples::record(entity, Timestamp::UNIX_EPOCH)));
         let shown: BTreeSet<&str> = shown.as_object().expect("an object").keys().map(String::as_str).collect();
-        assert_eq!(keys(&Schema::Record(entity).json(&CustomFields::new())), shown);
+        assert_eq!(keys(&Schema::Record(entity).json(None)), shown);
     }
 }
 
 #[test]
 fn what_is_required_follows_from_the_rules() {
-    let contact = Schema::Create(Entity::Contact).json(&CustomFields::new());
+    let contact = Schema::Create(Body::Contact).json(None);
     assert_eq!(contact["required"], json!(["first_name", "last_name", "role"]));
     let unless_lead = json!([{"properties": {"role": {"const": "Lead"}}}, {"required": ["email"]}]);
     assert_eq!(contact["anyOf"], unless_lead);
-    assert_eq!(Schema::Create(Entity::Company).json(&CustomFields::new())["required"], json!(["name"]));
-    assert_eq!(Schema::Update(Entity::Company).json(&CustomFields::new()).get("required"), None);
+    assert_eq!(Schema::Create(Body::Company).json(None)["required"], json!(["name"]));
+    assert_eq!(Schema::Update(Body::Company).json(None).get("required"), None);
 }
 
 #[test]
 fn an_accounts_own_fields_stand_in_its_schemas() {
-    let field = "019e7f00-0000-7000-8000-000000000000";
-    let own = Map::from_iter([(field.to_owned(), json!({"type": "string", "title": "Shoe size"}))]);
-    let document = made(&CustomFields::from([(Entity::Contact, own)]));
-    for schema in ["Contact", "ContactCreate", "ContactUpdate"] {
-        let at = format!("/components/schemas/{schema}/properties/custom_fields/properties/{field}/title");
-        assert_eq!(document.pointer(&at), Some(&json!("Shoe size")), "{schema}");
+    let uid = Uid(uuid::Uuid::from_u128(17));
+    let texts = [(Field::Owner, Owner::Contact.name()), (Field::Type, "number"), (Field::Name, "Shoe size")];
+    let changes = texts.map(|(field, text)| (field, Some(Value::Text(text.to_owned())))).into();
+    let added = Fact { entity: Entity::CustomField, uid, verb: Verb::FieldAdded, changes };
+    let (field, _) = Record::evolve(None, added, Seq(1), Timestamp::UNIX_EPOCH);
+    let document = made(Some(&Definitions { custom_fields: vec![field], audiences: Vec::new() }));
+    let own = |schema: &str| {
+        let at = format!("/components/schemas/{schema}/properties/custom_fields/properties/{uid}");
+        document.pointer(&at).cloned()
+    };
+    assert_eq!(own("Contact"), Some(json!({"type": "number", "title": "Shoe size"})));
+    for schema in ["ContactCreate", "ContactUpdate"] {
+        assert_eq!(own(schema), Some(json!({"type": ["number", "null"], "title": "Shoe size"})));
     }
-    assert_eq!(document.pointer("/components/schemas/Company/properties/custom_fields"), None);
+    assert_eq!(own("Company"), None);
 }

@@ -4,8 +4,11 @@
 //! An operation is one entry: its route, what it takes, what it answers, and the handlers for real keys and for the
 //! test credentials. This folder knows nothing of how a document or an answer is written.
 
+mod fields;
+mod marketing;
 mod operation;
 pub(super) mod parameter;
+mod projects;
 mod push;
 mod records;
 mod sync;
@@ -19,7 +22,17 @@ use super::Api;
 
 /// All of them, by tag.
 pub(super) fn all() -> Vec<Operation> {
-    [records::operations(), sync::operations(), push::operations()].into_iter().flatten().collect()
+    [
+        records::operations(),
+        projects::operations(),
+        marketing::operations(),
+        sync::operations(),
+        push::operations(),
+        fields::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The routes, each under its path and its aliases.

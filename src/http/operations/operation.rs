@@ -123,6 +123,8 @@ pub(in crate::http) enum Shape {
     List(Schema),
     /// The envelope around `null`.
     Nothing,
+    /// One of these without the envelope.
+    Bare(Schema),
     /// A page of the log, as JSON or protobuf.
     Changes,
     /// The log as server-sent events.

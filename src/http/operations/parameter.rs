@@ -36,6 +36,12 @@ impl Parameter {
         Self { name, place: Place::Path, description, schema, example: Some(json!(example)) }
     }
 
+    /// A step of the path that is one of these words.
+    pub(super) fn choice(name: &'static str, description: &'static str, words: &[&str]) -> Self {
+        let schema = json!({"type": "string", "enum": words});
+        Self { name, place: Place::Path, description, schema, example: None }
+    }
+
     pub(super) fn query(name: &'static str, description: &'static str, schema: Json) -> Self {
         Self { name, place: Place::Query, description, schema, example: None }
     }
@@ -50,7 +56,7 @@ impl Parameter {
 }
 
 /// `page` and `limit` of a list.
-pub(super) fn paging() -> [Parameter; 2] {
+fn paging() -> [Parameter; 2] {
     [
         Parameter::query(
             "page",
@@ -65,8 +71,19 @@ pub(super) fn limit(description: &'static str, default: i64) -> Parameter {
     Parameter::query("limit", description, json!({"type": "integer", "minimum": 1, "maximum": 500, "default": default}))
 }
 
+/// Adds the record's attributes to an answer.
+pub(super) fn meta() -> Parameter {
+    let description = "Any text: adds the attributes of such records to the answer, as `meta.attributes`.";
+    Parameter::query("meta", description, json!({"type": "string"}))
+}
+
+/// What every list of records takes.
+pub(super) fn listing() -> Vec<Parameter> {
+    paging().into_iter().chain(created()).chain([meta()]).collect()
+}
+
 /// `createdMin` and `createdMax` of a list.
-pub(super) fn created() -> [Parameter; 2] {
+fn created() -> [Parameter; 2] {
     let moment = || json!({"type": "string", "format": "date-time"});
     [
         Parameter::query("createdMin", "Only what was created after this moment: RFC 3339 with its offset.", moment())

@@ -3,23 +3,41 @@
 use serde_json::json;
 
 use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
-use super::parameter::{Parameter, created, idempotency_key, if_match, if_none_match, paging};
+use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta};
+use crate::contract::input::Body as Described;
 use crate::domain::Entity;
 use crate::http::openapi::Schema;
 use crate::http::records::{self, Company, Contact, create, list, read, update};
-use crate::http::samples;
+use crate::http::{meta as attributes, samples};
 
-const CREATE: &[u16] = &[400, 413, 422];
-const READ: &[u16] = &[400, 404, 410];
-const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
+pub(super) const CREATE: &[u16] = &[400, 413, 422];
+pub(super) const READ: &[u16] = &[400, 404, 410];
+pub(super) const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
+
+/// What the attributes of records are.
+pub(super) const META: &str = "A bare object without the envelope: a key for each attribute, the account's own fields \
+    among them, in an order that stays. Every value is an object.";
 
 pub(super) fn operations() -> Vec<Operation> {
     companies().into_iter().chain(changing_companies()).chain(contacts()).chain(changing_contacts()).collect()
 }
 
-fn companies() -> [Operation; 2] {
+fn companies() -> [Operation; 3] {
     let record = Schema::Record(Entity::Company);
     [
+        Operation {
+            route: get(attributes::read::<Company>, samples::meta::<Company>),
+            path: "/company/meta",
+            aliases: &[],
+            tag: Tag::Company,
+            id: "readCompanyMeta",
+            summary: "Read the attributes of companies",
+            description: META,
+            parameters: Vec::new(),
+            body: None,
+            success: Success { status: 200, shape: Shape::Bare(Schema::Attributes) },
+            refusals: &[],
+        },
         Operation {
             route: get(list::<Company>, samples::list::<Company>),
             path: "/companies",
@@ -28,7 +46,7 @@ fn companies() -> [Operation; 2] {
             id: "listCompanies",
             summary: "List companies",
             description: "Companies by the time of their creation. One that no contact belongs to is not listed.",
-            parameters: paging().into_iter().chain(created()).collect(),
+            parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
             refusals: &[422],
@@ -41,7 +59,7 @@ fn companies() -> [Operation; 2] {
             id: "readCompany",
             summary: "Read a company",
             description: "By its uid or its name. One that was deleted is 410 by its uid and 404 by its name.",
-            parameters: vec![company_id(), if_none_match()],
+            parameters: vec![company_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,
@@ -62,7 +80,7 @@ fn changing_companies() -> [Operation; 3] {
             description: "The name must be new to the account, in any case of its letters. `primaryContact` links the \
                 company to a contact, or makes one where `create_primary_contact_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Entity::Company), example: json!({"name": "Acme & Co"}) }),
+            body: Some(Body { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -76,7 +94,10 @@ fn changing_companies() -> [Operation; 3] {
             description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` and \
                 `primaryContact` are set on creation alone and passed over here.",
             parameters: vec![company_id(), idempotency_key(), if_match()],
-            body: Some(Body { schema: Schema::Update(Entity::Company), example: json!({"phone": "+31 20 555 0100"}) }),
+            body: Some(Body {
+                schema: Schema::Update(Described::Company),
+                example: json!({"phone": "+31 20 555 0100"}),
+            }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: UPDATE,
         },
@@ -96,9 +117,22 @@ fn changing_companies() -> [Operation; 3] {
     ]
 }
 
-fn contacts() -> [Operation; 2] {
+fn contacts() -> [Operation; 3] {
     let record = Schema::Record(Entity::Contact);
     [
+        Operation {
+            route: get(attributes::read::<Contact>, samples::meta::<Contact>),
+            path: "/contact/meta",
+            aliases: &[],
+            tag: Tag::Contact,
+            id: "readContactMeta",
+            summary: "Read the attributes of contacts",
+            description: META,
+            parameters: Vec::new(),
+            body: None,
+            success: Success { status: 200, shape: Shape::Bare(Schema::Attributes) },
+            refusals: &[],
+        },
         Operation {
             route: get(list::<Contact>, samples::list::<Contact>),
             path: "/contacts",
@@ -107,7 +141,7 @@ fn contacts() -> [Operation; 2] {
             id: "listContacts",
             summary: "List contacts",
             description: "Contacts by the time of their creation.",
-            parameters: paging().into_iter().chain(created()).collect(),
+            parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
             refusals: &[422],
@@ -120,7 +154,7 @@ fn contacts() -> [Operation; 2] {
             id: "readContact",
             summary: "Read a contact",
             description: "By its uid or its email address. One that was deleted is 410 by its uid and 404 by its email.",
-            parameters: vec![contact_id(), if_none_match()],
+            parameters: vec![contact_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,
@@ -149,7 +183,7 @@ fn changing_contacts() -> [Operation; 3] {
                 `company` links the contact to a company by its name, or makes one where \
                 `create_company_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Entity::Contact), example: smallest }),
+            body: Some(Body { schema: Schema::Create(Described::Contact), example: smallest }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -163,7 +197,7 @@ fn changing_contacts() -> [Operation; 3] {
             description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` is set on \
                 creation alone and passed over here.",
             parameters: vec![contact_id(), idempotency_key(), if_match()],
-            body: Some(Body { schema: Schema::Update(Entity::Contact), example: json!({"title": "Dr"}) }),
+            body: Some(Body { schema: Schema::Update(Described::Contact), example: json!({"title": "Dr"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: UPDATE,
         },

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 pub(super) use self::records::record;
@@ -23,10 +24,12 @@ use super::endpoints;
 use super::envelope;
 use super::extract::{Named, Origin, PageNumber, Query};
 use super::problem::Problem;
+use super::projects::Sought;
 use super::records::{Resource, filter, found, listed};
 use crate::contract::record::{Shown, parse_uid};
 use crate::contract::{Cursor, Wire};
-use crate::domain::{AccountId, Entity, Record, Seq, Value};
+use crate::domain::{AccountId, Entity, Field, Owner, Record, Seq, Timestamp, Value};
+use crate::store::schema::Schema;
 
 type Answer = Result<Response, Problem>;
 
@@ -51,8 +54,11 @@ pub(super) async fn list<R: Resource>(
     let here = (RECORDS - before).clamp(0, page.size);
     let now = api.clock.now();
     let records: Vec<String> = (0..here).map(|_| shown(&record(R::ENTITY, now))).collect();
-    let pagination = envelope::pagination(&origin, &uri, &query, page, RECORDS);
-    Ok(listed(R::ENTITY, &records, pagination, Cursor { epoch: EPOCH, seq: Seq(EVENTS) }))
+    let meta = json!({
+        "pagination": envelope::pagination(&origin, &uri, &query, page, RECORDS),
+        "as_of": Cursor { epoch: EPOCH, seq: Seq(EVENTS) }.to_string(),
+    });
+    Ok(listed::<R>(&records, meta, attributes(R::ENTITY, &query, now)))
 }
 
 /// The record that was asked for: its identifier is put into what is drawn.
@@ -60,15 +66,64 @@ pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
     _named: Named,
     Path(identifier): Path<String>,
+    query: Query,
 ) -> Answer {
-    let mut record = record(R::ENTITY, api.clock.now());
-    let key = R::ENTITY.key_field();
-    if let Some(uid) = parse_uid(&identifier) {
-        record.uid = uid;
-    } else if let Ok(value @ Value::Text(_)) = Value::parse(key.kind(), &identifier) {
-        record.fields.insert(key, value);
+    let now = api.clock.now();
+    let mut record = record(R::ENTITY, now);
+    match (parse_uid(&identifier), R::ENTITY) {
+        (Some(uid), _) => record.uid = uid,
+        (None, Entity::Contact) => put(&mut record, Field::Email, &identifier),
+        (None, _) => put(&mut record, Field::Name, &identifier),
     }
-    Ok(found(R::ENTITY, &shown(&record), record.version))
+    Ok(found(R::ENTITY, &shown(&record), record.version, attributes(R::ENTITY, &query, now)))
+}
+
+/// A project, by whatever it is sought.
+pub(super) async fn project(
+    State(api): State<Arc<Api>>,
+    _sought: Sought,
+    Path((kind, identifier)): Path<(String, String)>,
+    query: Query,
+) -> Answer {
+    let now = api.clock.now();
+    let mut record = record(Entity::Project, now);
+    match (kind.as_str(), parse_uid(&identifier)) {
+        ("uid", Some(uid)) => record.uid = uid,
+        ("name", _) => put(&mut record, Field::Name, &identifier),
+        ("contains_the_following", _) => {
+            let name = format!("{} {identifier}", record.text(Field::Name).unwrap_or_default());
+            put(&mut record, Field::Name, &name);
+        }
+        _ => {}
+    }
+    Ok(found(Entity::Project, &shown(&record), record.version, attributes(Entity::Project, &query, now)))
+}
+
+/// Writes over what was drawn, where the text can stand there.
+fn put(record: &mut Record, field: Field, text: &str) {
+    if let Ok(value @ Value::Text(_)) = Value::parse(field.kind(), text) {
+        record.fields.insert(field, value);
+    }
+}
+
+pub(super) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> Answer {
+    Ok(envelope::bare(&super::meta::of(R::ENTITY, &schema(api.clock.now()))))
+}
+
+fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
+    query.get("meta")?;
+    Some(json!(super::meta::of(entity, &schema(now))))
+}
+
+/// What an account might have defined.
+fn schema(now: Timestamp) -> Schema {
+    let field = |owner: Owner| {
+        let mut field = record(Entity::CustomField, now);
+        put(&mut field, Field::Owner, owner.name());
+        field
+    };
+    let audiences = (0..words::number(1..=3)).map(|_| record(Entity::Audience, now)).collect();
+    Schema { custom_fields: Owner::ALL.map(field).into(), audiences }
 }
 
 pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> Answer {
