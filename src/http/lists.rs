@@ -52,6 +52,7 @@ pub(super) fn sampled<R: Resource>(
     links: &Links<'_>,
     account: AccountId,
     counted: Counted,
+    attributes: Option<Json>,
     mut draw: impl FnMut() -> Stored,
 ) -> Result<Response, Problem> {
     let turn = Turn::read(R::ENTITY, account, account.0, links.query)?;
@@ -59,7 +60,7 @@ pub(super) fn sampled<R: Resource>(
     let here = (counted.total - before).clamp(0, turn.size);
     let rows = (0..here).map(|_| draw()).collect();
     let page = Page { rows, more: before.saturating_add(here) < counted.total, end: None, counted };
-    Ok(show::<R>(links, &turn, &page, None))
+    Ok(show::<R>(links, &turn, &page, attributes))
 }
 
 fn show<R: Resource>(links: &Links<'_>, turn: &Turn, page: &Page, attributes: Option<Json>) -> Response {

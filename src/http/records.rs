@@ -123,12 +123,14 @@ pub(super) async fn show(
     }
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
-    let meta = meta.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
-    Ok(found(entity, &stored.record, stored.version, &meta))
+    Ok(found(entity, &stored.record, stored.version, meta))
 }
 
-pub(super) fn found(entity: Entity, record: &str, version: Seq, meta: &Json) -> Response {
-    envelope::record(StatusCode::OK, &format!("The {} was found.", entity.noun()), record, version, meta)
+/// A record as it is read, with its attributes where they were asked for.
+pub(super) fn found(entity: Entity, record: &str, version: Seq, attributes: Option<Json>) -> Response {
+    let message = format!("The {} was found.", entity.noun());
+    let meta = attributes.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
+    envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
 async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {

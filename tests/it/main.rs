@@ -15,6 +15,8 @@ mod leniency;
 mod lists;
 mod log;
 mod metrics;
+mod openapi;
+mod operations;
 mod process;
 mod proto;
 mod push;

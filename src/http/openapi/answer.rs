@@ -96,14 +96,13 @@ fn succeeded(shape: Shape) -> Json {
                 "oneOf": [reference(schema), {"type": "null"}],
                 "description": "`null` where the record does not exist and the account wants to hear of that as a success.",
             });
-            (&[TAG, REPLAYED], envelope(data, no_meta()))
+            (&[TAG, REPLAYED], envelope(data, attributes()))
         }
         Shape::Page(schema) => (&[], envelope(list_of(schema), page_meta())),
         Shape::Data(schema) => (&[], envelope(reference(schema), no_meta())),
         Shape::List(schema) => (&[], envelope(list_of(schema), no_meta())),
+        Shape::Bare(schema) => (&[], json!({"application/json": {"schema": reference(schema)}})),
         Shape::Nothing => (&[], envelope(json!({"type": "null"}), no_meta())),
-        Shape::Subscribed => (&[REPLAYED], envelope(list_of(Schema::Subscribed), no_meta())),
-        Shape::Meta => (&[], json!({"application/json": {"schema": reference(Schema::Meta)}})),
         Shape::Changes => (&[CURSOR], changes()),
         Shape::Stream => (&[], json!({"text/event-stream": {"schema": {"type": "string"}}})),
     };
@@ -135,11 +134,17 @@ fn no_meta() -> Json {
     json!({"type": "object"})
 }
 
+/// What `meta=…` asks for.
+fn attributes() -> Json {
+    json!({"type": "object", "properties": {"attributes": reference(Schema::Attributes)}})
+}
+
 fn page_meta() -> Json {
     json!({
         "type": "object",
         "required": ["pagination", "as_of"],
         "properties": {
+            "attributes": reference(Schema::Attributes),
             "pagination": reference(Schema::Pagination),
             "as_of": {"type": "string", "description": "The cursor from which `GET /changes` goes on where this page ends."},
         },

@@ -3,8 +3,10 @@
 //! Guarantees: the same account, host and brand get the same bytes; what the router does not take is not in it.
 
 mod answer;
-mod custom;
+mod record;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -15,14 +17,13 @@ use axum::response::Response;
 use hyper::{HeaderMap, Method};
 use serde_json::{Map, Value as Json, json};
 
-use self::schema::CustomFields;
 pub(super) use self::schema::Schema;
 use super::extract::Origin;
 use super::operations::parameter::{Parameter, Place};
 use super::operations::{self, Body, Operation, Tag};
-use super::problem::Problem;
 use super::{Api, BASE, envelope};
 use crate::config::Brand;
+use crate::store::schema::Schema as Definitions;
 
 /// The schemes of the two headers.
 const SCHEMES: [(&str, &str, &str); 2] = [
@@ -30,25 +31,23 @@ const SCHEMES: [(&str, &str, &str); 2] = [
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// `GET /swagger/json-file`: for everybody; an account that shows its keys finds its custom fields in it.
-pub(super) async fn serve(
-    State(api): State<Arc<Api>>,
-    origin: Origin,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let custom = if headers.contains_key("x-secret-key") {
-        let claim = api.authenticator.claim(&headers)?;
-        let caller = api.authenticator.caller(&claim, api.clock.now()).await?;
-        custom::custom_fields(&api.store.schema(caller.account).await?)
-    } else {
-        CustomFields::new()
-    };
-    Ok(envelope::bare(&document(&api.config.brand, &origin, &custom)))
+/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it.
+pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
+    let own = own_fields(&api, &headers).await;
+    envelope::bare(&document(&api.config.brand, &origin, own.as_ref()))
+}
+
+/// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
+async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<Definitions> {
+    let claim = api.authenticator.claim(headers).ok()?;
+    let caller = api.authenticator.caller(&claim, api.clock.now()).await.ok()?;
+    api.store.schema(caller.account).await.ok()
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
-fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
-    let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(custom))).collect();
+fn document(brand: &Brand, origin: &Origin, own: Option<&Definitions>) -> Json {
+    let operations = operations::all();
+    let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(own))).collect();
     let schemes: Map<_, _> = SCHEMES
         .into_iter()
         .map(|(scheme, header, description)| {
@@ -63,8 +62,8 @@ fn document(brand: &Brand, origin: &Origin, custom: &CustomFields) -> Json {
             "description": DESCRIPTION,
         },
         "servers": [{"url": format!("{}{BASE}", origin.0)}],
-        "tags": Tag::ALL.map(|tag| json!({"name": tag.name(), "description": tag.description()})),
-        "paths": paths(),
+        "tags": tags(&operations),
+        "paths": paths(&operations),
         "components": {
             "schemas": schemas,
             "headers": answer::headers(),
@@ -84,12 +83,18 @@ against no limit.
 Every answer is `{\"success\", \"message\", \"data\", \"meta\"}`, every refusal a problem (RFC 9457) that has \
 `success: false` and a `message` too.";
 
-fn paths() -> Json {
+/// Those that have operations.
+fn tags(operations: &[Operation]) -> Json {
+    let used = Tag::ALL.into_iter().filter(|tag| operations.iter().any(|operation| operation.tag == *tag));
+    used.map(|tag| json!({"name": tag.name(), "description": tag.description()})).collect()
+}
+
+fn paths(operations: &[Operation]) -> Json {
     let mut paths: BTreeMap<&str, Map<String, Json>> = BTreeMap::new();
-    for operation in operations::all() {
+    for operation in operations {
         let method = operation.route.method.as_str().to_lowercase();
         for path in operation.paths() {
-            paths.entry(path).or_default().insert(method.clone(), described(&operation, path));
+            paths.entry(path).or_default().insert(method.clone(), described(operation, path));
         }
     }
     json!(paths)

@@ -1,21 +1,13 @@
-//! What bodies and answers look like, as JSON Schema (draft 2020-12).
-//!
-//! A record's schema follows from the tables of the domain ([`Entity::fields`], [`Field::kind`], [`Field::nullable`]) and
-//! from the reader of bodies, which is asked what it misses in an empty one.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! The named schemas of the document, as JSON Schema (draft 2020-12).
 
 use serde_json::{Map, Value as Json, json};
-use uuid::Uuid;
 
-use super::{reference, usage};
+use super::reference;
+use super::{record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
-use crate::contract::input::{self, Body};
-use crate::domain::schema::FieldType;
-use crate::domain::{Entity, Field, Kind, Owner, Refusal, Role, Uid};
-
-/// An account's own fields by whose they are: the schema of each under its UUID.
-pub(in crate::http) type CustomFields = BTreeMap<Owner, Map<String, Json>>;
+use crate::contract::input::Body;
+use crate::domain::{Entity, Field};
+use crate::store::schema::Schema as Definitions;
 
 /// A named schema of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +18,9 @@ pub(in crate::http) enum Schema {
     Create(Body),
     /// The body that changes one.
     Update(Body),
+    Attributes,
     Subscriptions,
-    Subscribed,
-    Meta,
+    SubscriptionResult,
     Event,
     Endpoint,
     EndpointCreate,
@@ -38,33 +30,35 @@ pub(in crate::http) enum Schema {
     Problem,
 }
 
+const BODIES: [Body; 4] = [Body::Contact, Body::Company, Body::Project, Body::CustomField];
+
+const OTHERS: [Schema; 10] = [
+    Schema::Attributes,
+    Schema::Subscriptions,
+    Schema::SubscriptionResult,
+    Schema::Event,
+    Schema::Endpoint,
+    Schema::EndpointCreate,
+    Schema::EndpointCreated,
+    Schema::Usage,
+    Schema::Pagination,
+    Schema::Problem,
+];
+
 impl Schema {
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let bodies = Body::ALL.into_iter().flat_map(|body| [Self::Create(body), Self::Update(body)]);
-        let others = [
-            Self::Subscriptions,
-            Self::Subscribed,
-            Self::Meta,
-            Self::Event,
-            Self::Endpoint,
-            Self::EndpointCreate,
-            Self::EndpointCreated,
-            Self::Usage,
-            Self::Pagination,
-            Self::Problem,
-        ];
-        Entity::ALL.into_iter().map(Self::Record).chain(bodies).chain(others)
+        let records = Entity::ALL.into_iter().map(Self::Record);
+        records.chain(BODIES.into_iter().flat_map(|body| [Self::Create(body), Self::Update(body)])).chain(OTHERS)
     }
 
     pub(super) fn name(self) -> String {
-        let record = |entity: Entity, suffix: &str| [title(entity), suffix].concat();
         match self {
-            Self::Record(entity) => record(entity, ""),
-            Self::Create(body) => record(body.entity(), "Create"),
-            Self::Update(body) => record(body.entity(), "Update"),
+            Self::Record(entity) => title(entity).to_owned(),
+            Self::Create(body) => [title(body.entity()), "Create"].concat(),
+            Self::Update(body) => [title(body.entity()), "Update"].concat(),
+            Self::Attributes => "Attributes".to_owned(),
             Self::Subscriptions => "Subscriptions".to_owned(),
-            Self::Subscribed => "Subscribed".to_owned(),
-            Self::Meta => "Meta".to_owned(),
+            Self::SubscriptionResult => "SubscriptionResult".to_owned(),
             Self::Event => "Event".to_owned(),
             Self::Endpoint => "Endpoint".to_owned(),
             Self::EndpointCreate => "EndpointCreate".to_owned(),
@@ -75,14 +69,14 @@ impl Schema {
         }
     }
 
-    pub(super) fn json(self, custom: &CustomFields) -> Json {
+    pub(super) fn json(self, own: Option<&Definitions>) -> Json {
         match self {
-            Self::Record(entity) => record(entity, custom),
-            Self::Create(body) => create(body, custom),
-            Self::Update(body) => update(body, custom),
+            Self::Record(entity) => record::shown(entity, own),
+            Self::Create(body) => record::create(body, own),
+            Self::Update(body) => record::update(body, own),
+            Self::Attributes => attributes(),
             Self::Subscriptions => subscriptions(),
-            Self::Subscribed => subscribed(),
-            Self::Meta => meta(),
+            Self::SubscriptionResult => subscription_result(),
             Self::Event => event(),
             Self::Endpoint => object(endpoint(), &[]),
             Self::EndpointCreate => endpoint_create(),
@@ -109,12 +103,12 @@ fn title(entity: Entity) -> &'static str {
 
 /// An object of which every property is there, but for some.
 pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
-    let names: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
-    let required: Vec<_> = names.into_iter().filter(|name| !optional.contains(&name.as_str())).collect();
+    let names = properties.as_object().into_iter().flat_map(Map::keys);
+    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
-fn with(mut object: Json, key: &str, value: Json) -> Json {
+pub(super) fn with(mut object: Json, key: &str, value: Json) -> Json {
     if let Json::Object(members) = &mut object {
         members.insert(key.to_owned(), value);
     }
@@ -123,11 +117,10 @@ fn with(mut object: Json, key: &str, value: Json) -> Json {
 
 /// A schema that takes `null` too.
 pub(super) fn nullable(mut schema: Json) -> Json {
-    if let Some(kind) = schema.get_mut("type") {
-        match kind {
-            Json::Array(kinds) => kinds.push(json!("null")),
-            kind => *kind = json!([kind, "null"]),
-        }
+    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
+        kinds.push(json!("null"));
+    } else if let Some(kind) = schema.get_mut("type") {
+        *kind = json!([kind, "null"]);
     }
     if let Some(Json::Array(values)) = schema.get_mut("enum") {
         values.push(Json::Null);
@@ -135,11 +128,11 @@ pub(super) fn nullable(mut schema: Json) -> Json {
     schema
 }
 
-fn text(limit: usize) -> Json {
+pub(super) fn text(limit: usize) -> Json {
     json!({"type": "string", "maxLength": limit})
 }
 
-fn uuid() -> Json {
+pub(super) fn uuid() -> Json {
     json!({"type": "string", "format": "uuid"})
 }
 
@@ -147,283 +140,7 @@ pub(super) fn moment() -> Json {
     json!({"type": "string", "format": "date-time"})
 }
 
-fn record(entity: Entity, custom: &CustomFields) -> Json {
-    let body = Body::ALL.into_iter().find(|body| body.entity() == entity);
-    let always = body.map(Required::of).unwrap_or_default().always;
-    let mut properties = Map::new();
-    properties.insert("uid".to_owned(), uuid());
-    for field in entity.fields() {
-        let schema = shown(*field, custom);
-        let absent_as_null = !always.contains(field.name()) && is_null_when_absent(field.kind());
-        properties.insert(field.name().to_owned(), if absent_as_null { nullable(schema) } else { schema });
-        if *field == Field::Address {
-            let description = "The address on one line.";
-            properties
-                .insert("full_address".to_owned(), json!({"type": ["string", "null"], "description": description}));
-        }
-    }
-    let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
-    let kept = [
-        ("active", json!({"type": "boolean"})),
-        ("created", moment()),
-        ("updated", moment()),
-        (
-            "version",
-            json!({"type": "integer", "minimum": 1, "description": "The position of its last event; its ETag."}),
-        ),
-        ("deleted", json!({"type": "boolean"})),
-        ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
-        (
-            "field_seq",
-            json!({
-                "type": "object",
-                "additionalProperties": {"type": "integer", "minimum": 1},
-                "description": "For each field that was ever set, the position of its last change.",
-            }),
-        ),
-    ];
-    properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
-    object(Json::Object(properties), &[])
-}
-
-/// What a field holds in an answer, where it holds something.
-fn shown(field: Field, custom: &CustomFields) -> Json {
-    match field.kind() {
-        Kind::Text(_)
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Website
-        | Kind::Role
-        | Kind::Custom(_)
-        | Kind::Date
-        | Kind::Time
-        | Kind::Client
-        | Kind::Contact
-        | Kind::Owner
-        | Kind::Type
-        | Kind::Id
-        | Kind::Audiences => taken(field, custom),
-        Kind::Money => object(money(), &[]),
-        Kind::Words => json!({"type": "array", "items": {"type": "string"}}),
-        Kind::Category => object(
-            json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
-            &[],
-        ),
-        Kind::Circles => json!({
-            "type": "array",
-            "items": object(json!({"id": uuid(), "name": {"type": "string"}}), &[]),
-        }),
-        Kind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
-        Kind::Address => object(address(), &[]),
-        Kind::Links => json!({
-            "type": "array",
-            "items": object(json!({"uid": uuid(), "name": {"type": "string"}}), &[]),
-        }),
-        Kind::Person => object(
-            json!({
-                "uid": uuid(),
-                "first_name": {"type": "string"},
-                "last_name": {"type": "string"},
-                "email": {"type": ["string", "null"]},
-            }),
-            &[],
-        ),
-    }
-}
-
-/// What stands for the absence of a value of this kind: an empty list and an address of nulls are no `null`.
-fn is_null_when_absent(kind: Kind) -> bool {
-    match kind {
-        Kind::Text(_)
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Website
-        | Kind::Role
-        | Kind::Person
-        | Kind::Category
-        | Kind::Date
-        | Kind::Time
-        | Kind::Money
-        | Kind::Client
-        | Kind::Contact
-        | Kind::Owner
-        | Kind::Type
-        | Kind::Id => true,
-        Kind::Tags | Kind::Address | Kind::Links | Kind::Circles | Kind::Audiences | Kind::Custom(_) | Kind::Words => {
-            false
-        }
-    }
-}
-
-/// What a body may hold for a field.
-fn taken(field: Field, custom: &CustomFields) -> Json {
-    match field.kind() {
-        Kind::Text(limit) => text(limit),
-        Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
-        Kind::Phone => text(64),
-        Kind::Website => json!({
-            "type": "string",
-            "format": "uri",
-            "maxLength": 2_048,
-            "description": "An absolute URL: https:// or http://.",
-        }),
-        Kind::Role => {
-            let names = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
-            json!({"type": "string", "enum": names})
-        }
-        Kind::Tags => json!({
-            "type": ["array", "string"],
-            "items": text(100),
-            "maxItems": 200,
-            "description": "A list, or one text with commas.",
-        }),
-        Kind::Address => json!({"type": "object", "properties": address()}),
-        Kind::Links => company_link(),
-        Kind::Person => primary_contact(custom),
-        Kind::Circles => {
-            let names = json!({"type": ["array", "null"], "maxItems": 100, "items": {"type": "string"},
-                "description": "Names or ids. A name that is new makes a circle."});
-            json!({"type": "object", "properties": {"add": names, "remove": names}})
-        }
-        Kind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        Kind::Custom(owner) => json!({
-            "type": "object",
-            "properties": custom.get(&owner).cloned().unwrap_or_default(),
-            "propertyNames": {"format": "uuid"},
-            "description": "Each value by its custom field's UUID.",
-        }),
-        Kind::Category => json!({"type": "object", "properties": {"name": nullable(text(100))}}),
-        Kind::Date => json!({"type": "string", "format": "date"}),
-        Kind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
-        Kind::Money => json!({"type": "object", "required": ["amount", "currency"], "properties": money()}),
-        Kind::Client | Kind::Contact => uuid(),
-        Kind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
-        Kind::Owner => json!({"type": "string", "enum": Owner::ALL.map(Owner::name)}),
-        Kind::Type => json!({"type": "string", "enum": FieldType::ALL.map(FieldType::name)}),
-        Kind::Id => json!({"type": "integer", "minimum": 1}),
-    }
-}
-
-fn money() -> Json {
-    json!({"amount": {"type": "number"}, "currency": {"type": "string", "pattern": "^[A-Z]{3}$"}})
-}
-
-fn address() -> Json {
-    let part = || nullable(text(255));
-    json!({
-        "address_line_1": part(),
-        "address_line_2": part(),
-        "city": part(),
-        "state": part(),
-        "country": part(),
-        "zip": part(),
-    })
-}
-
-/// What a record cannot be created without.
-#[derive(Default)]
-struct Required {
-    always: BTreeSet<String>,
-    /// Of everybody but a Lead.
-    unless_lead: BTreeSet<String>,
-}
-
-impl Required {
-    /// As the reader of bodies says it of bodies that lack everything.
-    fn of(what: Body) -> Self {
-        let missing = |body: Json| -> BTreeSet<String> {
-            match input::create(what, body, &mut || Uid(Uuid::nil())) {
-                Err(Refusal::Invalid(missing)) => {
-                    missing.iter().map(|missing| missing.pointer.trim_start_matches("#/").to_owned()).collect()
-                }
-                Ok(_) | Err(_) => BTreeSet::new(),
-            }
-        };
-        let role = Field::Role.name();
-        let any = missing(json!({}));
-        let mut of_lead = missing(json!({role: Role::Lead.name()}));
-        of_lead.extend(any.get(role).cloned());
-        Self { unless_lead: any.difference(&of_lead).cloned().collect(), always: of_lead }
-    }
-}
-
-fn create(body: Body, custom: &CustomFields) -> Json {
-    let Required { always, unless_lead } = Required::of(body);
-    let mut schema = json!({"type": "object", "required": always, "properties": written(body.entity(), true, custom)});
-    if !unless_lead.is_empty() {
-        let lead = json!({"properties": {"role": {"const": Role::Lead.name()}}});
-        schema = with(schema, "anyOf", json!([lead, {"required": unless_lead}]));
-    }
-    schema
-}
-
-fn update(body: Body, custom: &CustomFields) -> Json {
-    json!({"type": "object", "properties": written(body.entity(), false, custom)})
-}
-
-/// The keys that a body may have. Others are passed over.
-fn written(entity: Entity, creates: bool, custom: &CustomFields) -> Map<String, Json> {
-    let mut properties = Map::new();
-    for field in entity.fields() {
-        // What only a create takes.
-        if field.kind() == Kind::Audiences || !creates && matches!(field.kind(), Kind::Role | Kind::Person) {
-            continue;
-        }
-        let name = if field.kind() == Kind::Links { "company" } else { field.name() };
-        let schema = taken(*field, custom);
-        properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
-        if *field == Field::Address {
-            let description = "Taken where `address` is absent.";
-            let schema = json!({"type": ["string", "null"], "maxLength": 255, "description": description});
-            properties.insert("full_address".to_owned(), schema);
-        }
-    }
-    if entity == Entity::Contact {
-        properties.insert("send_welcome_email".to_owned(), welcome());
-        properties.insert("notes".to_owned(), notes(custom));
-    }
-    properties
-}
-
-fn notes(custom: &CustomFields) -> Json {
-    let properties = [Field::Title, Field::Note, Field::Date]
-        .map(|field| (field.name().to_owned(), nullable(taken(field, custom))))
-        .into_iter();
-    json!({
-        "type": ["array", "null"],
-        "maxItems": 100,
-        "items": {"type": ["object", "string"], "properties": properties.collect::<Map<_, _>>()},
-        "description": "Notes to add, each also as a plain text.",
-    })
-}
-
-fn subscriptions() -> Json {
-    let item = json!({
-        "type": "object",
-        "required": ["email"],
-        "properties": {
-            "email": {"type": "string", "format": "email", "maxLength": 254},
-            "first_name": nullable(text(255)),
-            "last_name": nullable(text(255)),
-            "audiences": {"type": ["array", "null"], "maxItems": 100, "items": {"type": "integer"}},
-        },
-    });
-    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": item})
-}
-
-fn subscribed() -> Json {
-    let properties = json!({
-        "index": {"type": "integer", "minimum": 0},
-        "success": {"type": "boolean"},
-        "uid": uuid(),
-        "version": {"type": "integer"},
-        "message": {"type": "string"},
-        "errors": {"type": "array", "items": {"type": "object"}},
-    });
-    object(properties, &["uid", "version", "message", "errors"])
-}
-
-fn meta() -> Json {
+fn attributes() -> Json {
     let attribute = json!({
         "type": {"type": "string"},
         "format": {"type": "string"},
@@ -434,49 +151,40 @@ fn meta() -> Json {
         "field_name": {"type": "string"},
         "field_description": {"type": "string"},
         "field_type": {"type": "string"},
-        "properties": {"type": "object"},
+        "properties": {"type": "object", "additionalProperties": {"type": "object"}},
         "items": {"type": "object"},
     });
-    let optional = ["format", "allowed_values", "field_description", "field_type", "properties", "items"];
+    let optional = ["type", "format", "allowed_values", "field_description", "field_type", "properties", "items"];
     json!({"type": "object", "additionalProperties": object(attribute, &optional)})
 }
 
-fn welcome() -> Json {
-    json!({"type": ["boolean", "null"], "description": "Asks whoever sends email for the account to welcome them."})
-}
-
-fn company_link() -> Json {
-    json!({
-        "type": "object",
-        "required": ["name"],
-        "properties": {
-            "name": text(255),
-            "create_company_if_not_exists": {"type": ["boolean", "null"]},
+fn subscriptions() -> Json {
+    let item = json!({
+        "email": record::taken(Field::Email),
+        "first_name": nullable(record::taken(Field::FirstName)),
+        "last_name": nullable(record::taken(Field::LastName)),
+        "audiences": {
+            "type": ["array", "null"],
+            "maxItems": 100,
+            "items": {"type": "integer"},
+            "description": "The ids of audiences.",
         },
-        "description": "A company to belong to, besides those that the contact belongs to already.",
-    })
+    });
+    let item = object(item, &["first_name", "last_name", "audiences"]);
+    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": item})
 }
 
-fn primary_contact(custom: &CustomFields) -> Json {
-    let mut properties = written_inside(custom);
-    properties.insert("create_primary_contact_if_not_exists".to_owned(), json!({"type": ["boolean", "null"]}));
-    properties.insert("send_welcome_email".to_owned(), welcome());
-    json!({
-        "type": "object",
-        "properties": properties,
-        "description": "The company's first contact, by its email address.",
-    })
-}
-
-/// A contact's own fields, where a contact stands inside another body.
-fn written_inside(custom: &CustomFields) -> Map<String, Json> {
-    let elsewhere = |field: &Field| matches!(field.kind(), Kind::Links | Kind::Person | Kind::Audiences);
-    let own = Entity::Contact.fields().iter().copied().filter(|field| !elsewhere(field));
-    own.map(|field| {
-        let schema = taken(field, custom);
-        (field.name().to_owned(), if field.nullable() { nullable(schema) } else { schema })
-    })
-    .collect()
+fn subscription_result() -> Json {
+    let result = json!({
+        "index": {"type": "integer", "minimum": 0},
+        "success": {"type": "boolean"},
+        "uid": uuid(),
+        "version": {"type": "integer", "minimum": 1},
+        "message": {"type": "string"},
+        "errors": errors(),
+        "deleted_seq": {"type": "integer"},
+    });
+    object(result, &["uid", "version", "message", "errors", "deleted_seq"])
 }
 
 fn event() -> Json {
@@ -566,11 +274,15 @@ fn pagination() -> Json {
     )
 }
 
-fn problem() -> Json {
+fn errors() -> Json {
     let error = json!({
         "pointer": {"type": "string", "description": "A JSON Pointer: `#/email`."},
         "detail": {"type": "string"},
     });
+    json!({"type": "array", "items": object(error, &[]), "description": "All fields that cannot be taken."})
+}
+
+fn problem() -> Json {
     let schema = object(
         json!({
             "type": {"type": "string"},
@@ -580,12 +292,16 @@ fn problem() -> Json {
             "instance": {"type": "string"},
             "success": {"const": false},
             "message": {"type": "string", "description": "One plain sentence."},
-            "errors": {"type": "array", "items": object(error, &[]), "description": "All fields that cannot be taken."},
+            "errors": errors(),
+            "data": {
+                "type": "array",
+                "items": reference(Schema::SubscriptionResult),
+                "description": "What is wrong with each item, where none of many was managed.",
+            },
             "deleted_seq": {"type": "integer", "description": "The position of the deletion."},
             "violated-policies": {"type": "array", "items": {"type": "string"}},
-            "data": {"description": "What is said of each item, where many were sent."},
         }),
-        &["errors", "deleted_seq", "violated-policies", "data"],
+        &["errors", "data", "deleted_seq", "violated-policies"],
     );
     with(schema, "description", json!("RFC 9457, with the two keys that every client reads."))
 }

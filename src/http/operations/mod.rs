@@ -4,7 +4,8 @@
 //! An operation is one entry: its route, what it takes, what it answers, and the handlers for real keys and for the
 //! test credentials. This folder knows nothing of how a document or an answer is written.
 
-mod account;
+mod fields;
+mod marketing;
 mod operation;
 pub(super) mod parameter;
 mod projects;
@@ -22,8 +23,8 @@ use super::Api;
 
 /// All of them, by tag.
 pub(super) fn all() -> Vec<Operation> {
-    let records = [records::operations(), projects::operations(), account::operations()];
-    let others = [sync::operations(), push::operations(), vec![usage::operation()]];
+    let records = [records::operations(), projects::operations(), marketing::operations()];
+    let others = [sync::operations(), push::operations(), vec![usage::operation()], fields::operations()];
     records.into_iter().chain(others).flatten().collect()
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::parameter::Parameter;
 use crate::http::Api;
 use crate::http::openapi::Schema;
+use crate::http::problem::Problem;
 
 /// A route and its documentation.
 pub(in crate::http) struct Operation {
@@ -73,10 +74,10 @@ impl Tag {
             Self::Project => "project",
             Self::Marketing => "marketing",
             Self::Worlds => "worlds",
-            Self::Meta => "meta",
             Self::Sync => "sync",
             Self::Push => "push",
             Self::Usage => "usage",
+            Self::Meta => "meta",
         }
     }
 
@@ -84,13 +85,13 @@ impl Tag {
         match self {
             Self::Company => "Organisations that contacts belong to.",
             Self::Contact => "People.",
-            Self::Project => "Work for a company or contact.",
-            Self::Marketing => "Audiences, and who subscribes to them.",
+            Self::Project => "Work for a client.",
+            Self::Marketing => "Audiences, and who subscribed to them.",
             Self::Worlds => "The account's workspaces.",
-            Self::Meta => "Custom fields: attributes that the account adds to its records.",
             Self::Sync => "Every change of the account, in order and without a gap.",
-            Self::Usage => "What the account used of its limits.",
             Self::Push => "Webhooks: where the account's changes are sent to.",
+            Self::Usage => "The calls of this month.",
+            Self::Meta => "The fields that the account added to its records.",
         }
     }
 }
@@ -122,10 +123,8 @@ pub(in crate::http) enum Shape {
     List(Schema),
     /// The envelope around `null`.
     Nothing,
-    /// The envelope around what became of each item.
-    Subscribed,
-    /// Attributes by name, without an envelope.
-    Meta,
+    /// One of these without the envelope.
+    Bare(Schema),
     /// A page of the log, as JSON or protobuf.
     Changes,
     /// The log as server-sent events.
@@ -163,7 +162,7 @@ where
 
 /// A GET that has no sample: a stream.
 pub(super) fn stream<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
-    Route { method: Method::GET, handlers: on(MethodFilter::GET, handler), sampled: false }
+    Route { sampled: false, ..get(handler, || async { Problem::test_credentials() }) }
 }
 
 pub(super) fn post<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {

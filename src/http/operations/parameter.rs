@@ -38,6 +38,12 @@ impl Parameter {
         Self { name, place: Place::Path, description, schema, example: Some(json!(example)) }
     }
 
+    /// A step of the path that is one of these words.
+    pub(super) fn choice(name: &'static str, description: &'static str, words: &[&str]) -> Self {
+        let schema = json!({"type": "string", "enum": words});
+        Self { name, place: Place::Path, description, schema, example: None }
+    }
+
     pub(super) fn query(name: &'static str, description: &'static str, schema: Json) -> Self {
         Self { name, place: Place::Query, description, schema, example: None }
     }
@@ -63,13 +69,19 @@ fn paging() -> [Parameter; 2] {
     ]
 }
 
-/// What every list takes.
-pub(super) fn listing() -> impl Iterator<Item = Parameter> {
-    paging().into_iter().chain(narrowing()).chain([attributes()])
-}
-
 pub(super) fn limit(description: &'static str, default: i64) -> Parameter {
     Parameter::query("limit", description, json!({"type": "integer", "minimum": 1, "maximum": 500, "default": default}))
+}
+
+/// Adds the record's attributes to an answer.
+pub(super) fn meta() -> Parameter {
+    let description = "Any text: adds the attributes of such records to the answer, as `meta.attributes`.";
+    Parameter::query("meta", description, json!({"type": "string"}))
+}
+
+/// What every list of records takes.
+pub(super) fn listing() -> Vec<Parameter> {
+    paging().into_iter().chain(narrowing()).chain([meta()]).collect()
 }
 
 /// `createdMin`, `createdMax`, `updatedMin` and `orderBy` of a list.
@@ -117,12 +129,6 @@ pub(super) fn belonging() -> [Parameter; 2] {
         Parameter::query("email", "Only the contact with this email address.", text()),
         Parameter::query("company", "Only those who belong to the company with this uid or name.", text()),
     ]
-}
-
-/// `meta` of a read or a list.
-pub(super) fn attributes() -> Parameter {
-    let description = "With any value, `meta.attributes` says which attributes there are and what may stand in them.";
-    Parameter::query("meta", description, json!({"type": "string"}))
 }
 
 pub(super) fn flag(name: &'static str, description: &'static str) -> Parameter {

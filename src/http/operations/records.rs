@@ -4,18 +4,22 @@ use serde_json::json;
 
 use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{
-    Parameter, attributes, belonging, idempotency_key, if_match, if_none_match, kind_of, listing, search,
+    Parameter, belonging, idempotency_key, if_match, if_none_match, kind_of, listing, meta, search,
 };
-use crate::contract::input;
+use crate::contract::input::Body as Described;
 use crate::domain::Entity;
 use crate::http::lists::list;
 use crate::http::openapi::Schema;
 use crate::http::records::{self, Company, Contact, create, read, update};
-use crate::http::{meta, samples};
+use crate::http::{meta as attributes, samples};
 
-const CREATE: &[u16] = &[400, 413, 422];
-const READ: &[u16] = &[400, 404, 410];
-const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
+pub(super) const CREATE: &[u16] = &[400, 413, 422];
+pub(super) const READ: &[u16] = &[400, 404, 410];
+pub(super) const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
+
+/// What the attributes of records are.
+pub(super) const META: &str = "A bare object without the envelope: a key for each attribute, the account's own fields \
+    among them, in an order that stays. Every value is an object.";
 
 pub(super) fn operations() -> Vec<Operation> {
     companies().into_iter().chain(changing_companies()).chain(contacts()).chain(changing_contacts()).collect()
@@ -25,17 +29,16 @@ fn companies() -> [Operation; 3] {
     let record = Schema::Record(Entity::Company);
     [
         Operation {
-            route: get(meta::read::<Company>, samples::meta::<Company>),
+            route: get(attributes::read::<Company>, samples::meta::<Company>),
             path: "/company/meta",
             aliases: &[],
             tag: Tag::Company,
             id: "readCompanyMeta",
             summary: "Read the attributes of companies",
-            description: "Which attributes there are, the account's custom fields among them, and what may stand in them. \
-                Without an envelope; every value is an object.",
+            description: META,
             parameters: Vec::new(),
             body: None,
-            success: Success { status: 200, shape: Shape::Meta },
+            success: Success { status: 200, shape: Shape::Bare(Schema::Attributes) },
             refusals: &[],
         },
         Operation {
@@ -46,7 +49,7 @@ fn companies() -> [Operation; 3] {
             id: "listCompanies",
             summary: "List companies",
             description: "Companies by the time of their creation. One that no contact belongs to is not listed.",
-            parameters: listing().chain(kind_of()).chain([search("A part of the name.")]).collect(),
+            parameters: listing().into_iter().chain(kind_of()).chain([search("A part of the name.")]).collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
             refusals: &[422],
@@ -59,7 +62,7 @@ fn companies() -> [Operation; 3] {
             id: "readCompany",
             summary: "Read a company",
             description: "By its uid or its name. One that was deleted is 410 by its uid and 404 by its name.",
-            parameters: vec![company_id(), attributes(), if_none_match()],
+            parameters: vec![company_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,
@@ -80,7 +83,7 @@ fn changing_companies() -> [Operation; 3] {
             description: "The name must be new to the account, in any case of its letters. `primaryContact` links the \
                 company to a contact, or makes one where `create_primary_contact_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(input::Body::Company), example: json!({"name": "Acme & Co"}) }),
+            body: Some(Body { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -95,7 +98,7 @@ fn changing_companies() -> [Operation; 3] {
                 `primaryContact` are set on creation alone and passed over here.",
             parameters: vec![company_id(), idempotency_key(), if_match()],
             body: Some(Body {
-                schema: Schema::Update(input::Body::Company),
+                schema: Schema::Update(Described::Company),
                 example: json!({"phone": "+31 20 555 0100"}),
             }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
@@ -121,17 +124,16 @@ fn contacts() -> [Operation; 3] {
     let record = Schema::Record(Entity::Contact);
     [
         Operation {
-            route: get(meta::read::<Contact>, samples::meta::<Contact>),
+            route: get(attributes::read::<Contact>, samples::meta::<Contact>),
             path: "/contact/meta",
             aliases: &[],
             tag: Tag::Contact,
             id: "readContactMeta",
             summary: "Read the attributes of contacts",
-            description: "Which attributes there are, the account's custom fields among them, and what may stand in them. \
-                Without an envelope; every value is an object.",
+            description: META,
             parameters: Vec::new(),
             body: None,
-            success: Success { status: 200, shape: Shape::Meta },
+            success: Success { status: 200, shape: Shape::Bare(Schema::Attributes) },
             refusals: &[],
         },
         Operation {
@@ -143,6 +145,7 @@ fn contacts() -> [Operation; 3] {
             summary: "List contacts",
             description: "Contacts by the time of their creation.",
             parameters: listing()
+                .into_iter()
                 .chain(kind_of())
                 .chain(belonging())
                 .chain([search("A part of a name, an email address or a telephone number.")])
@@ -159,7 +162,7 @@ fn contacts() -> [Operation; 3] {
             id: "readContact",
             summary: "Read a contact",
             description: "By its uid or its email address. One that was deleted is 410 by its uid and 404 by its email.",
-            parameters: vec![contact_id(), attributes(), if_none_match()],
+            parameters: vec![contact_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,
@@ -188,7 +191,7 @@ fn changing_contacts() -> [Operation; 3] {
                 `company` links the contact to a company by its name, or makes one where \
                 `create_company_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(input::Body::Contact), example: smallest }),
+            body: Some(Body { schema: Schema::Create(Described::Contact), example: smallest }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -202,7 +205,7 @@ fn changing_contacts() -> [Operation; 3] {
             description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` is set on \
                 creation alone and passed over here.",
             parameters: vec![contact_id(), idempotency_key(), if_match()],
-            body: Some(Body { schema: Schema::Update(input::Body::Contact), example: json!({"title": "Dr"}) }),
+            body: Some(Body { schema: Schema::Update(Described::Contact), example: json!({"title": "Dr"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: UPDATE,
         },

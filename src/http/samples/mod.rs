@@ -4,6 +4,8 @@
 //! takes and refuses the same parameters. Every call draws anew.
 
 mod records;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::Arc;
@@ -11,17 +13,17 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use self::records::{endpoint, event, record};
+pub(super) use self::records::record;
+use self::records::{endpoint, event};
 use super::Api;
 use super::changes::{self, Asked, Range};
 use super::endpoints;
 use super::envelope;
 use super::extract::{Named, Origin, Query};
 use super::lists::{self, Links};
-use super::meta;
 use super::problem::Problem;
 use super::projects::Sought;
 use super::records::{Resource, found};
@@ -29,10 +31,9 @@ use super::usage;
 use crate::contract::record::{Shown, parse_uid};
 use crate::contract::{Cursor, Wire};
 use crate::domain::account::Tier;
-use crate::domain::{AccountId, Entity, Field, Record, Seq, Value};
+use crate::domain::{AccountId, Entity, Field, Owner, Record, Seq, Timestamp, Value};
 use crate::quota::Usage;
 use crate::store::lists::Counted;
-use crate::store::projects::ProjectBy;
 use crate::store::records::Stored;
 use crate::store::schema::Schema;
 
@@ -53,10 +54,11 @@ pub(super) async fn list<R: Resource>(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Answer {
+    let now = api.clock.now();
     let links = Links { origin: &origin, uri: &uri, query: &query };
     let counted = Counted { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
-    lists::sampled::<R>(&links, NOBODY, counted, || {
-        let record = record(R::ENTITY, api.clock.now());
+    lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
+        let record = record(R::ENTITY, now);
         Stored { uid: record.uid, version: record.version, deleted: false, record: shown(&record) }
     })
 }
@@ -66,42 +68,64 @@ pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
     _named: Named,
     Path(identifier): Path<String>,
+    query: Query,
 ) -> Answer {
-    let mut record = record(R::ENTITY, api.clock.now());
-    name(&mut record, &identifier);
-    Ok(found(R::ENTITY, &shown(&record), record.version, &json!({})))
-}
-
-/// A project that is looked for: by name, it has that name.
-pub(super) async fn project(State(api): State<Arc<Api>>, sought: Sought) -> Answer {
-    let mut record = record(Entity::Project, api.clock.now());
-    match sought {
-        Sought::Uid(uid) => record.uid = uid,
-        Sought::By(ways) => {
-            if let Some(ProjectBy::Name(text) | ProjectBy::Part(text)) = ways.first() {
-                name(&mut record, text);
-            }
-        }
-    }
-    Ok(found(Entity::Project, &shown(&record), record.version, &json!({})))
-}
-
-/// The attributes of an account that defined a few of its own.
-pub(super) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> Response {
     let now = api.clock.now();
-    let drawn = |entity| (0..3).map(|_| record(entity, now)).collect();
-    let schema = Schema { custom_fields: drawn(Entity::CustomField), audiences: drawn(Entity::Audience) };
-    envelope::bare(&meta::of(R::ENTITY, &schema))
+    let mut record = record(R::ENTITY, now);
+    match (parse_uid(&identifier), R::ENTITY) {
+        (Some(uid), _) => record.uid = uid,
+        (None, Entity::Contact) => put(&mut record, Field::Email, &identifier),
+        (None, _) => put(&mut record, Field::Name, &identifier),
+    }
+    Ok(found(R::ENTITY, &shown(&record), record.version, attributes(R::ENTITY, &query, now)))
 }
 
-/// Calls a record what the client asked for.
-fn name(record: &mut Record, identifier: &str) {
-    let key = if record.entity == Entity::Contact { Field::Email } else { Field::Name };
-    if let Some(uid) = parse_uid(identifier) {
-        record.uid = uid;
-    } else if let Ok(value @ Value::Text(_)) = Value::parse(key.kind(), identifier) {
-        record.fields.insert(key, value);
+/// A project, by whatever it is sought.
+pub(super) async fn project(
+    State(api): State<Arc<Api>>,
+    _sought: Sought,
+    Path((kind, identifier)): Path<(String, String)>,
+    query: Query,
+) -> Answer {
+    let now = api.clock.now();
+    let mut record = record(Entity::Project, now);
+    match (kind.as_str(), parse_uid(&identifier)) {
+        ("uid", Some(uid)) => record.uid = uid,
+        ("name", _) => put(&mut record, Field::Name, &identifier),
+        ("contains_the_following", _) => {
+            let name = format!("{} {identifier}", record.text(Field::Name).unwrap_or_default());
+            put(&mut record, Field::Name, &name);
+        }
+        _ => {}
     }
+    Ok(found(Entity::Project, &shown(&record), record.version, attributes(Entity::Project, &query, now)))
+}
+
+/// Writes over what was drawn, where the text can stand there.
+fn put(record: &mut Record, field: Field, text: &str) {
+    if let Ok(value @ Value::Text(_)) = Value::parse(field.kind(), text) {
+        record.fields.insert(field, value);
+    }
+}
+
+pub(super) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> Answer {
+    Ok(envelope::bare(&super::meta::of(R::ENTITY, &schema(api.clock.now()))))
+}
+
+fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
+    query.get("meta")?;
+    Some(json!(super::meta::of(entity, &schema(now))))
+}
+
+/// What an account might have defined.
+fn schema(now: Timestamp) -> Schema {
+    let field = |owner: Owner| {
+        let mut field = record(Entity::CustomField, now);
+        put(&mut field, Field::Owner, owner.name());
+        field
+    };
+    let audiences = (0..words::number(1..=3)).map(|_| record(Entity::Audience, now)).collect();
+    Schema { custom_fields: Owner::ALL.map(field).into(), audiences }
 }
 
 pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> Answer {

@@ -9,8 +9,8 @@ use crate::clock;
 use crate::domain::schema::FieldType;
 use crate::domain::value::tags;
 use crate::domain::{
-    Address, Change, Entity, Event, Fact, Field, Kind, Link, Money, Number, Owner, Person, Record, Role, Seq,
-    Timestamp, Value, Verb,
+    Address, Change, Entity, Event, Fact, Field, Kind, Link, Money, Owner, Person, Record, Role, Seq, Timestamp, Value,
+    Verb,
 };
 use crate::push::signature::Secret;
 use crate::store::endpoints::Endpoint;
@@ -20,9 +20,9 @@ use crate::store::owner::PushCursor;
 const YEAR: i64 = 365 * 24 * 3_600;
 
 /// A record that was created some time ago.
-pub(super) fn record(entity: Entity, now: Timestamp) -> Record {
+pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
     let age = words::number(1..=YEAR);
-    let created = Fact { entity, uid: clock::fresh_uid(), verb: first(entity), changes: changes(entity) };
+    let created = Fact { entity, uid: clock::fresh_uid(), verb: made(entity), changes: changes(entity) };
     Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
 }
 
@@ -40,15 +40,14 @@ pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
         traceparent: None,
     };
     let uid = clock::fresh_uid();
-    let created = Fact { entity, uid, verb: first(entity), changes: changes(entity) };
+    let created = Fact { entity, uid, verb: made(entity), changes: changes(entity) };
     let before = Seq(words::number(1..=seq.0));
     if before == seq || !entity.verbs().contains(&Verb::Updated) {
-        return event(first(entity), None, Record::evolve(None, created, seq, at));
+        return event(made(entity), None, Record::evolve(None, created, seq, at));
     }
     let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR);
-    let changing = [Field::Phone, Field::Tags, Field::Status];
-    let patch = changing.into_iter().filter(|field| entity.fields().contains(field));
-    let changes = record.differences(patch.map(|field| (field, Some(value(field)))).collect());
+    let changing = [Field::Phone, Field::Tags, Field::Status].into_iter().filter(|f| entity.fields().contains(f));
+    let changes = record.differences(changing.map(|field| (field, Some(value(entity, field)))).collect());
     let updated = Fact { entity, uid, verb: Verb::Updated, changes };
     event(Verb::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
 }
@@ -78,8 +77,8 @@ pub(super) fn endpoint(now: Timestamp) -> (Endpoint, PushCursor) {
     (endpoint, place)
 }
 
-/// What happens to a record of this kind first.
-fn first(entity: Entity) -> Verb {
+/// What happens first to a record.
+fn made(entity: Entity) -> Verb {
     entity.verbs().first().copied().unwrap_or(Verb::Created)
 }
 
@@ -91,13 +90,15 @@ fn ago(now: Timestamp, seconds: i64) -> Timestamp {
 fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
     let mut fields: BTreeMap<Field, Value> = BTreeMap::new();
     for field in entity.fields().iter().copied() {
-        // What is kept by uid would be of nobody: the account has no circles, audiences or custom fields.
-        let foreign =
-            matches!(field.kind(), Kind::Circles | Kind::Audiences | Kind::Custom(_)) || field == Field::AllowedValues;
-        let needed = !field.nullable() || field == Field::Email;
-        if !foreign && (needed || words::chance(70)) {
-            fields.insert(field, value(field));
+        if !field.nullable() || field == Field::Email || words::chance(70) {
+            fields.insert(field, value(entity, field));
         }
+    }
+    // Only what is chosen has values to choose from.
+    if fields.get(&Field::Type).and_then(Value::as_text).and_then(FieldType::parse).is_some_and(FieldType::is_choice) {
+        fields.insert(Field::AllowedValues, value(entity, Field::AllowedValues));
+    } else {
+        fields.remove(&Field::AllowedValues);
     }
     // A person's addresses begin with their name.
     if let (Some(Value::Text(first)), Some(Value::Text(last))) =
@@ -109,59 +110,103 @@ fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
     fields.into_iter().map(|(field, value)| (field, Some(value))).collect()
 }
 
-fn value(field: Field) -> Value {
+fn value(entity: Entity, field: Field) -> Value {
     match field.kind() {
+        Kind::Text(_) if field == Field::Name => Value::Text(name(entity)),
         Kind::Text(_) => Value::Text(text(field)),
         Kind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
         Kind::Phone => Value::Text(words::phone()),
         Kind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
         Kind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
         Kind::Tags => {
-            let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| words::word(words::TAGS)).collect();
-            Value::Tags(tags(drawn.into_iter()).unwrap_or_default())
+            let drawn = words::some(words::TAGS);
+            Value::Tags(tags(drawn.iter().map(String::as_str)).unwrap_or_default())
+        }
+        Kind::Words => Value::Words(words::some(words::COLORS)),
+        Kind::Date => Value::Text(day(if field == Field::EndDate { 2027 } else { 2026 })),
+        Kind::Time => Value::Text(format!("{:02}:{:02}", words::number(8..=18), words::number(0..=59))),
+        Kind::Client | Kind::Contact => Value::Text(clock::fresh_uid().to_string()),
+        Kind::Owner => Value::Text(words::one(&Owner::ALL).unwrap_or(Owner::Contact).name().to_owned()),
+        Kind::Type => Value::Text(words::one(&FieldType::ALL).unwrap_or(FieldType::Text).name().to_owned()),
+        Kind::Id => Value::Number(words::whole(1..=999)),
+        Kind::Money => Value::Money(Money { amount: words::whole(1..=99_999), currency: "EUR".to_owned() }),
+        Kind::Category => Value::Text(words::word(words::TRADES).to_owned()),
+        Kind::Audiences => Value::Audiences(vec![words::number(1..=999)]),
+        Kind::Circles => Value::Links(vec![Link { uid: clock::fresh_uid(), name: name(Entity::Circle) }]),
+        Kind::Custom(_) => {
+            let note = Value::Text(words::word(words::SENTENCES).to_owned());
+            Value::Custom(BTreeMap::from([(clock::fresh_uid(), note)]))
         }
         Kind::Address => Value::Address(address()),
         Kind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
         Kind::Person => Value::Person(person()),
-        Kind::Category => Value::Text(words::word(words::TRADES).to_owned()),
-        Kind::Date => Value::Text(format!(
-            "20{:02}-{:02}-{:02}",
-            words::number(20..=30),
-            words::number(1..=12),
-            words::number(1..=28)
-        )),
-        Kind::Time => Value::Text(format!("{:02}:{:02}", words::number(8..=18), words::number(0..=59))),
-        Kind::Money => Value::Money(Money { amount: number(words::number(100..=99_999)), currency: "EUR".to_owned() }),
-        Kind::Client | Kind::Contact => Value::Text(clock::fresh_uid().to_string()),
-        Kind::Words => Value::Words(vec![words::word(words::FIRST_NAMES).to_owned()]),
-        Kind::Owner => Value::Text(words::one(&Owner::ALL).unwrap_or(Owner::Contact).name().to_owned()),
-        // Of a type that needs no values to choose from.
-        Kind::Type => Value::Text(FieldType::Text.name().to_owned()),
-        Kind::Id => Value::Number(number(words::number(1..=999))),
-        Kind::Circles => Value::Links(Vec::new()),
-        Kind::Audiences => Value::Audiences(Vec::new()),
-        Kind::Custom(_) => Value::Custom(BTreeMap::new()),
     }
 }
 
-fn number(number: i64) -> Number {
-    Number::from(u32::try_from(number).unwrap_or_default())
+fn name(entity: Entity) -> String {
+    let names = match entity {
+        Entity::Company | Entity::Contact => return words::company(),
+        Entity::Project => words::PROJECTS,
+        Entity::CustomField => words::LABELS,
+        Entity::Audience => words::AUDIENCES,
+        Entity::Circle | Entity::Note => words::CIRCLES,
+        Entity::World => words::WORLDS,
+    };
+    words::word(names).to_owned()
+}
+
+fn day(year: i64) -> String {
+    format!("{year}-{:02}-{:02}", words::number(1..=12), words::number(1..=28))
 }
 
 /// The texts that are told apart by their field alone.
 fn text(field: Field) -> String {
-    let words = [
-        (Field::NamePrefix, words::PREFIXES),
-        (Field::FirstName, words::FIRST_NAMES),
-        (Field::LastName, words::LAST_NAMES),
-        (Field::Title, words::TITLES),
-        (Field::Status, words::STATES),
-        (Field::BusinessSector, words::TRADES),
-    ];
-    match words.into_iter().find(|(of, _)| *of == field) {
-        Some((_, words)) => words::word(words).to_owned(),
-        None if field == Field::Name => words::company(),
-        None => words::word(words::SENTENCES).to_owned(),
+    match field {
+        Field::NamePrefix => words::word(words::PREFIXES).to_owned(),
+        Field::FirstName => words::word(words::FIRST_NAMES).to_owned(),
+        Field::LastName => words::word(words::LAST_NAMES).to_owned(),
+        Field::Title => words::word(words::TITLES).to_owned(),
+        Field::Status => words::word(words::STATUSES).to_owned(),
+        Field::BusinessSector => words::word(words::TRADES).to_owned(),
+        Field::Role
+        | Field::Name
+        | Field::Email
+        | Field::HomeEmail
+        | Field::WorkEmail
+        | Field::Phone
+        | Field::HomePhone
+        | Field::WorkPhone
+        | Field::ShopPhone
+        | Field::Website
+        | Field::BackgroundInfo
+        | Field::Tags
+        | Field::Address
+        | Field::Companies
+        | Field::PrimaryContact
+        | Field::Category
+        | Field::Circles
+        | Field::Audiences
+        | Field::CustomFields
+        | Field::CompanyCustomFields
+        | Field::TargetCustomFields
+        | Field::ProjectCustomFields
+        | Field::StartDate
+        | Field::EndDate
+        | Field::DueTime
+        | Field::InfoDescription
+        | Field::InfoTitleClient
+        | Field::InfoDescriptionClient
+        | Field::EstimatedValue
+        | Field::Client
+        | Field::Team
+        | Field::Owner
+        | Field::Type
+        | Field::Description
+        | Field::AllowedValues
+        | Field::Id
+        | Field::Contact
+        | Field::Note
+        | Field::Date => words::word(words::SENTENCES).to_owned(),
     }
 }
 

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use rand::seq::IndexedRandom as _;
 
+use crate::domain::Number;
+
 pub(super) const FIRST_NAMES: &[&str] = &[
     "Ada", "Ben", "Chiara", "Dario", "Elif", "Femke", "Goran", "Hana", "Ines", "Jonas", "Kaito", "Lena", "Mateo",
     "Nora", "Olu", "Priya", "Quinn", "Rosa", "Sven", "Tomas", "Uma", "Vera", "Wim", "Yara", "Zoe",
@@ -38,7 +40,6 @@ pub(super) const LAST_NAMES: &[&str] = &[
 pub(super) const PREFIXES: &[&str] = &["Dr", "Mr", "Mrs", "Ms", "Prof"];
 pub(super) const TITLES: &[&str] =
     &["Accountant", "Architect", "Buyer", "Director", "Engineer", "Founder", "Head of Sales", "Office Manager"];
-pub(super) const STATES: &[&str] = &["Done", "Open", "Planned", "Waiting"];
 pub(super) const TRADES: &[&str] = &[
     "Bakery",
     "Bikes",
@@ -56,6 +57,14 @@ pub(super) const TRADES: &[&str] = &[
 pub(super) const FORMS: &[&str] = &["& Co", "& Daughters", "BV", "GmbH", "Group", "Inc", "Ltd"];
 pub(super) const TAGS: &[&str] =
     &["beta", "conference", "europe", "newsletter", "partner", "priority", "referral", "renewal", "reseller", "trial"];
+pub(super) const PROJECTS: &[&str] = &["Annual report", "New website", "Office move", "Roof repair", "Summer campaign"];
+pub(super) const STATUSES: &[&str] = &["Open", "In progress", "On hold", "Done"];
+pub(super) const LABELS: &[&str] =
+    &["Account manager", "Birthday", "Favourite colour", "Renewal", "Shoe size", "Source"];
+pub(super) const AUDIENCES: &[&str] = &["Events", "Monthly news", "Offers", "Product updates"];
+pub(super) const CIRCLES: &[&str] = &["Advisers", "Neighbours", "North", "Press", "South", "VIP"];
+pub(super) const WORLDS: &[&str] = &["Africa", "Americas", "Asia", "Europe", "Oceania"];
+pub(super) const COLORS: &[&str] = &["Blue", "Green", "Orange", "Red", "Violet", "Yellow"];
 pub(super) const STREETS: &[&str] =
     &["Bridge Street", "Canal Road", "Harbour Lane", "Market Square", "Mill Way", "Park Avenue", "Station Road"];
 /// A city, its state, its country.
@@ -85,6 +94,17 @@ pub(super) fn one<T: Copy>(choices: &[T]) -> Option<T> {
 /// One of these words.
 pub(super) fn word(words: &[&'static str]) -> &'static str {
     one(words).unwrap_or_default()
+}
+
+/// Up to three of these words, each once.
+pub(super) fn some(words: &[&'static str]) -> Vec<String> {
+    let amount = usize::try_from(number(1..=3)).unwrap_or(1);
+    words.sample(&mut rand::rng(), amount).map(|word| (*word).to_owned()).collect()
+}
+
+/// A whole number as a value.
+pub(super) fn whole(range: RangeInclusive<u32>) -> Number {
+    Number::from(rand::random_range(range))
 }
 
 pub(super) fn number(range: RangeInclusive<i64>) -> i64 {

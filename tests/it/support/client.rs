@@ -86,11 +86,20 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header("x-public-id", self.account.to_string())
-            .header("x-secret-key", &*self.secret);
+        let account = self.account.to_string();
+        let keys = [("x-public-id", account.as_str()), ("x-secret-key", &*self.secret)];
+        self.try_send_bare(method, path, &[&keys, headers].concat(), body).await
+    }
+
+    /// With these headers and no others.
+    pub(crate) async fn try_send_bare(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,6 +1,7 @@
 //! What tests stand on: servers, a service, a client, receivers.
 
 pub(crate) mod client;
+pub(crate) mod document;
 pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod receiver;

@@ -1,0 +1,392 @@
+//! Every operation of the document, held to what is true of all of them.
+//!
+//! A new operation has a row in [`rows`], or these tests fail.
+
+use std::collections::BTreeSet;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Method;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use unificus::app::App;
+use unificus::clock::{self, Clock};
+use unificus::dev::services::Services;
+use unificus::metrics::Metrics;
+use unificus::store::Store;
+
+use crate::support::client::{Answer, Client, lead};
+use crate::support::document::{Document, Operation};
+use crate::support::servers::{Servers, binaries, directory};
+use crate::support::service::{Service, account, base};
+
+/// A request. `{contact}`, `{company}` and the like in its path stand for records of the account.
+struct Call(&'static str, Value);
+
+/// What is asked of an operation.
+struct Row {
+    /// As the document has it: `PUT /contact/{id}`.
+    name: &'static str,
+    success: Call,
+    /// One that is refused with 422, where the document says that some are.
+    invalid: Option<Call>,
+}
+
+fn row(name: &'static str, success: Call, invalid: impl Into<Option<Call>>) -> Row {
+    Row { name, success, invalid: invalid.into() }
+}
+
+fn bare(path: &'static str) -> Call {
+    Call(path, Value::Null)
+}
+
+fn rows() -> Vec<Row> {
+    let new_contact = || json!({"role": "Lead", "first_name": "John", "last_name": "Doe", "email": "new@example.org"});
+    let hook = json!({"url": "http://127.0.0.1:9/hook", "events": ["contact.*"], "from": "start"});
+    vec![
+        row("GET /companies", bare("/companies?limit=1"), bare("/companies?page=0")),
+        row("POST /companies", Call("/companies", json!({"name": "New"})), Call("/companies", json!({"name": ""}))),
+        row("GET /companies/{id}", bare("/companies/{company}"), None),
+        row(
+            "PUT /companies/{id}",
+            Call("/companies/{company}", json!({"tags": ["a"]})),
+            Call("/companies/{company}", json!({"name": null})),
+        ),
+        row("POST /company", Call("/company", json!({"name": "New"})), Call("/company", json!({"role": "Boss"}))),
+        row("GET /company/{id}", bare("/company/{company}"), None),
+        row(
+            "PUT /company/{id}",
+            Call("/company/{company}", json!({"phone": "1"})),
+            Call("/company/{company}", json!({"website": "example.org"})),
+        ),
+        row("DELETE /company/{id}", bare("/company/{company}"), None),
+        row("GET /contacts", bare("/contacts?page=1"), bare("/contacts?createdMin=yesterday")),
+        row("POST /contacts", Call("/contacts", new_contact()), Call("/contacts", json!({}))),
+        row("GET /contacts/{id}", bare("/contacts/{contact}"), None),
+        row(
+            "PUT /contacts/{id}",
+            Call("/contacts/{contact}", json!({"title": "Dr"})),
+            Call("/contacts/{contact}", json!({"email": "nobody"})),
+        ),
+        row("POST /contact", Call("/contact", new_contact()), Call("/contact", json!([]))),
+        row("GET /contact/{id}", bare("/contact/{contact}"), None),
+        row(
+            "PUT /contact/{id}",
+            Call("/contact/{contact}", json!({"address": {"city": "Utrecht"}})),
+            Call("/contact/{contact}", json!({"tags": 1})),
+        ),
+        row("DELETE /contact/{id}", bare("/contact/{contact}"), None),
+        row("GET /company/meta", bare("/company/meta"), None),
+        row("GET /contact/meta", bare("/contact/meta"), None),
+        row("GET /project/meta", bare("/project/meta"), None),
+        row("GET /projects", bare("/projects?meta=1"), bare("/projects?limit=many")),
+        row("POST /projects", Call("/projects", json!({"name": "New"})), Call("/projects", json!({}))),
+        row("POST /project", Call("/project", json!({"name": "New"})), Call("/project", json!({"team": 1}))),
+        row("GET /project/{type}", bare("/project/{project}"), None),
+        row(
+            "PUT /project/{type}",
+            Call("/project/{project}", json!({"status": "Done"})),
+            Call("/project/{project}", json!({"due_time": "noon"})),
+        ),
+        row("GET /project/{type}/{identifier}", bare("/project/uid/{project}?meta=1"), None),
+        row(
+            "PUT /project/{type}/{identifier}",
+            Call("/project/uid/{project}", json!({"estimated_value": {"amount": 7, "currency": "EUR"}})),
+            Call("/project/uid/{project}", json!({"start_date": "today"})),
+        ),
+        row(
+            "POST /marketing/subscribe",
+            Call("/marketing/subscribe", json!([{"email": "new@example.org", "audiences": []}, {"email": "x"}])),
+            Call("/marketing/subscribe", json!({})),
+        ),
+        row("GET /audiences", bare("/audiences"), bare("/audiences?page=x")),
+        row("GET /worlds", bare("/worlds"), bare("/worlds?page=-1")),
+        row("GET /fields", bare("/fields"), bare("/fields?createdMax=x")),
+        row(
+            "POST /fields",
+            Call("/fields", json!({"entity": "company", "type": "number", "name": "Size"})),
+            Call("/fields", json!({"entity": "world", "type": "number", "name": "Size"})),
+        ),
+        row("GET /fields/{id}", bare("/fields/{field}"), None),
+        row(
+            "PUT /fields/{id}",
+            Call("/fields/{field}", json!({"name": "Colour"})),
+            Call("/fields/{field}", json!({"type": "number"})),
+        ),
+        row("DELETE /fields/{id}", bare("/fields/{field}"), None),
+        row("GET /changes", bare("/changes?limit=2"), bare("/changes?after=x")),
+        row("GET /changes/stream", bare("/changes/stream?entity=contact"), bare("/changes/stream?entity=x")),
+        row("GET /push/endpoints", bare("/push/endpoints"), None),
+        row("POST /push/endpoints", Call("/push/endpoints", hook), Call("/push/endpoints", json!({"url": "x"}))),
+        row("DELETE /push/endpoints/{id}", bare("/push/endpoints/{endpoint}"), None),
+    ]
+}
+
+/// An account of its own for each row, with one record of every kind.
+struct Owner {
+    client: Client,
+    contact: String,
+    company: String,
+    project: String,
+    field: String,
+    endpoint: String,
+}
+
+impl Owner {
+    async fn of(service: &Service) -> Self {
+        let client = service.stranger().await;
+        let mut body = lead("ann@example.org");
+        body["company"] = json!({"name": "Acme", "create_company_if_not_exists": true});
+        let contact = client.post("/contact", body).await;
+        let company = contact.expect(201)["companies"][0]["uid"].as_str().unwrap().to_owned();
+        let endpoint = client.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
+        let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
+        let project = client.post("/project", json!({"name": "Roof"})).await.uid();
+        let field = client.post("/fields", json!({"entity": "contact", "type": "text", "name": "Color"})).await.uid();
+        Self { contact: contact.uid(), client, company, project, field, endpoint }
+    }
+
+    fn path(&self, path: &str) -> String {
+        let known = [
+            ("{contact}", &self.contact),
+            ("{company}", &self.company),
+            ("{project}", &self.project),
+            ("{field}", &self.field),
+            ("{endpoint}", &self.endpoint),
+        ];
+        known.into_iter().fold(path.to_owned(), |path, (place, id)| path.replace(place, id))
+    }
+
+    async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Answer {
+        caller.send(operation.method(), &self.path(path), &[], &text(body)).await
+    }
+}
+
+fn text(body: &Value) -> String {
+    if body.is_null() { String::new() } else { body.to_string() }
+}
+
+/// Each operation with its row.
+fn table(document: &Document) -> Vec<(Operation<'_>, Row)> {
+    let operations = document.operations();
+    let documented: BTreeSet<String> = operations.iter().map(|operation| operation.name.clone()).collect();
+    let tested: BTreeSet<String> = rows().iter().map(|row| row.name.to_owned()).collect();
+    assert_eq!(documented, tested, "every operation of the document, and no other, has a row");
+    let mut rows = rows();
+    let mut row = |name: &str| rows.swap_remove(rows.iter().position(|row| row.name == name).unwrap());
+    let paired = operations.into_iter().map(|operation| {
+        let row = row(&operation.name);
+        (operation, row)
+    });
+    paired.collect()
+}
+
+#[tokio::test]
+async fn every_operation_succeeds_as_it_is_documented() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    for (operation, row) in table(&document) {
+        let owner = Owner::of(&service).await;
+        if operation.is_stream() {
+            assert_eq!(first_bytes_of(&owner, &row.success).await, (200, "text/event-stream".to_owned()));
+            continue;
+        }
+        let answer = owner.send(&owner.client, &operation, &row.success).await;
+        assert_eq!(answer.status, operation.success(), "{}: {}", operation.name, answer.text);
+        document.assert_says(&operation, &answer);
+    }
+}
+
+/// Status and content type of an answer that does not end.
+async fn first_bytes_of(owner: &Owner, call: &Call) -> (u16, String) {
+    let url: hyper::Uri = format!("{}{}", owner.client.base, owner.path(call.0)).parse().unwrap();
+    let stream = TcpStream::connect(url.authority().unwrap().as_str()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get(url.path_and_query().unwrap().as_str())
+        .header("host", "localhost")
+        .header("x-public-id", owner.client.account.to_string())
+        .header("x-secret-key", &*owner.client.secret)
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    let status = answer.status().as_u16();
+    owner.client.contact("first@example.org").await.expect(201);
+    let chunk = answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("event: contact.created\n"), "{chunk:?}");
+    drop(sender);
+    connection.abort();
+    (status, kind)
+}
+
+#[tokio::test]
+async fn every_operation_without_good_keys_is_401() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    let owner = Owner::of(&service).await;
+    let (id, secret) = (owner.client.account.to_string(), owner.client.secret.to_string());
+    let nobody = clock::fresh_uid().to_string();
+    let callers: [&[(&str, &str)]; 8] = [
+        &[],
+        &[("x-public-id", &id)],
+        &[("x-secret-key", &secret)],
+        &[("x-public-id", "Acme"), ("x-secret-key", &secret)],
+        &[("x-public-id", &id), ("x-secret-key", "wrong")],
+        &[("x-public-id", &id), ("x-secret-key", &service.client.secret)],
+        &[("x-public-id", &nobody), ("x-secret-key", &secret)],
+        &[("authorization", "Bearer x")],
+    ];
+    for (operation, row) in table(&document) {
+        for headers in callers {
+            let (path, body) = (owner.path(row.success.0), text(&row.success.1));
+            let answer = owner.client.try_send_bare(operation.method(), &path, headers, &body).await.unwrap();
+            assert_eq!(answer.status, 401, "{} with {headers:?}: {}", operation.name, answer.text);
+            document.assert_says(&operation, &answer);
+        }
+    }
+    assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
+}
+
+#[tokio::test]
+async fn every_operation_on_anothers_record_is_404() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    let owner = Owner::of(&service).await;
+    for (operation, row) in table(&document) {
+        if !row.name.contains('{') {
+            continue;
+        }
+        assert!(row.success.0.contains('{'), "{} is tried on a record of the account's", row.name);
+        let answer = owner.send(&service.client, &operation, &row.success).await;
+        assert_eq!(answer.status, 404, "{}: {}", operation.name, answer.text);
+        document.assert_says(&operation, &answer);
+    }
+    assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
+}
+
+#[tokio::test]
+async fn every_operation_refuses_what_it_cannot_take() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    let owner = Owner::of(&service).await;
+    for (operation, row) in table(&document) {
+        let has_body = document.body(&operation).is_some();
+        assert!(!has_body || operation.answers(422), "{} documents 422", row.name);
+        let refuses = has_body || operation.method() == Method::GET && operation.answers(422);
+        assert_eq!(row.invalid.is_some(), refuses, "{} has a request that cannot be taken", row.name);
+        let Some(invalid) = &row.invalid else { continue };
+        let answer = owner.send(&owner.client, &operation, invalid).await;
+        assert_eq!(answer.status, 422, "{}: {}", operation.name, answer.text);
+        assert!(!answer.json["errors"].as_array().unwrap().is_empty(), "{}", answer.text);
+        document.assert_says(&operation, &answer);
+    }
+    assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
+}
+
+/// What the document says of a body is what is read of it: a value of no type that it names is refused by its name.
+#[tokio::test]
+async fn every_documented_key_of_a_body_is_read() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    let owner = Owner::of(&service).await;
+    for (operation, row) in table(&document) {
+        let Some((schema, example)) = document.body(&operation) else { continue };
+        for (key, member) in schema["properties"].as_object().into_iter().flatten() {
+            let is_number = member["type"].to_string().contains("integer") || member["type"] == "number";
+            let mut body = example.clone();
+            body[key] = if is_number { json!({}) } else { json!(17) };
+            let answer = owner.send(&owner.client, &operation, &Call(row.success.0, body)).await;
+            assert_eq!(answer.status, 422, "{} passes over {key}: {}", operation.name, answer.text);
+            let pointer = format!("#/{key}");
+            let errors = answer.json["errors"].as_array().unwrap();
+            assert!(errors.iter().any(|error| error["pointer"] == *pointer), "{pointer}: {}", answer.text);
+        }
+    }
+    assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
+}
+
+/// The test credentials.
+const DUMMY: [(&str, &str); 2] =
+    [("x-public-id", "00000000-0000-0000-0000-000000000000"), ("x-secret-key", "DummySecretKey")];
+
+#[tokio::test]
+async fn every_get_answers_the_test_credentials_and_nothing_else_does() {
+    let service = Service::start().await;
+    let document = Document::of(&service.client).await;
+    let owner = Owner::of(&service).await;
+    for (operation, row) in table(&document) {
+        let (path, body) = (owner.path(row.success.0), text(&row.success.1));
+        let send = || owner.client.try_send_bare(operation.method(), &path, &DUMMY, &body);
+        let answer = send().await.unwrap();
+        assert_eq!(operation.takes_dummies(), operation.method() == Method::GET && !operation.is_stream());
+        if operation.takes_dummies() {
+            assert_eq!(answer.status, 200, "{}: {}", operation.name, answer.text);
+            assert_ne!(answer.text, send().await.unwrap().text, "{} is random", operation.name);
+            if let Some(invalid) = &row.invalid {
+                let path = owner.path(invalid.0);
+                let refused = owner.client.try_send_bare(Method::GET, &path, &DUMMY, "").await.unwrap();
+                assert_eq!(refused.status, 422, "{}: {}", operation.name, refused.text);
+            }
+        } else {
+            assert_eq!(answer.status, 401, "{}: {}", operation.name, answer.text);
+            assert!(answer.json["message"].as_str().unwrap().contains("test credentials"), "{}", answer.text);
+        }
+        assert!(!answer.headers.contains_key("ratelimit"), "{} counts for nobody", operation.name);
+        document.assert_says(&operation, &answer);
+    }
+    assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
+}
+
+#[tokio::test]
+async fn samples_have_pages_and_the_identifiers_that_were_asked_for() {
+    let api = Service::start().await.client;
+    let get = async |path: &str| api.try_send_bare(Method::GET, path, &DUMMY, "").await.unwrap();
+    let (mut path, mut seen) = ("/contacts?limit=7&createdMin=2020-01-01T00:00:00Z".to_owned(), 0);
+    loop {
+        let page = get(&path).await;
+        seen += page.expect(200).as_array().unwrap().len();
+        let Some(next) = page.json["meta"]["pagination"]["nextPage"].as_str() else { break };
+        path = next.strip_prefix(&*api.base).unwrap_or_else(|| panic!("{next} is on another host")).to_owned();
+        assert!(path.contains("createdMin"), "{path}");
+    }
+    assert_eq!(json!(seen), get("/contacts").await.json["meta"]["pagination"]["totalItems"]);
+    assert_eq!(get("/contacts?page=4000").await.expect(200), &json!([]));
+
+    let uid = clock::fresh_uid().to_string();
+    assert_eq!(get(&format!("/company/{uid}")).await.expect(200)["uid"], json!(uid));
+    assert_eq!(get("/company/Acme%20%26%20Co").await.expect(200)["name"], "Acme & Co");
+    assert_eq!(get("/contact/ann@example.org").await.expect(200)["email"], "ann@example.org");
+
+    let events = get("/changes?limit=3&entity=company").await;
+    let seqs: Vec<&Value> = events.expect(200).as_array().unwrap().iter().map(|event| &event["data"]["seq"]).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    let cursor = events.json["meta"]["cursor"].as_str().unwrap();
+    assert_eq!(get(&format!("/changes?after={cursor}")).await.json["meta"]["from_seq"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_and_documentation_need_no_database() {
+    let mut services = Services::start(&directory("samples"), &binaries()).await.unwrap();
+    let place = Servers::of(&services).await.place().await;
+    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let (account, secret) = account(&store).await;
+    let api = Client::new(&base(&app), account, &secret);
+    services.postgres.kill().await.unwrap();
+
+    let document = Document::of(&api).await;
+    for (operation, row) in table(&document) {
+        if operation.takes_dummies() {
+            let path = row.success.0.replace(['{', '}'], "");
+            let sample = api.try_send_bare(Method::GET, &path, &DUMMY, "").await.unwrap();
+            assert_eq!(sample.status, 200, "{}: {}", operation.name, sample.text);
+            document.assert_says(&operation, &sample);
+        }
+    }
+    let real = api.get("/contacts").await;
+    assert_eq!(real.status, 503, "{}", real.text);
+    app.stop().await.unwrap();
+    services.stop().await.unwrap();
+}

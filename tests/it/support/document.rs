@@ -1,0 +1,151 @@
+//! The OpenAPI document that a service serves, and whether answers are as it says.
+
+use hyper::Method;
+use serde_json::{Map, Value};
+
+use super::client::{Answer, Client};
+
+/// The document, as anybody gets it.
+pub(crate) struct Document(pub(crate) Value);
+
+/// One operation of it.
+pub(crate) struct Operation<'a> {
+    /// `PUT /contact/{id}`
+    pub(crate) name: String,
+    pub(crate) described: &'a Value,
+}
+
+impl Document {
+    pub(crate) async fn of(client: &Client) -> Self {
+        let answer = client.try_send_bare(Method::GET, "/swagger/json-file", &[], "").await.unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{}", answer.text);
+        Self(answer.json)
+    }
+
+    pub(crate) fn operations(&self) -> Vec<Operation<'_>> {
+        let mut operations = Vec::new();
+        for (path, methods) in self.0["paths"].as_object().unwrap() {
+            for (method, described) in methods.as_object().unwrap() {
+                operations.push(Operation { name: format!("{} {path}", method.to_uppercase()), described });
+            }
+        }
+        operations
+    }
+
+    /// A panic where the answer's status, content type or body is not what the document says of the operation.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, operation: &Operation<'_>, answer: &Answer) {
+        let (name, status) = (&operation.name, answer.status.to_string());
+        let documented = self.resolve(&operation.described["responses"][&status]);
+        assert!(documented.is_object(), "{name} answers {status}, which is not documented: {}", answer.text);
+        let Some(content) = documented["content"].as_object() else {
+            assert_eq!(answer.text, "", "{name} answers {status} with a body that is not documented");
+            return;
+        };
+        let schema = &content.get(answer.header("content-type")).unwrap_or(&Value::Null)["schema"];
+        assert!(schema.is_object(), "{name} answers {status} as {}", answer.header("content-type"));
+        let mut wrong = Vec::new();
+        self.check(schema, &answer.json, "#", &mut wrong);
+        assert!(wrong.is_empty(), "{name} answers {status}, and {wrong:#?} of {}", answer.text);
+    }
+
+    /// The schema and the example of the body that an operation takes.
+    pub(crate) fn body<'a>(&'a self, operation: &Operation<'a>) -> Option<(&'a Value, &'a Value)> {
+        let content = &operation.described.get("requestBody")?["content"]["application/json"];
+        Some((self.resolve(&content["schema"]), &content["example"]))
+    }
+
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => self.0.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null),
+            None => value,
+        }
+    }
+
+    /// The part of JSON Schema that the document uses, and more strictly: a key that no property names is wrong, where
+    /// properties are named at all.
+    fn check(&self, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
+        let schema = self.resolve(schema);
+        if let Some(constant) = schema.get("const").filter(|constant| *constant != value) {
+            wrong.push(format!("{at} is not {constant}"));
+        }
+        if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
+            wrong.push(format!("{at} is none of {}", schema["enum"]));
+        }
+        if !has_type(&schema["type"], value) {
+            wrong.push(format!("{at} is no {}", schema["type"]));
+        }
+        for choices in [&schema["anyOf"], &schema["oneOf"]].into_iter().filter_map(Value::as_array) {
+            let fits = |choice: &Value| {
+                let mut wrong = Vec::new();
+                self.check(choice, value, at, &mut wrong);
+                wrong.is_empty()
+            };
+            if !choices.iter().any(fits) {
+                wrong.push(format!("{at} fits none of its schemas"));
+            }
+        }
+        if let Some(items) = schema.get("items") {
+            for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                self.check(items, item, &format!("{at}/{index}"), wrong);
+            }
+        }
+        if let Some(object) = value.as_object() {
+            self.check_object(schema, object, at, wrong);
+        }
+    }
+
+    fn check_object(&self, schema: &Value, object: &Map<String, Value>, at: &str, wrong: &mut Vec<String>) {
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        wrong.extend(required.filter(|key| !object.contains_key(*key)).map(|key| format!("{at} has no {key}")));
+        for (key, member) in object {
+            let at = format!("{at}/{key}");
+            match (schema["properties"].get(key), schema.get("additionalProperties")) {
+                (Some(schema), _) | (None, Some(schema)) => self.check(schema, member, &at, wrong),
+                (None, None) if schema["properties"].is_object() => wrong.push(format!("{at} is not documented")),
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+impl Operation<'_> {
+    pub(crate) fn method(&self) -> Method {
+        self.name.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The status of its success.
+    pub(crate) fn success(&self) -> u16 {
+        let statuses = self.described["responses"].as_object().unwrap().keys().map(|key| key.parse().unwrap());
+        statuses.into_iter().find(|status| (200..300).contains(status)).unwrap()
+    }
+
+    pub(crate) fn answers(&self, status: u16) -> bool {
+        self.described["responses"].get(status.to_string()).is_some()
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.described["responses"]["200"]["content"].get("text/event-stream").is_some()
+    }
+
+    pub(crate) fn takes_dummies(&self) -> bool {
+        self.described["description"].as_str().unwrap().contains("* dummy request allowed")
+    }
+}
+
+fn has_type(types: &Value, value: &Value) -> bool {
+    let is = |name: &str| match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("the document has a type {other}"),
+    };
+    match types.as_array() {
+        Some(names) => names.iter().any(|name| is(name.as_str().unwrap())),
+        None => types.is_null() || is(types.as_str().unwrap()),
+    }
+}
