@@ -42,8 +42,11 @@ fn bare(path: &'static str) -> Call {
 }
 
 fn rows() -> Vec<Row> {
+    companies_and_contacts().into_iter().chain(others()).collect()
+}
+
+fn companies_and_contacts() -> Vec<Row> {
     let new_contact = || json!({"role": "Lead", "first_name": "John", "last_name": "Doe", "email": "new@example.org"});
-    let hook = json!({"url": "http://127.0.0.1:9/hook", "events": ["contact.*"], "from": "start"});
     vec![
         row("GET /companies", bare("/companies?limit=1"), bare("/companies?page=0")),
         row("POST /companies", Call("/companies", json!({"name": "New"})), Call("/companies", json!({"name": ""}))),
@@ -77,6 +80,12 @@ fn rows() -> Vec<Row> {
             Call("/contact/{contact}", json!({"tags": 1})),
         ),
         row("DELETE /contact/{id}", bare("/contact/{contact}"), None),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    let hook = json!({"url": "http://127.0.0.1:9/hook", "events": ["contact.*"], "from": "start"});
+    vec![
         row("GET /company/meta", bare("/company/meta"), None),
         row("GET /contact/meta", bare("/contact/meta"), None),
         row("GET /project/meta", bare("/project/meta"), None),
@@ -115,6 +124,7 @@ fn rows() -> Vec<Row> {
             Call("/fields/{field}", json!({"type": "number"})),
         ),
         row("DELETE /fields/{id}", bare("/fields/{field}"), None),
+        row("GET /usage", bare("/usage"), None),
         row("GET /changes", bare("/changes?limit=2"), bare("/changes?after=x")),
         row("GET /changes/stream", bare("/changes/stream?entity=contact"), bare("/changes/stream?entity=x")),
         row("GET /push/endpoints", bare("/push/endpoints"), None),
