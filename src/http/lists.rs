@@ -24,7 +24,7 @@ use super::{Api, envelope, meta};
 use crate::contract::record::parse_uid;
 use crate::domain::record::fold_key;
 use crate::domain::value::plain;
-use crate::domain::{AccountId, Entity, Field, Invalid, Role, Timestamp};
+use crate::domain::{AccountId, Entity, Field, Invalid, Kind, Role, Timestamp};
 use crate::store::lists::{Counted, Filter, List, Named, Order, Page, Position, Sort, Start};
 use crate::store::records::Stored;
 
@@ -218,7 +218,9 @@ fn sort(entity: Entity, name: &str) -> Option<Sort> {
         "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
         _ => {
             let field = Field::from_name(entity, name)?;
-            Some(if Some(field) == key_field(entity) { Sort::Key } else { Sort::Field(field.name()) })
+            let numbered = field.kind() == Kind::Id;
+            let sort = if numbered { Sort::Number(field.name()) } else { Sort::Field(field.name()) };
+            Some(if Some(field) == key_field(entity) { Sort::Key } else { sort })
         }
     }
 }

@@ -21,7 +21,7 @@ impl Service {
         carry_out(&self.store, &unificus::clock::Clock::system(), order).await.unwrap();
     }
 
-    async fn audience(&self, id: u32, name: &str) {
+    pub(crate) async fn audience(&self, id: u32, name: &str) {
         self.make(named::Create::audience(unificus::clock::fresh_uid(), id, name).unwrap()).await;
     }
 }

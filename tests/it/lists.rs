@@ -234,6 +234,60 @@ async fn every_order_is_whole_in_pages_of_any_size_and_backwards() {
 }
 
 #[tokio::test]
+async fn other_kinds_have_the_same_lists() {
+    let service = Service::start().await;
+    let api = &service.client;
+    for (id, name) in [(10, "B"), (9, "C"), (100, "a")] {
+        service.audience(id, name).await;
+        api.post("/project", json!({"name": format!("Build {name}"), "status": "x"})).await.expect(201);
+        api.post("/fields", json!({"entity": "contact", "type": "text", "name": name})).await.expect(201);
+    }
+    for (path, field, expected) in [
+        ("/audiences?orderBy=id", "id", "9 10 100"),
+        ("/audiences?orderBy=-id", "id", "100 10 9"),
+        ("/audiences?orderBy=name&q=x", "id", "100 10 9"),
+        ("/projects", "name", "Build B Build C Build a"),
+        ("/projects?orderBy=name", "name", "Build a Build B Build C"),
+        ("/projects?q=D%20b&role=nobody&email=%00", "name", "Build B"),
+        ("/fields?orderBy=-name", "name", "C B a"),
+        ("/worlds", "name", ""),
+    ] {
+        let listed = api.get(path).await;
+        let rows = listed.expect(200).as_array().unwrap();
+        let shown: Vec<String> = rows.iter().map(|row| row[field].to_string().replace('"', "")).collect();
+        assert_eq!(shown.join(" "), expected, "{path}");
+        assert_eq!(pagination(&listed)["totalItems"], rows.len(), "{path}");
+    }
+    api.get("/projects?orderBy=email").await.expect(422);
+}
+
+#[tokio::test]
+async fn every_list_can_be_ordered_by_every_field() {
+    let service = Service::start().await;
+    let api = &service.client;
+    people(api).await;
+    service.audience(1, "News").await;
+    api.post("/project", json!({"name": "Build"})).await.expect(201);
+    api.post("/fields", json!({"entity": "contact", "type": "text", "name": "colour"})).await.expect(201);
+
+    for (path, entity, all) in [
+        ("/contacts", Entity::Contact, 5),
+        ("/companies", Entity::Company, 2),
+        ("/projects", Entity::Project, 1),
+        ("/audiences", Entity::Audience, 1),
+        ("/fields", Entity::CustomField, 1),
+    ] {
+        let fields = entity.fields().iter().map(|field| field.name());
+        for field in fields.chain(["uid", "created", "updated", "version"]) {
+            for direction in ["", "-"] {
+                let pages = walk(api, &format!("{path}?limit=1&orderBy={direction}{field}")).await;
+                assert_eq!(pages.len(), all, "{path} by {direction}{field}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_walk_sees_each_record_once_while_others_come_and_go() {
     let service = Service::start().await;
     let api = &service.client;
