@@ -25,7 +25,7 @@ run: setup ## start the service with a private Postgres and NATS and a demo acco
 	@exec cargo run --release --locked --quiet --bin unificus -- dev \
 		--data-dir "$(DATA_DIR)" --port "$(PORT)" $(if $(ENV_FILE),--env-file "$(ENV_FILE)")
 
-test: ## run all tests, on a private Postgres and NATS of their own; may run beside `make run`
+test: ## run all tests, on a private Postgres, NATS and Chromium of their own; may run beside `make run`
 	@deploy/setup.sh tests
 	@cargo test --locked
 

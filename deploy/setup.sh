@@ -35,7 +35,7 @@ SYSTEM=$(uname -s)
 main() {
     case ${1:-} in
         '') needed='compiler postgres setpriv curl nats' ;;
-        tests) needed='compiler postgres setpriv curl nats python_tools' ;;
+        tests) needed='compiler postgres setpriv curl nats python_tools browser' ;;
         lint) needed='compiler deny' ;;
         *) fail "usage: $0 [tests|lint]" ;;
     esac
@@ -61,6 +61,7 @@ main() {
 has_compiler() { echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; }
 has_setpriv() { [ "$SYSTEM" != Linux ] || has setpriv; }
 has_curl() { has curl; }
+has_browser() { has chromedriver && has_chrome; }
 has_nats() { has nats-server && at_least "$NATS_AT_LEAST" "$(version_of nats-server)"; }
 has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-deny)"; }
 
@@ -71,6 +72,14 @@ has_python_tools() { cmp -s "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"; }
 has_postgres() {
     [ "$(id -u)" != 0 ] || id postgres >/dev/null 2>&1 || return 1
     { has postgres && has initdb; } || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+
+# Where chromedriver looks for one.
+has_chrome() {
+    for program in google-chrome chrome chromium chromium-browser; do
+        ! has "$program" || return 0
+    done
+    [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -87,10 +96,26 @@ package_of_compiler() { if_linux 'gcc libc6-dev'; }
 package_of_postgres() { if_linux postgresql postgresql@17; }
 package_of_setpriv() { if_linux util-linux; }
 package_of_curl() { if_linux curl curl; }
+package_of_browser() { if_linux "$(browser_on_linux)" "$(browser_on_macos)"; }
 package_of_nats() { if_linux "$(package_of_python)" nats-server; }
 package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }
 package_of_python_tools() { find_python_for_tools >/dev/null || if_linux 'python3 python3-venv' python; }
 package_of_python() { find_python >/dev/null || echo 'python3 python3-pip'; }
+
+# Ubuntu's names differ from Debian's.
+browser_on_linux() {
+    if grep -qs '^ID=ubuntu' /etc/os-release; then
+        echo 'chromium-browser chromium-chromedriver'
+    else
+        echo 'chromium chromium-driver'
+    fi
+}
+
+# A Chrome that is there is used as it is.
+browser_on_macos() {
+    has_chrome || echo google-chrome
+    has chromedriver || echo chromedriver
+}
 
 if_linux() { if [ "$SYSTEM" = Linux ]; then echo "$1"; else echo "${2:-}"; fi; }
 
@@ -121,7 +146,7 @@ install_packages() {
     if [ "$SYSTEM" = Darwin ] && has brew; then
         say "installing $*"
         brew install --quiet "$@"
-        brew link --quiet --force "$@" # Homebrew keeps a versioned Postgres off the PATH otherwise.
+        case " $* " in *' postgresql@17 '*) brew link --quiet --force postgresql@17 ;; esac # Else off the PATH.
         return
     fi
     has apt-get || fail "this system has neither apt-get nor Homebrew: install what Debian calls $*, then try again"

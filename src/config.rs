@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::brand;
+
 /// All settings. `deploy/unificus.example.toml` explains each and holds the defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +37,16 @@ pub struct Brand {
     pub name: String,
     pub color: String,
     pub slug: String,
+}
+
+impl Brand {
+    /// The same, as the public pages show it.
+    #[must_use]
+    pub fn shown(&self) -> brand::Brand {
+        // The settings were checked: the colour is one.
+        let color = brand::Color::parse(&self.color).unwrap_or(brand::Color::NEUTRAL);
+        brand::Brand { name: self.name.trim().to_owned(), color, logo: None }
+    }
 }
 
 /// The API's listener.
@@ -181,7 +193,7 @@ pub enum LogFormat {
 
 impl Default for Brand {
     fn default() -> Self {
-        Self { name: "Unificus".to_owned(), color: "#1f6f54".to_owned(), slug: "unificus".to_owned() }
+        Self { name: "Unificus".to_owned(), color: brand::Color::NEUTRAL.to_string(), slug: "unificus".to_owned() }
     }
 }
 
@@ -286,9 +298,8 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(!self.brand.name.trim().is_empty(), "brand.name must not be empty");
-        let hexadecimal = |digits: &str| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        ensure!(self.brand.color.strip_prefix('#').is_some_and(hexadecimal), "brand.color must be like #1f6f54");
+        ensure!(brand::parse_name(&self.brand.name).is_ok(), "brand.name must be 1 to 60 characters on one line");
+        ensure!(brand::Color::parse(&self.brand.color).is_ok(), "brand.color must be like #1f6f54");
         let slug = self.brand.slug.as_bytes();
         let plain = slug.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         ensure!((1..=30).contains(&slug.len()) && plain, "brand.slug must be 1 to 30 of a to z and 0 to 9");

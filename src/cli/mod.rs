@@ -1,6 +1,7 @@
 //! The command line: each command does one thing with the database and says so, for people or as JSON.
 
 mod account;
+mod brand;
 mod define;
 mod key;
 
@@ -50,6 +51,9 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// The white label of an account.
+    #[command(subcommand)]
+    Brand(brand::Brand),
     /// Custom fields: attributes that an account adds to its records.
     #[command(subcommand)]
     Field(define::Field),
@@ -88,6 +92,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::Brand(command) => brand::run(&store(&config)?, command).await,
         Command::Field(command) => define::field(&store(&config)?, command).await,
         Command::Audience(command) => define::audience(&store(&config)?, command).await,
         Command::World(command) => define::world(&store(&config)?, command).await,

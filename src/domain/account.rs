@@ -27,6 +27,17 @@ impl Tier {
         }
     }
 
+    /// The name on the price list.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::FreeTrial => "Free Trial",
+            Self::Start => "Start",
+            Self::Thrive => "Thrive",
+            Self::Pinnacle => "Pinnacle",
+        }
+    }
+
     /// The word in configuration, database and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

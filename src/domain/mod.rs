@@ -7,6 +7,7 @@
 //! total; a refused command leaves no trace.
 
 pub mod account;
+pub mod brand;
 pub mod company;
 pub mod contact;
 mod decide;

@@ -39,7 +39,7 @@ impl Caller {
 }
 
 /// The test credentials: `X-Public-ID` and `X-Secret-Key`, compared as they stand.
-const TEST_CREDENTIALS: (&str, &str) = ("00000000-0000-0000-0000-000000000000", "DummySecretKey");
+pub(super) const TEST_CREDENTIALS: (&str, &str) = ("00000000-0000-0000-0000-000000000000", "DummySecretKey");
 
 /// Lets authenticated requests through that have a call left, with their [`Caller`].
 pub(super) async fn authenticate(
@@ -89,6 +89,18 @@ pub(super) async fn authenticate_uncounted(
         limits::show(&standing, response.headers_mut());
     }
     Ok(response)
+}
+
+/// Who asks for something public: nobody, unless the headers name somebody, who then must be right. Not a call that
+/// counts.
+pub(super) async fn visitor(api: &Api, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let is_anybody = !headers.contains_key("x-public-id") && !headers.contains_key("x-secret-key");
+    if is_anybody || has_test_credentials(headers) {
+        return Ok(None);
+    }
+    let claim = api.authenticator.claim(headers)?;
+    let (caller, _standing) = recognise(api, &claim).await?;
+    Ok(Some(caller))
 }
 
 fn has_test_credentials(headers: &HeaderMap) -> bool {

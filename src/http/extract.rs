@@ -105,8 +105,12 @@ fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<Seq>> {
 
 /// Whether the client already has this version (RFC 9110, 13.1.2).
 pub(super) fn has_version(headers: &HeaderMap, version: Seq) -> bool {
+    has_tag(headers, &format!("\"{version}\""))
+}
+
+/// Whether the client already has what this entity tag, with its quotes, names (RFC 9110, 13.1.2).
+pub(super) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
     let Some(value) = text(headers, &IF_NONE_MATCH) else { return false };
-    let tag = format!("\"{version}\"");
     value.split(',').any(|other| other.trim() == "*" || other.trim().trim_start_matches("W/") == tag)
 }
 
@@ -204,6 +208,17 @@ impl Query {
 
 /// Where the client believes that the service is: `http://host:port`.
 pub(super) struct Origin(pub(super) String);
+
+impl Origin {
+    /// The host's name, without its port.
+    pub(super) fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or(&*self.0, |(_, authority)| authority);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        }
+    }
+}
 
 impl FromRequestParts<Arc<Api>> for Origin {
     type Rejection = Problem;

@@ -4,9 +4,12 @@
 //! `extract` (requests), `envelope` (answers) and `problem` (errors); `samples` answer the test credentials. Nothing
 //! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
 
+mod asyncapi;
 mod auth;
 mod authenticator;
+mod brand;
 mod changes;
+mod docs;
 mod endpoints;
 mod envelope;
 mod extract;
@@ -39,6 +42,8 @@ use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
 use self::authenticator::Authenticator;
+use self::brand::Brands;
+use self::docs::Assets;
 use self::lists::Walks;
 use self::problem::Problem;
 use crate::broker::Broker;
@@ -69,6 +74,8 @@ pub struct Api {
     policy: Arc<AddressPolicy>,
     authenticator: Authenticator,
     walks: Walks,
+    brands: Brands,
+    assets: Assets,
     /// Long answers end when this is cancelled.
     stop: CancellationToken,
 }
@@ -96,6 +103,8 @@ impl Api {
         let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, stop } = parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let walks = Walks::new();
+        let brands = Brands::new(store.clone(), config.brand.shown());
+        let assets = Assets::new();
         Arc::new(Self {
             config,
             lanes,
@@ -109,6 +118,8 @@ impl Api {
             policy,
             authenticator,
             walks,
+            brands,
+            assets,
             stop,
         })
     }
@@ -119,7 +130,12 @@ pub fn api(api: &Arc<Api>) -> Router {
     let (calls, uncounted) = operations::routers();
     let calls = calls.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
     let uncounted = uncounted.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate_uncounted));
-    let public = Router::new().route("/swagger/json-file", get(openapi::serve));
+    let public = Router::new()
+        .route("/swagger", get(docs::page))
+        .route("/swagger/", get(docs::page))
+        .route("/swagger/json-file", get(openapi::serve))
+        .route("/swagger/assets/{name}", get(docs::asset))
+        .route("/asyncapi.json", get(docs::events));
     Router::new()
         .nest(BASE, calls.merge(uncounted).merge(public))
         .fallback(|| async { Problem::no_route() })

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod answers;
 pub mod batch;
+pub mod brands;
 pub mod endpoints;
 mod error;
 pub mod keys;

@@ -5,9 +5,11 @@
 #![cfg(test)]
 
 mod api;
+mod brand;
 mod changes;
 mod config;
 mod crash;
+mod docs;
 mod isolation;
 mod keys;
 mod kinds;

@@ -18,11 +18,13 @@ use hyper::{HeaderMap, Method};
 use serde_json::{Map, Value as Json, json};
 
 pub(super) use self::schema::Schema;
+use super::brand::brand_of;
 use super::extract::Origin;
 use super::operations::parameter::{Parameter, Place};
 use super::operations::{self, Body, Operation, Tag};
-use super::{Api, BASE, envelope};
-use crate::config::Brand;
+use super::problem::Problem;
+use super::{Api, BASE, auth, envelope};
+use crate::domain::brand::Brand;
 use crate::store::schema::Schema as Definitions;
 
 /// The schemes of the two headers.
@@ -31,17 +33,19 @@ const SCHEMES: [(&str, &str, &str); 2] = [
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it.
-pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
-    let own = own_fields(&api, &headers).await;
-    envelope::bare(&document(&api.config.brand, &origin, own.as_ref()))
-}
-
-/// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
-async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<Definitions> {
-    let claim = api.authenticator.claim(headers).ok()?;
-    let caller = api.authenticator.caller(&claim, api.clock.now()).await.ok()?;
-    api.store.schema(caller.account).await.ok()
+/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it; wrong keys
+/// are told.
+pub(super) async fn serve(
+    State(api): State<Arc<Api>>,
+    origin: Origin,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let own = match auth::visitor(&api, &headers).await? {
+        Some(caller) => Some(api.store.schema(caller.account).await?),
+        None => None,
+    };
+    let brand = brand_of(&api, &origin).await;
+    Ok(envelope::bare(&document(&brand, &origin, own.as_ref())))
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
@@ -109,7 +113,8 @@ fn described(operation: &Operation, path: &str) -> Json {
         paragraphs.push(format!("The same as `{} {}`.", route.method, operation.path));
     }
     if route.sampled {
-        paragraphs.push("* dummy request allowed".to_owned());
+        // A star that begins a paragraph of Markdown would be a list.
+        paragraphs.push("\\* dummy request allowed".to_owned());
     }
     let has_place =
         |parameter: &&Parameter| parameter.place != Place::Path || path.contains(&format!("{{{}}}", parameter.name));
@@ -160,6 +165,6 @@ fn request_body(body: &Body) -> Json {
     })
 }
 
-fn reference(schema: Schema) -> Json {
+pub(super) fn reference(schema: Schema) -> Json {
     json!({"$ref": format!("#/components/schemas/{}", schema.name())})
 }

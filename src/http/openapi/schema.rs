@@ -51,7 +51,7 @@ impl Schema {
         records.chain(BODIES.into_iter().flat_map(|body| [Self::Create(body), Self::Update(body)])).chain(OTHERS)
     }
 
-    pub(super) fn name(self) -> String {
+    pub(in crate::http) fn name(self) -> String {
         match self {
             Self::Record(entity) => title(entity).to_owned(),
             Self::Create(body) => [title(body.entity()), "Create"].concat(),
@@ -69,7 +69,7 @@ impl Schema {
         }
     }
 
-    pub(super) fn json(self, own: Option<&Definitions>) -> Json {
+    pub(in crate::http) fn json(self, own: Option<&Definitions>) -> Json {
         match self {
             Self::Record(entity) => record::shown(entity, own),
             Self::Create(body) => record::create(body, own),

@@ -12,7 +12,7 @@ use crate::http::samples;
 use crate::store::schema::Schema as Definitions;
 
 fn made(own: Option<&Definitions>) -> Json {
-    document(&Brand::default(), &Origin("https://crm.example.com".to_owned()), own)
+    document(&Brand::default().shown(), &Origin("https://crm.example.com".to_owned()), own)
 }
 
 fn keys(schema: &Json) -> BTreeSet<&str> {

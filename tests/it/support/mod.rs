@@ -1,5 +1,6 @@
 //! What tests stand on: servers, a service, a client, receivers.
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod document;
 pub(crate) mod parts;

@@ -1,0 +1,216 @@
+//! The white label: the name, colour and logo under which an account's partners see the API.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest name, in characters.
+pub const LONGEST_NAME: usize = 60;
+
+/// The largest logo, in bytes.
+pub const LARGEST_LOGO: usize = 64 * 1024;
+
+/// How the public pages look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Brand {
+    pub name: String,
+    pub color: Color,
+    pub logo: Option<Logo>,
+}
+
+/// The name of a brand: 1 to [`LONGEST_NAME`] characters on one line.
+pub fn parse_name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err("a name has 1 to 60 characters on one line");
+    }
+    Ok(name.to_owned())
+}
+
+/// A colour of sRGB. Text stands on it, so it knows which is readable there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Color([u8; 3]);
+
+impl Color {
+    /// A quiet green, for who chose none.
+    pub const NEUTRAL: Self = Self([0x1f, 0x6f, 0x54]);
+    const WHITE: Self = Self([0xff; 3]);
+    const BLACK: Self = Self([0; 3]);
+
+    /// Reads `#rrggbb`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+        let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let number = number.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let [_, rgb @ ..] = number.ok_or("a colour is written #rrggbb")?.to_be_bytes();
+        Ok(Self(rgb))
+    }
+
+    /// The colour of text on this one: white, or black where white would have a contrast of less than 4.5 : 1
+    /// (WCAG 2.2, 1.4.3). One of them always has it.
+    #[must_use]
+    pub fn text(self) -> Self {
+        if self.contrast(Self::WHITE) >= 4.5 { Self::WHITE } else { Self::BLACK }
+    }
+
+    /// The contrast ratio of WCAG 2.2: 1 to 21.
+    #[must_use]
+    pub fn contrast(self, other: Self) -> f64 {
+        let (one, two) = (self.luminance() + 0.05, other.luminance() + 0.05);
+        (one / two).max(two / one)
+    }
+
+    /// The relative luminance of WCAG 2.2: 0 to 1.
+    fn luminance(self) -> f64 {
+        let linear = self.0.map(|channel| {
+            let share = f64::from(channel) / 255.0;
+            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+        });
+        linear.iter().zip([0.2126, 0.7152, 0.0722]).map(|(channel, weight)| channel * weight).sum()
+    }
+}
+
+impl fmt::Display for Color {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
+/// A picture for the head of the pages, as a browser reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Logo {
+    pub format: LogoFormat,
+    pub bytes: Arc<[u8]>,
+}
+
+/// What a logo may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its name")]
+pub enum LogoFormat {
+    Svg,
+    Png,
+}
+
+impl LogoFormat {
+    /// The media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Svg => "image/svg+xml",
+            Self::Png => "image/png",
+        }
+    }
+
+    /// The inverse of [`Self::media_type`].
+    #[must_use]
+    pub fn from_media_type(text: &str) -> Option<Self> {
+        [Self::Svg, Self::Png].into_iter().find(|format| format.media_type() == text)
+    }
+}
+
+impl Logo {
+    /// Tells a PNG and an SVG by how they begin. Whatever an SVG holds besides a picture is for whoever serves it to
+    /// disarm.
+    pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        if bytes.len() > LARGEST_LOGO {
+            return Err("a logo has at most 64 KiB");
+        }
+        let is_svg = || std::str::from_utf8(bytes).is_ok_and(begins_with_svg);
+        let format = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            LogoFormat::Png
+        } else if is_svg() {
+            LogoFormat::Svg
+        } else {
+            return Err("a logo is an SVG or a PNG");
+        };
+        Ok(Self { format, bytes: bytes.into() })
+    }
+}
+
+/// Whether the first element is `svg`. A declaration, a document type and comments may stand before it.
+fn begins_with_svg(text: &str) -> bool {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while let Some((end, inside)) = [("?>", "<?"), ("-->", "<!--"), (">", "<!")]
+        .into_iter()
+        .find_map(|(end, start)| Some((end, rest.strip_prefix(start)?)))
+    {
+        let Some((_, after)) = inside.split_once(end) else { return false };
+        rest = after.trim_start();
+    }
+    rest.strip_prefix("<svg").is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n', '>', '/']))
+}
+
+/// The name of a host in the form that is unique: `api.example.org`, without scheme and port.
+pub fn parse_host(text: &str) -> Result<String, &'static str> {
+    let host = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if host.len() > 253 || !host.split('.').all(is_label) {
+        return Err("a host is a name such as api.example.org, without scheme and port");
+    }
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Color, Logo, LogoFormat, parse_host, parse_name};
+
+    proptest! {
+        #[test]
+        fn text_is_readable_on_every_colour(rgb: [u8; 3]) {
+            let color = Color(rgb);
+            prop_assert!(color.contrast(color.text()) >= 4.5, "{color}");
+            prop_assert_eq!(Color::parse(&color.to_string()), Ok(color));
+        }
+    }
+
+    #[test]
+    fn a_colour_is_six_digits() {
+        assert_eq!(Color::parse("#1F6F54"), Ok(Color::NEUTRAL));
+        for wrong in ["", "1f6f54", "#1f6f5", "#1f6f544", "#+f6f54", "#gggggg", "red", "#ééé"] {
+            assert!(Color::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn white_stands_on_dark_and_black_on_light() {
+        assert_eq!(Color::NEUTRAL.text(), Color::WHITE);
+        assert_eq!(Color([0xff, 0xd4, 0x00]).text(), Color::BLACK);
+        assert!((Color::WHITE.contrast(Color::BLACK) - 21.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_name_is_one_short_line() {
+        assert_eq!(parse_name(" Acme & Co "), Ok("Acme & Co".to_owned()));
+        assert!(parse_name(&"é".repeat(60)).is_ok());
+        for wrong in ["", "  ", "a\nb", &"é".repeat(61)] {
+            assert!(parse_name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name() {
+        assert_eq!(parse_host("API.Example.org."), Ok("api.example.org".to_owned()));
+        for wrong in ["", "a..b", "https://a.b", "a.b:80", "-a.b", "a b", "é.org", &"a".repeat(64), "."] {
+            assert!(parse_host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_logo_is_told_by_how_it_begins() {
+        let svg = |text: &str| Logo::parse(text.as_bytes()).map(|logo| logo.format);
+        assert_eq!(svg("<svg xmlns='http://www.w3.org/2000/svg'/>"), Ok(LogoFormat::Svg));
+        assert_eq!(svg("\u{feff}<?xml version='1.0'?>\n<!-- <svg --><!DOCTYPE svg>\n<svg/>"), Ok(LogoFormat::Svg));
+        assert_eq!(Logo::parse(b"\x89PNG\r\n\x1a\n").map(|logo| logo.format), Ok(LogoFormat::Png));
+        for wrong in ["", "<svgx/>", "<html><svg/></html>", "<!-- <svg/>", "GIF89a"] {
+            assert!(svg(wrong).is_err(), "{wrong}");
+        }
+        assert!(Logo::parse(&vec![b' '; 65 * 1024]).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+// The live documentation: Swagger UI with two fields to authorise by, and the document of whoever is authorised.
+"use strict";
+
+(() => {
+  const place = document.getElementById("swagger-ui");
+  const standing = document.getElementById("standing");
+  const address = place.dataset.document;
+  const dummy = "00000000-0000-0000-0000-000000000000";
+
+  // The headers that the visitor authorised with, and their values.
+  const headers = () => {
+    const authorized = Object.values(ui.authSelectors.authorized().toJS());
+    return Object.fromEntries(authorized.map(({ schema, value }) => [schema.name, String(value ?? "").trim()]));
+  };
+
+  // Shows the document anew with the visitor's keys, which brings the account's custom fields. An answer that a later
+  // question has overtaken is dropped.
+  let asked = 0;
+  const reload = async () => {
+    const mine = ++asked;
+    const keys = headers();
+    const count = Object.keys(keys).length;
+    const response = await fetch(address, { headers: keys, cache: "no-store" }).catch(() => null);
+    if (mine !== asked) return;
+    if (response?.ok) ui.specActions.updateSpec(await response.text());
+    standing.textContent =
+      count === 0 ? ""
+      : count === 1 ? "One of the two headers is missing: authorise with both."
+      : response?.status === 401 ? "These credentials were not accepted. Check them under Authorize."
+      : !response?.ok ? "Your account’s own fields could not be loaded. Authorise again to retry."
+      : keys["X-Public-ID"] === dummy ? "Authorised with the test credentials: answers are sample data."
+      : "Authorised. The documentation shows your account’s own fields.";
+    standing.className = count === 0 || (count === 2 && response?.ok) ? "" : "wrong";
+  };
+
+  const follow = (original) => (payload) => {
+    const done = original(payload);
+    void reload();
+    return done;
+  };
+
+  // Whatever proxy stands between, calls go to where this page came from.
+  const toThisHost = (request) => {
+    const address = new URL(request.url, location.href);
+    request.url = location.origin + address.pathname + address.search;
+    return request;
+  };
+
+  // Both headers in one form.
+  const together = (original) => (...state) => {
+    const forms = original(...state);
+    return forms?.size > 1 ? forms.take(1).map(() => forms.reduce((all, one) => all.merge(one))) : forms;
+  };
+
+  // Other names of an operation come last; of one path, reading before writing.
+  const methods = ["get", "post", "put", "delete"];
+  const order = (one, other) => {
+    const place = (operation) => [Number(operation.getIn(["operation", "deprecated"]) ?? false),
+      operation.get("path"), methods.indexOf(operation.get("method"))];
+    const [a, b] = [place(one), place(other)];
+    const at = a.findIndex((part, index) => part !== b[index]);
+    return at < 0 ? 0 : a[at] < b[at] ? -1 : 1;
+  };
+
+  // One field per header, called as the header is. A secret is not shown while it is typed.
+  const field = ({ React }) => class HeaderField extends React.Component {
+    render() {
+      const { name, schema, authorized, onChange } = this.props;
+      const header = schema.get("name");
+      const change = (event) => onChange({ name, schema, value: event.target.value });
+      const h = React.createElement;
+      const input = () => h("input", {
+        id: `header-${header}`, type: /secret/i.test(header) ? "password" : "text", onChange: change,
+        autoComplete: "off", autoCapitalize: "off", spellCheck: false,
+      });
+      return h("div", { className: "header-field" },
+        h("label", { htmlFor: `header-${header}` }, header),
+        authorized.get(name) ? h("p", null, "Entered") : input());
+    }
+  };
+
+  const ui = SwaggerUIBundle({
+    url: address,
+    domNode: place,
+    deepLinking: true,
+    docExpansion: "list",
+    operationsSorter: order,
+    defaultModelsExpandDepth: 0,
+    displayRequestDuration: true,
+    persistAuthorization: false,
+    validatorUrl: null,
+    requestInterceptor: toThisHost,
+    presets: [SwaggerUIBundle.presets.apis],
+    plugins: [(system) => ({
+      components: { apiKeyAuth: field(system) },
+      statePlugins: {
+        auth: {
+          wrapActions: { authorize: follow, logout: follow },
+          wrapSelectors: { definitionsToAuthorize: together },
+        },
+      },
+    })],
+  });
+})();

@@ -1,0 +1,142 @@
+//! Brands of accounts, and the host names that show them.
+
+use std::sync::Arc;
+
+use tokio_postgres::Row as PgRow;
+
+use super::accounts::{By, audit};
+use super::{Store, StoreError};
+use crate::domain::AccountId;
+use crate::domain::brand::{Color, Logo, LogoFormat};
+
+const SET: &str = "-- brand.set
+insert into brand (account_id, name, color, logo_type, logo)
+select account_id, coalesce($2::text, left(name, 60)), $3, $4, $5 from account where account_id = $1
+on conflict (account_id) do update set name = coalesce($2::text, brand.name), color = coalesce($3, brand.color),
+    logo_type = coalesce($4, brand.logo_type), logo = coalesce($5, brand.logo)";
+
+const CLEAR: &str = "-- brand.clear
+with hosts as (delete from brand_host where account_id = $1)
+delete from brand where account_id = $1";
+
+const FREE_HOSTS: &str = "-- brand_host.free
+delete from brand_host where account_id = $1";
+
+const TAKE_HOSTS: &str = "-- brand_host.take
+insert into brand_host (account_id, host) select $1, host from unnest($2::text[]) as h(host)
+on conflict (host) do nothing returning host";
+
+const SHOW: &str = "-- brand.show
+select account_id, name, color, logo_type, logo,
+    array(select host from brand_host h where h.account_id = b.account_id order by host)
+from brand b where account_id = $1";
+
+const OF_HOST: &str = "-- brand.of_host
+select account_id, name, color, logo_type, logo, array[host]
+from brand_host join brand using (account_id) where host = $1";
+
+/// An account's brand. What is `None` is the installation's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AccountBrand {
+    pub account: AccountId,
+    pub name: String,
+    pub color: Option<Color>,
+    pub logo: Option<Logo>,
+    /// In the form of [`crate::domain::brand::parse_host`].
+    pub hosts: Vec<String>,
+}
+
+/// A change of a brand: what is `None` stays as it is. A brand that is new is called as its account.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NewBrand {
+    pub name: Option<String>,
+    pub color: Option<Color>,
+    pub logo: Option<Logo>,
+    /// All of them, in the place of those before.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// How a change of a brand ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetBrand {
+    /// It is in effect.
+    Done,
+    /// There is no such account.
+    NoAccount,
+    /// Another account has this host; nothing was changed.
+    HostTaken(String),
+}
+
+impl Store {
+    /// Changes an account's brand, or gives it one.
+    pub async fn set_brand(&self, account: AccountId, new: &NewBrand, by: By<'_>) -> Result<SetBrand, StoreError> {
+        let NewBrand { name, color, logo, hosts } = new;
+        let color = color.map(|color| color.to_string());
+        let format = logo.as_ref().map(|logo| logo.format.media_type());
+        let bytes = logo.as_ref().map(|logo| &*logo.bytes);
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        let changed = transaction.execute(SET, &[&account.0, name, &color, &format, &bytes]).await?;
+        if changed == 0 {
+            return Ok(SetBrand::NoAccount);
+        }
+        if let Some(hosts) = hosts {
+            transaction.execute(FREE_HOSTS, &[&account.0]).await?;
+            let taken = transaction.query(TAKE_HOSTS, &[&account.0, hosts]).await?;
+            let taken: Vec<&str> = taken.iter().map(|row| row.get(0)).collect();
+            if let Some(host) = hosts.iter().find(|host| !taken.contains(&host.as_str())) {
+                return Ok(SetBrand::HostTaken(host.clone()));
+            }
+        }
+        let detail = serde_json::json!({"name": name, "color": color, "logo": format, "hosts": hosts});
+        audit(&transaction, &[account.0], by, "brand.set", &detail).await?;
+        transaction.commit().await?;
+        Ok(SetBrand::Done)
+    }
+
+    /// Takes an account's brand away; false where it has none.
+    pub async fn clear_brand(&self, account: AccountId, by: By<'_>) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        let cleared = transaction.execute(CLEAR, &[&account.0]).await?;
+        if cleared == 0 {
+            return Ok(false);
+        }
+        audit(&transaction, &[account.0], by, "brand.clear", &serde_json::json!({})).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// An account's brand, where it has one.
+    pub async fn brand(&self, account: AccountId) -> Result<Option<AccountBrand>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(SHOW).await?;
+        client.query_opt(&statement, &[&account.0]).await?.as_ref().map(brand).transpose()
+    }
+
+    /// The brand that a host name shows, where it is an account's. Its `hosts` are this one.
+    pub async fn brand_of_host(&self, host: &str) -> Result<Option<AccountBrand>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(OF_HOST).await?;
+        client.query_opt(&statement, &[&host]).await?.as_ref().map(brand).transpose()
+    }
+}
+
+fn brand(row: &PgRow) -> Result<AccountBrand, StoreError> {
+    let account = AccountId(row.get(0));
+    let corrupt = |column, text: &str| StoreError::corrupt("brand", column, account, text.to_owned());
+    let color: Option<&str> = row.get(2);
+    let format: Option<&str> = row.get(3);
+    let format = format.map(|text| LogoFormat::from_media_type(text).ok_or_else(|| corrupt("logo_type", text)));
+    let bytes: Option<&[u8]> = row.get(4);
+    let logo = format.transpose()?.zip(bytes);
+    Ok(AccountBrand {
+        account,
+        name: row.get(1),
+        color: color.map(|text| Color::parse(text).map_err(|_| corrupt("color", text))).transpose()?,
+        logo: logo.map(|(format, bytes)| Logo { format, bytes: Arc::from(bytes) }),
+        hosts: row.get(5),
+    })
+}

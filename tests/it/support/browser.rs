@@ -1,0 +1,231 @@
+//! A headless Chromium, driven through chromedriver by the protocol `WebDriver` (<https://www.w3.org/TR/webdriver2/>).
+//!
+//! The driver itself waits for what is looked for: nothing here asks twice.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::LONG;
+use super::servers::directory;
+
+/// The key under which the protocol passes an element (section 12).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A browser with one window, and nothing of any other browser's.
+pub(crate) struct Browser {
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    driver: Driver,
+    session: String,
+    /// Where downloads go.
+    pub(crate) downloads: PathBuf,
+}
+
+/// chromedriver, in a process group of its own. Dropped, it is killed with whatever it started.
+struct Driver {
+    child: Child,
+    port: u16,
+    home: PathBuf,
+}
+
+/// Lends a browser, and ends it however the test ended.
+pub(crate) async fn with_browser(name: &str, test: impl AsyncFnOnce(&Browser)) {
+    let browser = Browser::start(name).await;
+    let ended = AssertUnwindSafe(test(&browser)).catch_unwind().await;
+    let quit = browser.quit().await;
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+    quit.unwrap();
+}
+
+impl Browser {
+    async fn start(name: &str) -> Self {
+        let home = directory(name);
+        let downloads = home.join("downloads");
+        std::fs::create_dir_all(&downloads).unwrap();
+        let driver = Driver::start(home);
+        let http = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let mut browser = Self { http, driver, session: String::new(), downloads };
+        let capabilities = capabilities(&browser.driver.home, &browser.downloads);
+        let session = browser.ask(Method::POST, "", Some(capabilities)).await.unwrap();
+        browser.session = format!("/{}", session["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    async fn quit(&self) -> Result<Value, String> {
+        self.ask(Method::DELETE, "", None).await
+    }
+
+    pub(crate) async fn open(&self, url: &str) {
+        self.post("/url", json!({"url": url})).await;
+    }
+
+    /// Waits for the first element that an `XPath` names.
+    pub(crate) async fn find(&self, xpath: &str) -> Element<'_> {
+        let found = self.ask(Method::POST, "/element", Some(json!({"using": "xpath", "value": xpath}))).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => panic!("no {xpath}: {error}\n{}", self.text().await),
+        };
+        Element { browser: self, path: format!("/element/{}", found[ELEMENT].as_str().unwrap()) }
+    }
+
+    /// What the page says.
+    pub(crate) async fn text(&self) -> String {
+        let text = self.post("/execute/sync", json!({"script": "return document.body.innerText", "args": []})).await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// What the console got since it was last asked: errors of scripts, requests that failed, violations of the
+    /// page's policy.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({"type": "browser"})).await;
+        let line = |entry: &Value| format!("{}: {}", entry["level"].as_str().unwrap(), entry["message"]);
+        entries.as_array().unwrap().iter().map(line).collect()
+    }
+
+    /// The content of the one file that was downloaded, once it is whole.
+    pub(crate) async fn downloaded(&self) -> (String, String) {
+        let appeared = async {
+            let mut look = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                let files = std::fs::read_dir(&self.downloads).unwrap().flatten().map(|entry| entry.path());
+                // Until it is whole a file has another name.
+                let whole = files.into_iter().find(|file| file.extension().is_some_and(|kind| kind == "json"));
+                if let Some(file) = whole {
+                    return file;
+                }
+                look.tick().await;
+            }
+        };
+        let file = tokio::time::timeout(LONG, appeared).await.expect("nothing was downloaded");
+        (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(file).unwrap())
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.ask(Method::POST, path, Some(body)).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let uri = format!("http://127.0.0.1:{}/session{}{path}", self.driver.port, self.session);
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body))).unwrap();
+        let response = self.http.request(request).await.map_err(|error| format!("{error:?}"))?;
+        let is_success = response.status().is_success();
+        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        if is_success { Ok(answer["value"].take()) } else { Err(answer["value"]["message"].to_string()) }
+    }
+}
+
+/// An element of the page that is shown.
+pub(crate) struct Element<'a> {
+    browser: &'a Browser,
+    path: String,
+}
+
+impl Element<'_> {
+    pub(crate) async fn click(&self) {
+        self.browser.post(&format!("{}/click", self.path), json!({})).await;
+    }
+
+    /// Types at the end of what is there.
+    pub(crate) async fn type_in(&self, text: &str) {
+        self.browser.post(&format!("{}/value", self.path), json!({"text": text})).await;
+    }
+
+    pub(crate) async fn clear(&self) {
+        self.browser.post(&format!("{}/clear", self.path), json!({})).await;
+    }
+
+    /// Where it stands in the window, in pixels: left, top, width, height.
+    pub(crate) async fn place(&self) -> [f64; 4] {
+        let place = self.browser.ask(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
+        ["x", "y", "width", "height"].map(|side| place[side].as_f64().unwrap())
+    }
+
+    /// A property of its computed style.
+    pub(crate) async fn style(&self, property: &str) -> String {
+        let style = self.browser.ask(Method::GET, &format!("{}/css/{property}", self.path), None).await.unwrap();
+        style.as_str().unwrap().to_owned()
+    }
+}
+
+fn capabilities(home: &Path, downloads: &Path) -> Value {
+    // Root's processes cannot be put into a sandbox, and here they load pages of ours alone.
+    let arguments = [
+        "--headless".to_owned(),
+        "--no-sandbox".to_owned(),
+        "--disable-gpu".to_owned(),
+        "--disable-quic".to_owned(),
+        "--disable-dev-shm-usage".to_owned(),
+        "--no-first-run".to_owned(),
+        "--disable-background-networking".to_owned(),
+        "--disable-component-update".to_owned(),
+        "--disable-sync".to_owned(),
+        // A browser that is led by a pipe ends when the pipe does: with the driver, whatever ended that.
+        "--remote-debugging-pipe".to_owned(),
+        "--window-size=1280,900".to_owned(),
+        format!("--user-data-dir={}", home.join("profile").display()),
+    ];
+    json!({"capabilities": {"alwaysMatch": {
+        "browserName": "chrome",
+        "timeouts": {"implicit": LONG.as_millis(), "pageLoad": LONG.as_millis()},
+        "goog:chromeOptions": {"args": arguments, "prefs": {"download.default_directory": downloads}},
+        "goog:loggingPrefs": {"browser": "ALL"},
+    }}})
+}
+
+impl Driver {
+    fn start(home: PathBuf) -> Self {
+        // Its end comes with that of the thread that spawned it; elsewhere than on Linux, when it is dropped.
+        let (program, arguments): (&str, &[&str]) = if cfg!(target_os = "linux") {
+            ("setpriv", &["--pdeathsig=KILL", "chromedriver"])
+        } else {
+            ("chromedriver", &[])
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .arg("--port=0")
+            .env("HOME", &home)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is there: deploy/setup.sh tests");
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let port = said
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+        Self { child, port: port.expect("chromedriver says its port"), home }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ended_already = killpg(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGKILL);
+        let _reaped_already = self.child.wait();
+        let _removed_with_the_run = std::fs::remove_dir_all(&self.home);
+    }
+}
