@@ -91,18 +91,6 @@ pub(super) async fn authenticate_uncounted(
     Ok(response)
 }
 
-/// Who asks for something public: nobody, unless the headers name somebody, who then must be right. Not a call that
-/// counts.
-pub(super) async fn visitor(api: &Api, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let is_anybody = !headers.contains_key("x-public-id") && !headers.contains_key("x-secret-key");
-    if is_anybody || has_test_credentials(headers) {
-        return Ok(None);
-    }
-    let claim = api.authenticator.claim(headers)?;
-    let (caller, _standing) = recognise(api, &claim).await?;
-    Ok(Some(caller))
-}
-
 fn has_test_credentials(headers: &HeaderMap) -> bool {
     let is = |name, value: &str| headers.get(name).is_some_and(|header| header == value);
     is("x-public-id", TEST_CREDENTIALS.0) && is("x-secret-key", TEST_CREDENTIALS.1)

@@ -4,7 +4,7 @@
 (() => {
   const place = document.getElementById("swagger-ui");
   const standing = document.getElementById("standing");
-  const address = place.dataset.document;
+  const { document: address, usage } = place.dataset;
   const dummy = "00000000-0000-0000-0000-000000000000";
 
   // The headers that the visitor authorised with, and their values.
@@ -13,24 +13,26 @@
     return Object.fromEntries(authorized.map(({ schema, value }) => [schema.name, String(value ?? "").trim()]));
   };
 
-  // Shows the document anew with the visitor's keys, which brings the account's custom fields. An answer that a later
-  // question has overtaken is dropped.
+  // Shows the document anew with the visitor's keys, which brings the account's custom fields, and says whether the keys
+  // are right: the document is anybody's, the usage is not. An answer that a later question has overtaken is dropped.
   let asked = 0;
   const reload = async () => {
     const mine = ++asked;
     const keys = headers();
     const count = Object.keys(keys).length;
-    const response = await fetch(address, { headers: keys, cache: "no-store" }).catch(() => null);
+    const get = (path) => fetch(path, { headers: keys, cache: "no-store" }).catch(() => null);
+    const [shown, account] = await Promise.all([get(address), count === 2 ? get(usage) : null]);
+    const text = shown?.ok ? await shown.text() : null;
     if (mine !== asked) return;
-    if (response?.ok) ui.specActions.updateSpec(await response.text());
+    if (text) ui.specActions.updateSpec(text);
     standing.textContent =
       count === 0 ? ""
       : count === 1 ? "One of the two headers is missing: authorise with both."
-      : response?.status === 401 ? "These credentials were not accepted. Check them under Authorize."
-      : !response?.ok ? "Your account’s own fields could not be loaded. Authorise again to retry."
+      : account?.status === 401 ? "These credentials were not accepted. Check them under Authorize."
+      : !text || !account?.ok ? "Your account’s own fields could not be loaded. Authorise again to retry."
       : keys["X-Public-ID"] === dummy ? "Authorised with the test credentials: answers are sample data."
       : "Authorised. The documentation shows your account’s own fields.";
-    standing.className = count === 0 || (count === 2 && response?.ok) ? "" : "wrong";
+    standing.className = count === 0 || (text && account?.ok) ? "" : "wrong";
   };
 
   const follow = (original) => (payload) => {

@@ -22,8 +22,7 @@ use super::brand::brand_of;
 use super::extract::Origin;
 use super::operations::parameter::{Parameter, Place};
 use super::operations::{self, Body, Operation, Tag};
-use super::problem::Problem;
-use super::{Api, BASE, auth, envelope};
+use super::{Api, BASE, envelope};
 use crate::domain::brand::Brand;
 use crate::store::schema::Schema as Definitions;
 
@@ -33,19 +32,18 @@ const SCHEMES: [(&str, &str, &str); 2] = [
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it; wrong keys
-/// are told.
-pub(super) async fn serve(
-    State(api): State<Arc<Api>>,
-    origin: Origin,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let own = match auth::visitor(&api, &headers).await? {
-        Some(caller) => Some(api.store.schema(caller.account).await?),
-        None => None,
-    };
+/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it.
+pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
+    let own = own_fields(&api, &headers).await;
     let brand = brand_of(&api, &origin).await;
-    Ok(envelope::bare(&document(&brand, &origin, own.as_ref())))
+    envelope::bare(&document(&brand, &origin, own.as_ref()))
+}
+
+/// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
+async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<Definitions> {
+    let claim = api.authenticator.claim(headers).ok()?;
+    let caller = api.authenticator.caller(&claim, api.clock.now()).await.ok()?;
+    api.store.schema(caller.account).await.ok()
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
