@@ -282,7 +282,7 @@ impl Config {
 
     /// The settings of a file's text and an environment. `UNIFICUS_HTTP__LISTEN` is key `listen` of section `[http]`.
     pub fn from_parts(text: &str, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
-        let mut table: toml::Table = text.parse().context("the configuration is not valid TOML")?;
+        let mut table: toml::Table = text.parse().map_err(unquoted).context("the configuration is not valid")?;
         let defaults = toml::Table::try_from(Self::default()).context("the defaults cannot be written as TOML")?;
         for (name, value) in environment {
             // Names without a double underscore (UNIFICUS_BASE_URL, …) are printed for people, and are no settings.
@@ -292,7 +292,7 @@ impl Config {
             set(&mut table, &defaults, &section.to_lowercase(), &key.to_lowercase(), &value)
                 .with_context(|| format!("the environment's {name} cannot be used"))?;
         }
-        let config: Self = table.try_into().context("the configuration cannot be used")?;
+        let config: Self = table.try_into().map_err(unquoted).context("the configuration cannot be used")?;
         config.check()?;
         Ok(config)
     }
@@ -337,13 +337,18 @@ fn set(table: &mut toml::Table, defaults: &toml::Table, section: &str, key: &str
         None => bail!("there is no setting {section}.{key}"),
         Some(toml::Value::String(_)) => toml::Value::String(value.to_owned()),
         Some(_) => {
-            let parsed: toml::Table = format!("value = {value}").parse().context("it is not a TOML value")?;
+            let parsed: toml::Table = format!("value = {value}").parse().map_err(unquoted)?;
             parsed.get("value").cloned().context("it is empty")?
         }
     };
     let section = table.entry(section.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
     section.as_table_mut().context("the section is not a table")?.insert(key.to_owned(), value);
     Ok(())
+}
+
+/// What is wrong, without the line that it is in: that may hold a secret.
+fn unquoted(error: toml::de::Error) -> anyhow::Error {
+    anyhow::anyhow!("it is not TOML: {}", error.message())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]

@@ -169,15 +169,18 @@ fn decide_one(order: &Order, set: &mut WorkingSet, at: Timestamp, events: &mut V
         }
     };
     let (entity, uid) = decision.subject;
-    let what = what(decision.facts.iter().find(|fact| (fact.entity, fact.uid) == (entity, uid)).map(|fact| fact.verb));
+    let own = decision.facts.iter().find(|fact| (fact.entity, fact.uid) == (entity, uid));
+    let what = what(own.map(|fact| fact.verb), !decision.facts.is_empty());
     let context = Context { at, origin: &order.origin, traceparent: order.traceparent.as_deref() };
     let (version, record) = set.apply(decision, &context, events);
     let done = Done { entity, uid, version, what };
     (Ok(Receipt { done, record, replayed: false }), Outcome::Done(done))
 }
 
-fn what(verb: Option<Verb>) -> What {
+/// What was done about the subject: `None` is that nothing happened to itself, though maybe to what belongs to it.
+fn what(verb: Option<Verb>, any: bool) -> What {
     match verb {
+        None if any => What::Updated,
         None => What::Unchanged,
         Some(Verb::Created | Verb::FieldAdded) => What::Created,
         Some(Verb::Updated | Verb::WelcomeRequested | Verb::Subscribed | Verb::FieldChanged) => What::Updated,

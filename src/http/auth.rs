@@ -1,10 +1,12 @@
 //! Lets callers in: who they are, and whether they have a call left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{HeaderMap, Method};
 use uuid::Uuid;
 
@@ -57,7 +59,7 @@ pub(super) async fn authenticate(
         Ok(call) => call,
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
-    let mut response = carry_out(&api, caller, request, next).await;
+    let mut response = carry_out(&api, caller, claim, request, next).await;
     let counted = counts(&response);
     meter(&api, tier, if counted { "counted" } else { "free" });
     let standing = if counted { call.standing() } else { call.give_back() };
@@ -83,7 +85,7 @@ pub(super) async fn authenticate_uncounted(
         Ok(standing) => standing,
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
-    let mut response = carry_out(&api, caller, request, next).await;
+    let mut response = carry_out(&api, caller, claim, request, next).await;
     meter(&api, tier, "free");
     if let Some(standing) = standing {
         limits::show(&standing, response.headers_mut());
@@ -143,20 +145,29 @@ async fn confirm(
 }
 
 /// The answer to a request that was let in, unless its key may not do what it asks.
-async fn carry_out(api: &Api, caller: Caller, mut request: Request, next: Next) -> Response {
+async fn carry_out(api: &Api, caller: Caller, claim: Claim, mut request: Request, next: Next) -> Response {
     api.last_used.note(caller.account, caller.key_id, api.clock.now());
     if !caller.may(request.method()) {
         return Problem::read_only().into_response();
     }
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    request.extensions_mut().insert(claim);
+    // Here, so that a call that took too long is given back.
+    let deadline = Duration::from_secs(api.config.http.request_timeout_s);
+    let mut response = match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::too_slow().into_response(),
+    };
+    // It is this account's alone, which a cache cannot tell by these headers.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn refuse(api: &Api, tier: Tier, denied: Denied) -> Response {
     let (policy, standing, window) = match denied {
         Denied::Unavailable => return Problem::no_database().into_response(),
         Denied::Burst(standing) => (limits::BURST, standing, standing.burst),
-        Denied::Month(standing) => (limits::MONTH, standing, standing.month),
+        Denied::Month(standing) => (limits::MONTH, standing, standing.month.unwrap_or(standing.burst)),
     };
     meter(api, tier, "refused");
     limits::refuse(policy, &standing, window)

@@ -19,6 +19,7 @@ use crate::store::{Store, StoreError};
 const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Who a request says that it comes from.
+#[derive(Clone)]
 pub(super) struct Claim {
     account: AccountId,
     secret_hash: [u8; 32],
@@ -40,7 +41,9 @@ impl Authenticator {
     /// What the headers say, where it can be true at all: a mistyped key is refused here.
     pub(super) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let account = header("x-public-id").and_then(|id| Uuid::try_parse(id).ok()).map(AccountId);
+        // As it was given out and not otherwise: a UUID has other forms.
+        let parse = |id| Uuid::try_parse(id).ok().map(AccountId).filter(|account| account.to_string() == id);
+        let account = header("x-public-id").and_then(parse);
         let secret = header("x-secret-key").and_then(Secret::import).filter(|secret| !secret.is_mistyped(&self.slug));
         let (Some(account), Some(secret)) = (account, secret) else { return Err(Problem::unauthorized()) };
         Ok(Claim { account, secret_hash: secret.hash() })

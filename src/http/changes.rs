@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
@@ -13,10 +14,12 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::auth::Caller;
+use super::authenticator::Claim;
 use super::extract::Query;
 use super::problem::Problem;
 use super::{Api, envelope};
 use crate::contract::{Cursor, Wire, proto};
+use crate::domain::value::one_of;
 use crate::domain::{Entity, Invalid, Seq};
 use crate::feed::Follow;
 use crate::store::log::Head;
@@ -42,7 +45,7 @@ impl Wanted {
             None => None,
             Some(name) => match Entity::from_name(name) {
                 Some(entity) => Some(entity),
-                None => return Err(Invalid::new("entity", "Must be contact or company.")),
+                None => return Err(Invalid::new("entity", one_of(Entity::ALL.map(Entity::name)))),
             },
         };
         Ok(Self { entity, exclude_own: query.flag("exclude_own") })
@@ -147,6 +150,7 @@ fn protobuf(events: &[Wire], cursor: &str) -> Result<Response, Problem> {
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     caller: Caller,
+    Extension(claim): Extension<Claim>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -157,9 +161,10 @@ pub(super) async fn stream(
     let from = position(cursor(last.or_else(|| query.get("after")))?, head)?.unwrap_or(head.seq);
     let follow = api.feed.follow(caller.account, from);
     let epoch = head.epoch;
-    let chunks = stream::unfold((api, caller, wanted, follow), move |(api, caller, wanted, mut follow)| async move {
-        let chunk = next_chunk(&api, &caller, &wanted, &mut follow, epoch).await?;
-        Some((Ok::<_, Infallible>(chunk), (api, caller, wanted, follow)))
+    let reader = Reader { api, caller, claim, wanted, follow, epoch };
+    let chunks = stream::unfold(reader, async |mut reader| {
+        let chunk = reader.next_chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), reader))
     });
     let mut response = Response::new(Body::from_stream(chunks));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -167,32 +172,52 @@ pub(super) async fn stream(
     Ok(response)
 }
 
-/// The next piece of a stream; `None` ends it, and the client comes back with its cursor.
-async fn next_chunk(api: &Api, caller: &Caller, wanted: &Wanted, follow: &mut Follow, epoch: i32) -> Option<Bytes> {
-    let events = tokio::select! {
-        events = follow.next(STREAMED) => events,
-        () = tokio::time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b":\n\n")),
-        () = api.stop.cancelled() => return None,
-    };
-    let events = match events {
-        Ok(events) => events,
-        Err(error) => {
-            tracing::warn!(error = %error, "a stream of changes ended");
-            return None;
+/// A client that follows the log.
+struct Reader {
+    api: Arc<Api>,
+    caller: Caller,
+    claim: Claim,
+    wanted: Wanted,
+    follow: Follow,
+    epoch: i32,
+}
+
+impl Reader {
+    /// The next piece of the stream; `None` ends it, and the client comes back with its cursor.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        let events = tokio::select! {
+            events = self.follow.next(STREAMED) => events,
+            () = tokio::time::sleep(HEARTBEAT) => return self.heartbeat().await,
+            () = self.api.stop.cancelled() => return None,
+        };
+        let events = match events {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(error = %error, "a stream of changes ended");
+                return None;
+            }
+        };
+        let mut chunk = String::new();
+        for event in events.iter().filter(|event| self.wanted.takes(event, &self.caller)) {
+            let cursor = Cursor { epoch: self.epoch, seq: event.seq };
+            for part in ["id: ", &cursor.to_string(), "\nevent: ", &event.kind(), "\ndata: ", event.text(), "\n\n"] {
+                chunk.push_str(part);
+            }
         }
-    };
-    let mut chunk = String::new();
-    for event in events.iter().filter(|event| wanted.takes(event, caller)) {
-        let cursor = Cursor { epoch, seq: event.seq };
-        for part in ["id: ", &cursor.to_string(), "\nevent: ", &event.kind(), "\ndata: ", event.text(), "\n\n"] {
-            chunk.push_str(part);
+        if chunk.is_empty() {
+            // Everything was filtered out; the client's cursor may go on all the same.
+            chunk = format!("id: {}\n\n", Cursor { epoch: self.epoch, seq: self.follow.position() });
+        }
+        Some(Bytes::from(chunk))
+    }
+
+    /// A comment, as long as the key is one: a stream may go on for days.
+    async fn heartbeat(&self) -> Option<Bytes> {
+        match self.api.authenticator.caller(&self.claim, self.api.clock.now()).await {
+            Err(problem) if problem.is_unauthorized() => None,
+            Ok(_) | Err(_) => Some(Bytes::from_static(b":\n\n")),
         }
     }
-    if chunk.is_empty() {
-        // Everything was filtered out; the client's cursor may go on all the same.
-        chunk = format!("id: {}\n\n", Cursor { epoch, seq: follow.position() });
-    }
-    Some(Bytes::from(chunk))
 }
 
 async fn head(api: &Api, caller: &Caller) -> Result<Head, Problem> {

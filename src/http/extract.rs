@@ -6,7 +6,9 @@ use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use hyper::{HeaderMap, Uri};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Api;
@@ -146,11 +148,10 @@ pub(super) fn readings(identifier: &str, raw_path: &str) -> Vec<String> {
     if identifier.contains('\0') || identifier.len() > LONGEST_KEY {
         return Vec::new();
     }
-    let mut readings = vec![identifier.to_owned()];
-    if raw_path.rsplit('/').next().is_some_and(|raw| raw.contains('+')) {
-        readings.push(identifier.replace('+', " "));
-    }
-    readings
+    let raw = raw_path.rsplit('/').next().filter(|raw| raw.contains('+')).map(|raw| raw.replace('+', "%20"));
+    // What is escaped stays what it is: in `C%2B%2B+Labs` only the last plus is a space.
+    let spaced = raw.and_then(|raw| percent_decode_str(&raw).decode_utf8().ok().map(Cow::into_owned));
+    [identifier.to_owned()].into_iter().chain(spaced).collect()
 }
 
 /// The query of a request, decoded, in order.

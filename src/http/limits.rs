@@ -16,8 +16,10 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Puts both fields on an answer.
 pub(super) fn show(standing: &Standing, headers: &mut HeaderMap) {
-    let named = [(BURST, standing.burst), (MONTH, standing.month)];
-    let list = |item: fn(&str, Window) -> String| named.map(|(name, window)| item(name, window)).join(", ");
+    let named = || [(BURST, standing.burst)].into_iter().chain(standing.month.map(|month| (MONTH, month)));
+    let list = |item: fn(&str, Window) -> String| {
+        named().map(|(name, window)| item(name, window)).collect::<Vec<_>>().join(", ")
+    };
     let policy = list(|name, Window { quota, seconds, .. }| format!("\"{name}\";q={quota};w={seconds}"));
     let limit = list(|name, Window { left, reset_in, .. }| format!("\"{name}\";r={left};t={reset_in}"));
     for (name, value) in [(POLICY, policy), (LIMIT, limit)] {

@@ -255,7 +255,9 @@ impl Links<'_> {
     fn pagination(&self, turn: &Turn, page: &Page) -> Json {
         let Turn { size, number, .. } = *turn;
         let total = page.counted.total.max(0);
-        let pages = (total + size - 1) / size;
+        let counted = (total + size - 1) / size;
+        // A client that stops at the last page by its number stops no sooner than one that follows the links.
+        let pages = if page.more { counted.max(number + 1) } else { counted };
         let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1))));
         let next = page.more.then(|| self.link(number + 1));
         json!({

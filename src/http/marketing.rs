@@ -22,24 +22,40 @@ const BETWEEN: char = '\u{1}';
 pub(super) async fn subscribe(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Result<Response, Problem> {
     let commands = subscriptions(write.json()?, &mut clock::fresh_uid)?;
     let share = write.body.len() / commands.len().max(1);
-    let items = commands.into_iter().enumerate().map(|(place, command)| {
-        let order = |command| Order {
+    let mut submitted = 0_usize;
+    let mut orders = commands.into_iter().map(|command| {
+        let order = command.map(|command| Order {
             account: caller.account,
             command,
             origin: Arc::clone(&caller.origin),
-            idempotency: write.idempotency.as_ref().map(|whole| of_item(whole, place)),
+            idempotency: write.idempotency.as_ref().map(|whole| of_item(whole, submitted)),
             traceparent: write.traceparent.clone(),
             bytes: share,
-        };
-        carry_out(&api, command.map(order))
+        });
+        submitted += usize::from(order.is_ok());
+        order
     });
+    // The first that is submitted has the request's own key: where that is another request's, so is this whole one.
+    let mut results = Vec::new();
+    for order in orders.by_ref() {
+        let is_guard = order.is_ok();
+        results.push(carry_out(&api, order).await);
+        if is_guard {
+            break;
+        }
+    }
+    if let Some(Err(Failure::Refused { refusal: Refusal::KeyReused, .. })) = results.last() {
+        return Err(Refusal::KeyReused.into());
+    }
     // Put into the lane one after the other when first polled, so they are carried out in their order.
-    let results = futures_util::future::join_all(items).await;
+    let rest: Vec<_> = orders.map(|order| carry_out(&api, order)).collect();
+    results.extend(futures_util::future::join_all(rest).await);
     answer(&results)
 }
 
 fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
-    Idempotency { key: format!("{}{BETWEEN}{place}", whole.key), request_hash: whole.request_hash }
+    let key = if place == 0 { whole.key.clone() } else { format!("{}{BETWEEN}{place}", whole.key) };
+    Idempotency { key, request_hash: whole.request_hash }
 }
 
 async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Result<Receipt, Failure> {
@@ -66,17 +82,20 @@ fn answer(results: &[Result<Receipt, Failure>]) -> Result<Response, Problem> {
         }
         Err(failure) => Problem::from(failure.clone()).item(place),
     });
-    let data = json!(items.collect::<Vec<_>>());
+    let data: Vec<_> = items.collect();
+    let replayed = trouble.is_none() && results.iter().any(is_replayed);
     if managed == 0 {
-        return Err(Problem::no_item_managed(&data));
+        return Err(Problem::no_item_managed(&data).replayed(replayed));
     }
     let message = format!("{managed} of {} subscriptions were managed.", results.len());
-    let mut response = envelope::success(hyper::StatusCode::OK, &message, &data.to_string(), &json!({}));
-    let replayed = results
-        .iter()
-        .all(|result| matches!(result, Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { .. })));
-    if replayed && results.iter().any(|result| matches!(result, Ok(Receipt { replayed: true, .. }))) {
+    let mut response = envelope::success(hyper::StatusCode::OK, &message, &json!(data).to_string(), &json!({}));
+    if replayed {
         records::mark_replayed(&mut response);
     }
     Ok(response)
+}
+
+/// Where one is the stored answer, all are: they were stored under one key.
+fn is_replayed(result: &Result<Receipt, Failure>) -> bool {
+    matches!(result, Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
 }

@@ -60,6 +60,9 @@ use crate::store::Store;
 /// The path that every route of the API stands below.
 pub const BASE: &str = "/secure-api";
 
+/// Finding out who calls and whether they may takes no longer than this, or the request ends.
+const ADMISSION: Duration = Duration::from_secs(10);
+
 /// What handlers need.
 pub struct Api {
     config: Config,
@@ -160,10 +163,10 @@ async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Re
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let deadline = Duration::from_secs(api.config.http.request_timeout_s);
+    let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
     let response = match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => render(response, &path),
-        Err(_) => Problem::unavailable("The request took too long.").render(&path),
+        Err(_) => Problem::too_slow().render(&path),
     };
     // Paths that no route matches are one label: they are anybody's to invent.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);

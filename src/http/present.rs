@@ -39,7 +39,7 @@ pub(super) async fn present(
 }
 
 /// Whether the text has links, without reading it: most records have none.
-pub(super) fn has_links(entity: Entity, text: &str) -> bool {
+fn has_links(entity: Entity, text: &str) -> bool {
     match entity {
         Entity::Contact => text.contains(r#""companies":[{"#),
         Entity::Company => text.contains(r#""primaryContact":{"#),

@@ -15,6 +15,9 @@ use crate::domain::{Entity, Invalid, Refusal};
 use crate::store::StoreError;
 
 /// Marks an answer that is the stored one of an earlier request.
+/// So many errors are said in the message.
+const SAID: usize = 5;
+
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A request that was not carried out.
@@ -88,16 +91,17 @@ impl Problem {
     }
 
     pub(super) fn invalid(errors: &[Invalid]) -> Self {
-        let detail: Vec<String> = errors.iter().map(sentence).collect();
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", detail.join(" "));
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", in_one_sentence(errors));
         problem.extra.push(("errors", json!(errors)));
         problem
     }
 
     /// Many were sent, and none could be taken; `data` says why of each.
-    pub(super) fn no_item_managed(data: &Json) -> Self {
+    pub(super) fn no_item_managed(data: &[Json]) -> Self {
+        let errors: Vec<Json> = data.iter().enumerate().flat_map(|(index, item)| item_errors(index, item)).collect();
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", "No item was managed.");
-        problem.extra.push(("data", data.clone()));
+        problem.extra.push(("errors", json!(errors)));
+        problem.extra.push(("data", json!(data)));
         problem
     }
 
@@ -123,6 +127,10 @@ impl Problem {
         problem
     }
 
+    pub(super) fn too_slow() -> Self {
+        Self::unavailable("The request took too long.")
+    }
+
     pub(super) fn no_database() -> Self {
         Self::unavailable("The service cannot reach its database. Try again.")
     }
@@ -141,7 +149,7 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
     }
 
-    fn replayed(mut self, replayed: bool) -> Self {
+    pub(super) fn replayed(mut self, replayed: bool) -> Self {
         if replayed {
             self.headers.push((REPLAYED, HeaderValue::from_static("true")));
         }
@@ -151,6 +159,11 @@ impl Problem {
     /// Whether it is the stored answer of an earlier request.
     pub(super) fn is_replayed(&self) -> bool {
         self.headers.iter().any(|(name, _)| name == REPLAYED)
+    }
+
+    /// Whether it says that the caller is nobody.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// Whether it says that a record is not there, which an account may want to hear as a success.
@@ -179,6 +192,25 @@ impl Problem {
         }
         response
     }
+}
+
+/// What is wrong, of the first few; `errors` lists all.
+fn in_one_sentence(errors: &[Invalid]) -> String {
+    let said: Vec<String> =
+        errors.iter().take(SAID).map(|error| sentence(error).trim_end_matches('.').to_owned()).collect();
+    let more = errors.len().saturating_sub(SAID);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{more}.", said.join("; "))
+}
+
+/// What is wrong with one item, said of the whole list: `#/2/email`.
+fn item_errors(index: usize, item: &Json) -> Vec<Json> {
+    let errors = item.get("errors").and_then(Json::as_array).into_iter().flatten();
+    let pointer = |error: &Json| {
+        let below = error.get("pointer").and_then(Json::as_str).unwrap_or("#").trim_start_matches('#').to_owned();
+        format!("#/{index}{below}")
+    };
+    errors.map(|error| json!({"pointer": pointer(error), "detail": error.get("detail")})).collect()
 }
 
 /// `#/email` and "Is required." as one sentence: "email is required."

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::Api;
 use super::auth::Caller;
 use super::extract::{self, Named, Query, Write};
-use super::present::{has_links, present};
+use super::present::present;
 use super::problem::{Problem, REPLAYED, gone};
 use super::{envelope, meta};
 use crate::clock;
@@ -117,12 +117,14 @@ pub(super) async fn show(
         Some(stored) => stored,
     };
     let meta = meta::wanted(api, caller, entity, query).await?;
-    // What a record shows of others may change without it: then its version says too little.
-    if extract::has_version(headers, stored.version) && meta.is_none() && !has_links(entity, &stored.record) {
-        return Ok(envelope::not_modified(stored.version));
-    }
+    let has_version = extract::has_version(headers, stored.version) && meta.is_none();
+    let as_it_was = stored.record.clone();
     let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
+    // What a record shows of others may change without it: then its version says too little.
+    if has_version && stored.record == as_it_was {
+        return Ok(envelope::not_modified(stored.version));
+    }
     Ok(found(entity, &stored.record, stored.version, meta))
 }
 
@@ -170,5 +172,9 @@ fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
         return Err(problem);
     }
     let message = format!("No matching {} was found; nothing was changed.", entity.noun());
-    Ok(envelope::success(StatusCode::OK, &message, "null", &json!({})))
+    let mut response = envelope::success(StatusCode::OK, &message, "null", &json!({}));
+    if problem.is_replayed() {
+        mark_replayed(&mut response);
+    }
+    Ok(response)
 }

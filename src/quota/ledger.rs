@@ -105,7 +105,7 @@ impl Ledger {
         let calls = self.shared.burst().call(account, at);
         if calls > self.shared.config.burst_per_second {
             // What the month has left is not worth a question here.
-            let standing = self.standing(calls, tier.monthly_calls(), 0, at);
+            let standing = Standing { month: None, ..self.standing(calls, tier.monthly_calls(), 0, at) };
             return Told { outcome: Err(Denied::Burst(standing)), revision: None };
         }
         let Some(place) = self.ask(key, |asked| &mut asked.callers).await else { return Told::UNAVAILABLE };
@@ -139,7 +139,7 @@ impl Ledger {
 
     fn standing(&self, calls: u64, most: u64, used: u64, at: Timestamp) -> Standing {
         let burst = Window::burst(self.shared.config.burst_per_second, calls);
-        Standing { burst, month: Window::month(most, used, at) }
+        Standing { burst, month: Some(Window::month(most, used, at)) }
     }
 
     /// Asks the database for all that waits. What could not be given back or counted is kept for the next time; callers
@@ -222,7 +222,8 @@ impl Burst {
     /// Counts a call in the account's second; returns how many that makes.
     fn call(&mut self, account: AccountId, at: Timestamp) -> u64 {
         let second = at.unix_timestamp();
-        if self.second != second {
+        // One that is late, for its account had to be looked up, counts with those of the present second.
+        if second > self.second {
             self.second = second;
             self.calls.clear();
         }
@@ -264,7 +265,7 @@ impl Call {
     pub fn give_back(self) -> Option<Standing> {
         self.ledger.give_back(self.key);
         let mut standing = self.standing?;
-        standing.month.left += 1;
+        standing.month.iter_mut().for_each(|month| month.left += 1);
         Some(standing)
     }
 }

@@ -23,7 +23,8 @@ pub struct Window {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Standing {
     pub burst: Window,
-    pub month: Window,
+    /// Nothing where it was not asked for: a second that is full is answered without a look at the month.
+    pub month: Option<Window>,
 }
 
 impl Window {

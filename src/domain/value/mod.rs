@@ -206,6 +206,8 @@ impl Value {
     }
 }
 
-fn one_of<const N: usize>(words: [&str; N]) -> String {
+/// What is said where a word is none of these.
+#[must_use]
+pub fn one_of<const N: usize>(words: [&str; N]) -> String {
     format!("Must be one of {}.", words.join(", "))
 }

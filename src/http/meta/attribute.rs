@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::contract::input::Body;
 use crate::domain::schema::{Definition, FieldType};
 use crate::domain::{Entity, Field, Kind, Owner, Record, Role};
 
@@ -90,9 +91,10 @@ fn attribute(entity: Entity, field: Field, custom: &impl Fn(Owner) -> Json) -> J
             shape.insert("field_description".to_owned(), json!(description));
         }
     }
-    let actions = if matches!(field.kind(), Kind::Role | Kind::Person) {
+    let written = Body::ALL.into_iter().any(|body| body.entity() == entity);
+    let actions = if matches!(field.kind(), Kind::Role | Kind::Person | Kind::Owner | Kind::Type) {
         CREATE
-    } else if matches!(field.kind(), Kind::Links | Kind::Audiences) {
+    } else if !written || matches!(field.kind(), Kind::Links | Kind::Audiences) {
         READ
     } else {
         WRITE
