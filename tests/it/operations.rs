@@ -369,6 +369,10 @@ async fn samples_have_pages_and_the_identifiers_that_were_asked_for() {
     assert_eq!(get("/company/Acme%20%26%20Co").await.expect(200)["name"], "Acme & Co");
     assert_eq!(get("/contact/ann@example.org").await.expect(200)["email"], "ann@example.org");
 
+    for path in ["/contacts?meta=1", "/contact/ann@example.org?meta=1"] {
+        assert_eq!(get(path).await.json["meta"]["attributes"]["email"]["format"], "email", "{path}");
+    }
+
     let events = get("/changes?limit=3&entity=company").await;
     let seqs: Vec<&Value> = events.expect(200).as_array().unwrap().iter().map(|event| &event["data"]["seq"]).collect();
     assert_eq!(seqs, [1, 2, 3]);
@@ -384,7 +388,8 @@ async fn samples_and_documentation_need_no_database() {
     let app = App::start(place.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
-    services.postgres.kill().await.unwrap();
+    // In good order: the backends of a killed server go on answering for a while.
+    services.postgres.stop().await.unwrap();
 
     let document = Document::of(&api).await;
     for (operation, row) in table(&document) {
