@@ -292,7 +292,7 @@ impl Config {
             set(&mut table, &defaults, &section.to_lowercase(), &key.to_lowercase(), &value)
                 .with_context(|| format!("the environment's {name} cannot be used"))?;
         }
-        let config: Self = table.try_into().map_err(unquoted).context("the configuration cannot be used")?;
+        let config: Self = table.try_into().map_err(unkeyed).context("the configuration cannot be used")?;
         config.check()?;
         Ok(config)
     }
@@ -344,6 +344,15 @@ fn set(table: &mut toml::Table, defaults: &toml::Table, section: &str, key: &str
     let section = table.entry(section.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
     section.as_table_mut().context("the section is not a table")?.insert(key.to_owned(), value);
     Ok(())
+}
+
+/// What is wrong and where; of master keys only that they are.
+fn unkeyed(error: toml::de::Error) -> anyhow::Error {
+    let said = error.to_string();
+    if said.contains("master_keys") {
+        return anyhow::anyhow!("secrets.master_keys must be a list of texts, each the base64 of 32 bytes");
+    }
+    anyhow::Error::new(error)
 }
 
 /// What is wrong, without the line that it is in: that may hold a secret.

@@ -8,7 +8,7 @@ use super::{Answer, Failure, Order, Receipt};
 use crate::clock::{self, Clock};
 use crate::contract::Wire;
 use crate::contract::outcome::{Done, Outcome, What};
-use crate::domain::{AccountId, Reads, Refusal, Timestamp, Verb, decide};
+use crate::domain::{AccountId, Reads, Refusal, Timestamp, Verb, decide, refuse_too_large};
 use crate::store::batch::{self, Append, CommitError, Found, Wanted};
 use crate::store::{Store, StoreError};
 
@@ -161,7 +161,11 @@ fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
 }
 
 fn decide_one(order: &Order, set: &mut WorkingSet, at: Timestamp, events: &mut Vec<Wire>) -> (Answer, Outcome) {
-    let decision = match decide(order.command.clone(), set) {
+    let decided = decide(order.command.clone(), set).and_then(|decision| {
+        refuse_too_large(set, &decision)?;
+        Ok(decision)
+    });
+    let decision = match decided {
         Ok(decision) => decision,
         Err(refusal) => {
             let answer = Err(Failure::Refused { refusal: refusal.clone(), replayed: false });

@@ -89,6 +89,28 @@ impl Command {
     }
 }
 
+/// Refuses what would make a record too large to be told of. `view` has every record that the decision changes.
+pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Refusal> {
+    let is_heavy = |fact: &Fact| weight(view.by_uid(fact.entity, fact.uid), fact) > MOST_WEIGHT;
+    if !decision.facts.iter().any(is_heavy) {
+        return Ok(());
+    }
+    let detail = "The record would be too large: all its fields together have at most 320 KiB.".to_owned();
+    Err(Refusal::Invalid(vec![Invalid { pointer: "#".to_owned(), detail }]))
+}
+
+/// An event holds a record, and of what changed the value before and after: with three times this and its envelope it
+/// fits the largest message that NATS takes by default (1 MiB).
+const MOST_WEIGHT: usize = 320 << 10;
+
+/// What a record weighs after a fact.
+fn weight(before: Option<&Record>, fact: &Fact) -> usize {
+    let changes = |field| fact.changes.iter().any(|(changed, _)| *changed == field);
+    let kept = before.into_iter().flat_map(|record| &record.fields).filter(|(field, _)| !changes(**field));
+    let kept: usize = kept.map(|(_, value)| value.weight()).sum();
+    kept + fact.changes.iter().filter_map(|(_, value)| Some(value.as_ref()?.weight())).sum::<usize>()
+}
+
 /// Decides one command. Pure: the same command on the same view gives the same answer.
 pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
     match command {

@@ -221,7 +221,6 @@ impl Field {
             Self::Owner => Kind::Owner,
             Self::Type => Kind::Type,
             Self::Id => Kind::Id,
-            // An event holds a record and its change, up to three times the text, and must fit a message of NATS (1 MiB).
             Self::BackgroundInfo | Self::InfoDescription | Self::InfoDescriptionClient | Self::Note => {
                 Kind::Text(16_384)
             }

@@ -26,7 +26,7 @@ pub mod schema;
 mod tests;
 pub mod value;
 
-pub use decide::{Command, Decision, Delete, Reads, View, decide};
+pub use decide::{Command, Decision, Delete, Reads, View, decide, refuse_too_large};
 pub use entity::Entity;
 pub use event::{Change, Event, Fact, Verb};
 pub use field::{Field, Kind, Owner};

@@ -37,6 +37,29 @@ pub struct Invalid {
     pub detail: String,
 }
 
+/// What is wrong with a command, from every side that it is looked at from: all of it is said, not the first alone.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(Vec<Invalid>);
+
+impl Gathered {
+    /// The result, or nothing where its fields are invalid, which is kept. Any other refusal ends it.
+    pub(super) fn of<T>(&mut self, result: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Refusal::Invalid(invalid)) => {
+                self.0.extend(invalid);
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The refusal for all that was kept.
+    pub(super) fn refuse(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+    }
+}
+
 impl Invalid {
     /// `name` is the path below the body's root, with `/` between its steps.
     #[must_use]

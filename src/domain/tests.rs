@@ -130,13 +130,21 @@ fn command() -> BoxedStrategy<Command> {
             company::Create::new(uid, patch, Vec::new(), first.map(primary)).ok().map(Command::from)
         }),
         (email(), update_patch(contact_patch()), option::of(link())).prop_map(|(email, patch, company)| {
-            contact::Update { target: key(email), if_match: None, patch, company, besides: contact::Besides::default() }
-                .into()
+            contact::Update {
+                target: key(email),
+                if_match: None,
+                patch,
+                address: None,
+                company,
+                besides: contact::Besides::default(),
+            }
+            .into()
         }),
         (name(), update_patch(company_patch())).prop_map(|(name, patch)| company::Update {
             target: key(name),
             if_match: None,
             patch,
+            address: None,
             custom: Vec::new(),
         }
         .into()),

@@ -137,7 +137,7 @@ impl Store {
 
     /// The account's keys and settings; `None` where there is no such account.
     pub async fn credentials(&self, account: AccountId) -> Result<Option<Credentials>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.admitter().await?;
         let statement = client.prepare_cached(CREDENTIALS).await?;
         let rows = client.query(&statement, &[&account.0]).await?;
         let Some(first) = rows.first() else { return Ok(None) };

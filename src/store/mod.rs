@@ -41,6 +41,8 @@ pub struct Store {
     /// One connection per lane.
     write: Pool,
     read: Pool,
+    /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
+    admit: Pool,
     metrics: Metrics,
 }
 
@@ -49,6 +51,12 @@ pub struct Store {
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off \
                              -c idle_in_transaction_session_timeout=10s";
+
+/// Whoever asked has gone by then.
+const READER_SETTINGS: &str = "-c statement_timeout=60s";
+
+/// One for the quota's questions, which go one after the other, and some for looking accounts up.
+const ADMITTING: usize = 4;
 
 /// A server whose client's machine is gone must find out soon: until then it holds that client's locks.
 const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
@@ -68,7 +76,10 @@ impl Store {
             .options(SESSION_SETTINGS);
         let mut lane = pg.clone();
         lane.options(format!("{LANE_SETTINGS} {SESSION_SETTINGS}"));
-        Ok(Self { write: pool(lane, lanes)?, read: pool(pg.clone(), config.pool)?, config: pg, metrics })
+        let mut reader = pg.clone();
+        reader.options(format!("{READER_SETTINGS} {SESSION_SETTINGS}"));
+        let (write, read) = (pool(lane, lanes)?, pool(reader, config.pool)?);
+        Ok(Self { write, read, admit: pool(pg.clone(), ADMITTING)?, config: pg, metrics })
     }
 
     /// Whether the database answers.
@@ -78,6 +89,10 @@ impl Store {
 
     async fn reader(&self) -> Result<Object, StoreError> {
         self.checkout(&self.read).await
+    }
+
+    async fn admitter(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.admit).await
     }
 
     async fn writer(&self) -> Result<Object, StoreError> {

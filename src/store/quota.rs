@@ -104,7 +104,7 @@ impl Store {
         let limited: Vec<bool> = asks.iter().map(|ask| ask.limited).collect();
         let tiers = Tier::ALL.map(Tier::name).to_vec();
         let most: Vec<i64> = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
-        let client = self.reader().await?;
+        let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
         let take = client.prepare_cached(TAKE).await?;

@@ -116,6 +116,9 @@ async fn a_custom_field_is_defined_filled_checked_and_archived() {
     api.put(&format!("/fields/{color}"), json!({"type": "text"})).await.expect(422);
     api.delete(&format!("/fields/{color}")).await.expect(200);
     api.put(&path, json!({"custom_fields": {&color: "Red"}})).await.expect(422);
+    let mut sent_back = api.get(&path).await.expect(200).clone();
+    sent_back["title"] = json!("Dr");
+    assert_eq!(api.put(&path, sent_back).await.expect(200)["title"], "Dr", "a contact can be sent back as it was read");
     assert_eq!(api.get(&path).await.expect(200)["custom_fields"], json!({&color: "Blue"}), "its value stays");
     api.get(&format!("/fields/{color}")).await.expect(410);
     assert_eq!(api.get("/fields").await.expect(200).as_array().unwrap().len(), 3);
@@ -265,6 +268,11 @@ async fn a_subscription_under_a_known_key_is_not_repeated() {
         .send(hyper::Method::POST, "/marketing/subscribe", &[("idempotency-key", "k")], "[{\"email\":\"a@b\"}]")
         .await;
     other.expect(422);
+    let longer = r#"[{"email":"eve@example.org"},{"email":"zoe@example.org"},{"email":"may@example.org"}]"#;
+    api.send(hyper::Method::POST, "/marketing/subscribe", &[("idempotency-key", "k")], longer).await.expect(422);
+    api.get("/contact/may@example.org").await.expect(404);
+    let contact = crate::support::client::lead("zoe@example.org").to_string();
+    api.send(hyper::Method::POST, "/contact", &[("idempotency-key", "k")], &contact).await.expect(422);
 }
 
 #[tokio::test]
@@ -312,4 +320,28 @@ async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
     let audience = "crm.audience.created";
     assert_eq!(kinds(&log), [added, archived, audience, audience, audience, "crm.world.created"]);
     assert_eq!(log[0]["origin"], "operator");
+}
+
+/// An event holds the record and both sides of a change: what does not fit a message of NATS would hold up the relay.
+#[tokio::test]
+async fn a_record_never_grows_beyond_what_one_message_takes() {
+    let service = Service::start().await;
+    let api = &service.client;
+    let mut fields = Vec::new();
+    for number in 0..24 {
+        fields.push(field(api, json!({"entity": "contact", "type": "long_text", "name": format!("F{number}")})).await);
+    }
+    let path = format!("/contact/{}", api.contact("ann@example.org").await.uid());
+    let values =
+        |text: &str, fields: &[String]| -> Value { fields.iter().map(|field| (field.clone(), json!(text))).collect() };
+    let half = "x".repeat(16_384);
+    api.put(&path, json!({"custom_fields": values(&half, &fields[..19])})).await.expect(200);
+    let refused = api.put(&path, json!({"custom_fields": values(&half, &fields[19..])})).await;
+    refused.expect(422);
+    assert!(refused.json["message"].as_str().unwrap().contains("too large"), "{}", refused.text);
+    let other = "y".repeat(16_384);
+    api.put(&path, json!({"custom_fields": values(&other, &fields[..19])})).await.expect(200);
+    let heaviest = api.changes().await.iter().map(|event| event.to_string().len()).max().unwrap();
+    assert!(heaviest < 1 << 20, "{heaviest} bytes");
+    api.put(&path, json!({"custom_fields": null})).await.expect(200);
 }

@@ -41,7 +41,7 @@ async fn leniency_3_double_slashes_in_the_path_collapse() {
 #[tokio::test]
 async fn leniency_4_an_identifier_is_tried_literally_and_then_with_spaces_for_its_pluses() {
     let api = Service::start().await.client;
-    for name in ["Acme & Co", "A+B", "A B", "North/South"] {
+    for name in ["Acme & Co", "A+B", "A B", "North/South", "C++ Labs"] {
         api.post("/company", json!({"name": name})).await.expect(201);
     }
     for (path, name) in [
@@ -51,6 +51,7 @@ async fn leniency_4_an_identifier_is_tried_literally_and_then_with_spaces_for_it
         ("A%2BB", "A+B"),
         ("A%20B", "A B"),
         ("North%2FSouth", "North/South"),
+        ("C%2B%2B+Labs", "C++ Labs"),
     ] {
         assert_eq!(api.get(&format!("/company/{path}")).await.expect(200)["name"], name, "{path}");
     }

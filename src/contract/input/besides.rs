@@ -12,25 +12,34 @@ use crate::domain::{Entity, Field, Kind, Patch, Value, company};
 
 /// Most items of a list in one write.
 const MOST: usize = 100;
+/// Most values of custom fields in one write.
+const MOST_VALUES: usize = 500;
 
 impl Reader {
-    pub(super) fn besides(&mut self, fresh: Fresh<'_>) -> Besides {
+    pub(super) fn besides(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> Besides {
         Besides {
-            circles: self.circles(fresh),
+            circles: self.circles(patch, fresh),
             notes: self.notes(fresh),
-            custom: self.custom(Entity::Contact),
+            custom: self.custom(Entity::Contact, patch),
             welcome: self.flag("send_welcome_email"),
         }
     }
 
-    /// The values of the custom fields, each by its field's UUID. PHP writes an empty object as an empty list.
-    pub(super) fn custom(&mut self, entity: Entity) -> Vec<Input> {
+    /// The values of the custom fields, each by its field's UUID; `null` clears all. PHP writes an empty object as an
+    /// empty list.
+    pub(super) fn custom(&mut self, entity: Entity, patch: &mut Patch) -> Vec<Input> {
         let mut inputs = Vec::new();
         for field in entity.fields().iter().copied().filter(|field| matches!(field.kind(), Kind::Custom(_))) {
             let name = field.name();
             match self.body.remove(name) {
-                None | Some(Json::Null) => {}
+                None => {}
+                Some(Json::Null) => {
+                    patch.insert(field, None);
+                }
                 Some(Json::Array(list)) if list.is_empty() => {}
+                Some(Json::Object(values)) if values.len() > MOST_VALUES => {
+                    self.refuse(name, format!("Must have at most {MOST_VALUES} values."));
+                }
                 Some(Json::Object(values)) => {
                     for (key, json) in values {
                         match parse_uid(&key) {
@@ -46,9 +55,13 @@ impl Reader {
     }
 
     /// `{add: [name or id], remove: […]}`; a list, as a contact is read with, is what to add.
-    fn circles(&mut self, fresh: Fresh<'_>) -> Circles {
+    fn circles(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> Circles {
         let (add, remove) = match self.body.remove("circles") {
-            None | Some(Json::Null) => return Circles::default(),
+            None => return Circles::default(),
+            Some(Json::Null) => {
+                patch.insert(Field::Circles, None);
+                return Circles::default();
+            }
             Some(Json::Object(mut change)) => (change.remove("add"), change.remove("remove")),
             Some(list @ Json::Array(_)) => (Some(list), None),
             Some(_) => {
@@ -176,12 +189,12 @@ impl Reader {
             Json::Null => None,
             Json::Object(body) => {
                 let mut inner = Self { prefix: "primaryContact/", body, invalid: Vec::new() };
-                let patch = inner.patch(Entity::Contact);
+                let mut patch = inner.patch(Entity::Contact);
                 let create = inner.flag("create_primary_contact_if_not_exists");
                 // Every contact of this service stands by itself: there is no individual mode to prevent.
                 inner.flag("prevent_individual_mode");
                 let create_as = create.then(&mut *fresh);
-                let besides = inner.besides(fresh);
+                let besides = inner.besides(&mut patch, fresh);
                 self.invalid.append(&mut inner.invalid);
                 Some(company::Primary { patch, create_as, besides })
             }

@@ -12,7 +12,8 @@ mod value;
 
 use serde_json::{Map, Value as Json};
 
-use self::value::value;
+use self::value::{address_lines, value};
+use crate::domain::value::{AddressChange, plain};
 use crate::domain::{
     Command, Entity, Field, Invalid, Kind, Patch, Refusal, Seq, Target, Uid, company, contact, project, schema,
 };
@@ -52,22 +53,22 @@ impl Body {
 pub fn create(what: Body, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
     let mut reader = Reader::new(body)?;
     let uid = fresh();
-    let patch = reader.patch(what.entity());
+    let mut patch = reader.patch(what.entity());
     match what {
         Body::Contact => {
             let link = reader.company(fresh).flatten();
-            let besides = reader.besides(fresh);
+            let besides = reader.besides(&mut patch, fresh);
             let create = contact::Create::new(uid, patch, link, besides);
             reader.finish_with(create).map(Command::CreateContact)
         }
         Body::Company => {
-            let custom = reader.custom(Entity::Company);
+            let custom = reader.custom(Entity::Company, &mut patch);
             let primary = reader.primary_contact(fresh);
             let create = company::Create::new(uid, patch, custom, primary);
             reader.finish_with(create).map(Command::CreateCompany)
         }
         Body::Project => {
-            let custom = reader.custom(Entity::Project);
+            let custom = reader.custom(Entity::Project, &mut patch);
             reader.finish_with(project::Create::new(uid, patch, custom)).map(Command::CreateProject)
         }
         Body::CustomField => reader.finish_with(schema::Add::new(uid, patch)).map(Command::AddField),
@@ -84,6 +85,7 @@ pub fn update(
 ) -> Result<Command, Refusal> {
     let mut reader = Reader::new(body)?;
     reader.body.remove("role");
+    let address = reader.address_change(what.entity());
     let mut patch = reader.patch(what.entity());
     match what {
         Body::Contact => {
@@ -91,17 +93,17 @@ pub fn update(
             if company == Some(None) {
                 patch.insert(Field::Companies, None);
             }
-            let besides = reader.besides(fresh);
-            let update = contact::Update { target, if_match, patch, company: company.flatten(), besides };
+            let besides = reader.besides(&mut patch, fresh);
+            let update = contact::Update { target, if_match, patch, address, company: company.flatten(), besides };
             reader.finish_with(Ok(update)).map(Command::UpdateContact)
         }
         Body::Company => {
-            let custom = reader.custom(Entity::Company);
-            let update = company::Update { target, if_match, patch, custom };
+            let custom = reader.custom(Entity::Company, &mut patch);
+            let update = company::Update { target, if_match, patch, address, custom };
             reader.finish_with(Ok(update)).map(Command::UpdateCompany)
         }
         Body::Project => {
-            let custom = reader.custom(Entity::Project);
+            let custom = reader.custom(Entity::Project, &mut patch);
             let update = project::Update { target, if_match, patch, custom };
             reader.finish_with(Ok(update)).map(Command::UpdateProject)
         }
@@ -176,6 +178,31 @@ impl Reader {
         let address =
             if line.is_null() { line } else { Json::Object(Map::from_iter([("address_line_1".to_owned(), line)])) };
         Some(("full_address", address))
+    }
+
+    /// What an update does with the address: only the lines that it names.
+    fn address_change(&mut self, entity: Entity) -> Option<AddressChange> {
+        if !entity.fields().contains(&Field::Address) {
+            return None;
+        }
+        let name = Field::Address.name();
+        let change = match self.body.remove(name) {
+            Some(Json::Object(lines)) => address_lines(lines),
+            Some(Json::Null) => Ok(AddressChange::Clear),
+            Some(_) => Err("Must be an object.".to_owned()),
+            None => return self.full_address(),
+        };
+        change.map_err(|detail| self.refuse(name, detail)).ok()
+    }
+
+    /// The whole address in one line, taken where `address` is absent.
+    fn full_address(&mut self) -> Option<AddressChange> {
+        let change = match self.body.remove("full_address")? {
+            Json::Null => Ok(AddressChange::Clear),
+            Json::String(text) => plain(&text, 255).map(AddressChange::Line),
+            _ => Err("Must be a string.".to_owned()),
+        };
+        change.map_err(|detail| self.refuse("full_address", detail)).ok()
     }
 
     fn flag(&mut self, key: &str) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::domain::schema::Loose;
-use crate::domain::value::{Address, plain, tags, words};
+use crate::domain::value::{AddressChange, plain, tags, words};
 use crate::domain::{Field, Kind, Money, Number, Value};
 
 /// Most texts of a list of them.
@@ -102,19 +102,24 @@ fn some_tags(tags: Vec<String>) -> Option<Value> {
     (!tags.is_empty()).then_some(Value::Tags(tags))
 }
 
-fn address(mut parts: Map<String, Json>) -> Result<Option<Value>, String> {
-    let mut part = |key: &str| match parts.remove(key) {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => plain(&text, 255).map(|text| (!text.is_empty()).then_some(text)),
+fn address(parts: Map<String, Json>) -> Result<Option<Value>, String> {
+    address_lines(parts).map(|change| change.apply(None).map(Value::Address))
+}
+
+/// The lines that an address names: `null` clears one.
+pub(super) fn address_lines(mut parts: Map<String, Json>) -> Result<AddressChange, String> {
+    let mut line = |key: &str| match parts.remove(key) {
+        None => Ok(None),
+        Some(Json::Null) => Ok(Some(None)),
+        Some(Json::String(text)) => plain(&text, 255).map(|text| Some(Some(text).filter(|text| !text.is_empty()))),
         Some(_) => Err(format!("{key} must be a string or null.")),
     };
-    let address = Address {
-        address_line_1: part("address_line_1")?,
-        address_line_2: part("address_line_2")?,
-        city: part("city")?,
-        state: part("state")?,
-        country: part("country")?,
-        zip: part("zip")?,
-    };
-    Ok((!address.is_empty()).then_some(Value::Address(address)))
+    Ok(AddressChange::Lines {
+        address_line_1: line("address_line_1")?,
+        address_line_2: line("address_line_2")?,
+        city: line("city")?,
+        state: line("state")?,
+        country: line("country")?,
+        zip: line("zip")?,
+    })
 }

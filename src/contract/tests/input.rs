@@ -72,8 +72,13 @@ fn keys_that_an_action_does_not_take_are_passed_over() {
     });
     assert_eq!(read(body).patch, patch([(Field::Title, text("Dr"))]));
     let update = update(Body::Company, json!({"role": 17, "primaryContact": 17, "email": 17, "company": 17}));
-    let expected =
-        company::Update { target: Target::Uid(OWN), if_match: None, patch: Patch::new(), custom: Vec::new() };
+    let expected = company::Update {
+        target: Target::Uid(OWN),
+        if_match: None,
+        patch: Patch::new(),
+        address: None,
+        custom: Vec::new(),
+    };
     assert_eq!(update, Ok(Command::UpdateCompany(expected)));
 }
 

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::input::{create, invalid, patch, read, refused, update};
 use crate::contract::input::Body;
-use crate::domain::fixture::{city, tags, text};
-use crate::domain::{Address, Entity, Field, Kind, Value};
+use crate::domain::fixture::{tags, text};
+use crate::domain::{Address, Entity, Field, Kind};
 
 #[test]
 fn tags_are_a_list_or_one_text_and_a_set() {
@@ -19,26 +19,45 @@ fn tags_are_a_list_or_one_text_and_a_set() {
 }
 
 #[test]
-fn full_address_is_read_where_address_is_absent() {
-    let read = |body| read(body).patch.remove(&Field::Address);
-    let line = Address { address_line_1: Some("Main St 1, Rome".to_owned()), ..Address::default() };
-    assert_eq!(read(json!({"full_address": "Main St 1, Rome"})), Some(Some(Value::Address(line))));
-    assert_eq!(
-        read(json!({"full_address": "Main St 1", "address": {"city": " Rome ", "zip": ""}})),
-        Some(city("Rome"))
-    );
-    assert_eq!(read(json!({"full_address": "Main St 1", "address": null})), Some(None));
-    for none in [
-        json!({"full_address": null}),
-        json!({"full_address": " "}),
-        json!({"address": {}}),
-        json!({"address": {"zip": null}}),
+fn an_update_of_an_address_leaves_the_lines_that_it_does_not_name() {
+    let present = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
+    let after = |body| read(body).address.map(|change| change.apply(Some(&present)));
+    let expected = |city: Option<&str>, zip: Option<&str>| {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Some(
+            Some(Address { city: own(city), zip: own(zip), ..Address::default() })
+                .filter(|address| !address.is_empty()),
+        )
+    };
+    assert_eq!(after(json!({"address": {"city": " Rome "}})), expected(Some("Rome"), Some("1")));
+    assert_eq!(after(json!({"address": {"city": null, "zip": ""}})), expected(None, None));
+    assert_eq!(after(json!({"address": {"zip": null}})), expected(Some("Ulm"), None));
+    assert_eq!(after(json!({"address": null})), Some(None));
+    assert_eq!(after(json!({})), None);
+    for wrong in [
+        json!({"address": "Main St 1"}),
+        json!({"address": {"zip": 1011}}),
+        json!({"address": {"city": "x".repeat(256)}}),
     ] {
-        assert_eq!(read(none), Some(None));
+        assert_eq!(refused(wrong), ["#/address"]);
     }
-    assert_eq!(refused(json!({"address": "Main St 1"})), ["#/address"]);
-    assert_eq!(refused(json!({"address": {"zip": 1011}})), ["#/address"]);
+}
+
+#[test]
+fn full_address_is_read_where_address_is_absent() {
+    let present = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
+    let after = |body| read(body).address.map(|change| change.apply(Some(&present)));
+    let line = Address { address_line_1: Some("Main St 1, Rome".to_owned()), ..Address::default() };
+    assert_eq!(after(json!({"full_address": "Main St 1, Rome"})), Some(Some(line)));
+    assert_eq!(after(json!({"full_address": present.full()})), Some(Some(present.clone())), "as it was read");
+    let both = json!({"full_address": "Main St 1", "address": {"city": "Rome"}});
+    assert_eq!(after(both).flatten().and_then(|address| address.city).as_deref(), Some("Rome"));
+    assert_eq!(after(json!({"full_address": "Main St 1", "address": null})), Some(None));
+    for none in [json!({"full_address": null}), json!({"full_address": " "})] {
+        assert_eq!(after(none), Some(None));
+    }
     assert_eq!(refused(json!({"full_address": "x".repeat(256)})), ["#/full_address"]);
+    assert_eq!(refused(json!({"full_address": 1})), ["#/full_address"]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::domain::contact::Besides;
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::fold_key;
+use crate::domain::refusal::Gathered;
 use crate::domain::schema::{self, Input};
+use crate::domain::value::AddressChange;
 use crate::domain::{
     Entity, Fact, Field, Invalid, Link, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, contact,
 };
@@ -36,6 +38,7 @@ pub struct Update {
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
+    pub address: Option<AddressChange>,
     pub custom: Vec<Input>,
 }
 
@@ -58,15 +61,19 @@ impl Create {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        refuse_taken_name(view, self.uid, &patch)?;
-        schema::resolve(view, None, self.custom, &mut patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(refuse_taken_name(view, self.uid, &patch))?;
+        invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
         let mut contact_facts = Vec::new();
         if let Some(primary) = self.primary {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
-            let (person, facts) = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten())?;
-            patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
-            contact_facts = facts;
+            let resolved = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten());
+            if let Some((person, facts)) = invalid.of(resolved.map_err(inside_primary))? {
+                patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
+                contact_facts = facts;
+            }
         }
+        invalid.refuse()?;
         let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
         let mut facts = vec![Fact { entity: Entity::Company, uid: self.uid, verb: Verb::Created, changes }];
         facts.append(&mut contact_facts);
@@ -84,8 +91,13 @@ impl Update {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Company, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        refuse_taken_name(view, record.uid, &patch)?;
-        schema::resolve(view, Some(record), self.custom, &mut patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(refuse_taken_name(view, record.uid, &patch))?;
+        invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
+        invalid.refuse()?;
+        if let Some(address) = self.address {
+            address.put(record, &mut patch);
+        }
         let changes = record.differences(patch);
         let updated = Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes };
         let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
@@ -111,21 +123,22 @@ impl Primary {
     fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<Fact>), Refusal> {
         let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &fold_key(email)));
         if let Some(contact) = existing {
-            return Ok((Person::of(contact), self.link(contact, company)));
+            return Ok((Person::of(contact), self.link(contact, company)?));
         }
         let Some(uid) = self.create_as else {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
-            return Err(Refusal::Invalid(vec![Invalid::new("primaryContact/email", detail)]));
+            return Err(Refusal::Invalid(vec![Invalid::new("email", detail)]));
         };
         self.create(view, uid, company, role)
     }
 
-    fn link(&self, contact: &Record, company: Link) -> Vec<Fact> {
-        let links = Value::Links(contact::with_link(contact, company));
+    /// An existing contact is linked and welcomed; what else is said of it here is not for this to change.
+    fn link(&self, contact: &Record, company: Link) -> Result<Vec<Fact>, Refusal> {
+        let links = Value::Links(contact::with_link(contact, company, "email")?);
         let changes = vec![(Field::Companies, Some(links))];
         let mut facts = vec![Fact { entity: Entity::Contact, uid: contact.uid, verb: Verb::Updated, changes }];
         facts.extend(self.besides.welcome.then(|| contact::welcome(contact.uid)));
-        facts
+        Ok(facts)
     }
 
     /// The contact takes the company's role unless it has its own.
@@ -149,6 +162,18 @@ impl Primary {
             email: patch.get(&Field::Email).cloned().flatten().and_then(|email| email.as_text().map(str::to_owned)),
         };
         Ok((person, contact::created(view, uid, patch, self.besides)?))
+    }
+}
+
+/// What is wrong with the first contact, said of the company's body.
+fn inside_primary(refusal: Refusal) -> Refusal {
+    let inside = |invalid: Invalid| match invalid.pointer.strip_prefix("#/") {
+        Some(name) => Invalid::new(&["primaryContact/", name].concat(), invalid.detail),
+        None => invalid,
+    };
+    match refusal {
+        Refusal::Invalid(invalid) => Refusal::Invalid(invalid.into_iter().map(inside).collect()),
+        Refusal::NotFound(_) | Refusal::Gone { .. } | Refusal::Stale { .. } | Refusal::KeyReused => refusal,
     }
 }
 

@@ -22,7 +22,7 @@ fn create(patch: Patch, primary: Option<Primary>) -> Create {
 }
 
 fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> Update {
-    Update { target: key(name), if_match: None, patch: Patch::from(changes), custom: Vec::new() }
+    Update { target: key(name), if_match: None, patch: Patch::from(changes), address: None, custom: Vec::new() }
 }
 
 /// A first contact with these fields, to be created as `name` where none has the email.
@@ -98,6 +98,7 @@ fn a_renamed_company_is_no_change_of_its_links() {
         target: key(ANN),
         if_match: None,
         patch: Patch::new(),
+        address: None,
         company: Some(link),
         besides: Besides::default(),
     };
@@ -199,7 +200,7 @@ fn a_stale_version_is_refused() {
 proptest! {
     #[test]
     fn a_patch_that_was_applied_changes_nothing_the_second_time(patch in arbitrary::patch(COMPANY)) {
-        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch, custom: Vec::new() };
+        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch, address: None, custom: Vec::new() };
         given([company("Acme")]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

@@ -3,6 +3,8 @@
 use super::besides::{Besides, CompanyLink};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::fold_key;
+use crate::domain::refusal::Gathered;
+use crate::domain::value::AddressChange;
 use crate::domain::{
     Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, schema,
 };
@@ -27,6 +29,7 @@ pub struct Update {
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
+    pub address: Option<AddressChange>,
     pub company: Option<CompanyLink>,
     pub besides: Besides,
 }
@@ -44,15 +47,18 @@ impl Create {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        refuse_taken_email(view, self.uid, &patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(refuse_taken_email(view, self.uid, &patch))?;
         let mut facts = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = patch.get(&Field::Role).cloned().flatten();
-            let (link, created) = link.resolve(view, role)?;
-            facts.extend(created);
-            patch.insert(Field::Companies, Some(Value::Links(vec![link])));
+            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+                facts.extend(created);
+                patch.insert(Field::Companies, Some(Value::Links(vec![link])));
+            }
         }
-        facts.extend(created(view, self.uid, patch, self.besides)?);
+        facts.extend(invalid.of(created(view, self.uid, patch, self.besides))?.unwrap_or_default());
+        invalid.refuse()?;
         Ok(Decision { subject: (Entity::Contact, self.uid), facts })
     }
 }
@@ -66,22 +72,25 @@ impl Update {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Contact, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        refuse_taken_email(view, record.uid, &patch)?;
-        refuse_no_email(record, &patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(refuse_taken_email(view, record.uid, &patch))?;
+        invalid.of(refuse_no_email(record, &patch))?;
+        if let Some(address) = self.address {
+            address.put(record, &mut patch);
+        }
         let mut facts = Vec::with_capacity(1);
         if let Some(link) = self.company {
-            let (link, created) = link.resolve(view, record.fields.get(&Field::Role).cloned())?;
-            facts.extend(created);
-            let links = with_link(record, link);
-            if links.len() > MOST_COMPANIES {
-                let detail = format!("A contact belongs to at most {MOST_COMPANIES} companies.");
-                return Err(Refusal::Invalid(vec![Invalid::new("company", detail)]));
+            let role = record.fields.get(&Field::Role).cloned();
+            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+                facts.extend(created);
+                let links = invalid.of(with_link(record, link, "company"))?.map(Value::Links);
+                patch.insert(Field::Companies, links);
             }
-            patch.insert(Field::Companies, Some(Value::Links(links)));
         }
         let Besides { circles, notes, custom, welcome: wanted } = self.besides;
-        schema::resolve(view, Some(record), custom, &mut patch)?;
-        facts.extend(circles.resolve(view, Some(record), &mut patch)?);
+        invalid.of(schema::resolve(view, Some(record), custom, &mut patch))?;
+        facts.extend(invalid.of(circles.resolve(view, Some(record), &mut patch))?.unwrap_or_default());
+        invalid.refuse()?;
         let changes = record.differences(patch);
         if !changes.is_empty() {
             facts.push(Fact { entity: Entity::Contact, uid: record.uid, verb: Verb::Updated, changes });
@@ -100,8 +109,10 @@ pub(in crate::domain) fn created(
     besides: Besides,
 ) -> Result<Vec<Fact>, Refusal> {
     let Besides { circles, notes, custom, welcome: wanted } = besides;
-    schema::resolve(view, None, custom, &mut patch)?;
-    let mut facts = circles.resolve(view, None, &mut patch)?;
+    let mut invalid = Gathered::default();
+    invalid.of(schema::resolve(view, None, custom, &mut patch))?;
+    let mut facts = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
+    invalid.refuse()?;
     // A field that is created as null is no change.
     let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
     facts.push(Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes });
@@ -121,7 +132,7 @@ pub(in crate::domain) fn missing(patch: &Patch) -> Vec<Invalid> {
 }
 
 /// The contact's companies with one more; the same list where it is among them.
-pub(in crate::domain) fn with_link(record: &Record, link: Link) -> Vec<Link> {
+pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str) -> Result<Vec<Link>, Refusal> {
     let mut links = match record.fields.get(&Field::Companies) {
         Some(Value::Links(links)) => links.clone(),
         _ => Vec::new(),
@@ -129,7 +140,11 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link) -> Vec<Link> {
     if !links.contains(&link) {
         links.push(link);
     }
-    links
+    if links.len() > MOST_COMPANIES {
+        let detail = format!("A contact belongs to at most {MOST_COMPANIES} companies.");
+        return Err(Refusal::Invalid(vec![Invalid::new(written_as, detail)]));
+    }
+    Ok(links)
 }
 
 /// The event that a subscriber who sends email acts on; this service sends none.

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::refusal::Gathered;
 use crate::domain::schema::{self, Input};
 use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Seq, Target, Uid, Value, Verb};
 
@@ -40,8 +41,10 @@ impl Create {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        schema::resolve(view, None, self.custom, &mut patch)?;
-        refuse_unfit(view, None, &patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
+        invalid.of(refuse_unfit(view, None, &patch))?;
+        invalid.refuse()?;
         let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
         let created = Fact { entity: Entity::Project, uid: self.uid, verb: Verb::Created, changes };
         Ok(Decision { subject: (Entity::Project, self.uid), facts: vec![created] })
@@ -57,8 +60,10 @@ impl Update {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Project, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        schema::resolve(view, Some(record), self.custom, &mut patch)?;
-        refuse_unfit(view, Some(record), &patch)?;
+        let mut invalid = Gathered::default();
+        invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
+        invalid.of(refuse_unfit(view, Some(record), &patch))?;
+        invalid.refuse()?;
         let changes = record.differences(patch);
         let updated = Fact { entity: Entity::Project, uid: record.uid, verb: Verb::Updated, changes };
         let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };

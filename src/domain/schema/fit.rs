@@ -35,6 +35,26 @@ pub enum Loose {
     Other,
 }
 
+impl Loose {
+    /// A value as a client sends it back.
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Number(number) => Self::Number(*number),
+            Value::Flag(flag) => Self::Flag(*flag),
+            Value::Money(money) => Self::Money(money.amount, money.currency.clone()),
+            Value::Words(words) => Self::Words(words.clone()),
+            Value::Role(_)
+            | Value::Tags(_)
+            | Value::Address(_)
+            | Value::Links(_)
+            | Value::Person(_)
+            | Value::Audiences(_)
+            | Value::Custom(_) => Self::Other,
+        }
+    }
+}
+
 /// The definitions that the inputs need.
 pub(in crate::domain) fn read(inputs: &[Input], reads: &mut Reads) {
     reads.uids.extend(inputs.iter().map(|input| (Entity::CustomField, input.uid)));
@@ -51,7 +71,7 @@ pub(in crate::domain) fn resolve(
     let mut invalid = Vec::new();
     for Input { field, uid, value } in inputs {
         let values = merged.entry(field).or_insert_with(|| present(record, field));
-        match fit(view, field, uid, value) {
+        match fit(view, field, uid, value, values.get(&uid)) {
             Ok(Some(value)) => {
                 values.insert(uid, value);
             }
@@ -78,7 +98,19 @@ fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
 }
 
 /// `Ok(None)` is `null`. What is wrong is said with the field's label and uid, since a uid alone tells people nothing.
-fn fit(view: &impl View, field: Field, uid: Uid, value: Loose) -> Result<Option<Value>, String> {
+fn fit(
+    view: &impl View,
+    field: Field,
+    uid: Uid,
+    value: Loose,
+    present: Option<&Value>,
+) -> Result<Option<Value>, String> {
+    // What a client read it may send back, and it may clear it, whatever has become of the field since.
+    if let Some(present) = present
+        && (value == Loose::Null || value == Loose::of(present))
+    {
+        return Ok((value != Loose::Null).then(|| present.clone()));
+    }
     let Kind::Custom(owner) = field.kind() else { return Err("Has no custom fields.".to_owned()) };
     let definition = view.by_uid(Entity::CustomField, uid).and_then(Definition::of);
     let Some(definition) = definition.filter(|definition| definition.owner == owner) else {

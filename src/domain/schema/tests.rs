@@ -36,6 +36,7 @@ fn write(name: &str, value: Loose) -> Update {
         target: key(ANN),
         if_match: None,
         patch: Patch::new(),
+        address: None,
         company: None,
         besides: Besides { custom, ..Besides::default() },
     }

@@ -1,6 +1,7 @@
 //! The values of attributes. A value that exists is valid and canonical: equal meaning is equal bytes, which is what
 //! lets an unchanged write be seen as one.
 
+mod address;
 mod number;
 mod text;
 
@@ -12,6 +13,7 @@ use super::field::Owner;
 use super::schema::FieldType;
 use super::{Field, Kind, Record, Uid};
 
+pub use address::{Address, AddressChange};
 pub use number::{Money, Number};
 pub(super) use text::{date, email, moment, time_of_day, uid, website};
 pub use text::{plain, tags, words};
@@ -60,44 +62,6 @@ impl Role {
         [Self::Lead, Self::Prospect, Self::Client]
             .into_iter()
             .find(|role| role.name().eq_ignore_ascii_case(text.trim()))
-    }
-}
-
-/// A postal address; an address with no line at all is no address.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is its wire name")]
-pub struct Address {
-    pub address_line_1: Option<String>,
-    pub address_line_2: Option<String>,
-    pub city: Option<String>,
-    pub state: Option<String>,
-    pub country: Option<String>,
-    pub zip: Option<String>,
-}
-
-impl Address {
-    /// The parts that are set, in the order of an envelope, joined by commas.
-    #[must_use]
-    pub fn full(&self) -> Option<String> {
-        let parts: Vec<&str> = self.parts().into_iter().flatten().collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    }
-
-    /// Whether no part is set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.parts().iter().all(Option::is_none)
-    }
-
-    fn parts(&self) -> [Option<&str>; 6] {
-        [
-            self.address_line_1.as_deref(),
-            self.address_line_2.as_deref(),
-            self.city.as_deref(),
-            self.state.as_deref(),
-            self.zip.as_deref(),
-            self.country.as_deref(),
-        ]
     }
 }
 
@@ -186,6 +150,27 @@ impl Value {
         }
     }
 
+    /// About how many bytes it is in JSON, and not fewer.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let all = |texts: &[String]| texts.iter().map(|text| quoted(text)).sum();
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Tags(texts) | Self::Words(texts) => all(texts),
+            Self::Address(address) => {
+                120 + address.parts().into_iter().flatten().map(|part| 2 * quoted(part)).sum::<usize>()
+            }
+            Self::Links(links) => links.iter().map(|link| 60 + quoted(&link.name)).sum(),
+            Self::Person(person) => {
+                let email = person.email.as_deref().unwrap_or_default();
+                120 + [&person.first_name, &person.last_name, email].into_iter().map(quoted).sum::<usize>()
+            }
+            Self::Custom(values) => values.values().map(|value| 40 + value.weight()).sum(),
+            Self::Audiences(audiences) => 21 * audiences.len(),
+            Self::Role(_) | Self::Number(_) | Self::Flag(_) | Self::Money(_) => 64,
+        }
+    }
+
     /// The text inside, where the kind is a text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
@@ -204,6 +189,16 @@ impl Value {
             | Self::Custom(_) => None,
         }
     }
+}
+
+/// A text in JSON, with what is escaped in it and a comma behind it.
+fn quoted(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    3 + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// What is said where a word is none of these.

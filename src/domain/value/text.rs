@@ -47,17 +47,21 @@ pub fn words<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Result<Ve
 /// A calendar day of the years 0000 to 9999 (RFC 3339, `full-date`).
 pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
     let layout = format_description!("[year]-[month]-[day]");
-    let wrong = |_| "Must be a date of the form yyyy-mm-dd.".to_owned();
-    Date::parse(text.trim(), layout).map(|_| text.trim().to_owned()).map_err(wrong)
+    let text = text.trim();
+    // A sign before the year would be read too.
+    let date = Some(text).filter(|text| text.len() == 10).and_then(|text| Date::parse(text, layout).ok());
+    date.map(|_| text.to_owned()).ok_or_else(|| "Must be a date of the form yyyy-mm-dd.".to_owned())
 }
 
-/// A time of day to the minute, or to the second where that is given.
+/// A time of day to the minute, or to the second where it is no full minute.
 pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
     let minutes = format_description!("[hour]:[minute]");
     let seconds = format_description!("[hour]:[minute]:[second]");
     let text = text.trim();
     let wrong = |_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned();
-    Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map(|_| text.to_owned()).map_err(wrong)
+    let time = Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map_err(wrong)?;
+    let layout = if time.second() == 0 { minutes } else { seconds };
+    time.format(layout).map_err(|_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned())
 }
 
 /// A moment with its offset (RFC 3339, `date-time`), kept in UTC to the second.

@@ -31,6 +31,7 @@ fn update<const N: usize>(email: &str, changes: [(Field, Option<Value>); N]) -> 
         target: key(email),
         if_match: None,
         patch: Patch::from(changes),
+        address: None,
         company: None,
         besides: Besides::default(),
     }
@@ -242,7 +243,7 @@ proptest! {
         patch in arbitrary::patch(CONTACT),
         link in prop_oneof![Just(None), Just(Some(existing("acme"))), Just(Some(existing_or_new("Beta")))],
     ) {
-        let update = Update { target: Target::Uid(uid(ANN)), if_match: None, patch, company: link, besides: Besides::default() };
+        let update = Update { target: Target::Uid(uid(ANN)), if_match: None, patch, address: None, company: link, besides: Besides::default() };
         given([company("Acme"), lead(ANN)]).when(update.clone()).apply().when(update).then_nothing();
     }
 }
