@@ -4,10 +4,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Starts logging to standard error; a second call in one process does nothing.
+/// Starts logging to standard error; a second call in one process does nothing. Where nobody reads it, or the disk that
+/// it goes to is full, what was to be said is lost, and the service goes on.
 pub fn start(log: &Log) -> anyhow::Result<()> {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.filter)?).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&log.filter)?)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
     // An error here says that a subscriber is already set, as in tests.
     let _already = match log.format {
         LogFormat::Text => builder.try_init(),

@@ -402,9 +402,9 @@ pub(crate) fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// `unificus serve` comes up here, asks who calls, and ends well on SIGTERM.
-async fn serves(place: &Place) {
-    let settings = [
+/// `unificus serve` on a database, and where it answers.
+pub(crate) async fn serve(place: &Place, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
+    let mut settings = vec![
         ("UNIFICUS_DATABASE__URL", place.database.as_str()),
         ("UNIFICUS_NATS__URL", &place.nats),
         ("UNIFICUS_NATS__STREAM", &place.stream),
@@ -413,6 +413,7 @@ async fn serves(place: &Place) {
         ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
         ("UNIFICUS_LOG__FORMAT", "json"),
     ];
+    settings.extend(more);
     let mut child = command("serve", &settings).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let serving = async {
@@ -425,7 +426,13 @@ async fn serves(place: &Place) {
         }
     };
     let address = tokio::time::timeout(LONG, serving).await.expect("it does not come up");
-    let nobody = Client::new(&format!("http://{address}/secure-api"), AccountId(Uuid::nil()), "");
+    (child, format!("http://{address}/secure-api"))
+}
+
+/// `unificus serve` comes up here, asks who calls, and ends well on SIGTERM.
+async fn serves(place: &Place) {
+    let (mut child, base) = serve(place, &[]).await;
+    let nobody = Client::new(&base, AccountId(Uuid::nil()), "");
     nobody.get("/contacts").await.expect(401);
 
     kill(child.id().unwrap(), Signal::SIGTERM);

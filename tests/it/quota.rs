@@ -93,6 +93,30 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
     crate::process::stop(process).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_first_succeeds() {
+    let service = Service::start().await;
+    let client = on_tier(&service, Tier::FreeTrial).await;
+    let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
+    let (mut killed, one) = crate::process::serve(&service.place, &settings).await;
+    let (_replica, other) = crate::process::serve(&service.place, &settings).await;
+    let clients = [&one, &other].map(|base| Client::new(base, client.account, &client.secret));
+
+    let both = [&clients[0], &clients[1]];
+    let (mut statuses, one_more) = tokio::join!(at_once(500, &both), async {
+        // In the midst of them.
+        let status = clients[0].get("/contacts").await.status;
+        killed.kill().await.unwrap();
+        status
+    });
+    statuses.push(one_more);
+    let succeeded = count(&statuses, 200);
+    let after = at_once(100, &[&clients[1]]).await;
+
+    assert!(succeeded + count(&after, 200) <= 80, "{succeeded} and {} succeeded", count(&after, 200));
+    assert!(count(&after, 429) > 0, "the limit is reached: {after:?}");
+}
+
 #[tokio::test]
 async fn the_month_resets_at_midnight_utc_on_the_first() {
     let clock = Clock::manual(datetime!(2026-11-30 23:59:50 UTC));
