@@ -22,6 +22,7 @@ use crate::push::client::Client;
 use crate::push::{Deliverer, Push, Saver};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
 use crate::sweep::{Forget, Sweep};
@@ -190,7 +191,7 @@ impl Shared {
             metrics: metrics.clone(),
             saver: saver.clone(),
             in_flight: Semaphore::new(self.config.push.in_flight),
-            window: self.config.push.window,
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
         });
         self.run(Balance::new(
             store.clone(),

@@ -55,6 +55,7 @@ use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::quota::Ledger;
+use crate::secrets::MasterKeys;
 use crate::store::Store;
 
 /// The path that every route of the API stands below.
@@ -72,6 +73,7 @@ pub struct Api {
     clock: Clock,
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
+    masters: MasterKeys,
     authenticator: Authenticator,
     walks: Walks,
     brands: Brands,
@@ -102,6 +104,7 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, stop } = parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
+        let masters = MasterKeys::new(&config.secrets.master_keys);
         let walks = Walks::new();
         let brands = Brands::new(store.clone(), config.brand.shown());
         let assets = Assets::new();
@@ -116,6 +119,7 @@ impl Api {
             clock,
             metrics,
             policy,
+            masters,
             authenticator,
             walks,
             brands,

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod client;
 pub mod filter;
+pub mod keeping;
 pub mod lane;
 pub mod outcome;
 mod runner;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::EndpointUrl;
 use super::client::{Attempt, Client, Delivery};
 use super::filter::Filter;
+use super::keeping;
 use super::lane::{Lane, Offer, Verdict};
 use super::outcome::Outcome;
 use super::saver::Saver;
@@ -20,9 +21,10 @@ use super::signature::{Secret, sign};
 use crate::clock::Clock;
 use crate::contract::Wire;
 use crate::contract::event::CONTENT_TYPE;
-use crate::domain::Seq;
+use crate::domain::{Seq, Timestamp};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
+use crate::secrets::MasterKeys;
 use crate::shard::Lease;
 use crate::store::Store;
 use crate::store::endpoints::Endpoint;
@@ -48,8 +50,7 @@ pub struct Deliverer {
     pub saver: Saver,
     /// Deliveries in flight over all endpoints.
     pub in_flight: Semaphore,
-    /// Deliveries in flight per endpoint.
-    pub window: usize,
+    pub masters: MasterKeys,
 }
 
 /// One endpoint's deliveries, while there are any.
@@ -70,9 +71,9 @@ pub(super) struct Runner {
 struct Target {
     endpoint: Endpoint,
     url: EndpointUrl,
-    secrets: Vec<Secret>,
+    /// Those that sign, and until when.
+    secrets: Vec<(Secret, Option<Timestamp>)>,
     filter: Filter,
-    timeout: Duration,
 }
 
 /// A delivery that ended.
@@ -94,8 +95,8 @@ impl Runner {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
-        let lane = Lane::new(place, waiting, deliverer.window);
-        let endpoint = Arc::new(Target::of(endpoint)?);
+        let lane = Lane::new(place, waiting, endpoint.settings.window);
+        let endpoint = Arc::new(Target::of(endpoint, &deliverer.masters)?);
         Ok(Self { deliverer, owner, lease, endpoint, lane, events: HashMap::new(), woken, stop })
     }
 
@@ -191,14 +192,19 @@ impl Runner {
 }
 
 impl Target {
-    fn of(endpoint: Endpoint) -> anyhow::Result<Self> {
+    fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
+        let secrets = keeping::open_all(masters, &endpoint);
         Ok(Self {
-            url: EndpointUrl::parse(&endpoint.url)?,
-            secrets: vec![Secret::parse(&endpoint.secret)?],
-            filter: Filter::new(endpoint.events.clone(), endpoint.exclude_own.clone()),
-            timeout: Duration::from_secs(u64::try_from(endpoint.timeout_s).unwrap_or(15)),
+            url: EndpointUrl::parse(&endpoint.settings.url)?,
+            secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
+            filter: Filter::new(endpoint.settings.events.clone(), endpoint.settings.exclude_own.clone()),
             endpoint,
         })
+    }
+
+    /// Those of its secrets that sign now.
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
     }
 }
 
@@ -220,10 +226,10 @@ async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, at
             headers: &traceparent(&event),
             webhook_id: &id,
             timestamp,
-            signature: &sign(&target.secrets, &id, timestamp, &event.body),
+            signature: &sign(target.live(now), &id, timestamp, &event.body),
             content_type: CONTENT_TYPE,
             body: event.body.clone(),
-            timeout: target.timeout,
+            timeout: target.endpoint.settings.timeout,
             now,
         })
         .await;

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::runner::{Deliverer, Runner};
 use crate::clock;
 use crate::domain::AccountId;
+use crate::domain::push::State;
 use crate::shard::{Lease, Owned, Shards};
+use crate::store::endpoints::Placed;
 use crate::worker::{Step, Worker};
 
 /// Push, over all endpoints of the shards that this replica owns.
@@ -80,12 +82,12 @@ impl Push {
         known.looked_at = clock::instant();
         let runners = &mut known.runners;
         for (endpoint_id, runner) in &*runners {
-            if !endpoints.iter().any(|(e, _)| e.endpoint_id == *endpoint_id && e.state == "live") {
+            if !endpoints.iter().any(|p| p.endpoint.endpoint_id == *endpoint_id && p.endpoint.state == State::Live) {
                 runner.stop.cancel();
             }
         }
-        for (endpoint, place) in endpoints {
-            if endpoint.state != "live" || runners.contains_key(&endpoint.endpoint_id) {
+        for Placed { endpoint, place, .. } in endpoints {
+            if endpoint.state != State::Live || runners.contains_key(&endpoint.endpoint_id) {
                 continue;
             }
             let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());

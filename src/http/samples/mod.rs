@@ -146,7 +146,7 @@ pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: 
 pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {
     let now = api.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| endpoint(now)).collect();
-    Ok(endpoints::listed(&drawn))
+    Ok(endpoints::listed(&api.masters, &drawn))
 }
 
 /// A month with some calls on each of its days.
