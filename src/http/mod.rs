@@ -54,6 +54,7 @@ use crate::feed::Feed;
 use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
+use crate::push::client::Client;
 use crate::quota::Ledger;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -73,6 +74,7 @@ pub struct Api {
     clock: Clock,
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
+    pusher: Arc<Client>,
     masters: MasterKeys,
     authenticator: Authenticator,
     walks: Walks,
@@ -95,6 +97,7 @@ pub struct Parts {
     pub clock: Clock,
     pub metrics: Metrics,
     pub policy: Arc<AddressPolicy>,
+    pub pusher: Arc<Client>,
     pub stop: CancellationToken,
 }
 
@@ -102,7 +105,8 @@ impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, stop } = parts;
+        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pusher, stop } =
+            parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let masters = MasterKeys::new(&config.secrets.master_keys);
         let walks = Walks::new();
@@ -119,6 +123,7 @@ impl Api {
             clock,
             metrics,
             policy,
+            pusher,
             masters,
             authenticator,
             walks,

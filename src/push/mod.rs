@@ -15,6 +15,7 @@ pub mod filter;
 pub mod keeping;
 pub mod lane;
 pub mod outcome;
+pub mod ping;
 mod runner;
 mod saver;
 pub mod schedule;

@@ -42,7 +42,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// What all runners share.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Deliverer {
-    pub client: Client,
+    pub client: Arc<Client>,
     pub store: Store,
     pub feed: Feed,
     pub clock: Clock,

@@ -1,5 +1,8 @@
 //! `/push/endpoints`: where an account's events go by webhook.
 
+pub(super) mod attempts;
+pub(super) mod moves;
+pub(super) mod secrets;
 mod settings;
 mod writing;
 
@@ -12,7 +15,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use self::writing::{Said, Writing};
+use self::writing::{Halt, Said, Writing};
 use super::auth::Caller;
 use super::extract::Write;
 use super::problem::Problem;
@@ -27,7 +30,10 @@ use crate::secrets::MasterKeys;
 use crate::store::endpoints::{Endpoint, KeptSecret, LARGEST_BATCH, Placed};
 use crate::store::owner::PushCursor;
 
-pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Result<Response, Problem> {
+type Answer = Result<Response, Problem>;
+type Written = Result<Response, Halt>;
+
+pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Written {
     let mut body = object(&write)?;
     let from = from(&api, &caller, &mut body).await?;
     let signature = settings::signature(&mut body);
@@ -36,16 +42,13 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
         (Ok(settings), Ok(signature), Ok(from)) => (settings, signature.unwrap_or(Signature::Hmac), from),
         (settings, signature, from) => {
             let errors = settings.err().into_iter().flatten().chain(signature.err()).chain(from.err());
-            return Err(Problem::invalid(&errors.collect::<Vec<_>>()));
+            return Err(Problem::invalid(&errors.collect::<Vec<_>>()).into());
         }
     };
-    let writing = match Writing::open(&api, &caller, &write).await? {
-        Ok(writing) => writing,
-        Err(answered) => return Ok(answered),
-    };
+    let writing = Writing::open(&api, &caller, &write).await?;
     if writing.change.count().await? >= api.config.push.endpoints_per_account {
         let detail = format!("An account has at most {} endpoints.", api.config.push.endpoints_per_account);
-        return Err(Problem::invalid(&[Invalid { pointer: "#".to_owned(), detail }]));
+        return Err(Problem::invalid(&[Invalid { pointer: "#".to_owned(), detail }]).into());
     }
     let secret = Secret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let endpoint_id = clock::fresh_uid().0;
@@ -60,10 +63,6 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
         reported: Health::Well,
         revision: 0,
         created_at: api.clock.now(),
-    };
-    let from = match from {
-        From::Now => None,
-        From::At(seq) => Some(seq),
     };
     writing.change.insert(&endpoint, from).await?;
     let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
@@ -87,7 +86,7 @@ fn context<'a>(api: &'a Api, caller: &'a Caller) -> settings::Context<'a> {
     settings::Context { policy: &api.policy, origin: &caller.origin, window: api.config.push.window }
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
+pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Answer {
     Ok(listed(&api.masters, &api.store.endpoints(caller.account).await?))
 }
 
@@ -96,19 +95,56 @@ pub(super) fn listed(masters: &MasterKeys, endpoints: &[Placed]) -> Response {
     envelope::success(StatusCode::OK, "Endpoints were listed.", &json!(shown).to_string(), &json!({}))
 }
 
+pub(super) async fn read(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer {
+    let placed = api.store.endpoint(caller.account, parse(&id)?).await?.ok_or_else(missing)?;
+    Ok(found(&api.masters, &placed))
+}
+
+pub(super) fn found(masters: &MasterKeys, placed: &Placed) -> Response {
+    let shown = show_placed(masters, placed);
+    envelope::success(StatusCode::OK, "The endpoint was found.", &shown.to_string(), &json!({}))
+}
+
+pub(super) async fn update(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    write: Write,
+) -> Written {
+    let id = parse(&id)?;
+    let mut body = object(&write)?;
+    let (writing, mut placed) = Writing::of(&api, &caller, &write, id).await?;
+    let signature = settings::signature(&mut body).and_then(|asked| match asked {
+        Some(asked) if asked != placed.endpoint.signature => {
+            Err(Invalid::new("signature", "Must be changed by rotating the secret."))
+        }
+        _ => Ok(()),
+    });
+    let settings = settings::read(placed.endpoint.settings.clone(), &mut body, &context(&api, &caller));
+    let settings = match (settings, signature) {
+        (Ok(settings), Ok(())) => settings,
+        (settings, signature) => {
+            let errors = settings.err().into_iter().flatten().chain(signature.err());
+            return Err(Problem::invalid(&errors.collect::<Vec<_>>()).into());
+        }
+    };
+    let url = settings.url.clone();
+    placed.endpoint.settings = settings;
+    writing.change.update(&placed.endpoint).await?;
+    let said = Said::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
+    writing.finish("push.update", &json!({"endpoint": id, "url": url}), said).await
+}
+
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Path(id): Path<String>,
     write: Write,
-) -> Result<Response, Problem> {
+) -> Written {
     let endpoint = parse(&id)?;
-    let writing = match Writing::open(&api, &caller, &write).await? {
-        Ok(writing) => writing,
-        Err(answered) => return Ok(answered),
-    };
+    let writing = Writing::open(&api, &caller, &write).await?;
     if !writing.change.delete(endpoint).await? {
-        return Err(missing());
+        return Err(missing().into());
     }
     let said = Said::ok("The endpoint was deleted.", Json::Null);
     writing.finish("push.delete", &json!({"endpoint": endpoint}), said).await
@@ -122,29 +158,34 @@ fn missing() -> Problem {
     Problem::missing("endpoint")
 }
 
-/// Where an endpoint shall begin.
-enum From {
-    Now,
-    At(Seq),
+/// Where an endpoint shall begin; `None` is the end of the log.
+async fn from(
+    api: &Api,
+    caller: &Caller,
+    body: &mut Map<String, Json>,
+) -> Result<Result<Option<Seq>, Invalid>, Problem> {
+    match body.remove("from") {
+        None | Some(Json::Null) => Ok(Ok(None)),
+        Some(Json::String(text)) if text == "now" => Ok(Ok(None)),
+        Some(text @ Json::String(_)) => Ok(position(api, caller, &text)
+            .await?
+            .map(Some)
+            .ok_or_else(|| Invalid::new("from", "Must be start, now, or a cursor that this service gave out."))),
+        Some(_) => Ok(Err(Invalid::new("from", "Must be start, now, or a cursor that this service gave out."))),
+    }
 }
 
-/// A problem of the whole request, else one of the member.
-async fn from(api: &Api, caller: &Caller, body: &mut Map<String, Json>) -> Result<Result<From, Invalid>, Problem> {
-    let wrong = || Invalid::new("from", "Must be start, now, or a cursor that this service gave out.");
-    let text = match body.remove("from") {
-        None | Some(Json::Null) => return Ok(Ok(From::Now)),
-        Some(Json::String(text)) => text,
-        Some(_) => return Ok(Err(wrong())),
+/// A place in the account's log as a body names it: `start`, a cursor, or the number of an event.
+async fn position(api: &Api, caller: &Caller, value: &Json) -> Result<Option<Seq>, Problem> {
+    if value == "start" {
+        return Ok(Some(Seq::ZERO));
+    }
+    let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+    let seq = match value {
+        Json::String(text) => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == head.epoch).map(|c| c.seq),
+        other => other.as_i64().map(Seq),
     };
-    Ok(match text.as_str() {
-        "now" => Ok(From::Now),
-        "start" => Ok(From::At(Seq::ZERO)),
-        text => {
-            let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
-            let cursor = text.parse::<Cursor>().ok().filter(|c| c.epoch == head.epoch && c.seq <= head.seq);
-            cursor.map(|cursor| From::At(cursor.seq)).ok_or_else(wrong)
-        }
-    })
+    Ok(seq.filter(|seq| (Seq::ZERO..=head.seq).contains(seq)))
 }
 
 fn show_placed(masters: &MasterKeys, placed: &Placed) -> Json {

@@ -177,7 +177,7 @@ fn is_field(name: &str) -> bool {
     Entity::ALL.into_iter().any(|entity| Field::from_name(entity, name).is_some())
 }
 
-fn whole(value: &Json, least: u64, most: u64) -> Result<u64, String> {
+pub(super) fn whole(value: &Json, least: u64, most: u64) -> Result<u64, String> {
     let number = value.as_u64().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("Must be a whole number from {least} to {most}."))
 }

@@ -1,10 +1,11 @@
 //! A write of this resource: one transaction, whose answer is remembered under the request's idempotency key.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use crate::command::REMEMBERED;
 use crate::contract::outcome::{Outcome, Told};
@@ -15,8 +16,10 @@ use crate::http::envelope;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
 use crate::http::records::mark_replayed;
+use crate::store::StoreError;
 use crate::store::accounts::By;
 use crate::store::batch::Answer;
+use crate::store::endpoints::Placed;
 use crate::store::push_changes::{Opened, PushChange};
 
 /// An open write. Dropped before it is finished, it leaves no trace.
@@ -46,30 +49,65 @@ impl Said {
     }
 }
 
+/// Why a write is not carried out.
+pub(in crate::http) enum Halt {
+    /// It was before, and this was answered.
+    Answered(Box<Response>),
+    Refused(Problem),
+}
+
+impl IntoResponse for Halt {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Answered(response) => *response,
+            Self::Refused(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
 impl<'a> Writing<'a> {
-    /// Opens a write; or gives the answer that it had before.
-    pub(super) async fn open(
-        api: &'a Api,
-        caller: &'a Caller,
-        write: &'a Write,
-    ) -> Result<Result<Self, Response>, Problem> {
+    /// Opens a write that was not carried out before.
+    pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, Halt> {
         let key = write.idempotency.as_ref();
         let after = api.clock.now() - REMEMBERED;
         let opened = api.store.change_push(caller.account, key.map(|key| &*key.key), after).await?;
         let Opened { change, head, answer } = opened.ok_or_else(Problem::unauthorized)?;
         let writing = Self { api, caller, write, change, head };
-        match (answer, key) {
-            (Some(answer), Some(key)) if answer.request_hash == key.request_hash => match &answer.outcome {
-                Outcome::Told(told) => writing.repeat(told).map(Err),
-                Outcome::Done(_) | Outcome::Refused(_) => Err(Refusal::KeyReused.into()),
-            },
-            (Some(_), _) => Err(Refusal::KeyReused.into()),
-            (None, _) => Ok(Ok(writing)),
+        let Some(answer) = answer else { return Ok(writing) };
+        match answer.outcome {
+            Outcome::Told(told) if key.is_some_and(|key| key.request_hash == answer.request_hash) => {
+                Err(Halt::Answered(Box::new(writing.repeat(&told)?)))
+            }
+            Outcome::Told(_) | Outcome::Done(_) | Outcome::Refused(_) => Err(Problem::from(Refusal::KeyReused).into()),
         }
     }
 
+    /// The same, about one of the account's endpoints.
+    pub(super) async fn of(
+        api: &'a Api,
+        caller: &'a Caller,
+        write: &'a Write,
+        endpoint: Uuid,
+    ) -> Result<(Self, Placed), Halt> {
+        let writing = Self::open(api, caller, write).await?;
+        let placed = writing.change.endpoint(endpoint).await?.ok_or_else(|| Problem::missing("endpoint"))?;
+        Ok((writing, placed))
+    }
+
     /// Commits, with an audit row of this action, and wakes whoever delivers.
-    pub(super) async fn finish(self, action: &str, detail: &Json, said: Said) -> Result<Response, Problem> {
+    pub(super) async fn finish(self, action: &str, detail: &Json, said: Said) -> Result<Response, Halt> {
         let actor = self.caller.key_id.to_string();
         let by = By { actor: &actor, at: self.api.clock.now() };
         let body = said.body();
@@ -81,7 +119,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Remembers the answer to what was done elsewhere.
-    pub(super) async fn remember(self, said: Said) -> Result<Response, Problem> {
+    pub(super) async fn remember(self, said: Said) -> Result<Response, Halt> {
         let body = said.body();
         let answer = self.answer(&said, &body);
         self.change.commit_answer(answer).await?;

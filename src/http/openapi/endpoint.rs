@@ -24,6 +24,89 @@ pub(super) fn create() -> Json {
     json!({"type": "object", "required": ["url"], "properties": properties})
 }
 
+/// The body that changes one.
+pub(super) fn update() -> Json {
+    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    let about = json!("Is as it was: rotating the secret changes it.");
+    let signature = with(signature, "description", about);
+    json!({"type": "object", "properties": with(settings(nullable), "signature", signature)})
+}
+
+/// The body that gives one another secret.
+pub(super) fn rotate() -> Json {
+    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    json!({"type": "object", "properties": {
+        "overlap_s": {"type": ["integer", "null"], "minimum": 0, "maximum": 604_800,
+            "description": "Seconds for which the secret before signs too."},
+        "signature": with(signature, "description", json!("How the new secret signs; as the one before unless it is said.")),
+    }})
+}
+
+/// The body that sends events again.
+pub(super) fn replay() -> Json {
+    let place = |about: &str| json!({"type": ["string", "integer"], "minimum": 0, "description": about});
+    json!({"type": "object", "required": ["from"], "properties": {
+        "from": place("After which: `start`, a cursor, or the number of an event."),
+        "to": with(place("The last one, in the same way."), "type", json!(["string", "integer", "null"])),
+    }})
+}
+
+/// The body that passes over events.
+pub(super) fn skip() -> Json {
+    let seq = json!({"type": "integer", "minimum": 1, "description": "The last event that is not sent."});
+    object(json!({"seq": seq}), &[])
+}
+
+/// What became of a test.
+pub(super) fn test() -> Json {
+    let result = json!({
+        "delivered": {"type": "boolean"},
+        "outcome": outcome(),
+        "status": status(),
+        "error": {"type": ["string", "null"]},
+        "duration_ms": {"type": "integer", "minimum": 0},
+    });
+    object(result, &[])
+}
+
+/// An attempt to deliver.
+pub(super) fn attempt() -> Json {
+    let attempt = json!({
+        "id": uuid(),
+        "at": moment(),
+        "seq": {"type": "integer", "description": "The event, or the last of a batch."},
+        "webhook_id": {"type": "string"},
+        "trigger": {"type": "string", "description": "What it was made for."},
+        "outcome": outcome(),
+        "status": status(),
+        "error": {"type": ["string", "null"]},
+        "duration_ms": {"type": "integer", "minimum": 0},
+        "bytes": {"type": "integer", "minimum": 0, "description": "Of the answer's body, as far as it was read."},
+        "body": {"type": "string", "description": "The beginning of the answer's body."},
+    });
+    object(attempt, &[])
+}
+
+/// An event that is parked.
+pub(super) fn parked() -> Json {
+    let parked = json!({
+        "seq": {"type": "integer", "minimum": 1},
+        "subject": uuid(),
+        "type": {"type": "string"},
+        "attempts": {"type": "integer", "minimum": 0},
+        "parked_at": moment(),
+    });
+    object(parked, &[])
+}
+
+fn outcome() -> Json {
+    json!({"type": "string", "description": "`delivered`, else why not, in a word."})
+}
+
+fn status() -> Json {
+    json!({"type": ["integer", "null"], "description": "What was answered, where anything was."})
+}
+
 fn properties() -> Json {
     let mut all = json!({
         "id": uuid(),

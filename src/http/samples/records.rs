@@ -14,7 +14,8 @@ use crate::domain::{
     Verb,
 };
 use crate::push::signature::Secret;
-use crate::store::endpoints::{Endpoint, KeptSecret, Placed};
+use crate::store::attempts::Attempt;
+use crate::store::endpoints::{Endpoint, KeptSecret, Parked, Placed};
 use crate::store::owner::PushCursor;
 
 /// The longest time ago that a sample was made, in seconds.
@@ -87,6 +88,34 @@ pub(super) fn endpoint(now: Timestamp) -> Placed {
         next_at: None,
     };
     Placed { endpoint, place, passed: Vec::new() }
+}
+
+pub(super) fn attempt(now: Timestamp) -> Attempt {
+    let (at, seq) = (ago(now, words::number(1..=86_400)), words::number(1..=1_000));
+    let delivered = words::chance(80);
+    Attempt {
+        attempt_id: clock::fresh_uid().0,
+        at,
+        seq: Seq(seq),
+        webhook_id: format!("{NOBODY}:{seq}"),
+        trigger: "event".to_owned(),
+        outcome: if delivered { "delivered" } else { "status" }.to_owned(),
+        status: Some(if delivered { 200 } else { 500 }),
+        error: None,
+        duration_ms: i32::try_from(words::number(1..=900)).unwrap_or(1),
+        bytes: 0,
+        body: Vec::new(),
+    }
+}
+
+pub(super) fn parked(now: Timestamp) -> Parked {
+    Parked {
+        seq: Seq(words::number(1..=1_000)),
+        uid: clock::fresh_uid(),
+        kind: "contact.created".to_owned(),
+        attempts: 10,
+        parked_at: ago(now, words::number(1..=86_400)),
+    }
 }
 
 /// What happens first to a record.
