@@ -16,6 +16,7 @@ pub mod keeping;
 pub mod lane;
 pub mod outcome;
 pub mod ping;
+mod place;
 mod runner;
 mod saver;
 pub mod schedule;

@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{AccountId, Uid};
-    use crate::push::place;
+    use crate::push::keeping::tests::endpoint;
     use crate::store::owner::PushCursor;
 
     const NOW: Timestamp = time::macros::datetime!(2026-11-24 03:00 UTC);
@@ -105,7 +105,7 @@ mod tests {
             failures: 3,
             next_at: Some(NOW),
         };
-        Placed { endpoint: crate::push::keeping::tests::endpoint(), place, passed: Vec::new() }
+        Placed { endpoint: endpoint(), place, passed: Vec::new(), has_orders: true }
     }
 
     fn order(order: Move) -> PushOrder {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn moved(seq: i64, waits: &[Waiting], orders: &[Move]) -> PlaceMove {
-        place::after(&placed(seq), waits, &orders.iter().copied().map(order).collect::<Vec<_>>(), NOW)
+        after(&placed(seq), waits, &orders.iter().copied().map(order).collect::<Vec<_>>(), NOW)
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
             prop_assert_eq!(sent(together.place.seq, &together.passed), wanted.clone());
             let mut one_by_one = placed(start);
             for one in &moves {
-                let moved = place::after(&one_by_one, &[], &[order(*one)], NOW);
+                let moved = after(&one_by_one, &[], &[order(*one)], NOW);
                 (one_by_one.place, one_by_one.passed) = (moved.place, moved.passed);
             }
             prop_assert_eq!(sent(one_by_one.place.seq, &one_by_one.passed), wanted);

@@ -16,6 +16,7 @@ use super::filter::Filter;
 use super::keeping;
 use super::lane::{Lane, Offer, Verdict};
 use super::outcome::Outcome;
+use super::place::{self, Stretch};
 use super::saver::Saver;
 use super::signature::{Secret, sign};
 use crate::clock::Clock;
@@ -27,8 +28,8 @@ use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::shard::Lease;
 use crate::store::Store;
-use crate::store::endpoints::Endpoint;
-use crate::store::owner::{Owner, PushCursor};
+use crate::store::endpoints::{Endpoint, Placed};
+use crate::store::owner::Owner;
 
 /// Events that are read at once.
 const READ: usize = 128;
@@ -61,6 +62,8 @@ pub(super) struct Runner {
     lease: Lease,
     endpoint: Arc<Target>,
     lane: Lane,
+    /// Stretches of the log that are not sent again.
+    passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
     events: HashMap<Seq, Wire>,
     woken: Arc<Notify>,
@@ -89,15 +92,15 @@ impl Runner {
         deliverer: Arc<Deliverer>,
         owner: Arc<Owner>,
         lease: Lease,
-        endpoint: Endpoint,
-        place: PushCursor,
+        placed: Placed,
         woken: Arc<Notify>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let Placed { endpoint, place, passed, .. } = placed;
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
         let lane = Lane::new(place, waiting, endpoint.settings.window);
         let endpoint = Arc::new(Target::of(endpoint, &deliverer.masters)?);
-        Ok(Self { deliverer, owner, lease, endpoint, lane, events: HashMap::new(), woken, stop })
+        Ok(Self { deliverer, owner, lease, endpoint, lane, passed, events: HashMap::new(), woken, stop })
     }
 
     /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
@@ -144,13 +147,15 @@ impl Runner {
             return Ok(false);
         }
         let account = self.endpoint.endpoint.account;
-        let events = self.deliverer.feed.after(account, self.lane.read(), READ).await?;
+        let from = place::go_on(&self.passed, self.lane.read());
+        let events = self.deliverer.feed.after(account, from, READ).await?;
         let full = events.len() == READ;
         let filter = &self.endpoint.filter;
-        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: filter.wants(e) }));
+        let wants = |event: &Wire| !place::is_passed(&self.passed, event.seq) && filter.wants(event);
+        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: wants(e) }));
         // Beyond this bound a body is read from the log again when it is its turn.
         let room = KEPT.saturating_sub(self.events.len());
-        let wanted = events.into_iter().filter(|event| filter.wants(event)).take(room);
+        let wanted = events.into_iter().filter(|event| wants(event)).take(room);
         self.events.extend(wanted.map(|event| (event.seq, event)));
         Ok(full && self.lane.room() > 0)
     }

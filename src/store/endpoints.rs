@@ -27,7 +27,8 @@ pub(super) const LIST: &str = "-- push_endpoint.list
 select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.exclude_own, e.mode, e.max_batch,
     e.debounce_ms, e.delivery_order, e.send_window, e.rate, e.headers::text, e.timeout_s, e.signature, e.secrets,
     e.secrets_until, e.state, e.reported, e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
-    c.passed
+    c.passed,
+    exists (select from push_order o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id)
 from push_endpoint e join push_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
 where e.account_id = $1 and ($2::uuid is null or e.endpoint_id = $2) order by e.endpoint_id";
 
@@ -115,6 +116,8 @@ pub struct Placed {
     pub place: PushCursor,
     /// Stretches above the cursor that were dealt with before it went back: after, through.
     pub passed: Vec<(Seq, Seq)>,
+    /// Whether there are orders for its place.
+    pub has_orders: bool,
 }
 
 /// An order for whoever owns an endpoint's shard.
@@ -339,5 +342,5 @@ pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
     };
     let passed: Vec<i64> = row.get(26);
     let passed = passed.as_chunks().0.iter().map(|[after, through]| (Seq(*after), Seq(*through))).collect();
-    Ok(Placed { endpoint, place, passed })
+    Ok(Placed { endpoint, place, passed, has_orders: row.get(27) })
 }

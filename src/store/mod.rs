@@ -21,6 +21,7 @@ pub mod push_changes;
 pub mod quota;
 pub mod records;
 pub mod schema;
+pub mod sealed;
 
 use std::time::Duration;
 

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::writing::{Said, Writing};
-use super::{Written, object, parse, position, show_placed};
+use super::{Written, missing, object, parse, position, show_placed};
 use crate::domain::push::State as Standing;
 use crate::domain::{Invalid, Seq};
 use crate::http::Api;
@@ -58,29 +58,35 @@ pub(in crate::http) async fn replay(
 ) -> Written {
     let id = parse(&id)?;
     let mut body = object(&write)?;
-    let (from, to) = (body.remove("from").unwrap_or(Json::Null), body.remove("to").unwrap_or(Json::Null));
-    let wrong =
-        |key: &str| Invalid::new(key, "Must be start, a cursor of this log, or the number of one of its events.");
-    let mut errors = Vec::new();
-    let after = position(&api, &caller, &from).await?;
-    if after.is_none() {
-        errors.push(wrong("from"));
-    }
-    let through = if to.is_null() { None } else { Some(position(&api, &caller, &to).await?) };
-    if through.is_some_and(|through| through.is_none_or(|through| after.is_some_and(|after| through <= after))) {
-        errors.push(if matches!(through, Some(Some(_))) {
-            Invalid::new("to", "Must be later than from.")
-        } else {
-            wrong("to")
-        });
-    }
-    let (Some(after), true) = (after, errors.is_empty()) else { return Err(Problem::invalid(&errors).into()) };
-    let order = Move::Replay { after, through: through.flatten() };
+    api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
+    let (after, through) = stretch(&api, &caller, &mut body).await?;
     let (writing, placed) = Writing::of(&api, &caller, &write, id).await?;
-    writing.change.order(id, order, api.clock.now()).await?;
+    writing.change.order(id, Move::Replay { after, through }, api.clock.now()).await?;
     let said = Said::ok("These events will be sent again.", show_placed(&api.masters, &placed));
-    let detail = json!({"endpoint": id, "after": after, "through": through.flatten()});
-    writing.finish("push.replay", &detail, said).await
+    writing.finish("push.replay", &json!({"endpoint": id, "after": after, "through": through}), said).await
+}
+
+/// `from` and `to`.
+async fn stretch(api: &Api, caller: &Caller, body: &mut Map<String, Json>) -> Result<(Seq, Option<Seq>), Problem> {
+    let wrong = |key| Invalid::new(key, "Must be start, a cursor of this log, or the number of one of its events.");
+    let after = match body.remove("from") {
+        Some(from) => position(api, caller, &from).await?.ok_or_else(|| wrong("from")),
+        None => Err(wrong("from")),
+    };
+    let through = match body.remove("to") {
+        None | Some(Json::Null) => Ok(None),
+        Some(to) => match position(api, caller, &to).await? {
+            Some(through) if after.as_ref().is_ok_and(|after| through <= *after) => {
+                Err(Invalid::new("to", "Must be later than from."))
+            }
+            Some(through) => Ok(Some(through)),
+            None => Err(wrong("to")),
+        },
+    };
+    match (after, through) {
+        (Ok(after), Ok(through)) => Ok((after, through)),
+        (after, through) => Err(Problem::invalid(&after.err().into_iter().chain(through.err()).collect::<Vec<_>>())),
+    }
 }
 
 pub(in crate::http) async fn skip(

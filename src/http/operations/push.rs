@@ -90,30 +90,31 @@ fn resource() -> Vec<Operation> {
             parameters: vec![id(), idempotency_key()],
             body: None,
             success: Success { status: 200, shape: Shape::Nothing },
-            refusals: &[400, 404, 422],
-        },
-        Operation {
-            route: post(secrets::rotate),
-            path: "/push/endpoints/{id}/rotate",
-            aliases: &[],
-            tag: Tag::Push,
-            id: "rotateEndpointSecret",
-            summary: "Give a push endpoint another secret",
-            description: "Both secrets sign for `overlap_s` seconds, a day unless that is said, at most a week. The new \
-                one is shown in this answer alone.",
-            parameters: vec![id(), idempotency_key()],
-            body: Some(Body { schema: Schema::EndpointRotate, example: json!({"overlap_s": 3_600}) }),
-            success: Success { status: 200, shape: Shape::Written(Schema::EndpointCreated) },
             refusals: WRITE,
         },
     ]
 }
 
-/// Whether it is delivered to, and from where on.
+/// What it signs with, whether it is delivered to, and from where on.
 fn moved() -> Vec<Operation> {
     let replay = Some(Body { schema: Schema::EndpointReplay, example: json!({"from": "start"}) });
+    let rotate = Some(Body { schema: Schema::EndpointRotate, example: json!({"overlap_s": 3_600}) });
     let skip = Some(Body { schema: Schema::EndpointSkip, example: json!({"seq": 1}) });
     vec![
+        Operation {
+            success: Success { status: 200, shape: Shape::Written(Schema::EndpointCreated) },
+            ..action(
+                post(secrets::rotate),
+                "/push/endpoints/{id}/rotate",
+                [
+                    "rotateEndpointSecret",
+                    "Give a push endpoint another secret",
+                    "Both secrets sign for `overlap_s` seconds, a day unless that is said, at most a week. The new one is \
+                        shown in this answer alone.",
+                ],
+                rotate,
+            )
+        },
         action(
             post(moves::pause),
             "/push/endpoints/{id}/pause",
@@ -220,7 +221,6 @@ fn action(
     [name, summary, description]: [&'static str; 3],
     body: Option<Body>,
 ) -> Operation {
-    let refusals: &[u16] = if body.is_some() { WRITE } else { &[400, 404, 422] };
     Operation {
         route,
         path,
@@ -232,7 +232,7 @@ fn action(
         parameters: vec![id(), idempotency_key()],
         body,
         success: Success { status: 200, shape: Shape::Written(Schema::Endpoint) },
-        refusals,
+        refusals: WRITE,
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn endpoint(now: Timestamp) -> Placed {
         failures: 0,
         next_at: None,
     };
-    Placed { endpoint, place, passed: Vec::new() }
+    Placed { endpoint, place, passed: Vec::new(), has_orders: false }
 }
 
 pub(super) fn attempt(now: Timestamp) -> Attempt {
