@@ -22,6 +22,7 @@ use crate::push::client::Client;
 use crate::push::{Deliverer, Push, Saver};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
 use crate::sweep::{Forget, Sweep};
@@ -83,8 +84,8 @@ impl App {
             allow: shared.config.push.allow_networks.clone(),
         };
         let policy = Arc::new(policy);
-        let client = Client::new(Arc::clone(&policy), &shared.config.push.user_agent)?;
-        let api = shared.api(&lanes, policy);
+        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.push.user_agent)?);
+        let api = shared.api(&lanes, policy, Arc::clone(&client));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
         let server = listen(http.listen, http::api(&api)).await;
@@ -149,7 +150,7 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>) -> Arc<Api> {
+    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pusher: Arc<Client>) -> Arc<Api> {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -161,6 +162,7 @@ impl Shared {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             policy,
+            pusher,
             stop: self.lifecycle.soft.clone(),
         })
     }
@@ -174,7 +176,7 @@ impl Shared {
         }
     }
 
-    fn start_workers(&self, client: Client) {
+    fn start_workers(&self, client: Arc<Client>) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
@@ -190,7 +192,7 @@ impl Shared {
             metrics: metrics.clone(),
             saver: saver.clone(),
             in_flight: Semaphore::new(self.config.push.in_flight),
-            window: self.config.push.window,
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
         });
         self.run(Balance::new(
             store.clone(),

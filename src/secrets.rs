@@ -39,6 +39,28 @@ impl MasterKeys {
         let (nonce, msg) = sealed.strip_prefix(&[VERSION])?.split_first_chunk::<NONCE>()?;
         self.0.iter().find_map(|key| key.decrypt(&XNonce::from(*nonce), Payload { msg, aad }).ok())
     }
+
+    /// What is sealed, sealed by the first key. What none of them opens is left as it is.
+    #[must_use]
+    pub fn reseal(&self, aad: &[u8], sealed: &[u8]) -> Resealed {
+        let first = Self(self.0.first().cloned().into_iter().collect());
+        if first.open(aad, sealed).is_some() {
+            return Resealed::Already;
+        }
+        let anew = self.open(aad, sealed).and_then(|plaintext| self.seal(aad, &plaintext));
+        anew.map_or(Resealed::Unopened, Resealed::Anew)
+    }
+}
+
+/// What became of something that was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resealed {
+    /// The first key sealed it anew.
+    Anew(Vec<u8>),
+    /// It has the seal of the first key.
+    Already,
+    /// No key opens it.
+    Unopened,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod account;
 mod brand;
 mod define;
 mod key;
+mod master_key;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,13 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Seal everything that is sealed under the first of `secrets.master_keys`. What was sealed under the others is
+    /// opened by them until it has ended; a day later they may go.
+    RotateMasterKey {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// The white label of an account.
     #[command(subcommand)]
     Brand(brand::Brand),
@@ -92,6 +100,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::RotateMasterKey { json } => master_key::rotate(&config, &store(&config)?, json).await,
         Command::Brand(command) => brand::run(&store(&config)?, command).await,
         Command::Field(command) => define::field(&store(&config)?, command).await,
         Command::Audience(command) => define::audience(&store(&config)?, command).await,

@@ -204,10 +204,13 @@ fn remember(order: &Order, outcome: Outcome, at: Timestamp) -> Option<batch::Ans
 }
 
 fn recall(answer: &batch::Answer, request_hash: [u8; 32]) -> Draft {
+    let reused = || Draft::Ready(Err(Failure::Refused { refusal: Refusal::KeyReused, replayed: false }));
     if answer.request_hash != request_hash {
-        return Draft::Ready(Err(Failure::Refused { refusal: Refusal::KeyReused, replayed: false }));
+        return reused();
     }
     match &answer.outcome {
+        // Of a request that was no command, and so another one.
+        Outcome::Told(_) => reused(),
         Outcome::Done(done) => Draft::Replay(answer.account, *done),
         Outcome::Refused(refusal) => Draft::Ready(Err(Failure::Refused { refusal: refusal.clone(), replayed: true })),
     }

@@ -15,6 +15,8 @@ pub enum Outcome {
     Done(Done),
     /// The command was refused.
     Refused(Refusal),
+    /// It was about no record, and this was answered.
+    Told(Told),
 }
 
 /// A command that was carried out.
@@ -26,6 +28,15 @@ pub struct Done {
     /// The record's version after it: the position of the event that holds the record as answered.
     pub version: Seq,
     pub what: What,
+}
+
+/// An answer that cannot be made again from the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body as it is kept, in base64: sealed, since it may hold a secret, or its text where there is no master key.
+    pub kept: String,
 }
 
 /// What a command did to its record.

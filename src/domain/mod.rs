@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 pub mod ids;
 pub mod named;
 pub mod project;
+pub mod push;
 pub mod record;
 pub mod refusal;
 pub mod schema;

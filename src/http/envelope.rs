@@ -10,9 +10,14 @@ use crate::domain::Seq;
 
 /// A successful answer with data that is JSON text. `message` is one plain sentence of ours.
 pub(super) fn success(status: StatusCode, message: &str, data: &str, meta: &Json) -> Response {
+    json_text(status, text(message, data, meta))
+}
+
+/// The body of a successful answer.
+pub(super) fn text(message: &str, data: &str, meta: &Json) -> String {
     // The data is put in as it stands: what a record looks like was decided when its event was appended.
     let message = json!(message);
-    json_text(status, format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#))
+    format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#)
 }
 
 /// An answer without the envelope.
@@ -20,7 +25,8 @@ pub(super) fn bare(body: &impl Serialize) -> Response {
     json_text(StatusCode::OK, serde_json::to_string(body).unwrap_or_default())
 }
 
-fn json_text(status: StatusCode, body: String) -> Response {
+/// An answer that is JSON already.
+pub(super) fn json_text(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

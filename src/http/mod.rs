@@ -54,7 +54,9 @@ use crate::feed::Feed;
 use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
+use crate::push::client::Client;
 use crate::quota::Ledger;
+use crate::secrets::MasterKeys;
 use crate::store::Store;
 
 /// The path that every route of the API stands below.
@@ -75,6 +77,8 @@ pub struct Api {
     clock: Clock,
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
+    pusher: Arc<Client>,
+    masters: MasterKeys,
     authenticator: Authenticator,
     walks: Walks,
     brands: Brands,
@@ -96,6 +100,7 @@ pub struct Parts {
     pub clock: Clock,
     pub metrics: Metrics,
     pub policy: Arc<AddressPolicy>,
+    pub pusher: Arc<Client>,
     pub stop: CancellationToken,
 }
 
@@ -103,8 +108,10 @@ impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, stop } = parts;
+        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pusher, stop } =
+            parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
+        let masters = MasterKeys::new(&config.secrets.master_keys);
         let walks = Walks::new();
         let brands = Brands::new(store.clone(), config.brand.shown());
         let assets = Assets::new();
@@ -119,6 +126,8 @@ impl Api {
             clock,
             metrics,
             policy,
+            pusher,
+            masters,
             authenticator,
             walks,
             brands,

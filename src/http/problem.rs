@@ -144,7 +144,7 @@ impl Problem {
         problem
     }
 
-    fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         let detail = "The request could not be carried out; nothing was changed. The operators can see why.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
     }

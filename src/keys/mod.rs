@@ -14,7 +14,7 @@ pub use used::LastUsed;
 
 use crate::clock;
 use crate::domain::{AccountId, Timestamp};
-use crate::secrets::MasterKeys;
+use crate::secrets::{MasterKeys, Resealed};
 use crate::store::keys::{NewKey, Sealed};
 
 /// What a key shall be called, and what it may do.
@@ -52,6 +52,12 @@ pub fn prepare(account: AccountId, secret: &Secret, terms: Terms, masters: &Mast
 pub fn reveal(account: AccountId, key: &Sealed, masters: &MasterKeys) -> Option<Secret> {
     let text = masters.open(&belongs_to(account, key.key_id), &key.sealed)?;
     Secret::import(&String::from_utf8(text).ok()?)
+}
+
+/// A stored key under the first master key.
+#[must_use]
+pub fn reseal(account: AccountId, key: &Sealed, masters: &MasterKeys) -> Resealed {
+    masters.reseal(&belongs_to(account, key.key_id), &key.sealed)
 }
 
 /// What a sealed key is bound to.

@@ -12,8 +12,11 @@
 pub mod address;
 pub mod client;
 pub mod filter;
+pub mod keeping;
 pub mod lane;
 pub mod outcome;
+pub mod ping;
+mod place;
 mod runner;
 mod saver;
 pub mod schedule;

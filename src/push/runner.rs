@@ -13,20 +13,23 @@ use tokio_util::sync::CancellationToken;
 use super::address::EndpointUrl;
 use super::client::{Attempt, Client, Delivery};
 use super::filter::Filter;
+use super::keeping;
 use super::lane::{Lane, Offer, Verdict};
 use super::outcome::Outcome;
+use super::place::{self, Stretch};
 use super::saver::Saver;
 use super::signature::{Secret, sign};
 use crate::clock::Clock;
 use crate::contract::Wire;
 use crate::contract::event::CONTENT_TYPE;
-use crate::domain::Seq;
+use crate::domain::{Seq, Timestamp};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
+use crate::secrets::MasterKeys;
 use crate::shard::Lease;
 use crate::store::Store;
-use crate::store::endpoints::Endpoint;
-use crate::store::owner::{Owner, PushCursor};
+use crate::store::endpoints::{Endpoint, Placed};
+use crate::store::owner::Owner;
 
 /// Events that are read at once.
 const READ: usize = 128;
@@ -40,7 +43,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// What all runners share.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Deliverer {
-    pub client: Client,
+    pub client: Arc<Client>,
     pub store: Store,
     pub feed: Feed,
     pub clock: Clock,
@@ -48,8 +51,7 @@ pub struct Deliverer {
     pub saver: Saver,
     /// Deliveries in flight over all endpoints.
     pub in_flight: Semaphore,
-    /// Deliveries in flight per endpoint.
-    pub window: usize,
+    pub masters: MasterKeys,
 }
 
 /// One endpoint's deliveries, while there are any.
@@ -60,6 +62,8 @@ pub(super) struct Runner {
     lease: Lease,
     endpoint: Arc<Target>,
     lane: Lane,
+    /// Stretches of the log that are not sent again.
+    passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
     events: HashMap<Seq, Wire>,
     woken: Arc<Notify>,
@@ -70,9 +74,9 @@ pub(super) struct Runner {
 struct Target {
     endpoint: Endpoint,
     url: EndpointUrl,
-    secrets: Vec<Secret>,
+    /// Those that sign, and until when.
+    secrets: Vec<(Secret, Option<Timestamp>)>,
     filter: Filter,
-    timeout: Duration,
 }
 
 /// A delivery that ended.
@@ -88,15 +92,15 @@ impl Runner {
         deliverer: Arc<Deliverer>,
         owner: Arc<Owner>,
         lease: Lease,
-        endpoint: Endpoint,
-        place: PushCursor,
+        placed: Placed,
         woken: Arc<Notify>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let Placed { endpoint, place, passed, .. } = placed;
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
-        let lane = Lane::new(place, waiting, deliverer.window);
-        let endpoint = Arc::new(Target::of(endpoint)?);
-        Ok(Self { deliverer, owner, lease, endpoint, lane, events: HashMap::new(), woken, stop })
+        let lane = Lane::new(place, waiting, endpoint.settings.window);
+        let endpoint = Arc::new(Target::of(endpoint, &deliverer.masters)?);
+        Ok(Self { deliverer, owner, lease, endpoint, lane, passed, events: HashMap::new(), woken, stop })
     }
 
     /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
@@ -143,13 +147,15 @@ impl Runner {
             return Ok(false);
         }
         let account = self.endpoint.endpoint.account;
-        let events = self.deliverer.feed.after(account, self.lane.read(), READ).await?;
+        let from = place::go_on(&self.passed, self.lane.read());
+        let events = self.deliverer.feed.after(account, from, READ).await?;
         let full = events.len() == READ;
         let filter = &self.endpoint.filter;
-        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: filter.wants(e) }));
+        let wants = |event: &Wire| !place::is_passed(&self.passed, event.seq) && filter.wants(event);
+        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: wants(e) }));
         // Beyond this bound a body is read from the log again when it is its turn.
         let room = KEPT.saturating_sub(self.events.len());
-        let wanted = events.into_iter().filter(|event| filter.wants(event)).take(room);
+        let wanted = events.into_iter().filter(|event| wants(event)).take(room);
         self.events.extend(wanted.map(|event| (event.seq, event)));
         Ok(full && self.lane.room() > 0)
     }
@@ -191,14 +197,19 @@ impl Runner {
 }
 
 impl Target {
-    fn of(endpoint: Endpoint) -> anyhow::Result<Self> {
+    fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
+        let secrets = keeping::open_all(masters, &endpoint);
         Ok(Self {
-            url: EndpointUrl::parse(&endpoint.url)?,
-            secrets: vec![Secret::parse(&endpoint.secret)?],
-            filter: Filter::new(endpoint.events.clone(), endpoint.exclude_own.clone()),
-            timeout: Duration::from_secs(u64::try_from(endpoint.timeout_s).unwrap_or(15)),
+            url: EndpointUrl::parse(&endpoint.settings.url)?,
+            secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
+            filter: Filter::new(endpoint.settings.events.clone(), endpoint.settings.exclude_own.clone()),
             endpoint,
         })
+    }
+
+    /// Those of its secrets that sign now.
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
     }
 }
 
@@ -220,10 +231,10 @@ async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, at
             headers: &traceparent(&event),
             webhook_id: &id,
             timestamp,
-            signature: &sign(&target.secrets, &id, timestamp, &event.body),
+            signature: &sign(target.live(now), &id, timestamp, &event.body),
             content_type: CONTENT_TYPE,
             body: event.body.clone(),
-            timeout: target.timeout,
+            timeout: target.endpoint.settings.timeout,
             now,
         })
         .await;

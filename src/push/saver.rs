@@ -23,6 +23,8 @@ const EVERY: Duration = Duration::from_millis(20);
 pub struct Saver {
     pending: Arc<Mutex<Pending>>,
     wake: Arc<Notify>,
+    /// Held while places are on their way.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 type Pending = HashMap<(AccountId, Uuid), Unsaved>;
@@ -64,7 +66,14 @@ impl Saver {
         self.flush().await;
     }
 
+    /// Writes an account's places now; whether none is left unwritten.
+    pub(super) async fn settle(&self, account: AccountId) -> bool {
+        self.flush().await;
+        self.lock().keys().all(|(other, _)| *other != account)
+    }
+
     async fn flush(&self) {
+        let _alone = self.writing.lock().await;
         let mut rest: Vec<Unsaved> = std::mem::take(&mut *self.lock()).into_values().collect();
         while let Some(owner) = rest.last().map(|unsaved| Arc::clone(&unsaved.owner)) {
             let (ours, others) = rest.into_iter().partition(|unsaved| Arc::ptr_eq(&unsaved.owner, &owner));

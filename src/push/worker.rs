@@ -9,10 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::place;
 use super::runner::{Deliverer, Runner};
 use crate::clock;
 use crate::domain::AccountId;
+use crate::domain::push::State;
 use crate::shard::{Lease, Owned, Shards};
+use crate::store::endpoints::{Endpoint, Placed};
 use crate::worker::{Step, Worker};
 
 /// Push, over all endpoints of the shards that this replica owns.
@@ -36,6 +39,8 @@ const SETTINGS_FOR: Duration = Duration::from_secs(2);
 /// A runner at work.
 struct Running {
     generation: u64,
+    /// Of the settings that it works by.
+    revision: i64,
     woken: Arc<Notify>,
     stop: CancellationToken,
     /// Cancelled when it has ended, for whatever reason.
@@ -72,43 +77,85 @@ impl Push {
                 return Ok(());
             }
         }
+        // What was delivered last is in the places that are read now.
+        self.deliverer.saver.settle(account).await;
         let endpoints = self.deliverer.store.endpoints(account).await?;
-        let known = self
-            .accounts
-            .entry(account)
-            .or_insert_with(|| Account { looked_at: clock::instant(), runners: BTreeMap::new() });
-        known.looked_at = clock::instant();
-        let runners = &mut known.runners;
-        for (endpoint_id, runner) in &*runners {
-            if !endpoints.iter().any(|(e, _)| e.endpoint_id == *endpoint_id && e.state == "live") {
+        let looked_at = clock::instant();
+        let mut runners = match self.accounts.remove(&account) {
+            Some(known) => known.runners,
+            None => BTreeMap::new(),
+        };
+        for (endpoint_id, runner) in &runners {
+            let same = |placed: &Placed| placed.endpoint.endpoint_id == *endpoint_id && runner.is_as(placed);
+            if !endpoints.iter().any(same) {
                 runner.stop.cancel();
             }
         }
-        for (endpoint, place) in endpoints {
-            if endpoint.state != "live" || runners.contains_key(&endpoint.endpoint_id) {
-                continue;
+        let missing = endpoints.into_iter().filter(|placed| !runners.contains_key(&placed.endpoint.endpoint_id));
+        let mut started = Ok(());
+        for placed in missing.collect::<Vec<_>>() {
+            let endpoint_id = placed.endpoint.endpoint_id;
+            match self.start(placed, owned, &lease).await {
+                Ok(running) => runners.extend(running.map(|running| (endpoint_id, running))),
+                // One endpoint's trouble is its own; the sweep marks it again.
+                Err(error) => started = Err(error),
             }
-            let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
-            let endpoint_id = endpoint.endpoint_id;
-            let runner = Runner::new(
-                Arc::clone(&self.deliverer),
-                Arc::clone(&owned.owner),
-                Arc::clone(&lease),
-                endpoint,
-                place,
-                Arc::clone(&woken),
-                stop.clone(),
-            );
-            let (runner, guard) = (runner.await?, ended.clone().drop_guard());
-            self.tasks.spawn(async move {
-                let _ended_when_dropped = guard;
-                if let Err(error) = runner.run().await {
-                    tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"), "runner gave up");
-                }
-            });
-            runners.insert(endpoint_id, Running { generation: owned.generation, woken, stop, ended });
         }
-        Ok(())
+        self.accounts.insert(account, Account { looked_at, runners });
+        started
+    }
+
+    /// Starts an endpoint's runner where it is delivered to, once the orders for its place are carried out.
+    async fn start(&self, placed: Placed, owned: &Owned, lease: &Lease) -> anyhow::Result<Option<Running>> {
+        let placed =
+            if placed.has_orders { self.carry_out_orders(&placed.endpoint, owned).await? } else { Some(placed) };
+        let Some(placed) = placed.filter(|placed| placed.endpoint.state == State::Live) else { return Ok(None) };
+        let Endpoint { account, endpoint_id, revision, .. } = placed.endpoint;
+        let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
+        let running =
+            Running { generation: owned.generation, revision, woken, stop: stop.clone(), ended: ended.clone() };
+        let runner = Runner::new(
+            Arc::clone(&self.deliverer),
+            Arc::clone(&owned.owner),
+            Arc::clone(lease),
+            placed,
+            Arc::clone(&running.woken),
+            stop.clone(),
+        );
+        let (runner, guard) = (runner.await?, ended.drop_guard());
+        let feed = self.deliverer.feed.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = runner.run().await {
+                tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"), "runner gave up");
+            }
+            drop(guard);
+            // It was told to stop for something that waits for its end.
+            if stop.is_cancelled() {
+                feed.settings_changed(account);
+            }
+        });
+        Ok(Some(running))
+    }
+
+    /// Moves an endpoint's place as it was ordered to. Its runner has ended, so that nobody else writes the place.
+    async fn carry_out_orders(&self, endpoint: &Endpoint, owned: &Owned) -> anyhow::Result<Option<Placed>> {
+        let Deliverer { store, saver, clock, .. } = &*self.deliverer;
+        let (account, id) = (endpoint.account, endpoint.endpoint_id);
+        anyhow::ensure!(saver.settle(account).await, "places are not written yet");
+        let Some(placed) = store.endpoint(account, id).await? else { return Ok(None) };
+        let waiting = store.waiting(account, id).await?;
+        let mut orders = store.push_orders(account).await?;
+        orders.retain(|order| order.endpoint == id);
+        owned.owner.move_place(&place::after(&placed, &waiting, &orders, clock.now())).await?;
+        Ok(store.endpoint(account, id).await?)
+    }
+}
+
+impl Running {
+    /// Whether it may go on: the endpoint is delivered to by these settings, and its place is not to be moved.
+    fn is_as(&self, placed: &Placed) -> bool {
+        let Placed { endpoint, has_orders, .. } = placed;
+        endpoint.state == State::Live && endpoint.revision == self.revision && !has_orders
     }
 }
 

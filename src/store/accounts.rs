@@ -15,7 +15,7 @@ select account_id, name, $3, $4 from unnest($1::uuid[], $2::text[]) as a(account
 const INSERT_HEADS: &str = "-- head.insert
 insert into head (account_id, seq, epoch) select account_id, 0, 1 from unnest($1::uuid[]) as a(account_id)";
 
-const INSERT_AUDIT: &str = "-- audit.insert
+pub(super) const INSERT_AUDIT: &str = "-- audit.insert
 insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 

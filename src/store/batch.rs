@@ -19,13 +19,13 @@ use crate::contract::outcome::Outcome;
 use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
 use crate::metrics::Metrics;
 
-const LOCK_HEADS: &str = "-- batch.lock_heads
+pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
 select account_id, seq, live::text from head where account_id = any($1) order by account_id for update";
 
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
-const LOAD_ANSWERS: &str = "-- batch.load_answers
+pub(super) const LOAD_ANSWERS: &str = "-- batch.load_answers
 select a.account_id, a.key, a.request_hash, a.outcome::text, a.at
 from unnest($1::uuid[], $2::text[]) as k(account_id, key)
 join answer a on a.account_id = k.account_id and a.key = k.key and a.at > $3";
@@ -41,7 +41,7 @@ update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
-const STORE_ANSWERS: &str = "-- batch.store_answers
+pub(super) const STORE_ANSWERS: &str = "-- batch.store_answers
 insert into answer (account_id, key, request_hash, outcome, at)
 select account_id, key, request_hash, outcome::json, at
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
@@ -251,7 +251,7 @@ fn head(row: &PgRow) -> Result<Head, StoreError> {
     Ok(Head { account, seq: Seq(row.get(1)), live })
 }
 
-fn answer(row: &PgRow) -> Result<Answer, StoreError> {
+pub(super) fn answer(row: &PgRow) -> Result<Answer, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
     let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
@@ -310,16 +310,16 @@ impl<'a> EventColumns<'a> {
 }
 
 #[derive(Default)]
-struct AnswerColumns<'a> {
-    account: Vec<Uuid>,
-    key: Vec<&'a str>,
-    hash: Vec<&'a [u8]>,
-    outcome: Vec<String>,
-    at: Vec<Timestamp>,
+pub(super) struct AnswerColumns<'a> {
+    pub(super) account: Vec<Uuid>,
+    pub(super) key: Vec<&'a str>,
+    pub(super) hash: Vec<&'a [u8]>,
+    pub(super) outcome: Vec<String>,
+    pub(super) at: Vec<Timestamp>,
 }
 
 impl<'a> AnswerColumns<'a> {
-    fn of(answers: &'a [Answer]) -> Self {
+    pub(super) fn of(answers: &'a [Answer]) -> Self {
         let mut columns = Self::default();
         for answer in answers {
             columns.account.push(answer.account.0);

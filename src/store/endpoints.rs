@@ -1,120 +1,192 @@
 //! Push endpoints: their settings, and where each stands.
 
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
 use super::owner::{PushCursor, Waiting};
-use super::{Store, StoreError};
+use super::push_changes::Move;
+use super::{Params, Store, StoreError};
+use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 const INSERT: &str = "-- push_endpoint.insert
-insert into push_endpoint (account_id, endpoint_id, url, description, secret, events, exclude_own, delivery_order,
-    timeout_s, state, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+insert into push_endpoint (account_id, endpoint_id, url, description, events, fields, exclude_own, mode, max_batch,
+    debounce_ms, delivery_order, send_window, rate, headers, timeout_s, signature, secrets, secrets_until, state,
+    created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::json, $15, $16, $17, $18, $19, $20)";
 
 const INSERT_CURSOR: &str = "-- push_cursor.insert
 insert into push_cursor (account_id, endpoint_id, seq)
 select account_id, $2, coalesce($3, seq) from head where account_id = $1";
 
-const LIST: &str = "-- push_endpoint.list
-select e.account_id, e.endpoint_id, e.url, e.description, e.secret, e.events, e.exclude_own, e.delivery_order,
-    e.timeout_s, e.state, e.created_at, c.seq, c.failing_since, c.failures, c.next_at
+pub(super) const LIST: &str = "-- push_endpoint.list
+select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.exclude_own, e.mode, e.max_batch,
+    e.debounce_ms, e.delivery_order, e.send_window, e.rate, e.headers::text, e.timeout_s, e.signature, e.secrets,
+    e.secrets_until, e.state, e.reported, e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
+    c.passed,
+    exists (select from push_order o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id)
 from push_endpoint e join push_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
-where e.account_id = $1 order by e.endpoint_id";
+where e.account_id = $1 and ($2::uuid is null or e.endpoint_id = $2) order by e.endpoint_id";
 
-const DELETE: &str = "-- push_endpoint.delete
+const UPDATE: &str = "-- push_endpoint.update
+update push_endpoint set url = $3, description = $4, events = $5, fields = $6, exclude_own = $7, mode = $8,
+    max_batch = $9, debounce_ms = $10, delivery_order = $11, send_window = $12, rate = $13,
+    headers = $14::text::json, timeout_s = $15, signature = $16, secrets = $17, secrets_until = $18, state = $19,
+    revision = revision + 1
+where account_id = $1 and endpoint_id = $2";
+
+pub(super) const DELETE: &str = "-- push_endpoint.delete
 with cursors as (delete from push_cursor where account_id = $1 and endpoint_id = $2),
-    waiting as (delete from push_waiting where account_id = $1 and endpoint_id = $2)
+    waiting as (delete from push_waiting where account_id = $1 and endpoint_id = $2),
+    orders as (delete from push_order where account_id = $1 and endpoint_id = $2)
 delete from push_endpoint where account_id = $1 and endpoint_id = $2";
 
 const WAITING: &str = "-- push_waiting.list
 select seq, uid, attempts, next_at, parked from push_waiting
 where account_id = $1 and endpoint_id = $2 order by seq";
 
-const DUE: &str = "-- push_endpoint.due
-select c.account_id, h.seq - c.seq
-from push_cursor c
-join push_endpoint e on e.account_id = c.account_id and e.endpoint_id = c.endpoint_id and e.state = 'live'
-join head h on h.account_id = c.account_id
-where h.seq > c.seq or exists (
-    select from push_waiting w
-    where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1)";
+pub(super) const IS_PARKED: &str = "-- push_waiting.is_parked
+select seq from push_waiting where account_id = $1 and endpoint_id = $2 and seq = $3 and parked";
 
-/// An endpoint's settings.
+const PARKED: &str = "-- push_waiting.parked
+select w.seq, w.uid, e.type, w.attempts, w.next_at
+from push_waiting w join event e on e.account_id = w.account_id and e.seq = w.seq
+where w.account_id = $1 and w.endpoint_id = $2 and w.seq > $3 and w.parked order by w.seq limit $4";
+
+const ORDERS: &str = "-- push_order.list
+select endpoint_id, order_id, kind, from_seq, to_seq from push_order where account_id = $1 order by order_id";
+
+const DUE: &str = "-- push_endpoint.due
+select c.account_id, case when e.state = 'live' then h.seq - c.seq else 0 end
+from push_cursor c
+join push_endpoint e on e.account_id = c.account_id and e.endpoint_id = c.endpoint_id
+join head h on h.account_id = c.account_id
+where exists (select from push_order o where o.account_id = c.account_id and o.endpoint_id = c.endpoint_id)
+    or e.state = 'live' and (h.seq > c.seq or exists (
+    select from push_waiting w
+    where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1))";
+
+/// Events in a delivery at most.
+pub const LARGEST_BATCH: usize = 100;
+
+/// An endpoint. What signs its deliveries is not in its `Debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Endpoint {
     pub account: AccountId,
     pub endpoint_id: Uuid,
-    pub url: String,
-    pub description: String,
-    /// `whsec_…`.
-    pub secret: String,
-    /// Patterns of event types without their root, `contact.*`; empty means all.
-    pub events: Vec<String>,
-    /// Events of this origin are left out.
-    pub exclude_own: Option<String>,
-    /// `record`.
-    pub order: String,
-    pub timeout_s: i32,
-    /// `live` or `disabled`.
-    pub state: String,
+    pub settings: Settings,
+    /// How the present secret signs.
+    pub signature: Signature,
+    /// The present secret, then those before it that still sign.
+    pub secrets: Vec<KeptSecret>,
+    pub state: State,
+    /// What the log was last told.
+    pub reported: Health,
+    /// Another one says that something here was changed.
+    pub revision: i64,
     pub created_at: Timestamp,
 }
 
-impl Store {
-    /// Makes an endpoint that stands at `from`, or at the end of the log; false where there is no such account.
-    pub async fn create_endpoint(&self, new: &Endpoint, from: Option<Seq>, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
-        let transaction = client.transaction().await?;
-        let account = new.account.0;
-        let placed = transaction.execute(INSERT_CURSOR, &[&account, &new.endpoint_id, &from.map(|seq| seq.0)]).await?;
-        if placed == 0 {
-            return Ok(false);
-        }
-        transaction
-            .execute(
-                INSERT,
-                &[
-                    &account,
-                    &new.endpoint_id,
-                    &new.url,
-                    &new.description,
-                    &new.secret,
-                    &new.events,
-                    &new.exclude_own,
-                    &new.order,
-                    &new.timeout_s,
-                    &new.state,
-                    &new.created_at,
-                ],
-            )
-            .await?;
-        let detail = serde_json::json!({"endpoint": new.endpoint_id, "url": new.url});
-        audit(&transaction, &[account], by, "push.create", &detail).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
+/// A secret as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// Sealed, or its text where there is no master key.
+    pub kept: Vec<u8>,
+    /// When it ends; `None` for the present one.
+    pub until: Option<Timestamp>,
+}
 
+impl fmt::Debug for KeptSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptSecret").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// An endpoint and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its settings.
+    pub endpoint: Endpoint,
+    /// Its cursor.
+    pub place: PushCursor,
+    /// Stretches above the cursor that were dealt with before it went back: after, through.
+    pub passed: Vec<(Seq, Seq)>,
+    /// Whether there are orders for its place.
+    pub has_orders: bool,
+}
+
+/// An order for whoever owns an endpoint's shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PushOrder {
+    pub endpoint: Uuid,
+    pub order_id: Uuid,
+    pub order: Move,
+}
+
+/// An event that an endpoint took in no attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Parked {
+    pub seq: Seq,
+    pub uid: Uid,
+    /// Its type without the root.
+    pub kind: String,
+    pub attempts: i32,
+    pub parked_at: Timestamp,
+}
+
+impl Store {
     /// An account's endpoints and where each stands, in the order of their making.
-    pub async fn endpoints(&self, account: AccountId) -> Result<Vec<(Endpoint, PushCursor)>, StoreError> {
+    pub async fn endpoints(&self, account: AccountId) -> Result<Vec<Placed>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
-        Ok(client.query(&statement, &[&account.0]).await?.iter().map(endpoint).collect())
+        client.query(&statement, &[&account.0, &None::<Uuid>]).await?.iter().map(placed).collect()
     }
 
-    /// Deletes an endpoint with its place; false where there is none.
-    pub async fn delete_endpoint(&self, account: AccountId, endpoint: Uuid, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
-        let transaction = client.transaction().await?;
-        let deleted = transaction.execute(DELETE, &[&account.0, &endpoint]).await?;
-        if deleted == 0 {
-            return Ok(false);
-        }
-        audit(&transaction, &[account.0], by, "push.delete", &serde_json::json!({"endpoint": endpoint})).await?;
-        transaction.commit().await?;
-        Ok(true)
+    /// One endpoint and where it stands.
+    pub async fn endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<Option<Placed>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(LIST).await?;
+        client.query_opt(&statement, &[&account.0, &endpoint]).await?.as_ref().map(placed).transpose()
+    }
+
+    /// What shall become of places and was not carried out yet, in the order in which it was asked for.
+    pub async fn push_orders(&self, account: AccountId) -> Result<Vec<PushOrder>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(ORDERS).await?;
+        let order = |row: &PgRow| {
+            let (endpoint, order_id) = (row.get(0), row.get(1));
+            let order = Move::of(row.get(2), row.get(3), row.get(4));
+            let order = order.ok_or_else(|| StoreError::corrupt("push_order", "kind", order_id, "no word"))?;
+            Ok(PushOrder { endpoint, order_id, order })
+        };
+        client.query(&statement, &[&account.0]).await?.iter().map(order).collect()
+    }
+
+    /// At most `limit` of an endpoint's parked events after a position.
+    pub async fn parked(
+        &self,
+        account: AccountId,
+        endpoint: Uuid,
+        after: Seq,
+        limit: i64,
+    ) -> Result<Vec<Parked>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(PARKED).await?;
+        let parked = |row: &PgRow| Parked {
+            seq: Seq(row.get(0)),
+            uid: Uid(row.get(1)),
+            kind: row.get(2),
+            attempts: row.get(3),
+            parked_at: row.get(4),
+        };
+        Ok(client.query(&statement, &[&account.0, &endpoint, &after.0, &limit]).await?.iter().map(parked).collect())
     }
 
     /// An endpoint's exceptions in the order of the log.
@@ -141,29 +213,134 @@ impl Store {
     }
 }
 
-fn endpoint(row: &PgRow) -> (Endpoint, PushCursor) {
+/// Adds an endpoint that stands at `from`, or at the end of the log.
+pub(super) async fn insert(client: &Object, new: &Endpoint, from: Option<Seq>) -> Result<(), StoreError> {
+    client.execute(INSERT_CURSOR, &[&new.account.0, &new.endpoint_id, &from.map(|seq| seq.0)]).await?;
+    let (c, settings) = (Columns::of(new), &new.settings);
+    client.execute(INSERT, &[&c.values(new, settings)[..], &[&new.created_at]].concat()).await?;
+    Ok(())
+}
+
+/// Writes an endpoint's settings, state and secrets, and raises its revision.
+pub(super) async fn update(client: &Object, endpoint: &Endpoint) -> Result<(), StoreError> {
+    let c = Columns::of(endpoint);
+    client.execute(UPDATE, &c.values(endpoint, &endpoint.settings)).await?;
+    Ok(())
+}
+
+/// An endpoint's settings as columns have them.
+struct Columns<'a> {
+    mode: &'static str,
+    max_batch: i32,
+    debounce_ms: i32,
+    order: &'static str,
+    window: i32,
+    rate: Option<i32>,
+    headers: String,
+    timeout_s: i32,
+    signature: &'static str,
+    secrets: Vec<&'a [u8]>,
+    until: Vec<Option<Timestamp>>,
+    state: &'static str,
+}
+
+impl<'a> Columns<'a> {
+    fn of(endpoint: &'a Endpoint) -> Self {
+        let Settings { mode, order, window, rate, headers, timeout, .. } = &endpoint.settings;
+        let (max, debounce) = match mode {
+            Mode::Single => (LARGEST_BATCH, Duration::ZERO),
+            Mode::Batch { max } => (*max, Duration::ZERO),
+            Mode::Latest { debounce } => (LARGEST_BATCH, *debounce),
+        };
+        Self {
+            mode: mode.name(),
+            max_batch: i32::try_from(max).unwrap_or(i32::MAX),
+            debounce_ms: i32::try_from(debounce.as_millis()).unwrap_or(i32::MAX),
+            order: order.name(),
+            window: i32::try_from(*window).unwrap_or(i32::MAX),
+            rate: rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
+            headers: serde_json::to_string(headers).unwrap_or_default(),
+            timeout_s: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX),
+            signature: endpoint.signature.name(),
+            secrets: endpoint.secrets.iter().map(|secret| secret.kept.as_slice()).collect(),
+            until: endpoint.secrets.iter().map(|secret| secret.until).collect(),
+            state: endpoint.state.name(),
+        }
+    }
+
+    /// The parameters that [`INSERT`] and [`UPDATE`] have in common.
+    fn values<'v>(&'v self, endpoint: &'v Endpoint, settings: &'v Settings) -> Params<'v, 19> {
+        [
+            &endpoint.account.0,
+            &endpoint.endpoint_id,
+            &settings.url,
+            &settings.description,
+            &settings.events,
+            &settings.fields,
+            &settings.exclude_own,
+            &self.mode,
+            &self.max_batch,
+            &self.debounce_ms,
+            &self.order,
+            &self.window,
+            &self.rate,
+            &self.headers,
+            &self.timeout_s,
+            &self.signature,
+            &self.secrets,
+            &self.until,
+            &self.state,
+        ]
+    }
+}
+
+pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
     let account = AccountId(row.get(0));
-    let endpoint_id = row.get(1);
+    let endpoint_id: Uuid = row.get(1);
+    let corrupt = |column| StoreError::corrupt("push_endpoint", column, format!("{account}/{endpoint_id}"), "no word");
+    let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
+    let mode = match row.get(7) {
+        "single" => Mode::Single,
+        "batch" => Mode::Batch { max: usize::try_from(number(8)).unwrap_or(LARGEST_BATCH) },
+        "latest" => Mode::Latest { debounce: Duration::from_millis(u64::from(number(9))) },
+        _ => return Err(corrupt("mode")),
+    };
+    let headers = serde_json::from_str(row.get(13))
+        .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint_id, error))?;
+    let settings = Settings {
+        url: row.get(2),
+        description: row.get(3),
+        events: row.get(4),
+        fields: row.get(5),
+        exclude_own: row.get(6),
+        mode,
+        order: Order::from_name(row.get(10)).ok_or_else(|| corrupt("delivery_order"))?,
+        window: usize::try_from(number(11)).unwrap_or(1),
+        rate: row.get::<_, Option<i32>>(12).and_then(|rate| u32::try_from(rate).ok()),
+        headers,
+        timeout: Duration::from_secs(u64::from(number(14))),
+    };
+    let (kept, until): (Vec<Vec<u8>>, Vec<Option<Timestamp>>) = (row.get(16), row.get(17));
     let endpoint = Endpoint {
         account,
         endpoint_id,
-        url: row.get(2),
-        description: row.get(3),
-        secret: row.get(4),
-        events: row.get(5),
-        exclude_own: row.get(6),
-        order: row.get(7),
-        timeout_s: row.get(8),
-        state: row.get(9),
-        created_at: row.get(10),
+        settings,
+        signature: Signature::from_name(row.get(15)).ok_or_else(|| corrupt("signature"))?,
+        secrets: kept.into_iter().zip(until).map(|(kept, until)| KeptSecret { kept, until }).collect(),
+        state: State::from_name(row.get(18)).ok_or_else(|| corrupt("state"))?,
+        reported: Health::from_name(row.get(19)).ok_or_else(|| corrupt("reported"))?,
+        revision: row.get(20),
+        created_at: row.get(21),
     };
-    let cursor = PushCursor {
+    let place = PushCursor {
         account,
         endpoint: endpoint_id,
-        seq: Seq(row.get(11)),
-        failing_since: row.get(12),
-        failures: u32::try_from(row.get::<_, i32>(13)).unwrap_or(0),
-        next_at: row.get(14),
+        seq: Seq(row.get(22)),
+        failing_since: row.get(23),
+        failures: number(24),
+        next_at: row.get(25),
     };
-    (endpoint, cursor)
+    let passed: Vec<i64> = row.get(26);
+    let passed = passed.as_chunks().0.iter().map(|[after, through]| (Seq(*after), Seq(*through))).collect();
+    Ok(Placed { endpoint, place, passed, has_orders: row.get(27) })
 }

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod answers;
+pub mod attempts;
 pub mod batch;
 pub mod brands;
 pub mod endpoints;
@@ -16,9 +17,11 @@ pub mod log;
 pub mod migrate;
 pub mod owner;
 pub mod projects;
+pub mod push_changes;
 pub mod quota;
 pub mod records;
 pub mod schema;
+pub mod sealed;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
-use super::{SESSION_SETTINGS, Store, StoreError};
+use super::{Params, SESSION_SETTINGS, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
@@ -62,6 +62,19 @@ from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[]
 join push_endpoint e on e.account_id = w.account_id and e.endpoint_id = w.endpoint_id
 on conflict (account_id, endpoint_id, seq) do update
     set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked";
+
+const MOVE_PLACE: &str = "-- push_cursor.move
+with taken as (
+    delete from push_order where account_id = $1 and endpoint_id = $2 and order_id = any($3) returning order_id
+), dropped as (
+    delete from push_waiting where account_id = $1 and endpoint_id = $2 and seq = any($4)
+), retried as (
+    update push_waiting w set parked = false, next_at = r.next_at
+    from unnest($5::bigint[], $6::timestamptz[]) as r(seq, next_at)
+    where w.account_id = $1 and w.endpoint_id = $2 and w.seq = r.seq
+)
+update push_cursor set seq = $7, passed = $8, failing_since = $9, failures = $10, next_at = $11
+where account_id = $1 and endpoint_id = $2 and exists (select from taken)";
 
 const DISABLE: &str = "-- push_endpoint.disable
 update push_endpoint set state = 'disabled' where account_id = $1 and endpoint_id = $2";
@@ -125,6 +138,21 @@ pub struct PushSave {
     pub waiting: Vec<Waiting>,
     /// Exceptions that ended.
     pub settled: Vec<Seq>,
+}
+
+/// What orders make of an endpoint's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PlaceMove {
+    pub place: PushCursor,
+    /// Stretches above the cursor that were dealt with: after, through.
+    pub passed: Vec<(Seq, Seq)>,
+    /// Exceptions that end.
+    pub dropped: Vec<Seq>,
+    /// Exceptions that are parked no longer.
+    pub retried: Vec<Waiting>,
+    /// The orders, which are carried out with it.
+    pub orders: Vec<Uuid>,
 }
 
 impl Store {
@@ -244,6 +272,30 @@ impl Owner {
                 ],
             )
             .await?;
+        Ok(())
+    }
+
+    /// Moves an endpoint's place, and takes the orders for it away, in one statement.
+    pub async fn move_place(&self, moved: &PlaceMove) -> Result<(), StoreError> {
+        let PlaceMove { place, passed, dropped, retried, orders } = moved;
+        let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect::<Vec<i64>>();
+        let retried_at: Vec<Timestamp> = retried.iter().map(|event| event.next_at).collect();
+        let retried: Vec<i64> = retried.iter().map(|event| event.seq.0).collect();
+        let passed: Vec<i64> = passed.iter().flat_map(|(after, through)| [after.0, through.0]).collect();
+        let values: Params<'_, 11> = [
+            &place.account.0,
+            &place.endpoint,
+            orders,
+            &numbers(dropped),
+            &retried,
+            &retried_at,
+            &place.seq.0,
+            &passed,
+            &place.failing_since,
+            &i32::try_from(place.failures).unwrap_or(i32::MAX),
+            &place.next_at,
+        ];
+        self.client.execute(MOVE_PLACE, &values).await?;
         Ok(())
     }
 

@@ -32,6 +32,7 @@ pub(crate) const SIBLINGS: &[(&str, &str, &str)] = &[
     ("push", "command", "an endpoint's health changes by commands"),
     ("sweep", "feed", "what is behind is marked for its followers"),
     ("sweep", "command", "answers are swept when commands no longer remember them"),
+    ("push", "secrets", "an endpoint's secrets are kept sealed"),
     ("keys", "secrets", "a key's text is kept sealed"),
     ("sync", "command", "a batch goes in as commands"),
     ("sync", "feed", "a conflict is read from the log"),

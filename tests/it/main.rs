@@ -10,6 +10,7 @@ mod changes;
 mod config;
 mod crash;
 mod docs;
+mod endpoints;
 mod isolation;
 mod keys;
 mod kinds;

@@ -42,7 +42,7 @@ fn bare(path: &'static str) -> Call {
 }
 
 fn rows() -> Vec<Row> {
-    companies_and_contacts().into_iter().chain(others()).collect()
+    companies_and_contacts().into_iter().chain(others()).chain(endpoints()).collect()
 }
 
 fn companies_and_contacts() -> Vec<Row> {
@@ -133,6 +133,52 @@ fn others() -> Vec<Row> {
     ]
 }
 
+fn endpoints() -> Vec<Row> {
+    let bare = |name, path| row(name, bare(path), None);
+    let body = |name, path, good, bad| row(name, Call(path, good), Call(path, bad));
+    vec![
+        bare("GET /push/endpoints/{id}", "/push/endpoints/{endpoint}"),
+        body(
+            "PUT /push/endpoints/{id}",
+            "/push/endpoints/{endpoint}",
+            json!({"order": "strict", "rate": 5}),
+            json!({"mode": "double"}),
+        ),
+        body(
+            "POST /push/endpoints/{id}/rotate",
+            "/push/endpoints/{endpoint}/rotate",
+            json!({"overlap_s": 60}),
+            json!({"overlap_s": -1}),
+        ),
+        bare("POST /push/endpoints/{id}/test", "/push/endpoints/{endpoint}/test"),
+        bare("POST /push/endpoints/{id}/pause", "/push/endpoints/{endpoint}/pause"),
+        bare("POST /push/endpoints/{id}/resume", "/push/endpoints/{endpoint}/resume"),
+        body(
+            "POST /push/endpoints/{id}/replay",
+            "/push/endpoints/{endpoint}/replay",
+            json!({"from": "start", "to": 1}),
+            json!({"from": 2, "to": 1}),
+        ),
+        body(
+            "POST /push/endpoints/{id}/skip",
+            "/push/endpoints/{endpoint}/skip",
+            json!({"seq": 1}),
+            json!({"seq": 5_000}),
+        ),
+        row(
+            "GET /push/endpoints/{id}/attempts",
+            Call("/push/endpoints/{endpoint}/attempts?status=failed", Value::Null),
+            Call("/push/endpoints/{endpoint}/attempts?status=x", Value::Null),
+        ),
+        row(
+            "GET /push/endpoints/{id}/parked",
+            Call("/push/endpoints/{endpoint}/parked?after=1", Value::Null),
+            Call("/push/endpoints/{endpoint}/parked?after=x", Value::Null),
+        ),
+        bare("POST /push/endpoints/{id}/parked/{seq}/retry", "/push/endpoints/{endpoint}/parked/1/retry"),
+    ]
+}
+
 /// An account of its own for each row, with one record of every kind.
 struct Owner {
     client: Client,
@@ -152,6 +198,9 @@ impl Owner {
         let company = contact.expect(201)["companies"][0]["uid"].as_str().unwrap().to_owned();
         let endpoint = client.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
         let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
+        // Paused, so that the parked event of its own stays.
+        client.post(&format!("/push/endpoints/{endpoint}/pause"), Value::Null).await.expect(200);
+        park(service, &client, &endpoint).await;
         let project = client.post("/project", json!({"name": "Roof"})).await.uid();
         let field = client.post("/fields", json!({"entity": "contact", "type": "text", "name": "Color"})).await.uid();
         Self { contact: contact.uid(), client, company, project, field, endpoint }
@@ -171,6 +220,13 @@ impl Owner {
     async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Answer {
         caller.send(operation.method(), &self.path(path), &[], &text(body)).await
     }
+}
+
+/// An endpoint's first event is parked.
+async fn park(service: &Service, client: &Client, endpoint: &str) {
+    let statement = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+        values ($1, $2::text::uuid, 1, $1, 10, now(), true)";
+    service.place.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
 }
 
 fn text(body: &Value) -> String {

@@ -100,9 +100,10 @@ fn succeeded(shape: Shape) -> Json {
         }
         Shape::Page(schema) => (&[], envelope(list_of(schema), page_meta())),
         Shape::Data(schema) => (&[], envelope(reference(schema), no_meta())),
+        Shape::Written(schema) => (&[REPLAYED], envelope(reference(schema), no_meta())),
         Shape::List(schema) => (&[], envelope(list_of(schema), no_meta())),
         Shape::Bare(schema) => (&[], json!({"application/json": {"schema": reference(schema)}})),
-        Shape::Nothing => (&[], envelope(json!({"type": "null"}), no_meta())),
+        Shape::Nothing => (&[REPLAYED], envelope(json!({"type": "null"}), no_meta())),
         Shape::Changes => (&[CURSOR], changes()),
         Shape::Stream => (&[], json!({"text/event-stream": {"schema": {"type": "string"}}})),
     };

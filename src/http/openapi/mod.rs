@@ -3,6 +3,7 @@
 //! Guarantees: the same account, host and brand get the same bytes; what the router does not take is not in it.
 
 mod answer;
+mod endpoint;
 mod record;
 mod schema;
 #[cfg(test)]

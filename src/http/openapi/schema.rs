@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::reference;
-use super::{record, usage};
+use super::{endpoint, record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::Body;
 use crate::domain::{Entity, Field};
@@ -25,6 +25,13 @@ pub(in crate::http) enum Schema {
     Endpoint,
     EndpointCreate,
     EndpointCreated,
+    EndpointUpdate,
+    EndpointRotate,
+    EndpointReplay,
+    EndpointSkip,
+    EndpointTest,
+    Attempt,
+    Parked,
     Usage,
     Pagination,
     Problem,
@@ -32,7 +39,7 @@ pub(in crate::http) enum Schema {
 
 const BODIES: [Body; 4] = [Body::Contact, Body::Company, Body::Project, Body::CustomField];
 
-const OTHERS: [Schema; 10] = [
+const OTHERS: [Schema; 17] = [
     Schema::Attributes,
     Schema::Subscriptions,
     Schema::SubscriptionResult,
@@ -40,6 +47,13 @@ const OTHERS: [Schema; 10] = [
     Schema::Endpoint,
     Schema::EndpointCreate,
     Schema::EndpointCreated,
+    Schema::EndpointUpdate,
+    Schema::EndpointRotate,
+    Schema::EndpointReplay,
+    Schema::EndpointSkip,
+    Schema::EndpointTest,
+    Schema::Attempt,
+    Schema::Parked,
     Schema::Usage,
     Schema::Pagination,
     Schema::Problem,
@@ -63,6 +77,13 @@ impl Schema {
             Self::Endpoint => "Endpoint".to_owned(),
             Self::EndpointCreate => "EndpointCreate".to_owned(),
             Self::EndpointCreated => "EndpointCreated".to_owned(),
+            Self::EndpointUpdate => "EndpointUpdate".to_owned(),
+            Self::EndpointRotate => "EndpointRotate".to_owned(),
+            Self::EndpointReplay => "EndpointReplay".to_owned(),
+            Self::EndpointSkip => "EndpointSkip".to_owned(),
+            Self::EndpointTest => "EndpointTest".to_owned(),
+            Self::Attempt => "Attempt".to_owned(),
+            Self::Parked => "ParkedEvent".to_owned(),
             Self::Usage => "Usage".to_owned(),
             Self::Pagination => "Pagination".to_owned(),
             Self::Problem => "Problem".to_owned(),
@@ -78,9 +99,16 @@ impl Schema {
             Self::Subscriptions => subscriptions(),
             Self::SubscriptionResult => subscription_result(),
             Self::Event => event(),
-            Self::Endpoint => object(endpoint(), &[]),
-            Self::EndpointCreate => endpoint_create(),
-            Self::EndpointCreated => object(with(endpoint(), "secret", json!({"type": "string"})), &[]),
+            Self::Endpoint => endpoint::shown(),
+            Self::EndpointCreate => endpoint::create(),
+            Self::EndpointCreated => endpoint::created(),
+            Self::EndpointUpdate => endpoint::update(),
+            Self::EndpointRotate => endpoint::rotate(),
+            Self::EndpointReplay => endpoint::replay(),
+            Self::EndpointSkip => endpoint::skip(),
+            Self::EndpointTest => endpoint::test(),
+            Self::Attempt => endpoint::attempt(),
+            Self::Parked => endpoint::parked(),
             Self::Usage => usage::schema(),
             Self::Pagination => pagination(),
             Self::Problem => problem(),
@@ -214,48 +242,6 @@ fn event() -> Json {
     });
     let schema = object(event, &["traceparent"]);
     with(schema, "description", json!("A CloudEvent 1.0. It holds the change and the whole record after it."))
-}
-
-fn endpoint() -> Json {
-    json!({
-        "id": uuid(),
-        "url": {"type": "string", "format": "uri"},
-        "description": {"type": "string"},
-        "events": {"type": "array", "items": {"type": "string"}},
-        "exclude_own": {"type": "boolean"},
-        "mode": {"const": "single"},
-        "order": {"const": "record"},
-        "timeout_s": {"type": "integer", "minimum": 1, "maximum": 60},
-        "state": {"enum": ["live", "disabled"]},
-        "created": moment(),
-        "through_seq": {"type": ["integer", "null"], "description": "Everything up to here was dealt with."},
-        "failing_since": nullable(moment()),
-    })
-}
-
-fn endpoint_create() -> Json {
-    json!({
-        "type": "object",
-        "required": ["url"],
-        "properties": {
-            "url": {"type": "string", "format": "uri"},
-            "description": nullable(text(255)),
-            "events": {
-                "type": ["array", "null"],
-                "maxItems": 100,
-                "items": {"type": "string"},
-                "description": "Patterns of event types such as `contact.*`. None means all.",
-            },
-            "exclude_own": {"type": ["boolean", "null"]},
-            "from": {
-                "type": ["string", "null"],
-                "description": "Where to begin: `start`, `now` or a cursor.",
-            },
-            "mode": {"enum": ["single", null]},
-            "order": {"enum": ["record", null]},
-            "timeout_s": {"type": ["integer", "null"], "minimum": 1, "maximum": 60},
-        },
-    })
 }
 
 fn pagination() -> Json {

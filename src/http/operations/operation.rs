@@ -119,6 +119,8 @@ pub(in crate::http) enum Shape {
     Page(Schema),
     /// The envelope around something without a version.
     Data(Schema),
+    /// The same after a write.
+    Written(Schema),
     /// The envelope around all of these.
     List(Schema),
     /// The envelope around `null`.

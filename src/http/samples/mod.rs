@@ -16,8 +16,8 @@ use hyper::HeaderMap;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use self::records::event;
 pub(super) use self::records::record;
-use self::records::{endpoint, event};
 use super::Api;
 use super::changes::{self, Asked, Range};
 use super::endpoints;
@@ -145,8 +145,30 @@ pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: 
 
 pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {
     let now = api.clock.now();
-    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| endpoint(now)).collect();
-    Ok(endpoints::listed(&drawn))
+    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::endpoint(now)).collect();
+    Ok(endpoints::listed(&api.masters, &drawn))
+}
+
+pub(super) async fn endpoint(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer {
+    let mut drawn = records::endpoint(api.clock.now());
+    if let Ok(id) = Uuid::try_parse(&id) {
+        drawn.endpoint.endpoint_id = id;
+    }
+    Ok(endpoints::found(&api.masters, &drawn))
+}
+
+pub(super) async fn attempts(State(api): State<Arc<Api>>, query: Query) -> Answer {
+    endpoints::attempts::narrowed(&query)?;
+    let now = api.clock.now();
+    let drawn: Vec<_> = (0..words::number(1..=5)).map(|_| records::attempt(now)).collect();
+    Ok(endpoints::attempts::listed_attempts(&drawn))
+}
+
+pub(super) async fn parked(State(api): State<Arc<Api>>, query: Query) -> Answer {
+    endpoints::attempts::after_seq(&query)?;
+    let now = api.clock.now();
+    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::parked(now)).collect();
+    Ok(endpoints::attempts::listed_parked(&drawn))
 }
 
 /// A month with some calls on each of its days.

@@ -6,6 +6,7 @@ use time::Duration;
 
 use super::{NOBODY, words};
 use crate::clock;
+use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
 use crate::domain::schema::FieldType;
 use crate::domain::value::tags;
 use crate::domain::{
@@ -13,7 +14,8 @@ use crate::domain::{
     Verb,
 };
 use crate::push::signature::Secret;
-use crate::store::endpoints::Endpoint;
+use crate::store::attempts::Attempt;
+use crate::store::endpoints::{Endpoint, KeptSecret, Parked, Placed};
 use crate::store::owner::PushCursor;
 
 /// The longest time ago that a sample was made, in seconds.
@@ -52,29 +54,68 @@ pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
     event(Verb::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
 }
 
-pub(super) fn endpoint(now: Timestamp) -> (Endpoint, PushCursor) {
+pub(super) fn endpoint(now: Timestamp) -> Placed {
+    let endpoint_id = clock::fresh_uid().0;
     let endpoint = Endpoint {
         account: NOBODY,
-        endpoint_id: clock::fresh_uid().0,
-        url: format!("https://hooks.example.com/{}", words::number(1..=9_999)),
-        description: words::word(words::SENTENCES).to_owned(),
-        secret: Secret::generate(rand::random()).reveal(),
-        events: words::one(&Entity::ALL).map(|entity| format!("{}.*", entity.name())).into_iter().collect(),
-        exclude_own: words::chance(50).then(|| "sample".to_owned()),
-        order: "record".to_owned(),
-        timeout_s: 15,
-        state: "live".to_owned(),
+        endpoint_id,
+        settings: Settings {
+            url: format!("https://hooks.example.com/{}", words::number(1..=9_999)),
+            description: words::word(words::SENTENCES).to_owned(),
+            events: words::one(&Entity::ALL).map(|entity| format!("{}.*", entity.name())).into_iter().collect(),
+            fields: words::chance(20).then(|| "email".to_owned()).into_iter().collect(),
+            exclude_own: words::chance(50).then(|| "sample".to_owned()),
+            mode: Mode::Single,
+            order: words::one(Order::ALL).unwrap_or(Order::Record),
+            window: 32,
+            rate: words::chance(30).then_some(50),
+            headers: Vec::new(),
+            timeout: std::time::Duration::from_secs(15),
+        },
+        signature: Signature::Hmac,
+        secrets: vec![KeptSecret { kept: Secret::generate(rand::random()).reveal().into_bytes(), until: None }],
+        state: State::Live,
+        reported: Health::Well,
+        revision: 0,
         created_at: ago(now, words::number(1..=YEAR)),
     };
     let place = PushCursor {
         account: NOBODY,
-        endpoint: endpoint.endpoint_id,
+        endpoint: endpoint_id,
         seq: Seq(words::number(0..=1_000)),
         failing_since: None,
         failures: 0,
         next_at: None,
     };
-    (endpoint, place)
+    Placed { endpoint, place, passed: Vec::new(), has_orders: false }
+}
+
+pub(super) fn attempt(now: Timestamp) -> Attempt {
+    let (at, seq) = (ago(now, words::number(1..=86_400)), words::number(1..=1_000));
+    let delivered = words::chance(80);
+    Attempt {
+        attempt_id: clock::fresh_uid().0,
+        at,
+        seq: Seq(seq),
+        webhook_id: format!("{NOBODY}:{seq}"),
+        trigger: "event".to_owned(),
+        outcome: if delivered { "delivered" } else { "status" }.to_owned(),
+        status: Some(if delivered { 200 } else { 500 }),
+        error: None,
+        duration_ms: i32::try_from(words::number(1..=900)).unwrap_or(1),
+        bytes: 0,
+        body: Vec::new(),
+    }
+}
+
+pub(super) fn parked(now: Timestamp) -> Parked {
+    Parked {
+        seq: Seq(words::number(1..=1_000)),
+        uid: clock::fresh_uid(),
+        kind: "contact.created".to_owned(),
+        attempts: 10,
+        parked_at: ago(now, words::number(1..=86_400)),
+    }
 }
 
 /// What happens first to a record.

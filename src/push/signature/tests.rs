@@ -48,7 +48,8 @@ fn refuses_what_is_no_secret() {
     let too_long = format!("whsec_{}", STANDARD.encode([0_u8; 65]));
     for (text, why) in [
         ("", InvalidSecret::Prefix),
-        ("whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", InvalidSecret::Prefix),
+        ("whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", InvalidSecret::Prefix),
+        ("whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", InvalidSecret::Length),
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", InvalidSecret::Base64),
         ("whsec_not base64", InvalidSecret::Base64),
         ("whsec_", InvalidSecret::Length),

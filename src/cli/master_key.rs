@@ -1,0 +1,84 @@
+//! `unificus rotate-master-key`: everything that is sealed, sealed anew under the first master key.
+//!
+//! What has that seal already is left alone, so that the command may be repeated, and goes on where it was broken off.
+
+use anyhow::ensure;
+use serde_json::json;
+
+use super::say;
+use crate::config::Config;
+use crate::keys;
+use crate::push::keeping;
+use crate::secrets::{MasterKeys, Resealed};
+use crate::store::Store;
+use crate::store::sealed::FIRST;
+
+/// Rows that are read at once.
+const PAGE: i64 = 500;
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Sealed anew.
+    keys: u64,
+    endpoints: u64,
+    /// None of the master keys opens these.
+    unopened: u64,
+}
+
+pub(super) async fn rotate(config: &Config, store: &Store, json: bool) -> anyhow::Result<()> {
+    ensure!(!config.secrets.master_keys.is_empty(), "secrets.master_keys names no key");
+    let masters = MasterKeys::new(&config.secrets.master_keys);
+    let mut counts = Counts::default();
+    reseal_keys(store, &masters, &mut counts).await?;
+    reseal_endpoints(store, &masters, &mut counts).await?;
+    let Counts { keys, endpoints, unopened } = counts;
+    if json {
+        say(format_args!("{}", json!({"keys": keys, "endpoints": endpoints, "unopened": unopened})));
+    } else {
+        say(format_args!(
+            "{keys} keys and the secrets of {endpoints} endpoints were sealed under the first master key."
+        ));
+    }
+    ensure!(unopened == 0, "none of secrets.master_keys opens {unopened} of what is sealed; it was left as it is");
+    Ok(())
+}
+
+async fn reseal_keys(store: &Store, masters: &MasterKeys, counts: &mut Counts) -> anyhow::Result<()> {
+    let mut after = FIRST;
+    loop {
+        let page = store.sealed_keys(after, PAGE).await?;
+        let Some((account, last)) = page.last() else { return Ok(()) };
+        after = (*account, last.key_id);
+        for (account, key) in &page {
+            match keys::reseal(*account, key, masters) {
+                Resealed::Anew(sealed) => counts.keys += u64::from(store.reseal_key(*account, key, &sealed).await?),
+                Resealed::Already => {}
+                Resealed::Unopened => counts.unopened += 1,
+            }
+        }
+    }
+}
+
+async fn reseal_endpoints(store: &Store, masters: &MasterKeys, counts: &mut Counts) -> anyhow::Result<()> {
+    let mut after = FIRST;
+    loop {
+        let page = store.endpoint_secrets(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = *last;
+        for ((account, endpoint), were) in &page {
+            let mut secrets = were.clone();
+            let mut anew = false;
+            for kept in &mut secrets {
+                match keeping::reseal(masters, *account, *endpoint, kept) {
+                    Resealed::Anew(sealed) => (*kept, anew) = (sealed, true),
+                    Resealed::Already => {}
+                    Resealed::Unopened => counts.unopened += 1,
+                }
+            }
+            if anew {
+                counts.endpoints += u64::from(store.reseal_endpoint((*account, *endpoint), were, &secrets).await?);
+            }
+        }
+    }
+}

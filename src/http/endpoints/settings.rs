@@ -1,0 +1,209 @@
+//! An endpoint's settings out of a request's body: what is absent stays as it is, `null` is the default again.
+
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use serde_json::{Map, Value as Json};
+
+use crate::domain::push::{Mode, Order, Settings, Signature};
+use crate::domain::value::plain;
+use crate::domain::{Entity, Field, Invalid};
+use crate::push::address::AddressPolicy;
+use crate::push::client::is_reserved;
+use crate::push::filter::Filter;
+use crate::store::endpoints::LARGEST_BATCH;
+
+/// The longest description, in characters, and the longest value of an own header.
+const LONGEST_TEXT: usize = 255;
+const LONGEST_VALUE: usize = 1_000;
+/// Patterns of events, names of fields.
+const MOST_WORDS: usize = 100;
+const MOST_HEADERS: usize = 20;
+const LARGEST_WINDOW: usize = 256;
+const HIGHEST_RATE: u32 = 10_000;
+const LONGEST_DEBOUNCE_MS: u64 = 60_000;
+const LONGEST_TIMEOUT_S: u64 = 60;
+/// Seconds that an attempt may take where the endpoint does not say.
+const TIMEOUT_S: u64 = 15;
+
+/// What an endpoint has that says nothing.
+pub(super) fn defaults(window: usize) -> Settings {
+    Settings {
+        url: String::new(),
+        description: String::new(),
+        events: Vec::new(),
+        fields: Vec::new(),
+        exclude_own: None,
+        mode: Mode::Single,
+        order: Order::Record,
+        window: window.min(LARGEST_WINDOW),
+        rate: None,
+        headers: Vec::new(),
+        timeout: Duration::from_secs(TIMEOUT_S),
+    }
+}
+
+/// What a body is read against.
+pub(super) struct Context<'a> {
+    pub(super) policy: &'a AddressPolicy,
+    /// The origin of the key that the request came with.
+    pub(super) origin: &'a str,
+    /// The window of endpoints that do not say.
+    pub(super) window: usize,
+}
+
+/// The settings after a body; else all that is wrong with it.
+pub(super) fn read(
+    before: Settings,
+    body: &mut Map<String, Json>,
+    context: &Context<'_>,
+) -> Result<Settings, Vec<Invalid>> {
+    let default = defaults(context.window);
+    let mut settings = before;
+    let mut errors = Vec::new();
+    let mut reader = Reader { body, errors: &mut errors };
+    reader.put(&mut settings.url, None, "url", |value| url(value, context.policy));
+    reader.put(&mut settings.description, Some(default.description), "description", |value| {
+        plain(value.as_str().ok_or("Must be a string.")?, LONGEST_TEXT)
+    });
+    reader.put(&mut settings.events, Some(default.events), "events", |value| {
+        words(value, Filter::is_pattern).ok_or("Must be a list of at most 100 event types such as contact.*.".into())
+    });
+    reader.put(&mut settings.fields, Some(default.fields), "fields", |value| {
+        words(value, is_field).ok_or("Must be a list of at most 100 names of fields such as email.".into())
+    });
+    reader.put(&mut settings.exclude_own, Some(None), "exclude_own", |value| {
+        let own = value.as_bool().ok_or("Must be true or false.")?;
+        Ok(own.then(|| context.origin.to_owned()))
+    });
+    settings.mode = mode(&mut reader, settings.mode);
+    reader.put(&mut settings.order, Some(default.order), "order", |value| {
+        value.as_str().and_then(Order::from_name).ok_or("Must be record, strict or none.".into())
+    });
+    reader.put(&mut settings.window, Some(default.window), "window", |value| {
+        let window = whole(value, 1, LARGEST_WINDOW as u64)?;
+        usize::try_from(window).map_err(|error| error.to_string())
+    });
+    reader.put(&mut settings.rate, Some(None), "rate", |value| {
+        let rate = whole(value, 1, HIGHEST_RATE.into())?;
+        u32::try_from(rate).map(Some).map_err(|error| error.to_string())
+    });
+    reader.put(&mut settings.headers, Some(default.headers), "headers", headers);
+    reader.put(&mut settings.timeout, Some(default.timeout), "timeout_s", |value| {
+        whole(value, 1, LONGEST_TIMEOUT_S).map(Duration::from_secs)
+    });
+    if settings.url.is_empty() && !errors.iter().any(|error| error.pointer == "#/url") {
+        errors.insert(0, Invalid::new("url", "Is required."));
+    }
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+/// The scheme that a body asks for.
+pub(super) fn signature(body: &mut Map<String, Json>) -> Result<Option<Signature>, Invalid> {
+    match body.remove("signature") {
+        None | Some(Json::Null) => Ok(None),
+        Some(value) => match value.as_str().and_then(Signature::from_name) {
+            Some(signature) => Ok(Some(signature)),
+            None => Err(Invalid::new("signature", "Must be hmac or ed25519.")),
+        },
+    }
+}
+
+/// Takes members of a body one by one, and notes what cannot be taken.
+struct Reader<'a> {
+    body: &'a mut Map<String, Json>,
+    errors: &'a mut Vec<Invalid>,
+}
+
+impl Reader<'_> {
+    fn put<T>(
+        &mut self,
+        setting: &mut T,
+        default: Option<T>,
+        key: &str,
+        read: impl FnOnce(&Json) -> Result<T, String>,
+    ) {
+        let read = match (self.body.remove(key), default) {
+            (None, _) => return,
+            (Some(Json::Null), Some(default)) => Ok(default),
+            (Some(Json::Null), None) => Err("Is required.".to_owned()),
+            (Some(value), _) => read(&value),
+        };
+        match read {
+            Ok(value) => *setting = value,
+            Err(detail) => self.errors.push(Invalid::new(key, detail)),
+        }
+    }
+}
+
+/// The mode with what belongs to it: `max_batch` says something of a batch alone, `debounce_ms` of the latest alone.
+fn mode(reader: &mut Reader<'_>, before: Mode) -> Mode {
+    let (mut name, mut max, mut debounce) = match before {
+        Mode::Single => ("single", LARGEST_BATCH, Duration::ZERO),
+        Mode::Batch { max } => ("batch", max, Duration::ZERO),
+        Mode::Latest { debounce } => ("latest", LARGEST_BATCH, debounce),
+    };
+    reader.put(&mut name, Some("single"), "mode", |value| {
+        let known = ["single", "batch", "latest"].into_iter().find(|known| value == known);
+        known.ok_or("Must be single, batch or latest.".into())
+    });
+    reader.put(&mut max, Some(LARGEST_BATCH), "max_batch", |value| {
+        usize::try_from(whole(value, 1, LARGEST_BATCH as u64)?).map_err(|error| error.to_string())
+    });
+    reader.put(&mut debounce, Some(Duration::ZERO), "debounce_ms", |value| {
+        whole(value, 0, LONGEST_DEBOUNCE_MS).map(Duration::from_millis)
+    });
+    match name {
+        "batch" => Mode::Batch { max },
+        "latest" => Mode::Latest { debounce },
+        _ => Mode::Single,
+    }
+}
+
+fn url(value: &Json, policy: &AddressPolicy) -> Result<String, String> {
+    let text = value.as_str().ok_or("Must be a string.")?;
+    match policy.check_url(text) {
+        Ok(url) => Ok(url.as_str().to_owned()),
+        Err(refused) => Err(format!("Cannot be used: {refused}.")),
+    }
+}
+
+fn words(value: &Json, known: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let words = value.as_array().filter(|words| words.len() <= MOST_WORDS)?;
+    words.iter().map(|word| word.as_str().filter(|word| known(word)).map(str::to_owned)).collect()
+}
+
+fn is_field(name: &str) -> bool {
+    Entity::ALL.into_iter().any(|entity| Field::from_name(entity, name).is_some())
+}
+
+pub(super) fn whole(value: &Json, least: u64, most: u64) -> Result<u64, String> {
+    let number = value.as_u64().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("Must be a whole number from {least} to {most}."))
+}
+
+/// Own headers: none that the delivery itself has, none that says how the message is framed, encoded or routed.
+fn headers(value: &Json) -> Result<Vec<(String, String)>, String> {
+    let wrong = || format!("Must be an object of at most {MOST_HEADERS} headers and their values.");
+    let own = value.as_object().filter(|own| own.len() <= MOST_HEADERS).ok_or_else(wrong)?;
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(own.len());
+    for (name, value) in own {
+        let lower = name.to_ascii_lowercase();
+        let Ok(parsed) = HeaderName::try_from(&*lower) else {
+            return Err("Can hold names of headers alone.".to_owned());
+        };
+        if lower.len() > LONGEST_TEXT || is_reserved(&parsed) || lower.starts_with("content-") || lower == "traceparent"
+        {
+            return Err(format!("Can hold no {lower}: it is written by the delivery itself."));
+        }
+        if headers.iter().any(|(other, _)| *other == lower) {
+            return Err(format!("Must hold {lower} once."));
+        }
+        let printable = |text: &&str| text.len() <= LONGEST_VALUE && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let Some(value) = value.as_str().filter(printable) else {
+            return Err(format!("Must hold up to {LONGEST_VALUE} visible ASCII characters for {lower}."));
+        };
+        headers.push((lower, value.to_owned()));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,160 @@
+//! A write of this resource: one transaction, whose answer is remembered under the request's idempotency key.
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use crate::command::REMEMBERED;
+use crate::contract::outcome::{Outcome, Told};
+use crate::domain::{Refusal, Seq};
+use crate::http::Api;
+use crate::http::auth::Caller;
+use crate::http::envelope;
+use crate::http::extract::Write;
+use crate::http::problem::Problem;
+use crate::http::records::mark_replayed;
+use crate::store::StoreError;
+use crate::store::accounts::By;
+use crate::store::batch::Answer;
+use crate::store::endpoints::Placed;
+use crate::store::push_changes::{Opened, PushChange};
+
+/// An open write. Dropped before it is finished, it leaves no trace.
+pub(super) struct Writing<'a> {
+    api: &'a Api,
+    caller: &'a Caller,
+    write: &'a Write,
+    pub(super) change: PushChange,
+    /// The end of the log.
+    pub(super) head: Seq,
+}
+
+/// What is answered to a write that was carried out.
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) message: &'static str,
+    pub(super) data: Json,
+}
+
+impl Said {
+    pub(super) fn ok(message: &'static str, data: Json) -> Self {
+        Self { status: StatusCode::OK, message, data }
+    }
+
+    fn body(&self) -> String {
+        envelope::text(self.message, &self.data.to_string(), &json!({}))
+    }
+}
+
+/// Why a write is not carried out.
+pub(in crate::http) enum Halt {
+    /// It was before, and this was answered.
+    Answered(Box<Response>),
+    Refused(Problem),
+}
+
+impl IntoResponse for Halt {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Answered(response) => *response,
+            Self::Refused(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl<'a> Writing<'a> {
+    /// Opens a write that was not carried out before.
+    pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, Halt> {
+        let key = write.idempotency.as_ref();
+        let after = api.clock.now() - REMEMBERED;
+        let opened = api.store.change_push(caller.account, key.map(|key| &*key.key), after).await?;
+        let Opened { change, head, answer } = opened.ok_or_else(Problem::unauthorized)?;
+        let writing = Self { api, caller, write, change, head };
+        let Some(answer) = answer else { return Ok(writing) };
+        match answer.outcome {
+            Outcome::Told(told) if key.is_some_and(|key| key.request_hash == answer.request_hash) => {
+                Err(Halt::Answered(Box::new(writing.repeat(&told)?)))
+            }
+            Outcome::Told(_) | Outcome::Done(_) | Outcome::Refused(_) => Err(Problem::from(Refusal::KeyReused).into()),
+        }
+    }
+
+    /// The same, about one of the account's endpoints.
+    pub(super) async fn of(
+        api: &'a Api,
+        caller: &'a Caller,
+        write: &'a Write,
+        endpoint: Uuid,
+    ) -> Result<(Self, Placed), Halt> {
+        let writing = Self::open(api, caller, write).await?;
+        let placed = writing.change.endpoint(endpoint).await?.ok_or_else(|| Problem::missing("endpoint"))?;
+        Ok((writing, placed))
+    }
+
+    /// Commits, with an audit row of this action, and wakes whoever delivers.
+    pub(super) async fn finish(self, action: &str, detail: &Json, said: Said) -> Result<Response, Halt> {
+        let actor = self.caller.key_id.to_string();
+        let by = By { actor: &actor, at: self.api.clock.now() };
+        let body = said.body();
+        let answer = self.answer(&said, &body);
+        self.change.commit(by, action, detail, answer).await?;
+        self.api.feed.settings_changed(self.caller.account);
+        self.api.broker.hints().written(&[self.caller.account]);
+        Ok(envelope::json_text(said.status, body))
+    }
+
+    /// Remembers the answer to what was done elsewhere.
+    pub(super) async fn remember(self, said: Said) -> Result<Response, Halt> {
+        let body = said.body();
+        let answer = self.answer(&said, &body);
+        self.change.commit_answer(answer).await?;
+        Ok(envelope::json_text(said.status, body))
+    }
+
+    fn answer(&self, said: &Said, body: &str) -> Option<Answer> {
+        let key = self.write.idempotency.as_ref()?;
+        let kept = self.api.masters.seal(&self.belongs_to(&key.key), body.as_bytes());
+        let kept = STANDARD.encode(kept.unwrap_or_else(|| body.as_bytes().to_vec()));
+        Some(Answer {
+            account: self.caller.account,
+            key: key.key.clone(),
+            request_hash: key.request_hash,
+            outcome: Outcome::Told(Told { status: said.status.as_u16(), kept }),
+            at: self.api.clock.now(),
+        })
+    }
+
+    fn repeat(&self, told: &Told) -> Result<Response, Problem> {
+        let key = self.write.idempotency.as_ref().map_or("", |key| &key.key);
+        let kept = STANDARD.decode(&told.kept).ok().and_then(|kept| {
+            // A text begins with a brace, what is sealed with its version.
+            if kept.starts_with(b"{") { Some(kept) } else { self.api.masters.open(&self.belongs_to(key), &kept) }
+        });
+        let body = kept.and_then(|kept| String::from_utf8(kept).ok()).ok_or_else(Problem::internal)?;
+        let created = told.status == StatusCode::CREATED.as_u16();
+        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        let mut response = envelope::json_text(status, body);
+        mark_replayed(&mut response);
+        Ok(response)
+    }
+
+    /// What a sealed answer is bound to.
+    fn belongs_to(&self, key: &str) -> Vec<u8> {
+        [self.caller.account.0.as_bytes(), key.as_bytes()].concat()
+    }
+}

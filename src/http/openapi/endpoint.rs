@@ -1,0 +1,172 @@
+//! The schemas of push endpoints.
+
+use serde_json::{Value as Json, json};
+
+use super::schema::{moment, nullable, object, text, uuid, with};
+use crate::domain::push::{Order, Signature, State};
+
+/// An endpoint as answers show it.
+pub(super) fn shown() -> Json {
+    object(properties(), &[])
+}
+
+/// The same with the secret that is shown once; that of Ed25519 is not.
+pub(super) fn created() -> Json {
+    let secret = json!({"type": "string", "description": "`whsec_…`; absent where the signature is Ed25519."});
+    object(with(properties(), "secret", secret), &["secret"])
+}
+
+/// The body that makes one.
+pub(super) fn create() -> Json {
+    let from = json!({"type": ["string", "null"], "description": "Where to begin: `start`, `now` or a cursor."});
+    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    let properties = with(with(settings(nullable), "from", from), "signature", signature);
+    json!({"type": "object", "required": ["url"], "properties": properties})
+}
+
+/// The body that changes one.
+pub(super) fn update() -> Json {
+    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    let about = json!("Is as it was: rotating the secret changes it.");
+    let signature = with(signature, "description", about);
+    json!({"type": "object", "properties": with(settings(nullable), "signature", signature)})
+}
+
+/// The body that gives one another secret.
+pub(super) fn rotate() -> Json {
+    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    json!({"type": "object", "properties": {
+        "overlap_s": {"type": ["integer", "null"], "minimum": 0, "maximum": 604_800,
+            "description": "Seconds for which the secret before signs too."},
+        "signature": with(signature, "description", json!("How the new secret signs; as the one before unless it is said.")),
+    }})
+}
+
+/// The body that sends events again.
+pub(super) fn replay() -> Json {
+    let place = |about: &str| json!({"type": ["string", "integer"], "minimum": 0, "description": about});
+    json!({"type": "object", "required": ["from"], "properties": {
+        "from": place("After which: `start`, a cursor, or the number of an event."),
+        "to": with(place("The last one, in the same way."), "type", json!(["string", "integer", "null"])),
+    }})
+}
+
+/// The body that passes over events.
+pub(super) fn skip() -> Json {
+    let seq = json!({"type": "integer", "minimum": 1, "description": "The last event that is not sent."});
+    object(json!({"seq": seq}), &[])
+}
+
+/// What became of a test.
+pub(super) fn test() -> Json {
+    let result = json!({
+        "delivered": {"type": "boolean"},
+        "outcome": outcome(),
+        "status": status(),
+        "error": {"type": ["string", "null"]},
+        "duration_ms": {"type": "integer", "minimum": 0},
+    });
+    object(result, &[])
+}
+
+/// An attempt to deliver.
+pub(super) fn attempt() -> Json {
+    let attempt = json!({
+        "id": uuid(),
+        "at": moment(),
+        "seq": {"type": "integer", "description": "The event, or the last of a batch."},
+        "webhook_id": {"type": "string"},
+        "trigger": {"type": "string", "description": "What it was made for."},
+        "outcome": outcome(),
+        "status": status(),
+        "error": {"type": ["string", "null"]},
+        "duration_ms": {"type": "integer", "minimum": 0},
+        "bytes": {"type": "integer", "minimum": 0, "description": "Of the answer's body, as far as it was read."},
+        "body": {"type": "string", "description": "The beginning of the answer's body."},
+    });
+    object(attempt, &[])
+}
+
+/// An event that is parked.
+pub(super) fn parked() -> Json {
+    let parked = json!({
+        "seq": {"type": "integer", "minimum": 1},
+        "subject": uuid(),
+        "type": {"type": "string"},
+        "attempts": {"type": "integer", "minimum": 0},
+        "parked_at": moment(),
+    });
+    object(parked, &[])
+}
+
+fn outcome() -> Json {
+    json!({"type": "string", "description": "`delivered`, else why not, in a word."})
+}
+
+fn status() -> Json {
+    json!({"type": ["integer", "null"], "description": "What was answered, where anything was."})
+}
+
+fn properties() -> Json {
+    let mut all = json!({
+        "id": uuid(),
+        "signature": one_of(Signature::ALL.iter().map(|signature| signature.name())),
+        "public_key": {
+            "type": ["string", "null"],
+            "description": "What checks the signatures where they are Ed25519: `whpk_…`.",
+        },
+        "state": one_of(State::ALL.iter().map(|state| state.name())),
+        "created": moment(),
+        "through_seq": {"type": ["integer", "null"], "description": "Everything up to here was dealt with."},
+        "failing_since": nullable(moment()),
+    });
+    if let (Json::Object(all), Json::Object(settings)) = (&mut all, settings(std::convert::identity)) {
+        all.extend(settings);
+    }
+    all
+}
+
+/// What its owner sets. `or_null` is made of those that a body may set to `null`, which is their default.
+fn settings(or_null: impl Fn(Json) -> Json) -> Json {
+    let whole = |least: u32, most: u32, about: &str| json!({"type": "integer", "minimum": least, "maximum": most, "description": about});
+    let listed =
+        |about: &str| json!({"type": "array", "maxItems": 100, "items": {"type": "string"}, "description": about});
+    json!({
+        "url": {"type": "string", "format": "uri"},
+        "description": or_null(text(255)),
+        "events": or_null(listed("Patterns of event types such as `contact.*`. None means all.")),
+        "fields": or_null(listed(
+            "Names of fields such as `email`, of which one at least must have changed. None means any.",
+        )),
+        "exclude_own": or_null(json!({
+            "type": "boolean",
+            "description": "Leaves out what was written by keys of the same origin as the key that sets it.",
+        })),
+        "mode": or_null(with(
+            one_of(["single", "batch", "latest"].into_iter()),
+            "description",
+            json!("What a delivery holds: an event, up to `max_batch` of them, or the newest state of a record."),
+        )),
+        "max_batch": or_null(whole(1, 100, "Events in a batch at most.")),
+        "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record must have been quiet.")),
+        "order": or_null(with(
+            one_of(Order::ALL.iter().map(|order| order.name())),
+            "description",
+            json!("Which events wait: those of one record for each other, each for the one before it, or none."),
+        )),
+        "window": or_null(whole(1, 256, "Deliveries in flight at once.")),
+        "rate": nullable(whole(1, 10_000, "Deliveries per second at most; null is no limit.")),
+        "headers": or_null(json!({
+            "type": "object",
+            "maxProperties": 20,
+            "additionalProperties": {"type": "string", "maxLength": 1_000},
+            "description": "Sent with each delivery.",
+        })),
+        "timeout_s": or_null(whole(1, 60, "Seconds that an attempt may take in all.")),
+    })
+}
+
+fn one_of(words: impl Iterator<Item = &'static str>) -> Json {
+    let words: Vec<&str> = words.collect();
+    json!({"type": "string", "enum": words})
+}

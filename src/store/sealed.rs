@@ -1,0 +1,62 @@
+//! What is sealed under master keys, over all accounts, to be sealed anew.
+
+use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
+
+use super::keys::Sealed;
+use super::{Store, StoreError};
+use crate::domain::AccountId;
+
+const KEYS: &str = "-- account_key.sealed_after
+select account_id, key_id, sealed from account_key
+where (account_id, key_id) > ($1, $2) and sealed is not null order by account_id, key_id limit $3";
+
+const RESEAL_KEY: &str = "-- account_key.reseal
+update account_key set sealed = $4 where account_id = $1 and key_id = $2 and sealed = $3";
+
+const ENDPOINTS: &str = "-- push_endpoint.secrets_after
+select account_id, endpoint_id, secrets from push_endpoint
+where (account_id, endpoint_id) > ($1, $2) order by account_id, endpoint_id limit $3";
+
+const RESEAL_ENDPOINT: &str = "-- push_endpoint.reseal
+update push_endpoint set secrets = $4 where account_id = $1 and endpoint_id = $2 and secrets = $3";
+
+/// Whose it is: an account, and one of its keys or endpoints.
+pub type Place = (AccountId, Uuid);
+
+/// Where no key or endpoint is: all come after it.
+pub const FIRST: Place = (AccountId(Uuid::nil()), Uuid::nil());
+
+impl Store {
+    /// At most `limit` sealed keys after a place, in the order of places.
+    pub async fn sealed_keys(&self, after: Place, limit: i64) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
+        let client = self.reader().await?;
+        let sealed =
+            |row: &PgRow| (AccountId(row.get(0)), Sealed { key_id: row.get(1), sealed: row.get::<_, Vec<u8>>(2) });
+        Ok(client.query(KEYS, &[&after.0.0, &after.1, &limit]).await?.iter().map(sealed).collect())
+    }
+
+    /// Puts another seal in the place of one; false where that is not there any more.
+    pub async fn reseal_key(&self, account: AccountId, was: &Sealed, sealed: &[u8]) -> Result<bool, StoreError> {
+        let client = self.reader().await?;
+        Ok(client.execute(RESEAL_KEY, &[&account.0, &was.key_id, &was.sealed, &sealed]).await? > 0)
+    }
+
+    /// The secrets of at most `limit` endpoints after a place, as they are kept, in the order of places.
+    pub async fn endpoint_secrets(&self, after: Place, limit: i64) -> Result<Vec<(Place, Vec<Vec<u8>>)>, StoreError> {
+        let client = self.reader().await?;
+        let secrets = |row: &PgRow| ((AccountId(row.get(0)), row.get(1)), row.get(2));
+        Ok(client.query(ENDPOINTS, &[&after.0.0, &after.1, &limit]).await?.iter().map(secrets).collect())
+    }
+
+    /// Puts other secrets in the place of some; false where those are not there any more.
+    pub async fn reseal_endpoint(
+        &self,
+        place: Place,
+        were: &[Vec<u8>],
+        secrets: &[Vec<u8>],
+    ) -> Result<bool, StoreError> {
+        let client = self.reader().await?;
+        Ok(client.execute(RESEAL_ENDPOINT, &[&place.0.0, &place.1, &were, &secrets]).await? > 0)
+    }
+}
