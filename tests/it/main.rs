@@ -22,6 +22,7 @@ mod operations;
 mod process;
 mod proto;
 mod push;
+mod push_delivery;
 mod quota;
 mod services;
 mod support;
