@@ -8,6 +8,7 @@ mod isolation;
 mod outcomes;
 mod replicas;
 mod schedule;
+mod verified;
 mod wire;
 
 use std::time::Duration;
