@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load
+.PHONY: help setup run test lint bench load load-push soak
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -10,12 +10,13 @@ DATA_DIR ?= $(if $(filter 0,$(shell id -u)),/var/lib/unificus-dev,$(DATA_HOME)/u
 PORT ?= 8080
 ENV_FILE ?=
 LOAD_ARGS ?=
+MINUTES ?= 10
 
 # What the set-up step unpacked comes first; rustup's directory last, for shells that have not read its profile yet.
 export PATH := $(DATA_HOME)/unificus/bin:$(PATH):$(HOME)/.cargo/bin
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what this machine lacks (apt or brew, with sudo unless root)
 	@deploy/setup.sh
@@ -42,3 +43,11 @@ bench: setup ## measure the pure parts: decide, codec, signature
 load: setup ## measure the running service against the limits of this machine (LOAD_ARGS=)
 	@cargo build --release --locked --bin unificus
 	@cargo bench --locked --bench load -- $(LOAD_ARGS)
+
+load-push: setup ## measure deliveries by webhook: rates, latency, outage, crash, attack (three minutes)
+	@cargo build --release --locked --bin unificus
+	@cargo bench --locked --bench load -- --only push
+
+soak: setup ## kill replicas, Postgres and NATS under load, then look for every event at every endpoint (MINUTES=)
+	@cargo build --release --locked --bin unificus
+	@cargo bench --locked --bench load -- --only soak --minutes $(MINUTES)

@@ -48,6 +48,12 @@ pub(crate) struct Args {
     /// With `--only creates`: receives every account's webhooks meanwhile and appends each body as a line.
     #[arg(long)]
     pub(crate) hooks: Option<PathBuf>,
+    /// How long the soak is.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) minutes: f64,
+    /// What the soak's accidents are drawn from: the same seed, the same accidents.
+    #[arg(long, default_value_t = 20_261_124)]
+    pub(crate) seed: u64,
     /// What `cargo bench` adds.
     #[arg(long, hide = true, action = ArgAction::Count)]
     bench: u8,
@@ -64,6 +70,10 @@ pub(crate) enum Part {
     Latency,
     /// The cost of a create at a million events.
     Growth,
+    /// Deliveries by webhook: rates, latency, outage, crash and attack (`make load-push`).
+    Push,
+    /// Accidents under load, and then whether every event arrived (`make soak`).
+    Soak,
     /// Reads of one contact and of a page of a hundred thousand, every call taken from an account's month.
     Reads,
 }
@@ -73,7 +83,7 @@ impl Args {
         match self.only {
             Some(only) => only == part,
             None => match part {
-                Part::Creates => false,
+                Part::Creates | Part::Push | Part::Soak => false,
                 Part::Growth | Part::Reads => self.full,
                 Part::Rounds | Part::Latency => true,
             },

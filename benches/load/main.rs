@@ -26,11 +26,13 @@ mod jetstream;
 mod latency;
 mod machine;
 mod pgbench;
+mod push;
 mod reads;
 mod receipts;
 mod receiver;
 mod rounds;
 mod service;
+mod soak;
 mod subscriber;
 mod tally;
 
@@ -78,6 +80,12 @@ async fn run(args: Args) -> Result<()> {
 }
 
 async fn whole(args: Args) -> Result<()> {
+    // These two have several replicas of their own.
+    match args.only {
+        Some(Part::Push) => return push::run().await,
+        Some(Part::Soak) => return soak::run(&args).await,
+        _ => {}
+    }
     let service = match &args.env_file {
         Some(env_file) => Service::attach(env_file, args.pid)?,
         None => Service::start().await?,

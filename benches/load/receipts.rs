@@ -39,7 +39,7 @@ impl Receipts {
 }
 
 /// The first `"uid":"…"`: the record's own, since it is its first key.
-fn uid(body: &[u8]) -> Option<&str> {
+pub(crate) fn uid(body: &[u8]) -> Option<&str> {
     const KEY: &str = r#""uid":""#;
     const LENGTH: usize = 36;
     let text = std::str::from_utf8(body).ok()?;

@@ -124,15 +124,19 @@ impl Urls {
 }
 
 /// A directory that user postgres can reach where we are root, removed when dropped.
-struct Dir(PathBuf);
+pub(crate) struct Dir(PathBuf);
 
 impl Dir {
-    fn make(name: &str) -> Result<Self> {
+    pub(crate) fn make(name: &str) -> Result<Self> {
         let parent = Path::new("/var/tmp");
         let parent = if parent.is_dir() { parent.to_path_buf() } else { std::env::temp_dir() };
         let path = parent.join(format!("unificus-load-{}-{name}", std::process::id()));
         DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     fn end_of_log(&self) -> String {

@@ -23,6 +23,7 @@ mod operations;
 mod process;
 mod proto;
 mod push;
+mod push_delivery;
 mod quota;
 mod services;
 mod support;

@@ -6,6 +6,8 @@ pub(crate) mod document;
 pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod receiver_tls;
+pub(crate) mod replica;
 pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod stream;
@@ -13,6 +15,8 @@ pub(crate) mod stream;
 pub(crate) use client::Client;
 pub(crate) use parts::Parts;
 pub(crate) use receiver::Receiver;
+pub(crate) use receiver_tls::TlsPeer;
+pub(crate) use replica::Replica;
 pub(crate) use service::Service;
 
 use std::time::Duration;

@@ -22,7 +22,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ use super::instant;
 /// One request, as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
+    pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) at: Instant,
@@ -65,6 +66,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 enum Behaviour {
     Respond { status: u16, headers: HeaderMap, body: Bytes },
+    Refuse(Arc<str>),
     Hang,
     Drip,
     Flood,
@@ -117,6 +119,11 @@ impl Receiver {
         self.behave(responding(status, &[], body));
     }
 
+    /// Answers 500 to the delivery with this `webhook-id`, however often it comes, and 200 to all others.
+    pub(crate) fn refuse(&self, webhook_id: &str) {
+        self.behave(Behaviour::Refuse(webhook_id.into()));
+    }
+
     /// Takes requests and never answers.
     pub(crate) fn hang(&self) {
         self.behave(Behaviour::Hang);
@@ -150,6 +157,11 @@ impl Receiver {
     /// Everything that has arrived, in order of arrival.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.borrow().clone()
+    }
+
+    /// What was answered 200, in order of arrival.
+    pub(crate) fn accepted(&self) -> Vec<Received> {
+        self.shared.received.borrow().iter().filter(|received| received.status == Some(200)).cloned().collect()
     }
 
     /// How often each `webhook-id` has arrived.
@@ -240,11 +252,12 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Answe
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let behaviour = shared.behaviour.borrow().clone();
-    let status = behaviour.status();
-    let received = Received { headers: head.headers, body, at: instant(), status };
+    let status = behaviour.status(&head.headers);
+    let received = Received { method: head.method, headers: head.headers, body, at: instant(), status };
     shared.received.send_modify(|all| all.push(received));
     match behaviour {
         Behaviour::Respond { status, headers, body } => Ok(respond(status, headers, Full::new(body).boxed())),
+        Behaviour::Refuse(_) => Ok(respond(status.unwrap_or(200), HeaderMap::new(), Full::default().boxed())),
         Behaviour::Drip => Ok(respond(200, HeaderMap::new(), dripping())),
         Behaviour::Flood => Ok(respond(200, HeaderMap::new(), flooding())),
         Behaviour::Hang => pending().await,
@@ -253,9 +266,10 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Answe
 }
 
 impl Behaviour {
-    fn status(&self) -> Option<u16> {
+    fn status(&self, headers: &HeaderMap) -> Option<u16> {
         match self {
             Self::Respond { status, .. } => Some(*status),
+            Self::Refuse(id) => Some(if headers.get("webhook-id").is_some_and(|it| *it == **id) { 500 } else { 200 }),
             Self::Drip | Self::Flood => Some(200),
             Self::Hang | Self::Reset => None,
         }

@@ -1,0 +1,58 @@
+//! `kill -9` of the service while 500 events wait, each for a retry of its own.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::sink::{Mode, Sink};
+use super::{Bench, endpoints};
+use crate::database;
+use crate::figures::say;
+
+/// Every other one fails.
+const EVENTS: u64 = 1_000;
+const WAITING: i64 = 500;
+/// The first retry is due after 5 s.
+const SOON: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
+    let (account, sink) = (bench.filled(EVENTS).await?, Sink::start(1, Mode::FailOdd).await?);
+    let client = database::connect(&bench.stack.database_url()).await?;
+    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({"from": "start"})).await?;
+    let made = made.context("no endpoint")?;
+    let until = Instant::now() + SOON;
+    let waiting = loop {
+        let row = client
+            .query_one("select count(*) from push_waiting where account_id = $1::text::uuid", &[&account.public_id])
+            .await?;
+        let waiting: i64 = row.try_get(0)?;
+        if waiting >= WAITING || Instant::now() > until {
+            break waiting;
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    let replica = bench.stack.replicas.first_mut().context("there is no replica")?;
+    replica.kill().await?;
+    sink.behave(Mode::Accept);
+    let before = sink.book().duplicates;
+    let killed = Instant::now();
+    replica.restart().await?;
+    ensure!(waiting > 0, "nothing waited");
+    sink.wait(PATIENCE, |book| book.arrived() as u64 >= EVENTS).await;
+    report(bench, &sink, before, waiting, killed.elapsed());
+    endpoints::delete(&bench.target, &account, &made).await
+}
+
+fn report(bench: &mut Bench, sink: &Sink, duplicates_before: u64, waiting: i64, took: Duration) {
+    let book = sink.book();
+    say(&format!(
+        "kill -9 with {waiting} retries waiting: {} lost, {} duplicates, all there {:.1} s after",
+        book.missing(0, EVENTS),
+        book.duplicates - duplicates_before,
+        took.as_secs_f64()
+    ));
+    bench.figures.settle(&book, &[EVENTS]);
+}

@@ -1,0 +1,66 @@
+//! A backlog, delivered as fast as it goes.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::meter::Meter;
+use super::sink::{Mode, Sink};
+use super::{Bench, endpoints, not_measured};
+use crate::accounts::Account;
+use crate::figures::say;
+
+/// Events for one endpoint, for ten, and where each answer takes 50 ms.
+const ONE: u64 = 20_000;
+const TEN: u64 = 6_000;
+const LATE: u64 = 3_000;
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// How long nothing may arrive before what is missing counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
+    let (one, ten, late) = (bench.filled(ONE).await?, bench.filled(TEN).await?, bench.filled(LATE).await?);
+    let single = json!({"from": "start"});
+    bench.figures.per_s_1 = drain(bench, "1 endpoint, receiver at 0 ms", &one, ONE, 1, Mode::Accept, &single).await?;
+    bench.figures.per_s_10 =
+        drain(bench, "10 endpoints, receiver at 0 ms", &ten, TEN, 10, Mode::Accept, &single).await?;
+    let late_mode = Mode::Late(LATENCY);
+    drain(bench, "1 endpoint, receiver at 50 ms", &late, LATE, 1, late_mode, &single).await?;
+    drain(bench, "10 endpoints, receiver at 50 ms", &late, LATE, 10, late_mode, &single).await?;
+    let batch = json!({"from": "start", "mode": "batch"});
+    bench.figures.batch_per_s = drain(bench, "batches, 1 endpoint", &one, ONE, 1, Mode::Accept, &batch).await?;
+    Ok(())
+}
+
+/// First arrivals per second.
+async fn drain(
+    bench: &mut Bench,
+    what: &str,
+    account: &Account,
+    events: u64,
+    count: usize,
+    mode: Mode,
+    settings: &Value,
+) -> Result<Option<f64>> {
+    let sink = Sink::start(count, mode).await?;
+    let before = Meter::read(&bench.stack).await?;
+    let mut made = Vec::new();
+    for number in 0..count {
+        let Some(id) = endpoints::make(&bench.target, account, &sink, number, settings.clone()).await? else {
+            not_measured(what);
+            return Ok(None);
+        };
+        made.push(id);
+    }
+    let all = events as usize * count;
+    sink.wait(PATIENCE, |book| book.arrived() >= all).await;
+    let after = Meter::read(&bench.stack).await?;
+    let per_second = bench.figures.settle(&sink.book(), &vec![events; count]);
+    say(&format!("{what}: {:.0} delivered/s; {}", per_second.unwrap_or_default(), after.since(&before, all)));
+    for id in made {
+        endpoints::delete(&bench.target, account, &id).await?;
+    }
+    Ok(per_second)
+}

@@ -1,0 +1,79 @@
+//! What was measured, as a table for people and as one line of JSON for programs.
+
+use serde_json::json;
+
+use super::book::Book;
+use crate::figures::say;
+
+/// Nothing where it was not measured.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) per_s_1: Option<f64>,
+    pub(crate) per_s_10: Option<f64>,
+    pub(crate) batch_per_s: Option<f64>,
+    pub(crate) p99_ms_300: Option<f64>,
+    pub(crate) catch_up_s: Option<f64>,
+    pub(crate) statements_per_event: Option<f64>,
+    pub(crate) attacked_p99_ms: Option<f64>,
+    /// What the service grew by at most.
+    pub(crate) attacked_rss_mb: Option<f64>,
+    duplicates: u64,
+    order_violations: u64,
+    lost: u64,
+}
+
+impl Figures {
+    /// Takes a book in whose endpoints should have so many events each. Returns its rate.
+    pub(crate) fn settle(&mut self, book: &Book, heads: &[u64]) -> Option<f64> {
+        let lost: u64 = (0..).zip(heads).map(|(endpoint, head)| book.missing(endpoint, *head)).sum();
+        self.lost += lost;
+        self.duplicates += book.duplicates;
+        self.order_violations += book.order_violations;
+        if lost > 0 {
+            say(&format!("         {lost} events did not arrive"));
+            return None;
+        }
+        book.per_second()
+    }
+
+    /// Prints the table, then the JSON.
+    pub(crate) fn print(&self) {
+        say("");
+        say("| what | measured | at least | aim |");
+        say("| --- | --- | --- | --- |");
+        let count = |count: u64| Some(count as f64);
+        for (what, figure, places, least, aim) in [
+            ("delivered events/s, one endpoint, receiver at 0 ms", self.per_s_1, 0, "3,500", "8,500"),
+            ("delivered events/s, ten endpoints on the same events", self.per_s_10, 0, "6,000", "12,000"),
+            ("batch mode, events/s", self.batch_per_s, 0, "20,000", "50,000"),
+            ("p99 commit → received at 300 events/s, ms", self.p99_ms_300, 2, "10", "2"),
+            ("catch up after an outage of 20 s, s", self.catch_up_s, 2, "5", "1"),
+            ("statements of push per event at 300 events/s", self.statements_per_event, 4, "0.2", "0.02"),
+            ("another account while one is attacked, p99, ms", self.attacked_p99_ms, 2, "50", "10"),
+            ("growth of the service's memory meanwhile, MB", self.attacked_rss_mb, 1, "20", "5"),
+            ("lost, over the whole run", count(self.lost), 0, "0", "0"),
+            ("duplicates, over the whole run", count(self.duplicates), 0, "≤ window", "≤ window"),
+            ("order violations, over the whole run", count(self.order_violations), 0, "0", "0"),
+        ] {
+            let measured = figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$}"));
+            say(&format!("| {what} | {measured} | {least} | {aim} |"));
+        }
+        say("");
+        let whole = |figure: Option<f64>| figure.map(|figure| figure.round() as i64);
+        let rounded = |figure: Option<f64>| figure.map(|figure| (figure * 1e4).round() / 1e4);
+        let json = json!({
+            "per_s_1": whole(self.per_s_1),
+            "per_s_10": whole(self.per_s_10),
+            "batch_per_s": whole(self.batch_per_s),
+            "p99_ms_300": rounded(self.p99_ms_300),
+            "catch_up_s": rounded(self.catch_up_s),
+            "statements_per_event": rounded(self.statements_per_event),
+            "duplicates": self.duplicates,
+            "order_violations": self.order_violations,
+            "lost": self.lost,
+            "attacked_p99_ms": rounded(self.attacked_p99_ms),
+            "attacked_rss_mb": rounded(self.attacked_rss_mb),
+        });
+        say(&json.to_string());
+    }
+}

@@ -1,0 +1,205 @@
+//! A receiver that behaves as it is told and keeps book: what came, how late, how often, in which order.
+//!
+//! Endpoint `n` of a run sends to `/hook/n`. What the sink answers 200 has arrived; the first time counts.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+
+use super::book::{Book, Event};
+use crate::arrivals::wall_clock_micros;
+
+/// How it answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mode {
+    /// 200.
+    Accept,
+    /// 200 after so long.
+    Late(Duration),
+    /// Nobody listens.
+    Away,
+    /// 503 to all.
+    Unavailable,
+    /// 500 to every event with an odd position.
+    FailOdd,
+    /// This share of the requests, drawn from the seed, fails: by 500, by 503 or by a connection that breaks.
+    Flaky { seed: u64, share: f64 },
+    /// No answer.
+    Hang,
+    /// 200, and a body of a byte a second.
+    Drip,
+    /// 200, and a body without end.
+    Flood,
+}
+
+/// A running sink; it ends with its last handle.
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    book: Arc<Mutex<Book>>,
+}
+
+/// What a connection needs.
+#[derive(Clone)]
+struct Desk {
+    mode: watch::Receiver<Mode>,
+    book: Arc<Mutex<Book>>,
+}
+
+impl Sink {
+    /// On a thread of its own, for so many endpoints.
+    pub(crate) async fn start(endpoints: usize, mode: Mode) -> Result<Self> {
+        let book = Arc::new(Mutex::new(Book::new(endpoints)));
+        let (mode, watched) = watch::channel(mode);
+        let (ready, is_ready) = oneshot::channel();
+        let desk = Desk { mode: watched, book: Arc::clone(&book) };
+        let body = move || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.context("making the sink's runtime")?.block_on(listen(desk, ready))
+        };
+        Builder::new().name("sink".to_owned()).spawn(body).context("starting the sink's thread")?;
+        let address = is_ready.await.context("the sink ended before it listened")?;
+        Ok(Self { address, mode, book })
+    }
+
+    pub(crate) fn behave(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `holds`, or nothing has arrived for `patience`. Whether it holds.
+    pub(crate) async fn wait(&self, patience: Duration, holds: impl Fn(&Book) -> bool) -> bool {
+        let mut quiet = Duration::ZERO;
+        let pause = Duration::from_millis(20);
+        let mut last = 0;
+        while quiet < patience {
+            {
+                let book = self.book();
+                if holds(&book) {
+                    return true;
+                }
+                if book.arrived() > last {
+                    (last, quiet) = (book.arrived(), Duration::ZERO);
+                }
+            }
+            sleep(pause).await;
+            quiet += pause;
+        }
+        false
+    }
+}
+
+/// Until the last handle is gone. Whoever is away neither listens nor has connections.
+async fn listen(mut desk: Desk, ready: oneshot::Sender<SocketAddr>) -> Result<()> {
+    let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("binding the sink")?;
+    let address = listener.local_addr().context("asking for the sink's address")?;
+    let _ = ready.send(address);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                connections.spawn(serve(accepted.context("accepting a delivery")?.0, desk.clone()));
+                while connections.try_join_next().is_some() {}
+            }
+            changed = desk.mode.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                if *desk.mode.borrow_and_update() == Mode::Away {
+                    drop(listener);
+                    connections.shutdown().await;
+                    if desk.mode.wait_for(|mode| *mode != Mode::Away).await.is_err() {
+                        return Ok(());
+                    }
+                    listener = TcpListener::bind(address).await.context("binding the sink again")?;
+                }
+            }
+        }
+    }
+}
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+async fn serve(stream: TcpStream, desk: Desk) {
+    drop(stream.set_nodelay(true));
+    let service = service_fn(|request| answer(request, &desk));
+    // That a sender goes away is its own affair.
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+/// An error breaks the connection.
+async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Answer> {
+    let endpoint = request.uri().path().rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let mode = *desk.mode.borrow();
+    let (at, events) = (wall_clock_micros(), Event::of(&body));
+    let lock = || desk.book.lock().unwrap_or_else(PoisonError::into_inner);
+    match mode {
+        Mode::Accept | Mode::Away => {}
+        Mode::Late(latency) => sleep(latency).await,
+        Mode::Unavailable => return status(503),
+        Mode::FailOdd if events.iter().any(|event| event.seq % 2 == 1) => return status(500),
+        Mode::FailOdd => {}
+        Mode::Flaky { seed, share } => {
+            let chance = draw(seed, lock().asked());
+            if chance < share {
+                return match (chance / share * 3.0) as u32 {
+                    0 => status(500),
+                    1 => status(503),
+                    _ => Err(std::io::ErrorKind::ConnectionReset.into()),
+                };
+            }
+        }
+        Mode::Hang => return std::future::pending().await,
+        Mode::Drip => return Ok(Response::new(dripping())),
+        Mode::Flood => return Ok(Response::new(flooding())),
+    }
+    lock().take(endpoint, at, &events);
+    Ok(Response::new(Empty::new().boxed()))
+}
+
+fn status(status: u16) -> std::io::Result<Answer> {
+    let mut answer = Response::new(Empty::new().boxed());
+    *answer.status_mut() = hyper::StatusCode::from_u16(status).map_err(std::io::Error::other)?;
+    Ok(answer)
+}
+
+/// The number at a place of the seed's sequence, in 0..1 (`SplitMix64`).
+pub(crate) fn draw(seed: u64, place: u64) -> f64 {
+    let mut x = seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn dripping() -> BoxBody<Bytes, Infallible> {
+    let drops = stream::unfold(interval(Duration::from_secs(1)), |mut second| async {
+        second.tick().await;
+        Some((Ok(Frame::data(Bytes::from_static(b"."))), second))
+    });
+    StreamBody::new(drops).boxed()
+}
+
+fn flooding() -> BoxBody<Bytes, Infallible> {
+    static WATER: [u8; 64 * 1024] = [b'~'; 64 * 1024];
+    StreamBody::new(stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&WATER))))).boxed()
+}

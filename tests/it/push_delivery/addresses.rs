@@ -1,0 +1,120 @@
+//! Where a delivery may go.
+
+use serde_json::json;
+
+use super::{endpoint, endpoint_at, until, until_attempts, waiting};
+use crate::support::{Receiver, Service};
+
+/// Every family that the contract names, by an address of it.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("loopback", "127.0.0.1"),
+    ("loopback", "[::1]"),
+    ("private", "10.1.2.3"),
+    ("private", "172.16.0.1"),
+    ("private", "192.168.1.1"),
+    ("link-local", "169.254.1.1"),
+    ("link-local", "[fe80::1]"),
+    ("carrier-grade NAT", "100.64.0.1"),
+    ("multicast", "224.0.0.1"),
+    ("multicast", "[ff02::1]"),
+    ("unspecified", "0.0.0.0"),
+    ("unspecified", "[::]"),
+    ("documentation", "192.0.2.1"),
+    ("documentation", "198.51.100.1"),
+    ("documentation", "203.0.113.1"),
+    ("documentation", "[2001:db8::1]"),
+    ("benchmark", "198.18.0.1"),
+    ("class E", "240.0.0.1"),
+    ("IPv4-mapped", "[::ffff:8.8.8.8]"),
+    ("IPv4-compatible", "[::8.8.8.8]"),
+    ("6to4", "[2002:808:808::1]"),
+    ("NAT64", "[64:ff9b::8.8.8.8]"),
+    ("Teredo", "[2001::1]"),
+    ("unique local", "[fd12:3456::1]"),
+    ("site-local", "[fec0::1]"),
+    ("cloud metadata", "169.254.169.254"),
+    ("cloud metadata", "[fd00:ec2::254]"),
+];
+
+#[tokio::test]
+async fn every_forbidden_family_is_refused_by_its_name() {
+    let service = Service::configured(|config| config.push.allow_networks.clear()).await;
+    for (family, host) in FORBIDDEN {
+        let answer = service.client.post("/push/endpoints", json!({"url": format!("https://{host}/hook")})).await;
+        answer.expect(422);
+        let detail = answer.json["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains(family), "{host}: {detail}");
+    }
+    let public = json!({"url": "https://8.8.8.8/hook"});
+    service.client.post("/push/endpoints", public).await.expect(201);
+}
+
+#[tokio::test]
+async fn only_http_and_https_are_taken_and_no_credentials() {
+    let service = Service::start().await;
+    for url in ["ftp://example.org/", "file:///etc/passwd", "https://u:p@example.org/", "https://u@example.org/", "/"] {
+        let answer = service.client.post("/push/endpoints", json!({"url": url})).await;
+        answer.expect(422);
+        assert_eq!(answer.json["errors"][0]["pointer"], "#/url", "{url}");
+    }
+}
+
+#[tokio::test]
+async fn https_alone_is_taken_unless_the_operator_allows_http() {
+    for (allowed, status) in [(false, 422), (true, 201)] {
+        let service = Service::configured(|config| config.push.allow_http = allowed).await;
+        service.client.post("/push/endpoints", json!({"url": "http://example.org/"})).await.expect(status);
+        service.client.post("/push/endpoints", json!({"url": "https://example.org/"})).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn the_operators_allow_list_of_cidrs_lifts_the_refusal_for_itself_alone() {
+    let allow = |config: &mut unificus::config::Config| {
+        config.push.allow_networks = ["10.1.0.0/16", "fd12::/16"].map(|net| net.parse().unwrap()).into();
+    };
+    let service = Service::configured(allow).await;
+    for (host, status) in
+        [("10.1.2.3", 201), ("[fd12::1]", 201), ("10.2.0.1", 422), ("127.0.0.1", 422), ("[::ffff:10.1.2.3]", 422)]
+    {
+        let url = json!({"url": format!("https://{host}/")});
+        service.client.post("/push/endpoints", url).await.expect(status);
+    }
+}
+
+/// Nothing is known of a name when it is saved. What it resolves to is looked at by each connection, so it does not
+/// matter what it resolved to before.
+#[tokio::test]
+async fn a_name_is_refused_at_connect_time_on_the_address_used() {
+    let (service, receiver) =
+        (Service::configured(|config| config.push.allow_networks.clear()).await, Receiver::start().await);
+    let url = receiver.url().replace("127.0.0.1", "localhost");
+    endpoint_at(&service.client, &url, json!({})).await;
+    service.client.contact("ann@example.org").await.expect(201);
+
+    until_attempts(&service, "refused", 1).await;
+    until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
+    assert_eq!(receiver.connections().accepted, 0);
+}
+
+/// An endpoint that was saved under another policy, by its address.
+#[tokio::test]
+async fn an_address_is_held_to_the_policy_of_the_day_at_each_attempt() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({})).await;
+    let place = service.place;
+    service.app.stop().await.unwrap();
+    let mut config = place.config();
+    config.push.allow_networks.clear();
+    let app = unificus::app::App::start(config, unificus::clock::Clock::system()).await.unwrap();
+    let client = crate::support::Client::new(
+        &crate::support::service::base(&app),
+        service.client.account,
+        &service.client.secret,
+    );
+    let service = Service { app, place, store: service.store, client };
+    service.client.contact("ann@example.org").await.expect(201);
+
+    until_attempts(&service, "refused", 1).await;
+    assert_eq!(receiver.connections().accepted, 0);
+}

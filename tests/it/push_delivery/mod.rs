@@ -1,0 +1,125 @@
+//! What the contract's page on push promises of deliveries, sentence by sentence.
+//!
+//! Time that a schedule takes is a manual clock's: it is set, and then another event wakes the endpoint. Time that a
+//! receiver takes is real, and the shortest that an endpoint may set.
+
+mod addresses;
+mod isolation;
+mod outcomes;
+mod replicas;
+mod schedule;
+mod verified;
+mod wire;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::macros::datetime;
+use unificus::clock::Clock;
+use unificus::domain::Timestamp;
+
+use crate::support::receiver::Received;
+use crate::support::{Client, LONG, Receiver, Service};
+
+const START: Timestamp = datetime!(2026-11-24 12:00 UTC);
+
+/// Makes an endpoint at this place, for everything from now on.
+async fn endpoint_at(client: &Client, url: &str, more: Value) -> Value {
+    let mut settings = json!({"url": url});
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    client.post("/push/endpoints", settings).await.expect(201).clone()
+}
+
+async fn endpoint(service: &Service, receiver: &Receiver, more: Value) -> Value {
+    endpoint_at(&service.client, &receiver.url(), more).await
+}
+
+fn body(received: &Received) -> Value {
+    serde_json::from_slice(&received.body).unwrap()
+}
+
+fn seq(received: &Received) -> i64 {
+    body(received)["data"]["seq"].as_i64().unwrap()
+}
+
+fn seqs(received: &[Received]) -> Vec<i64> {
+    received.iter().map(seq).collect()
+}
+
+/// How often an event was sent.
+fn sent(receiver: &Receiver, number: i64) -> usize {
+    receiver.received().iter().filter(|received| seq(received) == number).count()
+}
+
+/// How many attempts ended so, over all endpoints of the service.
+async fn attempts(service: &Service, outcome: &str) -> usize {
+    let ops = Client::new(&format!("http://{}", service.app.metrics_address()), service.client.account, "");
+    let metrics = ops.get("/metrics").await.text;
+    let series = format!("unificus_push_attempts_total{{outcome=\"{outcome}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or_default()
+}
+
+/// Waits until something holds; else a panic that says what did not come.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    let waited = async {
+        while !holds().await {
+            pause.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+}
+
+async fn until_attempts(service: &Service, outcome: &str, at_least: usize) {
+    let what = format!("attempt {at_least} that ends with {outcome}");
+    until(&what, async || attempts(service, outcome).await >= at_least).await;
+}
+
+/// The state of the account's first endpoint.
+async fn state(service: &Service) -> Value {
+    service.client.get("/push/endpoints").await.expect(200)[0].clone()
+}
+
+/// What waits, as it is stored: seq, attempts, whether it is parked.
+async fn waiting(service: &Service) -> Vec<(i64, i32, bool)> {
+    let sql = service.place.sql().await;
+    let rows = sql.query("select seq, attempts, parked from push_waiting order by seq", &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+}
+
+/// A service whose clock stands still, and moves on by hand.
+struct Timed {
+    service: Service,
+    clock: Clock,
+    now: Timestamp,
+    made: usize,
+}
+
+impl Timed {
+    async fn start() -> Self {
+        let clock = Clock::manual(START);
+        let service = Service::timed(clock.clone(), |_| {}).await;
+        Self { service, clock, now: START, made: 0 }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.clock.set(self.now);
+    }
+
+    /// Another record's event, which wakes every endpoint of the account. Its position in the log.
+    async fn event(&mut self) -> i64 {
+        self.made += 1;
+        let made = self.service.client.contact(&format!("e{}@example.org", self.made)).await;
+        made.expect(201);
+        let events = self.service.client.changes().await;
+        events.last().unwrap()["data"]["seq"].as_i64().unwrap()
+    }
+
+    /// Another event, once it has arrived at this receiver.
+    async fn event_at(&mut self, receiver: &Receiver) -> i64 {
+        let event = self.event().await;
+        until("an event", async || receiver.received().iter().any(|received| seq(received) == event)).await;
+        event
+    }
+}

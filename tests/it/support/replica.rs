@@ -1,0 +1,77 @@
+//! One replica as a process of its own: `unificus serve` on a place of the test's.
+
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use unificus::domain::AccountId;
+
+use super::process::kill;
+use super::servers::Place;
+use super::{Client, LONG};
+
+/// A running replica, killed when it is dropped.
+pub(crate) struct Replica {
+    child: Child,
+    address: String,
+    metrics: String,
+}
+
+impl Replica {
+    /// Starts it and waits until it serves. Webhooks may go to loopback, and calls have no limit.
+    pub(crate) async fn start(place: &Place, more: &[(&str, &str)]) -> Self {
+        let settings = [
+            ("UNIFICUS_DATABASE__URL", place.database.as_str()),
+            ("UNIFICUS_NATS__URL", &place.nats),
+            ("UNIFICUS_NATS__STREAM", &place.stream),
+            ("UNIFICUS_NATS__SUBJECT_ROOT", &place.subject_root),
+            ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
+            ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
+            ("UNIFICUS_QUOTA__ENFORCED", "false"),
+            ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
+            ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
+            ("UNIFICUS_LOG__FORMAT", "json"),
+        ];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
+            .arg("serve")
+            .envs(settings.into_iter().chain(more.iter().copied()))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serving = async {
+            loop {
+                let line = log.next_line().await.unwrap().expect("it ends without serving");
+                let entry: Value = serde_json::from_str(&line).unwrap();
+                if entry["fields"]["message"] == "serving" {
+                    return ["address", "metrics_address"]
+                        .map(|name| entry["fields"][name].as_str().unwrap().to_owned());
+                }
+            }
+        };
+        let [address, metrics] = tokio::time::timeout(LONG, serving).await.expect("it does not come up");
+        // A pipe that nobody reads would hold it up.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Self { child, address, metrics }
+    }
+
+    pub(crate) fn client(&self, account: AccountId, secret: &str) -> Client {
+        Client::new(&format!("http://{}/secure-api", self.address), account, secret)
+    }
+
+    /// What it says of itself to Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let nobody = AccountId(uuid::Uuid::nil());
+        Client::new(&format!("http://{}", self.metrics), nobody, "").get("/metrics").await.text
+    }
+
+    /// `kill -9`, and the wait for its end.
+    pub(crate) async fn kill(&mut self) {
+        kill(self.child.id().expect("it ran until now"), Signal::SIGKILL);
+        tokio::time::timeout(LONG, self.child.wait()).await.expect("it does not end").unwrap();
+    }
+}
