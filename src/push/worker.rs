@@ -91,10 +91,12 @@ impl Push {
                 runner.stop.cancel();
             }
         }
-        let missing = endpoints.into_iter().filter(|placed| !runners.contains_key(&placed.endpoint.endpoint_id));
         let mut started = Ok(());
-        for placed in missing.collect::<Vec<_>>() {
+        for placed in endpoints {
             let endpoint_id = placed.endpoint.endpoint_id;
+            if runners.contains_key(&endpoint_id) {
+                continue;
+            }
             match self.start(placed, owned, &lease).await {
                 Ok(running) => runners.extend(running.map(|running| (endpoint_id, running))),
                 // One endpoint's trouble is its own; the sweep marks it again.

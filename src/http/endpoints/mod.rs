@@ -73,13 +73,11 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
 
 /// A body that must be an object.
 fn object(write: &Write) -> Result<Map<String, Json>, Problem> {
-    match write.json()? {
-        Json::Object(body) => Ok(body),
-        _ => {
-            let invalid = Invalid { pointer: "#".to_owned(), detail: "Must be an object.".to_owned() };
-            Err(Problem::invalid(&[invalid]))
-        }
-    }
+    let Json::Object(body) = write.json()? else {
+        let invalid = Invalid { pointer: "#".to_owned(), detail: "Must be an object.".to_owned() };
+        return Err(Problem::invalid(&[invalid]));
+    };
+    Ok(body)
 }
 
 fn context<'a>(api: &'a Api, caller: &'a Caller) -> settings::Context<'a> {
@@ -181,9 +179,9 @@ async fn position(api: &Api, caller: &Caller, value: &Json) -> Result<Option<Seq
         return Ok(Some(Seq::ZERO));
     }
     let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
-    let seq = match value {
-        Json::String(text) => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == head.epoch).map(|c| c.seq),
-        other => other.as_i64().map(Seq),
+    let seq = match value.as_str() {
+        Some(text) => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == head.epoch).map(|c| c.seq),
+        None => value.as_i64().map(Seq),
     };
     Ok(seq.filter(|seq| (Seq::ZERO..=head.seq).contains(seq)))
 }

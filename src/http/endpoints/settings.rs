@@ -67,10 +67,11 @@ pub(super) fn read(
         plain(value.as_str().ok_or("Must be a string.")?, LONGEST_TEXT)
     });
     reader.put(&mut settings.events, Some(default.events), "events", |value| {
-        words(value, Filter::is_pattern).ok_or("Must be a list of at most 100 event types such as contact.*.".into())
+        words(value, Filter::is_pattern)
+            .ok_or_else(|| "Must be a list of at most 100 event types such as contact.*.".into())
     });
     reader.put(&mut settings.fields, Some(default.fields), "fields", |value| {
-        words(value, is_field).ok_or("Must be a list of at most 100 names of fields such as email.".into())
+        words(value, is_field).ok_or_else(|| "Must be a list of at most 100 names of fields such as email.".into())
     });
     reader.put(&mut settings.exclude_own, Some(None), "exclude_own", |value| {
         let own = value.as_bool().ok_or("Must be true or false.")?;
@@ -78,7 +79,7 @@ pub(super) fn read(
     });
     settings.mode = mode(&mut reader, settings.mode);
     reader.put(&mut settings.order, Some(default.order), "order", |value| {
-        value.as_str().and_then(Order::from_name).ok_or("Must be record, strict or none.".into())
+        value.as_str().and_then(Order::from_name).ok_or_else(|| "Must be record, strict or none.".into())
     });
     reader.put(&mut settings.window, Some(default.window), "window", |value| {
         let window = whole(value, 1, LARGEST_WINDOW as u64)?;
@@ -145,7 +146,7 @@ fn mode(reader: &mut Reader<'_>, before: Mode) -> Mode {
     };
     reader.put(&mut name, Some("single"), "mode", |value| {
         let known = ["single", "batch", "latest"].into_iter().find(|known| value == known);
-        known.ok_or("Must be single, batch or latest.".into())
+        known.ok_or_else(|| "Must be single, batch or latest.".into())
     });
     reader.put(&mut max, Some(LARGEST_BATCH), "max_batch", |value| {
         usize::try_from(whole(value, 1, LARGEST_BATCH as u64)?).map_err(|error| error.to_string())

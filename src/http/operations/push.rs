@@ -1,6 +1,6 @@
 //! Webhooks.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::operation::{Body, Operation, Route, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{Parameter, idempotency_key};
@@ -169,7 +169,7 @@ fn watched() -> Vec<Operation> {
         "Only those that were `delivered`, that `failed`, or that were answered with this status.",
         json!({"type": "string", "pattern": "^(delivered|failed|[1-9][0-9]{2})$"}),
     );
-    let after_seq: Json = json!({"type": "integer", "minimum": 0});
+    let after_seq = json!({"type": "integer", "minimum": 0});
     vec![
         Operation {
             success: Success { status: 200, shape: Shape::Written(Schema::EndpointTest) },
