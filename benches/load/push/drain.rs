@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::meter::Meter;
 use super::sink::{Mode, Sink};
-use super::{Bench, endpoints, not_measured};
+use super::{Bench, endpoints, not_measured, settle};
 use crate::accounts::Account;
 use crate::figures::say;
 
 /// Events for one endpoint, for ten, and where each answer takes 50 ms.
-const ONE: u64 = 20_000;
-const TEN: u64 = 6_000;
+const ONE: u64 = 50_000;
+const TEN: u64 = 10_000;
 const LATE: u64 = 3_000;
 const LATENCY: Duration = Duration::from_millis(50);
 
@@ -44,9 +45,10 @@ async fn drain(
     mode: Mode,
     settings: &Value,
 ) -> Result<Option<f64>> {
+    settle().await;
     let sink = Sink::start(count, mode).await?;
     let before = Meter::read(&bench.stack).await?;
-    let mut made = Vec::new();
+    let (mut made, made_at) = (Vec::new(), Instant::now());
     for number in 0..count {
         let Some(id) = endpoints::make(&bench.target, account, &sink, number, settings.clone()).await? else {
             not_measured(what);
@@ -56,9 +58,14 @@ async fn drain(
     }
     let all = events as usize * count;
     sink.wait(PATIENCE, |book| book.arrived() >= all).await;
+    let took = made_at.elapsed().as_secs_f64();
     let after = Meter::read(&bench.stack).await?;
     let per_second = bench.figures.settle(&sink.book(), &vec![events; count]);
-    say(&format!("{what}: {:.0} delivered/s; {}", per_second.unwrap_or_default(), after.since(&before, all)));
+    say(&format!(
+        "{what}: {:.0} delivered/s, {all} in {took:.2} s from its making; {}",
+        per_second.unwrap_or_default(),
+        after.since(&before, all)
+    ));
     for id in made {
         endpoints::delete(&bench.target, account, &id).await?;
     }

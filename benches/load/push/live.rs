@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::meter::Meter;
 use super::sink::{Mode, Sink};
 use super::writer::Writer;
-use super::{Bench, endpoints, latency};
+use super::{Bench, endpoints, latency, settle};
 use crate::accounts::Account;
 use crate::arrivals::wall_clock_micros;
 use crate::database;
@@ -27,6 +27,7 @@ const ATTACKED: u64 = 620;
 pub(super) async fn at_300(bench: &mut Bench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?.context("no endpoint")?;
+    settle().await;
     let before = Meter::read(&bench.stack).await?;
     let created = bench.create(&account, Some(300.0), Load::new(16, 0..1, LIVE)).await?;
     sink.wait(PATIENCE, |book| book.arrived() as u64 >= created).await;
@@ -45,6 +46,7 @@ pub(super) async fn outage(bench: &mut Bench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?.context("no endpoint")?;
     let writer = Writer::new(vec![bench.target.clone()], account.clone(), format!("{:x}", wall_clock_micros()));
+    settle().await;
     let until = Instant::now() + Duration::from_secs(5) + OUTAGE + Duration::from_secs(8);
     let writing = tokio::spawn(writer.run(100.0, until));
     sleep(Duration::from_secs(5)).await;
@@ -83,6 +85,7 @@ pub(super) async fn attacked(bench: &mut Bench) -> Result<()> {
     let mut head = 0;
     for mode in [Mode::Hang, Mode::Drip, Mode::Flood] {
         let (victim, attacker) = (bench.filled(ATTACKED).await?, Sink::start(1, mode).await?);
+        settle().await;
         let before = machine::resident_mb(pid).unwrap_or_default();
         let from = sink.book().arrived();
         let attacked = endpoints::make(&bench.target, &victim, &attacker, 0, json!({"from": "start"})).await?;

@@ -30,9 +30,14 @@ use crate::arrivals::wall_clock_micros;
 use crate::contact::{Creates, Target};
 use crate::figures::say;
 use crate::generator::{self, Generator, Load, Requests};
+use crate::machine;
 
 /// The whole run is given up after this.
 const DEADLINE: Duration = Duration::from_mins(5);
+/// What one measurement left behind may take so long.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Other processes that use so much of a core are worth a remark.
+const NOISE: f64 = 0.2;
 
 /// What every measurement works with.
 struct Bench {
@@ -89,6 +94,15 @@ fn latency(latencies: &mut crate::tally::Latencies) -> (Option<f64>, String) {
     let shares = latencies.at(&[0.5, 0.99]);
     let [p50, p99] = [0, 1].map(|at| shares.get(at).copied().flatten());
     (p99, format!("p50 {:.1} ms, p99 {:.1} ms", p50.unwrap_or_default(), p99.unwrap_or_default()))
+}
+
+/// Waits until what the last measurement left behind is done, and says what disturbs the next.
+async fn settle() {
+    // Replicas, Postgres and NATS are this process's children.
+    let Some(seen) = machine::settle(Some(std::process::id()), SETTLE).await else { return };
+    if seen.others > NOISE {
+        say(&format!("         (other processes use {:.1} cores)", seen.others));
+    }
 }
 
 fn not_measured(what: &str) {
