@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::say;
+use super::{operator, say};
 use crate::clock::{self, Clock};
 use crate::command::{self, Failure, Order};
 use crate::contract::input::{self, Body};
@@ -94,6 +94,23 @@ pub(super) enum Audience {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Company {
+    /// List a company though no contact belongs to it: the operator says that there is activity.
+    Keep {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The company's uid or name.
+        company: String,
+        /// List it no longer unless a contact belongs to it.
+        #[arg(long)]
+        off: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum World {
     /// Add a world: a workspace of the account.
     Add {
@@ -144,6 +161,20 @@ pub(super) async fn audience(store: &Store, command: Audience) -> anyhow::Result
         }
         Audience::List { account, json } => list(store, account, Entity::Audience, json).await,
     }
+}
+
+pub(super) async fn company(store: &Store, command: Company) -> anyhow::Result<()> {
+    let Company::Keep { account, company, off, json } = command;
+    if !store.keep_company(AccountId(account), &company, !off, operator()).await? {
+        bail!("there is no such company");
+    }
+    if json {
+        say(format_args!("{}", json!({"public_id": account, "company": company, "kept": !off})));
+    } else {
+        let listed = if off { "only while a contact belongs to it" } else { "in any case" };
+        say(format_args!("The company {company} is listed {listed}."));
+    }
+    Ok(())
 }
 
 pub(super) async fn world(store: &Store, command: World) -> anyhow::Result<()> {

@@ -68,6 +68,9 @@ enum Command {
     /// Audiences that contacts subscribe to.
     #[command(subcommand)]
     Audience(define::Audience),
+    /// Companies, as operators see them.
+    #[command(subcommand)]
+    Company(define::Company),
     /// Workspaces of an account.
     #[command(subcommand)]
     World(define::World),
@@ -104,6 +107,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Brand(command) => brand::run(&store(&config)?, command).await,
         Command::Field(command) => define::field(&store(&config)?, command).await,
         Command::Audience(command) => define::audience(&store(&config)?, command).await,
+        Command::Company(command) => define::company(&store(&config)?, command).await,
         Command::World(command) => define::world(&store(&config)?, command).await,
         Command::Relay(command) => relay(&store(&config)?, command).await,
     }

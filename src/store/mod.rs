@@ -9,6 +9,7 @@ pub mod answers;
 pub mod attempts;
 pub mod batch;
 pub mod brands;
+mod companies;
 pub mod endpoints;
 mod error;
 pub mod keys;

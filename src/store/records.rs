@@ -110,12 +110,12 @@ select account_id, company_uid, contact_uid
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
 
 /// Sees what the statements before it wrote, and is the only one to write whether companies are listed.
-const RELIST: &str = "-- company.relist
+pub(super) const RELIST: &str = "-- company.relist
 with relisted as (
     update company c set listed = n.listed
     from (
-        select r.account_id, r.uid, not r.deleted and exists (
-            select from contact_company l where l.account_id = r.account_id and l.company_uid = r.uid) as listed
+        select r.account_id, r.uid, not r.deleted and (r.kept or exists (
+            select from contact_company l where l.account_id = r.account_id and l.company_uid = r.uid)) as listed
         from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
         join company r on r.account_id = k.account_id and r.uid = k.uid
     ) as n

@@ -345,3 +345,21 @@ async fn a_record_never_grows_beyond_what_one_message_takes() {
     assert!(heaviest < 1 << 20, "{heaviest} bytes");
     api.put(&path, json!({"custom_fields": null})).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_company_that_an_operator_keeps_is_listed_without_a_contact() {
+    let service = Service::start().await;
+    let (api, settings) = (&service.client, [("UNIFICUS_DATABASE__URL", service.place.database.as_str())]);
+    let listed = async || api.get("/companies").await.json["meta"]["pagination"]["totalItems"].clone();
+    api.post("/company", json!({"name": "Acme"})).await.expect(201);
+    assert_eq!(listed().await, 0);
+    let keep = format!("company keep {} acme --json", api.account);
+    assert_eq!(lines(&unificus(&keep, &settings).await)[0]["kept"], true);
+    assert_eq!((listed().await, &api.get("/companies").await.expect(200)[0]["name"]), (json!(1), &json!("Acme")));
+    api.put("/company/Acme", json!({"phone": "1"})).await.expect(200);
+    assert_eq!(listed().await, 1, "it stays so");
+    lines(&unificus(&format!("{keep} --off"), &settings).await);
+    assert_eq!(listed().await, 0);
+    let nothing = complaint(&unificus(&format!("company keep {} nothing --json", api.account), &settings).await);
+    assert!(nothing.contains("there is no such company"), "{nothing}");
+}

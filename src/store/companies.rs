@@ -1,0 +1,40 @@
+//! What operators decide about companies.
+
+use uuid::Uuid;
+
+use super::accounts::{By, audit};
+use super::records::RELIST;
+use super::{Store, StoreError};
+use crate::domain::AccountId;
+use crate::domain::record::fold_key;
+
+const LOCK_HEAD: &str = "-- company.lock_head
+select from head where account_id = $1 for update";
+
+const KEEP: &str = "-- company.keep
+update company set kept = $3 where account_id = $1 and not deleted and (uid::text = $2 or key = $2) returning uid";
+
+impl Store {
+    /// Lists a company, by its uid or name, though no contact belongs to it, or no longer; false where there is none.
+    pub async fn keep_company(
+        &self,
+        account: AccountId,
+        company: &str,
+        kept: bool,
+        by: By<'_>,
+    ) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        // Who is listed is written by whoever holds the head.
+        transaction.query(LOCK_HEAD, &[&account.0]).await?;
+        let Some(found) = transaction.query_opt(KEEP, &[&account.0, &fold_key(company), &kept]).await? else {
+            return Ok(false);
+        };
+        let uid: Uuid = found.get(0);
+        transaction.execute(RELIST, &[&vec![account.0], &vec![uid]]).await?;
+        let detail = serde_json::json!({"uid": uid, "kept": kept});
+        audit(&transaction, &[account.0], by, "company.keep", &detail).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
