@@ -50,7 +50,7 @@ pub struct Store {
     metrics: Metrics,
 }
 
-/// Lanes join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
+/// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
 /// made while a table was still empty would scan it, and stay until statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off \
@@ -82,8 +82,8 @@ impl Store {
         lane.options(format!("{LANE_SETTINGS} {SESSION_SETTINGS}"));
         let mut reader = pg.clone();
         reader.options(format!("{READER_SETTINGS} {SESSION_SETTINGS}"));
-        let (write, read) = (pool(lane, lanes)?, pool(reader, config.pool)?);
-        Ok(Self { write, read, admit: pool(pg.clone(), ADMITTING)?, config: pg, metrics })
+        let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
+        Ok(Self { write, read, admit, config: pg, metrics })
     }
 
     /// Whether the database answers.
