@@ -138,12 +138,7 @@ fn endpoints() -> Vec<Row> {
     let body = |name, path, good, bad| row(name, Call(path, good), Call(path, bad));
     vec![
         bare("GET /push/endpoints/{id}", "/push/endpoints/{endpoint}"),
-        body(
-            "PUT /push/endpoints/{id}",
-            "/push/endpoints/{endpoint}",
-            json!({"order": "strict", "rate": 5}),
-            json!({"mode": "double"}),
-        ),
+        body("PUT /push/endpoints/{id}", "/push/endpoints/{endpoint}", json!({"window": 5}), json!({"mode": "double"})),
         body(
             "POST /push/endpoints/{id}/rotate",
             "/push/endpoints/{endpoint}/rotate",

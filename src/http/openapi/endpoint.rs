@@ -136,7 +136,7 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "description": or_null(text(255)),
         "events": or_null(listed("Patterns of event types such as `contact.*`. None means all.")),
         "fields": or_null(listed(
-            "Names of fields such as `email`, of which one at least must have changed. None means any.",
+            "Names of fields, of which one at least must have changed. This version takes none, which means any.",
         )),
         "exclude_own": or_null(json!({
             "type": "boolean",
@@ -145,22 +145,22 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "mode": or_null(with(
             one_of(["single", "batch", "latest"].into_iter()),
             "description",
-            json!("What a delivery holds: an event, up to `max_batch` of them, or the newest state of a record."),
+            json!("What a delivery holds. This version takes `single`: one event."),
         )),
         "max_batch": or_null(whole(1, 100, "Events in a batch at most.")),
         "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record must have been quiet.")),
         "order": or_null(with(
             one_of(Order::ALL.iter().map(|order| order.name())),
             "description",
-            json!("Which events wait: those of one record for each other, each for the one before it, or none."),
+            json!("Which events wait. This version takes `record`: those of one record for each other."),
         )),
         "window": or_null(whole(1, 256, "Deliveries in flight at once.")),
-        "rate": nullable(whole(1, 10_000, "Deliveries per second at most; null is no limit.")),
+        "rate": nullable(whole(1, 10_000, "Deliveries per second at most. This version takes null: no limit.")),
         "headers": or_null(json!({
             "type": "object",
             "maxProperties": 20,
             "additionalProperties": {"type": "string", "maxLength": 1_000},
-            "description": "Sent with each delivery.",
+            "description": "Sent with each delivery. This version takes none.",
         })),
         "timeout_s": or_null(whole(1, 60, "Seconds that an attempt may take in all.")),
     })

@@ -191,7 +191,7 @@ fn watched() -> Vec<Operation> {
             tag: Tag::Push,
             id: "listAttempts",
             summary: "List attempts to deliver",
-            description: "The newest first, at most 100.",
+            description: "The newest first, at most 100. This version logs none yet: the list is empty.",
             parameters: vec![id(), status, after("The id of the last attempt of the answer before.")],
             body: None,
             success: Success { status: 200, shape: Shape::List(Schema::Attempt) },

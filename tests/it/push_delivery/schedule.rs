@@ -80,7 +80,8 @@ async fn a_half_open_probe_that_succeeds_pulls_waiting_retries_forward() {
 
     until("all of them", async || receiver.accepted().len() == 11).await;
     until("the health", async || state(&timed.service).await["failing_since"].is_null()).await;
-    assert_eq!(waiting(&timed.service).await, []);
+    // Places are saved a little after what they are the places of.
+    until("nothing that waits", async || waiting(&timed.service).await.is_empty()).await;
 }
 
 #[tokio::test]
