@@ -54,6 +54,15 @@ pub struct Decision {
     pub facts: Vec<Fact>,
 }
 
+impl Decision {
+    /// A record is changed by this fact, where there is a change in it.
+    pub(super) fn of_update(fact: Fact) -> Self {
+        let subject = (fact.entity, fact.uid);
+        let facts = if fact.changes.is_empty() { Vec::new() } else { vec![fact] };
+        Self { subject, facts }
+    }
+}
+
 impl Command {
     /// The kind of record that the command is about.
     #[must_use]

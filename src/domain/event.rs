@@ -1,6 +1,6 @@
 //! What happened: a fact is what `decide` says, an event is a fact with its place in the log.
 
-use super::{Entity, Field, Record, Seq, Timestamp, Uid, Value};
+use super::{Entity, Field, Patch, Record, Seq, Timestamp, Uid, Value};
 
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +60,14 @@ pub struct Fact {
     pub verb: Verb,
     /// The fields that change and their new values, in the order of [`Field`]; `None` is `null`.
     pub changes: Vec<(Field, Option<Value>)>,
+}
+
+impl Fact {
+    /// A record that comes to be with these fields; one that is given as null is no change.
+    pub(super) fn of_new(entity: Entity, uid: Uid, verb: Verb, patch: Patch) -> Self {
+        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
+        Self { entity, uid, verb, changes }
+    }
 }
 
 /// One field's change.

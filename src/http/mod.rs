@@ -26,8 +26,6 @@ mod projects;
 mod records;
 mod samples;
 pub mod server;
-#[cfg(test)]
-mod tests;
 mod usage;
 
 use std::sync::Arc;

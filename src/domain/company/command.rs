@@ -74,8 +74,7 @@ impl Create {
             }
         }
         invalid.refuse()?;
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        let mut facts = vec![Fact { entity: Entity::Company, uid: self.uid, verb: Verb::Created, changes }];
+        let mut facts = vec![Fact::of_new(Entity::Company, self.uid, Verb::Created, patch)];
         facts.append(&mut contact_facts);
         Ok(Decision { subject: (Entity::Company, self.uid), facts })
     }
@@ -99,9 +98,7 @@ impl Update {
             address.put(record, &mut patch);
         }
         let changes = record.differences(patch);
-        let updated = Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes };
-        let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
-        Ok(Decision { subject: (Entity::Company, record.uid), facts })
+        Ok(Decision::of_update(Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes }))
     }
 }
 

@@ -158,7 +158,6 @@ impl Note {
     pub(super) fn fact(self, contact: Uid) -> Fact {
         let mut patch = self.patch;
         patch.insert(Field::Contact, Some(Value::Text(contact.to_string())));
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        Fact { entity: Entity::Note, uid: self.uid, verb: Verb::Created, changes }
+        Fact::of_new(Entity::Note, self.uid, Verb::Created, patch)
     }
 }

@@ -113,9 +113,7 @@ pub(in crate::domain) fn created(
     invalid.of(schema::resolve(view, None, custom, &mut patch))?;
     let mut facts = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
     invalid.refuse()?;
-    // A field that is created as null is no change.
-    let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-    facts.push(Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes });
+    facts.push(Fact::of_new(Entity::Contact, uid, Verb::Created, patch));
     facts.extend(notes.into_iter().map(|note| note.fact(uid)));
     facts.extend(wanted.then(|| welcome(uid)));
     Ok(facts)

@@ -65,6 +65,5 @@ fn lead(uid: Uid, mut patch: Patch) -> Fact {
     for name in [Field::FirstName, Field::LastName] {
         patch.entry(name).or_insert_with(|| Some(Value::Text(String::new())));
     }
-    let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-    Fact { entity: Entity::Contact, uid, verb: Verb::Created, changes }
+    Fact::of_new(Entity::Contact, uid, Verb::Created, patch)
 }

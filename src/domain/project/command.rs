@@ -45,8 +45,7 @@ impl Create {
         invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
         invalid.of(refuse_unfit(view, None, &patch))?;
         invalid.refuse()?;
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        let created = Fact { entity: Entity::Project, uid: self.uid, verb: Verb::Created, changes };
+        let created = Fact::of_new(Entity::Project, self.uid, Verb::Created, patch);
         Ok(Decision { subject: (Entity::Project, self.uid), facts: vec![created] })
     }
 }
@@ -65,9 +64,7 @@ impl Update {
         invalid.of(refuse_unfit(view, Some(record), &patch))?;
         invalid.refuse()?;
         let changes = record.differences(patch);
-        let updated = Fact { entity: Entity::Project, uid: record.uid, verb: Verb::Updated, changes };
-        let facts = if updated.changes.is_empty() { Vec::new() } else { vec![updated] };
-        Ok(Decision { subject: (Entity::Project, record.uid), facts })
+        Ok(Decision::of_update(Fact { entity: Entity::Project, uid: record.uid, verb: Verb::Updated, changes }))
     }
 }
 

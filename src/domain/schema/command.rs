@@ -45,8 +45,7 @@ impl Add {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         refuse_taken(view, Entity::CustomField, self.uid, self.key().as_deref())?;
-        let changes = self.patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        let fact = Fact { entity: Entity::CustomField, uid: self.uid, verb: Verb::FieldAdded, changes };
+        let fact = Fact::of_new(Entity::CustomField, self.uid, Verb::FieldAdded, self.patch);
         Ok(Decision { subject: (Entity::CustomField, self.uid), facts: vec![fact] })
     }
 
@@ -85,9 +84,7 @@ impl Change {
         if !invalid.is_empty() {
             return Err(Refusal::Invalid(invalid));
         }
-        let changed = Fact { entity: Entity::CustomField, uid, verb: Verb::FieldChanged, changes };
-        let facts = if changed.changes.is_empty() { Vec::new() } else { vec![changed] };
-        Ok(Decision { subject: (Entity::CustomField, uid), facts })
+        Ok(Decision::of_update(Fact { entity: Entity::CustomField, uid, verb: Verb::FieldChanged, changes }))
     }
 
     fn label(&self) -> Option<&str> {
