@@ -245,7 +245,7 @@ impl Load {
     async fn makes(&self, more: usize) {
         let mut made = self.made.subscribe();
         let enough = made.borrow().len() + more;
-        let reached = tokio::time::timeout(LONG, made.wait_for(|made| made.len() >= enough)).await;
+        let reached = tokio::time::timeout(LONG, made.wait_for(|made| made.len() >= enough)).await.map(drop);
         assert!(reached.is_ok(), "{} instead of {enough} contacts are made", self.made.borrow().len());
     }
 

@@ -176,7 +176,8 @@ impl Receiver {
     /// Everything that has arrived once that is at least `n` requests. Panics if it is fewer after `within`.
     pub(crate) async fn wait_for(&self, n: usize, within: Duration) -> Vec<Received> {
         let mut received = self.shared.received.subscribe();
-        let reached = timeout(within, received.wait_for(|received| received.len() >= n)).await;
+        // What it lends is a lock: held while `received` locks once more, it stands still for ever once one arrives.
+        let reached = timeout(within, received.wait_for(|received| received.len() >= n)).await.map(drop);
         assert!(reached.is_ok(), "{} of {n} requests arrived within {within:?}", self.received().len());
         self.received()
     }
@@ -189,7 +190,7 @@ impl Receiver {
     /// Waits until just `n` connections are open. Panics if that is not so within `within`.
     pub(crate) async fn wait_for_open(&self, n: usize, within: Duration) {
         let mut connections = self.shared.connections.subscribe();
-        let reached = timeout(within, connections.wait_for(|connections| connections.open == n)).await;
+        let reached = timeout(within, connections.wait_for(|connections| connections.open == n)).await.map(drop);
         assert!(reached.is_ok(), "{:?} instead of {n} open after {within:?}", self.connections());
     }
 

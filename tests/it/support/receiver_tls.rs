@@ -63,7 +63,7 @@ impl TlsPeer {
     /// Waits for so many connections.
     pub(crate) async fn wait_for(&self, connections: usize) {
         let mut seen = self.seen.subscribe();
-        let reached = tokio::time::timeout(LONG, seen.wait_for(|seen| seen.connections >= connections)).await;
+        let reached = tokio::time::timeout(LONG, seen.wait_for(|seen| seen.connections >= connections)).await.map(drop);
         assert!(reached.is_ok(), "{:?} instead of {connections} connections", self.seen());
     }
 }
