@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -19,7 +19,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
-use crate::push::{Deliverer, Push, Saver};
+use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
 use crate::secrets::MasterKeys;
@@ -184,6 +184,10 @@ impl Shared {
         let saver = Saver::default();
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
+        let attempts = AttemptLog::new(store.clone(), metrics.clone());
+        tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
+        let days = self.config.push.attempts_days;
+        self.run(AttemptDays::of(&attempts, clock.clone(), days));
         let deliverer = Arc::new(Deliverer {
             client,
             store: store.clone(),
@@ -191,7 +195,8 @@ impl Shared {
             clock: clock.clone(),
             metrics: metrics.clone(),
             saver: saver.clone(),
-            in_flight: Semaphore::new(self.config.push.in_flight),
+            attempts: attempts.clone(),
+            slots: Slots::new(self.config.push.in_flight),
             masters: MasterKeys::new(&self.config.secrets.master_keys),
         });
         self.run(Balance::new(

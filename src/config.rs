@@ -128,6 +128,7 @@ pub struct Push {
     pub endpoints_per_account: usize,
     pub window: usize,
     pub in_flight: usize,
+    pub attempts_days: u16,
 }
 
 /// How often accounts may call.
@@ -250,6 +251,7 @@ impl Default for Push {
             endpoints_per_account: 20,
             window: 32,
             in_flight: 1_024,
+            attempts_days: 30,
         }
     }
 }
@@ -321,6 +323,7 @@ impl Config {
         ensure!(self.http.body_limit_bytes >= 1_024, "http.body_limit_bytes must be 1024 or more");
         ensure!((1..=1_000).contains(&self.push.window), "push.window must be 1 to 1000");
         ensure!(self.push.in_flight >= self.push.window, "push.in_flight must not be less than push.window");
+        ensure!(self.push.attempts_days > 0, "push.attempts_days must not be 0");
         ensure!(self.quota.burst_per_second > 0, "quota.burst_per_second must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");

@@ -103,6 +103,10 @@ meters! {
     push_lag_events: IntGauge = ([], &[]);
     /// Deliveries that were attempted, by how they ended.
     push_attempts_total: IntCounterVec = (["outcome"], &[]);
+    /// Attempts that are missing in the attempt log, since Postgres did not take them in time.
+    push_attempts_unlogged_total: IntCounter = ([], &[]);
+    /// Endpoints that are being delivered to; one with nothing to do is not among them.
+    push_runners: IntGauge = ([], &[]);
     /// Deliveries in flight.
     push_in_flight: IntGauge = ([], &[]);
     /// Seconds from the decision on an event to a webhook receiver's answer, for first attempts that succeeded.

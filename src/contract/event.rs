@@ -78,6 +78,23 @@ impl Wire {
         rest.split('"').next()
     }
 
+    /// The names of the fields that changed, as [`Data`] wrote them: before the record.
+    #[must_use]
+    pub fn changed_fields(&self) -> Vec<String> {
+        #[derive(serde::Deserialize)]
+        struct Changed<'a> {
+            #[serde(borrow)]
+            changed: std::collections::BTreeMap<String, &'a serde_json::value::RawValue>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            data: Changed<'a>,
+        }
+        let envelope = serde_json::from_str::<Envelope<'_>>(self.text());
+        envelope.map(|envelope| envelope.data.changed.into_keys().collect()).unwrap_or_default()
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -5,6 +5,7 @@
 //! HTTP status.
 
 mod cursor;
+pub mod delivery;
 pub mod event;
 #[rustfmt::skip]
 pub mod generated;

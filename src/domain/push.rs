@@ -36,7 +36,7 @@ pub enum Mode {
         /// Events in a delivery at most.
         max: usize,
     },
-    /// Of each record that has waiting events the newest state, after its events were quiet for so long.
+    /// Of each record that has waiting events the newest state, once the first of them has waited for so long.
     Latest {
         /// At most a minute; zero sends at once.
         debounce: Duration,

@@ -119,6 +119,13 @@ impl Feed {
         }
     }
 
+    /// Whether the event at a position is the last that this process knows of. Where another replica wrote more and its
+    /// hint was lost, only [`Self::after`] can tell.
+    #[must_use]
+    pub fn ends_at(&self, account: AccountId, at: Seq) -> bool {
+        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).ends_at(account, at)
+    }
+
     /// Follows an account's log from a position on.
     #[must_use]
     pub fn follow(&self, account: AccountId, from: Seq) -> Follow {

@@ -53,6 +53,11 @@ impl Tail {
         Some(run.iter().skip(skip).take(limit).cloned().collect())
     }
 
+    /// Whether an account's run ends with the event at a position.
+    pub(super) fn ends_at(&self, account: AccountId, at: Seq) -> bool {
+        self.runs.get(&account).and_then(VecDeque::back).is_some_and(|last| last.seq == at)
+    }
+
     /// Drops an account's run.
     pub(super) fn forget(&mut self, account: AccountId) {
         let run = self.runs.remove(&account).unwrap_or_default();

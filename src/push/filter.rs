@@ -1,36 +1,51 @@
 //! Which events an endpoint asked for.
 
 use crate::contract::Wire;
+use crate::domain::Verb;
+use crate::domain::push::Settings;
 
 /// Patterns of event types without their root: `contact.created`, `contact.*`, `*`. No pattern at all means all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     patterns: Vec<String>,
+    fields: Vec<String>,
     exclude_origin: Option<String>,
 }
 
 impl Filter {
-    /// `exclude_origin` leaves out what was written with keys of that origin.
+    /// What an endpoint's settings say.
     #[must_use]
-    pub fn new(patterns: Vec<String>, exclude_origin: Option<String>) -> Self {
-        Self { patterns, exclude_origin }
+    pub fn of(settings: &Settings) -> Self {
+        let Settings { events, fields, exclude_own, .. } = settings;
+        Self { patterns: events.clone(), fields: fields.clone(), exclude_origin: exclude_own.clone() }
     }
 
     /// Whether the event is wanted.
     #[must_use]
     pub fn wants(&self, event: &Wire) -> bool {
         let own = self.exclude_origin.as_deref().is_some_and(|origin| origin == &*event.origin);
-        if own || self.patterns.is_empty() {
-            return !own;
+        !own && self.is_asked_for(event) && self.concerns(event)
+    }
+
+    fn is_asked_for(&self, event: &Wire) -> bool {
+        if self.patterns.is_empty() {
+            return true;
         }
         let kind = event.kind();
         self.patterns.iter().any(|pattern| matches(pattern, &kind))
     }
 
+    /// Whether one of the fields changed. That a record came to be or ended concerns everybody.
+    fn concerns(&self, event: &Wire) -> bool {
+        self.fields.is_empty()
+            || matches!(event.verb, Verb::Created | Verb::Deleted)
+            || event.changed_fields().iter().any(|field| self.fields.contains(field))
+    }
+
     /// Whether a pattern can match any event: an entity or `*`, then a verb or `*`.
     #[must_use]
     pub fn is_pattern(text: &str) -> bool {
-        use crate::domain::{Entity, Verb};
+        use crate::domain::Entity;
         match text.split_once('.') {
             None => text == "*",
             Some((entity, verb)) => {

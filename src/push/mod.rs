@@ -10,6 +10,7 @@
 //! the event's id, stable over every attempt and every crash. It knows nothing of HTTP routes.
 
 pub mod address;
+mod attempts;
 pub mod client;
 pub mod filter;
 pub mod keeping;
@@ -21,8 +22,12 @@ mod runner;
 mod saver;
 pub mod schedule;
 pub mod signature;
+mod slots;
+mod target;
 mod worker;
 
+pub use attempts::{AttemptDays, AttemptLog};
 pub use runner::Deliverer;
 pub use saver::Saver;
+pub use slots::Slots;
 pub use worker::Push;

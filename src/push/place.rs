@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn waiting(seq: i64, parked: bool) -> Waiting {
-        Waiting { seq: Seq(seq), uid: Uid(Uuid::nil()), attempts: 2, next_at: NOW, parked }
+        Waiting { attempts: 2, next_at: NOW, parked, ..Waiting::behind(Seq(seq), Uid(Uuid::nil())) }
     }
 
     fn moved(seq: i64, waits: &[Waiting], orders: &[Move]) -> PlaceMove {

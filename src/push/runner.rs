@@ -2,40 +2,42 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hyper::header::{HeaderName, HeaderValue};
-use tokio::sync::{Notify, Semaphore};
+use futures_util::{FutureExt as _, StreamExt as _};
+use prometheus::IntGauge;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::address::EndpointUrl;
-use super::client::{Attempt, Client, Delivery};
-use super::filter::Filter;
-use super::keeping;
-use super::lane::{Lane, Offer, Verdict};
+use super::attempts::AttemptLog;
+use super::client::{Attempt, Client};
+use super::lane::{Lane, Offer, Parcel, Rules, Verdict};
 use super::outcome::Outcome;
 use super::place::{self, Stretch};
 use super::saver::Saver;
-use super::signature::{Secret, sign};
-use crate::clock::Clock;
+use super::slots::{Slot, Slots};
+use super::target::Target;
+use crate::clock::{self, Clock};
 use crate::contract::Wire;
-use crate::contract::event::CONTENT_TYPE;
 use crate::domain::{Seq, Timestamp};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::shard::Lease;
-use crate::store::Store;
 use crate::store::endpoints::{Endpoint, Placed};
 use crate::store::owner::Owner;
+use crate::store::{Store, attempts};
 
 /// Events that are read at once.
-const READ: usize = 128;
+const READ: usize = 256;
 
-/// Bodies of undelivered events that a runner keeps.
-const KEPT: usize = 2 * READ;
+/// Bodies of undelivered events that a runner keeps, and that one delivery may add to.
+const KEPT: usize = 3 * READ;
+
+/// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another
+/// replica wrote more: less often than the sweep finds out.
+const ASK: Duration = Duration::from_secs(1);
 
 /// A runner that has nothing to do stays for so long, so that a steady trickle does not start one per event.
 const LINGER: Duration = Duration::from_secs(5);
@@ -49,8 +51,9 @@ pub struct Deliverer {
     pub clock: Clock,
     pub metrics: Metrics,
     pub saver: Saver,
+    pub attempts: AttemptLog,
     /// Deliveries in flight over all endpoints.
-    pub in_flight: Semaphore,
+    pub slots: Arc<Slots>,
     pub masters: MasterKeys,
 }
 
@@ -60,30 +63,43 @@ pub(super) struct Runner {
     owner: Arc<Owner>,
     /// Held as long as this shard is worked on.
     lease: Lease,
-    endpoint: Arc<Target>,
+    target: Arc<Target>,
     lane: Lane,
     /// Stretches of the log that are not sent again.
     passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
     events: HashMap<Seq, Wire>,
+    /// Whether the log may have more than was read of it.
+    behind: bool,
+    /// When it was last read.
+    asked_at: Option<Instant>,
     woken: Arc<Notify>,
     stop: CancellationToken,
-}
-
-/// Where an endpoint's deliveries go and how they are made.
-struct Target {
-    endpoint: Endpoint,
-    url: EndpointUrl,
-    /// Those that sign, and until when.
-    secrets: Vec<(Secret, Option<Timestamp>)>,
-    filter: Filter,
+    _counted: Counted,
 }
 
 /// A delivery that ended.
 struct Ended {
-    event: Wire,
-    attempts_before: u32,
+    parcel: Parcel,
+    events: Vec<Wire>,
     attempt: Attempt,
+    _slot: Slot,
+}
+
+/// One of a gauge, as long as it lives.
+struct Counted(IntGauge);
+
+impl Counted {
+    fn by(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Runner {
@@ -98,23 +114,53 @@ impl Runner {
     ) -> anyhow::Result<Self> {
         let Placed { endpoint, place, passed, .. } = placed;
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
-        let lane = Lane::new(place, waiting, endpoint.settings.window);
-        let endpoint = Arc::new(Target::of(endpoint, &deliverer.masters)?);
-        Ok(Self { deliverer, owner, lease, endpoint, lane, passed, events: HashMap::new(), woken, stop })
+        let lane = Lane::new(place, waiting, Rules::of(&endpoint.settings));
+        let target = Arc::new(Target::of(endpoint, &deliverer.masters)?);
+        let counted = Counted::by(&deliverer.metrics.push_runners);
+        let (events, behind, asked_at) = (HashMap::new(), true, None);
+        Ok(Self {
+            deliverer,
+            owner,
+            lease,
+            target,
+            lane,
+            passed,
+            events,
+            behind,
+            asked_at,
+            woken,
+            stop,
+            _counted: counted,
+        })
     }
 
     /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
     /// awaited.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let mut in_flight = FuturesUnordered::new();
+        let slots = Arc::clone(&self.deliverer.slots);
+        let mut worked_at = clock::instant();
         loop {
             let stopping = self.stop.is_cancelled();
-            let mut more = false;
+            let mut starved = false;
+            // Made before asking for a slot, so that none that comes free while we ask is missed.
+            let freed = slots.freed();
             if !stopping {
-                more = self.fill().await?;
-                while let Some((seq, attempts)) = self.lane.next(self.deliverer.clock.now()) {
-                    let event = self.event(seq).await?;
-                    in_flight.push(deliver(Arc::clone(&self.deliverer), Arc::clone(&self.endpoint), event, attempts));
+                self.fill().await?;
+                while !self.reads_first() {
+                    let Some(slot) = slots.take(in_flight.len()) else {
+                        starved = true;
+                        break;
+                    };
+                    let Some(parcel) = self.lane.next(self.deliverer.clock.now()) else { break };
+                    let events = self.events_of(&parcel).await?;
+                    in_flight.push(deliver(
+                        Arc::clone(&self.deliverer),
+                        Arc::clone(&self.target),
+                        parcel,
+                        events,
+                        slot,
+                    ));
                 }
             }
             if let Some(save) = self.lane.take_save() {
@@ -124,120 +170,150 @@ impl Runner {
                 return Ok(());
             }
             let now = self.deliverer.clock.now();
-            let due = self.lane.next_at().map(|at| Duration::try_from(at - now).unwrap_or_default());
-            let idle = in_flight.is_empty() && self.lane.is_idle() && !more;
+            let due = self.lane.next_at().filter(|_| !starved && !stopping);
+            let due = due.map(|at| Duration::try_from(at - now).unwrap_or_default());
+            let more = self.has_more() && !stopping;
+            let working = !in_flight.is_empty() || !self.lane.is_idle();
+            if working {
+                worked_at = clock::instant();
+            }
+            let linger = LINGER.saturating_sub(worked_at.elapsed());
             tokio::select! {
                 Some(ended) = in_flight.next() => {
-                    if self.ended(ended).await? == Verdict::Disable {
-                        self.stop.cancel();
+                    self.ended(ended).await?;
+                    // What ended at the same time is taken in at the same time.
+                    while let Some(Some(ended)) = in_flight.next().now_or_never() {
+                        self.ended(ended).await?;
                     }
                 }
                 () = std::future::ready(()), if more => {}
-                () = self.woken.notified(), if !stopping => {}
-                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !stopping => {}
-                () = tokio::time::sleep(LINGER), if idle => return Ok(()),
+                () = self.woken.notified(), if !stopping => self.behind = true,
+                () = freed, if starved => {}
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+                () = tokio::time::sleep(linger), if !working && !more => return Ok(()),
                 () = self.stop.cancelled(), if !stopping => {}
             }
         }
     }
 
-    /// Gives the lane the next events of the log where it has room; whether there may be more for it.
-    async fn fill(&mut self) -> anyhow::Result<bool> {
-        if self.lane.room() == 0 {
-            return Ok(false);
+    fn has_more(&self) -> bool {
+        self.behind && self.lane.room() > 0
+    }
+
+    /// Whether what is not read yet may stand for what is.
+    fn reads_first(&self) -> bool {
+        self.lane.sends_the_newest() && self.has_more()
+    }
+
+    /// Gives the lane the next events of the log where it has room.
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        if !self.has_more() {
+            return Ok(());
         }
-        let account = self.endpoint.endpoint.account;
+        let account = self.target.endpoint.account;
         let from = place::go_on(&self.passed, self.lane.read());
-        let events = self.deliverer.feed.after(account, from, READ).await?;
-        let full = events.len() == READ;
-        let filter = &self.endpoint.filter;
-        let wants = |event: &Wire| !place::is_passed(&self.passed, event.seq) && filter.wants(event);
-        self.lane.offer(events.iter().map(|e| Offer { seq: e.seq, uid: e.uid, wanted: wants(e) }));
-        // Beyond this bound a body is read from the log again when it is its turn.
-        let room = KEPT.saturating_sub(self.events.len());
-        let wanted = events.into_iter().filter(|event| wants(event)).take(room);
-        self.events.extend(wanted.map(|event| (event.seq, event)));
-        Ok(full && self.lane.room() > 0)
-    }
-
-    /// An event that failed long ago, or before a restart, is read from the log again.
-    async fn event(&mut self, seq: Seq) -> anyhow::Result<Wire> {
-        if let Some(event) = self.events.remove(&seq) {
-            return Ok(event);
+        let just_asked = self.asked_at.is_some_and(|at| at.elapsed() < ASK);
+        if just_asked && self.deliverer.feed.ends_at(account, from) {
+            self.behind = false;
+            return Ok(());
         }
-        let account = self.endpoint.endpoint.account;
-        let event = self.deliverer.store.event_at(account, seq).await?;
-        event.ok_or_else(|| anyhow::anyhow!("event {account}:{seq} is not in the log"))
+        let events = self.deliverer.feed.after(account, from, READ).await?;
+        if events.is_empty() {
+            self.asked_at = Some(clock::instant());
+        }
+        self.behind = events.len() == READ;
+        let filter = &self.target.filter;
+        // Beyond this bound a body is read from the log again when it is its turn.
+        let mut room = KEPT.saturating_sub(self.events.len());
+        let mut offers = Vec::with_capacity(events.len());
+        for event in events {
+            let Wire { seq, uid, at, .. } = event;
+            let wanted = !place::is_passed(&self.passed, seq) && filter.wants(&event);
+            offers.push(Offer { seq, uid, at, bytes: event.body.len(), wanted });
+            if wanted && room > 0 {
+                room -= 1;
+                self.events.insert(seq, event);
+            }
+        }
+        self.lane.offer(offers, self.deliverer.clock.now());
+        for seq in self.lane.take_replaced() {
+            self.events.remove(&seq);
+        }
+        Ok(())
     }
 
-    async fn ended(&mut self, Ended { event, attempts_before, attempt }: Ended) -> anyhow::Result<Verdict> {
+    /// A parcel's events. One that failed long ago, or before a restart, is read from the log again.
+    async fn events_of(&mut self, parcel: &Parcel) -> anyhow::Result<Vec<Wire>> {
+        let mut events: Vec<Wire> = parcel.events.iter().filter_map(|seq| self.events.remove(seq)).collect();
+        if events.len() == parcel.events.len() {
+            return Ok(events);
+        }
+        let account = self.target.endpoint.account;
+        let missing: Vec<Seq> =
+            parcel.events.iter().copied().filter(|seq| events.iter().all(|e| e.seq != *seq)).collect();
+        events.extend(self.deliverer.store.events_at(account, &missing).await?);
+        events.sort_unstable_by_key(|event| event.seq);
+        anyhow::ensure!(events.len() == parcel.events.len(), "some of {account}:{missing:?} are not in the log");
+        Ok(events)
+    }
+
+    async fn ended(&mut self, Ended { parcel, events, attempt, _slot }: Ended) -> anyhow::Result<()> {
         let now = self.deliverer.clock.now();
         let metrics = &self.deliverer.metrics;
-        metrics.push_attempts_total.with_label_values(&[attempt.outcome.label()]).inc();
-        if attempt.outcome == Outcome::Delivered {
-            if attempts_before == 0 {
-                metrics.write_to_webhook_seconds.observe((now - event.at).as_seconds_f64());
-            }
-        } else {
-            let endpoint = &self.endpoint.endpoint;
-            tracing::debug!(account = %endpoint.account, endpoint = %endpoint.endpoint_id, seq = %event.seq,
-                outcome = attempt.outcome.label(), error = attempt.error, "delivery failed");
+        let Endpoint { account, endpoint_id, .. } = &self.target.endpoint;
+        let outcome = attempt.outcome.label();
+        metrics.push_attempts_total.with_label_values(&[outcome]).inc();
+        let delivered = attempt.outcome == Outcome::Delivered;
+        if delivered && parcel.attempts == 0 {
+            let seconds = events.iter().map(|event| (now - event.at).as_seconds_f64());
+            seconds.for_each(|seconds| metrics.write_to_webhook_seconds.observe(seconds));
         }
-        let verdict = self.lane.ended(event.seq, attempt.outcome, now, rand::random());
-        if attempt.outcome != Outcome::Delivered && self.events.len() < KEPT {
-            self.events.insert(event.seq, event);
+        if !delivered {
+            tracing::debug!(%account, endpoint = %endpoint_id, seq = %parcel.name(), outcome, error = attempt.error,
+                "delivery failed");
+        }
+        self.deliverer.attempts.put(*account, *endpoint_id, row(&self.target, &parcel, &events, &attempt, now));
+        let verdict = self.lane.ended(parcel.name(), attempt.outcome, now, rand::random());
+        if !delivered && self.events.len() < KEPT {
+            self.events.extend(events.into_iter().map(|event| (event.seq, event)));
+        }
+        for seq in self.lane.take_replaced() {
+            self.events.remove(&seq);
         }
         if verdict == Verdict::Disable {
-            let Endpoint { account, endpoint_id, .. } = &self.endpoint.endpoint;
-            tracing::warn!(%account, endpoint = %endpoint_id, outcome = attempt.outcome.label(), "endpoint disabled");
+            tracing::warn!(%account, endpoint = %endpoint_id, outcome, "endpoint disabled");
             self.owner.disable_endpoint(*account, *endpoint_id).await?;
+            self.stop.cancel();
         }
-        Ok(verdict)
+        Ok(())
     }
 }
 
-impl Target {
-    fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
-        let secrets = keeping::open_all(masters, &endpoint);
-        Ok(Self {
-            url: EndpointUrl::parse(&endpoint.settings.url)?,
-            secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
-            filter: Filter::new(endpoint.settings.events.clone(), endpoint.settings.exclude_own.clone()),
-            endpoint,
-        })
-    }
-
-    /// Those of its secrets that sign now.
-    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
-        self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
+/// What the attempt log keeps.
+fn row(target: &Target, parcel: &Parcel, events: &[Wire], attempt: &Attempt, now: Timestamp) -> attempts::Attempt {
+    attempts::Attempt {
+        attempt_id: clock::fresh_uid().0,
+        at: now,
+        seq: parcel.name(),
+        webhook_id: target.webhook_id(events),
+        trigger: if parcel.attempts == 0 { "event" } else { "retry" }.to_owned(),
+        outcome: attempt.outcome.label().to_owned(),
+        status: attempt.status.map(i32::from),
+        error: attempt.error.clone(),
+        duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),
+        bytes: i64::try_from(attempt.bytes_read).unwrap_or(i64::MAX),
+        body: attempt.body.to_vec(),
     }
 }
 
-fn traceparent(event: &Wire) -> Vec<(HeaderName, HeaderValue)> {
-    let value = event.traceparent().and_then(|text| HeaderValue::from_str(text).ok());
-    value.map(|value| (HeaderName::from_static("traceparent"), value)).into_iter().collect()
-}
-
-async fn deliver(deliverer: Arc<Deliverer>, target: Arc<Target>, event: Wire, attempts_before: u32) -> Ended {
-    // The semaphore is never closed; should it be, the delivery goes out all the same.
-    let _permit = deliverer.in_flight.acquire().await;
-    deliverer.metrics.push_in_flight.inc();
-    let now = deliverer.clock.now();
-    let (id, timestamp) = (event.id(), now.unix_timestamp());
-    let attempt = deliverer
-        .client
-        .send(Delivery {
-            url: &target.url,
-            headers: &traceparent(&event),
-            webhook_id: &id,
-            timestamp,
-            signature: &sign(target.live(now), &id, timestamp, &event.body),
-            content_type: CONTENT_TYPE,
-            body: event.body.clone(),
-            timeout: target.endpoint.settings.timeout,
-            now,
-        })
-        .await;
-    deliverer.metrics.push_in_flight.dec();
-    Ended { event, attempts_before, attempt }
+async fn deliver(
+    deliverer: Arc<Deliverer>,
+    target: Arc<Target>,
+    parcel: Parcel,
+    events: Vec<Wire>,
+    slot: Slot,
+) -> Ended {
+    let _in_flight = Counted::by(&deliverer.metrics.push_in_flight);
+    let attempt = target.send(&deliverer.client, &parcel, &events, deliverer.clock.now()).await;
+    Ended { parcel, events, attempt, _slot: slot }
 }

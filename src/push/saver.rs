@@ -3,7 +3,7 @@
 //! A place that is not written yet holds its shard's lease, so that a shard is given up only once everything that was
 //! delivered is on record. What a crash leaves unwritten is delivered again, under the same ids.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::AccountId;
+use crate::domain::{AccountId, Seq};
 use crate::shard::Lease;
-use crate::store::owner::{Owner, PushSave};
+use crate::store::owner::{Owner, PushSave, Waiting};
 
 /// Places are written at most this often.
 const EVERY: Duration = Duration::from_millis(20);
@@ -116,14 +116,15 @@ impl Saver {
     }
 }
 
-/// Two saves of one endpoint as one.
+/// Two saves of one endpoint as one. What ended and then waited again waits, what waited and then ended has ended: no
+/// event is in both lists.
 fn merge(earlier: PushSave, later: PushSave) -> PushSave {
-    let mut waiting = earlier.waiting;
-    waiting.retain(|event| {
-        !later.settled.contains(&event.seq) && later.waiting.iter().all(|newer| newer.seq != event.seq)
-    });
-    waiting.extend(later.waiting);
-    let mut settled = earlier.settled;
-    settled.extend(later.settled);
-    PushSave { cursor: later.cursor, waiting, settled }
+    let mut waiting: BTreeMap<Seq, Waiting> = earlier.waiting.into_iter().map(|event| (event.seq, event)).collect();
+    for seq in &later.settled {
+        waiting.remove(seq);
+    }
+    waiting.extend(later.waiting.into_iter().map(|event| (event.seq, event)));
+    let settled = earlier.settled.into_iter().chain(later.settled);
+    let settled = settled.filter(|seq| !waiting.contains_key(seq)).collect::<BTreeSet<Seq>>().into_iter().collect();
+    PushSave { cursor: later.cursor, waiting: waiting.into_values().collect(), settled }
 }

@@ -71,11 +71,12 @@ impl Push {
     /// Wakes the account's runners, and starts those that are missing.
     async fn look(&mut self, account: AccountId, owned: &Owned, lease: Lease) -> anyhow::Result<()> {
         let changed = self.deliverer.feed.take_settings_changed(account);
-        if let Some(known) = self.accounts.get(&account) {
+        if let Some(known) = self.accounts.get(&account)
+            && !changed
+            && known.looked_at.elapsed() < SETTINGS_FOR
+        {
             known.runners.values().for_each(|runner| runner.woken.notify_one());
-            if !changed && known.looked_at.elapsed() < SETTINGS_FOR {
-                return Ok(());
-            }
+            return Ok(());
         }
         // What was delivered last is in the places that are read now.
         self.deliverer.saver.settle(account).await;
@@ -87,9 +88,8 @@ impl Push {
         };
         for (endpoint_id, runner) in &runners {
             let same = |placed: &Placed| placed.endpoint.endpoint_id == *endpoint_id && runner.is_as(placed);
-            if !endpoints.iter().any(same) {
-                runner.stop.cancel();
-            }
+            // What was committed after a change of settings is sent by the new ones.
+            if endpoints.iter().any(same) { runner.woken.notify_one() } else { runner.stop.cancel() }
         }
         let mut started = Ok(());
         for placed in endpoints {

@@ -1,9 +1,10 @@
-//! The log of attempts to deliver, as endpoints' owners read it.
+//! The log of attempts to deliver: written in batches, read by endpoints' owners, dropped by the day.
 
+use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Params, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp};
 
 /// Attempts have ids that grow with time, and partitions by time: the newest come first without a sort.
@@ -13,6 +14,35 @@ from push_attempt
 where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id < $3)
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
 order by attempt_id desc limit $6";
+
+/// No wait for the disk: what a crash takes away is only a note of what was done.
+const INSERT: &str = "-- push_attempt.insert
+with quickly as materialized (select set_config('synchronous_commit', 'off', true))
+insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
+    duration_ms, bytes, body)
+select a.account_id, a.endpoint_id, a.attempt_id, a.at, a.seq, a.webhook_id, a.trigger, a.outcome, a.status, a.error,
+    a.duration_ms, a.bytes, a.body
+from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[], $6::text[], $7::text[],
+    $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[])
+    as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
+        body)";
+
+const PARTITIONS: &str = "-- push_attempt.partitions
+select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where i.inhparent = 'push_attempt'::regclass";
+
+/// Whoever reads or writes attempts is not made to wait for long.
+const NOT_LONG: &str = "-- push_attempt.not_long
+set local lock_timeout = '2s'";
+
+const ADD_DAY: &str = "-- push_attempt.add_day
+create table if not exists {name} partition of push_attempt for values from ('{day} 00:00Z') to ('{next} 00:00Z')";
+
+const DROP_DAY: &str = "-- push_attempt.drop_day
+drop table if exists {name}";
+
+/// What the partitions are called before their day.
+const PARTITION: &str = "push_attempt_";
 
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +76,71 @@ pub struct Narrowed {
 }
 
 impl Store {
+    /// Writes attempts, each with its endpoint, in one statement.
+    pub async fn log_attempts(&self, attempts: &[(AccountId, Uuid, Attempt)]) -> Result<(), StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(INSERT).await?;
+        let accounts: Vec<Uuid> = attempts.iter().map(|(account, ..)| account.0).collect();
+        let endpoints: Vec<Uuid> = attempts.iter().map(|(_, endpoint, _)| *endpoint).collect();
+        let of = || attempts.iter().map(|(.., attempt)| attempt);
+        let ids: Vec<Uuid> = of().map(|attempt| attempt.attempt_id).collect();
+        let at: Vec<Timestamp> = of().map(|attempt| attempt.at).collect();
+        let seqs: Vec<i64> = of().map(|attempt| attempt.seq.0).collect();
+        let webhook_ids: Vec<&str> = of().map(|attempt| attempt.webhook_id.as_str()).collect();
+        let triggers: Vec<&str> = of().map(|attempt| attempt.trigger.as_str()).collect();
+        let outcomes: Vec<&str> = of().map(|attempt| attempt.outcome.as_str()).collect();
+        let statuses: Vec<Option<i32>> = of().map(|attempt| attempt.status).collect();
+        let errors: Vec<Option<&str>> = of().map(|attempt| attempt.error.as_deref()).collect();
+        let durations: Vec<i32> = of().map(|attempt| attempt.duration_ms).collect();
+        let bytes: Vec<i64> = of().map(|attempt| attempt.bytes).collect();
+        let bodies: Vec<&[u8]> = of().map(|attempt| attempt.body.as_slice()).collect();
+        let values: Params<'_, 13> = [
+            &accounts,
+            &endpoints,
+            &ids,
+            &at,
+            &seqs,
+            &webhook_ids,
+            &triggers,
+            &outcomes,
+            &statuses,
+            &errors,
+            &durations,
+            &bytes,
+            &bodies,
+        ];
+        client.execute(&statement, &values).await?;
+        Ok(())
+    }
+
+    /// Makes the partitions of the attempts from a day on, so many, and drops those of days before `keep`; returns how
+    /// many it made and dropped.
+    pub async fn turn_attempts(&self, from: Date, days: u16, keep: Date) -> Result<usize, StoreError> {
+        let mut client = self.reader().await?;
+        let there = client.query(PARTITIONS, &[]).await?;
+        let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
+        let wanted = (0..i64::from(days)).filter_map(|days| from.checked_add(time::Duration::days(days)));
+        let mut statements: Vec<String> = Vec::new();
+        for day in wanted {
+            let (name, Some(next)) = (partition(day), day.next_day()) else { continue };
+            if !there.contains(&name) {
+                let text = ADD_DAY.replace("{name}", &name).replace("{day}", &day.to_string());
+                statements.push(text.replace("{next}", &next.to_string()));
+            }
+        }
+        // The names sort as their days do.
+        let (oldest, ours) = (partition(keep), |name: &&String| name.starts_with(PARTITION));
+        let old = there.iter().filter(ours).filter(|name| **name < oldest);
+        statements.extend(old.map(|name| DROP_DAY.replace("{name}", name)));
+        for statement in &statements {
+            let transaction = client.transaction().await?;
+            transaction.batch_execute(NOT_LONG).await?;
+            transaction.batch_execute(statement).await?;
+            transaction.commit().await?;
+        }
+        Ok(statements.len())
+    }
+
     /// At most `limit` of an endpoint's attempts, the newest first.
     pub async fn attempts(
         &self,
@@ -60,6 +155,11 @@ impl Store {
         let rows = client.query(&statement, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }
+}
+
+/// `push_attempt_20261124`.
+fn partition(day: Date) -> String {
+    format!("{PARTITION}{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
 }
 
 fn attempt(row: &PgRow) -> Attempt {

@@ -46,7 +46,7 @@ with cursors as (delete from push_cursor where account_id = $1 and endpoint_id =
 delete from push_endpoint where account_id = $1 and endpoint_id = $2";
 
 const WAITING: &str = "-- push_waiting.list
-select seq, uid, attempts, next_at, parked from push_waiting
+select seq, uid, attempts, next_at, parked, coalesce(first_seq, seq), batch from push_waiting
 where account_id = $1 and endpoint_id = $2 order by seq";
 
 pub(super) const IS_PARKED: &str = "-- push_waiting.is_parked
@@ -199,6 +199,8 @@ impl Store {
             attempts: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
             next_at: row.get(3),
             parked: row.get(4),
+            first: Seq(row.get(5)),
+            batch: row.get::<_, Option<i64>>(6).map(Seq),
         };
         Ok(client.query(&statement, &[&account.0, &endpoint]).await?.iter().map(waiting).collect())
     }

@@ -17,8 +17,8 @@ const AFTER: &str = "-- log.after
 select account_id, seq, uid, type, at, origin, body from event
 where account_id = $1 and seq > $2 order by seq limit $3";
 
-const AT: &str = "-- log.at
-select account_id, seq, uid, type, at, origin, body from event where account_id = $1 and seq = $2";
+const ALL_AT: &str = "-- log.all_at
+select account_id, seq, uid, type, at, origin, body from event where account_id = $1 and seq = any($2) order by seq";
 
 const RECORD_AT: &str = "-- log.record_at
 select (body::json->'data'->'record')::text from event where account_id = $1 and seq = $2";
@@ -56,11 +56,12 @@ impl Store {
         client.query(&statement, &[&account.0, &after.0, &limit]).await?.iter().map(wire).collect()
     }
 
-    /// The event at a position.
-    pub async fn event_at(&self, account: AccountId, seq: Seq) -> Result<Option<Wire>, StoreError> {
+    /// The events at positions, in the order of the log.
+    pub async fn events_at(&self, account: AccountId, seqs: &[Seq]) -> Result<Vec<Wire>, StoreError> {
         let client = self.reader().await?;
-        let statement = client.prepare_cached(AT).await?;
-        client.query_opt(&statement, &[&account.0, &seq.0]).await?.as_ref().map(wire).transpose()
+        let statement = client.prepare_cached(ALL_AT).await?;
+        let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+        client.query(&statement, &[&account.0, &seqs]).await?.iter().map(wire).collect()
     }
 
     /// The record as the event at a position shows it, byte for byte.

@@ -55,13 +55,14 @@ with cursors as (
     delete from push_waiting w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
     where w.account_id = s.account_id and w.endpoint_id = s.endpoint_id and w.seq = s.seq
 )
-insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
-select w.account_id, w.endpoint_id, w.seq, w.uid, w.attempts, w.next_at, w.parked
-from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[])
-    as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
+select w.account_id, w.endpoint_id, w.seq, w.uid, w.attempts, w.next_at, w.parked, w.first_seq, w.batch
+from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[],
+    $17::bigint[], $18::bigint[]) as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
 join push_endpoint e on e.account_id = w.account_id and e.endpoint_id = w.endpoint_id
 on conflict (account_id, endpoint_id, seq) do update
-    set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked";
+    set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked,
+        first_seq = excluded.first_seq, batch = excluded.batch";
 
 const MOVE_PLACE: &str = "-- push_cursor.move
 with taken as (
@@ -127,6 +128,18 @@ pub struct Waiting {
     pub attempts: u32,
     pub next_at: Timestamp,
     pub parked: bool,
+    /// The first of its record's events that it stands for; most often itself.
+    pub first: Seq,
+    /// The first event of the batch that it goes in, once it was sent in one.
+    pub batch: Option<Seq>,
+}
+
+impl Waiting {
+    /// An event that was not sent yet and has waited long enough.
+    #[must_use]
+    pub fn behind(seq: Seq, uid: Uid) -> Self {
+        Self { seq, uid, attempts: 0, next_at: Timestamp::UNIX_EPOCH, parked: false, first: seq, batch: None }
+    }
 }
 
 /// Changes of one endpoint's place, to be written together.
@@ -269,6 +282,8 @@ impl Owner {
                     &w.attempts,
                     &w.next_at,
                     &w.parked,
+                    &w.first,
+                    &w.batch,
                 ],
             )
             .await?;
@@ -361,6 +376,8 @@ struct WaitingColumns {
     attempts: Vec<i32>,
     next_at: Vec<Timestamp>,
     parked: Vec<bool>,
+    first: Vec<Option<i64>>,
+    batch: Vec<Option<i64>>,
 }
 
 impl WaitingColumns {
@@ -375,6 +392,8 @@ impl WaitingColumns {
                 columns.attempts.push(i32::try_from(event.attempts).unwrap_or(i32::MAX));
                 columns.next_at.push(event.next_at);
                 columns.parked.push(event.parked);
+                columns.first.push((event.first < event.seq).then_some(event.first.0));
+                columns.batch.push(event.batch.map(|batch| batch.0));
             }
         }
         columns

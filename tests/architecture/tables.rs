@@ -178,6 +178,10 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
     ("owner.members", "replicas own shards, not accounts"),
     ("owner.try_lock", "replicas own shards, not accounts"),
     ("owner.unlock", "replicas own shards, not accounts"),
+    ("push_attempt.partitions", "a day's partition has the attempts of all accounts"),
+    ("push_attempt.not_long", "reads nothing"),
+    ("push_attempt.add_day", "a day's partition has the attempts of all accounts"),
+    ("push_attempt.drop_day", "a day's partition has the attempts of all accounts"),
 ];
 
 /// Keys that do not begin with the account. Subjects are `table` for a primary key, `table.index` for a unique index.

@@ -11,15 +11,15 @@ use super::{Bench, endpoints};
 use crate::database;
 use crate::figures::say;
 
-/// Every other one fails.
-const EVENTS: u64 = 1_000;
+/// Every fifth of them fails.
+const EVENTS: u64 = 2_500;
 const WAITING: i64 = 500;
 /// The first retry is due after 5 s.
 const SOON: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
-    let (account, sink) = (bench.filled(EVENTS).await?, Sink::start(1, Mode::FailOdd).await?);
+    let (account, sink) = (bench.filled(EVENTS).await?, Sink::start(1, Mode::FailFifths).await?);
     let client = database::connect(&bench.stack.database_url()).await?;
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({"from": "start"})).await?;
     let made = made.context("no endpoint")?;

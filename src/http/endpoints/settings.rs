@@ -96,24 +96,7 @@ pub(super) fn read(
     if settings.url.is_empty() && !errors.iter().any(|error| error.pointer == "#/url") {
         errors.insert(0, Invalid::new("url", "Is required."));
     }
-    if errors.is_empty() {
-        errors.extend(not_carried_out(&settings));
-    }
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
-}
-
-/// What deliveries do not do yet is refused, for a setting that is taken and not kept is worse than none.
-fn not_carried_out(settings: &Settings) -> impl Iterator<Item = Invalid> {
-    [
-        ("mode", settings.mode != Mode::Single, "Can be single only in this version."),
-        ("order", settings.order != Order::Record, "Can be record only in this version."),
-        ("fields", !settings.fields.is_empty(), "Can be empty only in this version."),
-        ("rate", settings.rate.is_some(), "Can be null only in this version."),
-        ("headers", !settings.headers.is_empty(), "Can be empty only in this version."),
-    ]
-    .into_iter()
-    .filter(|(_, is_asked_for, _)| *is_asked_for)
-    .map(|(name, _, detail)| Invalid::new(name, detail))
 }
 
 /// The scheme that a body asks for.

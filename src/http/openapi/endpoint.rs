@@ -136,7 +136,8 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "description": or_null(text(255)),
         "events": or_null(listed("Patterns of event types such as `contact.*`. None means all.")),
         "fields": or_null(listed(
-            "Names of fields, of which one at least must have changed. This version takes none, which means any.",
+            "Names of fields, of which one at least must have changed. None means any. Records that were created, deleted \
+             or restored are sent in any case.",
         )),
         "exclude_own": or_null(json!({
             "type": "boolean",
@@ -145,22 +146,29 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "mode": or_null(with(
             one_of(["single", "batch", "latest"].into_iter()),
             "description",
-            json!("What a delivery holds. This version takes `single`: one event."),
+            json!(
+                "What a delivery holds: `single` one event, `batch` an array of events (CloudEvents 1.0, JSON format, \
+                 section 4), `latest` the newest event of a record, which stands for those of the record that waited \
+                 with it: `after` and `through` say from where to where."
+            ),
         )),
-        "max_batch": or_null(whole(1, 100, "Events in a batch at most.")),
-        "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record must have been quiet.")),
+        "max_batch": or_null(whole(1, 100, "Events in a batch at most; a batch never exceeds 256 KiB.")),
+        "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record's first event waits for newer ones.")),
         "order": or_null(with(
             one_of(Order::ALL.iter().map(|order| order.name())),
             "description",
-            json!("Which events wait. This version takes `record`: those of one record for each other."),
+            json!(
+                "Which events wait for each other: `record` those of one record, `strict` all, so that one delivery is \
+                 under way at a time, `none` none."
+            ),
         )),
         "window": or_null(whole(1, 256, "Deliveries in flight at once.")),
-        "rate": nullable(whole(1, 10_000, "Deliveries per second at most. This version takes null: no limit.")),
+        "rate": nullable(whole(1, 10_000, "Deliveries per second at most. `null` means no limit.")),
         "headers": or_null(json!({
             "type": "object",
             "maxProperties": 20,
             "additionalProperties": {"type": "string", "maxLength": 1_000},
-            "description": "Sent with each delivery. This version takes none.",
+            "description": "Sent with each delivery.",
         })),
         "timeout_s": or_null(whole(1, 60, "Seconds that an attempt may take in all.")),
     })

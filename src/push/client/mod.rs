@@ -42,8 +42,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of an answer, and the size of a connection's read buffer.
 const HEAD_LIMIT: usize = 16 * 1024;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// As many as one endpoint's window: none is closed only to be opened again.
-const IDLE_PER_HOST: usize = 32;
+/// As many as an endpoint's largest window: none is closed only to be opened again.
+const IDLE_PER_HOST: usize = 256;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");

@@ -1,28 +1,51 @@
 //! The events that left the way: each waits for its own retry, and those of the same record wait behind it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::rules::Rules;
 use crate::domain::{Seq, Timestamp, Uid};
 use crate::store::owner::Waiting;
 
 /// What waits, and what of it is not saved yet.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Exceptions {
+    rules: Rules,
     waiting: BTreeMap<Seq, Waiting>,
-    /// The waiting events of each record that are not parked; the first may be sent, the others stand behind it.
+    /// The waiting events of each key that are not parked; the first may be sent, the others stand behind it.
     rows: HashMap<Uid, Vec<Seq>>,
+    /// The first of each row by its moment.
+    fronts: BTreeSet<(Timestamp, Seq)>,
+    /// Those that go together, by the first of them.
+    batches: HashMap<Seq, BTreeSet<Seq>>,
+    /// Sizes, of those that were read since the process began.
+    bytes: HashMap<Seq, usize>,
     changed: HashSet<Seq>,
-    settled: Vec<Seq>,
+    settled: BTreeSet<Seq>,
 }
 
 impl Exceptions {
     /// What was saved before.
-    pub(super) fn resume(waiting: Vec<Waiting>) -> Self {
-        let mut exceptions = Self::default();
+    pub(super) fn resume(waiting: Vec<Waiting>, rules: Rules) -> Self {
+        let mut exceptions = Self {
+            rules,
+            waiting: BTreeMap::new(),
+            rows: HashMap::new(),
+            fronts: BTreeSet::new(),
+            batches: HashMap::new(),
+            bytes: HashMap::new(),
+            changed: HashSet::new(),
+            settled: BTreeSet::new(),
+        };
         for event in waiting {
-            exceptions.put(event);
+            exceptions.put(event, None);
         }
         exceptions.changed.clear();
+        if rules.is_latest() {
+            let keys: BTreeSet<Uid> = exceptions.rows.keys().copied().collect();
+            for key in keys {
+                exceptions.fold(key);
+            }
+        }
         exceptions
     }
 
@@ -35,49 +58,97 @@ impl Exceptions {
         self.rows.is_empty()
     }
 
-    /// Whether the event waits or is parked.
-    pub(super) fn knows(&self, seq: Seq) -> bool {
+    /// Whether the event waits or is parked, itself or in what a newer one of its record stands for.
+    pub(super) fn knows(&self, seq: Seq, uid: Uid) -> bool {
+        let stands_for = |event: &Waiting| event.uid == uid && event.first <= seq;
         self.waiting.contains_key(&seq)
+            || self.rules.is_latest() && self.waiting.range(seq..).any(|(_, event)| stands_for(event))
     }
 
-    /// How many attempts an event has had.
-    pub(super) fn attempts(&self, seq: Seq) -> u32 {
-        self.waiting.get(&seq).map_or(0, |event| event.attempts)
+    pub(super) fn get(&self, seq: Seq) -> Option<&Waiting> {
+        self.waiting.get(&seq)
     }
 
-    /// When the first waiting event of a record is due; `None` where none of it waits.
-    pub(super) fn holds_back(&self, uid: Uid) -> Option<Timestamp> {
-        let first = self.rows.get(&uid)?.first()?;
-        self.waiting.get(first).map(|event| event.next_at)
+    pub(super) fn bytes(&self, seq: Seq) -> Option<usize> {
+        self.bytes.get(&seq).copied()
     }
 
-    /// The waiting event at the front of each record.
+    pub(super) fn key(&self, event: &Waiting) -> Uid {
+        self.rules.key(event.uid, event.seq)
+    }
+
+    /// The events of a key that wait, in the order in which they go.
+    pub(super) fn row(&self, key: Uid) -> &[Seq] {
+        self.rows.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// When the first waiting event of a key is due; `None` where none of it waits.
+    pub(super) fn holds_back(&self, key: Uid) -> Option<Timestamp> {
+        self.waiting.get(self.row(key).first()?).map(|event| event.next_at)
+    }
+
+    /// The waiting event at the front of each row, by their moments.
     pub(super) fn fronts(&self) -> impl Iterator<Item = &Waiting> {
-        self.rows.values().filter_map(|row| self.waiting.get(row.first()?))
+        self.fronts.iter().filter_map(|(_, seq)| self.waiting.get(seq))
+    }
+
+    /// Those that an event goes with; none where it goes alone.
+    pub(super) fn batch_of(&self, event: &Waiting) -> Option<&BTreeSet<Seq>> {
+        self.rules.batch().and(event.batch).and_then(|batch| self.batches.get(&batch))
     }
 
     /// Adds or replaces an event.
-    pub(super) fn put(&mut self, event: Waiting) {
-        let (seq, uid) = (event.seq, event.uid);
-        if event.parked {
-            self.step_aside(uid, seq);
-        } else {
-            let row = self.rows.entry(uid).or_default();
+    pub(super) fn put(&mut self, event: Waiting, bytes: Option<usize>) {
+        let (seq, key) = (event.seq, self.key(&event));
+        self.leave(seq, key);
+        if !event.parked {
+            let row = self.rows.entry(key).or_default();
             if let Err(place) = row.binary_search(&seq) {
                 row.insert(place, seq);
             }
+            if let Some(batch) = event.batch {
+                self.batches.entry(batch).or_default().insert(seq);
+            }
         }
+        self.bytes.extend(bytes.map(|bytes| (seq, bytes)));
+        self.settled.remove(&seq);
         self.changed.insert(seq);
         self.waiting.insert(seq, event);
+        self.stand(key);
     }
 
-    /// Takes an event out, since it was delivered.
-    pub(super) fn settle(&mut self, seq: Seq) {
-        if let Some(event) = self.waiting.remove(&seq) {
-            self.changed.remove(&seq);
-            self.settled.push(seq);
-            self.step_aside(event.uid, seq);
+    /// Takes an event out, since it was delivered or another stands for it; the next of its row has waited long enough,
+    /// unless it has a schedule of its own.
+    pub(super) fn settle(&mut self, seq: Seq) -> Option<Waiting> {
+        let key = self.key(self.waiting.get(&seq)?);
+        self.leave(seq, key);
+        self.changed.remove(&seq);
+        self.bytes.remove(&seq);
+        self.settled.insert(seq);
+        let event = self.waiting.remove(&seq);
+        self.move_up(key);
+        event
+    }
+
+    /// An event has had its last attempt.
+    pub(super) fn park(&mut self, event: Waiting) {
+        let key = self.key(&event);
+        self.put(event, None);
+        self.move_up(key);
+    }
+
+    /// The waiting events of a record as one, the newest, with the place and the moment of the first; returns those that
+    /// are sent no more.
+    pub(super) fn fold(&mut self, key: Uid) -> Vec<Seq> {
+        let row = self.row(key).to_vec();
+        let (false, [first, .., last]) = (self.rules.is_strict(), row.as_slice()) else { return Vec::new() };
+        let Some(front) = self.waiting.get(first).cloned() else { return Vec::new() };
+        let newest = *last;
+        for seq in &row {
+            self.settle(*seq);
         }
+        self.put(Waiting { seq: newest, ..front }, None);
+        row.into_iter().filter(|seq| *seq != newest).collect()
     }
 
     /// Nothing need wait any longer, but for what is parked.
@@ -86,6 +157,8 @@ impl Exceptions {
             event.next_at = now;
             self.changed.insert(event.seq);
         }
+        let front = |row: &Vec<Seq>| self.waiting.get(row.first()?).map(|event| (event.next_at, event.seq));
+        self.fronts = self.rows.values().filter_map(front).collect();
     }
 
     /// What changed and what ended since this was last asked; `None` where nothing did.
@@ -96,22 +169,45 @@ impl Exceptions {
         let mut changed: Vec<Waiting> =
             self.changed.drain().filter_map(|seq| self.waiting.get(&seq)).cloned().collect();
         changed.sort_unstable_by_key(|event| event.seq);
-        Some((changed, std::mem::take(&mut self.settled)))
+        Some((changed, std::mem::take(&mut self.settled).into_iter().collect()))
     }
 
-    /// Leaves the record's row; the next in it has waited long enough, unless it has a schedule of its own.
-    fn step_aside(&mut self, uid: Uid, seq: Seq) {
-        let Some(row) = self.rows.get_mut(&uid) else { return };
-        row.retain(|other| *other != seq);
-        match row.first().and_then(|first| self.waiting.get_mut(first)) {
-            Some(next) if next.attempts == 0 => {
-                next.next_at = Timestamp::UNIX_EPOCH;
-                self.changed.insert(next.seq);
-            }
-            Some(_) => {}
-            None => {
-                self.rows.remove(&uid);
+    fn move_up(&mut self, key: Uid) {
+        let Some(first) = self.row(key).first().copied() else { return };
+        let Some(event) = self.waiting.get_mut(&first).filter(|event| event.attempts == 0) else { return };
+        let was = std::mem::replace(&mut event.next_at, Timestamp::UNIX_EPOCH);
+        self.changed.insert(first);
+        self.fronts.remove(&(was, first));
+        self.stand(key);
+    }
+
+    /// Leaves its row and its batch.
+    fn leave(&mut self, seq: Seq, key: Uid) {
+        let Some(event) = self.waiting.get(&seq) else { return };
+        if let Some(batch) = event.batch
+            && let Some(members) = self.batches.get_mut(&batch)
+        {
+            members.remove(&seq);
+            if members.is_empty() {
+                self.batches.remove(&batch);
             }
         }
+        let Some(row) = self.rows.get_mut(&key) else { return };
+        self.fronts.remove(&(event.next_at, seq));
+        row.retain(|other| *other != seq);
+        if row.is_empty() {
+            self.rows.remove(&key);
+        }
+        self.stand(key);
+    }
+
+    /// The first of a row is known by its moment, and no other of it.
+    fn stand(&mut self, key: Uid) {
+        let Some(row) = self.rows.get(&key) else { return };
+        let moment = |seq: &Seq| self.waiting.get(seq).map(|event| (event.next_at, *seq));
+        if let Some(second) = row.get(1).and_then(moment) {
+            self.fronts.remove(&second);
+        }
+        self.fronts.extend(row.first().and_then(moment));
     }
 }

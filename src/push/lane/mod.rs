@@ -5,11 +5,22 @@
 //! cursor goes on; events of the same record follow it there and wait behind it, so that a record's events keep their
 //! order. When several attempts in a row fail, or the endpoint asks for a pause, the *endpoint* is failing: nothing is
 //! sent but one probe at a time, the cursor stands still, and the first success lets everything go at once.
+//!
+//! What is sent at once is a *parcel*: one event; in mode `batch` several, which go again as the same batch until they
+//! are delivered; in mode `latest` the newest event of a record, which stands for all of the record's since the one
+//! delivered before. In order `strict` one event is in flight and any failure is the endpoint's; in order `none` no
+//! event waits for another.
 
 mod exceptions;
 mod failing;
+mod open;
+mod parcel;
+mod rate;
+mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use parcel::{LARGEST_BODY, Parcel};
+pub use rules::Rules;
 pub use state::{Lane, Offer, Verdict};

@@ -1,9 +1,15 @@
 //! The state machine.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::exceptions::Exceptions;
 use super::failing::Failing;
+use super::open::{Item, Open};
+use super::parcel::{Packed, Packer, Parcel, Seed};
+use super::rate::Rate;
+use super::rules::Rules;
+use crate::domain::push::Mode;
 use crate::domain::{Seq, Timestamp, Uid};
 use crate::push::outcome::Outcome;
 use crate::push::schedule;
@@ -12,8 +18,8 @@ use crate::store::owner::{PushCursor, PushSave, Waiting};
 /// Attempts in a row that fail before the endpoint itself is held to be failing.
 const FAILURES_IN_A_ROW: u32 = 5;
 
-/// With so many waiting events nothing new is read: the cursor stands still instead.
-const MOST_WAITING: usize = 10_000;
+/// With so many events in hand nothing new is read: the cursor stands still instead.
+const MOST_HELD: usize = 10_000;
 
 /// An event of the log, as far as a lane must know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +27,9 @@ const MOST_WAITING: usize = 10_000;
 pub struct Offer {
     pub seq: Seq,
     pub uid: Uid,
+    pub at: Timestamp,
+    /// The size of its body.
+    pub bytes: usize,
     /// Whether the endpoint asked for it.
     pub wanted: bool,
 }
@@ -38,33 +47,36 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Lane {
     place: PushCursor,
-    window: usize,
+    rules: Rules,
+    rate: Option<Rate>,
     /// The last event that was offered.
     read: Seq,
-    /// Unsettled events above the cursor that do not wait.
-    open: BTreeMap<Seq, Uid>,
+    open: Open,
     exceptions: Exceptions,
-    /// Events in flight and their records.
-    in_flight: HashMap<Seq, Uid>,
+    /// Parcels in flight by their names, and the keys of their events.
+    in_flight: HashMap<Seq, Packed>,
     busy: HashSet<Uid>,
     failing: Option<Failing>,
     failures_in_a_row: u32,
+    replaced: Vec<Seq>,
     saved: PushCursor,
 }
 
 impl Lane {
     /// A lane that goes on from where the endpoint stands.
     #[must_use]
-    pub fn new(place: PushCursor, waiting: Vec<Waiting>, window: usize) -> Self {
+    pub fn new(place: PushCursor, waiting: Vec<Waiting>, rules: Rules) -> Self {
         Self {
-            window,
+            rules,
+            rate: rules.rate.map(Rate::new),
             read: place.seq,
-            open: BTreeMap::new(),
-            exceptions: Exceptions::resume(waiting),
+            open: Open::default(),
+            exceptions: Exceptions::resume(waiting, rules),
             in_flight: HashMap::new(),
             busy: HashSet::new(),
             failing: Failing::resume(&place),
             failures_in_a_row: 0,
+            replaced: Vec::new(),
             saved: place.clone(),
             place,
         }
@@ -76,87 +88,109 @@ impl Lane {
         self.read
     }
 
+    /// Whether an event that is not read yet may go in the place of one that is.
+    #[must_use]
+    pub fn sends_the_newest(&self) -> bool {
+        self.rules.is_latest()
+    }
+
     /// How many more events it can use now.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.untried().is_some() || self.exceptions.len() + self.open.len() >= MOST_WAITING {
+        let left = MOST_HELD.saturating_sub(self.exceptions.len() + self.open.len());
+        if self.rules.is_latest() {
+            // What is not read is not replaced by what follows it.
+            return left;
+        }
+        if self.untried().is_some() {
             return 0;
         }
         // A failing endpoint is read on for until there is something to try it with.
         let open = if self.failing.is_some() { 0 } else { self.open.len() };
-        (self.window * 4).saturating_sub(open)
+        self.rules.read_ahead().saturating_sub(open).min(left)
     }
 
     /// Takes the next events of the log, in order.
-    pub fn offer(&mut self, offers: impl IntoIterator<Item = Offer>) {
-        for Offer { seq, uid, wanted } in offers {
-            self.read = seq;
+    pub fn offer(&mut self, offers: impl IntoIterator<Item = Offer>, now: Timestamp) {
+        for offer in offers {
+            self.read = offer.seq;
             // After a restart the log is read again from the cursor, and what waits above it is known already.
-            if !wanted || self.exceptions.knows(seq) {
-                continue;
-            }
-            match self.exceptions.holds_back(uid) {
-                Some(next_at) => self.exceptions.put(Waiting { seq, uid, attempts: 0, next_at, parked: false }),
-                None => {
-                    self.open.insert(seq, uid);
-                }
+            if offer.wanted && !self.exceptions.knows(offer.seq, offer.uid) {
+                self.take_in(offer, now);
             }
         }
         self.advance();
     }
 
-    /// The next event to be sent now, which is then in flight; and how many attempts it has had.
-    pub fn next(&mut self, now: Timestamp) -> Option<(Seq, u32)> {
-        let window = match &self.failing {
-            Some(failing) if failing.next_at > now => return None,
-            Some(_) => 1,
-            None => self.window,
-        };
-        if self.in_flight.len() >= window {
+    /// The next parcel to be sent now, which is then in flight.
+    pub fn next(&mut self, now: Timestamp) -> Option<Parcel> {
+        if self.in_flight.len() >= self.window(now) || self.rate.as_ref().is_some_and(|rate| rate.next_at() > now) {
             return None;
         }
-        let (seq, uid, attempts) = match self.failing {
-            Some(_) => self.probe(),
-            None => self.due(now).or_else(|| self.first_open()),
+        let packed = match self.failing {
+            Some(_) => self.probe(now),
+            None => self.due(now).or_else(|| self.first_open(now)),
         }?;
-        self.in_flight.insert(seq, uid);
-        self.busy.insert(uid);
-        Some((seq, attempts))
+        if let Some(rate) = &mut self.rate {
+            rate.take(now);
+        }
+        self.busy.extend(&packed.keys);
+        packed.items.iter().for_each(|first| self.open.send(*first));
+        let parcel = packed.parcel.clone();
+        self.in_flight.insert(parcel.name(), packed);
+        Some(parcel)
     }
 
     /// When [`Self::next`] may have something that it has not now; `None` where only an outcome or an offer can tell.
     #[must_use]
     pub fn next_at(&self) -> Option<Timestamp> {
+        let paid = self.rate.as_ref().map_or(Timestamp::UNIX_EPOCH, Rate::next_at);
         if let Some(failing) = &self.failing {
             let any = !self.open.is_empty() || !self.exceptions.are_at_rest();
-            return (any && self.in_flight.is_empty()).then_some(failing.next_at);
+            return (any && self.in_flight.is_empty()).then_some(failing.next_at.max(paid));
         }
-        if self.in_flight.len() >= self.window {
+        if self.in_flight.len() >= self.rules.window() {
             return None;
         }
-        self.exceptions.fronts().filter(|front| !self.busy.contains(&front.uid)).map(|front| front.next_at).min()
+        let waiting = self.waiting_fronts().next().map(|front| front.next_at);
+        let open = self.free_items().next().map(|(_, item)| item.due);
+        // A batch that is not full goes when one of those in flight has ended.
+        let open = open.filter(|due| self.first_open(*due).is_some());
+        waiting.into_iter().chain(open).min().map(|at| at.max(paid))
     }
 
-    /// Takes in how an attempt ended. `chance` is in 0..1 and spreads retries.
-    pub fn ended(&mut self, seq: Seq, outcome: Outcome, now: Timestamp, chance: f64) -> Verdict {
-        let Some(uid) = self.in_flight.remove(&seq) else { return Verdict::GoOn };
-        self.busy.remove(&uid);
+    /// Takes in how the attempt of a parcel ended. `chance` is in 0..1 and spreads retries.
+    pub fn ended(&mut self, name: Seq, outcome: Outcome, now: Timestamp, chance: f64) -> Verdict {
+        let Some(packed) = self.in_flight.remove(&name) else { return Verdict::GoOn };
+        packed.keys.iter().for_each(|key| {
+            self.busy.remove(key);
+        });
         match outcome {
             Outcome::Delivered => {
-                self.open.remove(&seq);
-                self.exceptions.settle(seq);
+                packed.items.iter().for_each(|first| {
+                    self.open.take(*first);
+                });
+                packed.parcel.events.iter().for_each(|seq| {
+                    self.exceptions.settle(*seq);
+                });
                 self.passed(now);
             }
-            Outcome::Gone => {}
-            Outcome::Throttled { after } => self.fail(now, after),
+            Outcome::Gone => self.stay(&packed),
+            Outcome::Throttled { after } => {
+                self.fail(now, after);
+                self.stay(&packed);
+            }
             Outcome::Failed(_) => {
                 self.failures_in_a_row += 1;
-                if self.failing.is_some() || self.failures_in_a_row >= FAILURES_IN_A_ROW {
+                let in_a_row = self.failures_in_a_row >= FAILURES_IN_A_ROW;
+                if self.failing.is_some() || in_a_row || self.rules.is_strict() {
                     self.fail(now, None);
                 }
                 // A probe that fails says nothing of its event.
-                if self.failing.is_none() {
-                    self.retry_later(seq, uid, now, chance);
+                if self.failing.is_some() {
+                    self.stay(&packed);
+                } else {
+                    self.retry_later(packed, now, chance);
                 }
             }
         }
@@ -185,42 +219,119 @@ impl Lane {
         Some(PushSave { cursor: self.place.clone(), waiting, settled })
     }
 
-    /// A waiting event whose time has come.
-    fn due(&self, now: Timestamp) -> Option<(Seq, Uid, u32)> {
-        let due = |front: &&Waiting| !self.busy.contains(&front.uid) && front.next_at <= now;
-        let first = self.exceptions.fronts().filter(due).min_by_key(|front| (front.next_at, front.seq))?;
-        Some((first.seq, first.uid, first.attempts))
+    /// Events that are sent no more since this was last asked: newer ones of their records stand for them.
+    pub fn take_replaced(&mut self) -> Vec<Seq> {
+        std::mem::take(&mut self.replaced)
     }
 
-    fn first_open(&self) -> Option<(Seq, Uid, u32)> {
-        let free = |(seq, uid): &(&Seq, &Uid)| !self.in_flight.contains_key(*seq) && !self.busy.contains(*uid);
-        self.open.iter().find(free).map(|(seq, uid)| (*seq, *uid, 0))
-    }
-
-    /// What a failing endpoint is tried with. It may be well and unable to take the very event that it was tried with,
-    /// so that is one that it was not tried with yet, where there is any, else each in turn.
-    fn probe(&mut self) -> Option<(Seq, Uid, u32)> {
-        let fresh = self.untried();
-        let all =
-            self.open_fronts().chain(self.exceptions.fronts().map(|front| (front.seq, front.uid, front.attempts)));
-        let failing = self.failing.as_ref()?;
-        let probe = fresh.or_else(|| all.min_by_key(|(seq, ..)| (*seq <= failing.tried_again, *seq)))?;
-        if let Some(failing) = &mut self.failing {
-            let tried = if fresh.is_some() { &mut failing.tried } else { &mut failing.tried_again };
-            *tried = probe.0;
+    fn window(&self, now: Timestamp) -> usize {
+        match &self.failing {
+            Some(failing) if failing.next_at > now => 0,
+            Some(_) => 1,
+            None => self.rules.window(),
         }
-        Some(probe)
     }
 
-    fn untried(&self) -> Option<(Seq, Uid, u32)> {
+    /// An event that the endpoint shall get.
+    fn take_in(&mut self, offer: Offer, now: Timestamp) {
+        let Offer { seq, uid, bytes, .. } = offer;
+        let key = self.rules.key(uid, seq);
+        // Where every event waits for the one before it, they are in order without being written down.
+        let held = if self.rules.is_strict() { None } else { self.exceptions.holds_back(key) };
+        match (held, self.rules.mode) {
+            (Some(next_at), Mode::Latest { .. }) => self.wait_together(offer, key, next_at),
+            (Some(next_at), Mode::Single | Mode::Batch { .. }) => {
+                self.exceptions.put(Waiting { next_at, ..Waiting::behind(seq, uid) }, Some(bytes));
+            }
+            (None, Mode::Latest { debounce }) => {
+                let due = offer.at.min(now) + debounce;
+                self.replaced.extend(self.open.replace(offer, key, due));
+            }
+            (None, Mode::Single | Mode::Batch { .. }) => self.open.add(offer, key, Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    /// A record that waits already: its last event stands for this one too, or this one for it.
+    fn wait_together(&mut self, offer: Offer, key: Uid, next_at: Timestamp) {
+        let Offer { seq, uid, .. } = offer;
+        let row = self.exceptions.row(key);
+        let last = row.last().and_then(|last| self.exceptions.get(*last)).cloned();
+        let in_flight = row.len() == 1 && self.busy.contains(&key);
+        match last.filter(|_| !in_flight) {
+            Some(last) => {
+                self.exceptions.settle(last.seq);
+                self.replaced.push(last.seq.min(seq));
+                let (first, newest) = (last.first.min(seq), last.seq.max(seq));
+                self.exceptions.put(Waiting { seq: newest, first, next_at, ..last }, None);
+            }
+            None => self.exceptions.put(Waiting { next_at, ..Waiting::behind(seq, uid) }, None),
+        }
+    }
+
+    fn packer(&self) -> Packer<'_> {
+        Packer { rules: self.rules, open: &self.open, exceptions: &self.exceptions, busy: &self.busy }
+    }
+
+    /// A waiting event whose time has come, and those that go with it.
+    fn due(&self, now: Timestamp) -> Option<Packed> {
+        let mut due = self.waiting_fronts().take_while(|front| front.next_at <= now);
+        due.find_map(|front| self.packer().pack(Seed::Waiting(front.seq), now))
+    }
+
+    /// The front of each row that may go.
+    fn waiting_fronts(&self) -> impl Iterator<Item = &Waiting> {
+        self.exceptions.fronts().filter(|front| match self.exceptions.batch_of(front) {
+            None => !self.busy.contains(&self.exceptions.key(front)),
+            Some(batch) => batch.iter().filter_map(|seq| self.exceptions.get(*seq)).all(|event| {
+                let key = self.exceptions.key(event);
+                let mut before = self.exceptions.row(key).iter().take_while(|seq| **seq < event.seq);
+                !self.busy.contains(&key) && before.all(|seq| batch.contains(seq))
+            }),
+        })
+    }
+
+    fn free_items(&self) -> impl Iterator<Item = (Seq, &Item)> {
+        // Where every event waits for the one before it, what was written down under another order goes first.
+        let held = self.rules.is_strict() && !self.exceptions.are_at_rest();
+        self.open.iter().filter(move |(_, item)| !held && !self.busy.contains(&item.key))
+    }
+
+    fn first_open(&self, now: Timestamp) -> Option<Packed> {
+        let (first, _) = self.free_items().next().filter(|(_, item)| item.due <= now)?;
+        let packed = self.packer().pack(Seed::Open(first), now)?;
+        (packed.full || self.in_flight.is_empty()).then_some(packed)
+    }
+
+    /// What a failing endpoint is tried with.
+    fn probe(&mut self, now: Timestamp) -> Option<Packed> {
+        let (seed, fresh) = self.probe_seed()?;
+        let packed = self.packer().pack(seed, now)?;
+        if let Some(failing) = &mut self.failing {
+            let tried = if fresh { &mut failing.tried } else { &mut failing.tried_again };
+            *tried = if self.rules.batch().is_some() { packed.parcel.last() } else { seed.seq() };
+        }
+        Some(packed)
+    }
+
+    /// The endpoint may be well and unable to take the very event that it was tried with, so it is tried with one that
+    /// it was not tried with yet, where there is any, else with each in turn; and whether it is the former.
+    fn probe_seed(&self) -> Option<(Seed, bool)> {
         let failing = self.failing.as_ref()?;
-        self.open_fronts().find(|(seq, ..)| *seq > failing.tried)
+        let waiting = self.waiting_fronts().map(|front| Seed::Waiting(front.seq));
+        let mut all = waiting.chain(self.open.fronts().map(|(first, _)| Seed::Open(first)));
+        if self.rules.is_strict() {
+            return all.next().map(|seed| (seed, true));
+        }
+        if let Some(first) = self.untried() {
+            return Some((Seed::Open(first), true));
+        }
+        all.min_by_key(|seed| (seed.seq() <= failing.tried_again, seed.seq())).map(|seed| (seed, false))
     }
 
-    /// The first open event of each record, in the order of the log.
-    fn open_fronts(&self) -> impl Iterator<Item = (Seq, Uid, u32)> {
-        let mut records = HashSet::new();
-        self.open.iter().filter(move |(_, uid)| records.insert(**uid)).map(|(seq, uid)| (*seq, *uid, 0))
+    fn untried(&self) -> Option<Seq> {
+        let failing = self.failing.as_ref()?;
+        let mut fronts = self.open.fronts().map(|(first, _)| first);
+        if self.rules.is_strict() { fronts.next() } else { fronts.find(|first| *first > failing.tried) }
     }
 
     /// The endpoint took something: it is not failing, and what waits need wait no longer if it was.
@@ -232,28 +343,58 @@ impl Lane {
         }
     }
 
-    fn fail(&mut self, now: Timestamp, after: Option<std::time::Duration>) {
+    fn fail(&mut self, now: Timestamp, after: Option<Duration>) {
         self.failing = Some(Failing::again(self.failing.take(), now, after));
     }
 
-    /// An event that failed while others pass: it leaves the way, and its record's open events with it.
-    fn retry_later(&mut self, seq: Seq, uid: Uid, now: Timestamp, chance: f64) {
-        let attempts = self.exceptions.attempts(seq) + 1;
-        self.open.remove(&seq);
-        let Some(delay) = schedule::delay(attempts, chance, None) else {
-            self.exceptions.put(Waiting { seq, uid, attempts, next_at: now, parked: true });
-            return;
-        };
-        let next_at = now + delay;
-        self.exceptions.put(Waiting { seq, uid, attempts, next_at, parked: false });
-        for seq in self.open.extract_if(.., |_, other| *other == uid).map(|(seq, _)| seq) {
-            self.exceptions.put(Waiting { seq, uid, attempts: 0, next_at, parked: false });
+    /// A parcel that says nothing of its events stays where it is, and goes again as it was, or as what is newer.
+    fn stay(&mut self, packed: &Packed) {
+        if self.rules.is_latest() {
+            self.replaced.extend(packed.items.iter().filter_map(|first| self.open.fold(*first)));
+            self.replaced.extend(packed.keys.iter().flat_map(|key| self.exceptions.fold(*key)));
+        } else if self.rules.batch().is_some() {
+            packed.items.iter().for_each(|first| self.open.keep(*first, Some(packed.parcel.name())));
+            for seq in &packed.parcel.events {
+                // So do those that stood behind others of their records.
+                let event = self.exceptions.get(*seq).filter(|event| event.batch.is_none()).cloned();
+                if let Some(event) = event {
+                    self.exceptions.put(Waiting { batch: Some(packed.parcel.name()), ..event }, None);
+                }
+            }
+        }
+    }
+
+    /// A parcel that failed while others pass: its events leave the way, and the open ones of their records with them.
+    fn retry_later(&mut self, packed: Packed, now: Timestamp, chance: f64) {
+        let Parcel { events, attempts, .. } = packed.parcel;
+        let attempts = attempts + 1;
+        let delay = schedule::delay(attempts, chance, None);
+        let next_at = now + delay.unwrap_or_default();
+        let batch = self.rules.batch().and_then(|_| events.first().copied());
+        for first in packed.items {
+            if let Some(Item { uid, seq, bytes, .. }) = self.open.take(first) {
+                let first = if self.rules.is_latest() { first } else { seq };
+                let event = Waiting { next_at, first, ..Waiting::behind(seq, uid) };
+                self.exceptions.put(event, Some(bytes));
+            }
+        }
+        for (first, Item { uid, seq, bytes, .. }) in packed.keys.iter().flat_map(|key| self.open.take_key(*key)) {
+            let first = if self.rules.is_latest() { first } else { seq };
+            self.exceptions.put(Waiting { next_at, first, ..Waiting::behind(seq, uid) }, Some(bytes));
+        }
+        for event in events {
+            let Some(event) = self.exceptions.get(event).cloned() else { continue };
+            let event = Waiting { attempts, next_at, batch, parked: delay.is_none(), ..event };
+            if event.parked { self.exceptions.park(event) } else { self.exceptions.put(event, None) }
+        }
+        if self.rules.is_latest() && delay.is_some() {
+            self.replaced.extend(packed.keys.iter().flat_map(|key| self.exceptions.fold(*key)));
         }
     }
 
     fn advance(&mut self) {
-        self.place.seq = match self.open.first_key_value() {
-            Some((first, _)) => Seq(first.0 - 1),
+        self.place.seq = match self.open.first() {
+            Some(first) => Seq(first.0 - 1),
             None => self.read,
         };
     }

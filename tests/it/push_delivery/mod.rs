@@ -4,7 +4,9 @@
 //! receiver takes is real, and the shortest that an endpoint may set.
 
 mod addresses;
+mod attempts;
 mod isolation;
+mod modes;
 mod outcomes;
 mod replicas;
 mod schedule;
@@ -52,7 +54,7 @@ fn sent(receiver: &Receiver, number: i64) -> usize {
 }
 
 /// How many attempts ended so, over all endpoints of the service.
-async fn attempts(service: &Service, outcome: &str) -> usize {
+async fn attempted(service: &Service, outcome: &str) -> usize {
     let ops = Client::new(&format!("http://{}", service.app.metrics_address()), service.client.account, "");
     let metrics = ops.get("/metrics").await.text;
     let series = format!("unificus_push_attempts_total{{outcome=\"{outcome}\"}} ");
@@ -70,9 +72,15 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
 }
 
+/// Waits until a query says yes.
+async fn settled(service: &Service, what: &str, sql: &str) {
+    let client = service.place.sql().await;
+    until(what, async || client.query_one(sql, &[]).await.unwrap().get(0)).await;
+}
+
 async fn until_attempts(service: &Service, outcome: &str, at_least: usize) {
     let what = format!("attempt {at_least} that ends with {outcome}");
-    until(&what, async || attempts(service, outcome).await >= at_least).await;
+    until(&what, async || attempted(service, outcome).await >= at_least).await;
 }
 
 /// The state of the account's first endpoint.
@@ -110,10 +118,10 @@ impl Timed {
     /// Another record's event, which wakes every endpoint of the account. Its position in the log.
     async fn event(&mut self) -> i64 {
         self.made += 1;
-        let made = self.service.client.contact(&format!("e{}@example.org", self.made)).await;
-        made.expect(201);
+        let uid = self.service.client.contact(&format!("e{}@example.org", self.made)).await.uid();
         let events = self.service.client.changes().await;
-        events.last().unwrap()["data"]["seq"].as_i64().unwrap()
+        let event = events.iter().find(|event| event["subject"] == uid).unwrap();
+        event["data"]["seq"].as_i64().unwrap()
     }
 
     /// Another event, once it has arrived at this receiver.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Timed, attempts, endpoint, endpoint_at, sent, state, until, until_attempts, waiting};
+use super::{Timed, attempted, endpoint, endpoint_at, sent, state, until, until_attempts, waiting};
 use crate::support::{LONG, Receiver, Service, TlsPeer};
 
 /// The least that an endpoint may allow an attempt.
@@ -32,7 +32,7 @@ async fn a_3xx_is_a_failure_and_is_not_followed() {
     service.client.contact("ann@example.org").await.expect(201);
 
     until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
-    assert_eq!((elsewhere.connections().accepted, attempts(&service, "status").await), (0, 1));
+    assert_eq!((elsewhere.connections().accepted, attempted(&service, "status").await), (0, 1));
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_receiver_that_drips_holds_no_slot_longer_than_its_timeout() {
 
     // With one slot the second goes out when the first is given up.
     until("the second", async || sent(&receiver, 2) == 1).await;
-    assert_eq!((attempts(&service, "timeout").await, attempts(&service, "delivered").await), (1, 0));
+    assert_eq!((attempted(&service, "timeout").await, attempted(&service, "delivered").await), (1, 0));
 }
 
 #[tokio::test]
@@ -184,5 +184,5 @@ async fn a_receiver_that_floods_is_read_for_64_kib_and_holds_no_slot() {
     receiver.wait_for(5, LONG).await;
     receiver.wait_for_open(0, LONG).await;
     until_attempts(&service, "delivered", 5).await;
-    assert_eq!(attempts(&service, "timeout").await, 0);
+    assert_eq!(attempted(&service, "timeout").await, 0);
 }

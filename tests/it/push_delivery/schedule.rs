@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Timed, attempts, endpoint, sent, state, until, until_attempts, waiting};
+use super::{Timed, attempted, endpoint, sent, state, until, until_attempts, waiting};
 use crate::support::Receiver;
 
 /// After the first attempt, in seconds.
@@ -71,7 +71,7 @@ async fn a_half_open_probe_that_succeeds_pulls_waiting_retries_forward() {
         timed.event().await;
     }
     until("a failing endpoint", async || state(&timed.service).await["failing_since"].is_string()).await;
-    let failed = attempts(&timed.service, "status").await;
+    let failed = attempted(&timed.service, "status").await;
     assert!((5..10).contains(&failed), "five failures in a row hold back the rest: {failed}");
     receiver.recover();
 

@@ -12,13 +12,13 @@ use crate::support::servers::directory;
 use crate::support::{LONG, Receiver, Service};
 
 /// A delivery as `tests/verify_webhooks.py` takes it.
-fn line(received: &Received, secret: &Value) -> Value {
+pub(super) fn line(received: &Received, secret: &Value) -> Value {
     let headers: serde_json::Map<String, Value> =
         received.headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
     json!({"secret": secret, "headers": headers, "body": String::from_utf8(received.body.to_vec()).unwrap()})
 }
 
-async fn verify(name: &str, deliveries: &[Value]) -> Output {
+pub(super) async fn verify(name: &str, deliveries: &[Value]) -> Output {
     let (_, data_home) = program_path();
     let python = data_home.join("unificus/python/bin/python");
     assert!(python.exists(), "Python's environment is missing: run deploy/setup.sh tests");

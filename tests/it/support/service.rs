@@ -56,6 +56,14 @@ impl Service {
         (app, client)
     }
 
+    /// What a series of the metrics says now.
+    pub(crate) async fn gauge(&self, series: &str) -> f64 {
+        let ops = Client::new(&format!("http://{}", self.app.metrics_address()), self.client.account, "");
+        let metrics = ops.get("/metrics").await.text;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
+    }
+
     /// A client of another account.
     pub(crate) async fn stranger(&self) -> Client {
         let (account, secret) = account(&self.store).await;

@@ -4,6 +4,7 @@
 //! for; the first is event 1.
 
 mod failing;
+mod modes;
 mod order;
 mod properties;
 mod waiting;
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Lane, Offer, Verdict};
+use super::{Lane, Offer, Parcel, Rules, Verdict};
+use crate::domain::push::{Mode, Order};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 use crate::push::outcome::{Outcome, Reason};
 use crate::store::owner::{PushCursor, PushSave, Waiting};
@@ -59,8 +61,8 @@ impl Table {
     }
 
     /// The lane that a next process makes of it.
-    fn lane(&self, window: usize) -> Lane {
-        Lane::new(self.cursor.clone(), self.waiting.values().cloned().collect(), window)
+    fn lane(&self, rules: Rules) -> Lane {
+        Lane::new(self.cursor.clone(), self.waiting.values().cloned().collect(), rules)
     }
 }
 
@@ -68,7 +70,7 @@ impl Table {
 #[derive(Debug, Clone)]
 struct Driven {
     lane: Lane,
-    window: usize,
+    rules: Rules,
     log: Vec<Offer>,
     now: Timestamp,
     table: Table,
@@ -76,8 +78,13 @@ struct Driven {
 
 /// A lane that was offered this log.
 fn given(window: usize, log: &str) -> Driven {
+    given_rules(singly(window), log)
+}
+
+/// The same by other rules.
+fn given_rules(rules: Rules, log: &str) -> Driven {
     let table = Table::new();
-    let mut driven = Driven { lane: table.lane(window), window, log: Vec::new(), now: BEGIN, table };
+    let mut driven = Driven { lane: table.lane(rules), rules, log: Vec::new(), now: BEGIN, table };
     driven.log(log);
     driven
 }
@@ -86,7 +93,7 @@ impl Driven {
     /// The log grows.
     fn log(&mut self, more: &str) -> &mut Self {
         for letter in more.chars() {
-            self.log.push(Offer { seq: Seq(self.end() + 1), uid: uid(letter), wanted: letter != '.' });
+            self.log.push(offer(self.end() + 1, letter, self.now));
         }
         self.offer();
         self
@@ -163,7 +170,7 @@ impl Driven {
 
     /// The process ends, and the next one goes on from what was saved.
     fn restarts(&mut self) -> &mut Self {
-        self.lane = self.table.lane(self.window);
+        self.lane = self.table.lane(self.rules);
         self.offer();
         self
     }
@@ -176,18 +183,33 @@ impl Driven {
     }
 
     fn send(&mut self) -> Vec<i64> {
-        std::iter::from_fn(|| self.lane.next(self.now)).map(|(seq, _)| seq.0).collect()
+        let sent = self.send_parcels().into_iter();
+        sent.map(|parcel| if let [seq] = parcel.events[..] { seq.0 } else { panic!("one event each: {parcel:?}") })
+            .collect()
+    }
+
+    fn send_parcels(&mut self) -> Vec<Parcel> {
+        std::iter::from_fn(|| self.lane.next(self.now)).collect()
     }
 
     /// Offers what it was not offered yet.
     fn offer(&mut self) {
         let read = self.lane.read();
-        self.lane.offer(self.log.iter().copied().filter(|offer| offer.seq > read));
+        self.lane.offer(self.log.iter().copied().filter(|offer| offer.seq > read), self.now);
     }
 
     fn end(&self) -> i64 {
         i64::try_from(self.log.len()).unwrap()
     }
+}
+
+/// One event each, those of a record in order.
+fn singly(window: usize) -> Rules {
+    Rules { mode: Mode::Single, order: Order::Record, window, rate: None }
+}
+
+fn offer(seq: i64, letter: char, at: Timestamp) -> Offer {
+    Offer { seq: Seq(seq), uid: uid(letter), at, bytes: 1_000, wanted: letter != '.' }
 }
 
 fn uid(letter: char) -> Uid {

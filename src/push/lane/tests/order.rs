@@ -27,9 +27,10 @@ fn no_more_than_the_window_is_in_flight() {
 fn a_first_attempt_is_told_from_a_retry() {
     let mut driven = given(8, "ab");
 
-    assert_eq!(driven.lane.next(driven.now), Some((Seq(1), 0)));
+    assert_eq!(driven.lane.next(driven.now).unwrap().attempts, 0);
     driven.sends([2]).ends(1, FAILED).ends(2, Outcome::Delivered).after(5 * SECOND);
-    assert_eq!(driven.lane.next(driven.now), Some((Seq(1), 1)));
+    let again = driven.lane.next(driven.now).unwrap();
+    assert_eq!((again.name(), again.attempts), (Seq(1), 1));
 }
 
 #[test]

@@ -42,37 +42,53 @@ enum Fate {
 #[derive(Debug)]
 struct World {
     lane: Lane,
-    window: usize,
+    rules: Rules,
     log: Vec<Offer>,
     now: Timestamp,
     table: Table,
-    in_flight: Vec<Seq>,
-    /// What the receiver has.
+    in_flight: Vec<Parcel>,
+    /// What the receiver has: itself, or a newer state that stands for it.
     delivered: BTreeSet<Seq>,
+    /// How often.
+    times: BTreeMap<Seq, u32>,
     /// What was ever parked: from then on it has no place in its record's order.
     parked: BTreeSet<Seq>,
+    /// The batch that each event was sent in by this process.
+    batches: BTreeMap<Seq, Vec<Seq>>,
+    /// Whether a process died, or was stopped.
+    died: bool,
 }
 
 impl World {
-    fn new(window: usize) -> Self {
-        Self::resumed(Table::new(), window)
+    fn new(rules: Rules) -> Self {
+        Self::resumed(Table::new(), rules)
     }
 
     /// Event 1 waits, of a record that the receiver refused so often already.
-    fn with_one_waiting(attempts: u32, window: usize) -> Self {
+    fn with_one_waiting(attempts: u32, rules: Rules) -> Self {
         let mut table = Table::new();
         table.cursor.seq = Seq(1);
-        let event = Waiting { seq: Seq(1), uid: uid('a'), attempts, next_at: BEGIN, parked: false };
+        let event = Waiting { attempts, next_at: BEGIN, ..Waiting::behind(Seq(1), uid('a')) };
         table.waiting.insert(event.seq, event);
-        let mut world = Self::resumed(table, window);
+        let mut world = Self::resumed(table, rules);
         world.log("a");
         world
     }
 
-    fn resumed(table: Table, window: usize) -> Self {
-        let lane = table.lane(window);
-        let (log, in_flight) = (Vec::new(), Vec::new());
-        Self { lane, window, log, now: BEGIN, table, in_flight, delivered: BTreeSet::new(), parked: BTreeSet::new() }
+    fn resumed(table: Table, rules: Rules) -> Self {
+        Self {
+            lane: table.lane(rules),
+            rules,
+            log: Vec::new(),
+            now: BEGIN,
+            table,
+            in_flight: Vec::new(),
+            delivered: BTreeSet::new(),
+            times: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            batches: BTreeMap::new(),
+            died: false,
+        }
     }
 
     fn take(&mut self, step: Step) {
@@ -83,8 +99,8 @@ impl World {
             Step::Send => self.send(),
             Step::End(index, outcome) => {
                 if !self.in_flight.is_empty() {
-                    let seq = *index.get(&self.in_flight);
-                    self.end(seq, outcome);
+                    let parcel = index.get(&self.in_flight).clone();
+                    self.end(&parcel, outcome);
                 }
             }
             Step::Save => self.save(),
@@ -97,25 +113,23 @@ impl World {
     fn log(&mut self, more: &str) {
         for letter in more.chars() {
             let seq = self.log.last().map_or(Seq::ZERO, |last| last.seq).next();
-            self.log.push(Offer { seq, uid: uid(letter), wanted: letter != '.' });
+            self.log.push(offer(seq.0, letter, self.now));
         }
     }
 
     fn fill(&mut self) {
-        fill(&mut self.lane, &self.log);
+        fill(&mut self.lane, &self.log, self.now);
     }
 
     fn send(&mut self) {
         let failing = self.peek().cursor.failing_since.is_some();
-        while let Some((seq, _)) = self.lane.next(self.now) {
+        while let Some(parcel) = self.lane.next(self.now) {
             assert!(!failing || self.in_flight.is_empty(), "a failing endpoint gets one probe at a time");
-            let event = self.event(seq);
-            assert!(event.wanted, "{seq} was not asked for");
-            let same = |other: &Seq| self.event(*other).uid == event.uid;
-            assert!(!self.in_flight.iter().any(same), "{seq} goes out beside another of its record");
-            self.in_flight.push(seq);
-            assert!(self.in_flight.len() <= self.window, "more than the window is in flight");
-            self.check_order(event);
+            self.check_parcel(&parcel);
+            self.check_order(&parcel);
+            self.in_flight.push(parcel);
+            let window = if self.rules.order == Order::Strict { 1 } else { self.rules.window };
+            assert!(self.in_flight.len() <= window, "more than the window is in flight");
         }
         let next_at = self.lane.next_at();
         assert!(next_at.is_none_or(|at| at > self.now), "it names a moment that has come, and has nothing to send");
@@ -123,27 +137,86 @@ impl World {
         assert!(!stuck, "nothing is in flight, something is to be sent, and no moment is named");
     }
 
-    fn check_order(&self, event: Offer) {
-        let earlier = self.log.iter().filter(|other| other.uid == event.uid && other.seq < event.seq);
-        let skipped: Vec<Seq> = earlier
-            .map(|other| other.seq)
-            .filter(|seq| !self.delivered.contains(seq) && !self.parked.contains(seq))
-            .collect();
-        assert!(skipped.is_empty(), "{} goes out before {skipped:?} of the same record", event.seq);
+    /// The events that a parcel brings, or stands for.
+    fn covers(&self, parcel: &Parcel) -> Vec<Offer> {
+        let events = parcel.events.iter().map(|seq| self.event(*seq));
+        let Some(after) = parcel.after else { return events.collect() };
+        let newest = self.event(parcel.events[0]);
+        let stands_for = |event: &&Offer| event.wanted && event.uid == newest.uid && event.seq > after;
+        self.log.iter().filter(stands_for).filter(|event| event.seq <= newest.seq).copied().collect()
     }
 
-    fn end(&mut self, seq: Seq, outcome: Outcome) {
-        self.in_flight.retain(|other| *other != seq);
-        if outcome == Outcome::Delivered {
-            self.delivered.insert(seq);
+    fn check_parcel(&mut self, parcel: &Parcel) {
+        assert!(parcel.events.is_sorted(), "{parcel:?}");
+        let covered = self.covers(parcel);
+        assert!(covered.iter().all(|event| event.wanted), "{parcel:?} has what was not asked for");
+        match self.rules.mode {
+            Mode::Single => assert_eq!((parcel.events.len(), parcel.after), (1, None)),
+            Mode::Batch { max } => {
+                assert!(parcel.events.len() <= max, "{parcel:?}");
+                for seq in &parcel.events {
+                    let before = self.batches.insert(*seq, parcel.events.clone());
+                    assert!(before.is_none_or(|before| before == parcel.events), "a batch goes again as it was");
+                }
+            }
+            Mode::Latest { .. } => {
+                let (first, through) = (parcel.after.unwrap().next(), parcel.events[0]);
+                assert_eq!(covered[0].seq, first, "it stands for nothing before the first that waits");
+                let of_it =
+                    |event: &&Offer| event.wanted && event.uid == covered[0].uid && event.seq <= self.lane.read();
+                let newest = self.log.iter().rfind(of_it).unwrap().seq;
+                let old = self.rules.order != Order::Strict && newest != through && !self.delivered.contains(&newest);
+                assert!(!old, "{parcel:?} goes out though {newest} is the newest");
+            }
         }
-        let verdict = self.lane.ended(seq, outcome, self.now, 0.0);
-        let parked = self.peek().waiting.into_values().filter(|event| event.parked).map(|event| event.seq);
+    }
+
+    /// Nothing goes out before what it must wait for, or beside it.
+    fn check_order(&self, parcel: &Parcel) {
+        let covered = self.covers(parcel);
+        let latest = matches!(self.rules.mode, Mode::Latest { .. });
+        let waits_for = |event: &Offer, other: &Offer| match self.rules.order {
+            Order::Strict => !latest || other.uid == event.uid,
+            Order::None if !latest => false,
+            Order::Record | Order::None => other.uid == event.uid,
+        };
+        for event in &covered {
+            let beside = self.in_flight.iter().flat_map(|parcel| self.covers(parcel));
+            let beside: Vec<Seq> = beside.filter(|other| waits_for(event, other)).map(|other| other.seq).collect();
+            assert!(beside.is_empty(), "{} goes out beside {beside:?}", event.seq);
+            let earlier =
+                self.log.iter().filter(|other| other.wanted && other.seq < event.seq && waits_for(event, other));
+            let settled = |seq: &Seq| self.delivered.contains(seq) || self.parked.contains(seq);
+            let skipped: Vec<Seq> = earlier
+                .filter(|other| !covered.contains(other))
+                .map(|other| other.seq)
+                .filter(|seq| !settled(seq))
+                .collect();
+            assert!(skipped.is_empty(), "{} goes out before {skipped:?}", event.seq);
+        }
+    }
+
+    fn end(&mut self, parcel: &Parcel, outcome: Outcome) {
+        self.in_flight.retain(|other| other != parcel);
+        if outcome == Outcome::Delivered {
+            self.arrived(parcel);
+        }
+        let verdict = self.lane.ended(parcel.name(), outcome, self.now, 0.0);
+        let parked: Vec<Waiting> = self.peek().waiting.into_values().filter(|event| event.parked).collect();
+        let seqs = self.log.iter().map(|event| event.seq);
+        let parked: Vec<Seq> = seqs.filter(|seq| self.stands_for(&parked, *seq)).collect();
         self.parked.extend(parked);
         if verdict == Verdict::Disable {
             // It is saved as it stops; somebody enables it later.
             self.save();
             self.crash(Fate::Arrived);
+        }
+    }
+
+    fn arrived(&mut self, parcel: &Parcel) {
+        for event in self.covers(parcel) {
+            self.delivered.insert(event.seq);
+            *self.times.entry(event.seq).or_default() += 1;
         }
     }
 
@@ -164,24 +237,34 @@ impl World {
     }
 
     fn crash(&mut self, fate: Fate) {
-        let in_flight = std::mem::take(&mut self.in_flight);
-        if fate == Fate::Arrived {
-            self.delivered.extend(in_flight);
+        for parcel in std::mem::take(&mut self.in_flight) {
+            if fate == Fate::Arrived {
+                self.arrived(&parcel);
+            }
         }
-        self.lane = self.table.lane(self.window);
+        self.batches.clear();
+        self.died = true;
+        self.lane = self.table.lane(self.rules);
         self.fill();
     }
 
     /// What was read is settled, waits, or lies above the cursor.
     fn check(&self) {
         for table in [&self.table, &self.peek()] {
+            let waiting: Vec<Waiting> = table.waiting.values().cloned().collect();
             let below = self.log.iter().filter(|event| event.seq <= table.cursor.seq && event.wanted);
             let lost: Vec<Seq> = below
                 .map(|event| event.seq)
-                .filter(|seq| !self.delivered.contains(seq) && !table.waiting.contains_key(seq))
+                .filter(|seq| !self.delivered.contains(seq) && !self.stands_for(&waiting, *seq))
                 .collect();
             assert!(lost.is_empty(), "the cursor stands at {} and {lost:?} are not settled", table.cursor.seq);
         }
+    }
+
+    /// Whether an event is one of these, or one of them stands for it.
+    fn stands_for(&self, waiting: &[Waiting], seq: Seq) -> bool {
+        let event = self.event(seq);
+        waiting.iter().any(|other| other.uid == event.uid && (other.first..=other.seq).contains(&seq))
     }
 
     /// Goes on until `done`, with a receiver that answers as `receiver` says.
@@ -193,8 +276,12 @@ impl World {
             if done(self) {
                 return;
             }
-            match self.in_flight.first().copied() {
-                Some(seq) => self.end(seq, receiver(self.event(seq))),
+            match self.in_flight.first().cloned() {
+                Some(parcel) => {
+                    let mut outcomes = parcel.events.iter().map(|seq| receiver(self.event(*seq)));
+                    let outcome = outcomes.find(|outcome| *outcome != Outcome::Delivered);
+                    self.end(&parcel, outcome.unwrap_or(Outcome::Delivered));
+                }
                 None => self.now = self.lane.next_at().expect("it is not done").max(self.now),
             }
         }
@@ -205,10 +292,10 @@ impl World {
     fn sent_when_all_is_well(&self) -> BTreeSet<(Seq, u32)> {
         let (mut lane, mut now, mut sent) = (self.lane.clone(), self.now, BTreeSet::new());
         while !lane.is_idle() {
-            while let Some((seq, attempts)) = lane.next(now) {
-                sent.insert((seq, attempts));
-                lane.ended(seq, Outcome::Delivered, now, 0.0);
-                fill(&mut lane, &self.log);
+            while let Some(parcel) = lane.next(now) {
+                sent.insert((parcel.name(), parcel.attempts));
+                lane.ended(parcel.name(), Outcome::Delivered, now, 0.0);
+                fill(&mut lane, &self.log, now);
             }
             now = lane.next_at().map_or(now, |at| at.max(now));
         }
@@ -227,14 +314,14 @@ impl World {
 }
 
 /// As the runner does it.
-fn fill(lane: &mut Lane, log: &[Offer]) {
+fn fill(lane: &mut Lane, log: &[Offer], now: Timestamp) {
     while lane.room() > 0 {
         let read = lane.read();
         let more: Vec<Offer> = log.iter().copied().filter(|offer| offer.seq > read).take(READ).collect();
         if more.is_empty() {
             return;
         }
-        lane.offer(more);
+        lane.offer(more, now);
     }
 }
 
@@ -271,7 +358,7 @@ fn after(mut world: World, steps: Vec<Step>) -> World {
     for step in steps {
         if let Step::End(index, Outcome::Delivered) = &step
             && world.in_flight.len() > 1
-            && world.event(*index.get(&world.in_flight)).uid == uid('a')
+            && index.get(&world.in_flight).events.iter().any(|seq| world.event(*seq).uid == uid('a'))
         {
             world.take(Step::End(*index, FAILED));
         } else {
@@ -281,24 +368,36 @@ fn after(mut world: World, steps: Vec<Step>) -> World {
     world
 }
 
+/// Every mode in every order, with and without a limit to the rate.
+fn rules() -> impl Strategy<Value = Rules> {
+    let mode = prop_oneof![
+        2 => Just(Mode::Single),
+        2 => (1..5_usize).prop_map(|max| Mode::Batch { max }),
+        2 => prop::sample::select(vec![0, 60]).prop_map(|seconds| Mode::Latest { debounce: seconds * SECOND }),
+    ];
+    let order = prop::sample::select(Order::ALL);
+    let rate = prop_oneof![3 => Just(None), 1 => prop::sample::select(vec![1, 50]).prop_map(Some)];
+    (mode, order, 1..6_usize, rate).prop_map(|(mode, order, window, rate)| Rules { mode, order, window, rate })
+}
+
 proptest! {
     #[test]
-    fn every_wanted_event_is_delivered_or_parked_in_the_order_of_its_record(
-        window in 1..6_usize,
+    fn every_wanted_event_is_delivered_or_parked_in_its_order(
+        rules in rules(),
         attempts in 1..10_u32,
         steps in prop::collection::vec(step(), 0..250),
     ) {
-        let mut world = after(World::with_one_waiting(attempts, window), steps);
+        let mut world = after(World::with_one_waiting(attempts, rules), steps);
 
         world.go_on(|_| Outcome::Delivered, World::is_through);
         world.save();
         world.check();
 
         prop_assert_eq!(world.table.cursor.seq, world.lane.read(), "the cursor is at the end of the log");
+        prop_assert!(world.table.waiting.values().all(|event| event.parked), "something waits yet");
         for event in world.log.iter().filter(|event| event.wanted) {
-            let waiting = world.table.waiting.get(&event.seq);
-            prop_assert!(waiting.is_none_or(|waiting| waiting.parked), "{} still waits", event.seq);
-            prop_assert!(world.delivered.contains(&event.seq) || waiting.is_some(), "{} is lost", event.seq);
+            let delivered = world.delivered.contains(&event.seq);
+            prop_assert!(delivered || world.parked.contains(&event.seq), "{} is lost", event.seq);
         }
     }
 
@@ -309,9 +408,9 @@ proptest! {
         steps in prop::collection::vec(step(), 0..250),
         last in outcome(),
     ) {
-        let mut world = after(World::with_one_waiting(attempts, window), steps);
-        while let Some(seq) = world.in_flight.first().copied() {
-            world.end(seq, last);
+        let mut world = after(World::with_one_waiting(attempts, singly(window)), steps);
+        while let Some(parcel) = world.in_flight.first().cloned() {
+            world.end(&parcel, last);
         }
         world.fill();
         world.save();
@@ -332,19 +431,20 @@ proptest! {
     #[test]
     fn records_that_cannot_be_taken_hold_up_no_other(
         window in 1..6_usize,
+        mode in prop::sample::select(vec![Mode::Single, Mode::Latest { debounce: Duration::ZERO }]),
         log in "[abcdefgh]{1,60}",
         refused in prop::collection::btree_set(prop::char::range('a', 'h'), 0..7),
         away_for in 0..40_usize,
     ) {
-        let mut world = World::new(window);
+        let mut world = World::new(Rules { mode, ..singly(window) });
         let refused: Vec<Uid> = refused.into_iter().map(uid).collect();
         let takes = |event: Offer| !refused.contains(&event.uid);
         world.log(&log);
         for _ in 0..away_for {
             world.take(Step::WaitForIt);
             world.take(Step::Send);
-            if let Some(seq) = world.in_flight.first().copied() {
-                world.end(seq, FAILED);
+            if let Some(parcel) = world.in_flight.first().cloned() {
+                world.end(&parcel, FAILED);
             }
         }
 
@@ -352,5 +452,27 @@ proptest! {
         world.go_on(answer, |world| {
             world.log.iter().all(|event| !takes(*event) || world.delivered.contains(&event.seq))
         });
+    }
+
+    /// While no process dies, the newest states that are delivered stand for each event once: for all, and for none
+    /// twice.
+    #[test]
+    fn what_latest_says_that_it_stands_for_is_each_event_once(
+        window in 1..6_usize,
+        debounce in prop::sample::select(vec![0, 60]),
+        steps in prop::collection::vec(step(), 0..250),
+    ) {
+        let mode = Mode::Latest { debounce: debounce * SECOND };
+        let ends = |step: &Step| !matches!(step, Step::Crash(_) | Step::End(_, Outcome::Gone));
+        let world = World::new(Rules { mode, ..singly(window) });
+        let mut world = after(world, steps.into_iter().filter(ends).collect());
+
+        world.go_on(|_| Outcome::Delivered, World::is_through);
+
+        // One that failed for five days is stopped as it stands.
+        prop_assume!(!world.died);
+        for event in world.log.iter().filter(|event| event.wanted && !world.parked.contains(&event.seq)) {
+            prop_assert_eq!(world.times.get(&event.seq), Some(&1), "{}", event.seq);
+        }
     }
 }

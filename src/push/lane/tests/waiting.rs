@@ -102,14 +102,14 @@ fn with_ten_thousand_waiting_nothing_new_is_read() {
     for number in 1..=10_000 {
         let uid = Uid(Uuid::from_u128(number));
         let seq = Seq(i64::try_from(number).unwrap());
-        table.waiting.insert(seq, Waiting { seq, uid, attempts: 1, next_at: BEGIN, parked: false });
+        table.waiting.insert(seq, Waiting { attempts: 1, next_at: BEGIN, ..Waiting::behind(seq, uid) });
     }
     table.cursor.seq = Seq(10_000);
-    let mut lane = table.lane(8);
+    let mut lane = table.lane(singly(8));
     assert_eq!(lane.room(), 0);
 
-    let (seq, _) = lane.next(BEGIN).unwrap();
-    lane.ended(seq, Outcome::Delivered, BEGIN, 0.0);
+    let parcel = lane.next(BEGIN).unwrap();
+    lane.ended(parcel.name(), Outcome::Delivered, BEGIN, 0.0);
     assert!(lane.room() > 0);
 }
 
@@ -145,7 +145,7 @@ mod after_a_restart {
     #[test]
     fn what_is_parked_stays_parked_though_it_is_offered_again() {
         let mut driven = given(8, "ab");
-        let event = Waiting { seq: Seq(2), uid: uid('b'), attempts: 10, next_at: BEGIN, parked: true };
+        let event = Waiting { attempts: 10, next_at: BEGIN, parked: true, ..Waiting::behind(Seq(2), uid('b')) };
         driven.table.waiting.insert(Seq(2), event);
 
         driven.restarts().sends([1]).parks([2]);
@@ -158,7 +158,7 @@ mod after_a_restart {
         let mut driven = given(8, "aa");
         let day = BEGIN + DAY;
         for (seq, attempts) in [(1, 9), (2, 0)] {
-            let event = Waiting { seq: Seq(seq), uid: uid('a'), attempts, next_at: day, parked: false };
+            let event = Waiting { attempts, next_at: day, ..Waiting::behind(Seq(seq), uid('a')) };
             driven.table.waiting.insert(Seq(seq), event);
         }
         driven.table.cursor = PushCursor {

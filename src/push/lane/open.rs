@@ -1,0 +1,122 @@
+//! The events that were read and are neither settled nor waiting: the cursor stands below the first of them.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::state::Offer;
+use crate::domain::{Seq, Timestamp, Uid};
+
+/// What is sent of one record: an event, or in mode `latest` the newest of a run of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) uid: Uid,
+    /// Items of the same key wait for each other.
+    pub(super) key: Uid,
+    /// The event that is sent.
+    pub(super) seq: Seq,
+    pub(super) bytes: usize,
+    /// Not before this moment.
+    pub(super) due: Timestamp,
+    /// The first event of the batch that it was sent in and failed with; it stays in that batch.
+    pub(super) batch: Option<Seq>,
+}
+
+/// The items by the first event that each stands for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Open {
+    items: BTreeMap<Seq, Item>,
+    /// The item of each record that stands for whatever comes next of it.
+    growing: HashMap<Uid, Seq>,
+}
+
+impl Open {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The first event that is not settled.
+    pub(super) fn first(&self) -> Option<Seq> {
+        self.items.first_key_value().map(|(first, _)| *first)
+    }
+
+    pub(super) fn get(&self, first: Seq) -> Option<&Item> {
+        self.items.get(&first)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &Item)> {
+        self.items.iter().map(|(first, item)| (*first, item))
+    }
+
+    /// The first item of each key, in the order of the log.
+    pub(super) fn fronts(&self) -> impl Iterator<Item = (Seq, &Item)> {
+        let mut keys = HashSet::new();
+        self.iter().filter(move |(_, item)| keys.insert(item.key))
+    }
+
+    /// Adds an event as an item of its own.
+    pub(super) fn add(&mut self, offer: Offer, key: Uid, due: Timestamp) {
+        let Offer { seq, uid, bytes, .. } = offer;
+        self.items.insert(seq, Item { uid, key, seq, bytes, due, batch: None });
+    }
+
+    /// Adds an event as the newest of its record's; returns the one in whose place it is sent.
+    pub(super) fn replace(&mut self, offer: Offer, key: Uid, due: Timestamp) -> Option<Seq> {
+        if let Some(item) = self.growing.get(&offer.uid).and_then(|first| self.items.get_mut(first)) {
+            item.bytes = offer.bytes;
+            return Some(std::mem::replace(&mut item.seq, offer.seq));
+        }
+        self.growing.insert(offer.uid, offer.seq);
+        self.add(offer, key, due);
+        None
+    }
+
+    /// The item is on its way: what comes next of its record is another one.
+    pub(super) fn send(&mut self, first: Seq) {
+        if let Some(item) = self.items.get(&first)
+            && self.growing.get(&item.uid) == Some(&first)
+        {
+            self.growing.remove(&item.uid);
+        }
+    }
+
+    /// It failed and stays, with the batch that it was in.
+    pub(super) fn keep(&mut self, first: Seq, batch: Option<Seq>) {
+        if let Some(item) = self.items.get_mut(&first) {
+            item.batch = batch;
+        }
+    }
+
+    /// It failed and stays, and stands for what came of its record meanwhile; returns the event that is sent no more.
+    pub(super) fn fold(&mut self, first: Seq) -> Option<Seq> {
+        let uid = self.items.get(&first)?.uid;
+        let newer = self.growing.insert(uid, first).and_then(|newer| self.items.remove(&newer))?;
+        let item = self.items.get_mut(&first)?;
+        item.bytes = newer.bytes;
+        Some(std::mem::replace(&mut item.seq, newer.seq))
+    }
+
+    /// Takes an item out.
+    pub(super) fn take(&mut self, first: Seq) -> Option<Item> {
+        let Entry::Occupied(item) = self.items.entry(first) else { return None };
+        let item = item.remove();
+        if self.growing.get(&item.uid) == Some(&first) {
+            self.growing.remove(&item.uid);
+        }
+        Some(item)
+    }
+
+    /// Takes every item of a key out, in the order of the log.
+    pub(super) fn take_key(&mut self, key: Uid) -> Vec<(Seq, Item)> {
+        let taken: Vec<(Seq, Item)> = self.items.extract_if(.., |_, item| item.key == key).collect();
+        for (first, item) in &taken {
+            if self.growing.get(&item.uid) == Some(first) {
+                self.growing.remove(&item.uid);
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,85 @@
+//! Where an endpoint's deliveries go, and what of a parcel goes over the wire.
+
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::address::EndpointUrl;
+use super::client::{Attempt, Client, Delivery};
+use super::filter::Filter;
+use super::keeping;
+use super::lane::Parcel;
+use super::signature::{Secret, sign};
+use crate::contract::Wire;
+use crate::contract::delivery::{BATCH_CONTENT_TYPE, batch, batch_id, newest};
+use crate::contract::event::CONTENT_TYPE;
+use crate::domain::Timestamp;
+use crate::domain::push::Mode;
+use crate::secrets::MasterKeys;
+use crate::store::endpoints::Endpoint;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// An endpoint, ready to be delivered to.
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) filter: Filter,
+    url: EndpointUrl,
+    /// Those that sign, and until when.
+    secrets: Vec<(Secret, Option<Timestamp>)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Target {
+    pub(super) fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
+        let secrets = keeping::open_all(masters, &endpoint);
+        let header = |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
+        Ok(Self {
+            filter: Filter::of(&endpoint.settings),
+            url: EndpointUrl::parse(&endpoint.settings.url)?,
+            secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
+            headers: endpoint.settings.headers.iter().filter_map(header).collect(),
+            endpoint,
+        })
+    }
+
+    /// `webhook-id`: the same for every attempt of the same parcel.
+    pub(super) fn webhook_id(&self, events: &[Wire]) -> String {
+        match self.endpoint.settings.mode {
+            Mode::Batch { .. } => batch_id(events),
+            Mode::Single | Mode::Latest { .. } => events.first().map(Wire::id).unwrap_or_default(),
+        }
+    }
+
+    /// Makes one attempt. `events` are the parcel's.
+    pub(super) async fn send(&self, client: &Client, parcel: &Parcel, events: &[Wire], now: Timestamp) -> Attempt {
+        let (body, content_type, traceparent) = match (self.endpoint.settings.mode, events, parcel.after) {
+            (Mode::Batch { .. }, events, _) => (batch(events), BATCH_CONTENT_TYPE, None),
+            (Mode::Single | Mode::Latest { .. }, [event, ..], Some(after)) => {
+                (newest(event, after), CONTENT_TYPE, event.traceparent())
+            }
+            (Mode::Single | Mode::Latest { .. }, [event, ..], None) => {
+                (event.body.clone(), CONTENT_TYPE, event.traceparent())
+            }
+            (Mode::Single | Mode::Latest { .. }, [], _) => (bytes::Bytes::new(), CONTENT_TYPE, None),
+        };
+        let (id, timestamp) = (self.webhook_id(events), now.unix_timestamp());
+        let traceparent = traceparent.and_then(|text| Some((TRACEPARENT, HeaderValue::from_str(text).ok()?)));
+        let headers: Vec<_> = self.headers.iter().cloned().chain(traceparent).collect();
+        let delivery = Delivery {
+            url: &self.url,
+            headers: &headers,
+            webhook_id: &id,
+            timestamp,
+            signature: &sign(self.live(now), &id, timestamp, &body),
+            content_type,
+            body,
+            timeout: self.endpoint.settings.timeout,
+            now,
+        };
+        client.send(delivery).await
+    }
+
+    /// Those of its secrets that sign now.
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
+    }
+}

@@ -1,0 +1,225 @@
+//! What goes together in one delivery, and what waits for what.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::verified::{line, verify};
+use super::{body, endpoint, endpoint_at, seqs, settled, until, until_attempts};
+use crate::support::receiver::Received;
+use crate::support::{Client, LONG, Receiver, Service};
+
+const BATCH: &str = "application/cloudevents-batch+json";
+
+async fn contacts(client: &Client, count: usize) {
+    for number in 0..count {
+        client.contact(&format!("p{number}@example.org")).await.expect(201);
+    }
+}
+
+/// The positions of a batch's events.
+fn batch(received: &Received) -> Vec<i64> {
+    assert_eq!(received.header("content-type"), BATCH);
+    body(received).as_array().unwrap().iter().map(|event| event["data"]["seq"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_batch_has_at_most_what_was_asked_for_and_the_libraries_read_it() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    contacts(&service.client, 25).await;
+    let made = endpoint(&service, &receiver, json!({"mode": "batch", "max_batch": 10, "from": "start"})).await;
+    let all = || receiver.accepted().iter().flat_map(batch).collect::<BTreeSet<_>>();
+    until("all of them", async || all().len() == 25).await;
+
+    let received = receiver.received();
+    assert!(received.iter().all(|one| (1..=10).contains(&batch(one).len())), "{:?}", received.iter().map(batch));
+    assert!(received.len() < 10, "a backlog goes in few deliveries: {}", received.len());
+    let deliveries: Vec<Value> = received.iter().map(|one| line(one, &made["secret"])).collect();
+    let verified = verify("batches", &deliveries).await;
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let said: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(said, json!({"deliveries": received.len(), "events": 25}));
+}
+
+#[tokio::test]
+async fn a_batch_is_at_most_256_kib() {
+    const LONG_TEXT: usize = 16_000;
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    for number in 0..30 {
+        let told = "x".repeat(LONG_TEXT);
+        let contact = json!({"role": "Lead", "first_name": "Ann", "last_name": "Lee",
+            "email": format!("p{number}@example.org"), "background_info": told});
+        service.client.post("/contact", contact).await.expect(201);
+    }
+    endpoint(&service, &receiver, json!({"mode": "batch", "from": "start"})).await;
+    let arrived = || receiver.accepted().iter().flat_map(batch).collect::<BTreeSet<_>>().len();
+    until("all of them", async || arrived() == 30).await;
+
+    let sizes: Vec<usize> = receiver.received().iter().map(|one| one.body.len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 256 * 1_024), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn a_batch_is_all_or_nothing() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    contacts(&service.client, 5).await;
+    receiver.respond_with(503);
+    endpoint(&service, &receiver, json!({"mode": "batch", "from": "start"})).await;
+    until_attempts(&service, "throttled", 1).await;
+    receiver.recover();
+
+    until("all of them", async || receiver.accepted().iter().flat_map(batch).collect::<BTreeSet<_>>().len() == 5).await;
+    let received = receiver.received();
+    assert_eq!(batch(&received[0]), [1, 2, 3, 4, 5]);
+    let again = received.iter().filter(|one| one.header("webhook-id") == received[0].header("webhook-id"));
+    assert!(again.clone().count() > 1, "the same delivery comes again under its id");
+    assert!(again.clone().all(|one| one.body == received[0].body));
+}
+
+#[tokio::test]
+async fn strict_order_sends_one_at_a_time() {
+    let (service, receiver, other) = (Service::start().await, Receiver::start().await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({"order": "strict"})).await;
+    endpoint(&service, &other, json!({})).await;
+    receiver.hang();
+    contacts(&service.client, 5).await;
+    other.wait_for(5, LONG).await;
+    let received = receiver.wait_for(1, LONG).await;
+    assert_eq!(seqs(&received), [1]);
+    receiver.recover();
+}
+
+#[tokio::test]
+async fn strict_order_is_the_order_of_the_log() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    contacts(&service.client, 30).await;
+    endpoint(&service, &receiver, json!({"order": "strict", "from": "start"})).await;
+    assert_eq!(seqs(&receiver.wait_for(30, LONG).await), (1..=30).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn without_order_the_window_alone_counts() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({"order": "none", "window": 4})).await;
+    receiver.hang();
+    let ann = service.client.contact("ann@example.org").await.uid();
+    for title in ["a", "b", "c"] {
+        service.client.put(&format!("/contact/{ann}"), json!({"title": title})).await.expect(200);
+    }
+
+    let mut seqs = seqs(&receiver.wait_for(4, LONG).await);
+    seqs.sort_unstable();
+    assert_eq!(seqs, [1, 2, 3, 4], "of one record, and none of them answered");
+}
+
+#[tokio::test]
+async fn the_newest_state_alone_is_sent_with_what_it_stands_for() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    receiver.respond_with(503);
+    endpoint(&service, &receiver, json!({"mode": "latest"})).await;
+    let ann = service.client.contact("ann@example.org").await.uid();
+    until_attempts(&service, "throttled", 1).await;
+    let bob = service.client.contact("bob@example.org").await.uid();
+    for title in ["a", "b", "c"] {
+        for uid in [&ann, &bob] {
+            service.client.put(&format!("/contact/{uid}"), json!({"title": title})).await.expect(200);
+        }
+    }
+    receiver.recover();
+
+    until("both", async || receiver.accepted().len() >= 2).await;
+    let stands_for = |event: Value| ["subject", "after", "through"].map(|key| event[key].as_str().unwrap().to_owned());
+    let mut newest: Vec<[String; 3]> = receiver.accepted().iter().map(body).map(stands_for).collect();
+    newest.sort();
+    let position = |seq: i64| format!("{seq:020}");
+    let mut expected = vec![[ann, position(0), position(7)], [bob, position(1), position(8)]];
+    expected.sort();
+    assert_eq!(newest, expected, "one message per record, not its history");
+}
+
+/// 620 events for an endpoint that hangs, on a service that may have no more than 64 deliveries under way.
+#[tokio::test]
+async fn the_global_cap_is_shared_fairly() {
+    let service = Service::configured(|config| config.push.in_flight = 64).await;
+    let (slow, healthy) = (Receiver::start().await, Receiver::start().await);
+    let other = service.stranger().await;
+    slow.hang();
+    contacts(&service.client, 620).await;
+    for _ in 0..4 {
+        endpoint_at(&service.client, &slow.url(), json!({"from": "start", "timeout_s": 60})).await;
+    }
+    endpoint_at(&other, &healthy.url(), json!({})).await;
+    slow.wait_for(4, LONG).await;
+    contacts(&other, 100).await;
+
+    healthy.wait_for(100, LONG).await;
+    assert_eq!(super::attempted(&service, "timeout").await, 0, "and the slow ones hold what they have");
+}
+
+#[tokio::test]
+async fn a_batch_is_one_array_under_one_id_that_is_stable_over_retries() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let api = &service.client;
+    join_all((0..5).map(|n| async move { api.contact(&format!("p{n}@example.org")).await.expect(201).clone() })).await;
+    receiver.respond_with(503);
+    endpoint(&service, &receiver, json!({"from": "start", "mode": "batch", "max_batch": 3})).await;
+    let first = receiver.wait_for(1, LONG).await.remove(0);
+    receiver.wait_for(2, LONG).await;
+    receiver.recover();
+    settled(&service, "all is delivered", "select seq = 5 from push_cursor").await;
+
+    assert_eq!(first.header("content-type"), "application/cloudevents-batch+json");
+    let seqs = |received: &Received| -> Vec<i64> {
+        body(received).as_array().unwrap().iter().map(|event| event["data"]["seq"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(seqs(&first), [1, 2, 3]);
+    let accepted: Vec<Received> = receiver.received().into_iter().filter(|one| one.status == Some(200)).collect();
+    let mut delivered: Vec<Vec<i64>> = accepted.iter().map(seqs).collect();
+    delivered.sort();
+    assert_eq!(delivered, [vec![1, 2, 3], vec![4, 5]]);
+    let again = accepted.iter().find(|one| seqs(one) == [1, 2, 3]).unwrap();
+    assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
+    assert_eq!(again.body, first.body);
+}
+
+#[tokio::test]
+async fn a_receiver_that_was_away_gets_one_message_per_record_that_says_what_it_stands_for() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let api = &service.client;
+    receiver.respond_with(503);
+    endpoint(&service, &receiver, json!({"mode": "latest"})).await;
+    let uid = api.contact("ann@example.org").await.uid();
+    receiver.wait_for(1, LONG).await;
+    for number in 0..9 {
+        api.put(&format!("/contact/{uid}"), json!({"title": format!("title {number}")})).await.expect(200);
+    }
+    // Read, though not sent: the attempt after this one knows of all.
+    let tried = receiver.received().len();
+    receiver.wait_for(tried + 2, LONG).await;
+    receiver.recover();
+    settled(&service, "all is delivered", "select seq = 10 from push_cursor").await;
+
+    let accepted: Vec<Received> = receiver.received().into_iter().filter(|one| one.status == Some(200)).collect();
+    assert_eq!(accepted.len(), 1);
+    let event = body(&accepted[0]);
+    assert_eq!((&event["after"], &event["through"]), (&json!(format!("{:020}", 0)), &json!(format!("{:020}", 10))));
+    assert_eq!((&event["sequence"], &event["data"]["record"]["title"]), (&event["through"], &json!("title 8")));
+    assert_eq!(accepted[0].header("webhook-id"), format!("{}:10", api.account));
+}
+
+#[tokio::test]
+async fn an_event_is_wanted_if_one_of_the_fields_changed_or_its_record_came_or_went() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let api = &service.client;
+    endpoint(&service, &receiver, json!({"fields": ["title"], "headers": {"x-tenant": "seven"}})).await;
+    let uid = api.contact("ann@example.org").await.uid();
+    api.put(&format!("/contact/{uid}"), json!({"first_name": "Bea"})).await.expect(200);
+    api.put(&format!("/contact/{uid}"), json!({"title": "Dr"})).await.expect(200);
+    api.delete(&format!("/contact/{uid}")).await.expect(200);
+    settled(&service, "all is dealt with", "select seq = 4 from push_cursor").await;
+
+    let seqs: Vec<Value> = receiver.received().iter().map(|one| body(one)["data"]["seq"].clone()).collect();
+    assert_eq!(seqs, [1, 3, 4]);
+    assert!(receiver.received().iter().all(|one| one.header("x-tenant") == "seven"), "the endpoint's own headers");
+}
