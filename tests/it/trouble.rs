@@ -74,7 +74,8 @@ async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     let writers: Vec<_> = writers.collect();
     for written in [20_i64, 60, 100, 140] {
         until("progress", async || head(&sql).await >= written).await;
-        assert!(end(&sql, OURS).await > 0);
+        // Those that were ended before may not be back yet.
+        until("a connection to end", async || end(&sql, OURS).await > 0).await;
     }
     for writer in join_all(writers).await {
         writer.unwrap();
