@@ -96,7 +96,7 @@ impl App {
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
         shared.start_writers(&lanes);
-        shared.start_workers(client);
+        shared.start_workers(client, &lanes);
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -176,7 +176,7 @@ impl Shared {
         }
     }
 
-    fn start_workers(&self, client: Arc<Client>) {
+    fn start_workers(&self, client: Arc<Client>, lanes: &Lanes) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
@@ -198,6 +198,7 @@ impl Shared {
             attempts: attempts.clone(),
             slots: Slots::new(self.config.push.in_flight),
             masters: MasterKeys::new(&self.config.secrets.master_keys),
+            lanes: lanes.clone(),
         });
         self.run(Balance::new(
             store.clone(),

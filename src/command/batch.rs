@@ -187,7 +187,15 @@ fn what(verb: Option<Verb>, any: bool) -> What {
         None if any => What::Updated,
         None => What::Unchanged,
         Some(Verb::Created | Verb::FieldAdded) => What::Created,
-        Some(Verb::Updated | Verb::WelcomeRequested | Verb::Subscribed | Verb::FieldChanged) => What::Updated,
+        Some(
+            Verb::Updated
+            | Verb::WelcomeRequested
+            | Verb::Subscribed
+            | Verb::FieldChanged
+            | Verb::Failing
+            | Verb::Disabled
+            | Verb::Recovered,
+        ) => What::Updated,
         Some(Verb::Deleted | Verb::FieldArchived) => What::Deleted,
     }
 }

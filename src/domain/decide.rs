@@ -1,6 +1,8 @@
 //! One command decided on what is known: facts, or a refusal.
 
-use super::{Entity, Fact, Invalid, Record, Refusal, Seq, Target, Uid, Verb, company, contact, named, project, schema};
+use super::{
+    Entity, Fact, Invalid, Record, Refusal, Seq, Target, Uid, Verb, company, contact, named, project, push, schema,
+};
 
 /// A wish to change one record. Everything in it is valid by itself; only the account's state can still refuse it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub enum Command {
     ChangeField(schema::Change),
     CreateNamed(named::Create),
     Subscribe(contact::Subscribe),
+    ReportHealth(push::Report),
     Delete(Delete),
 }
 
@@ -73,6 +76,7 @@ impl Command {
             Self::CreateProject(_) | Self::UpdateProject(_) => Entity::Project,
             Self::AddField(_) | Self::ChangeField(_) => Entity::CustomField,
             Self::CreateNamed(create) => create.entity(),
+            Self::ReportHealth(_) => Entity::Push,
             Self::Delete(delete) => delete.entity,
         }
     }
@@ -92,6 +96,7 @@ impl Command {
             Self::ChangeField(change) => change.reads(&mut reads),
             Self::CreateNamed(create) => create.reads(&mut reads),
             Self::Subscribe(subscribe) => subscribe.reads(&mut reads),
+            Self::ReportHealth(report) => report.reads(&mut reads),
             Self::Delete(delete) => reads.target(delete.entity, &delete.target),
         }
         reads
@@ -133,6 +138,7 @@ pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
         Command::ChangeField(change) => change.decide(view),
         Command::CreateNamed(create) => create.decide(view),
         Command::Subscribe(subscribe) => subscribe.decide(view),
+        Command::ReportHealth(report) => Ok(report.decide(view)),
         Command::Delete(delete) => delete.decide(view),
     }
 }
@@ -185,9 +191,13 @@ pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Opti
     let attribute = match entity {
         Entity::Contact => "email",
         Entity::Audience => "id",
-        Entity::Company | Entity::Project | Entity::CustomField | Entity::Circle | Entity::Note | Entity::World => {
-            "name"
-        }
+        Entity::Company
+        | Entity::Project
+        | Entity::CustomField
+        | Entity::Circle
+        | Entity::Note
+        | Entity::World
+        | Entity::Push => "name",
     };
     let article = if entity == Entity::Audience { "An" } else { "A" };
     let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());

@@ -25,11 +25,13 @@ pub enum Entity {
     Note,
     /// A workspace of the account.
     World,
+    /// How a push endpoint fares. Its settings are in no log.
+    Push,
 }
 
 impl Entity {
     /// Every kind of record.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Contact,
         Self::Company,
         Self::Project,
@@ -38,6 +40,7 @@ impl Entity {
         Self::Circle,
         Self::Note,
         Self::World,
+        Self::Push,
     ];
 
     /// The word in subjects and event types.
@@ -52,6 +55,7 @@ impl Entity {
             Self::Circle => "circle",
             Self::Note => "note",
             Self::World => "world",
+            Self::Push => "push",
         }
     }
 
@@ -60,6 +64,7 @@ impl Entity {
     pub fn noun(self) -> &'static str {
         match self {
             Self::CustomField => "custom field",
+            Self::Push => "push endpoint",
             Self::Contact
             | Self::Company
             | Self::Project
@@ -88,6 +93,7 @@ impl Entity {
             Self::Circle => NAMED,
             Self::Note => NOTE,
             Self::World => NAMED,
+            Self::Push => PUSH,
         }
     }
 
@@ -100,6 +106,7 @@ impl Entity {
             Self::Project => &[Verb::Created, Verb::Updated],
             Self::CustomField => &[Verb::FieldAdded, Verb::FieldChanged, Verb::FieldArchived],
             Self::Audience | Self::Circle | Self::Note | Self::World => &[Verb::Created],
+            Self::Push => &[Verb::Failing, Verb::Disabled, Verb::Recovered],
         }
     }
 
@@ -108,7 +115,7 @@ impl Entity {
     pub fn has_unique_key(self) -> bool {
         match self {
             Self::Contact | Self::Company | Self::CustomField | Self::Audience | Self::Circle | Self::World => true,
-            Self::Project | Self::Note => false,
+            Self::Project | Self::Note | Self::Push => false,
         }
     }
 }
@@ -174,5 +181,7 @@ const CUSTOM_FIELD: &[Field] = &[Field::Owner, Field::Type, Field::Name, Field::
 const AUDIENCE: &[Field] = &[Field::Id, Field::Name];
 
 const NOTE: &[Field] = &[Field::Contact, Field::Title, Field::Note, Field::Date];
+
+const PUSH: &[Field] = &[Field::Status, Field::Description, Field::FailingSince];
 
 const NAMED: &[Field] = &[Field::Name];

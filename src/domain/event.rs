@@ -14,11 +14,14 @@ pub enum Verb {
     FieldAdded,
     FieldChanged,
     FieldArchived,
+    Failing,
+    Disabled,
+    Recovered,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Updated,
         Self::Deleted,
@@ -27,6 +30,9 @@ impl Verb {
         Self::FieldAdded,
         Self::FieldChanged,
         Self::FieldArchived,
+        Self::Failing,
+        Self::Disabled,
+        Self::Recovered,
     ];
 
     /// The last part of an event's type.
@@ -41,6 +47,9 @@ impl Verb {
             Self::FieldAdded => "field_added",
             Self::FieldChanged => "field_changed",
             Self::FieldArchived => "field_archived",
+            Self::Failing => "failing",
+            Self::Disabled => "disabled",
+            Self::Recovered => "recovered",
         }
     }
 

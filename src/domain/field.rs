@@ -51,6 +51,7 @@ pub enum Field {
     Contact,
     Note,
     Date,
+    FailingSince,
 }
 
 /// What may stand in a field.
@@ -184,6 +185,7 @@ impl Field {
             Self::Contact => "contact",
             Self::Note => "note",
             Self::Date => "date",
+            Self::FailingSince => "failing_since",
         }
     }
 
@@ -225,6 +227,7 @@ impl Field {
                 Kind::Text(16_384)
             }
             Self::Description => Kind::Text(1_000),
+            Self::FailingSince => Kind::Text(64),
             // Names are lookup keys or parts of them: an index row of PostgreSQL holds at most 2,704 bytes.
             Self::Name
             | Self::NamePrefix

@@ -73,7 +73,7 @@ impl Record {
             Entity::Company | Entity::Project | Entity::Circle | Entity::World => self.text(Field::Name).map(fold_key),
             Entity::CustomField => Some(custom_field_key(self.text(Field::Owner)?, self.text(Field::Name)?)),
             Entity::Audience => self.number(Field::Id).map(|id| id.to_string()),
-            Entity::Note => None,
+            Entity::Note | Entity::Push => None,
         }
     }
 
@@ -106,7 +106,10 @@ impl Record {
             | Verb::WelcomeRequested
             | Verb::Subscribed
             | Verb::FieldAdded
-            | Verb::FieldChanged => {}
+            | Verb::FieldChanged
+            | Verb::Failing
+            | Verb::Disabled
+            | Verb::Recovered => {}
         }
         let changed = fact.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
         (record, changed)

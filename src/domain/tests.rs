@@ -112,6 +112,7 @@ fn whole(record: &Record) -> Result<(), TestCaseError> {
         Entity::CustomField => prop_assert!(schema::Definition::of(record).is_some(), "{record:#?}"),
         Entity::Audience => prop_assert!(has(Field::Id) && has(Field::Name), "{record:#?}"),
         Entity::Note => prop_assert!(has(Field::Contact), "{record:#?}"),
+        Entity::Push => prop_assert!(has(Field::Status), "{record:#?}"),
     }
     Ok(())
 }

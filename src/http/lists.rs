@@ -163,7 +163,7 @@ fn filters(entity: Entity) -> &'static [&'static str] {
         Entity::Contact => &["email", "role", "tag", "company", "q"],
         Entity::Company => &["role", "tag", "q"],
         Entity::Project => &["q"],
-        Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World => &[],
+        Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => &[],
     }
 }
 
@@ -230,7 +230,7 @@ fn key_field(entity: Entity) -> Option<Field> {
     match entity {
         Entity::Contact => Some(Field::Email),
         Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
-        Entity::CustomField | Entity::Audience | Entity::Note => None,
+        Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push => None,
     }
 }
 

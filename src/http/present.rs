@@ -43,9 +43,13 @@ fn has_links(entity: Entity, text: &str) -> bool {
     match entity {
         Entity::Contact => text.contains(r#""companies":[{"#),
         Entity::Company => text.contains(r#""primaryContact":{"#),
-        Entity::Project | Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World => {
-            false
-        }
+        Entity::Project
+        | Entity::CustomField
+        | Entity::Audience
+        | Entity::Circle
+        | Entity::Note
+        | Entity::World
+        | Entity::Push => false,
     }
 }
 

@@ -66,7 +66,8 @@ fn relisted(event: &Event) -> BTreeSet<Uid> {
             | Entity::Audience
             | Entity::Circle
             | Entity::Note
-            | Entity::World,
+            | Entity::World
+            | Entity::Push,
             _,
         ) => BTreeSet::new(),
     }

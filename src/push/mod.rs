@@ -13,6 +13,7 @@ pub mod address;
 mod attempts;
 pub mod client;
 pub mod filter;
+mod health;
 pub mod keeping;
 pub mod lane;
 pub mod outcome;

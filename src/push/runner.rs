@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempts::AttemptLog;
 use super::client::{Attempt, Client};
+use super::health;
 use super::lane::{Lane, Offer, Parcel, Rules, Verdict};
 use super::outcome::Outcome;
 use super::place::{self, Stretch};
@@ -19,7 +20,9 @@ use super::saver::Saver;
 use super::slots::{Slot, Slots};
 use super::target::Target;
 use crate::clock::{self, Clock};
+use crate::command::Lanes;
 use crate::contract::Wire;
+use crate::domain::push::Health;
 use crate::domain::{Seq, Timestamp};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
@@ -55,6 +58,7 @@ pub struct Deliverer {
     /// Deliveries in flight over all endpoints.
     pub slots: Arc<Slots>,
     pub masters: MasterKeys,
+    pub lanes: Lanes,
 }
 
 /// One endpoint's deliveries, while there are any.
@@ -65,6 +69,8 @@ pub(super) struct Runner {
     lease: Lease,
     target: Arc<Target>,
     lane: Lane,
+    /// What the log was last told of the endpoint's health.
+    reported: Health,
     /// Stretches of the log that are not sent again.
     passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
@@ -114,6 +120,7 @@ impl Runner {
     ) -> anyhow::Result<Self> {
         let Placed { endpoint, place, passed, .. } = placed;
         let waiting = deliverer.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
+        let reported = endpoint.reported;
         let lane = Lane::new(place, waiting, Rules::of(&endpoint.settings));
         let target = Arc::new(Target::of(endpoint, &deliverer.masters)?);
         let counted = Counted::by(&deliverer.metrics.push_runners);
@@ -124,6 +131,7 @@ impl Runner {
             lease,
             target,
             lane,
+            reported,
             passed,
             events,
             behind,
@@ -212,6 +220,7 @@ impl Runner {
         }
         let account = self.target.endpoint.account;
         let from = place::go_on(&self.passed, self.lane.read());
+        self.lane.pass(from);
         let just_asked = self.asked_at.is_some_and(|at| at.elapsed() < ASK);
         if just_asked && self.deliverer.feed.ends_at(account, from) {
             self.behind = false;
@@ -228,7 +237,8 @@ impl Runner {
         let mut offers = Vec::with_capacity(events.len());
         for event in events {
             let Wire { seq, uid, at, .. } = event;
-            let wanted = !place::is_passed(&self.passed, seq) && filter.wants(&event);
+            let own = health::is_about(&self.target.endpoint, &event);
+            let wanted = !own && !place::is_passed(&self.passed, seq) && filter.wants(&event);
             offers.push(Offer { seq, uid, at, bytes: event.body.len(), wanted });
             if wanted && room > 0 {
                 room -= 1;
@@ -280,10 +290,27 @@ impl Runner {
         for seq in self.lane.take_replaced() {
             self.events.remove(&seq);
         }
+        self.tell(verdict, attempt.outcome, now).await
+    }
+
+    /// Tells the log of a turn in the endpoint's health. What this attempt did is saved after that.
+    async fn tell(&mut self, verdict: Verdict, outcome: Outcome, now: Timestamp) -> anyhow::Result<()> {
+        let endpoint = &self.target.endpoint;
+        let Endpoint { account, endpoint_id, .. } = *endpoint;
+        let since = self.lane.failing_since();
         if verdict == Verdict::Disable {
-            tracing::warn!(%account, endpoint = %endpoint_id, outcome, "endpoint disabled");
-            self.owner.disable_endpoint(*account, *endpoint_id).await?;
-            self.stop.cancel();
+            // What was in flight with it says the same once more.
+            if !self.stop.is_cancelled() {
+                health::report(&self.deliverer.lanes, endpoint, Health::Disabled, since).await?;
+                tracing::warn!(%account, endpoint = %endpoint_id, outcome = outcome.label(), "endpoint disabled");
+                let detail = serde_json::json!({"endpoint": endpoint_id, "outcome": outcome.label()});
+                self.owner.disable_endpoint(account, endpoint_id, &detail, now).await?;
+                self.stop.cancel();
+            }
+        } else if let Some(health) = health::turn(self.reported, outcome == Outcome::Delivered, since, now) {
+            health::report(&self.deliverer.lanes, endpoint, health, since).await?;
+            self.owner.reported(account, endpoint_id, health).await?;
+            self.reported = health;
         }
         Ok(())
     }

@@ -176,6 +176,7 @@ const fn table(entity: Entity) -> &'static Table {
         Entity::Circle => &CIRCLE,
         Entity::Note => &NOTE,
         Entity::World => &WORLD,
+        Entity::Push => &PUSH,
     }
 }
 
@@ -203,6 +204,7 @@ const AUDIENCE: Table = table!("audience", "", LIVE, TEXT_OF_KEY);
 const CIRCLE: Table = table!("circle", "", LIVE, TEXT_OF_KEY);
 const NOTE: Table = table!("note", "", LIVE, TEXT_OF_KEY);
 const WORLD: Table = table!("world", "", LIVE, TEXT_OF_KEY);
+const PUSH: Table = table!("push_health", "", LIVE, TEXT_OF_KEY);
 
 /// A company that no contact belongs to is idle, and idle companies are not listed.
 const COMPANY: Table = table!("company", " and r.listed", "h.listed_companies", TEXT_OF_KEY);

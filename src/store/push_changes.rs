@@ -184,6 +184,13 @@ impl PushChange {
         Ok(())
     }
 
+    /// Ends without a trace, and keeps the connection.
+    pub async fn roll_back(mut self) -> Result<(), StoreError> {
+        self.client()?.batch_execute("rollback").await?;
+        drop(self.client.take());
+        Ok(())
+    }
+
     /// Commits the answer alone: what it tells of was done elsewhere.
     pub async fn commit_answer(mut self, answer: Option<Answer>) -> Result<(), StoreError> {
         let client = self.client()?;

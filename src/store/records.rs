@@ -60,6 +60,7 @@ const fn statements(entity: Entity) -> &'static Statements {
         Entity::Circle => &CIRCLE,
         Entity::Note => &NOTE,
         Entity::World => &WORLD,
+        Entity::Push => &PUSH,
     }
 }
 
@@ -97,6 +98,7 @@ const AUDIENCE: Statements = statements!("audience");
 const CIRCLE: Statements = statements!("circle");
 const NOTE: Statements = statements!("note");
 const WORLD: Statements = statements!("world");
+const PUSH: Statements = statements!("push_health");
 
 const COMPANY: Statements = statements!("company");
 

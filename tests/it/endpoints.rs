@@ -280,10 +280,13 @@ async fn re_enabling_resumes_at_its_cursor_nothing_was_skipped() {
     endpoint.until("is disabled", |shown| shown["state"] == "disabled").await;
     receiver.recover();
     endpoint.post("/resume", Value::Null).await;
-    endpoint.until_through(3).await;
-    let accepted: BTreeSet<i64> =
-        receiver.received().iter().filter(|received| received.status == Some(200)).map(seq).collect();
-    assert_eq!(accepted, BTreeSet::from([1, 2, 3]));
+    // The log also says that it was disabled, and that it recovered.
+    endpoint.until_through(5).await;
+    let log = service.client.changes().await;
+    let created = log.iter().filter(|event| event["type"] == "crm.contact.created");
+    let created: BTreeSet<i64> = created.map(|event| event["data"]["seq"].as_i64().unwrap()).collect();
+    let accepted: BTreeSet<i64> = receiver.accepted().iter().map(seq).collect();
+    assert_eq!((accepted.len(), accepted), (3, created));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod docs;
 mod endpoints;
+mod health;
 mod isolation;
 mod keys;
 mod kinds;

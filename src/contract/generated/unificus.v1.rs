@@ -19,8 +19,8 @@ pub struct Event {
     #[prost(int64, tag = "2")]
     pub seq: i64,
     /// What happened: `crm.`, the kind of record (`contact`, `company`, `project`, `schema` for a custom field, `audience`,
-    /// `circle`, `note`, `world`), and what happened to it. For example `crm.contact.updated`, `crm.schema.field_added`.
-    /// Further kinds and verbs will come.
+    /// `circle`, `note`, `world`, `push`), and what happened to it. For example `crm.contact.updated`,
+    /// `crm.schema.field_added`. Further kinds and verbs will come.
     #[prost(string, tag = "3")]
     pub r#type: ::prost::alloc::string::String,
     /// When it happened, in microseconds since 1970-01-01T00:00:00Z.
@@ -133,7 +133,7 @@ pub struct Record {
     #[prost(btree_map = "string, int64", tag = "7")]
     pub field_seq: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, i64>,
     /// What it is, with its attributes. Always one of these; further kinds of records will come.
-    #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15, 16")]
     pub entity: ::core::option::Option<record::Entity>,
 }
 /// Nested message and enum types in `Record`.
@@ -165,6 +165,9 @@ pub mod record {
         /// A workspace of the account.
         #[prost(message, tag = "15")]
         World(super::World),
+        /// How a push endpoint fares.
+        #[prost(message, tag = "16")]
+        Push(super::Push),
     }
 }
 /// A record's identifier in another system.
@@ -389,6 +392,19 @@ pub struct World {
     /// Unique in the account.
     #[prost(string, optional, tag = "1")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// How a push endpoint fares. The record's `uid` is the endpoint's id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Push {
+    /// `well`, `failing` or `disabled`.
+    #[prost(string, optional, tag = "1")]
+    pub status: ::core::option::Option<::prost::alloc::string::String>,
+    /// How its owner knows it.
+    #[prost(string, optional, tag = "2")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// Since when it takes nothing: an RFC 3339 date-time.
+    #[prost(string, optional, tag = "3")]
+    pub failing_since: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A postal address. The JSON's `full_address` is what is set of line 1, line 2, city, state, zip and country, in this
 /// order, with a comma and a space between.

@@ -1,6 +1,6 @@
 //! `tests/golden/`: events as they were sent, `<kind>.json` or `<kind>.<which>.json`, each with the protobuf message of
 //! the same event in a `.pb` beside it. A folder is a shape: `v2` added circles, audiences, custom fields and categories,
-//! and the kinds of records that came with them.
+//! and the kinds of records that came with them; later the health of push endpoints, as kinds of its own.
 //!
 //! They are never written anew, for they stand for what lies in logs and is on its way. Those of the last shape are also
 //! what is written today; an attribute more makes a new one.

@@ -79,7 +79,7 @@ pub(in crate::http) async fn test(
 ) -> Written {
     let id = parse(&id)?;
     let (writing, placed) = Writing::of(&api, &caller, &write, id).await?;
-    drop(writing);
+    writing.change.roll_back().await?;
     let attempt = ping::send(&api.pusher, &api.masters, &placed.endpoint, api.clock.now()).await;
     let attempt = attempt.map_err(|error| {
         tracing::error!(account = %caller.account, endpoint = %id, error = format!("{error:#}"), "endpoint not tried");

@@ -121,9 +121,13 @@ fn is_required(entity: Entity, field: Field) -> bool {
     match entity {
         Entity::Contact => matches!(field, Field::Role | Field::FirstName | Field::LastName | Field::Email),
         Entity::CustomField => matches!(field, Field::Owner | Field::Type | Field::Name),
-        Entity::Company | Entity::Project | Entity::Audience | Entity::Circle | Entity::Note | Entity::World => {
-            field == Field::Name
-        }
+        Entity::Company
+        | Entity::Project
+        | Entity::Audience
+        | Entity::Circle
+        | Entity::Note
+        | Entity::World
+        | Entity::Push => field == Field::Name,
     }
 }
 

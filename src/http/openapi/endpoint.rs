@@ -134,7 +134,7 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
     json!({
         "url": {"type": "string", "format": "uri"},
         "description": or_null(text(255)),
-        "events": or_null(listed("Patterns of event types such as `contact.*`. None means all.")),
+        "events": or_null(listed("Patterns of event types such as `contact.*`, `push.*`. None means all.")),
         "fields": or_null(listed(
             "Names of fields, of which one at least must have changed. None means any. Records that were created, deleted \
              or restored are sent in any case.",

@@ -59,7 +59,7 @@ fn always_there(entity: Entity) -> BTreeSet<String> {
         Entity::Company => Body::Company,
         Entity::Project => Body::Project,
         Entity::CustomField => Body::CustomField,
-        Entity::Audience | Entity::Circle | Entity::Note | Entity::World => {
+        Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => {
             let given = entity.fields().iter().filter(|field| !field.nullable());
             return given.map(|field| field.name().to_owned()).collect();
         }

@@ -126,6 +126,7 @@ fn title(entity: Entity) -> &'static str {
         Entity::Circle => "Circle",
         Entity::Note => "Note",
         Entity::World => "World",
+        Entity::Push => "EndpointHealth",
     }
 }
 

@@ -154,6 +154,9 @@ fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
 fn value(entity: Entity, field: Field) -> Value {
     match field.kind() {
         Kind::Text(_) if field == Field::Name => Value::Text(name(entity)),
+        Kind::Text(_) if (entity, field) == (Entity::Push, Field::Status) => {
+            Value::Text(Health::Failing.name().to_owned())
+        }
         Kind::Text(_) => Value::Text(text(field)),
         Kind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
         Kind::Phone => Value::Text(words::phone()),
@@ -191,7 +194,7 @@ fn name(entity: Entity) -> String {
         Entity::CustomField => words::LABELS,
         Entity::Audience => words::AUDIENCES,
         Entity::Circle | Entity::Note => words::CIRCLES,
-        Entity::World => words::WORLDS,
+        Entity::World | Entity::Push => words::WORLDS,
     };
     words::word(names).to_owned()
 }
@@ -209,6 +212,7 @@ fn text(field: Field) -> String {
         Field::Title => words::word(words::TITLES).to_owned(),
         Field::Status => words::word(words::STATUSES).to_owned(),
         Field::BusinessSector => words::word(words::TRADES).to_owned(),
+        Field::FailingSince => format!("{}T03:00:00+00:00", day(2026)),
         Field::Role
         | Field::Name
         | Field::Email

@@ -94,6 +94,12 @@ impl Lane {
         self.rules.is_latest()
     }
 
+    /// Since when the endpoint takes nothing.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing.as_ref().map(|failing| failing.since)
+    }
+
     /// How many more events it can use now.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -108,6 +114,12 @@ impl Lane {
         // A failing endpoint is read on for until there is something to try it with.
         let open = if self.failing.is_some() { 0 } else { self.open.len() };
         self.rules.read_ahead().saturating_sub(open).min(left)
+    }
+
+    /// What lies between what was offered last and here is not for it.
+    pub fn pass(&mut self, to: Seq) {
+        self.read = self.read.max(to);
+        self.advance();
     }
 
     /// Takes the next events of the log, in order.

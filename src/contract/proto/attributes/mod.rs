@@ -20,6 +20,7 @@ pub(super) fn write(record: &Record) -> Attributes {
         Entity::Circle => Attributes::Circle(wire::Circle { name: text(record, Field::Name) }),
         Entity::Note => Attributes::Note(others::write_note(record)),
         Entity::World => Attributes::World(wire::World { name: text(record, Field::Name) }),
+        Entity::Push => Attributes::Push(others::write_push(record)),
     }
 }
 
@@ -33,6 +34,7 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
         (Entity::Circle, Some(Attributes::Circle(circle))) => present([(Field::Name, circle.name.map(Typed::Text))]),
         (Entity::Note, Some(Attributes::Note(note))) => others::note_fields(note),
         (Entity::World, Some(Attributes::World(world))) => present([(Field::Name, world.name.map(Typed::Text))]),
+        (Entity::Push, Some(Attributes::Push(push))) => others::push_fields(push),
         _ => return Err(Unusable("entity")),
     };
     let mut fields = BTreeMap::new();

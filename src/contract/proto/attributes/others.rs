@@ -1,4 +1,4 @@
-//! Projects, custom fields, audiences and notes.
+//! Projects, custom fields, audiences, notes and the health of push endpoints.
 
 use super::{custom, present, read_custom, text, wire, words};
 use crate::contract::generated::value::Kind as Typed;
@@ -88,5 +88,21 @@ pub(super) fn note_fields(note: wire::Note) -> Vec<(Field, Typed)> {
         (Field::Title, note.title.map(Typed::Text)),
         (Field::Note, note.note.map(Typed::Text)),
         (Field::Date, note.date.map(Typed::Text)),
+    ])
+}
+
+pub(super) fn write_push(record: &Record) -> wire::Push {
+    wire::Push {
+        status: text(record, Field::Status),
+        description: text(record, Field::Description),
+        failing_since: text(record, Field::FailingSince),
+    }
+}
+
+pub(super) fn push_fields(push: wire::Push) -> Vec<(Field, Typed)> {
+    present([
+        (Field::Status, push.status.map(Typed::Text)),
+        (Field::Description, push.description.map(Typed::Text)),
+        (Field::FailingSince, push.failing_since.map(Typed::Text)),
     ])
 }

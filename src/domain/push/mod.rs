@@ -1,6 +1,12 @@
-//! Push endpoints: what an account chooses about its webhooks.
+//! Push endpoints: what an account chooses about its webhooks, and what its log says of them.
+
+mod report;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
+
+pub use report::Report;
 
 /// What an endpoint's owner chose.
 #[derive(Debug, Clone, PartialEq, Eq)]

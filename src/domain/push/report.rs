@@ -1,0 +1,51 @@
+//! What the log is told of an endpoint's health.
+
+use super::Health;
+use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::{Entity, Fact, Field, Patch, Uid, Value, Verb};
+
+/// Says how an endpoint fares. What the log says already it is not told again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Report {
+    /// The endpoint's id.
+    pub uid: Uid,
+    pub health: Health,
+    /// How its owner knows it.
+    pub description: String,
+    /// Since when it takes nothing: RFC 3339; `None` where it is well.
+    pub failing_since: Option<String>,
+}
+
+impl Report {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.uids.push((Entity::Push, self.uid));
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Decision {
+        let Self { uid, health, description, failing_since } = self;
+        let subject = (Entity::Push, uid);
+        let before = view.by_uid(Entity::Push, uid);
+        // Nothing was said of it yet, so that it is well.
+        let was = before.and_then(|record| record.text(Field::Status)).unwrap_or_else(|| Health::Well.name());
+        if was == health.name() {
+            return Decision { subject, facts: Vec::new() };
+        }
+        let verb = match health {
+            Health::Well => Verb::Recovered,
+            Health::Failing => Verb::Failing,
+            Health::Disabled => Verb::Disabled,
+        };
+        let text = |text: String| Some(Value::Text(text)).filter(|value| value.as_text() != Some(""));
+        let patch = Patch::from([
+            (Field::Status, text(health.name().to_owned())),
+            (Field::Description, text(description)),
+            (Field::FailingSince, failing_since.and_then(text)),
+        ]);
+        let changes = match before {
+            Some(record) => record.differences(patch),
+            None => patch.into_iter().filter(|(_, value)| value.is_some()).collect(),
+        };
+        Decision { subject, facts: vec![Fact { entity: Entity::Push, uid, verb, changes }] }
+    }
+}
