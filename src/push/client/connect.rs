@@ -58,7 +58,7 @@ impl Connector {
         tcp.set_nodelay(true);
         // hyper-util divides this among the addresses of a name, so that a dead one leaves time for the next.
         tcp.set_connect_timeout(Some(timeout));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
         Self { https: https.wrap_connector(Dialler(tcp)), timeout }
     }
 }

@@ -40,8 +40,16 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The part of it that connecting may take: the name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of an answer, and the size of a connection's read buffer.
-const HEAD_LIMIT: usize = 16 * 1024;
+const HEAD_LIMIT: u32 = 16 * 1024;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What an answer may have under way, unread: as much as is read of it at most.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// What all answers on one HTTP/2 connection may have under way, unread: an answer that floods fills its own part.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// An HTTP/2 connection with something under way is asked at this interval whether it lives. Without that, one that
+/// fell silent would take delivery after delivery down with it.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// As many as an endpoint's largest window: none is closed only to be opened again.
 const IDLE_PER_HOST: usize = 256;
 
@@ -138,13 +146,19 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
-            .http1_max_buf_size(HEAD_LIMIT)
+            .http1_max_buf_size(HEAD_LIMIT as usize)
+            .timer(TokioTimer::new())
+            .http2_max_header_list_size(HEAD_LIMIT)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             .build(connector);
         Ok(Self { http, policy, user_agent })
     }
 
     /// Makes one attempt. Whatever happens is in the [`Attempt`]; it never takes longer than the delivery's
-    /// timeout. Dropping the future gives the attempt up and closes its connection.
+    /// timeout. Dropping the future gives the attempt up and closes its connection, or its stream of HTTP/2.
     pub async fn send(&self, delivery: Delivery<'_>) -> Attempt {
         let started = instant();
         let deadline = Deadline::after(started, delivery.timeout);

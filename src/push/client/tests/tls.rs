@@ -1,3 +1,12 @@
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use rcgen::generate_simple_self_signed;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -27,6 +36,59 @@ fn trust(certs: &[CertificateDer<'static>]) -> RootCertStore {
         roots.add(cert.clone()).expect("a root");
     }
     roots
+}
+
+/// How an HTTP/2 peer answers.
+#[derive(Clone, Copy)]
+enum Answers {
+    Empty,
+    Flood,
+    Never,
+}
+
+/// What an HTTP/2 peer has seen.
+#[derive(Default)]
+struct Seen {
+    connections: usize,
+    requests: Vec<(hyper::Version, Option<HeaderValue>)>,
+}
+
+/// A TLS peer that offers HTTP/2 alone and answers as it is told at that moment. Gives its port and what it sees.
+async fn http2_peer((cert, key): Identity, answers: Arc<Mutex<Answers>>) -> (u16, Arc<Mutex<Seen>>) {
+    let versions = ServerConfig::builder_with_provider(ring()).with_safe_default_protocol_versions();
+    let config = versions.expect("versions").with_no_client_auth().with_single_cert(vec![cert], key);
+    let mut config = config.expect("an identity");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let seen = Arc::<Mutex<Seen>>::default();
+    let sees = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            sees.lock().expect("seen").connections += 1;
+            let (sees, answers) = (Arc::clone(&sees), Arc::clone(&answers));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let id = request.headers().get(WEBHOOK_ID).cloned();
+                sees.lock().expect("seen").requests.push((request.version(), id));
+                let answer = *answers.lock().expect("answers");
+                async move { say(answer).await }
+            });
+            tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    (port, seen)
+}
+
+async fn say(answer: Answers) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    static WATER: [u8; 16 * 1024] = [b'~'; 16 * 1024];
+    let waves = || futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&WATER))));
+    Ok(Response::new(match answer {
+        Answers::Empty => Full::default().boxed(),
+        Answers::Flood => StreamBody::new(waves()).boxed(),
+        Answers::Never => std::future::pending().await,
+    }))
 }
 
 /// A TLS peer with this identity that answers 204 to whom it accepts. Gives its port.
@@ -61,6 +123,43 @@ async fn a_trusted_certificate_for_the_name_delivers() {
     let port = tls_peer(identity, Arc::new(NoClientAuth)).await;
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
     assert_eq!((attempt.outcome, attempt.status), (Outcome::Delivered, Some(204)), "{:?}", attempt.error);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_it_is_offered_and_many_deliveries_share_a_connection() {
+    let identity = identity("receiver.test");
+    let client = client_trusting(std::slice::from_ref(&identity.0), LONG);
+    let (port, seen) = http2_peer(identity, Arc::new(Mutex::new(Answers::Empty))).await;
+    let url = format!("https://receiver.test:{port}/hook");
+    send(&client, &url, LONG).await;
+    for attempt in futures_util::future::join_all((0..8).map(|_| send(&client, &url, LONG))).await {
+        assert_eq!((attempt.outcome, attempt.status), (Outcome::Delivered, Some(200)), "{:?}", attempt.error);
+    }
+    let seen = seen.lock().expect("seen");
+    assert_eq!((seen.connections, seen.requests.len()), (1, 9));
+    assert!(seen.requests.iter().all(|(version, id)| *version == hyper::Version::HTTP_2 && id.is_some()));
+}
+
+#[tokio::test]
+async fn over_http_2_too_a_flood_is_read_for_64_kib_and_silence_ends_at_the_deadline() {
+    let identity = identity("receiver.test");
+    let client = client_trusting(std::slice::from_ref(&identity.0), LONG);
+    let answers = Arc::new(Mutex::new(Answers::Flood));
+    let (port, seen) = http2_peer(identity, Arc::clone(&answers)).await;
+    let url = format!("https://receiver.test:{port}/hook");
+    // More of them than the connection's window holds: each gives back what it took.
+    for _ in 0..20 {
+        let flooded = send(&client, &url, LONG).await;
+        assert_eq!((flooded.outcome, flooded.bytes_read), (Outcome::Delivered, READ_LIMIT), "{:?}", flooded.error);
+    }
+
+    *answers.lock().expect("answers") = Answers::Never;
+    let silent = send(&client, &url, DEADLINE).await;
+    assert_eq!(silent.outcome, Outcome::Failed(Reason::Timeout));
+
+    *answers.lock().expect("answers") = Answers::Empty;
+    assert_eq!(send(&client, &url, LONG).await.outcome, Outcome::Delivered);
+    assert_eq!(seen.lock().expect("seen").connections, 1, "none of them cost the others their connection");
 }
 
 #[tokio::test]
