@@ -19,6 +19,8 @@ pub(super) struct Exceptions {
     batches: HashMap<Seq, BTreeSet<Seq>>,
     /// Sizes, of those that were read since the process began.
     bytes: HashMap<Seq, usize>,
+    /// What was delivered before the log was read so far again: it is not sent once more.
+    ahead: BTreeMap<Seq, Waiting>,
     changed: HashSet<Seq>,
     settled: BTreeSet<Seq>,
 }
@@ -33,6 +35,7 @@ impl Exceptions {
             fronts: BTreeSet::new(),
             batches: HashMap::new(),
             bytes: HashMap::new(),
+            ahead: BTreeMap::new(),
             changed: HashSet::new(),
             settled: BTreeSet::new(),
         };
@@ -58,11 +61,20 @@ impl Exceptions {
         self.rows.is_empty()
     }
 
-    /// Whether the event waits or is parked, itself or in what a newer one of its record stands for.
+    /// Whether the event waits, is parked or was delivered already, itself or in what a newer one of its record stands
+    /// for.
     pub(super) fn knows(&self, seq: Seq, uid: Uid) -> bool {
         let stands_for = |event: &Waiting| event.uid == uid && event.first <= seq;
-        self.waiting.contains_key(&seq)
-            || self.rules.is_latest() && self.waiting.range(seq..).any(|(_, event)| stands_for(event))
+        let is_among = |events: &BTreeMap<Seq, Waiting>| {
+            events.contains_key(&seq)
+                || self.rules.is_latest() && events.range(seq..).any(|(_, event)| stands_for(event))
+        };
+        is_among(&self.waiting) || is_among(&self.ahead)
+    }
+
+    /// The log was read up to here.
+    pub(super) fn were_read(&mut self, read: Seq) {
+        self.ahead = self.ahead.split_off(&read.next());
     }
 
     pub(super) fn get(&self, seq: Seq) -> Option<&Waiting> {
@@ -115,6 +127,15 @@ impl Exceptions {
         self.changed.insert(seq);
         self.waiting.insert(seq, event);
         self.stand(key);
+    }
+
+    /// Takes an event out, since it was delivered.
+    pub(super) fn delivered(&mut self, seq: Seq, read: Seq) {
+        if let Some(event) = self.settle(seq)
+            && seq > read
+        {
+            self.ahead.insert(seq, event);
+        }
     }
 
     /// Takes an event out, since it was delivered or another stands for it; the next of its row has waited long enough,

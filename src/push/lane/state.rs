@@ -131,6 +131,7 @@ impl Lane {
                 self.take_in(offer, now);
             }
         }
+        self.exceptions.were_read(self.read);
         self.advance();
     }
 
@@ -182,9 +183,7 @@ impl Lane {
                 packed.items.iter().for_each(|first| {
                     self.open.take(*first);
                 });
-                packed.parcel.events.iter().for_each(|seq| {
-                    self.exceptions.settle(*seq);
-                });
+                packed.parcel.events.iter().for_each(|seq| self.exceptions.delivered(*seq, self.read));
                 self.passed(now);
             }
             Outcome::Gone => self.stay(&packed),
