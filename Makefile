@@ -12,6 +12,9 @@ ENV_FILE ?=
 LOAD_ARGS ?=
 MINUTES ?= 10
 
+# A connection is a file, and some shells begin with 1,024.
+FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
+
 # What the set-up step unpacked comes first; rustup's directory last, for shells that have not read its profile yet.
 export PATH := $(DATA_HOME)/unificus/bin:$(PATH):$(HOME)/.cargo/bin
 
@@ -23,12 +26,12 @@ setup: ## install what this machine lacks (apt or brew, with sudo unless root)
 
 run: setup ## start the service with a private Postgres and NATS and a demo account (DATA_DIR=, PORT=, ENV_FILE=)
 	@cargo build --release --locked --bin unificus
-	@exec cargo run --release --locked --quiet --bin unificus -- dev \
+	@$(FILES); exec cargo run --release --locked --quiet --bin unificus -- dev \
 		--data-dir "$(DATA_DIR)" --port "$(PORT)" $(if $(ENV_FILE),--env-file "$(ENV_FILE)")
 
 test: ## run all tests, on a private Postgres, NATS and Chromium of their own; may run beside `make run`
 	@deploy/setup.sh tests
-	@cargo test --locked
+	@$(FILES); cargo test --locked
 
 lint: ## check formatting, lints, the architecture, and the licences and sources of dependencies
 	@deploy/setup.sh lint
@@ -42,12 +45,12 @@ bench: setup ## measure the pure parts: decide, codec, signature
 
 load: setup ## measure the running service against the limits of this machine (LOAD_ARGS=)
 	@cargo build --release --locked --bin unificus
-	@cargo bench --locked --bench load -- $(LOAD_ARGS)
+	@$(FILES); cargo bench --locked --bench load -- $(LOAD_ARGS)
 
 load-push: setup ## measure deliveries by webhook: rates, latency, outage, crash, attack (three minutes)
 	@cargo build --release --locked --bin unificus
-	@cargo bench --locked --bench load -- --only push
+	@$(FILES); cargo bench --locked --bench load -- --only push
 
 soak: setup ## kill replicas, Postgres and NATS under load, then look for every event at every endpoint (MINUTES=)
 	@cargo build --release --locked --bin unificus
-	@cargo bench --locked --bench load -- --only soak --minutes $(MINUTES)
+	@$(FILES); cargo bench --locked --bench load -- --only soak --minutes $(MINUTES)

@@ -34,9 +34,9 @@ impl TlsPeer {
         Self::start(None).await
     }
 
-    /// Shows a certificate for `localhost` that it signed itself.
+    /// Shows a certificate for its address that it signed itself.
     pub(crate) async fn with_wrong_certificate() -> Self {
-        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = made.signing_key.serialize_der().try_into().unwrap();
         let versions = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let config = versions.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
@@ -53,7 +53,7 @@ impl TlsPeer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("https://localhost:{}/hook", self.port)
+        format!("https://127.0.0.1:{}/hook", self.port)
     }
 
     pub(crate) fn seen(&self) -> Seen {
