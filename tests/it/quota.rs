@@ -1,5 +1,7 @@
 //! The quota: no call beyond a limit succeeds, and the account is told where it stands.
 
+use std::collections::BTreeMap;
+
 use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -41,6 +43,14 @@ fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|one| **one == status).count()
 }
 
+/// How often each status came.
+fn tally(statuses: &[u16]) -> BTreeMap<u16, usize> {
+    statuses.iter().fold(BTreeMap::new(), |mut tally, status| {
+        *tally.entry(*status).or_default() += 1;
+        tally
+    })
+}
+
 /// `r` of a policy, of the field `RateLimit`.
 fn left(answer: &Answer, policy: &str) -> u64 {
     let field = answer.header("ratelimit");
@@ -58,7 +68,7 @@ async fn of_five_hundred_parallel_calls_over_two_replicas_exactly_eighty_succeed
 
     let statuses = at_once(500, &[&client, &other]).await;
 
-    assert_eq!((count(&statuses, 200), count(&statuses, 429)), (80, 420));
+    assert_eq!((count(&statuses, 200), count(&statuses, 429)), (80, 420), "{:?}", tally(&statuses));
     client.get("/contacts").await.expect(429);
     other.get("/contacts").await.expect(429);
     replica.stop().await.unwrap();

@@ -97,7 +97,8 @@ async fn endpoints_without_anything_to_do_hold_no_task() {
         let mut pause = tokio::time::interval(Duration::from_millis(50));
         loop {
             let runners = service.gauge("unificus_push_runners").await;
-            assert!(runners <= 1.0, "{runners} runners");
+            // One that ends while its shard changes hands, and the one after it.
+            assert!(runners <= 2.0, "{runners} runners");
             if runners == 0.0 {
                 return;
             }
@@ -105,5 +106,5 @@ async fn endpoints_without_anything_to_do_hold_no_task() {
         }
     };
     tokio::time::timeout(LONG, runners).await.expect("the runner lingers");
-    assert!(receiver.connections().open <= 1, "one connection may be kept for the next event");
+    assert!(receiver.connections().open <= 2, "{:?}: kept for the next event", receiver.connections());
 }

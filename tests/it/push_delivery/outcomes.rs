@@ -121,7 +121,7 @@ async fn a_handshake_that_never_ends_is_given_up_at_the_timeout() {
 
     peer.wait_for(1).await;
     until_attempts(&service, "timeout", 1).await;
-    assert_eq!(waiting(&service).await.len(), 1);
+    until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
 }
 
 #[tokio::test]
