@@ -55,6 +55,12 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing was sent, so that it says nothing of what was to be sent: the receiver is not there.
+    #[must_use]
+    pub fn is_away(self) -> bool {
+        matches!(self, Self::Failed(Reason::Connect | Reason::Tls))
+    }
+
     /// The word for this outcome in metrics and in the attempt log.
     #[must_use]
     pub fn label(self) -> &'static str {

@@ -21,6 +21,10 @@ pub(super) fn after(placed: &Placed, waiting: &[Waiting], orders: &[PushOrder], 
     for order in orders {
         match order.order {
             Move::Replay { after, through } => {
+                // What stands for earlier events of its record takes them along.
+                let stands_for = waiting.iter().map(|(event, _)| event).filter(|event| event.seq > after);
+                let stands_for = stands_for.filter(|event| through.is_none_or(|through| event.seq <= through));
+                let after = stands_for.map(|event| Seq(event.first.0 - 1)).fold(after, Seq::min);
                 let again = (after, through.unwrap_or(Seq(i64::MAX)));
                 if after < place.seq {
                     passed.push((after, place.seq));
@@ -31,6 +35,7 @@ pub(super) fn after(placed: &Placed, waiting: &[Waiting], orders: &[PushOrder], 
             }
             Move::Skip { through } => {
                 place.seq = place.seq.max(through);
+                (place.failing_since, place.failures, place.next_at) = (None, 0, None);
                 dropped.extend(take(&mut waiting, |seq| seq <= through));
             }
             Move::Retry { seq } => {
@@ -142,6 +147,13 @@ mod tests {
         let skipped = moved(100, &[waiting(7, true), waiting(150, false)], &[Move::Skip { through: Seq(120) }]);
         assert_eq!((skipped.place.seq, &*skipped.dropped), (Seq(120), &[Seq(7)][..]));
         assert_eq!(moved(100, &[], &[Move::Skip { through: Seq(20) }]).place.seq, Seq(100));
+    }
+
+    #[test]
+    fn a_replay_goes_back_to_the_first_event_that_a_waiting_one_stands_for() {
+        let stands_for = Waiting { first: Seq(2), ..waiting(9, false) };
+        let again = moved(10, &[stands_for], &[replay(5, None)]);
+        assert_eq!((again.place.seq, again.dropped), (Seq(1), vec![Seq(9)]));
     }
 
     #[test]

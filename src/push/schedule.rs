@@ -26,12 +26,11 @@ pub const RETRY_AFTER_CAP: Duration = Duration::from_hours(10);
 /// How long to wait before the next attempt when `attempt` attempts have been made; `None` after the last.
 ///
 /// `jitter01` lies between 0 and 1 and adds up to a tenth, so that deliveries that failed together do not come
-/// back together. The receiver's `retry_after` can lengthen the delay, to [`RETRY_AFTER_CAP`], never shorten it.
+/// back together.
 #[must_use]
-pub fn delay(attempt: u32, jitter01: f64, retry_after: Option<Duration>) -> Option<Duration> {
+pub fn delay(attempt: u32, jitter01: f64) -> Option<Duration> {
     let planned = DELAYS.get(usize::try_from(attempt).ok()?)?;
-    let jittered = planned.mul_f64(1.0 + JITTER * unit(jitter01));
-    Some(retry_after.map_or(jittered, |asked| jittered.max(asked.min(RETRY_AFTER_CAP))))
+    Some(planned.mul_f64(1.0 + JITTER * unit(jitter01)))
 }
 
 /// The number pulled into 0..=1, where one that is no number is 0: a delay must never panic.
@@ -50,39 +49,31 @@ mod tests {
     #[test]
     fn without_jitter_it_is_the_schedule_of_the_spec() {
         for (attempt, seconds) in (0..).zip(SECONDS) {
-            assert_eq!(delay(attempt, 0.0, None), Some(Duration::from_secs(seconds)), "{attempt}");
+            assert_eq!(delay(attempt, 0.0), Some(Duration::from_secs(seconds)), "{attempt}");
         }
         let last: u32 = 10;
         for attempt in [last, last + 1, u32::MAX] {
-            assert_eq!(delay(attempt, 0.0, Some(Duration::from_secs(1))), None, "{attempt}");
+            assert_eq!(delay(attempt, 0.0), None, "{attempt}");
         }
     }
 
     #[test]
     fn full_jitter_adds_a_tenth() {
-        assert_eq!(delay(1, 1.0, None), Some(Duration::from_millis(5500)));
-        assert_eq!(delay(9, 1.0, None), Some(Duration::from_mins(24 * 66)));
+        assert_eq!(delay(1, 1.0), Some(Duration::from_millis(5500)));
+        assert_eq!(delay(9, 1.0), Some(Duration::from_mins(24 * 66)));
     }
 
     proptest! {
         #[test]
         fn jitter_stays_within_a_tenth(attempt in 0_u32..10, jitter in prop::num::f64::ANY) {
-            let plain = delay(attempt, 0.0, None).expect("on the schedule");
-            let jittered = delay(attempt, jitter, None).expect("on the schedule");
+            let plain = delay(attempt, 0.0).expect("on the schedule");
+            let jittered = delay(attempt, jitter).expect("on the schedule");
             prop_assert!(plain <= jittered && jittered <= plain.mul_f64(1.1));
         }
 
         #[test]
         fn the_schedule_never_turns_back(attempt in 0_u32..9, jitter in 0.0..=1.0) {
-            prop_assert!(delay(attempt, jitter, None) < delay(attempt + 1, 0.0, None));
-        }
-
-        #[test]
-        fn retry_after_only_lengthens_and_only_to_its_cap(attempt in 0_u32..10, jitter in prop::num::f64::ANY, asked: u64) {
-            let asked = Duration::from_secs(asked);
-            let planned = delay(attempt, jitter, None).expect("on the schedule");
-            let honoured = delay(attempt, jitter, Some(asked)).expect("on the schedule");
-            prop_assert_eq!(honoured, planned.max(asked.min(Duration::from_hours(10))));
+            prop_assert!(delay(attempt, jitter) < delay(attempt + 1, 0.0));
         }
     }
 }

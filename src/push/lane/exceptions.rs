@@ -11,6 +11,7 @@ use crate::store::owner::Waiting;
 pub(super) struct Exceptions {
     rules: Rules,
     waiting: BTreeMap<Seq, Waiting>,
+    parked: usize,
     /// The waiting events of each key that are not parked; the first may be sent, the others stand behind it.
     rows: HashMap<Uid, Vec<Seq>>,
     /// The first of each row by its moment.
@@ -31,6 +32,7 @@ impl Exceptions {
         let mut exceptions = Self {
             rules,
             waiting: BTreeMap::new(),
+            parked: 0,
             rows: HashMap::new(),
             fronts: BTreeSet::new(),
             batches: HashMap::new(),
@@ -52,8 +54,14 @@ impl Exceptions {
         exceptions
     }
 
+    /// How many will be sent by themselves.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() - self.parked
+    }
+
+    /// Whether an event waits or is parked.
+    pub(super) fn holds(&self, seq: Seq) -> bool {
+        self.waiting.contains_key(&seq)
     }
 
     /// Whether nothing will ever be sent of it by itself: all of it is parked, or there is none.
@@ -125,7 +133,10 @@ impl Exceptions {
         self.bytes.extend(bytes.map(|bytes| (seq, bytes)));
         self.settled.remove(&seq);
         self.changed.insert(seq);
-        self.waiting.insert(seq, event);
+        self.parked += usize::from(event.parked);
+        if self.waiting.insert(seq, event).is_some_and(|before| before.parked) {
+            self.parked -= 1;
+        }
         self.stand(key);
     }
 
@@ -147,6 +158,7 @@ impl Exceptions {
         self.bytes.remove(&seq);
         self.settled.insert(seq);
         let event = self.waiting.remove(&seq);
+        self.parked -= usize::from(event.as_ref().is_some_and(|event| event.parked));
         self.move_up(key);
         event
     }
@@ -172,9 +184,9 @@ impl Exceptions {
         row.into_iter().filter(|seq| *seq != newest).collect()
     }
 
-    /// Nothing need wait any longer, but for what is parked.
-    pub(super) fn pull_forward(&mut self, now: Timestamp) {
-        for event in self.waiting.values_mut().filter(|event| !event.parked && event.next_at > now) {
+    /// Nothing of this need wait any longer, but for what is parked.
+    pub(super) fn pull_forward(&mut self, now: Timestamp, which: impl Fn(&Waiting) -> bool) {
+        for event in self.waiting.values_mut().filter(|event| !event.parked && event.next_at > now && which(event)) {
             event.next_at = now;
             self.changed.insert(event.seq);
         }

@@ -38,16 +38,18 @@ impl Failing {
         Self { since, failures: 0, next_at: since, asked_until: None, tried: Seq::ZERO, tried_again: Seq::ZERO }
     }
 
-    /// After one more failure. `after` is how long the endpoint asked to be left alone, which is honoured.
+    /// After one more failure. `after` is for how long at least the endpoint asked to be left alone, which is honoured
+    /// whatever succeeds meanwhile.
     pub(super) fn again(before: Option<Self>, now: Timestamp, after: Option<Duration>) -> Self {
         let before = before.unwrap_or_else(|| Self::new(now));
         let away = Duration::try_from(now - before.since).unwrap_or_default();
         let pause = (away / 20).clamp(SOONEST, LATEST).max(after.unwrap_or_default());
         // Deliveries that were in flight together fail one after the other; none of them shortens a pause.
+        let next_at = (now + pause).max(before.next_at);
         Self {
             failures: before.failures.saturating_add(1),
-            next_at: (now + pause).max(before.next_at),
-            asked_until: after.map(|after| now + after).max(before.asked_until),
+            next_at,
+            asked_until: after.map(|_| next_at).max(before.asked_until),
             ..before
         }
     }

@@ -25,6 +25,11 @@ impl Rate {
         self.paid_until - self.bucket
     }
 
+    /// A clock that steps back leaves nothing paid for longer than a bucket lasts.
+    pub(super) fn hold_to(&mut self, now: Timestamp) {
+        self.paid_until = self.paid_until.min(now + self.bucket + self.interval);
+    }
+
     /// One goes out.
     pub(super) fn take(&mut self, now: Timestamp) {
         self.paid_until = self.paid_until.max(now) + self.interval;

@@ -58,6 +58,8 @@ pub struct Lane {
     busy: HashSet<Uid>,
     failing: Option<Failing>,
     failures_in_a_row: u32,
+    /// What failed for the first time since anything was taken.
+    unclear: HashSet<Seq>,
     replaced: Vec<Seq>,
     saved: PushCursor,
 }
@@ -76,6 +78,7 @@ impl Lane {
             busy: HashSet::new(),
             failing: Failing::resume(&place),
             failures_in_a_row: 0,
+            unclear: HashSet::new(),
             replaced: Vec::new(),
             saved: place.clone(),
             place,
@@ -137,6 +140,9 @@ impl Lane {
 
     /// The next parcel to be sent now, which is then in flight.
     pub fn next(&mut self, now: Timestamp) -> Option<Parcel> {
+        if let Some(rate) = &mut self.rate {
+            rate.hold_to(now);
+        }
         if self.in_flight.len() >= self.window(now) || self.rate.as_ref().is_some_and(|rate| rate.next_at() > now) {
             return None;
         }
@@ -188,13 +194,14 @@ impl Lane {
             }
             Outcome::Gone => self.stay(&packed),
             Outcome::Throttled { after } => {
-                self.fail(now, after);
+                self.fail(now, Some(after.unwrap_or_default()));
                 self.stay(&packed);
             }
+            Outcome::Failed(_) if self.has_had_its_schedule(&packed) => self.retry_later(packed, now, chance),
             Outcome::Failed(_) => {
                 self.failures_in_a_row += 1;
                 let in_a_row = self.failures_in_a_row >= FAILURES_IN_A_ROW;
-                if self.failing.is_some() || in_a_row || self.rules.is_strict() {
+                if self.failing.is_some() || in_a_row || outcome.is_away() || self.rules.is_strict() {
                     self.fail(now, None);
                 }
                 // A probe that fails says nothing of its event.
@@ -228,6 +235,21 @@ impl Lane {
         self.saved = self.place.clone();
         let (waiting, settled) = changes.unwrap_or_default();
         Some(PushSave { cursor: self.place.clone(), waiting, settled })
+    }
+
+    /// There is no more to read. Where nothing is left that the endpoint could be tried with either, nobody knows any
+    /// longer whether it takes anything.
+    pub fn rest(&mut self) {
+        if self.is_idle() {
+            self.failing = None;
+            self.failures_in_a_row = 0;
+        }
+    }
+
+    /// Whether an event has left the way, and goes again by a schedule of its own.
+    #[must_use]
+    pub fn is_put_off(&self, seq: Seq) -> bool {
+        self.exceptions.holds(seq)
     }
 
     /// Events that are sent no more since this was last asked: newer ones of their records stand for them.
@@ -345,13 +367,23 @@ impl Lane {
         if self.rules.is_strict() { fronts.next() } else { fronts.find(|first| *first > failing.tried) }
     }
 
-    /// The endpoint took something: it is not failing, and what waits need wait no longer if it was.
+    /// The endpoint took something: it is not failing, and what waits need wait no longer if it was. Nor need what failed
+    /// again and again while nothing else was sent, so that nobody knows whether the endpoint was away; a first retry
+    /// comes soon enough by itself.
     fn passed(&mut self, now: Timestamp) {
         self.failures_in_a_row = 0;
+        let unclear = std::mem::take(&mut self.unclear);
         // What was on its way when the endpoint asked for a pause does not end the pause.
         if self.failing.take_if(|failing| !failing.asked_for(now)).is_some() {
-            self.exceptions.pull_forward(now);
+            self.exceptions.pull_forward(now, |_| true);
+        } else if self.failing.is_none() && !unclear.is_empty() {
+            self.exceptions.pull_forward(now, |event| event.attempts > 1 && unclear.contains(&event.seq));
         }
+    }
+
+    /// Whether a parked event was sent once more, on its owner's wish, and is not to hold up the others.
+    fn has_had_its_schedule(&self, packed: &Packed) -> bool {
+        self.rules.is_strict() && packed.items.is_empty() && schedule::delay(packed.parcel.attempts + 1, 0.0).is_none()
     }
 
     fn fail(&mut self, now: Timestamp, after: Option<Duration>) {
@@ -379,7 +411,7 @@ impl Lane {
     fn retry_later(&mut self, packed: Packed, now: Timestamp, chance: f64) {
         let Parcel { events, attempts, .. } = packed.parcel;
         let attempts = attempts + 1;
-        let delay = schedule::delay(attempts, chance, None);
+        let delay = schedule::delay(attempts, chance);
         let next_at = now + delay.unwrap_or_default();
         let batch = self.rules.batch().and_then(|_| events.first().copied());
         for first in packed.items {
@@ -396,6 +428,9 @@ impl Lane {
         for event in events {
             let Some(event) = self.exceptions.get(event).cloned() else { continue };
             let event = Waiting { attempts, next_at, batch, parked: delay.is_none(), ..event };
+            if attempts == 1 {
+                self.unclear.insert(event.seq);
+            }
             if event.parked { self.exceptions.park(event) } else { self.exceptions.put(event, None) }
         }
         if self.rules.is_latest() && delay.is_some() {

@@ -7,6 +7,7 @@ mod failing;
 mod modes;
 mod order;
 mod properties;
+mod recovery;
 mod waiting;
 
 use std::collections::BTreeMap;
