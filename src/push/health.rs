@@ -1,8 +1,7 @@
 //! What the account's log is told of an endpoint's health, by commands like everything else in it.
 //!
-//! The log is told before the endpoint's row says so, and a command that says what the log has already adds nothing: a
-//! crash in between repeats the command, and no turn is lost or told twice. An endpoint is not sent what is said of
-//! itself.
+//! What the log says of an endpoint is what it was told last, so that no turn is lost; it is told before the endpoint's row
+//! is disabled, so that a crash in between tells it once more. An endpoint is not sent what is said of itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,7 @@ pub(super) fn turn(
 ) -> Option<Health> {
     match failing_since {
         None if delivered && reported != Health::Well => Some(Health::Well),
-        Some(since) if reported == Health::Well && now - since >= WARNING => Some(Health::Failing),
+        Some(since) if reported != Health::Failing && now - since >= WARNING => Some(Health::Failing),
         None | Some(_) => None,
     }
 }
@@ -80,6 +79,8 @@ mod tests {
             (Health::Failing, true, None, Some(Health::Well)),
             (Health::Disabled, true, None, Some(Health::Well)),
             (Health::Disabled, false, None, None),
+            (Health::Disabled, false, less, None),
+            (Health::Disabled, false, day, Some(Health::Failing)),
             (Health::Well, true, None, None),
         ] {
             assert_eq!(turn(reported, delivered, since, NOW), said, "{reported:?} {delivered} {since:?}");

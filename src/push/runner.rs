@@ -1,9 +1,10 @@
 //! Runs one endpoint's lane until it has nothing more to do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use prometheus::IntGauge;
@@ -36,7 +37,7 @@ use crate::store::{Store, attempts};
 const READ: usize = 256;
 
 /// Bodies of undelivered events that a runner keeps, and that one delivery may add to.
-const KEPT: usize = 3 * READ;
+const KEPT: usize = 5 * READ;
 
 /// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another
 /// replica wrote more: less often than the sweep finds out.
@@ -44,6 +45,10 @@ const ASK: Duration = Duration::from_secs(1);
 
 /// A runner that has nothing to do stays for so long, so that a steady trickle does not start one per event.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// What is in flight when a runner is told to stop may end within so long, and else goes again: whoever comes after it
+/// waits for no receiver that hangs.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What all runners share.
 #[expect(missing_docs, reason = "the names say it")]
@@ -75,6 +80,8 @@ pub(super) struct Runner {
     passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
     events: HashMap<Seq, Wire>,
+    /// What was sent and did not arrive.
+    tried: HashSet<Seq>,
     /// Whether the log may have more than was read of it.
     behind: bool,
     /// When it was last read.
@@ -124,7 +131,7 @@ impl Runner {
         let lane = Lane::new(place, waiting, Rules::of(&endpoint.settings));
         let target = Arc::new(Target::of(endpoint, &deliverer.masters)?);
         let counted = Counted::by(&deliverer.metrics.push_runners);
-        let (events, behind, asked_at) = (HashMap::new(), true, None);
+        let (events, tried, behind, asked_at) = (HashMap::new(), HashSet::new(), true, None);
         Ok(Self {
             deliverer,
             owner,
@@ -134,6 +141,7 @@ impl Runner {
             reported,
             passed,
             events,
+            tried,
             behind,
             asked_at,
             woken,
@@ -142,21 +150,25 @@ impl Runner {
         })
     }
 
-    /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight is
-    /// awaited.
+    /// Delivers until there was nothing to do for a while, or until it is told to stop; then what is in flight has a little
+    /// time yet.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let mut in_flight = FuturesUnordered::new();
         let slots = Arc::clone(&self.deliverer.slots);
         let mut worked_at = clock::instant();
+        // A slot that is waited for, and one that has come.
+        let (mut asked, mut slot): (Option<BoxFuture<'static, Slot>>, Option<Slot>) = (None, None);
+        let mut stopped_at = None;
         loop {
             let stopping = self.stop.is_cancelled();
             let mut starved = false;
-            // Made before asking for a slot, so that none that comes free while we ask is missed.
-            let freed = slots.freed();
-            if !stopping {
+            if stopping {
+                (asked, slot) = (None, None);
+                stopped_at.get_or_insert_with(clock::instant);
+            } else {
                 self.fill().await?;
                 while !self.reads_first() {
-                    let Some(slot) = slots.take(in_flight.len()) else {
+                    let Some(slot) = slot.take().or_else(|| slots.take(in_flight.len())) else {
                         starved = true;
                         break;
                     };
@@ -177,7 +189,14 @@ impl Runner {
             if stopping && in_flight.is_empty() {
                 return Ok(());
             }
+            // Its own deliveries end, where it has any.
+            if starved && in_flight.is_empty() && !self.lane.is_idle() {
+                asked.get_or_insert_with(|| slots.wait().boxed());
+            } else {
+                asked = None;
+            }
             let now = self.deliverer.clock.now();
+            let grace = stopped_at.map_or(GRACE, |at| GRACE.saturating_sub(at.elapsed()));
             let due = self.lane.next_at().filter(|_| !starved && !stopping);
             let due = due.map(|at| Duration::try_from(at - now).unwrap_or_default());
             let more = self.has_more() && !stopping;
@@ -196,10 +215,11 @@ impl Runner {
                 }
                 () = std::future::ready(()), if more => {}
                 () = self.woken.notified(), if !stopping => self.behind = true,
-                () = freed, if starved => {}
+                Some(come) = OptionFuture::from(asked.as_mut()) => (asked, slot) = (None, Some(come)),
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
                 () = tokio::time::sleep(linger), if !working && !more => return Ok(()),
                 () = self.stop.cancelled(), if !stopping => {}
+                () = tokio::time::sleep(grace), if stopping => return Ok(()),
             }
         }
     }
@@ -229,9 +249,13 @@ impl Runner {
         let events = self.deliverer.feed.after(account, from, READ).await?;
         if events.is_empty() {
             self.asked_at = Some(clock::instant());
+            self.lane.rest();
         }
         self.behind = events.len() == READ;
         let filter = &self.target.filter;
+        if self.events.len() + READ > KEPT {
+            self.events.retain(|seq, _| !self.lane.is_put_off(*seq));
+        }
         // Beyond this bound a body is read from the log again when it is its turn.
         let mut room = KEPT.saturating_sub(self.events.len());
         let mut offers = Vec::with_capacity(events.len());
@@ -270,11 +294,15 @@ impl Runner {
     async fn ended(&mut self, Ended { parcel, events, attempt, _slot }: Ended) -> anyhow::Result<()> {
         let now = self.deliverer.clock.now();
         let metrics = &self.deliverer.metrics;
-        let Endpoint { account, endpoint_id, .. } = &self.target.endpoint;
+        let Endpoint { account, endpoint_id, .. } = self.target.endpoint;
         let outcome = attempt.outcome.label();
         metrics.push_attempts_total.with_label_values(&[outcome]).inc();
         let delivered = attempt.outcome == Outcome::Delivered;
-        if delivered && parcel.attempts == 0 {
+        let first = parcel.attempts == 0 && !self.tried.remove(&parcel.name());
+        if !delivered {
+            self.tried.insert(parcel.name());
+        }
+        if delivered && first {
             let seconds = events.iter().map(|event| (now - event.at).as_seconds_f64());
             seconds.for_each(|seconds| metrics.write_to_webhook_seconds.observe(seconds));
         }
@@ -282,7 +310,7 @@ impl Runner {
             tracing::debug!(%account, endpoint = %endpoint_id, seq = %parcel.name(), outcome, error = attempt.error,
                 "delivery failed");
         }
-        self.deliverer.attempts.put(*account, *endpoint_id, row(&self.target, &parcel, &events, &attempt, now));
+        self.deliverer.attempts.put(account, endpoint_id, row(&self.target, &parcel, &events, &attempt, first, now));
         let verdict = self.lane.ended(parcel.name(), attempt.outcome, now, rand::random());
         if !delivered && self.events.len() < KEPT {
             self.events.extend(events.into_iter().map(|event| (event.seq, event)));
@@ -290,7 +318,11 @@ impl Runner {
         for seq in self.lane.take_replaced() {
             self.events.remove(&seq);
         }
-        self.tell(verdict, attempt.outcome, now).await
+        if let Err(error) = self.tell(verdict, attempt.outcome, now).await {
+            tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"),
+                "the log is not told how the endpoint fares, will be repeated");
+        }
+        Ok(())
     }
 
     /// Tells the log of a turn in the endpoint's health. What this attempt did is saved after that.
@@ -309,7 +341,6 @@ impl Runner {
             }
         } else if let Some(health) = health::turn(self.reported, outcome == Outcome::Delivered, since, now) {
             health::report(&self.deliverer.lanes, endpoint, health, since).await?;
-            self.owner.reported(account, endpoint_id, health).await?;
             self.reported = health;
         }
         Ok(())
@@ -317,13 +348,20 @@ impl Runner {
 }
 
 /// What the attempt log keeps.
-fn row(target: &Target, parcel: &Parcel, events: &[Wire], attempt: &Attempt, now: Timestamp) -> attempts::Attempt {
+fn row(
+    target: &Target,
+    parcel: &Parcel,
+    events: &[Wire],
+    attempt: &Attempt,
+    first: bool,
+    now: Timestamp,
+) -> attempts::Attempt {
     attempts::Attempt {
         attempt_id: clock::fresh_uid().0,
         at: now,
         seq: parcel.name(),
         webhook_id: target.webhook_id(events),
-        trigger: if parcel.attempts == 0 { "event" } else { "retry" }.to_owned(),
+        trigger: if first { "event" } else { "retry" }.to_owned(),
         outcome: attempt.outcome.label().to_owned(),
         status: attempt.status.map(i32::from),
         error: attempt.error.clone(),

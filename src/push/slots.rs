@@ -1,68 +1,63 @@
 //! Deliveries in flight over all endpoints, shared so that those which are slow leave room for the others.
 //!
-//! An endpoint may hold one slot where any is free, and more only while it holds less than a share of what is free. So
-//! the more endpoints hold on to what they have, the less each of them gets, and there is always something left for
-//! the next one until far more endpoints hang than any of them could crowd out alone.
+//! While half of the slots are free, an endpoint has as many as it wants. Beyond that it holds one where any is free,
+//! and more only while it holds less than a share of what is free. So the more endpoints hold on to what they have, the
+//! less each of them gets, and there is always something left for the next one until far more endpoints hang than any of
+//! them could crowd out alone. Where none is free, those that hold none get the next ones in the order in which they
+//! asked.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What an endpoint may hold of what is free: one part of so many.
+/// What an endpoint may hold of what is free, where that is scarce: one part of so many.
 const SHARE: usize = 32;
 
 /// The slots.
 pub struct Slots {
-    free: Mutex<usize>,
-    freed: Notify,
+    free: Arc<Semaphore>,
+    all: usize,
 }
 
 /// The right to have one delivery in flight; dropping it gives it back.
-pub(super) struct Slot(Arc<Slots>);
+pub(super) struct Slot {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Slots {
     /// So many in all.
     #[must_use]
     pub fn new(slots: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::new(slots), freed: Notify::new() })
+        Arc::new(Self { free: Arc::new(Semaphore::new(slots)), all: slots })
     }
 
-    /// One more for an endpoint that holds so many; `None` where it must wait.
-    pub(super) fn take(self: &Arc<Self>, held: usize) -> Option<Slot> {
-        let mut free = self.lock();
-        if *free == 0 || held > 0 && held * SHARE >= *free {
+    /// One more for an endpoint that holds so many; `None` where it must wait for one, or for its own to end.
+    pub(super) fn take(&self, held: usize) -> Option<Slot> {
+        let free = self.free.available_permits();
+        if held > 0 && free <= self.all / 2 && held * SHARE >= free {
             return None;
         }
-        *free -= 1;
-        Some(Slot(Arc::clone(self)))
+        Some(Slot { _permit: Some(Arc::clone(&self.free).try_acquire_owned().ok()?) })
     }
 
-    /// Resolves when one was given back since this was called.
-    pub(super) fn freed(&self) -> Notified<'_> {
-        self.freed.notified()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, usize> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        *self.0.lock() += 1;
-        self.0.freed.notify_waiters();
+    /// The next that comes free, for an endpoint that holds none.
+    pub(super) fn wait(&self) -> impl Future<Output = Slot> + Send + use<> {
+        let free = Arc::clone(&self.free);
+        // The semaphore is never closed; should it be, the delivery goes out all the same.
+        async move { Slot { _permit: free.acquire_owned().await.ok() } }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    /// Takes what it gets, up to a window of 32, and holds on to it.
-    fn greedy(slots: &Arc<Slots>) -> Vec<Slot> {
+    /// Takes what it gets, up to its window, and holds on to it.
+    fn greedy(slots: &Slots, window: usize) -> Vec<Slot> {
         let mut held = Vec::new();
-        while held.len() < 32 {
+        while held.len() < window {
             let Some(slot) = slots.take(held.len()) else { break };
             held.push(slot);
         }
@@ -71,27 +66,32 @@ mod tests {
 
     #[test]
     fn one_endpoint_alone_has_its_window() {
-        assert_eq!(greedy(&Slots::new(1_024)).len(), 32);
+        for window in [1, 32, 256] {
+            assert_eq!(greedy(&Slots::new(1_024), window).len(), window);
+        }
     }
 
     #[test]
     fn a_hundred_that_hold_on_to_all_they_get_leave_room_for_others() {
         let slots = Slots::new(1_024);
-        let hanging: Vec<_> = (0..100).map(|_| greedy(&slots)).collect();
+        let hanging: Vec<_> = (0..100).map(|_| greedy(&slots, 32)).collect();
 
         assert!(hanging.iter().all(|held| !held.is_empty()));
-        assert!(!greedy(&slots).is_empty());
+        assert!(!greedy(&slots, 32).is_empty());
     }
 
     #[tokio::test]
-    async fn a_slot_that_is_given_back_wakes_whoever_waits() {
+    async fn where_none_is_free_the_next_goes_to_who_has_waited_longest() {
         let slots = Slots::new(1);
         let held = slots.take(0);
-        let freed = slots.freed();
-        assert!(slots.take(0).is_none());
-
+        let (mut first, mut second) = (Box::pin(slots.wait()), Box::pin(slots.wait()));
+        assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
         drop(held);
-        freed.await;
+
+        assert!(slots.take(0).is_none(), "it is not for whoever comes just now");
+        assert!((&mut second).now_or_never().is_none());
+        drop(first.await);
+        drop(second.await);
         assert!(slots.take(0).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! Starts a runner for each endpoint that has something to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,16 +25,22 @@ pub struct Push {
     tasks: TaskTracker,
     stop: CancellationToken,
     accounts: BTreeMap<AccountId, Account>,
+    to_look_at: BTreeSet<AccountId>,
 }
 
 /// An account with or without endpoints, as of the last look at its settings.
 struct Account {
     looked_at: Instant,
+    /// How many runners there were to be.
+    live: usize,
     runners: BTreeMap<Uuid, Running>,
 }
 
 /// Settings are read again at most this often, unless this process changed them.
 const SETTINGS_FOR: Duration = Duration::from_secs(2);
+
+/// Accounts whose settings are read in one step.
+const LOOKS: usize = 64;
 
 /// A runner at work.
 struct Running {
@@ -51,7 +57,7 @@ impl Push {
     /// Runners are tasks of `tasks`, and end soon after `stop`.
     #[must_use]
     pub fn new(deliverer: Arc<Deliverer>, shards: Shards, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { deliverer, shards, tasks, stop, accounts: BTreeMap::new() }
+        Self { deliverer, shards, tasks, stop, accounts: BTreeMap::new(), to_look_at: BTreeSet::new() }
     }
 
     /// Forgets runners that ended, and stops those whose shard is no longer ours.
@@ -68,20 +74,36 @@ impl Push {
         self.accounts.retain(|_, known| !known.runners.is_empty() || known.looked_at.elapsed() < SETTINGS_FOR);
     }
 
-    /// Wakes the account's runners, and starts those that are missing.
+    /// Wakes the runners of the accounts that were written to; returns those that must be looked at.
+    fn wake_marked(&mut self, owned: &Owned) -> Vec<AccountId> {
+        let mut marked = self.deliverer.feed.push().take(|account| owned.lease(account).is_some());
+        marked.retain(|account| self.deliverer.feed.take_settings_changed(*account) || !self.wake_all(*account));
+        marked
+    }
+
+    /// Wakes an account's runners, where it is known that all of them are there.
+    fn wake_all(&self, account: AccountId) -> bool {
+        let current = |known: &&Account| known.looked_at.elapsed() < SETTINGS_FOR && known.runners.len() >= known.live;
+        let Some(known) = self.accounts.get(&account).filter(current) else { return false };
+        known.runners.values().for_each(|runner| runner.woken.notify_one());
+        true
+    }
+
+    /// Wakes the account's runners, stops those that work by other settings, and starts those that are missing.
     async fn look(&mut self, account: AccountId, owned: &Owned, lease: Lease) -> anyhow::Result<()> {
-        let changed = self.deliverer.feed.take_settings_changed(account);
-        if let Some(known) = self.accounts.get(&account)
-            && !changed
-            && known.looked_at.elapsed() < SETTINGS_FOR
-        {
-            known.runners.values().for_each(|runner| runner.woken.notify_one());
-            return Ok(());
+        let mut endpoints = self.deliverer.store.endpoints(account).await?;
+        let is_there = |placed: &Placed| {
+            let known = self.accounts.get(&account);
+            let Endpoint { endpoint_id, state, .. } = &placed.endpoint;
+            *state != State::Live || known.is_some_and(|known| known.runners.contains_key(endpoint_id))
+        };
+        if !endpoints.iter().all(is_there) {
+            // What was delivered last is in the places that are read now.
+            self.deliverer.saver.settle(account).await;
+            endpoints = self.deliverer.store.endpoints(account).await?;
         }
-        // What was delivered last is in the places that are read now.
-        self.deliverer.saver.settle(account).await;
-        let endpoints = self.deliverer.store.endpoints(account).await?;
         let looked_at = clock::instant();
+        let live = endpoints.iter().filter(|placed| placed.endpoint.state == State::Live).count();
         let mut runners = match self.accounts.remove(&account) {
             Some(known) => known.runners,
             None => BTreeMap::new(),
@@ -103,7 +125,7 @@ impl Push {
                 Err(error) => started = Err(error),
             }
         }
-        self.accounts.insert(account, Account { looked_at, runners });
+        self.accounts.insert(account, Account { looked_at, live, runners });
         started
     }
 
@@ -169,20 +191,25 @@ impl Worker for Push {
         let owned = self.shards.owned();
         self.tidy(owned.as_ref());
         let Some(owned) = owned else { return Ok(Step::Idle) };
-        let mut accounts = self.deliverer.feed.push().take(|account| owned.lease(account).is_some());
         // Another replica may have deleted an endpoint that a runner is at.
         let old = |known: &Account| !known.runners.is_empty() && known.looked_at.elapsed() >= SETTINGS_FOR;
-        accounts.extend(self.accounts.iter().filter(|(_, known)| old(known)).map(|(account, _)| *account));
-        let step = if accounts.is_empty() { Step::Idle } else { Step::Advanced };
-        for account in accounts {
-            if let Some(lease) = owned.lease(account) {
-                // One account's trouble is its own; the sweep marks it again.
-                if let Err(error) = self.look(account, &owned, lease).await {
-                    tracing::warn!(%account, error = format!("{error:#}"), "endpoints not looked at, will be repeated");
+        let old = self.accounts.iter().filter(|(_, known)| old(known)).map(|(account, _)| *account);
+        self.to_look_at.extend(old);
+        for _ in 0..LOOKS {
+            // Whoever is written to meanwhile is woken before the next look.
+            let marked = self.wake_marked(&owned);
+            self.to_look_at.extend(marked);
+            let Some(account) = self.to_look_at.pop_first() else { return Ok(Step::Idle) };
+            let Some(lease) = owned.lease(account) else { continue };
+            // One account's trouble is its own; it is looked at again in a while, and the sweep marks it.
+            if let Err(error) = self.look(account, &owned, lease).await {
+                tracing::warn!(%account, error = format!("{error:#}"), "endpoints not looked at, will be repeated");
+                if let Some(known) = self.accounts.get_mut(&account) {
+                    (known.looked_at, known.live) = (clock::instant(), usize::MAX);
                 }
             }
         }
-        Ok(step)
+        Ok(Step::Advanced)
     }
 
     fn wake(&self) -> Arc<Notify> {

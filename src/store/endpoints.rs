@@ -26,7 +26,10 @@ select account_id, $2, coalesce($3, seq) from head where account_id = $1";
 pub(super) const LIST: &str = "-- push_endpoint.list
 select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.exclude_own, e.mode, e.max_batch,
     e.debounce_ms, e.delivery_order, e.send_window, e.rate, e.headers::text, e.timeout_s, e.signature, e.secrets,
-    e.secrets_until, e.state, e.reported, e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
+    e.secrets_until, e.state,
+    coalesce((select h.record::json ->> 'status' from push_health h
+        where h.account_id = e.account_id and h.uid = e.endpoint_id), 'well'),
+    e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
     c.passed,
     exists (select from push_order o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id)
 from push_endpoint e join push_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::{Params, SESSION_SETTINGS, Store, StoreError};
 use crate::clock;
-use crate::domain::push::Health;
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
@@ -81,14 +80,11 @@ where account_id = $1 and endpoint_id = $2 and exists (select from taken)";
 
 const DISABLE: &str = "-- push_endpoint.disable
 with disabled as (
-    update push_endpoint set state = 'disabled', reported = 'disabled', revision = revision + 1
+    update push_endpoint set state = 'disabled', revision = revision + 1
     where account_id = $1 and endpoint_id = $2 returning account_id
 )
 insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, $3, $4, 'push', 'push.disable', $5::text::json from disabled";
-
-const REPORTED: &str = "-- push_endpoint.reported
-update push_endpoint set reported = $3 where account_id = $1 and endpoint_id = $2";
 
 /// The session. Dropping it gives up every shard.
 pub struct Owner {
@@ -334,12 +330,6 @@ impl Owner {
     ) -> Result<(), StoreError> {
         let id = clock::fresh_uid().0;
         self.client.execute(DISABLE, &[&account.0, &endpoint, &id, &at, &detail.to_string()]).await?;
-        Ok(())
-    }
-
-    /// Notes what the log was told of an endpoint's health.
-    pub async fn reported(&self, account: AccountId, endpoint: Uuid, health: Health) -> Result<(), StoreError> {
-        self.client.execute(REPORTED, &[&account.0, &endpoint, &health.name()]).await?;
         Ok(())
     }
 }

@@ -4,7 +4,8 @@ use super::Health;
 use crate::domain::decide::{Decision, Reads, View};
 use crate::domain::{Entity, Fact, Field, Patch, Uid, Value, Verb};
 
-/// Says how an endpoint fares. What the log says already it is not told again.
+/// Says how an endpoint fares. What the log says already it is not told again, but that an endpoint was disabled: it may
+/// have been resumed in between without taking anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Report {
@@ -28,7 +29,7 @@ impl Report {
         let before = view.by_uid(Entity::Push, uid);
         // Nothing was said of it yet, so that it is well.
         let was = before.and_then(|record| record.text(Field::Status)).unwrap_or_else(|| Health::Well.name());
-        if was == health.name() {
+        if was == health.name() && health != Health::Disabled {
             return Decision { subject, facts: Vec::new() };
         }
         let verb = match health {

@@ -25,6 +25,8 @@ fn the_log_is_told_each_turn_of_an_endpoints_health_once() {
         .then_nothing()
         .when(report(Health::Disabled))
         .then_facts([told(Verb::Disabled, vec![(Field::Status, text("disabled"))])])
+        .when(report(Health::Disabled))
+        .then_facts([told(Verb::Disabled, vec![])])
         .when(report(Health::Well))
         .then_facts([told(Verb::Recovered, vec![(Field::Status, text("well")), (Field::FailingSince, None)])])
         .when(report(Health::Well))

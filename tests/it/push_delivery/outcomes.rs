@@ -132,7 +132,7 @@ async fn a_certificate_that_nobody_trusts_gets_nothing() {
 
     until_attempts(&service, "tls", 1).await;
     assert_eq!(peer.seen().read, 0);
-    until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
+    until("an endpoint that fails", async || !state(&service).await["failing_since"].is_null()).await;
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn nobody_listening_is_a_failure() {
     service.client.contact("ann@example.org").await.expect(201);
 
     until_attempts(&service, "connect", 1).await;
-    until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
+    until("an endpoint that fails", async || !state(&service).await["failing_since"].is_null()).await;
 }
 
 #[tokio::test]
