@@ -29,6 +29,7 @@ use crate::push::signature::Secret;
 use crate::secrets::MasterKeys;
 use crate::store::endpoints::{Endpoint, KeptSecret, LARGEST_BATCH, Placed};
 use crate::store::owner::PushCursor;
+use crate::store::push_changes::Move;
 
 type Answer = Result<Response, Problem>;
 type Written = Result<Response, Halt>;
@@ -127,8 +128,12 @@ pub(super) async fn update(
         }
     };
     let url = settings.url.clone();
-    placed.endpoint.settings = settings;
+    let before = std::mem::replace(&mut placed.endpoint.settings, settings);
     writing.change.update(&placed.endpoint).await?;
+    if before.url != url {
+        // How long the one before was away, or asked to be left alone, says nothing of this one.
+        writing.change.order(id, Move::Resume, api.clock.now()).await?;
+    }
     let said = Said::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
     writing.finish("push.update", &json!({"endpoint": id, "url": url}), said).await
 }

@@ -103,3 +103,16 @@ async fn failing_for_five_days_disables_it_and_nothing_was_skipped() {
     until("its end", async || state(&timed.service).await["state"] == "disabled").await;
     assert_eq!(state(&timed.service).await["through_seq"], json!(0));
 }
+
+#[tokio::test]
+async fn another_address_is_not_held_to_how_long_the_one_before_wants_to_be_left_alone() {
+    let (mut timed, before, after) = (Timed::start().await, Receiver::start().await, Receiver::start().await);
+    let made = endpoint(&timed.service, &before, json!({})).await;
+    before.respond_with_headers(503, &[("retry-after", "3600")]);
+    let event = timed.event().await;
+    until_attempts(&timed.service, "throttled", 1).await;
+
+    let path = format!("/push/endpoints/{}", made["id"].as_str().unwrap());
+    timed.service.client.put(&path, json!({"url": after.url()})).await.expect(200);
+    until("the event, though no time has passed", async || sent(&after, event) == 1).await;
+}
