@@ -135,6 +135,13 @@ impl Problem {
         Self::unavailable("The service cannot reach its database. Try again.")
     }
 
+    /// No try again helps before the operator has acted.
+    pub(super) fn no_master_key() -> Self {
+        let detail = "Secrets of endpoints are kept sealed alone, and there is no key to seal them: the operator must set \
+                      secrets.master_keys.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "No master key", detail)
+    }
+
     /// `policy` is the one that ran out, as `RateLimit-Policy` names it.
     pub(super) fn quota_exceeded(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded", detail);

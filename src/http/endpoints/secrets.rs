@@ -58,7 +58,7 @@ pub(in crate::http) async fn rotate(
         .drain(..)
         .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
     let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
-    let kept = keeping::keep(&api.masters, caller.account, id, &secret);
+    let kept = keeping::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
     endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MOST_SECRETS).collect();
     endpoint.signature = signature;
     writing.change.update(endpoint).await?;

@@ -10,6 +10,7 @@ mod modes;
 mod outcomes;
 mod replicas;
 mod schedule;
+mod settings;
 mod verified;
 mod wire;
 
