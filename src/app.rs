@@ -187,7 +187,7 @@ impl Shared {
         let attempts = AttemptLog::new(store.clone(), metrics.clone());
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
         let days = self.config.push.attempts_days;
-        self.run(AttemptDays::of(&attempts, clock.clone(), days));
+        self.run(AttemptDays::new(store.clone(), days));
         let deliverer = Arc::new(Deliverer {
             client,
             store: store.clone(),

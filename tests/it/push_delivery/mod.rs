@@ -4,6 +4,7 @@
 //! receiver takes is real, and the shortest that an endpoint may set.
 
 mod addresses;
+mod attempt_log;
 mod attempts;
 mod isolation;
 mod modes;

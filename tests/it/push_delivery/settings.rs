@@ -33,9 +33,8 @@ async fn a_change_undoes_nothing_that_was_written_beside_it() {
     };
     change_beside(&service, resealed, put).await;
     let sql = service.place.sql().await;
-    let kept = async || -> i32 {
-        sql.query_one("select cardinality(secrets) from push_endpoint", &[]).await.unwrap().get(0)
-    };
+    let kept =
+        async || -> i32 { sql.query_one("select cardinality(secrets) from push_endpoint", &[]).await.unwrap().get(0) };
     assert_eq!(kept().await, 2, "as a rotation of the master key left them");
 
     let pause = async {
