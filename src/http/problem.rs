@@ -131,6 +131,10 @@ impl Problem {
         Self::unavailable("The request took too long.")
     }
 
+    pub(super) fn no_slot() -> Self {
+        Self::unavailable("As many deliveries are in flight as may be. Try again.")
+    }
+
     pub(super) fn no_database() -> Self {
         Self::unavailable("The service cannot reach its database. Try again.")
     }

@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::AccountId;
+use super::client;
+use crate::clock;
+use crate::domain::{AccountId, Seq, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::attempts::Attempt;
 use crate::store::{Store, StoreError};
@@ -149,6 +151,23 @@ impl Worker for AttemptLog {
 
     fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
+    }
+}
+
+/// What is logged of an attempt.
+pub(super) fn row(webhook_id: String, seq: Seq, trigger: &str, attempt: &client::Attempt, now: Timestamp) -> Attempt {
+    Attempt {
+        attempt_id: clock::fresh_uid().0,
+        at: now,
+        seq,
+        webhook_id,
+        trigger: trigger.to_owned(),
+        outcome: attempt.outcome.label().to_owned(),
+        status: attempt.status.map(i32::from),
+        error: attempt.error.clone(),
+        duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),
+        bytes: i64::try_from(attempt.bytes_read).unwrap_or(i64::MAX),
+        body: attempt.body.to_vec(),
     }
 }
 

@@ -28,13 +28,11 @@ from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::
     as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
         body)";
 
-/// Postgres's day, which all replicas have in common.
-const TODAY: &str = "-- push_attempt.today
-select (now() at time zone 'UTC')::date";
-
+/// Today by Postgres, which all replicas have in common, and the partitions that there are.
 const PARTITIONS: &str = "-- push_attempt.partitions
-select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
-where i.inhparent = 'push_attempt'::regclass";
+select (now() at time zone 'UTC')::date, array(
+    select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'push_attempt'::regclass)";
 
 /// Whoever reads or writes attempts is not made to wait for long.
 const NOT_LONG: &str = "-- push_attempt.not_long
@@ -159,8 +157,8 @@ impl Store {
 
 /// Today, and the partitions that there are.
 async fn days(client: &Object) -> Result<(Date, Vec<String>), StoreError> {
-    let today = client.query_one(TODAY, &[]).await?.get(0);
-    Ok((today, client.query(PARTITIONS, &[]).await?.iter().map(|row| row.get(0)).collect()))
+    let row = client.query_one(PARTITIONS, &[]).await?;
+    Ok((row.get(0), row.get(1)))
 }
 
 /// Carries these out one by one, and returns how many they were.

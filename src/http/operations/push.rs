@@ -180,7 +180,8 @@ fn watched() -> Vec<Operation> {
                 [
                     "testEndpoint",
                     "Try a push endpoint",
-                    "Sends an event of the type `push.ping`, which is not in the log, and answers with what became of it.",
+                    "Sends an event of the type `push.ping`, which is not in the log, and answers with what became of it. \
+                        Where as many deliveries are in flight as may be, it is answered 503.",
                 ],
                 None,
             )

@@ -8,7 +8,7 @@ use unificus::clock::Clock;
 use unificus::config::Config;
 
 use super::{endpoint, settled, until};
-use crate::support::{Receiver, Service};
+use crate::support::{LONG, Receiver, Service};
 
 const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";
 const DAYS: &str = "select substr(c.relname, 14) from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -92,4 +92,29 @@ async fn attempts_that_fit_no_day_are_counted_and_hold_up_no_others() {
 
     settled(&service, "the attempts that fit", "select count(*) = 3 from push_attempt").await;
     until("the count", async || (service.gauge(UNLOGGED).await - 3.0).abs() < 0.5).await;
+}
+
+#[tokio::test]
+async fn a_test_takes_a_slot_and_is_logged() {
+    let service = Service::configured(|config| (config.push.window, config.push.in_flight) = (1, 1)).await;
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    let made = endpoint(&service, &receiver, json!({"timeout_s": 60})).await;
+    let path = |rest: &str| format!("/push/endpoints/{}{rest}", made["id"].as_str().unwrap());
+    let test = service.client.post(&path("/test"), json!({})).await;
+    assert_eq!(test.expect(200)["delivered"], true);
+    let count = "select count(*) = 1 from push_attempt where trigger = 'test'";
+    settled(&service, "its row", count).await;
+    let logged = service.client.get(&path("/attempts")).await.expect(200)[0].clone();
+    assert_eq!((&logged["trigger"], &logged["seq"], &logged["status"]), (&json!("test"), &json!(0), &json!(200)));
+    assert_eq!(logged["webhook_id"], receiver.received()[0].header("webhook-id"));
+
+    receiver.hang();
+    service.client.contact("ann@example.org").await.expect(201);
+    receiver.wait_for(2, LONG).await;
+    let beside = endpoint(&service, &other, json!({})).await;
+    let path = format!("/push/endpoints/{}/test", beside["id"].as_str().unwrap());
+    let refused = service.client.post(&path, json!({})).await;
+    refused.expect(503);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(other.received().len(), 0);
 }
