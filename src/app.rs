@@ -19,6 +19,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
+use crate::push::ping::Pinger;
 use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
@@ -85,7 +86,10 @@ impl App {
         };
         let policy = Arc::new(policy);
         let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.push.user_agent)?);
-        let api = shared.api(&lanes, policy, Arc::clone(&client));
+        let slots = Slots::new(shared.config.push.in_flight);
+        let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
+        let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&slots), attempts.clone());
+        let api = shared.api(&lanes, policy, Arc::new(pinger));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
         let server = listen(http.listen, http::api(&api)).await;
@@ -96,7 +100,7 @@ impl App {
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
         shared.start_writers(&lanes);
-        shared.start_workers(client, &lanes);
+        shared.start_workers(client, slots, attempts, &lanes);
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -150,7 +154,7 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pusher: Arc<Client>) -> Arc<Api> {
+    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Arc<Api> {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -162,7 +166,7 @@ impl Shared {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             policy,
-            pusher,
+            pinger,
             stop: self.lifecycle.soft.clone(),
         })
     }
@@ -176,7 +180,7 @@ impl Shared {
         }
     }
 
-    fn start_workers(&self, client: Arc<Client>, lanes: &Lanes) {
+    fn start_workers(&self, client: Arc<Client>, slots: Arc<Slots>, attempts: AttemptLog, lanes: &Lanes) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
@@ -184,10 +188,9 @@ impl Shared {
         let saver = Saver::default();
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
-        let attempts = AttemptLog::new(store.clone(), metrics.clone());
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
         let days = self.config.push.attempts_days;
-        self.run(AttemptDays::of(&attempts, clock.clone(), days));
+        self.run(AttemptDays::new(store.clone(), days));
         let deliverer = Arc::new(Deliverer {
             client,
             store: store.clone(),
@@ -195,8 +198,8 @@ impl Shared {
             clock: clock.clone(),
             metrics: metrics.clone(),
             saver: saver.clone(),
-            attempts: attempts.clone(),
-            slots: Slots::new(self.config.push.in_flight),
+            attempts,
+            slots,
             masters: MasterKeys::new(&self.config.secrets.master_keys),
             lanes: lanes.clone(),
         });

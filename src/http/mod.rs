@@ -52,7 +52,7 @@ use crate::feed::Feed;
 use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
-use crate::push::client::Client;
+use crate::push::ping::Pinger;
 use crate::quota::Ledger;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -75,7 +75,7 @@ pub struct Api {
     clock: Clock,
     metrics: Metrics,
     policy: Arc<AddressPolicy>,
-    pusher: Arc<Client>,
+    pinger: Arc<Pinger>,
     masters: MasterKeys,
     authenticator: Authenticator,
     walks: Walks,
@@ -98,7 +98,7 @@ pub struct Parts {
     pub clock: Clock,
     pub metrics: Metrics,
     pub policy: Arc<AddressPolicy>,
-    pub pusher: Arc<Client>,
+    pub pinger: Arc<Pinger>,
     pub stop: CancellationToken,
 }
 
@@ -106,7 +106,7 @@ impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pusher, stop } =
+        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pinger, stop } =
             parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let masters = MasterKeys::new(&config.secrets.master_keys);
@@ -124,7 +124,7 @@ impl Api {
             clock,
             metrics,
             policy,
-            pusher,
+            pinger,
             masters,
             authenticator,
             walks,

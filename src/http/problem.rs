@@ -131,8 +131,19 @@ impl Problem {
         Self::unavailable("The request took too long.")
     }
 
+    pub(super) fn no_slot() -> Self {
+        Self::unavailable("As many deliveries are in flight as may be. Try again.")
+    }
+
     pub(super) fn no_database() -> Self {
         Self::unavailable("The service cannot reach its database. Try again.")
+    }
+
+    /// No try again helps before the operator has acted.
+    pub(super) fn no_master_key() -> Self {
+        let detail = "Secrets of endpoints are kept sealed alone, and there is no key to seal them: the operator must set \
+                      secrets.master_keys.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "No master key", detail)
     }
 
     /// `policy` is the one that ran out, as `RateLimit-Policy` names it.

@@ -1,8 +1,10 @@
 //! The attempt log: what became of each delivery, written in batches, dropped by the day.
 //!
-//! It never holds a delivery up: rows wait in a bounded queue, and where Postgres does not take them, those that find
-//! it full are counted and lost.
+//! It never holds a delivery up: rows wait in a bounded queue. Those that find it full, as Postgres does not take them,
+//! and those of a day that has no partition, as this replica's clock is wrong, are counted and lost. Which days there are
+//! is for Postgres's clock to say, so that no replica's makes them or drops them for all.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +13,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::domain::AccountId;
+use super::client;
+use crate::clock;
+use crate::domain::{AccountId, Seq, Timestamp};
 use crate::metrics::Metrics;
-use crate::store::Store;
 use crate::store::attempts::Attempt;
+use crate::store::{Store, StoreError};
 use crate::worker::{self, Step, Worker};
 
 /// Rows that wait at most, and the bytes of their bodies.
@@ -28,8 +31,11 @@ const AT_ONCE: usize = 2_000;
 /// An attempt is written so long after it was made, or when this many wait.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Partitions are made so many days ahead, today's included.
-const AHEAD: u16 = 3;
+/// Partitions are made so many days ahead.
+const AHEAD: u16 = 2;
+
+/// An attempt with its endpoint.
+type Row = (AccountId, Uuid, Attempt);
 
 /// Takes attempts and writes them. Cloning shares it.
 #[derive(Clone)]
@@ -38,13 +44,11 @@ pub struct AttemptLog {
     metrics: Metrics,
     queue: Arc<Mutex<Queue>>,
     wake: Arc<Notify>,
-    /// Told when rows were refused: their day's partition may be missing.
-    refused: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Queue {
-    rows: Vec<(AccountId, Uuid, Attempt)>,
+    rows: Vec<Row>,
     bytes: usize,
 }
 
@@ -52,7 +56,7 @@ impl AttemptLog {
     /// An empty one.
     #[must_use]
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, queue: Arc::default(), wake: Arc::default(), refused: Arc::default() }
+        Self { store, metrics, queue: Arc::default(), wake: Arc::default() }
     }
 
     /// Writes until `stop`, and then what is left.
@@ -81,7 +85,41 @@ impl AttemptLog {
         }
     }
 
-    fn take(&self) -> Vec<(AccountId, Uuid, Attempt)> {
+    fn put_back(&self, rows: Vec<Row>) {
+        for (account, endpoint, attempt) in rows {
+            self.put(account, endpoint, attempt);
+        }
+    }
+
+    /// Writes what was refused together, so that the days that there are do not wait for one that there is not.
+    async fn write_by_day(&self, rows: Vec<Row>) -> anyhow::Result<()> {
+        // It may only be that nobody has made today's yet.
+        if let Err(error) = self.store.make_attempt_days(AHEAD).await {
+            self.put_back(rows);
+            return Err(error.into());
+        }
+        let mut days: BTreeMap<Date, Vec<Row>> = BTreeMap::new();
+        for row in rows {
+            days.entry(row.2.at.date()).or_default().push(row);
+        }
+        let mut failed = Ok(());
+        for (day, rows) in days {
+            match self.store.log_attempts(&rows).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Refused(_)) => {
+                    self.metrics.push_attempts_unlogged_total.inc_by(rows.len() as u64);
+                    tracing::warn!(%day, attempts = rows.len(), error = error.report(), "attempts not logged");
+                }
+                Err(error) => {
+                    self.put_back(rows);
+                    failed = Err(error.into());
+                }
+            }
+        }
+        failed
+    }
+
+    fn take(&self) -> Vec<Row> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let many = queue.rows.len().min(AT_ONCE);
         let rows: Vec<_> = queue.rows.drain(..many).collect();
@@ -100,12 +138,13 @@ impl Worker for AttemptLog {
             return Ok(Step::Idle);
         }
         let full = rows.len() == AT_ONCE;
-        if let Err(error) = self.store.log_attempts(&rows).await {
-            for (account, endpoint, attempt) in rows {
-                self.put(account, endpoint, attempt);
+        match self.store.log_attempts(&rows).await {
+            Ok(()) => {}
+            Err(StoreError::Refused(_)) => self.write_by_day(rows).await?,
+            Err(error) => {
+                self.put_back(rows);
+                return Err(error.into());
             }
-            self.refused.notify_one();
-            return Err(error.into());
         }
         Ok(if full { Step::Advanced } else { Step::Idle })
     }
@@ -115,19 +154,34 @@ impl Worker for AttemptLog {
     }
 }
 
+/// What is logged of an attempt.
+pub(super) fn row(webhook_id: String, seq: Seq, trigger: &str, attempt: &client::Attempt, now: Timestamp) -> Attempt {
+    Attempt {
+        attempt_id: clock::fresh_uid().0,
+        at: now,
+        seq,
+        webhook_id,
+        trigger: trigger.to_owned(),
+        outcome: attempt.outcome.label().to_owned(),
+        status: attempt.status.map(i32::from),
+        error: attempt.error.clone(),
+        duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),
+        bytes: i64::try_from(attempt.bytes_read).unwrap_or(i64::MAX),
+        body: attempt.body.to_vec(),
+    }
+}
+
 /// Makes the partitions of the next days, and drops those of days that are over.
 pub struct AttemptDays {
     store: Store,
-    clock: Clock,
     days: u16,
-    wake: Arc<Notify>,
 }
 
 impl AttemptDays {
-    /// Those of a log, in which attempts are kept for so many days.
+    /// Attempts are kept for so many days.
     #[must_use]
-    pub fn of(log: &AttemptLog, clock: Clock, days: u16) -> Self {
-        Self { store: log.store.clone(), clock, days, wake: Arc::clone(&log.refused) }
+    pub fn new(store: Store, days: u16) -> Self {
+        Self { store, days }
     }
 }
 
@@ -136,15 +190,12 @@ impl Worker for AttemptDays {
     const SWEEP: Duration = Duration::from_mins(30);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let today = self.clock.now().date();
-        let keep = today.checked_sub(time::Duration::days(self.days.into())).unwrap_or(Date::MIN);
-        // A replica whose clock is behind ours may still write to yesterday.
-        let from = today.previous_day().unwrap_or(today);
-        let turned = self.store.turn_attempts(from, AHEAD + 1, keep.min(from)).await?;
-        Ok(if turned > 0 { Step::Advanced } else { Step::Idle })
+        let made = self.store.make_attempt_days(AHEAD).await?;
+        let dropped = self.store.drop_attempt_days(self.days).await?;
+        Ok(if made + dropped > 0 { Step::Advanced } else { Step::Idle })
     }
 
     fn wake(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+        Arc::default()
     }
 }

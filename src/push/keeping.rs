@@ -1,7 +1,7 @@
-//! Endpoints' secrets at rest: sealed under a master key where there is one, else as their text.
+//! Endpoints' secrets at rest: sealed under a master key.
 //!
-//! What is sealed begins with its version, a text with `whs`: either is read whatever the configuration is now, so that
-//! endpoints from before the first master key go on.
+//! What is sealed begins with its version. A text, which begins with `whs`, is from before secrets had to be sealed: it
+//! is still read, and sealed when the master key is rotated.
 
 use uuid::Uuid;
 
@@ -13,11 +13,10 @@ use crate::store::endpoints::{Endpoint, KeptSecret};
 /// What every secret's text begins with.
 const TEXT: &[u8] = b"whs";
 
-/// What is stored of a secret.
+/// What is stored of a secret; `None` where there is no master key to seal it.
 #[must_use]
-pub fn keep(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &Secret) -> Vec<u8> {
-    let text = secret.reveal().into_bytes();
-    masters.seal(&belongs_to(account, endpoint), &text).unwrap_or(text)
+pub fn keep(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &Secret) -> Option<Vec<u8>> {
+    masters.seal(&belongs_to(account, endpoint), secret.reveal().as_bytes())
 }
 
 /// A stored secret; `None` where no master key opens it.
@@ -99,18 +98,19 @@ pub(super) mod tests {
         let Endpoint { account, endpoint_id, .. } = endpoint();
         for signature in Signature::ALL {
             let secret = Secret::of_scheme(*signature, [9; 32]).unwrap();
-            let kept = keep(&masters(1), account, endpoint_id, &secret);
+            let kept = keep(&masters(1), account, endpoint_id, &secret).unwrap();
             assert!(!String::from_utf8_lossy(&kept).contains("whs"), "{signature:?}");
             let opened = |masters: &MasterKeys, account, endpoint| open(masters, account, endpoint, &kept);
             assert_eq!(opened(&masters(1), account, endpoint_id).unwrap().reveal(), secret.reveal());
             assert!(opened(&masters(2), account, endpoint_id).is_none());
             assert!(opened(&masters(1), account, Uuid::from_u128(3)).is_none());
             assert!(opened(&masters(1), AccountId(Uuid::from_u128(3)), endpoint_id).is_none());
+            assert_eq!(keep(&MasterKeys::new(&[]), account, endpoint_id, &secret), None);
         }
     }
 
     #[test]
-    fn a_secret_from_before_the_first_master_key_goes_on() {
+    fn a_secret_that_is_not_sealed_goes_on() {
         let endpoint = endpoint();
         let opened = open_all(&masters(1), &endpoint).unwrap();
         assert_eq!(opened[0].0.reveal(), Secret::generate([7; 32]).reveal());

@@ -2,8 +2,8 @@
 //!
 //! A lane per endpoint decides what may be sent now ([`lane`], pure), a runner sends it ([`runner`]), the worker here
 //! starts runners for endpoints that have something to do and none for those that have not. In the steady state a
-//! delivery costs no row and no wait for the disk: only the cursor moves, and it is written at most every few tens of
-//! milliseconds.
+//! delivery costs no statement and no wait for the disk of its own: the cursor moves, and is written at most every few
+//! tens of milliseconds, and the attempt log takes its rows in batches.
 //!
 //! Guarantees: every event that an endpoint asked for is delivered at least once, the first deliveries of one record's
 //! events in the order of the log; an endpoint that is away loses nothing; a slow one delays no other. `webhook-id` is

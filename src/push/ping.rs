@@ -1,60 +1,73 @@
 //! A delivery that is no event of the log, to try an endpoint with.
 
-use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
 use serde_json::json;
 
-use super::address::EndpointUrl;
-use super::client::{Attempt, Client, Delivery};
-use super::keeping;
-use super::signature::sign;
-use crate::clock;
+use super::attempts::{self, AttemptLog};
+use super::client::{Attempt, Client};
+use super::slots::Slots;
+use super::target::Target;
+use crate::clock::{self, Clock};
 use crate::contract::event::{CONTENT_TYPE, TYPE_ROOT};
 use crate::contract::moment;
-use crate::domain::Timestamp;
+use crate::domain::Seq;
 use crate::secrets::MasterKeys;
 use crate::store::endpoints::Endpoint;
 
-/// Sends a signed CloudEvent of the type `push.ping`, which holds nothing but the endpoint's id.
-pub async fn send(
-    client: &Client,
-    masters: &MasterKeys,
-    endpoint: &Endpoint,
-    now: Timestamp,
-) -> anyhow::Result<Attempt> {
-    let url = EndpointUrl::parse(&endpoint.settings.url)?;
-    let secrets = keeping::open_all(masters, endpoint);
-    let secrets = secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?;
-    let live = secrets.iter().filter(|(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret);
-    let id = format!("{}:ping:{}", endpoint.account, clock::fresh_uid());
-    let body = json!({
-        "specversion": "1.0",
-        "id": id,
-        "source": format!("/accounts/{}", endpoint.account),
-        "type": format!("{TYPE_ROOT}.push.ping"),
-        "subject": endpoint.endpoint_id,
-        "time": moment::micros(now),
-        "datacontenttype": "application/json",
-        "data": {"endpoint": endpoint.endpoint_id},
-    });
-    let body = Bytes::from(body.to_string());
-    let own = endpoint.settings.headers.iter();
-    let headers: Vec<(HeaderName, HeaderValue)> = own
-        .filter_map(|(name, value)| Some((HeaderName::from_str(name).ok()?, HeaderValue::from_str(value).ok()?)))
-        .collect();
-    let timestamp = now.unix_timestamp();
-    let delivery = Delivery {
-        url: &url,
-        headers: &headers,
-        webhook_id: &id,
-        timestamp,
-        signature: &sign(live, &id, timestamp, &body),
-        content_type: CONTENT_TYPE,
-        body,
-        timeout: endpoint.settings.timeout,
-        now,
-    };
-    Ok(client.send(delivery).await)
+/// Sends pings, which together have as many of the slots of deliveries as one endpoint may have.
+pub struct Pinger {
+    client: Arc<Client>,
+    slots: Arc<Slots>,
+    log: AttemptLog,
+    in_flight: AtomicUsize,
+}
+
+/// One ping of those in flight, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pinger {
+    /// Pings share these with deliveries.
+    #[must_use]
+    pub fn new(client: Arc<Client>, slots: Arc<Slots>, log: AttemptLog) -> Self {
+        Self { client, slots, log, in_flight: AtomicUsize::new(0) }
+    }
+
+    /// Sends a signed CloudEvent of the type `push.ping`, which holds nothing but the endpoint's id; `None` where no slot
+    /// is free for it.
+    pub async fn send(
+        &self,
+        masters: &MasterKeys,
+        endpoint: Endpoint,
+        clock: &Clock,
+    ) -> anyhow::Result<Option<Attempt>> {
+        let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
+        let target = Target::of(endpoint, masters)?;
+        let others = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let _counted = Counted(&self.in_flight);
+        let Some(_slot) = self.slots.take(others) else { return Ok(None) };
+        let (id, now) = (format!("{account}:ping:{}", clock::fresh_uid()), clock.now());
+        let body = json!({
+            "specversion": "1.0",
+            "id": id,
+            "source": format!("/accounts/{account}"),
+            "type": format!("{TYPE_ROOT}.push.ping"),
+            "subject": endpoint_id,
+            "time": moment::micros(now),
+            "datacontenttype": "application/json",
+            "data": {"endpoint": endpoint_id},
+        });
+        let body = (Bytes::from(body.to_string()), CONTENT_TYPE);
+        let attempt = target.post(&self.client, &id, body, None, now).await;
+        self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, "test", &attempt, clock.now()));
+        Ok(Some(attempt))
+    }
 }

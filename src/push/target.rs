@@ -1,5 +1,6 @@
 //! Where an endpoint's deliveries go, and what of a parcel goes over the wire.
 
+use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::address::EndpointUrl;
@@ -59,17 +60,29 @@ impl Target {
             (Mode::Single | Mode::Latest { .. }, [event, ..], None) => {
                 (event.body.clone(), CONTENT_TYPE, event.traceparent())
             }
-            (Mode::Single | Mode::Latest { .. }, [], _) => (bytes::Bytes::new(), CONTENT_TYPE, None),
+            (Mode::Single | Mode::Latest { .. }, [], _) => (Bytes::new(), CONTENT_TYPE, None),
         };
-        let (id, timestamp) = (self.webhook_id(events), now.unix_timestamp());
+        self.post(client, &self.webhook_id(events), (body, content_type), traceparent, now).await
+    }
+
+    /// Makes one attempt with this body.
+    pub(super) async fn post(
+        &self,
+        client: &Client,
+        webhook_id: &str,
+        (body, content_type): (Bytes, &'static str),
+        traceparent: Option<&str>,
+        now: Timestamp,
+    ) -> Attempt {
+        let timestamp = now.unix_timestamp();
         let traceparent = traceparent.and_then(|text| Some((TRACEPARENT, HeaderValue::from_str(text).ok()?)));
         let headers: Vec<_> = self.headers.iter().cloned().chain(traceparent).collect();
         let delivery = Delivery {
             url: &self.url,
             headers: &headers,
-            webhook_id: &id,
+            webhook_id,
             timestamp,
-            signature: &sign(self.live(now), &id, timestamp, &body),
+            signature: &sign(self.live(now), webhook_id, timestamp, &body),
             content_type,
             body,
             timeout: self.endpoint.settings.timeout,

@@ -1,5 +1,6 @@
 //! The log of attempts to deliver: written in batches, read by endpoints' owners, dropped by the day.
 
+use deadpool_postgres::Object;
 use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
@@ -27,9 +28,11 @@ from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::
     as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
         body)";
 
+/// Today by Postgres, which all replicas have in common, and the partitions that there are.
 const PARTITIONS: &str = "-- push_attempt.partitions
-select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
-where i.inhparent = 'push_attempt'::regclass";
+select (now() at time zone 'UTC')::date, array(
+    select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'push_attempt'::regclass)";
 
 /// Whoever reads or writes attempts is not made to wait for long.
 const NOT_LONG: &str = "-- push_attempt.not_long
@@ -52,7 +55,7 @@ pub struct Attempt {
     pub at: Timestamp,
     pub seq: Seq,
     pub webhook_id: String,
-    /// What it was made for: the log, a retry, a test.
+    /// What it was made for: `event`, `retry` or `test`.
     pub trigger: String,
     /// `delivered`, else why not.
     pub outcome: String,
@@ -113,32 +116,27 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the partitions of the attempts from a day on, so many, and drops those of days before `keep`; returns how
-    /// many it made and dropped.
-    pub async fn turn_attempts(&self, from: Date, days: u16, keep: Date) -> Result<usize, StoreError> {
+    /// Makes the partitions from yesterday until so many days ahead of today, as Postgres has it; returns how many were
+    /// missing.
+    pub async fn make_attempt_days(&self, ahead: u16) -> Result<usize, StoreError> {
         let mut client = self.reader().await?;
-        let there = client.query(PARTITIONS, &[]).await?;
-        let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
-        let wanted = (0..i64::from(days)).filter_map(|days| from.checked_add(time::Duration::days(days)));
-        let mut statements: Vec<String> = Vec::new();
-        for day in wanted {
-            let (name, Some(next)) = (partition(day), day.next_day()) else { continue };
-            if !there.contains(&name) {
-                let text = ADD_DAY.replace("{name}", &name).replace("{day}", &day.to_string());
-                statements.push(text.replace("{next}", &next.to_string()));
-            }
-        }
+        let (today, there) = days(&client).await?;
+        let wanted = (-1..=i64::from(ahead)).filter_map(|days| today.checked_add(time::Duration::days(days)));
+        let missing = wanted.filter(|day| !there.contains(&partition(*day))).filter_map(|day| {
+            let text = ADD_DAY.replace("{name}", &partition(day)).replace("{day}", &day.to_string());
+            Some(text.replace("{next}", &day.next_day()?.to_string()))
+        });
+        turn(&mut client, missing.collect()).await
+    }
+
+    /// Drops the partitions of days that are more than `keep` before today, as Postgres has it; returns how many.
+    pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
+        let mut client = self.reader().await?;
+        let (today, there) = days(&client).await?;
         // The names sort as their days do.
-        let (oldest, ours) = (partition(keep), |name: &&String| name.starts_with(PARTITION));
-        let old = there.iter().filter(ours).filter(|name| **name < oldest);
-        statements.extend(old.map(|name| DROP_DAY.replace("{name}", name)));
-        for statement in &statements {
-            let transaction = client.transaction().await?;
-            transaction.batch_execute(NOT_LONG).await?;
-            transaction.batch_execute(statement).await?;
-            transaction.commit().await?;
-        }
-        Ok(statements.len())
+        let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
+        let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
+        turn(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
     }
 
     /// At most `limit` of an endpoint's attempts, the newest first.
@@ -155,6 +153,23 @@ impl Store {
         let rows = client.query(&statement, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }
+}
+
+/// Today, and the partitions that there are.
+async fn days(client: &Object) -> Result<(Date, Vec<String>), StoreError> {
+    let row = client.query_one(PARTITIONS, &[]).await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+/// Carries these out one by one, and returns how many they were.
+async fn turn(client: &mut Object, statements: Vec<String>) -> Result<usize, StoreError> {
+    for statement in &statements {
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(NOT_LONG).await?;
+        transaction.batch_execute(statement).await?;
+        transaction.commit().await?;
+    }
+    Ok(statements.len())
 }
 
 /// `push_attempt_20261124`.

@@ -98,7 +98,7 @@ pub struct Endpoint {
 /// A secret as it is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptSecret {
-    /// Sealed, or its text where there is no master key.
+    /// Sealed, or its text where it is from before secrets had to be sealed.
     pub kept: Vec<u8>,
     /// When it ends; `None` for the present one.
     pub until: Option<Timestamp>,

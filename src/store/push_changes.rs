@@ -17,6 +17,10 @@ use crate::domain::{AccountId, Seq, Timestamp};
 const COUNT: &str = "-- push_endpoint.count
 select count(*) from push_endpoint where account_id = $1";
 
+/// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
+const LOCK: &str = "-- push_endpoint.lock
+select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
+
 const ORDER: &str = "-- push_order.insert
 insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
@@ -131,8 +135,10 @@ impl PushChange {
         Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX))
     }
 
-    /// One of the account's endpoints, and where it stands.
+    /// One of the account's endpoints, and where it stands. Until the change ends nobody else writes its settings.
     pub async fn endpoint(&self, endpoint: Uuid) -> Result<Option<Placed>, StoreError> {
+        self.client()?.execute(LOCK, &[&self.account.0, &endpoint]).await?;
+        // A statement of its own sees what was committed while the lock was waited for.
         let row = self.client()?.query_opt(endpoints::LIST, &[&self.account.0, &endpoint]).await?;
         row.as_ref().map(endpoints::placed).transpose()
     }

@@ -100,6 +100,8 @@ impl Stack {
             ("UNIFICUS_DATABASE__URL", self.database_url().as_str()),
             ("UNIFICUS_NATS__URL", &self.services.nats.url()),
             ("UNIFICUS_QUOTA__ENFORCED", "false"),
+            // What it seals is thrown away with the place.
+            ("UNIFICUS_SECRETS__MASTER_KEYS", "[\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"),
             ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
             ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
             ("UNIFICUS_LOG__FORMAT", "json"),

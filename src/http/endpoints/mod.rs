@@ -53,7 +53,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
     }
     let secret = Secret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let endpoint_id = clock::fresh_uid().0;
-    let kept = keeping::keep(&api.masters, caller.account, endpoint_id, &secret);
+    let kept = keeping::keep(&api.masters, caller.account, endpoint_id, &secret).ok_or_else(Problem::no_master_key)?;
     let endpoint = Endpoint {
         account: caller.account,
         endpoint_id,

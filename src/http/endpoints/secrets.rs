@@ -14,8 +14,8 @@ use crate::http::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
+use crate::push::keeping;
 use crate::push::signature::Secret;
-use crate::push::{keeping, ping};
 use crate::store::endpoints::KeptSecret;
 
 /// The longest time that the secret before still signs.
@@ -58,7 +58,7 @@ pub(in crate::http) async fn rotate(
         .drain(..)
         .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
     let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
-    let kept = keeping::keep(&api.masters, caller.account, id, &secret);
+    let kept = keeping::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
     endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MOST_SECRETS).collect();
     endpoint.signature = signature;
     writing.change.update(endpoint).await?;
@@ -80,11 +80,12 @@ pub(in crate::http) async fn test(
     let id = parse(&id)?;
     let (writing, placed) = Writing::of(&api, &caller, &write, id).await?;
     writing.change.roll_back().await?;
-    let attempt = ping::send(&api.pusher, &api.masters, &placed.endpoint, api.clock.now()).await;
+    let attempt = api.pinger.send(&api.masters, placed.endpoint, &api.clock).await;
     let attempt = attempt.map_err(|error| {
         tracing::error!(account = %caller.account, endpoint = %id, error = format!("{error:#}"), "endpoint not tried");
         Problem::internal()
     })?;
+    let attempt = attempt.ok_or_else(Problem::no_slot)?;
     let delivered = attempt.outcome == crate::push::outcome::Outcome::Delivered;
     let message = if delivered { "The endpoint took the test." } else { "The endpoint did not take the test." };
     let said = Said::ok(

@@ -74,9 +74,9 @@ pub(super) fn attempt() -> Json {
     let attempt = json!({
         "id": uuid(),
         "at": moment(),
-        "seq": {"type": "integer", "description": "The event, or the last of a batch."},
+        "seq": {"type": "integer", "description": "The event, or the first of a batch; 0 for a test."},
         "webhook_id": {"type": "string"},
-        "trigger": {"type": "string", "description": "What it was made for."},
+        "trigger": {"type": "string", "description": "What it was made for: `event`, `retry` or `test`."},
         "outcome": outcome(),
         "status": status(),
         "error": {"type": ["string", "null"]},
@@ -136,8 +136,8 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "description": or_null(text(255)),
         "events": or_null(listed("Patterns of event types such as `contact.*`, `push.*`. None means all.")),
         "fields": or_null(listed(
-            "Names of fields, of which one at least must have changed. None means any. Records that were created, deleted \
-             or restored are sent in any case.",
+            "Names of fields, of which one at least must have changed. None means any. Records that were created or \
+             deleted are sent in any case.",
         )),
         "exclude_own": or_null(json!({
             "type": "boolean",

@@ -43,7 +43,8 @@ fn resource() -> Vec<Operation> {
             id: "createEndpoint",
             summary: "Create a push endpoint",
             description: "Events are sent to its URL by POST, signed with its secret as Standard Webhooks 1.0 has it. \
-                The secret is shown in this answer alone. An endpoint is a cursor on the account's log: what happens \
+                The secret is shown in this answer alone, and kept sealed: a service without a master key answers 503. \
+                An endpoint is a cursor on the account's log: what happens \
                 while it is away, paused or disabled is sent when it is back.",
             parameters: vec![idempotency_key()],
             body: Some(Body {
@@ -110,7 +111,7 @@ fn moved() -> Vec<Operation> {
                     "rotateEndpointSecret",
                     "Give a push endpoint another secret",
                     "Both secrets sign for `overlap_s` seconds, a day unless that is said, at most a week. The new one is \
-                        shown in this answer alone.",
+                        shown in this answer alone, and kept sealed: a service without a master key answers 503.",
                 ],
                 rotate,
             )
@@ -179,7 +180,8 @@ fn watched() -> Vec<Operation> {
                 [
                     "testEndpoint",
                     "Try a push endpoint",
-                    "Sends an event of the type `push.ping`, which is not in the log, and answers with what became of it.",
+                    "Sends an event of the type `push.ping`, which is not in the log, and answers with what became of it. \
+                        Where as many deliveries are in flight as may be, it is answered 503.",
                 ],
                 None,
             )
@@ -191,7 +193,8 @@ fn watched() -> Vec<Operation> {
             tag: Tag::Push,
             id: "listAttempts",
             summary: "List attempts to deliver",
-            description: "The newest first, at most 100. This version logs none yet: the list is empty.",
+            description: "The newest first, at most 100. They are written within moments, tests too, and dropped by the day: those \
+                of 30 days are kept unless the operator sets another number.",
             parameters: vec![id(), status, after("The id of the last attempt of the answer before.")],
             body: None,
             success: Success { status: 200, shape: Shape::List(Schema::Attempt) },

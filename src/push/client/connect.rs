@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{io, vec};
+use std::vec;
 
 use futures_util::future::BoxFuture;
 use hyper::Uri;
@@ -20,17 +20,10 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::lookups::{Lookup, Lookups};
 use crate::push::address::AddressPolicy;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What resolves a name. A value, so that a test can make a name mean what it likes.
-pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
-
-/// The system's resolver.
-pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|host| Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) }))
-}
 
 /// No TCP connection: the name was not resolved, was refused, or nobody listens. Setting it apart from what
 /// follows tells a TLS handshake that failed from a host that is not there.
@@ -53,7 +46,7 @@ pub(super) struct Connector {
 impl Connector {
     /// `timeout` is for a name, a TCP and a TLS handshake together.
     pub(super) fn new(policy: Arc<AddressPolicy>, lookup: Lookup, tls: ClientConfig, timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(CheckedResolver { policy, lookup });
+        let mut tcp = HttpConnector::new_with_resolver(CheckedResolver { policy, lookups: Lookups::new(lookup) });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // hyper-util divides this among the addresses of a name, so that a dead one leaves time for the next.
@@ -104,7 +97,7 @@ impl Service<Uri> for Dialler {
 #[derive(Clone)]
 struct CheckedResolver {
     policy: Arc<AddressPolicy>,
-    lookup: Lookup,
+    lookups: Lookups,
 }
 
 impl Service<Name> for CheckedResolver {
@@ -117,7 +110,7 @@ impl Service<Name> for CheckedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let found = (self.lookup)(name.as_str().to_owned());
+        let found = self.lookups.clone().find(name.as_str().to_owned());
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
             let addrs = found.await?;

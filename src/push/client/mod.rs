@@ -8,6 +8,7 @@ mod answer;
 mod connect;
 mod deadline;
 mod failure;
+mod lookups;
 mod retry_after;
 
 use std::io;
@@ -29,9 +30,10 @@ use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
 pub use self::answer::{Attempt, KEEP_LIMIT, READ_LIMIT};
-use self::connect::{Connector, system_lookup};
+use self::connect::Connector;
 use self::deadline::Deadline;
 use self::failure::Failure;
+use self::lookups::system_lookup;
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
 

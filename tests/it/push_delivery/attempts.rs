@@ -25,30 +25,3 @@ async fn every_attempt_is_logged_in_batches_with_what_was_answered() {
     assert_eq!((&last["status"], &last["outcome"]), (&json!(200), &json!("delivered")));
     assert_eq!(last["webhook_id"], format!("{}:1", api.account));
 }
-
-#[tokio::test]
-async fn attempts_have_a_partition_a_day_and_go_with_it() {
-    let service = Service::start().await;
-    settled(
-        &service,
-        "today and two days ahead are there",
-        "select count(*) >= 4 from pg_inherits where inhparent = 'push_attempt'::regclass",
-    )
-    .await;
-    let sql = service.place.sql().await;
-    let old = "create table push_attempt_20200101 partition of push_attempt \
-               for values from ('2020-01-01 00:00Z') to ('2020-01-02 00:00Z')";
-    sql.batch_execute(old).await.unwrap();
-
-    let today = unificus::clock::Clock::system().now().date();
-    let dropped = service.store.turn_attempts(today, 3, today).await.unwrap();
-
-    assert!(dropped >= 1);
-    settled(&service, "the old day is gone", "select to_regclass('push_attempt_20200101') is null").await;
-    settled(
-        &service,
-        "what is yet to come is there",
-        "select count(*) >= 3 from pg_inherits where inhparent = 'push_attempt'::regclass",
-    )
-    .await;
-}

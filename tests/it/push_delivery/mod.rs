@@ -4,12 +4,14 @@
 //! receiver takes is real, and the shortest that an endpoint may set.
 
 mod addresses;
+mod attempt_log;
 mod attempts;
 mod isolation;
 mod modes;
 mod outcomes;
 mod replicas;
 mod schedule;
+mod settings;
 mod stopping;
 mod verified;
 mod wire;

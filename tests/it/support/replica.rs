@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use unificus::domain::AccountId;
 
 use super::process::kill;
-use super::servers::Place;
+use super::servers::{MASTER, Place};
 use super::{Client, LONG};
 
 /// A running replica, killed when it is dropped.
@@ -22,6 +22,7 @@ pub(crate) struct Replica {
 impl Replica {
     /// Starts it and waits until it serves. Webhooks may go to loopback, and calls have no limit.
     pub(crate) async fn start(place: &Place, more: &[(&str, &str)]) -> Self {
+        let masters = format!("{:?}", [String::from(MASTER)]);
         let settings = [
             ("UNIFICUS_DATABASE__URL", place.database.as_str()),
             ("UNIFICUS_NATS__URL", &place.nats),
@@ -30,6 +31,7 @@ impl Replica {
             ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
             ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
             ("UNIFICUS_QUOTA__ENFORCED", "false"),
+            ("UNIFICUS_SECRETS__MASTER_KEYS", &masters),
             ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
             ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
             ("UNIFICUS_LOG__FORMAT", "json"),

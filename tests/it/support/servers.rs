@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, mpsc};
 
 use tokio_postgres::NoTls;
-use unificus::config::{Config, program_path};
+use unificus::config::{Config, MasterKey, program_path};
 use unificus::dev::services::{Binaries, Services};
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 
 const TEMPLATE: &str = "template_unificus";
 const DIRECTORY: &str = "unificus-it-";
+
+/// What seals secrets on every place.
+pub(crate) const MASTER: MasterKey = MasterKey([1; 32]);
 
 /// The servers' addresses.
 pub(crate) struct Servers {
@@ -116,7 +119,8 @@ impl Servers {
 }
 
 impl Place {
-    /// The defaults, here, on ports that the system chooses; webhooks may go to loopback, and calls have no limit.
+    /// The defaults, here, on ports that the system chooses, with a master key; webhooks may go to loopback, and calls have
+    /// no limit.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default();
         config.http.listen.set_port(0);
@@ -126,6 +130,7 @@ impl Place {
         self.stream.clone_into(&mut config.nats.stream);
         self.subject_root.clone_into(&mut config.nats.subject_root);
         config.quota.enforced = false;
+        config.secrets.master_keys = vec![MASTER];
         config.push.allow_http = true;
         config.push.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         config

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 
 use super::*;
 
@@ -51,7 +52,7 @@ async fn nobody_listening_is_a_failure_to_connect() {
 #[tokio::test]
 async fn a_name_without_address_is_a_failure_to_connect() {
     let unknown = || io::Error::other("failed to lookup address information: Name or service not known");
-    let client = client_looking_up(Arc::new(move |_| boxed(Err(unknown()))));
+    let client = client_looking_up(Arc::new(move |_| Err(unknown())));
     let attempt = send(&client, "http://receiver.test/hook", LONG).await;
     assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
     assert_eq!(
@@ -64,10 +65,16 @@ async fn a_name_without_address_is_a_failure_to_connect() {
 
 #[tokio::test]
 async fn the_deadline_covers_resolving() {
-    let client = client_looking_up(Arc::new(|_| Box::pin(std::future::pending())));
+    let (silent, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let client = client_looking_up(Arc::new(move |_| {
+        wait.lock().expect("a lock").recv().map_err(io::Error::other)?;
+        Ok(Vec::new())
+    }));
     let attempt = send(&client, "http://receiver.test/hook", DEADLINE).await;
     assert_eq!(attempt.outcome, Outcome::Failed(Reason::Timeout));
     assert!((DEADLINE..LONG / 10).contains(&attempt.elapsed), "{:?}", attempt.elapsed);
+    drop(silent);
 }
 
 #[tokio::test]

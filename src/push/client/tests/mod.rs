@@ -10,13 +10,12 @@ mod tls;
 
 use std::net::SocketAddr;
 
-use futures_util::future::BoxFuture;
 use time::macros::datetime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use self::receiver::Receiver;
-use super::connect::Lookup;
+use super::lookups::Lookup;
 use super::*;
 use crate::push::outcome::{Outcome, Reason};
 
@@ -41,7 +40,7 @@ fn client_under(policy: Arc<AddressPolicy>) -> Client {
 fn client_resolving(lookup: impl Fn() -> Vec<&'static str> + Send + Sync + 'static) -> Client {
     client_looking_up(Arc::new(move |_| {
         let addrs = lookup().into_iter().map(|addr| SocketAddr::new(addr.parse().expect("an address"), 0));
-        Box::pin(std::future::ready(Ok(addrs.collect())))
+        Ok(addrs.collect())
     }))
 }
 
@@ -91,8 +90,4 @@ async fn take_request(stream: &mut (impl AsyncRead + Unpin)) {
     while !request.ends_with(b"1.0\"}") && !request.starts_with(&[0x16]) {
         assert_ne!(stream.read_buf(&mut request).await.expect("a request"), 0);
     }
-}
-
-fn boxed<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
-    Box::pin(std::future::ready(value))
 }

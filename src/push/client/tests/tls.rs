@@ -112,7 +112,7 @@ async fn tls_peer((cert, key): Identity, clients: Arc<dyn ClientCertVerifier>) -
 fn client_trusting(certs: &[CertificateDer<'static>], connect_timeout: Duration) -> Client {
     let tls = tls_builder().expect("TLS").with_root_certificates(trust(certs)).with_no_client_auth();
     let here = vec!["127.0.0.1:0".parse().expect("an address")];
-    let connector = Connector::new(loopback(), Arc::new(move |_| boxed(Ok(here.clone()))), tls, connect_timeout);
+    let connector = Connector::new(loopback(), Arc::new(move |_| Ok(here.clone())), tls, connect_timeout);
     Client::connecting(connector, loopback(), "Unificus/1").expect("a client")
 }
 

@@ -1,0 +1,120 @@
+//! What the attempt log holds, and for how long.
+
+use std::time::Duration;
+
+use serde_json::json;
+use time::Date;
+use unificus::clock::Clock;
+use unificus::config::Config;
+
+use super::{endpoint, settled, until};
+use crate::support::{LONG, Receiver, Service};
+
+const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";
+const DAYS: &str = "select substr(c.relname, 14) from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'push_attempt'::regclass order by 1";
+
+/// The days that there are partitions of.
+async fn days(service: &Service) -> Vec<String> {
+    let sql = service.place.sql().await;
+    sql.query(DAYS, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// The day so many days before that of Postgres, as a partition's name ends.
+async fn ago(service: &Service, days: i32) -> String {
+    let day = "select to_char((now() at time zone 'UTC')::date - $1::integer, 'YYYYMMDD')";
+    service.place.sql().await.query_one(day, &[&days]).await.unwrap().get(0)
+}
+
+/// Makes the partition of a day so many days ago.
+async fn make_day(service: &Service, days: i32) -> String {
+    let sql = service.place.sql().await;
+    let name = ago(service, days).await;
+    let day: Date = sql.query_one("select to_date($1, 'YYYYMMDD')", &[&name]).await.unwrap().get(0);
+    let next = day.next_day().unwrap();
+    let make = format!(
+        "create table push_attempt_{name} partition of push_attempt for values from ('{day} 00:00Z') to ('{next} 00:00Z')"
+    );
+    sql.batch_execute(&make).await.unwrap();
+    name
+}
+
+/// Waits until the service has made the days that it writes to.
+async fn until_ready(service: &Service) {
+    until("the days", async || days(service).await.len() >= 4).await;
+}
+
+#[tokio::test]
+async fn attempts_have_a_partition_a_day_and_are_dropped_with_it_after_30_days() {
+    assert_eq!(Config::default().push.attempts_days, 30);
+    let service = Service::start().await;
+    until_ready(&service).await;
+    for day in -2..=1 {
+        assert!(days(&service).await.contains(&ago(&service, day).await), "{day} days ago");
+    }
+    let (kept, over, others) = (make_day(&service, 29).await, make_day(&service, 31).await, days(&service).await);
+    let (app, _) = service.replica().await;
+
+    until("its end", async || !days(&service).await.contains(&over)).await;
+    let left: Vec<String> = others.into_iter().filter(|day| *day != over).collect();
+    assert!(left.contains(&kept));
+    assert_eq!(days(&service).await, left);
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_wrong_drops_and_makes_no_days() {
+    let service = Service::start().await;
+    until_ready(&service).await;
+    let (over, others) = (make_day(&service, 40).await, days(&service).await);
+    for wrong in [-400, 400] {
+        let clock = Clock::manual(Clock::system().now() + time::Duration::days(wrong));
+        let app = unificus::app::App::start(service.place.config(), clock).await.unwrap();
+        until("its look at the days", async || !days(&service).await.contains(&over)).await;
+        app.stop().await.unwrap();
+        let left: Vec<&String> = others.iter().filter(|day| **day != over).collect();
+        assert_eq!(days(&service).await.iter().collect::<Vec<_>>(), left);
+        make_day(&service, 40).await;
+    }
+}
+
+#[tokio::test]
+async fn attempts_that_fit_no_day_are_counted_and_hold_up_no_others() {
+    let clock = Clock::manual(Clock::system().now());
+    let (service, receiver) = (Service::timed(clock.clone(), |_| {}).await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({})).await;
+    let now = clock.now();
+    for number in 0..6 {
+        clock.set(if number % 2 == 0 { now + Duration::from_hours(400 * 24) } else { now });
+        service.client.contact(&format!("p{number}@example.org")).await.expect(201);
+        until("its delivery", async || super::attempted(&service, "delivered").await == number + 1).await;
+    }
+
+    settled(&service, "the attempts that fit", "select count(*) = 3 from push_attempt").await;
+    until("the count", async || (service.gauge(UNLOGGED).await - 3.0).abs() < 0.5).await;
+}
+
+#[tokio::test]
+async fn a_test_takes_a_slot_and_is_logged() {
+    let service = Service::configured(|config| (config.push.window, config.push.in_flight) = (1, 1)).await;
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    let made = endpoint(&service, &receiver, json!({"timeout_s": 60})).await;
+    let path = |rest: &str| format!("/push/endpoints/{}{rest}", made["id"].as_str().unwrap());
+    let test = service.client.post(&path("/test"), json!({})).await;
+    assert_eq!(test.expect(200)["delivered"], true);
+    let count = "select count(*) = 1 from push_attempt where trigger = 'test'";
+    settled(&service, "its row", count).await;
+    let logged = service.client.get(&path("/attempts")).await.expect(200)[0].clone();
+    assert_eq!((&logged["trigger"], &logged["seq"], &logged["status"]), (&json!("test"), &json!(0), &json!(200)));
+    assert_eq!(logged["webhook_id"], receiver.received()[0].header("webhook-id"));
+
+    receiver.hang();
+    service.client.contact("ann@example.org").await.expect(201);
+    receiver.wait_for(2, LONG).await;
+    let beside = endpoint(&service, &other, json!({})).await;
+    let path = format!("/push/endpoints/{}/test", beside["id"].as_str().unwrap());
+    let refused = service.client.post(&path, json!({})).await;
+    refused.expect(503);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(other.received().len(), 0);
+}
