@@ -60,12 +60,11 @@ impl Lookups {
     /// The addresses of a name. Dropped, it gives the answer up, but not the thread.
     pub(super) async fn find(self, name: String) -> io::Result<Vec<SocketAddr>> {
         let under_way = self.lock().get(&name).cloned();
-        let found = match under_way {
-            Some(found) => found,
-            None => {
-                let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(io::Error::other)?;
-                self.start(name, thread)
-            }
+        let found = if let Some(found) = under_way {
+            found
+        } else {
+            let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(io::Error::other)?;
+            self.start(name, thread)
         };
         found.await.map_err(|error| io::Error::new(error.kind(), error))
     }
@@ -99,14 +98,14 @@ mod tests {
 
     /// A name server that answers each time it is told to, and the names that it was asked for.
     struct Server {
-        answer: mpsc::Sender<()>,
+        answer: mpsc::SyncSender<()>,
         asked: mpsc::Receiver<String>,
         lookups: Lookups,
     }
 
     impl Server {
         fn bounded(most: usize) -> Self {
-            let ((answer, wait), (ask, asked)) = (mpsc::channel::<()>(), mpsc::channel());
+            let ((answer, wait), (ask, asked)) = (mpsc::sync_channel::<()>(8), mpsc::sync_channel(8));
             let wait = Mutex::new(wait);
             let lookup = move |name: &str| {
                 ask.send(name.to_owned()).map_err(io::Error::other)?;

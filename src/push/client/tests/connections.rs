@@ -65,7 +65,7 @@ async fn a_name_without_address_is_a_failure_to_connect() {
 
 #[tokio::test]
 async fn the_deadline_covers_resolving() {
-    let (silent, wait) = mpsc::channel::<()>();
+    let (silent, wait) = mpsc::sync_channel::<()>(1);
     let wait = Mutex::new(wait);
     let client = client_looking_up(Arc::new(move |_| {
         wait.lock().expect("a lock").recv().map_err(io::Error::other)?;
