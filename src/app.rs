@@ -85,7 +85,7 @@ impl App {
             allow: shared.config.push.allow_networks.clone(),
         };
         let policy = Arc::new(policy);
-        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.push.user_agent)?);
+        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent())?);
         let slots = Slots::new(shared.config.push.in_flight);
         let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
         let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&slots), attempts.clone());

@@ -247,7 +247,7 @@ impl Default for Push {
         Self {
             allow_http: false,
             allow_networks: Vec::new(),
-            user_agent: "secure-api-webhooks/1".to_owned(),
+            user_agent: String::new(),
             endpoints_per_account: 20,
             window: 32,
             in_flight: 1_024,
@@ -297,6 +297,15 @@ impl Config {
         let config: Self = table.try_into().map_err(unkeyed).context("the configuration cannot be used")?;
         config.check()?;
         Ok(config)
+    }
+
+    /// What deliveries say that they come from: the brand, unless another text is set.
+    #[must_use]
+    pub fn user_agent(&self) -> String {
+        match self.push.user_agent.as_str() {
+            "" => format!("{}-webhooks/1", self.brand.slug),
+            set => set.to_owned(),
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -130,6 +130,7 @@ async fn settings_that_cannot_be_taken_are_refused_by_name() {
         ("rate", json!(1.5)),
         ("fields", json!(["no_field"])),
         ("events", json!(["contact.exploded"])),
+        ("timeout_s", json!(0)),
         ("timeout_s", json!(61)),
         ("signature", json!("rot13")),
         ("headers", json!({"Connection": "close"})),

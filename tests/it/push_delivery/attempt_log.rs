@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use time::Date;
 use unificus::clock::Clock;
 use unificus::config::Config;
 
-use super::{endpoint, settled, until};
-use crate::support::{LONG, Receiver, Service};
+use super::{endpoint, endpoint_at, settled, until};
+use crate::support::{LONG, Receiver, Service, TlsPeer};
 
 const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";
 const DAYS: &str = "select substr(c.relname, 14) from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -117,4 +117,56 @@ async fn a_test_takes_a_slot_and_is_logged() {
     refused.expect(503);
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(other.received().len(), 0);
+}
+
+/// What the log says of the account's only endpoint, the oldest first, once it says so much.
+async fn logged(service: &Service, many: usize) -> Vec<Value> {
+    settled(service, "the attempts", &format!("select count(*) = {many} from push_attempt")).await;
+    let endpoint = service.client.get("/push/endpoints").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
+    let listed = service.client.get(&format!("/push/endpoints/{endpoint}/attempts")).await;
+    listed.expect(200).as_array().unwrap().iter().rev().cloned().collect()
+}
+
+#[tokio::test]
+async fn an_attempt_has_its_status_error_bytes_body_and_trigger() {
+    let clock = Clock::manual(Clock::system().now());
+    let (service, receiver) = (Service::timed(clock.clone(), |_| {}).await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({})).await;
+    receiver.respond_with_body(500, "sorry");
+    service.client.contact("ann@example.org").await.expect(201);
+    until("a retry that waits", async || super::waiting(&service).await == [(1, 1, false)]).await;
+    receiver.respond_with_body(202, "fine");
+    clock.set(clock.now() + Duration::from_secs(6));
+    service.client.contact("bob@example.org").await.expect(201);
+    until("both", async || super::attempted(&service, "delivered").await == 2).await;
+    receiver.stop().await;
+    service.client.contact("cid@example.org").await.expect(201);
+
+    let mut attempts = logged(&service, 4).await;
+    attempts[1..3].sort_by_key(|attempt| attempt["seq"].as_i64());
+    let fields = ["seq", "trigger", "outcome", "status", "bytes", "body"];
+    let of = |attempt: &Value| fields.map(|field| attempt[field].clone());
+    let [failed, again, other, gone] = attempts.as_slice() else { panic!("{attempts:?}") };
+    assert_eq!(json!(of(failed)), json!([1, "event", "status", 500, 5, "sorry"]));
+    assert_eq!(json!(of(again)), json!([1, "retry", "delivered", 202, 4, "fine"]));
+    assert_eq!(json!(of(other)), json!([2, "event", "delivered", 202, 4, "fine"]));
+    assert_eq!(json!(of(gone)), json!([3, "event", "connect", null, 0, ""]));
+    assert_eq!((&failed["error"], &again["error"]), (&Value::Null, &Value::Null));
+    assert!(gone["error"].as_str().unwrap().contains("refused"), "{gone}");
+    assert_eq!((&failed["webhook_id"], again["id"] != failed["id"]), (&again["webhook_id"], true));
+}
+
+/// An attempt may take 15 s, of which connecting has the first five.
+#[tokio::test]
+async fn connecting_is_given_up_after_5_s() {
+    let (service, peer) = (Service::start().await, TlsPeer::slow().await);
+    endpoint_at(&service.client, &peer.url(), json!({"timeout_s": 15})).await;
+    service.client.contact("ann@example.org").await.expect(201);
+    peer.wait_for(1).await;
+
+    let attempt = logged(&service, 1).await.remove(0);
+    let taken = attempt["duration_ms"].as_i64().unwrap();
+    assert!((5_000..15_000).contains(&taken), "{attempt}");
+    assert_eq!((&attempt["outcome"], &attempt["status"]), (&json!("timeout"), &Value::Null));
+    assert!(attempt["error"].as_str().unwrap().contains("no connection within 5s"), "{attempt}");
 }

@@ -34,6 +34,16 @@ async fn a_delivery_is_a_post_of_a_cloudevent_with_its_headers() {
 }
 
 #[tokio::test]
+async fn the_user_agent_carries_the_brand_where_no_other_is_set() {
+    let brand = |config: &mut unificus::config::Config| "acme".clone_into(&mut config.brand.slug);
+    let (service, receiver) = (Service::configured(brand).await, Receiver::start().await);
+    endpoint(&service, &receiver, json!({})).await;
+    service.client.contact("ann@example.org").await.expect(201);
+    let received = receiver.wait_for(1, LONG).await.remove(0);
+    assert_eq!(received.header("user-agent"), "acme-webhooks/1");
+}
+
+#[tokio::test]
 async fn the_webhook_id_is_stable_over_retries_and_each_attempt_is_signed_for_its_own_time() {
     let (mut timed, receiver) = (Timed::start().await, Receiver::start().await);
     let made = endpoint(&timed.service, &receiver, json!({})).await;
