@@ -160,3 +160,18 @@ async fn after_the_overlap_the_secret_before_signs_no_more() {
     let after = receiver.received().remove(1);
     assert_eq!(signatures(&after), signed(&after, &[&rotated]));
 }
+
+#[tokio::test]
+async fn a_window_above_32_that_is_set_later_is_used() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let made = endpoint(&service, &receiver, json!({"timeout_s": 60})).await;
+    let path = format!("/push/endpoints/{}", made["id"].as_str().unwrap());
+    service.client.put(&path, json!({"window": 100})).await.expect(200);
+    receiver.hang();
+    for number in 0..110 {
+        service.client.contact(&format!("p{number}@example.org")).await.expect(201);
+    }
+
+    receiver.wait_for(100, LONG).await;
+    assert_eq!(receiver.connections().open, 100, "and no more");
+}
