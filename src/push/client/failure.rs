@@ -91,7 +91,7 @@ fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
     None
 }
 
-/// The error and its causes in one line.
+/// The error and its causes in one line. Postgres takes no NUL in a text, and one row is refused together with others.
 fn text(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -100,5 +100,16 @@ fn text(error: &(dyn Error + 'static)) -> String {
         text.push_str(&error.to_string());
         next = error.source();
     }
-    text.chars().take(TEXT_LIMIT).collect()
+    text.chars().filter(|c| !c.is_control()).take(TEXT_LIMIT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_short_line_whatever_the_other_side_sent() {
+        assert_eq!(text(&io::Error::other("a\0b\r\nc")), "abc");
+        assert_eq!(text(&io::Error::other("x".repeat(TEXT_LIMIT + 1))).len(), TEXT_LIMIT);
+    }
 }
