@@ -11,7 +11,7 @@ use prometheus::IntGauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::attempts::AttemptLog;
+use super::attempts::{self, AttemptLog};
 use super::client::{Attempt, Client};
 use super::health;
 use super::lane::{Lane, Offer, Parcel, Rules, Verdict};
@@ -29,9 +29,9 @@ use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::shard::Lease;
+use crate::store::Store;
 use crate::store::endpoints::{Endpoint, Placed};
 use crate::store::owner::Owner;
-use crate::store::{Store, attempts};
 
 /// Events that are read at once.
 const READ: usize = 256;
@@ -310,7 +310,9 @@ impl Runner {
             tracing::debug!(%account, endpoint = %endpoint_id, seq = %parcel.name(), outcome, error = attempt.error,
                 "delivery failed");
         }
-        self.deliverer.attempts.put(account, endpoint_id, row(&self.target, &parcel, &events, &attempt, first, now));
+        let trigger = if first { "event" } else { "retry" };
+        let row = attempts::row(self.target.webhook_id(&events), parcel.name(), trigger, &attempt, now);
+        self.deliverer.attempts.put(account, endpoint_id, row);
         let verdict = self.lane.ended(parcel.name(), attempt.outcome, now, rand::random());
         if !delivered && self.events.len() < KEPT {
             self.events.extend(events.into_iter().map(|event| (event.seq, event)));
@@ -344,30 +346,6 @@ impl Runner {
             self.reported = health;
         }
         Ok(())
-    }
-}
-
-/// What the attempt log keeps.
-fn row(
-    target: &Target,
-    parcel: &Parcel,
-    events: &[Wire],
-    attempt: &Attempt,
-    first: bool,
-    now: Timestamp,
-) -> attempts::Attempt {
-    attempts::Attempt {
-        attempt_id: clock::fresh_uid().0,
-        at: now,
-        seq: parcel.name(),
-        webhook_id: target.webhook_id(events),
-        trigger: if first { "event" } else { "retry" }.to_owned(),
-        outcome: attempt.outcome.label().to_owned(),
-        status: attempt.status.map(i32::from),
-        error: attempt.error.clone(),
-        duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),
-        bytes: i64::try_from(attempt.bytes_read).unwrap_or(i64::MAX),
-        body: attempt.body.to_vec(),
     }
 }
 
