@@ -9,8 +9,8 @@ use super::{operator, say};
 use crate::clock;
 use crate::config::Config;
 use crate::contract::moment;
-use crate::domain::AccountId;
 use crate::domain::account::{OnMissing, Tier};
+use crate::domain::{AccountId, Uid};
 use crate::keys::{self, Secret, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -60,6 +60,17 @@ pub(super) enum Account {
         #[arg(long)]
         json: bool,
     },
+    /// Take what receivers of webhooks answered about a record out of the attempt log, as its person asked to be
+    /// forgotten.
+    EraseAttempts {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The record's uid.
+        uid: Uuid,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Set whether the account's secret keys are shown once only. Turning it on forgets the texts that are kept.
     ShowOnce {
         /// The account's Public ID.
@@ -91,6 +102,13 @@ pub(super) async fn run(config: &Config, store: &Store, command: Account) -> any
             let name = on_missing.name();
             let sentence = format!("Requests for records that do not exist {name} now.");
             changed(account, is_there, json.then(|| json!({"behavior": name})), &sentence)
+        }
+        Account::EraseAttempts { account, uid, json } => {
+            let is_there = store.accounts().await?.iter().any(|listed| listed.account == AccountId(account));
+            ensure!(is_there, "there is no account {account}");
+            let erased = store.erase_attempts(AccountId(account), Uid(uid), operator()).await?;
+            let sentence = format!("{erased} attempts keep no answer any more.");
+            changed(account, is_there, json.then(|| json!({"uid": uid, "erased": erased})), &sentence)
         }
         Account::ShowOnce { account, switch, json } => {
             let on = switch == Switch::On;

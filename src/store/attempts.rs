@@ -1,12 +1,14 @@
 //! The log of attempts to deliver: written in batches, read by endpoints' owners, dropped by the day.
 
 use deadpool_postgres::Object;
+use serde_json::json;
 use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::accounts::{By, audit};
 use super::{Params, Store, StoreError};
-use crate::domain::{AccountId, Seq, Timestamp};
+use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Attempts have ids that grow with time, and partitions by time: the newest come first without a sort.
 const LIST: &str = "-- push_attempt.list
@@ -29,6 +31,13 @@ from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::
         body)";
 
 /// Today by Postgres, which all replicas have in common, and the partitions that there are.
+/// A batch is called after its first and its last event: what lies between may be of the record.
+const ERASE: &str = "-- push_attempt.erase
+update push_attempt a set body = ''
+where a.account_id = $1 and a.body <> '' and exists (
+    select from event e where e.account_id = $1 and e.uid = $2 and e.seq between a.seq
+        and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
+
 const PARTITIONS: &str = "-- push_attempt.partitions
 select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -137,6 +146,16 @@ impl Store {
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
         turn(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
+    }
+
+    /// Takes what receivers answered to deliveries of a record's events out of the log; returns of how many.
+    pub async fn erase_attempts(&self, account: AccountId, uid: Uid, by: By<'_>) -> Result<u64, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        let erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
+        audit(&transaction, &[account.0], by, "push.erase", &json!({"uid": uid, "attempts": erased})).await?;
+        transaction.commit().await?;
+        Ok(erased)
     }
 
     /// At most `limit` of an endpoint's attempts, the newest first.

@@ -8,6 +8,7 @@ use unificus::clock::Clock;
 use unificus::config::Config;
 
 use super::{endpoint, endpoint_at, settled, until};
+use crate::process::unificus;
 use crate::support::{LONG, Receiver, Service, TlsPeer};
 
 const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";
@@ -169,4 +170,32 @@ async fn connecting_is_given_up_after_5_s() {
     assert!((5_000..15_000).contains(&taken), "{attempt}");
     assert_eq!((&attempt["outcome"], &attempt["status"]), (&json!("timeout"), &Value::Null));
     assert!(attempt["error"].as_str().unwrap().contains("no connection within 5s"), "{attempt}");
+}
+
+#[tokio::test]
+async fn attempts_of_an_erased_contact_keep_no_body() {
+    let (service, receiver, batches) = (Service::start().await, Receiver::start().await, Receiver::start().await);
+    let (api, account) = (&service.client, service.client.account);
+    for receiver in [&receiver, &batches] {
+        receiver.respond_with_body(200, "seen");
+    }
+    api.contact("ann@example.org").await.expect(201);
+    let bob = api.contact("bob@example.org").await.uid();
+    endpoint(&service, &receiver, json!({"from": "start"})).await;
+    endpoint(&service, &batches, json!({"from": "start", "mode": "batch"})).await;
+    settled(&service, "the attempts", "select count(*) = 3 from push_attempt").await;
+
+    let database = service.place.database.clone();
+    let erase = format!("account erase-attempts {account} {bob} --json");
+    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &database)]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said, json!({"public_id": account, "uid": bob, "erased": 2}), "his own, and the batch that he was in");
+
+    let kept = "select seq, convert_from(body, 'UTF8') from push_attempt order by seq, endpoint_id";
+    let kept = service.place.sql().await.query(kept, &[]).await.unwrap();
+    let mut kept: Vec<(i64, String)> = kept.iter().map(|row| (row.get(0), row.get(1))).collect();
+    kept.sort();
+    assert_eq!(kept, [(1, String::new()), (1, "seen".to_owned()), (2, String::new())]);
+    settled(&service, "the audit row", "select count(*) = 1 from audit where action = 'push.erase'").await;
 }
