@@ -199,3 +199,17 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     assert_eq!(kept, [(1, String::new()), (1, "seen".to_owned()), (2, String::new())]);
     settled(&service, "the audit row", "select count(*) = 1 from audit where action = 'push.erase'").await;
 }
+
+#[tokio::test]
+async fn attempts_are_written_in_batches() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    for number in 0..20 {
+        service.client.contact(&format!("p{number}@example.org")).await.expect(201);
+    }
+    endpoint(&service, &receiver, json!({"from": "start"})).await;
+
+    settled(&service, "the attempts", "select count(*) = 20 from push_attempt").await;
+    let transactions = "select count(distinct xmin::text) from push_attempt";
+    let transactions: i64 = service.place.sql().await.query_one(transactions, &[]).await.unwrap().get(0);
+    assert!(transactions < 20, "{transactions} transactions");
+}

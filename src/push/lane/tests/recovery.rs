@@ -92,3 +92,13 @@ fn a_clock_that_steps_back_holds_a_rate_up_no_longer_than_its_bucket_lasts() {
 
     driven.sends([]).after(Duration::from_millis(100)).sends([2]);
 }
+
+#[test]
+fn retry_after_is_never_shorter_than_the_schedule() {
+    let mut driven = given(1, "a");
+    driven.sends([1]).ends(1, THROTTLED).after(1_000 * SECOND);
+    let probe = driven.probe();
+    driven.ends(probe, throttled_for(SECOND));
+
+    assert_eq!(driven.lane.next_at(), Some(driven.now + 50 * SECOND), "a twentieth of its absence");
+}
