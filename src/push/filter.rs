@@ -1,8 +1,8 @@
 //! Which events an endpoint asked for.
 
 use crate::contract::Wire;
-use crate::domain::Verb;
 use crate::domain::push::Settings;
+use crate::domain::{Entity, Verb};
 
 /// Patterns of event types without their root: `contact.created`, `contact.*`, `*`. No pattern at all means all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,6 @@ impl Filter {
     /// Whether a pattern can match any event: an entity or `*`, then a verb or `*`.
     #[must_use]
     pub fn is_pattern(text: &str) -> bool {
-        use crate::domain::Entity;
         match text.split_once('.') {
             None => text == "*",
             Some((entity, verb)) => {

@@ -1,6 +1,5 @@
 //! The events that were read and are neither settled nor waiting: the cursor stands below the first of them.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::state::Offer;
@@ -76,17 +75,15 @@ impl Open {
 
     /// The item is on its way: what comes next of its record is another one.
     pub(super) fn send(&mut self, first: Seq) {
-        if let Some(item) = self.items.get(&first)
-            && self.growing.get(&item.uid) == Some(&first)
-        {
-            self.growing.remove(&item.uid);
+        if let Some(item) = self.items.get(&first) {
+            end_growth(&mut self.growing, first, item);
         }
     }
 
     /// It failed and stays, with the batch that it was in.
-    pub(super) fn keep(&mut self, first: Seq, batch: Option<Seq>) {
+    pub(super) fn keep(&mut self, first: Seq, batch: Seq) {
         if let Some(item) = self.items.get_mut(&first) {
-            item.batch = batch;
+            item.batch = Some(batch);
         }
     }
 
@@ -101,11 +98,8 @@ impl Open {
 
     /// Takes an item out.
     pub(super) fn take(&mut self, first: Seq) -> Option<Item> {
-        let Entry::Occupied(item) = self.items.entry(first) else { return None };
-        let item = item.remove();
-        if self.growing.get(&item.uid) == Some(&first) {
-            self.growing.remove(&item.uid);
-        }
+        let item = self.items.remove(&first)?;
+        end_growth(&mut self.growing, first, &item);
         Some(item)
     }
 
@@ -113,10 +107,15 @@ impl Open {
     pub(super) fn take_key(&mut self, key: Uid) -> Vec<(Seq, Item)> {
         let taken: Vec<(Seq, Item)> = self.items.extract_if(.., |_, item| item.key == key).collect();
         for (first, item) in &taken {
-            if self.growing.get(&item.uid) == Some(first) {
-                self.growing.remove(&item.uid);
-            }
+            end_growth(&mut self.growing, *first, item);
         }
         taken
+    }
+}
+
+/// The item stands for nothing that comes yet.
+fn end_growth(growing: &mut HashMap<Uid, Seq>, first: Seq, item: &Item) {
+    if growing.get(&item.uid) == Some(&first) {
+        growing.remove(&item.uid);
     }
 }

@@ -396,7 +396,7 @@ impl Lane {
             self.replaced.extend(packed.items.iter().filter_map(|first| self.open.fold(*first)));
             self.replaced.extend(packed.keys.iter().flat_map(|key| self.exceptions.fold(*key)));
         } else if self.rules.batch().is_some() {
-            packed.items.iter().for_each(|first| self.open.keep(*first, Some(packed.parcel.name())));
+            packed.items.iter().for_each(|first| self.open.keep(*first, packed.parcel.name()));
             for seq in &packed.parcel.events {
                 // So do those that stood behind others of their records.
                 let event = self.exceptions.get(*seq).filter(|event| event.batch.is_none()).cloned();
@@ -414,15 +414,7 @@ impl Lane {
         let delay = schedule::delay(attempts, chance);
         let next_at = now + delay.unwrap_or_default();
         let batch = self.rules.batch().and_then(|_| events.first().copied());
-        for first in packed.items {
-            if let Some(Item { uid, seq, bytes, .. }) = self.open.take(first) {
-                let first = if self.rules.is_latest() { first } else { seq };
-                let event = Waiting { next_at, first, ..Waiting::behind(seq, uid) };
-                self.exceptions.put(event, Some(bytes));
-            }
-        }
         for (first, Item { uid, seq, bytes, .. }) in packed.keys.iter().flat_map(|key| self.open.take_key(*key)) {
-            let first = if self.rules.is_latest() { first } else { seq };
             self.exceptions.put(Waiting { next_at, first, ..Waiting::behind(seq, uid) }, Some(bytes));
         }
         for event in events {
