@@ -109,7 +109,7 @@ impl Soak {
         let sink = Sink::start(ACCOUNTS, flaky).await?;
         let target = stack.target(0)?;
         for (number, account) in accounts.iter().enumerate() {
-            endpoints::make(&target, account, &sink, number, json!({})).await?.context("no endpoint")?;
+            endpoints::make(&target, account, &sink, number, json!({})).await?;
         }
         Ok(Self { stack, sink, accounts, flaky })
     }

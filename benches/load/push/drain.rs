@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::meter::Meter;
 use super::sink::{Mode, Sink};
-use super::{Bench, endpoints, not_measured, settle};
+use super::{Bench, endpoints, settle};
 use crate::accounts::Account;
 use crate::figures::say;
 
@@ -50,11 +50,7 @@ async fn drain(
     let before = Meter::read(&bench.stack).await?;
     let (mut made, made_at) = (Vec::new(), Instant::now());
     for number in 0..count {
-        let Some(id) = endpoints::make(&bench.target, account, &sink, number, settings.clone()).await? else {
-            not_measured(what);
-            return Ok(None);
-        };
-        made.push(id);
+        made.push(endpoints::make(&bench.target, account, &sink, number, settings.clone()).await?);
     }
     let all = events as usize * count;
     sink.wait(PATIENCE, |book| book.arrived() >= all).await;

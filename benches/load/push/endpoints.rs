@@ -8,14 +8,14 @@ use crate::accounts::Account;
 use crate::connection::Connection;
 use crate::contact::Target;
 
-/// Makes endpoint `number` of a sink; nothing where the service does not know these settings (422).
+/// Makes endpoint `number` of a sink.
 pub(crate) async fn make(
     target: &Target,
     account: &Account,
     sink: &Sink,
     number: usize,
     settings: Value,
-) -> Result<Option<String>> {
+) -> Result<String> {
     let mut body = json!({"url": format!("http://{}/hook/{number}", sink.address), "from": "now"});
     if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), settings) {
         body.extend(settings);
@@ -23,14 +23,11 @@ pub(crate) async fn make(
     let mut connection = Connection::open(target.address).await.context("connecting to make a push endpoint")?;
     let request = target.request("POST", "/push/endpoints", account, &body.to_string());
     let answer = connection.exchange(&request).await.context("making a push endpoint")?;
-    if answer.status == 422 {
-        return Ok(None);
-    }
     let said = String::from_utf8_lossy(answer.body);
     ensure!(answer.status == 201, "making a push endpoint was answered {}: {said}", answer.status);
     let said: Value = serde_json::from_slice(answer.body).context("reading a push endpoint")?;
     let id = said.pointer("/data/id").and_then(Value::as_str).context("a push endpoint has no id")?;
-    Ok(Some(id.to_owned()))
+    Ok(id.to_owned())
 }
 
 pub(crate) async fn delete(target: &Target, account: &Account, id: &str) -> Result<()> {

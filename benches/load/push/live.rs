@@ -26,7 +26,7 @@ const ATTACKED: u64 = 620;
 /// Commit to arrival at 300 events a second, and the statements that takes.
 pub(super) async fn at_300(bench: &mut Bench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
-    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?.context("no endpoint")?;
+    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
     settle().await;
     let before = Meter::read(&bench.stack).await?;
     let created = bench.create(&account, Some(300.0), Load::new(16, 0..1, LIVE)).await?;
@@ -44,7 +44,7 @@ pub(super) async fn at_300(bench: &mut Bench) -> Result<()> {
 /// Nobody listens for 20 s, while 100 events a second are written; then how long until all of those are there.
 pub(super) async fn outage(bench: &mut Bench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
-    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?.context("no endpoint")?;
+    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
     let writer = Writer::new(vec![bench.target.clone()], account.clone(), format!("{:x}", wall_clock_micros()));
     settle().await;
     let until = Instant::now() + Duration::from_secs(5) + OUTAGE + Duration::from_secs(8);
@@ -81,7 +81,7 @@ fn caught_up(bench: &mut Bench, sink: &Sink, back: i64, head: u64) {
 pub(super) async fn attacked(bench: &mut Bench) -> Result<()> {
     let pid = bench.stack.replicas.first().and_then(super::stack::Replica::pid).context("no replica runs")?;
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
-    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?.context("no endpoint")?;
+    let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
     let mut head = 0;
     for mode in [Mode::Hang, Mode::Drip, Mode::Flood] {
         let (victim, attacker) = (bench.filled(ATTACKED).await?, Sink::start(1, mode).await?);
@@ -101,9 +101,7 @@ pub(super) async fn attacked(bench: &mut Bench) -> Result<()> {
         let figures = &mut bench.figures;
         figures.attacked_p99_ms = worse(p99, figures.attacked_p99_ms);
         figures.attacked_rss_mb = worse(Some(most - before), figures.attacked_rss_mb);
-        if let Some(attacked) = attacked {
-            endpoints::delete(&bench.target, &victim, &attacked).await?;
-        }
+        endpoints::delete(&bench.target, &victim, &attacked).await?;
     }
     bench.figures.settle(&sink.book(), &[head]);
     endpoints::delete(&bench.target, &account, &made).await

@@ -104,7 +104,3 @@ async fn settle() {
         say(&format!("         (other processes use {:.1} cores)", seen.others));
     }
 }
-
-fn not_measured(what: &str) {
-    say(&format!("{what}: not measured, the service does not take these settings"));
-}
