@@ -12,6 +12,7 @@ use unificus::config::MasterKey;
 use unificus::push::signature::{Secret, sign};
 
 use crate::process::unificus;
+use crate::push_delivery::{endpoint_at, seq, seqs};
 use crate::support::client::Answer;
 use crate::support::receiver::Received;
 use crate::support::{Client, LONG, Receiver, Service};
@@ -19,15 +20,6 @@ use crate::support::{Client, LONG, Receiver, Service};
 /// Two master keys, as the configuration has them.
 const MASTERS: [&str; 2] =
     ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
-
-fn seq(received: &Received) -> i64 {
-    let body: Value = serde_json::from_slice(&received.body).unwrap();
-    body["data"]["seq"].as_i64().unwrap()
-}
-
-fn seqs(received: &[Received]) -> Vec<i64> {
-    received.iter().map(seq).collect()
-}
 
 /// An endpoint at a receiver.
 struct Endpoint<'a> {
@@ -37,10 +29,7 @@ struct Endpoint<'a> {
 
 impl<'a> Endpoint<'a> {
     async fn new(api: &'a Client, url: &str, more: Value) -> Self {
-        let mut settings = json!({"url": url});
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let made = api.post("/push/endpoints", settings).await.expect(201).clone();
-        Self { api, made }
+        Self { api, made: endpoint_at(api, url, more).await }
     }
 
     fn path(&self, rest: &str) -> String {

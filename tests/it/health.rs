@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use unificus::clock::Clock;
 
+use crate::push_delivery::until;
 use crate::support::{LONG, Receiver, Service};
 
 fn kinds(log: &[Value]) -> Vec<&str> {
@@ -14,32 +15,16 @@ fn kinds(log: &[Value]) -> Vec<&str> {
 
 /// Waits until the log says these things of endpoints, and returns those events.
 async fn until_said(service: &Service, wanted: &[&str]) -> Vec<Value> {
-    let mut pause = tokio::time::interval(Duration::from_millis(50));
-    let said = async {
-        loop {
-            let log = service.client.changes().await;
-            if kinds(&log) == wanted {
-                return log
-                    .into_iter()
-                    .filter(|event| event["type"].as_str().unwrap().starts_with("crm.push."))
-                    .collect();
-            }
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, said).await.unwrap_or_else(|_| panic!("{wanted:?} is not said"))
+    let said = async || kinds(&service.client.changes().await) == wanted;
+    until(&format!("{wanted:?}"), said).await;
+    let log = service.client.changes().await;
+    log.into_iter().filter(|event| event["type"].as_str().unwrap().starts_with("crm.push.")).collect()
 }
 
 /// Waits until an endpoint is shown as failing since this moment.
 async fn until_failing(service: &Service, endpoint: &Value, since: &str) {
     let path = format!("/push/endpoints/{}", endpoint.as_str().unwrap());
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    let failing = async {
-        while service.client.get(&path).await.expect(200)["failing_since"] != since {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, failing).await.expect("it does not fail");
+    until("its failure", async || service.client.get(&path).await.expect(200)["failing_since"] == since).await;
 }
 
 const START: time::OffsetDateTime = datetime!(2026-11-24 03:00 UTC);
@@ -95,17 +80,8 @@ async fn an_endpoint_that_is_gone_is_disabled_with_an_event_and_an_audit_row() {
     assert_eq!((&said[0]["subject"], &said[0]["origin"]), (&made["id"], &json!("push")));
     let sql = service.place.sql().await;
     let rows = async || sql.query("select detail::text from audit where action = 'push.disable'", &[]).await.unwrap();
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    let audited = async {
-        loop {
-            let rows = rows().await;
-            if let Some(row) = rows.first() {
-                return serde_json::from_str::<Value>(row.get(0)).unwrap();
-            }
-            pause.tick().await;
-        }
-    };
-    let detail = tokio::time::timeout(LONG, audited).await.expect("there is no audit row");
+    until("the audit row", async || !rows().await.is_empty()).await;
+    let detail: Value = serde_json::from_str(rows().await[0].get(0)).unwrap();
     assert_eq!(detail, json!({"endpoint": made["id"], "outcome": "gone"}));
     assert_eq!(service.client.get("/push/endpoints").await.expect(200)[0]["state"], "disabled");
 

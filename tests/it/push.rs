@@ -1,27 +1,13 @@
 //! Webhooks to receivers that behave well and badly.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use unificus::push::signature::{Secret, sign};
 
+use crate::push_delivery::{body, endpoint, seq, settled};
 use crate::support::receiver::Received;
 use crate::support::{LONG, Receiver, Service};
-
-fn seq(received: &Received) -> i64 {
-    body(received)["data"]["seq"].as_i64().unwrap()
-}
-
-fn body(received: &Received) -> Value {
-    serde_json::from_slice(&received.body).unwrap()
-}
-
-async fn endpoint(service: &Service, receiver: &Receiver, more: Value) -> Value {
-    let mut settings = json!({"url": receiver.url()});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    service.client.post("/push/endpoints", settings).await.expect(201).clone()
-}
 
 #[tokio::test]
 async fn an_event_arrives_signed_as_the_very_bytes_of_the_feed() {
@@ -65,19 +51,8 @@ async fn an_endpoint_gets_what_it_asked_for() {
 
 /// Waits until every endpoint's saved place is the end of the log.
 async fn wait_until_through(service: &Service, head: i64) {
-    let sql = service.place.sql().await;
-    let mut pause = tokio::time::interval(Duration::from_millis(10));
-    let through = async {
-        loop {
-            let behind: i64 =
-                sql.query_one("select count(*) from push_cursor where seq < $1", &[&head]).await.unwrap().get(0);
-            if behind == 0 {
-                return;
-            }
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, through).await.expect("an endpoint stays behind");
+    let through = format!("select bool_and(seq >= {head}) from push_cursor");
+    settled(service, "every endpoint's place at the end of the log", &through).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

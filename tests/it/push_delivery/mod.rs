@@ -29,25 +29,25 @@ use crate::support::{Client, LONG, Receiver, Service};
 const START: Timestamp = datetime!(2026-11-24 12:00 UTC);
 
 /// Makes an endpoint at this place, for everything from now on.
-async fn endpoint_at(client: &Client, url: &str, more: Value) -> Value {
+pub(crate) async fn endpoint_at(client: &Client, url: &str, more: Value) -> Value {
     let mut settings = json!({"url": url});
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     client.post("/push/endpoints", settings).await.expect(201).clone()
 }
 
-async fn endpoint(service: &Service, receiver: &Receiver, more: Value) -> Value {
+pub(crate) async fn endpoint(service: &Service, receiver: &Receiver, more: Value) -> Value {
     endpoint_at(&service.client, &receiver.url(), more).await
 }
 
-fn body(received: &Received) -> Value {
+pub(crate) fn body(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
-fn seq(received: &Received) -> i64 {
+pub(crate) fn seq(received: &Received) -> i64 {
     body(received)["data"]["seq"].as_i64().unwrap()
 }
 
-fn seqs(received: &[Received]) -> Vec<i64> {
+pub(crate) fn seqs(received: &[Received]) -> Vec<i64> {
     received.iter().map(seq).collect()
 }
 
@@ -65,7 +65,7 @@ async fn attempted(service: &Service, outcome: &str) -> usize {
 }
 
 /// Waits until something holds; else a panic that says what did not come.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let waited = async {
         while !holds().await {
@@ -76,7 +76,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// Waits until a query says yes.
-async fn settled(service: &Service, what: &str, sql: &str) {
+pub(crate) async fn settled(service: &Service, what: &str, sql: &str) {
     let client = service.place.sql().await;
     until(what, async || client.query_one(sql, &[]).await.unwrap().get(0)).await;
 }
