@@ -54,8 +54,8 @@ pub(super) async fn subscribe(State(api): State<Arc<Api>>, caller: Caller, write
 }
 
 fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
-    let key = if place == 0 { whole.key.clone() } else { format!("{}{BETWEEN}{place}", whole.key) };
-    Idempotency { key, request_hash: whole.request_hash }
+    let of = |key: &str| if place == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{place}") };
+    Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
 async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Result<Receipt, Failure> {

@@ -93,17 +93,17 @@ pub struct Opened {
     pub change: PushChange,
     /// The end of the log.
     pub head: Seq,
-    /// The stored answer to an earlier request with the same key.
-    pub answer: Option<Answer>,
+    /// The stored answers to earlier requests with the same keys.
+    pub answers: Vec<Answer>,
 }
 
 impl Store {
-    /// Opens a change, and looks up what was answered under an idempotency key since `after`; `None` where there is no
+    /// Opens a change, and looks up what was answered under idempotency keys since `after`; `None` where there is no
     /// such account.
     pub async fn change_push(
         &self,
         account: AccountId,
-        key: Option<&str>,
+        keys: &[&str],
         after: Timestamp,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.reader().await?;
@@ -113,14 +113,14 @@ impl Store {
         let heads = client.query(batch::LOCK_HEADS, &[&vec![account.0]]).await?;
         let Some(head) = heads.first() else { return Ok(None) };
         let head = Seq(head.get(1));
-        let answer = match key {
-            None => None,
-            Some(key) => {
-                let rows = client.query(batch::LOAD_ANSWERS, &[&vec![account.0], &vec![key], &after]).await?;
-                rows.first().map(batch::answer).transpose()?
-            }
+        let answers = if keys.is_empty() {
+            Vec::new()
+        } else {
+            let accounts = vec![account.0; keys.len()];
+            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &after]).await?
         };
-        Ok(Some(Opened { change, head, answer }))
+        let answers = answers.iter().map(batch::answer).collect::<Result<_, _>>()?;
+        Ok(Some(Opened { change, head, answers }))
     }
 }
 

@@ -10,6 +10,7 @@ mod changes;
 mod config;
 mod crash;
 mod docs;
+mod edge;
 mod endpoints;
 mod health;
 mod isolation;
