@@ -158,10 +158,10 @@ impl Server {
     /// Serves until `stop`. Each connection is a task of `tasks`: after the stop it answers the request that it is at,
     /// and ends.
     pub async fn run(self, stop: CancellationToken, tasks: TaskTracker) {
-        let mut reminder = Reminder::default();
+        let (mut all, mut one_address) = (Reminder::default(), Reminder::default());
         loop {
             let permit = tokio::select! {
-                permit = self.permit(&mut reminder) => permit,
+                permit = self.permit(&mut all) => permit,
                 () = stop.cancelled() => return,
             };
             let accepted = tokio::select! {
@@ -178,7 +178,7 @@ impl Server {
                 }
             };
             let Some(counted) = self.peers.admit(peer.ip()) else {
-                self.terms.refuse(&stream, peer, &mut reminder);
+                self.terms.refuse(&stream, peer, &mut one_address);
                 continue;
             };
             let connection = serve(stream, peer, Arc::clone(&self.terms), stop.clone());
