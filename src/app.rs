@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Parts};
 use crate::keys::LastUsed;
@@ -101,6 +101,7 @@ impl App {
 
         shared.start_writers(&lanes);
         shared.start_workers(client, slots, attempts, &lanes);
+        shared.run(http::KeyCheck::new(&api));
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -212,6 +213,7 @@ impl Shared {
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
+        self.run(Heads::new(self.feed.clone()));
         self.run(Forget::new(store.clone(), clock.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(

@@ -24,6 +24,7 @@ pub struct Config {
     pub commands: Commands,
     pub nats: Nats,
     pub push: Push,
+    pub feed: Feed,
     pub quota: Quota,
     pub secrets: Secrets,
     pub log: Log,
@@ -129,6 +130,18 @@ pub struct Push {
     pub window: usize,
     pub in_flight: usize,
     pub attempts_days: u16,
+}
+
+/// The change feed and its streams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Feed {
+    pub page_bytes: usize,
+    pub in_flight_bytes: usize,
+    pub streams_per_key: usize,
+    pub streams_per_account: usize,
+    pub long_polls_per_account: usize,
 }
 
 /// How often accounts may call.
@@ -256,6 +269,18 @@ impl Default for Push {
     }
 }
 
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            page_bytes: 1 << 20,
+            in_flight_bytes: 64 << 20,
+            streams_per_key: 100,
+            streams_per_account: 500,
+            long_polls_per_account: 100,
+        }
+    }
+}
+
 impl Default for Quota {
     fn default() -> Self {
         Self { enforced: true, burst_per_second: 50 }
@@ -333,6 +358,17 @@ impl Config {
         ensure!((1..=1_000).contains(&self.push.window), "push.window must be 1 to 1000");
         ensure!(self.push.in_flight >= self.push.window, "push.in_flight must not be less than push.window");
         ensure!(self.push.attempts_days > 0, "push.attempts_days must not be 0");
+        ensure!(self.feed.page_bytes >= 65_536, "feed.page_bytes must be 65536 or more");
+        ensure!(
+            self.feed.in_flight_bytes / 4 >= self.feed.page_bytes,
+            "feed.in_flight_bytes must be four times feed.page_bytes or more"
+        );
+        ensure!(self.feed.streams_per_key > 0, "feed.streams_per_key must not be 0");
+        ensure!(
+            self.feed.streams_per_account >= self.feed.streams_per_key,
+            "feed.streams_per_account must not be less than feed.streams_per_key"
+        );
+        ensure!(self.feed.long_polls_per_account > 0, "feed.long_polls_per_account must not be 0");
         ensure!(self.quota.burst_per_second > 0, "quota.burst_per_second must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");

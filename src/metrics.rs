@@ -87,6 +87,16 @@ meters! {
     commands_total: IntCounterVec = (["entity", "outcome"], &[]);
     /// Events that were appended to the log.
     events_appended_total: IntCounterVec = (["type"], &[]);
+    /// Streams of changes that are open.
+    feed_streams: IntGauge = ([], &[]);
+    /// Requests that wait for changes.
+    feed_long_polls: IntGauge = ([], &[]);
+    /// Streams and requests for changes that were refused, by the limit that they met.
+    feed_refused_total: IntCounterVec = (["limit"], &[]);
+    /// Keys that were deleted or expired while they had streams or requests waiting, which ended for that.
+    feed_keys_gone_total: IntCounter = ([], &[]);
+    /// Bytes of pages of changes that are made or wait to be taken by their clients.
+    feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.

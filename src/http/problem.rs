@@ -121,6 +121,14 @@ impl Problem {
         problem
     }
 
+    /// 429, as clients know it from other limits: they wait and come again.
+    pub(super) fn too_many_sessions(detail: String) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams or long polls", detail);
+        problem.kind = "/problems/too-many-sessions";
+        problem.headers.push((RETRY_AFTER, HeaderValue::from_static("5")));
+        problem
+    }
+
     pub(super) fn unavailable(detail: &'static str) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", detail);
         problem.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
@@ -170,11 +178,6 @@ impl Problem {
     /// Whether it is the stored answer of an earlier request.
     pub(super) fn is_replayed(&self) -> bool {
         self.headers.iter().any(|(name, _)| name == REPLAYED)
-    }
-
-    /// Whether it says that the caller is nobody.
-    pub(super) fn is_unauthorized(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// Whether it says that a record is not there, which an account may want to hear as a success.

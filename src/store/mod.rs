@@ -12,6 +12,7 @@ pub mod brands;
 mod companies;
 pub mod endpoints;
 mod error;
+mod key_checks;
 pub mod keys;
 pub mod lists;
 pub mod log;
