@@ -73,8 +73,8 @@ pub struct MetricsListener {
     pub top_accounts: bool,
 }
 
-/// PostgreSQL.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// PostgreSQL. Its URL holds a password: `Debug` shows it without.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
 pub struct Database {
@@ -120,8 +120,8 @@ impl Commands {
     }
 }
 
-/// NATS JetStream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// NATS JetStream. Its URL may hold a password: `Debug` shows it without.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
 pub struct Nats {
@@ -312,6 +312,30 @@ impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
     }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("url", &without_password(&self.url)).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats").field("url", &without_password(&self.url)).finish_non_exhaustive()
+    }
+}
+
+/// A server's URL as people and logs may see it: `***` stands for its password, and a query, which may hold one too, is
+/// left out.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return "***".to_owned() };
+    url.set_query(None);
+    if url.password().is_some() && url.set_password(Some("***")).is_err() {
+        return "***".to_owned();
+    }
+    url.to_string()
 }
 
 /// The prefix of the environment's settings.
