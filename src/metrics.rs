@@ -75,6 +75,14 @@ meters! {
     http_connections: IntGauge = ([], &[]);
     /// Seconds that a caller waited for a database connection.
     pool_wait_seconds: Histogram = ([], SECONDS);
+    /// Searches that PostgreSQL carries out: lists that may look at all records of an account.
+    searches_running: IntGauge = ([], &[]);
+    /// Seconds that a search waited for its turn.
+    search_wait_seconds: Histogram = ([], SECONDS);
+    /// Searches that were refused, since too many of the account's waited or theirs did not come up in time.
+    searches_refused_total: IntCounter = ([], &[]);
+    /// Reads that were ended in PostgreSQL, by why: `abandoned` by their caller, or `timeout`.
+    statements_ended_total: IntCounterVec = (["reason"], &[]);
     /// Seconds that a named transaction took at the database.
     transaction_seconds: HistogramVec = (["name"], SECONDS);
     /// Seconds from a command's arrival in its lane to its answer.

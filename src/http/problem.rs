@@ -147,6 +147,18 @@ impl Problem {
         Self::unavailable("The service cannot reach its database. Try again.")
     }
 
+    /// The account's share of searches is taken. The same status as a full lane of writes: the account is within its
+    /// limits, and a moment later the same request succeeds.
+    fn too_many_searches() -> Self {
+        let detail = "Too many searches of this account are under way. Try again, fewer at once.";
+        Self { kind: "/problems/too-many-searches", ..Self::unavailable(detail) }
+    }
+
+    fn search_too_slow() -> Self {
+        let detail = "The search took too long and was ended. Narrow it, or follow the default order without a filter.";
+        Self { kind: "/problems/search-too-slow", ..Self::unavailable(detail) }
+    }
+
     /// No try again helps before the operator has acted.
     pub(super) fn no_master_key() -> Self {
         let detail = "Secrets of endpoints are kept sealed alone, and there is no key to seal them: the operator must set \
@@ -296,6 +308,15 @@ impl From<Failure> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        match error {
+            // The metrics count them, and a log line each would be the caller's to write.
+            StoreError::Busy => return Self::too_many_searches(),
+            StoreError::TimedOut(_) => return Self::search_too_slow(),
+            StoreError::Unavailable(_)
+            | StoreError::Aborted(_)
+            | StoreError::Refused(_)
+            | StoreError::Corrupt { .. } => {}
+        }
         if error.is_transient() {
             tracing::warn!(error = %error, "request failed");
             return Self::no_database();

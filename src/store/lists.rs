@@ -51,8 +51,8 @@ pub struct Filter {
     pub created_after: Option<Timestamp>,
     /// Exclusive.
     pub created_before: Option<Timestamp>,
-    /// Exclusive.
-    pub updated_after: Option<Timestamp>,
+    /// Inclusive.
+    pub updated_from: Option<Timestamp>,
     /// The lookup key, folded.
     pub key: Option<String>,
     /// The role's name.
@@ -86,7 +86,7 @@ pub enum Sort {
     Updated,
     /// The record's last event.
     Version,
-    /// A member of the record as clients see it, as text in small letters.
+    /// A member of the record as clients see it: the first 128 characters of its text, in small letters.
     Field(&'static str),
     /// A member that is a whole number.
     Number(&'static str),
@@ -221,7 +221,9 @@ const TEXT_OF_KEY: &str = " and strpos(r.key, lower($15)) > 0";
 
 const CREATED_AFTER: &str = " and r.created_at > $7";
 const CREATED_BEFORE: &str = " and r.created_at < $8";
-const UPDATED_AFTER: &str = " and r.updated_at > $9";
+/// Records are stamped to the second; within the bound's own second, the record's last event says when it was.
+const UPDATED_FROM: &str = " and r.updated_at >= date_trunc('second', $9) and (r.updated_at >= $9 or not exists (
+        select from event e where e.account_id = r.account_id and e.seq = r.version and e.at < $9))";
 const KEY: &str = " and r.key = $10";
 const ROLE: &str = " and r.role = $11";
 /// $13 is the tag as JSON shows it.
@@ -236,8 +238,9 @@ const COMPANY_KEY: &str = "
         join company c on c.account_id = l.account_id and c.uid = l.company_uid and not c.deleted
         where l.account_id = r.account_id and l.contact_uid = r.uid and c.key = $14)";
 
-/// Kept apart from the rows' own expressions, so that each record is parsed once.
-const FIELD: &str = " cross join lateral (select lower(r.record::json ->> $17) as value offset 0) f";
+/// Kept apart from the rows' own expressions, so that each record is parsed once. Texts are compared by their first
+/// characters alone, so that a row's place in the order is short enough to be carried in a link.
+const FIELD: &str = " cross join lateral (select left(lower(r.record::json ->> $17), 128) as value offset 0) f";
 const NUMBER: &str = " cross join lateral (select (r.record::json ->> $17)::bigint as value offset 0) f";
 
 /// The types of all parameters. A statement need not have each of them.
@@ -250,7 +253,7 @@ const TYPES: [Type; 20] = [
     Type::INT8,        // $6 total, as it was counted
     Type::TIMESTAMPTZ, // $7 created after
     Type::TIMESTAMPTZ, // $8 created before
-    Type::TIMESTAMPTZ, // $9 updated after
+    Type::TIMESTAMPTZ, // $9 updated from
     Type::TEXT,        // $10 key
     Type::TEXT,        // $11 role
     Type::TEXT,        // $12 tag
@@ -304,10 +307,11 @@ order by {by}r.uid {direction} limit {limit})"
         }
         format!(
             "{name}with {with}
-select h.seq, h.epoch, {total}, p.uid, p.version, p.deleted, p.record, p.value::text
+select h.seq, h.epoch, {total}, p.uid, p.version, p.deleted, p.record, {shown}
 from head h left join ({rows}) p on true where h.account_id = $1
 order by p.part, p.value {direction}, p.uid {direction}",
             with = with.join(",\n"),
+            shown = self.order.by.text(),
         )
     }
 
@@ -354,6 +358,14 @@ impl Sort {
         }
     }
 
+    /// The value as text, which reads the same whatever the server's settings are.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Updated => "to_char(p.value at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+            Self::Uid | Self::Key | Self::Version | Self::Field(_) | Self::Number(_) => "p.value::text",
+        }
+    }
+
     /// The value of the row before, in the value's own type.
     fn bound(self) -> &'static str {
         match self {
@@ -392,7 +404,7 @@ impl Filter {
         let fragments = [
             self.created_after.map(|_| CREATED_AFTER),
             self.created_before.map(|_| CREATED_BEFORE),
-            self.updated_after.map(|_| UPDATED_AFTER),
+            self.updated_from.map(|_| UPDATED_FROM),
             self.key.as_ref().map(|_| KEY),
             self.role.map(|_| ROLE),
             company,
@@ -440,7 +452,7 @@ impl Store {
             &total,
             &filter.created_after,
             &filter.created_before,
-            &filter.updated_after,
+            &filter.updated_from,
             &filter.key,
             &filter.role,
             &filter.tag,
@@ -454,8 +466,8 @@ impl Store {
             &epoch,
         ];
         let parameters: Vec<_> = parameters.into_iter().zip(TYPES).collect();
-        let client = self.reader().await?;
-        let rows = client.query_typed(&list.statement(), &parameters).await?;
+        let reading = if list.is_search() { self.searching(account).await? } else { self.reading(account).await? };
+        let rows = reading.query_typed(&list.statement(), &parameters).await?;
         Ok(page(&rows, list.limit))
     }
 }

@@ -105,6 +105,10 @@ pub(crate) const TASK_EXCEPTIONS: &Exceptions = &[
     ("src/dev/services/", "Postgres and NATS are child processes, each anchored to a thread of its own"),
     ("src/http/server.rs", "a connection each, in the tracker that app drains"),
     ("src/push/worker.rs", "a runner per endpoint with something to do, in the tracker that app drains"),
+    (
+        "src/store/reading.rs",
+        "cancels an abandoned statement, for seconds at most, and has no caller left to wait for it",
+    ),
     ("src/shard.rs", "drives the owner session's connection, in the tracker that app drains"),
 ];
 
@@ -174,6 +178,7 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
     ("schema.exists", "the schema is no account's"),
     ("schema.applied", "the schema is no account's"),
     ("store.ping", "reads nothing"),
+    ("store.after_cancel", "reads nothing"),
     ("owner.join", "replicas own shards, not accounts"),
     ("owner.members", "replicas own shards, not accounts"),
     ("owner.try_lock", "replicas own shards, not accounts"),
