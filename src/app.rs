@@ -16,6 +16,7 @@ use crate::http::server::Server;
 use crate::http::{self, Api, Parts};
 use crate::keys::LastUsed;
 use crate::lifecycle::Lifecycle;
+use crate::memory::Trim;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
@@ -214,6 +215,7 @@ impl Shared {
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         self.run(Heads::new(self.feed.clone()));
+        self.run(Trim);
         self.run(Forget::new(store.clone(), clock.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(

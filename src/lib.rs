@@ -15,6 +15,7 @@ pub mod feed;
 pub mod http;
 pub mod keys;
 pub mod lifecycle;
+pub mod memory;
 pub mod metrics;
 pub mod projection;
 pub mod push;

@@ -18,7 +18,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules that stand beside the layers: every module but `domain` may use them; they use `domain` and each other.
-pub(crate) const CROSS_CUTTING: &[&str] = &["clock", "config", "metrics", "telemetry", "worker", "lifecycle"];
+pub(crate) const CROSS_CUTTING: &[&str] = &["clock", "config", "metrics", "telemetry", "worker", "lifecycle", "memory"];
 
 /// What modules of one layer may use of each other: `(from, to, why)`.
 pub(crate) const SIBLINGS: &[(&str, &str, &str)] = &[

@@ -7,6 +7,7 @@ streams and pages that are not read. Prints the resident memory before, at the p
 
 import contextlib
 import json
+import pathlib
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ def main():
         replica = cluster.start_replica()
         replica.call(account, "GET", "/contacts")
         first = first_cursor(replica, account)
-        figures = {"idle_mb": round(replica.rss_mb())}
+        figures = {"idle_mb": anonymous_mb(replica)}
 
         with peak_of(replica) as peak:
             status, _, body = replica.call(account, "GET", "/changes?limit=500")
@@ -47,7 +48,7 @@ def main():
         figures["unread_pages"] = {"count": options.pages, "peak_mb": peak[0]}
 
         time.sleep(options.settle)
-        figures["after_mb"] = round(replica.rss_mb())
+        figures["after_mb"] = anonymous_mb(replica)
         report("feed_memory", events=options.events, **figures)
 
 
@@ -58,6 +59,14 @@ def fill(replica, account, count):
         letter = "\N{GRINNING FACE}\N{SMILING FACE WITH OPEN MOUTH}"[number % 2]
         status, _, body = replica.call(account, "PUT", "/contact/heavy@example.org", {"background_info": letter * 16384})
         assert status == 200, body
+
+
+def anonymous_mb(replica):
+    """Resident memory without the program's own pages."""
+    for line in pathlib.Path(f"/proc/{replica.pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return round(int(line.split()[1]) / 1024)
+    return 0
 
 
 def first_cursor(replica, account):
@@ -78,11 +87,11 @@ def ask(replica, account, path):
 @contextlib.contextmanager
 def peak_of(replica):
     """A list whose one element is, at the end, the most resident memory seen."""
-    peak, done = [round(replica.rss_mb())], threading.Event()
+    peak, done = [anonymous_mb(replica)], threading.Event()
 
     def watch():
         while not done.wait(0.02):
-            peak[0] = max(peak[0], round(replica.rss_mb()))
+            peak[0] = max(peak[0], anonymous_mb(replica))
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -18,7 +18,7 @@ def main():
     options = arguments(__doc__, seconds=40, rate=5.0)
     with Cluster(options.binary, accounts=1) as cluster:
         account = cluster.accounts[0]
-        made = cluster.command("key", "create", account.public_id, "--name", "partner", "--json")
+        made = cluster.command("key", "add", account.public_id, "partner", "--json")
         made = json.loads(made)
         partner = {"X-Public-ID": account.public_id, "X-Secret-Key": made["secret_key"]}
         results, deleted, done = {}, [None], threading.Event()

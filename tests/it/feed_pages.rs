@@ -4,14 +4,19 @@ use serde_json::json;
 use unificus::contract::Cursor;
 use unificus::domain::Seq;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use unificus::feed::PageLimit;
+use unificus::metrics::Metrics;
+use unificus::store::Store;
 
 use crate::streams::reaches;
-use crate::support::{Client, LONG, Service};
+use crate::support::servers::Servers;
+use crate::support::service::account;
+use crate::support::{Client, LONG, Replica, Service};
 
 /// A page ends where it would be larger than this.
 const PAGE: usize = 1 << 20;
@@ -64,10 +69,10 @@ async fn a_page_of_the_feed_ends_by_bytes_and_the_walk_over_the_pages_is_whole()
 }
 
 /// Sends a request over a connection that takes so many bytes in before it is read, about.
-async fn ask(service: &Service, api: &Client, path: &str, buffer: u32) -> TcpStream {
+async fn ask(address: SocketAddr, api: &Client, path: &str, buffer: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(buffer).unwrap();
-    let mut connection = socket.connect(service.app.address()).await.unwrap();
+    let mut connection = socket.connect(address).await.unwrap();
     let request = format!(
         "GET /secure-api{path} HTTP/1.1\r\nHost: localhost\r\nX-Public-ID: {}\r\nX-Secret-Key: {}\r\n\r\n",
         api.account, api.secret
@@ -97,7 +102,8 @@ async fn a_stream_is_made_of_chunks_no_larger_than_a_single_event_requires() {
     let largest = all.iter().map(|event| event.body.len()).max().unwrap();
     let from = Cursor { epoch: 1, seq: Seq::ZERO };
 
-    let mut stream = ask(&service, &service.client, &format!("/changes/stream?after={from}"), 1 << 20).await;
+    let mut stream =
+        ask(service.app.address(), &service.client, &format!("/changes/stream?after={from}"), 1 << 20).await;
     let mut answer = Vec::new();
     let read = async {
         let mut seen = 0;
@@ -158,7 +164,7 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     stranger.contact("other@example.org").await.expect(201);
     let in_flight = "unificus_feed_in_flight_bytes";
 
-    let unread = ask(&service, &service.client, "/changes?limit=500", 4_096).await;
+    let unread = ask(service.app.address(), &service.client, "/changes?limit=500", 4_096).await;
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let held = async {
         while service.gauge(in_flight).await < LARGE_PAGE as f64 / 2.0 {
@@ -175,4 +181,45 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     drop(unread);
     reaches(&service, in_flight, 0.0).await;
     service.client.get("/changes?limit=500").await.expect(200);
+}
+
+/// The allocator of the program keeps what was freed, unless it is made to give it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_that_a_peak_took_is_given_back() {
+    const EVENTS: usize = 60;
+    const UNREAD: usize = 20;
+    let place = Servers::get().place().await;
+    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let (account, secret) = account(&store).await;
+    // Bounds that let a peak through.
+    let settings = [("UNIFICUS_FEED__PAGE_BYTES", "67108864"), ("UNIFICUS_FEED__IN_FLIGHT_BYTES", "5368709120")];
+    let replica = Replica::start(&place, &settings).await;
+    let api = replica.client(account, &secret);
+    heavy_events(&api, EVENTS).await;
+    let before = replica.memory("RssAnon");
+
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(ask(replica.address(), &api, "/changes?limit=500", 4_096).await);
+    }
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    let mut peak = 0;
+    let risen = async {
+        while peak < before + (100 << 20) {
+            pause.tick().await;
+            peak = peak.max(replica.memory("RssAnon"));
+        }
+    };
+    tokio::time::timeout(LONG, risen).await.expect("the pages do not take memory");
+    drop(unread);
+
+    let mut now = u64::MAX;
+    let fallen = async {
+        while now > before + (peak - before) / 2 {
+            pause.tick().await;
+            now = replica.memory("RssAnon");
+        }
+    };
+    let fallen = tokio::time::timeout(LONG, fallen).await;
+    assert!(fallen.is_ok(), "{before} bytes before, {peak} at the peak, {now} after it");
 }
