@@ -24,6 +24,7 @@ mod present;
 mod problem;
 mod projects;
 mod records;
+mod replays;
 mod samples;
 pub mod server;
 mod usage;

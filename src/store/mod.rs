@@ -21,6 +21,7 @@ pub mod projects;
 pub mod push_changes;
 pub mod quota;
 pub mod records;
+mod replays;
 pub mod schema;
 pub mod sealed;
 

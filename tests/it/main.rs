@@ -26,6 +26,7 @@ mod proto;
 mod push;
 mod push_delivery;
 mod quota;
+mod quota_leases;
 mod services;
 mod support;
 mod trouble;
