@@ -72,7 +72,7 @@ impl App {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
             ledger: Ledger::new(config.quota.clone()),
-            last_used: LastUsed::new(store.clone(), clock.clone()),
+            last_used: LastUsed::new(store.clone()),
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -223,7 +223,7 @@ impl Shared {
             self.feed.clone(),
             self.broker.clone(),
             self.shards.clone(),
-            clock.clone(),
+            clock,
             metrics.clone(),
         ));
         self.run(Push::new(
@@ -232,7 +232,7 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
+        self.run(Gauges::new(store, metrics, self.config.metrics.top_accounts));
         tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
     }
 

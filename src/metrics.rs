@@ -131,6 +131,8 @@ meters! {
     write_to_webhook_seconds: Histogram = ([], SECONDS);
     /// Authenticated calls by tier, and whether they count against the quota.
     quota_calls_total: IntCounterVec = (["tier", "outcome"], &[]);
+    /// Calls that were given back to their accounts, since the replica that held them ended without answering them.
+    quota_expired_calls_total: IntCounter = ([], &[]);
     /// Accounts by the share of the month's calls that they have used.
     quota_accounts: IntGaugeVec = (["band"], &[]);
     /// Calls of this month by one of the hundred accounts that used most of their quota.

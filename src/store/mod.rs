@@ -23,6 +23,7 @@ pub mod push_changes;
 pub mod quota;
 mod reading;
 pub mod records;
+mod replays;
 pub mod schema;
 pub mod sealed;
 mod searches;

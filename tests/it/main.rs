@@ -27,6 +27,7 @@ mod proto;
 mod push;
 mod push_delivery;
 mod quota;
+mod quota_leases;
 mod searches;
 mod services;
 mod streams;
