@@ -25,6 +25,7 @@ pub mod records;
 pub mod schema;
 pub mod sealed;
 mod searches;
+mod text_index;
 
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Store {
     admit: Pool,
     /// What searches may have of the read pool.
     searches: Searches,
+    /// Accounts whose texts are to be indexed.
+    asked: text_index::Asked,
     metrics: Metrics,
 }
 
@@ -88,7 +91,8 @@ impl Store {
         reader.options(format!("-c statement_timeout={timeout}s {SESSION_SETTINGS}"));
         let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
         let searches = Searches::new(config, metrics.clone());
-        Ok(Self { write, read, admit, searches, config: pg, metrics })
+        let asked = text_index::Asked::default();
+        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 
     /// Whether the database answers.

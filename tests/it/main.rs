@@ -29,6 +29,7 @@ mod quota;
 mod searches;
 mod services;
 mod support;
+mod text_index;
 mod trouble;
 mod usage;
 mod walks;
