@@ -24,6 +24,7 @@ use crate::push::ping::Pinger;
 use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
@@ -217,6 +218,7 @@ impl Shared {
         self.run(Heads::new(self.feed.clone()));
         self.run(Trim);
         self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(
             store.clone(),

@@ -27,6 +27,7 @@ mod replays;
 pub mod schema;
 pub mod sealed;
 mod searches;
+mod text_index;
 
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Store {
     admit: Pool,
     /// What searches may have of the read pool.
     searches: Searches,
+    /// Accounts whose texts are to be indexed.
+    asked: text_index::Asked,
     metrics: Metrics,
 }
 
@@ -90,7 +93,8 @@ impl Store {
         reader.options(format!("-c statement_timeout={timeout}s {SESSION_SETTINGS}"));
         let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
         let searches = Searches::new(config, metrics.clone());
-        Ok(Self { write, read, admit, searches, config: pg, metrics })
+        let asked = text_index::Asked::default();
+        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 
     /// Whether the database answers.

@@ -32,6 +32,7 @@ mod searches;
 mod services;
 mod streams;
 mod support;
+mod text_index;
 mod trouble;
 mod usage;
 mod walks;
