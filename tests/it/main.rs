@@ -29,4 +29,5 @@ mod quota;
 mod services;
 mod support;
 mod trouble;
+mod upgrades;
 mod usage;
