@@ -188,7 +188,7 @@ impl Shared {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
         // These two until nobody can ask them for anything any more.
-        let saver = Saver::default();
+        let saver = Saver::new(metrics.clone());
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));

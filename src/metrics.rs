@@ -123,6 +123,8 @@ meters! {
     push_attempts_total: IntCounterVec = (["outcome"], &[]);
     /// Attempts that are missing in the attempt log, since Postgres did not take them in time.
     push_attempts_unlogged_total: IntCounter = ([], &[]);
+    /// Places of push endpoints that Postgres did not take; each is kept and tried again.
+    push_saves_failed_total: IntCounter = ([], &[]);
     /// Endpoints that are being delivered to; one with nothing to do is not among them.
     push_runners: IntGauge = ([], &[]);
     /// Deliveries in flight.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod migrate;
+mod own_headers;
 pub mod owner;
 pub mod projects;
 pub mod push_changes;

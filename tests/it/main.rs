@@ -34,5 +34,6 @@ mod streams;
 mod support;
 mod text_index;
 mod trouble;
+mod upgrades;
 mod usage;
 mod walks;
