@@ -17,8 +17,8 @@ pub(super) use super::origin::Origin;
 use super::problem::Problem;
 use super::{Api, conditions, idempotency, trace};
 use crate::command::Idempotency;
-use crate::contract::moment;
 use crate::contract::record::parse_uid;
+use crate::contract::{input, moment};
 use crate::domain::record::fold_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
 
@@ -67,8 +67,7 @@ impl Write {
         if self.body.is_empty() {
             return Err(Problem::malformed("The body is empty; JSON is expected."));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))
+        input::parse(&self.body).map_err(|unreadable| Problem::malformed(unreadable.to_string()))
     }
 }
 

@@ -81,7 +81,7 @@ fn revision(brand: &Brand, own: &Definitions) -> [u8; 32] {
 /// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
 async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<Definitions> {
     let claim = api.authenticator.claim(headers).ok()?;
-    let caller = api.authenticator.caller(&claim, api.clock.now()).await.ok()?;
+    let caller = api.authenticator.caller(&claim).await.ok()?;
     api.store.schema(caller.account).await.ok()
 }
 
