@@ -55,6 +55,46 @@ async fn a_client_that_takes_an_answer_by_drops_loses_its_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_slow_and_steady_gets_all_of_its_answers() {
+    let service = Service::configured(|config| config.http.write_timeout_s = 1).await;
+    let mut client = Raw::connect_narrow(&service.client, 32 << 10).await;
+    let last = LARGE.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    client.send(LARGE.repeat(4) + &last).await;
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    let (mut drop, mut read) = ([0; 4_096], 0);
+    loop {
+        match client.stream.read(&mut drop).await.expect("the connection is reset") {
+            0 => break,
+            bytes => read += bytes,
+        }
+        pause.tick().await;
+    }
+    let one = service.client.get("/swagger/assets/swagger-ui-bundle.js").await;
+    let length: usize = one.header("content-length").parse().unwrap();
+    assert!(read > 5 * length, "{read} of five times {length}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_quiet_for_longer_than_a_write_may_take_goes_on() {
+    let service = Service::configured(|config| {
+        config.http.write_timeout_s = 1;
+        config.http.header_timeout_s = 1;
+    })
+    .await;
+    let mut stream = Raw::connect(&service.client).await;
+    let request =
+        format!("GET /secure-api/changes/stream HTTP/1.1\r\nHost: localhost\r\n{}\r\n", keys(&service.client));
+    stream.send(request).await;
+    stream.reads("text/event-stream").await;
+    // Each takes the second that a write may take.
+    for _ in 0..3 {
+        Raw::connect(&service.client).await.ends().await;
+    }
+    service.client.contact("ann@example.org").await.expect(201);
+    stream.reads("event: contact.created").await;
+}
+
+#[tokio::test]
 async fn a_connection_without_a_request_is_closed_and_a_head_that_does_not_end_is_408() {
     let service = Service::configured(|config| config.http.header_timeout_s = 1).await;
     Raw::connect(&service.client).await.ends().await;

@@ -67,6 +67,16 @@ impl Raw {
         assert!(read > 0, "the connection ended before the answer: {:?}", String::from_utf8_lossy(&self.read));
     }
 
+    /// Reads until a text has come, of an answer that does not end.
+    pub(crate) async fn reads(&mut self, text: &str) {
+        let read = async {
+            while !String::from_utf8_lossy(&self.read).contains(text) {
+                self.fill().await;
+            }
+        };
+        tokio::time::timeout(LONG, read).await.unwrap_or_else(|_| panic!("{text} does not come"));
+    }
+
     /// Waits for the service to end the connection, with nothing more said.
     pub(crate) async fn ends(mut self) {
         let mut rest = self.read.clone();
