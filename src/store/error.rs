@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Another transaction was in the way: repeat this one.
     #[error("the transaction was aborted by another")]
     Aborted(#[source] tokio_postgres::Error),
+    /// Another transaction holds a lock for longer than this one may wait; nothing was written.
+    #[error("another transaction holds a lock")]
+    Locked(#[source] tokio_postgres::Error),
     /// PostgreSQL refuses the statement or a value in it: repeating will not help.
     #[error("the database refused the statement")]
     Refused(#[source] tokio_postgres::Error),
@@ -44,7 +47,7 @@ impl StoreError {
     #[must_use]
     pub fn report(&self) -> String {
         match self {
-            Self::Aborted(source) | Self::Refused(source) => match source.as_db_error() {
+            Self::Aborted(source) | Self::Locked(source) | Self::Refused(source) => match source.as_db_error() {
                 Some(error) => {
                     let constraint = error.constraint().unwrap_or("-");
                     format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
@@ -60,7 +63,7 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Aborted(_) => true,
+            Self::Unavailable(_) | Self::Aborted(_) | Self::Locked(_) => true,
             Self::Refused(_) | Self::Corrupt { .. } => false,
         }
     }
@@ -76,6 +79,7 @@ impl From<tokio_postgres::Error> for StoreError {
                 Self::Unavailable(Box::new(error))
             }
             Some("40") => Self::Aborted(error),
+            Some("55") if matches!(error.code().map(SqlState::code), Some("55P03")) => Self::Locked(error),
             Some(_) => Self::Refused(error),
         }
     }

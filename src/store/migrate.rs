@@ -30,13 +30,18 @@ pub enum SchemaError {
 const LOCK: &str = "-- schema.lock
 select pg_advisory_lock($1)";
 
+/// A migration that waits for a table's lock makes everybody after it wait too, and one whose process is paused holds its
+/// locks: both end after this time, and the migration can be run again.
+const SETTINGS: &str = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s";
+
 /// An advisory lock that one migrating process holds at a time.
 const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
 
 impl Store {
     /// Brings the schema forward; returns how many migrations were applied. Safe to run from several processes.
     pub async fn migrate(&self) -> Result<usize, SchemaError> {
-        let (mut client, connection) = self.config.connect(NoTls).await.map_err(StoreError::from)?;
+        let mut config = self.config.clone();
+        let (mut client, connection) = config.options(SETTINGS).connect(NoTls).await.map_err(StoreError::from)?;
         let migrate = async move {
             client.execute(LOCK, &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
             let report = embedded::migrations::runner().run_async(&mut client).await;
