@@ -81,6 +81,8 @@ meters! {
     command_seconds: Histogram = ([], SECONDS);
     /// Commands that wait in a lane.
     lane_depth: IntGaugeVec = (["lane"], &[]);
+    /// Accounts of a lane whose writes wait, since another transaction holds the lock on the account.
+    lane_blocked_accounts: IntGaugeVec = (["lane"], &[]);
     /// Commands in one transaction.
     batch_commands: Histogram = ([], COMMANDS);
     /// Commands that ended, by how.
@@ -89,6 +91,10 @@ meters! {
     events_appended_total: IntCounterVec = (["type"], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
+    /// Owner sessions of other replicas that this one ended, since their leases had run out.
+    owner_sessions_ended_total: IntCounter = ([], &[]);
+    /// Seconds that the clock was ahead of the database's at the start, or when it last had to be set by more than one.
+    clock_ahead_seconds: Gauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
     relay_lag_events: IntGauge = ([], &[]);
     /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.

@@ -178,6 +178,9 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
     ("owner.members", "replicas own shards, not accounts"),
     ("owner.try_lock", "replicas own shards, not accounts"),
     ("owner.unlock", "replicas own shards, not accounts"),
+    ("owner_lease.renew", "replicas own shards, not accounts"),
+    ("owner_lease.end_expired", "replicas own shards, not accounts"),
+    ("store.clock", "reads the time"),
     ("push_attempt.partitions", "a day's partition has the attempts of all accounts"),
     ("push_attempt.not_long", "reads nothing"),
     ("push_attempt.add_day", "a day's partition has the attempts of all accounts"),
@@ -185,10 +188,13 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
 ];
 
 /// Keys that do not begin with the account. Subjects are `table` for a primary key, `table.index` for a unique index.
-pub(crate) const KEY_EXCEPTIONS: &Exceptions = &[(
-    "brand_host.brand_host_name",
-    "a request names a host and no account: a host is one account's in the installation",
-)];
+pub(crate) const KEY_EXCEPTIONS: &Exceptions = &[
+    (
+        "brand_host.brand_host_name",
+        "a request names a host and no account: a host is one account's in the installation",
+    ),
+    ("owner_lease", "replicas own shards, not accounts"),
+];
 
 /// What no file of the package says. Written in two pieces, so that this file does not say it either.
 pub(crate) const FOREIGN_TEXT: &[(&str, &str)] = &[

@@ -5,8 +5,10 @@
 #![cfg(test)]
 
 mod api;
+mod blocking;
 mod brand;
 mod changes;
+mod clocks;
 mod config;
 mod crash;
 mod docs;
@@ -21,12 +23,14 @@ mod log;
 mod metrics;
 mod openapi;
 mod operations;
+mod paused;
 mod process;
 mod proto;
 mod push;
 mod push_delivery;
 mod quota;
 mod services;
+mod shards;
 mod support;
 mod trouble;
 mod usage;
