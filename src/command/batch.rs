@@ -110,12 +110,10 @@ async fn split(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) 
 }
 
 async fn attempt(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) -> Result<Carried, Trouble> {
-    let (transaction, found) = store.open_batch(&wanted(orders), lock).await.map_err(|error| match error {
-        StoreError::Locked(_) => Trouble::Blocked,
-        error @ (StoreError::Unavailable(_)
-        | StoreError::Aborted(_)
-        | StoreError::Refused(_)
-        | StoreError::Corrupt { .. }) => Trouble::Store(error),
+    let opened = store.open_batch(&wanted(orders), lock).await;
+    let (transaction, found) = opened.map_err(|error| match error.is_locked() {
+        true => Trouble::Blocked,
+        false => Trouble::Store(error),
     })?;
     // Now that the locks are held, whoever wrote before has an earlier time.
     let decided = decide_all(orders, found, lock, clock.now());

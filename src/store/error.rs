@@ -15,6 +15,12 @@ pub enum StoreError {
     /// Another transaction holds a lock for longer than this one may wait; nothing was written.
     #[error("another transaction holds a lock")]
     Locked(#[source] tokio_postgres::Error),
+    /// The statement ran into its timeout: repeating it when there is less to do may help.
+    #[error("the statement took too long")]
+    TimedOut(#[source] tokio_postgres::Error),
+    /// The account has as many searches under way and waiting as it may have: try later.
+    #[error("too many searches of the account are under way")]
+    Busy,
     /// PostgreSQL refuses the statement or a value in it: repeating will not help.
     #[error("the database refused the statement")]
     Refused(#[source] tokio_postgres::Error),
@@ -47,23 +53,32 @@ impl StoreError {
     #[must_use]
     pub fn report(&self) -> String {
         match self {
-            Self::Aborted(source) | Self::Locked(source) | Self::Refused(source) => match source.as_db_error() {
-                Some(error) => {
-                    let constraint = error.constraint().unwrap_or("-");
-                    format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
+            Self::Aborted(source) | Self::Locked(source) | Self::TimedOut(source) | Self::Refused(source) => {
+                match source.as_db_error() {
+                    Some(error) => {
+                        let constraint = error.constraint().unwrap_or("-");
+                        format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
+                    }
+                    None => format!("{self}: {source}"),
                 }
-                None => format!("{self}: {source}"),
-            },
+            }
             Self::Unavailable(source) => format!("{self}: {source}"),
+            Self::Busy => self.to_string(),
             Self::Corrupt { source, .. } => format!("{self}: {source}"),
         }
+    }
+
+    /// Whether another transaction held a lock for too long.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked(_))
     }
 
     /// Whether a transaction that met this error may succeed when it is repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Aborted(_) | Self::Locked(_) => true,
+            Self::Unavailable(_) | Self::Aborted(_) | Self::Locked(_) | Self::TimedOut(_) | Self::Busy => true,
             Self::Refused(_) | Self::Corrupt { .. } => false,
         }
     }
@@ -73,6 +88,8 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         // Classes of SQLSTATE: PostgreSQL documentation, appendix A.
         match error.code().map(SqlState::code).map(|code| code.get(..2).unwrap_or(code)) {
+            // Of class 57, a cancelled statement says nothing of the server.
+            Some("57") if error.code() == Some(&SqlState::QUERY_CANCELED) => Self::TimedOut(error),
             None | Some("08" | "53" | "57" | "58") => Self::Unavailable(Box::new(error)),
             // A standby that was a primary (25006), or a transaction that idled too long (25P03).
             Some("25") if matches!(error.code().map(SqlState::code), Some("25006" | "25P03")) => {

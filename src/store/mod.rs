@@ -12,18 +12,24 @@ pub mod brands;
 mod companies;
 pub mod endpoints;
 mod error;
+mod key_checks;
 pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod migrate;
+mod own_headers;
 pub mod owner;
 mod owner_lease;
 pub mod projects;
 pub mod push_changes;
 pub mod quota;
+mod reading;
 pub mod records;
+mod replays;
 pub mod schema;
 pub mod sealed;
+mod searches;
+mod text_index;
 
 use std::time::Duration;
 
@@ -32,6 +38,7 @@ use tokio_postgres::NoTls;
 
 pub use error::StoreError;
 
+use self::searches::Searches;
 use crate::clock::{self, Clock};
 use crate::config;
 use crate::metrics::Metrics;
@@ -48,6 +55,10 @@ pub struct Store {
     read: Pool,
     /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
     admit: Pool,
+    /// What searches may have of the read pool.
+    searches: Searches,
+    /// Accounts whose texts are to be indexed.
+    asked: text_index::Asked,
     metrics: Metrics,
 }
 
@@ -59,9 +70,6 @@ const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c ena
 /// A lane waits no longer than this for a lock: the other accounts of the batch would wait with it. Transactions of other
 /// replicas hold a head for a few milliseconds; after this time the batch goes on without the accounts that are held.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
-
-/// Whoever asked has gone by then.
-const READER_SETTINGS: &str = "-c statement_timeout=60s";
 
 /// One for the quota's questions, which go one after the other, and some for looking accounts up.
 const ADMITTING: usize = 4;
@@ -92,8 +100,12 @@ impl Store {
         };
         // Each lane has one connection for its batches and one for its blocked accounts.
         let write = pool(with(&format!("{LANE_SETTINGS} {LANE_WAIT}")), 2 * lanes)?;
-        let (read, admit) = (pool(with(READER_SETTINGS), config.pool)?, pool(with(LANE_SETTINGS), ADMITTING)?);
-        Ok(Self { write, read, admit, config: pg, metrics })
+        // Less than a request may take: its answer says so, and nothing runs on behind it.
+        let reader = with(&format!("-c statement_timeout={}s", config.statement_timeout_s));
+        let (read, admit) = (pool(reader, config.pool)?, pool(with(LANE_SETTINGS), ADMITTING)?);
+        let searches = Searches::new(config, metrics.clone());
+        let asked = text_index::Asked::default();
+        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 
     /// Whether the database answers.

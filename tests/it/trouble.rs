@@ -101,7 +101,7 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     let app = App::start(place.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
-    let sql = place.sql().await;
+    let sql = place.superuser().await;
     sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     sql.batch_execute("select pg_reload_conf()").await.unwrap();
 
@@ -144,12 +144,14 @@ async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not
         end $$;
         create trigger append instead of insert on unreadable.event
             for each row execute function unreadable.append();
+        grant usage on schema unreadable to public;
+        grant select, insert on unreadable.event to public;
         do $$ begin
             execute format('alter database %I set search_path = unreadable, public', current_database());
         end $$";
     let services = Services::start(&directory("unknown"), &binaries()).await.unwrap();
     let place = Servers::of(&services).await.place().await;
-    let (sql, probe) = (place.sql().await, place.sql().await);
+    let (sql, probe) = (place.superuser().await, place.superuser().await);
     sql.batch_execute(UNREADABLE).await.unwrap();
     let mut config = place.config();
     config.commands.lanes = 1;
