@@ -24,6 +24,7 @@ use crate::push::ping::Pinger;
 use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
@@ -72,7 +73,7 @@ impl App {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
             ledger: Ledger::new(config.quota.clone()),
-            last_used: LastUsed::new(store.clone(), clock.clone()),
+            last_used: LastUsed::new(store.clone()),
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -187,7 +188,7 @@ impl Shared {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
         // These two until nobody can ask them for anything any more.
-        let saver = Saver::default();
+        let saver = Saver::new(metrics.clone());
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
@@ -217,13 +218,14 @@ impl Shared {
         self.run(Heads::new(self.feed.clone()));
         self.run(Trim);
         self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(
             store.clone(),
             self.feed.clone(),
             self.broker.clone(),
             self.shards.clone(),
-            clock.clone(),
+            clock,
             metrics.clone(),
         ));
         self.run(Push::new(
@@ -232,7 +234,7 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
+        self.run(Gauges::new(store, metrics, self.config.metrics.top_accounts));
         tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
     }
 

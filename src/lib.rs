@@ -21,6 +21,7 @@ pub mod projection;
 pub mod push;
 pub mod quota;
 pub mod relay;
+pub mod search;
 pub mod secrets;
 pub mod shard;
 pub mod store;

@@ -123,6 +123,8 @@ meters! {
     push_attempts_total: IntCounterVec = (["outcome"], &[]);
     /// Attempts that are missing in the attempt log, since Postgres did not take them in time.
     push_attempts_unlogged_total: IntCounter = ([], &[]);
+    /// Places of push endpoints that Postgres did not take; each is kept and tried again.
+    push_saves_failed_total: IntCounter = ([], &[]);
     /// Endpoints that are being delivered to; one with nothing to do is not among them.
     push_runners: IntGauge = ([], &[]);
     /// Deliveries in flight.
@@ -131,6 +133,8 @@ meters! {
     write_to_webhook_seconds: Histogram = ([], SECONDS);
     /// Authenticated calls by tier, and whether they count against the quota.
     quota_calls_total: IntCounterVec = (["tier", "outcome"], &[]);
+    /// Calls that were given back to their accounts, since the replica that held them ended without answering them.
+    quota_expired_calls_total: IntCounter = ([], &[]);
     /// Accounts by the share of the month's calls that they have used.
     quota_accounts: IntGaugeVec = (["band"], &[]);
     /// Calls of this month by one of the hundred accounts that used most of their quota.

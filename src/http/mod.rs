@@ -26,6 +26,7 @@ mod present;
 mod problem;
 mod projects;
 mod records;
+mod replays;
 mod samples;
 pub mod server;
 mod sessions;

@@ -17,15 +17,18 @@ pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod migrate;
+mod own_headers;
 pub mod owner;
 pub mod projects;
 pub mod push_changes;
 pub mod quota;
 mod reading;
 pub mod records;
+mod replays;
 pub mod schema;
 pub mod sealed;
 mod searches;
+mod text_index;
 
 use std::time::Duration;
 
@@ -53,6 +56,8 @@ pub struct Store {
     admit: Pool,
     /// What searches may have of the read pool.
     searches: Searches,
+    /// Accounts whose texts are to be indexed.
+    asked: text_index::Asked,
     metrics: Metrics,
 }
 
@@ -89,7 +94,8 @@ impl Store {
         reader.options(format!("-c statement_timeout={timeout}s {SESSION_SETTINGS}"));
         let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
         let searches = Searches::new(config, metrics.clone());
-        Ok(Self { write, read, admit, searches, config: pg, metrics })
+        let asked = text_index::Asked::default();
+        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 
     /// Whether the database answers.

@@ -432,7 +432,7 @@ async fn buffers(sql: &tokio_postgres::Client, service: &Service, list: &List) -
     let prepare = format!(
         "prepare page(uuid, bigint, bigint, text, uuid, bigint, timestamptz, timestamptz, timestamptz, text, text, text,
             text, text, text, text, text, text, bigint, integer) as {}",
-        list.statement()
+        list.statement(None)
     );
     sql.batch_execute(&prepare).await.unwrap();
     let explain = format!(
