@@ -11,11 +11,12 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Parts};
 use crate::keys::LastUsed;
 use crate::lifecycle::Lifecycle;
+use crate::memory::Trim;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
@@ -23,6 +24,7 @@ use crate::push::ping::Pinger;
 use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
@@ -101,6 +103,7 @@ impl App {
 
         shared.start_writers(&lanes);
         shared.start_workers(client, slots, attempts, &lanes);
+        shared.run(http::KeyCheck::new(&api));
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -185,7 +188,7 @@ impl Shared {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
         // These two until nobody can ask them for anything any more.
-        let saver = Saver::default();
+        let saver = Saver::new(metrics.clone());
         tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
@@ -212,7 +215,10 @@ impl Shared {
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
+        self.run(Heads::new(self.feed.clone()));
+        self.run(Trim);
         self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(
             store.clone(),

@@ -6,6 +6,7 @@
 
 mod architecture {
     pub(crate) mod borders;
+    pub(crate) mod contracts;
     pub(crate) mod layers;
     pub(crate) mod migrations;
     pub(crate) mod package;
@@ -21,7 +22,7 @@ use architecture::migrations::as_source;
 use architecture::package::Package;
 use architecture::source::Source;
 use architecture::violation::hold;
-use architecture::{layers, migrations, package, shape, sql, tables};
+use architecture::{contracts, layers, migrations, package, shape, sql, tables};
 
 fn src() -> Vec<Source> {
     Package::read().sources("src/")
@@ -116,6 +117,12 @@ fn every_tables_key_begins_with_the_account_id() {
 #[test]
 fn every_migration_says_how_it_behaves_on_a_full_table() {
     hold(&migrations::every_migration_says_how_it_behaves_on_a_full_table(&Package::read().migrations()), &[]);
+}
+
+#[test]
+fn no_migration_breaks_replicas_of_the_version_before() {
+    let migrations = Package::read().migrations();
+    hold(&contracts::no_migration_breaks_replicas_of_the_version_before(&migrations), tables::CONTRACT_EXCEPTIONS);
 }
 
 #[test]

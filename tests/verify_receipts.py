@@ -12,6 +12,7 @@ import asyncio
 import glob
 import http.client
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -87,8 +88,16 @@ def psql(url, query):
     found = shutil.which("psql") or next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"), reverse=True)), None)
     if found is None:
         raise LookupError("no psql found")
-    command = [found, "-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", url]
-    done = subprocess.run(command, input=query, capture_output=True, text=True, timeout=600, check=False)
+    # Arguments are shown to every user of the machine, so the password goes by the environment.
+    parts = urllib.parse.urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username}@" if parts.username else ""
+    environment = dict(os.environ, PGPASSWORD=urllib.parse.unquote(parts.password or ""))
+    command = [found, "-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1"]
+    command.append(parts._replace(netloc=user + address).geturl())
+    done = subprocess.run(
+        command, input=query, capture_output=True, text=True, timeout=600, check=False, env=environment
+    )
     if done.returncode != 0:
         raise LookupError(f"psql: {done.stderr.strip()}")
     return [line.split(" ") for line in done.stdout.splitlines() if line]

@@ -7,6 +7,7 @@ use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
+use unificus::broker::connect_options;
 
 const STREAM: &str = "LIMIT";
 const SUBJECT: &str = "limit.load";
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Acknowledged messages per second, with 256 of 1,000 bytes in flight.
 pub(crate) async fn publishes_per_second(nats_url: &str, length: Duration) -> Result<f64> {
-    let client = async_nats::connect(nats_url).await.context("connecting to NATS")?;
+    let client = connect_options(nats_url).connect(nats_url).await.context("connecting to NATS")?;
     let context = jetstream::new(client);
     context
         .get_or_create_stream(stream::Config {

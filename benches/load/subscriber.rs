@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use unificus::broker::connect_options;
 
 use crate::accounts::Account;
 use crate::arrivals::Arrivals;
@@ -64,7 +65,7 @@ pub(crate) async fn start(nats_url: &str, accounts: &[Account]) -> Result<Reader
     let url = nats_url.to_owned();
     let subjects: Vec<String> = accounts.iter().map(|account| format!("crm.v1.{}.evt.>", account.public_id)).collect();
     let serve = async move |arrivals: Arc<Arrivals>, ready: oneshot::Sender<()>, mut stopped: oneshot::Receiver<()>| {
-        let client = async_nats::connect(&url).await.context("connecting to NATS")?;
+        let client = connect_options(&url).connect(&url).await.context("connecting to NATS")?;
         let mut subscriptions = Vec::with_capacity(subjects.len());
         for subject in subjects {
             subscriptions.push(client.subscribe(subject).await.context("subscribing")?);

@@ -7,6 +7,7 @@
 mod hints;
 mod publish;
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::{Client, ConnectOptions, Event};
+
+use percent_encoding::percent_decode_str;
 
 pub use hints::Hints;
 pub use publish::BATCH;
@@ -85,7 +88,7 @@ impl Broker {
                 }
             }
         };
-        let client = ConnectOptions::new()
+        let client = connect_options(&config.url)
             .name("unificus")
             .no_echo()
             .retry_on_initial_connect()
@@ -165,6 +168,20 @@ impl Broker {
     #[must_use]
     pub fn hints(&self) -> Hints {
         self.hints.clone()
+    }
+}
+
+/// The options of a connection to this URL, with its user and password, which the client itself does not read there. They
+/// are taken as they are written once percent-encoding is undone (RFC 3986, section 2.1).
+#[must_use]
+pub fn connect_options(url: &str) -> ConnectOptions {
+    let credentials = url::Url::parse(url).ok().and_then(|url| {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
+        Some((decoded(url.username())?, decoded(url.password()?)?))
+    });
+    match credentials {
+        Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
+        None => ConnectOptions::new(),
     }
 }
 

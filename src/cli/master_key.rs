@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::say;
 use crate::config::Config;
+use crate::domain::push::HeaderValue;
 use crate::keys;
-use crate::push::keeping;
+use crate::push::{keeping, own_headers};
 use crate::secrets::{MasterKeys, Resealed};
 use crate::store::Store;
 use crate::store::sealed::FIRST;
@@ -37,7 +38,7 @@ pub(super) async fn rotate(config: &Config, store: &Store, json: bool) -> anyhow
         say(format_args!("{}", json!({"keys": keys, "endpoints": endpoints, "unopened": unopened})));
     } else {
         say(format_args!(
-            "{keys} keys and the secrets of {endpoints} endpoints were sealed under the first master key."
+            "{keys} keys, and the secrets and headers of {endpoints} endpoints, were sealed under the first master key."
         ));
     }
     ensure!(unopened == 0, "none of secrets.master_keys opens {unopened} of what is sealed; it was left as it is");
@@ -67,17 +68,24 @@ async fn reseal_endpoints(store: &Store, masters: &MasterKeys, counts: &mut Coun
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = *last;
         for ((account, endpoint), were) in &page {
-            let mut secrets = were.clone();
+            let mut are = were.clone();
             let mut anew = false;
-            for kept in &mut secrets {
+            for kept in &mut are.secrets {
                 match keeping::reseal(masters, *account, *endpoint, kept) {
                     Resealed::Anew(sealed) => (*kept, anew) = (sealed, true),
                     Resealed::Already => {}
                     Resealed::Unopened => counts.unopened += 1,
                 }
             }
+            for header in &mut are.headers {
+                match own_headers::reseal(masters, *account, *endpoint, header) {
+                    Resealed::Anew(sealed) => (header.value, anew) = (HeaderValue::Sealed(sealed), true),
+                    Resealed::Already => {}
+                    Resealed::Unopened => counts.unopened += 1,
+                }
+            }
             if anew {
-                counts.endpoints += u64::from(store.reseal_endpoint((*account, *endpoint), were, &secrets).await?);
+                counts.endpoints += u64::from(store.reseal_endpoint((*account, *endpoint), were, &are).await?);
             }
         }
     }

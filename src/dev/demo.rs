@@ -1,6 +1,5 @@
 //! The demo account: made once, its credentials kept in the data directory, with records enough to look at.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::services::private;
 use crate::app::App;
 use crate::clock::{self, Clock};
 use crate::command::{Failure, Order};
@@ -71,7 +71,7 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     let new = NewAccount { account, name: "Demo".to_owned(), key };
     store.create_accounts(&[new], Tier::Thrive, by).await?;
     let credentials = Credentials { public_id: account.0, secret_key: secret.text().to_owned() };
-    write_private(&file, &serde_json::to_string(&credentials)?)?;
+    private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
 }
 
@@ -86,19 +86,8 @@ pub(super) fn master_key(dir: &Path) -> anyhow::Result<MasterKey> {
         Err(error) => return Err(error).with_context(context),
     }
     let key = MasterKey(rand::random());
-    write_private(&file, &String::from(key.clone()))?;
+    private::write(&file, &String::from(key.clone()))?;
     Ok(key)
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub(super) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let context = || format!("cannot write {}", file.display());
-    let part = file.with_extension("part");
-    let _stale = std::fs::remove_file(&part);
-    let mut open = std::fs::OpenOptions::new();
-    let mut handle = open.write(true).create_new(true).mode(0o600).open(&part).with_context(context)?;
-    std::io::Write::write_all(&mut handle, text.as_bytes()).with_context(context)?;
-    std::fs::rename(&part, file).with_context(context)
 }
 
 /// Fills the account where it holds nothing.

@@ -1,7 +1,8 @@
 //! `unificus dev`: the service on a private PostgreSQL and NATS, with a demo account to look at.
 //!
 //! For one machine: servers listen on loopback, webhooks may go to loopback over http, and the demo's credentials are
-//! printed and kept in the data directory. Everything else is as in production.
+//! printed and kept in the data directory. Everything else is as in production; so the service connects as a role that is
+//! no superuser.
 
 mod demo;
 mod report;
@@ -10,10 +11,7 @@ pub mod services;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use tokio_postgres::NoTls;
-
-use self::services::{Binaries, Postgres, Services};
+use self::services::{Binaries, Services};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -33,17 +31,23 @@ pub struct Options {
     /// The API's port on loopback; 0 lets the system choose. Metrics take the next one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Write the service's addresses and the demo's credentials to this file once everything accepts.
+    /// Write the service's addresses, with the passwords of its servers, and the demo's credentials to this file once
+    /// everything accepts; it is readable by its owner alone. By default `service.env` in the data directory.
     #[arg(long)]
     env_file: Option<PathBuf>,
 }
 
+impl Options {
+    fn env_file(&self) -> PathBuf {
+        self.env_file.clone().unwrap_or_else(|| self.data_dir.join("service.env"))
+    }
+}
+
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
-    if let Some(file) = &options.env_file {
-        // One of a run that was killed would tell of a service that is not there.
-        let _absent = std::fs::remove_file(file);
-    }
+    let env_file = options.env_file();
+    // One of a run that was killed names a service that is not there.
+    let _absent = std::fs::remove_file(&env_file);
     let mut stop = StopSignal::listen()?;
     let (path, data_home) = config::program_path();
     let binaries = Binaries::find(&path, &data_home)?;
@@ -61,17 +65,15 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
         () = services.supervise() => {}
     }
     let stopped = app.stop().await;
-    if let Some(file) = &options.env_file {
-        // It names a service that is gone; that it may be gone itself is all the same.
-        let _gone = std::fs::remove_file(file);
-    }
+    // It names a service that is gone; that it may be gone itself is all the same.
+    let _gone = std::fs::remove_file(&env_file);
     services.stop().await?;
     stopped
 }
 
 async fn serve(config: Config, options: &Options, services: &Services) -> anyhow::Result<App> {
     let database_url = services.postgres.url_of(DATABASE);
-    create_database(&services.postgres).await?;
+    services.postgres.ensure_database(DATABASE).await?;
     let mut config = settings(config, options.port, &database_url, &services.nats.url())?;
     // Behind those that were configured: it seals where there is no other.
     config.secrets.master_keys.push(demo::master_key(&options.data_dir)?);
@@ -83,10 +85,9 @@ async fn serve(config: Config, options: &Options, services: &Services) -> anyhow
     demo::fill(&app, &store, credentials.account()).await?;
     let places =
         report::Places { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };
-    report::print(&places, &credentials);
-    if let Some(file) = &options.env_file {
-        report::write_env_file(file, &places, &credentials)?;
-    }
+    let env_file = options.env_file();
+    report::print(&places, &credentials, &env_file);
+    report::write_env_file(&env_file, &places, &credentials)?;
     Ok(app)
 }
 
@@ -111,18 +112,4 @@ fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -
     config.push.allow_http = true;
     config.push.allow_networks = ["127.0.0.0/8", "::1/128"].map(str::parse).into_iter().collect::<Result<_, _>>()?;
     Ok(config)
-}
-
-async fn create_database(postgres: &Postgres) -> anyhow::Result<()> {
-    let (client, connection) = tokio_postgres::connect(&postgres.url(), NoTls).await?;
-    let create = async move {
-        let exists =
-            client.query_opt("-- dev.exists\nselect from pg_database where datname = $1", &[&DATABASE]).await?;
-        if exists.is_none() {
-            client.batch_execute(&format!("create database {DATABASE}")).await?;
-        }
-        Ok::<_, tokio_postgres::Error>(())
-    };
-    let (created, _) = tokio::join!(create, connection);
-    created.context("cannot create the database")
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::demo::{self, Credentials};
+use super::demo::Credentials;
+use super::services::private;
+use crate::config::without_password;
 use crate::http::BASE;
 
 /// The addresses of what runs.
@@ -26,7 +28,7 @@ impl Places {
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
-pub(super) fn print(places: &Places, credentials: &Credentials) {
+pub(super) fn print(places: &Places, credentials: &Credentials, env_file: &Path) {
     let base_url = places.base_url();
     println!(
         "
@@ -39,6 +41,7 @@ pub(super) fn print(places: &Places, credentials: &Credentials) {
   Metrics             {metrics}
   NATS                {nats}
   PostgreSQL          {database}
+  Passwords           {env_file}
 
   Create a contact:
 
@@ -49,8 +52,9 @@ curl -sS {base_url}/contact \\
         id = credentials.public_id,
         secret = credentials.secret_key,
         metrics = places.metrics_url(),
-        nats = places.nats_url,
-        database = places.database_url,
+        nats = without_password(&places.nats_url),
+        database = without_password(&places.database_url),
+        env_file = env_file.display(),
     );
 }
 
@@ -67,5 +71,5 @@ pub(super) fn write_env_file(file: &Path, places: &Places, credentials: &Credent
     ] {
         writeln!(text, "UNIFICUS_{name}={value}")?;
     }
-    demo::write_private(file, &text)
+    private::write(file, &text)
 }

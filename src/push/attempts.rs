@@ -162,7 +162,7 @@ pub(super) fn row(webhook_id: String, seq: Seq, trigger: &str, attempt: &client:
         seq,
         webhook_id,
         trigger: trigger.to_owned(),
-        outcome: attempt.outcome.label().to_owned(),
+        outcome: attempt.outcome.shown().to_owned(),
         status: attempt.status.map(i32::from),
         error: attempt.error.clone(),
         duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),

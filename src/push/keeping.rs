@@ -49,7 +49,7 @@ pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[
 }
 
 /// What a sealed secret is bound to.
-fn belongs_to(account: AccountId, endpoint: Uuid) -> Vec<u8> {
+pub(super) fn belongs_to(account: AccountId, endpoint: Uuid) -> Vec<u8> {
     [*account.0.as_bytes(), *endpoint.as_bytes()].concat()
 }
 

@@ -17,6 +17,7 @@ mod health;
 pub mod keeping;
 pub mod lane;
 pub mod outcome;
+pub mod own_headers;
 pub mod ping;
 mod place;
 mod runner;

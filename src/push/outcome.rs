@@ -42,6 +42,10 @@ pub enum Reason {
     BadResponse,
 }
 
+/// All that an endpoint's owner is told of a host's name that leads nowhere: that its addresses are forbidden would say
+/// that it has some.
+pub const NO_ADDRESS: &str = "no usable address: the host's name has none, or one that deliveries may not go to";
+
 impl Outcome {
     /// The outcome of a whole answer, by its status (Standard Webhooks 1.0, "Delivery success and failure";
     /// 503 is treated as 502 and 504 are, since `Retry-After` most often comes with it).
@@ -58,10 +62,20 @@ impl Outcome {
     /// Whether nothing was sent, so that it says nothing of what was to be sent: the receiver is not there.
     #[must_use]
     pub fn is_away(self) -> bool {
-        matches!(self, Self::Failed(Reason::Connect | Reason::Tls))
+        matches!(self, Self::Failed(Reason::Connect | Reason::Tls | Reason::Refused))
     }
 
-    /// The word for this outcome in metrics and in the attempt log.
+    /// The word for this outcome in the attempt log, which the endpoint's owner reads: nobody can be connected to, whether
+    /// there is nobody or the address is refused.
+    #[must_use]
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Failed(Reason::Refused) => Self::Failed(Reason::Connect).label(),
+            other => other.label(),
+        }
+    }
+
+    /// The word for this outcome in metrics and in the operator's log.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -80,9 +94,33 @@ impl Outcome {
     }
 }
 
+/// What the attempt log shows of a row that a version before wrote: word and error of names that lead nowhere are one.
+#[must_use]
+pub fn shown_again<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
+    let connect = Outcome::Failed(Reason::Connect).label();
+    if outcome == Outcome::Failed(Reason::Refused).label() {
+        return (connect, Some(NO_ADDRESS));
+    }
+    let unresolved = outcome == connect && error.is_some_and(|error| error.starts_with("dns error"));
+    if unresolved { (connect, Some(NO_ADDRESS)) } else { (outcome, error) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoints_owner_cannot_tell_a_refused_address_from_none() {
+        let [refused, none] = [Reason::Refused, Reason::Connect].map(Outcome::Failed);
+        assert_eq!(refused.shown(), none.shown());
+        assert_eq!(refused.is_away(), none.is_away(), "nor by when it is tried again");
+        assert_ne!(refused.label(), none.label(), "the operator can");
+        let before = [("refused", Some("the host's address is refused: loopback")), ("connect", Some("dns error: x"))];
+        let [refused, none] = before.map(|(outcome, error)| shown_again(outcome, error));
+        assert_eq!(refused, none);
+        let dialled = ("connect", Some("tcp connect error: Connection refused"));
+        assert_eq!(shown_again(dialled.0, dialled.1), dialled);
+    }
 
     const HOUR: Duration = Duration::from_hours(1);
 

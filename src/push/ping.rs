@@ -67,6 +67,9 @@ impl Pinger {
         });
         let body = (Bytes::from(body.to_string()), CONTENT_TYPE);
         let attempt = target.post(&self.client, &id, body, None, now).await;
+        if let Some(detail) = &attempt.no_address {
+            tracing::info!(%account, endpoint = %endpoint_id, detail, "endpoint has no usable address");
+        }
         self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, "test", &attempt, clock.now()));
         Ok(Some(attempt))
     }

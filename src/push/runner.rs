@@ -23,9 +23,9 @@ use super::target::Target;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
 use crate::contract::Wire;
-use crate::domain::push::Health;
+use crate::domain::push::{Health, State};
 use crate::domain::{Seq, Timestamp};
-use crate::feed::Feed;
+use crate::feed::{EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::shard::Lease;
@@ -246,12 +246,13 @@ impl Runner {
             self.behind = false;
             return Ok(());
         }
-        let events = self.deliverer.feed.after(account, from, READ).await?;
+        let limit = PageLimit { events: READ, bytes: PAGE_BYTES };
+        let EventPage { events, more } = self.deliverer.feed.after(account, from, limit).await?;
         if events.is_empty() {
             self.asked_at = Some(clock::instant());
             self.lane.rest();
         }
-        self.behind = events.len() == READ;
+        self.behind = more;
         let filter = &self.target.filter;
         if self.events.len() + READ > KEPT {
             self.events.retain(|seq, _| !self.lane.is_put_off(*seq));
@@ -308,7 +309,7 @@ impl Runner {
         }
         if !delivered {
             tracing::debug!(%account, endpoint = %endpoint_id, seq = %parcel.name(), outcome, error = attempt.error,
-                "delivery failed");
+                detail = attempt.no_address, "delivery failed");
         }
         let trigger = if first { "event" } else { "retry" };
         let row = attempts::row(self.target.webhook_id(&events), parcel.name(), trigger, &attempt, now);
@@ -320,7 +321,11 @@ impl Runner {
         for seq in self.lane.take_replaced() {
             self.events.remove(&seq);
         }
-        if let Err(error) = self.tell(verdict, attempt.outcome, now).await {
+        let told = match verdict {
+            Verdict::Disable => self.disable(attempt.outcome, now).await,
+            Verdict::GoOn => self.tell(attempt.outcome, now).await,
+        };
+        if let Err(error) = told {
             tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"),
                 "the log is not told how the endpoint fares, will be repeated");
         }
@@ -328,22 +333,38 @@ impl Runner {
     }
 
     /// Tells the log of a turn in the endpoint's health. What this attempt did is saved after that.
-    async fn tell(&mut self, verdict: Verdict, outcome: Outcome, now: Timestamp) -> anyhow::Result<()> {
-        let endpoint = &self.target.endpoint;
-        let Endpoint { account, endpoint_id, .. } = *endpoint;
+    async fn tell(&mut self, outcome: Outcome, now: Timestamp) -> anyhow::Result<()> {
         let since = self.lane.failing_since();
-        if verdict == Verdict::Disable {
-            // What was in flight with it says the same once more.
-            if !self.stop.is_cancelled() {
-                health::report(&self.deliverer.lanes, endpoint, Health::Disabled, since).await?;
-                tracing::warn!(%account, endpoint = %endpoint_id, outcome = outcome.label(), "endpoint disabled");
-                let detail = serde_json::json!({"endpoint": endpoint_id, "outcome": outcome.label()});
-                self.owner.disable_endpoint(account, endpoint_id, &detail, now).await?;
-                self.stop.cancel();
-            }
-        } else if let Some(health) = health::turn(self.reported, outcome == Outcome::Delivered, since, now) {
-            health::report(&self.deliverer.lanes, endpoint, health, since).await?;
+        if let Some(health) = health::turn(self.reported, outcome == Outcome::Delivered, since, now) {
+            health::report(&self.deliverer.lanes, &self.target.endpoint, health, since).await?;
             self.reported = health;
+        }
+        Ok(())
+    }
+
+    /// Takes the endpoint out of service. Whatever comes of it, this runner ends: the next one goes on from what is stored.
+    async fn disable(&mut self, outcome: Outcome, now: Timestamp) -> anyhow::Result<()> {
+        // What was in flight with it says the same once more.
+        if self.stop.is_cancelled() {
+            return Ok(());
+        }
+        self.stop.cancel();
+        let endpoint = &self.target.endpoint;
+        let Endpoint { account, endpoint_id, revision, .. } = *endpoint;
+        let outcome = outcome.label();
+        // The endpoint that said so is the one of this revision. Its owner may have changed or resumed it since.
+        let present = self.deliverer.store.endpoint(account, endpoint_id).await?;
+        let is_same = |placed: &Placed| placed.endpoint.revision == revision && placed.endpoint.state == State::Live;
+        if !present.as_ref().is_some_and(is_same) {
+            return Ok(());
+        }
+        health::report(&self.deliverer.lanes, endpoint, Health::Disabled, self.lane.failing_since()).await?;
+        let detail = serde_json::json!({"endpoint": endpoint_id, "outcome": outcome});
+        if self.owner.disable_endpoint((account, endpoint_id), revision, &detail, now).await? {
+            tracing::warn!(%account, endpoint = %endpoint_id, outcome, "endpoint disabled");
+        } else {
+            // It was changed after all, and what the log was told a moment ago is not so.
+            health::report(&self.deliverer.lanes, endpoint, Health::Well, None).await?;
         }
         Ok(())
     }

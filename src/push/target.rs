@@ -8,6 +8,7 @@ use super::client::{Attempt, Client, Delivery};
 use super::filter::Filter;
 use super::keeping;
 use super::lane::Parcel;
+use super::own_headers;
 use super::signature::{Secret, sign};
 use crate::contract::Wire;
 use crate::contract::delivery::{BATCH_CONTENT_TYPE, batch, batch_id, newest};
@@ -32,12 +33,11 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
         let secrets = keeping::open_all(masters, &endpoint);
-        let header = |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
         Ok(Self {
             filter: Filter::of(&endpoint.settings),
             url: EndpointUrl::parse(&endpoint.settings.url)?,
             secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
-            headers: endpoint.settings.headers.iter().filter_map(header).collect(),
+            headers: own_headers::open_all(masters, &endpoint)?,
             endpoint,
         })
     }
@@ -88,7 +88,10 @@ impl Target {
             timeout: self.endpoint.settings.timeout,
             now,
         };
-        client.send(delivery).await
+        let mut attempt = client.send(delivery).await;
+        let cut = attempt.bytes_read > attempt.body.len();
+        attempt.body = own_headers::masked(attempt.body, &self.headers, cut);
+        attempt
     }
 
     /// Those of its secrets that sign now.

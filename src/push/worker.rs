@@ -97,9 +97,10 @@ impl Push {
             let Endpoint { endpoint_id, state, .. } = &placed.endpoint;
             *state != State::Live || known.is_some_and(|known| known.runners.contains_key(endpoint_id))
         };
+        let mut unsaved = BTreeSet::new();
         if !endpoints.iter().all(is_there) {
-            // What was delivered last is in the places that are read now.
-            self.deliverer.saver.settle(account).await;
+            // What was delivered last is in the places that are read now, but for those that could not be written.
+            unsaved = self.deliverer.saver.settle(account).await;
             endpoints = self.deliverer.store.endpoints(account).await?;
         }
         let looked_at = clock::instant();
@@ -117,6 +118,10 @@ impl Push {
         for placed in endpoints {
             let endpoint_id = placed.endpoint.endpoint_id;
             if runners.contains_key(&endpoint_id) {
+                continue;
+            }
+            if unsaved.contains(&endpoint_id) {
+                started = Err(anyhow::anyhow!("the place of endpoint {endpoint_id} is not written yet"));
                 continue;
             }
             match self.start(placed, owned, &lease).await {
@@ -165,7 +170,7 @@ impl Push {
     async fn carry_out_orders(&self, endpoint: &Endpoint, owned: &Owned) -> anyhow::Result<Option<Placed>> {
         let Deliverer { store, saver, clock, .. } = &*self.deliverer;
         let (account, id) = (endpoint.account, endpoint.endpoint_id);
-        anyhow::ensure!(saver.settle(account).await, "places are not written yet");
+        anyhow::ensure!(!saver.settle(account).await.contains(&id), "its place is not written yet");
         let Some(placed) = store.endpoint(account, id).await? else { return Ok(None) };
         let waiting = store.waiting(account, id).await?;
         let mut orders = store.push_orders(account).await?;

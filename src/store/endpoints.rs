@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::owner::{PushCursor, Waiting};
 use super::push_changes::Move;
-use super::{Params, Store, StoreError};
+use super::{Params, Store, StoreError, own_headers};
 use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
@@ -221,14 +221,14 @@ impl Store {
 /// Adds an endpoint that stands at `from`, or at the end of the log.
 pub(super) async fn insert(client: &Object, new: &Endpoint, from: Option<Seq>) -> Result<(), StoreError> {
     client.execute(INSERT_CURSOR, &[&new.account.0, &new.endpoint_id, &from.map(|seq| seq.0)]).await?;
-    let (c, settings) = (Columns::of(new), &new.settings);
+    let (c, settings) = (Columns::of(new)?, &new.settings);
     client.execute(INSERT, &[&c.values(new, settings)[..], &[&new.created_at]].concat()).await?;
     Ok(())
 }
 
 /// Writes an endpoint's settings, state and secrets, and raises its revision.
 pub(super) async fn update(client: &Object, endpoint: &Endpoint) -> Result<(), StoreError> {
-    let c = Columns::of(endpoint);
+    let c = Columns::of(endpoint)?;
     client.execute(UPDATE, &c.values(endpoint, &endpoint.settings)).await?;
     Ok(())
 }
@@ -250,27 +250,29 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(endpoint: &'a Endpoint) -> Self {
+    fn of(endpoint: &'a Endpoint) -> Result<Self, StoreError> {
         let Settings { mode, order, window, rate, headers, timeout, .. } = &endpoint.settings;
         let (max, debounce) = match mode {
             Mode::Single => (LARGEST_BATCH, Duration::ZERO),
             Mode::Batch { max } => (*max, Duration::ZERO),
             Mode::Latest { debounce } => (LARGEST_BATCH, *debounce),
         };
-        Self {
+        let headers = own_headers::encode(headers)
+            .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint.endpoint_id, error))?;
+        Ok(Self {
             mode: mode.name(),
             max_batch: i32::try_from(max).unwrap_or(i32::MAX),
             debounce_ms: i32::try_from(debounce.as_millis()).unwrap_or(i32::MAX),
             order: order.name(),
             window: i32::try_from(*window).unwrap_or(i32::MAX),
             rate: rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
-            headers: serde_json::to_string(headers).unwrap_or_default(),
+            headers,
             timeout_s: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX),
             signature: endpoint.signature.name(),
             secrets: endpoint.secrets.iter().map(|secret| secret.kept.as_slice()).collect(),
             until: endpoint.secrets.iter().map(|secret| secret.until).collect(),
             state: endpoint.state.name(),
-        }
+        })
     }
 
     /// The parameters that [`INSERT`] and [`UPDATE`] have in common.
@@ -310,7 +312,7 @@ pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
         "latest" => Mode::Latest { debounce: Duration::from_millis(u64::from(number(9))) },
         _ => return Err(corrupt("mode")),
     };
-    let headers = serde_json::from_str(row.get(13))
+    let headers = own_headers::decode(row.get(13))
         .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint_id, error))?;
     let settings = Settings {
         url: row.get(2),

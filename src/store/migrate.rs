@@ -1,6 +1,11 @@
 //! The schema: brought forward by `unificus migrate`, and checked before anything is served.
+//!
+//! Replicas of two versions run side by side during a rolling upgrade. The schema is expanded first, which the version
+//! before does not notice, so that its replicas go on and may start again; it is contracted when no replica uses any longer
+//! what goes. A migration that contracts says so in its name (`V30__contract_….sql`), which is all that a build needs to
+//! know of one that is newer than itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::NoTls;
 
@@ -22,10 +27,16 @@ pub enum SchemaError {
     /// Migrations are missing.
     #[error("the database lacks migrations {0:?}; run `unificus migrate`")]
     Behind(BTreeSet<i64>),
-    /// A newer build was here.
-    #[error("the database has migrations {0:?}, which this build does not know; run a newer build")]
+    /// A newer build was here, and has taken away what this one uses.
+    #[error("the database has migrations {0:?}, which take away what this build uses; run a newer build")]
+    Contracted(BTreeSet<i64>),
+    /// A newer build was here, so there is nothing to bring forward.
+    #[error("the database has migrations {0:?}, which this build does not know; migrate with a newer build")]
     Ahead(BTreeSet<i64>),
 }
+
+/// What the names of migrations that contract the schema begin with.
+const CONTRACTS: &str = "contract";
 
 const LOCK: &str = "-- schema.lock
 select pg_advisory_lock($1)";
@@ -36,6 +47,10 @@ const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
 impl Store {
     /// Brings the schema forward; returns how many migrations were applied. Safe to run from several processes.
     pub async fn migrate(&self) -> Result<usize, SchemaError> {
+        let unknown: BTreeSet<i64> = unknown(&self.applied().await?).into_keys().collect();
+        if !unknown.is_empty() {
+            return Err(SchemaError::Ahead(unknown));
+        }
         let (mut client, connection) = self.config.connect(NoTls).await.map_err(StoreError::from)?;
         let migrate = async move {
             client.execute(LOCK, &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
@@ -48,27 +63,45 @@ impl Store {
         migrated
     }
 
-    /// Refuses a schema that this build does not know.
+    /// Refuses a schema that lacks something that this build uses: one that is behind it, or one that a newer build has
+    /// contracted. A schema that newer builds only expanded is as good as this build's own.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
-        let known: BTreeSet<i64> =
-            embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).collect();
         let applied = self.applied().await?;
-        let missing: BTreeSet<i64> = known.difference(&applied).copied().collect();
-        let unknown: BTreeSet<i64> = applied.difference(&known).copied().collect();
-        match (missing.is_empty(), unknown.is_empty()) {
-            (true, true) => Ok(()),
-            (false, _) => Err(SchemaError::Behind(missing)),
-            (true, false) => Err(SchemaError::Ahead(unknown)),
+        let missing: BTreeSet<i64> = known().into_iter().filter(|version| !applied.contains_key(version)).collect();
+        if !missing.is_empty() {
+            return Err(SchemaError::Behind(missing));
         }
+        let unknown = unknown(&applied);
+        let contracts = |name: &str| name.starts_with(CONTRACTS);
+        if unknown.values().any(|name| contracts(name)) {
+            let contracted = unknown.into_iter().filter(|(_, name)| contracts(name)).map(|(version, _)| version);
+            return Err(SchemaError::Contracted(contracted.collect()));
+        }
+        if !unknown.is_empty() {
+            tracing::warn!(migrations = ?unknown, "schema is newer than this build, and has all that it uses");
+        }
+        Ok(())
     }
 
-    async fn applied(&self) -> Result<BTreeSet<i64>, StoreError> {
+    /// The applied migrations by version, each with its name.
+    async fn applied(&self) -> Result<BTreeMap<i64, String>, StoreError> {
         let client = self.reader().await?;
         let exists = "-- schema.exists\nselect to_regclass('refinery_schema_history') is not null";
         if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         }
-        let rows = client.query("-- schema.applied\nselect version::bigint from refinery_schema_history", &[]).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let applied = "-- schema.applied\nselect version::bigint, name::text from refinery_schema_history";
+        Ok(client.query(applied, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
+}
+
+/// The versions of the migrations that this build has.
+fn known() -> BTreeSet<i64> {
+    embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).collect()
+}
+
+/// Those of the applied migrations that this build does not have.
+fn unknown(applied: &BTreeMap<i64, String>) -> BTreeMap<i64, String> {
+    let known = known();
+    applied.iter().filter(|(version, _)| !known.contains(version)).map(|(v, name)| (*v, name.clone())).collect()
 }

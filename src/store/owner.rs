@@ -81,7 +81,7 @@ where account_id = $1 and endpoint_id = $2 and exists (select from taken)";
 const DISABLE: &str = "-- push_endpoint.disable
 with disabled as (
     update push_endpoint set state = 'disabled', revision = revision + 1
-    where account_id = $1 and endpoint_id = $2 returning account_id
+    where account_id = $1 and endpoint_id = $2 and state = 'live' and revision = $6 returning account_id
 )
 insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, $3, $4, 'push', 'push.disable', $5::text::json from disabled";
@@ -320,17 +320,18 @@ impl Owner {
         Ok(())
     }
 
-    /// Takes an endpoint out of service, since it said that it is gone or failed for days; with an audit row.
+    /// Takes an endpoint out of service, since it said that it is gone or failed for days; with an audit row. False where
+    /// it is not live, or was changed since it had this revision: then it was another endpoint that said so.
     pub async fn disable_endpoint(
         &self,
-        account: AccountId,
-        endpoint: Uuid,
+        (account, endpoint): (AccountId, Uuid),
+        revision: i64,
         detail: &serde_json::Value,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let id = clock::fresh_uid().0;
-        self.client.execute(DISABLE, &[&account.0, &endpoint, &id, &at, &detail.to_string()]).await?;
-        Ok(())
+        let values: Params<'_, 6> = [&account.0, &endpoint, &id, &at, &detail.to_string(), &revision];
+        Ok(self.client.execute(DISABLE, &values).await? > 0)
     }
 }
 

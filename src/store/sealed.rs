@@ -4,8 +4,9 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::keys::Sealed;
-use super::{Store, StoreError};
+use super::{Params, Store, StoreError, own_headers};
 use crate::domain::AccountId;
+use crate::domain::push::Header;
 
 const KEYS: &str = "-- account_key.sealed_after
 select account_id, key_id, sealed from account_key
@@ -15,11 +16,23 @@ const RESEAL_KEY: &str = "-- account_key.reseal
 update account_key set sealed = $4 where account_id = $1 and key_id = $2 and sealed = $3";
 
 const ENDPOINTS: &str = "-- push_endpoint.secrets_after
-select account_id, endpoint_id, secrets from push_endpoint
+select account_id, endpoint_id, secrets, headers::text from push_endpoint
 where (account_id, endpoint_id) > ($1, $2) order by account_id, endpoint_id limit $3";
 
 const RESEAL_ENDPOINT: &str = "-- push_endpoint.reseal
-update push_endpoint set secrets = $4 where account_id = $1 and endpoint_id = $2 and secrets = $3";
+update push_endpoint set secrets = $4, headers = $6::text::json
+where account_id = $1 and endpoint_id = $2 and secrets = $3 and headers::text = $5";
+
+/// What an endpoint has that is to be sealed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointSecrets {
+    /// What signs its deliveries, each as it is kept.
+    pub secrets: Vec<Vec<u8>>,
+    /// Its own headers.
+    pub headers: Vec<Header>,
+    /// The headers as the column has them, by which the row is found unchanged.
+    stored_headers: String,
+}
 
 /// Whose it is: an account, and one of its keys or endpoints.
 pub type Place = (AccountId, Uuid);
@@ -43,20 +56,31 @@ impl Store {
     }
 
     /// The secrets of at most `limit` endpoints after a place, as they are kept, in the order of places.
-    pub async fn endpoint_secrets(&self, after: Place, limit: i64) -> Result<Vec<(Place, Vec<Vec<u8>>)>, StoreError> {
+    pub async fn endpoint_secrets(
+        &self,
+        after: Place,
+        limit: i64,
+    ) -> Result<Vec<(Place, EndpointSecrets)>, StoreError> {
         let client = self.reader().await?;
-        let secrets = |row: &PgRow| ((AccountId(row.get(0)), row.get(1)), row.get(2));
-        Ok(client.query(ENDPOINTS, &[&after.0.0, &after.1, &limit]).await?.iter().map(secrets).collect())
+        let secrets = |row: &PgRow| {
+            let (endpoint, stored_headers): (Uuid, String) = (row.get(1), row.get(3));
+            let headers = own_headers::decode(&stored_headers)
+                .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint, error))?;
+            Ok(((AccountId(row.get(0)), endpoint), EndpointSecrets { secrets: row.get(2), headers, stored_headers }))
+        };
+        client.query(ENDPOINTS, &[&after.0.0, &after.1, &limit]).await?.iter().map(secrets).collect()
     }
 
     /// Puts other secrets in the place of some; false where those are not there any more.
     pub async fn reseal_endpoint(
         &self,
         place: Place,
-        were: &[Vec<u8>],
-        secrets: &[Vec<u8>],
+        were: &EndpointSecrets,
+        are: &EndpointSecrets,
     ) -> Result<bool, StoreError> {
-        let client = self.reader().await?;
-        Ok(client.execute(RESEAL_ENDPOINT, &[&place.0.0, &place.1, &were, &secrets]).await? > 0)
+        let headers = own_headers::encode(&are.headers)
+            .map_err(|error| StoreError::corrupt("push_endpoint", "headers", place.1, error))?;
+        let values: Params<'_, 6> = [&place.0.0, &place.1, &were.secrets, &are.secrets, &were.stored_headers, &headers];
+        Ok(self.reader().await?.execute(RESEAL_ENDPOINT, &values).await? > 0)
     }
 }

@@ -26,15 +26,20 @@ pub(crate) fn every_tables_key_begins_with_the_account_id(migrations: &[Migratio
 }
 
 fn broken_keys(migration: &Migration) -> Vec<Violation> {
-    let tokens = tokens(&code(&migration.raw));
-    let statements = tokens.split(|token| token.text == ";").filter(|statement| !statement.is_empty());
-    let keys = statements.flat_map(keys).filter(|key| key.first != "account_id");
+    let statements = statements(migration);
+    let keys = statements.iter().flat_map(|statement| keys(statement)).filter(|key| key.first != "account_id");
     keys.map(|Key { subject, line, first }| {
         let found = if first.is_empty() { "has no primary key".into() } else { format!("begins with `{first}`") };
         let reason = format!("the key of `{subject}` {found}: every key begins with account_id");
         Violation::new(&migration.path, line, reason).about(subject)
     })
     .collect()
+}
+
+/// The statements, without comments and strings.
+pub(crate) fn statements(migration: &Migration) -> Vec<Vec<Token>> {
+    let tokens = tokens(&code(&migration.raw));
+    tokens.split(|token| token.text == ";").filter(|statement| !statement.is_empty()).map(<[Token]>::to_vec).collect()
 }
 
 /// A primary key, a unique constraint or a unique index; `first` is empty where a table has no key.
@@ -123,12 +128,12 @@ impl Key {
     }
 }
 
-fn name_after<'a>(words: &[&'a str], keyword: &str) -> &'a str {
+pub(crate) fn name_after<'a>(words: &[&'a str], keyword: &str) -> &'a str {
     let after = words.iter().skip_while(|word| **word != keyword).skip(1);
     after.copied().find(|word| !matches!(*word, "if" | "not" | "exists" | "only")).unwrap_or("")
 }
 
-fn words(tokens: &[Token]) -> Vec<&str> {
+pub(crate) fn words(tokens: &[Token]) -> Vec<&str> {
     tokens.iter().map(|token| token.text.as_str()).collect()
 }
 

@@ -1,6 +1,8 @@
 //! The configuration.
 
 use unificus::config::Config;
+use unificus::metrics::Metrics;
+use unificus::store::Store;
 
 fn example() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/unificus.example.toml")).unwrap()
@@ -50,4 +52,34 @@ fn what_cannot_be_used_is_refused_by_name() {
     let unknown = [("UNIFICUS_HTTP__LISSTEN".to_owned(), "1".to_owned())];
     let error = format!("{:#}", Config::from_parts("", unknown).unwrap_err());
     assert!(error.contains("UNIFICUS_HTTP__LISSTEN"), "{error}");
+}
+
+#[test]
+fn no_password_is_shown_by_debug_or_in_an_error() {
+    let text = "[database]\nurl = 'postgresql://unificus:hush1@db/unificus?password=hush2'\n\
+                [nats]\nurl = 'nats://unificus:hush3@nats:4222'";
+    let config = Config::from_parts(text, []).unwrap();
+    let shown = format!("{config:?} {config:#?}");
+    assert!(!shown.contains("hush"), "{shown}");
+    assert!(shown.contains("unificus:***@db") && shown.contains("unificus:***@nats:4222"), "{shown}");
+
+    for wrong in [
+        "[database]\nurl = 'postgresql://unificus:hush@db:port/unificus'",
+        "[database]\nurl = 'unificus:hush@'",
+        "[nats]\nurl = 'nats://unificus:hush@[nats'",
+        "[database]\nurl = ['postgresql://unificus:hush@db']",
+        "[database]\nurl = 'postgresql://unificus:hush@db",
+        "[database]\nurll = 'postgresql://unificus:hush@db'",
+    ] {
+        let said = match Config::from_parts(wrong, []) {
+            Err(error) => format!("{error:#} {error:?}"),
+            // What a URL says beyond being one is read by the driver.
+            Ok(config) => {
+                let made = Store::new(&config.database, 1, Metrics::new().unwrap());
+                let error = made.err().unwrap_or_else(|| panic!("{wrong} is taken"));
+                format!("{error:?} {}", error.report())
+            }
+        };
+        assert!(!said.contains("hush"), "{wrong}: {said}");
+    }
 }

@@ -70,7 +70,7 @@ async fn a_stream_that_was_lost_is_filled_again() {
     parts.wake_up().await;
     parts.relay_all().await;
     parts.kill().await;
-    let context = async_nats::jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    let context = async_nats::jetstream::new(place.nats().await);
     context.delete_stream(&place.stream).await.unwrap();
 
     let mut next = Parts::start(&place).await;
@@ -96,7 +96,7 @@ async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
     parts.relay_all().await;
     parts.kill().await;
     // A power cut at the NATS server: acknowledged messages are gone, and with them what it knows of duplicates.
-    let context = async_nats::jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    let context = async_nats::jetstream::new(place.nats().await);
     let stream = context.get_stream(&place.stream).await.unwrap();
     for sequence in [3, 4] {
         stream.delete_message(sequence).await.unwrap();

@@ -95,7 +95,8 @@ async fn an_endpoint_has_its_settings_and_put_merges() {
     let changed = endpoint.api.put(&endpoint.path(""), settings.clone()).await.expect(200).clone();
     assert_eq!(changed, endpoint.shown().await);
     for (key, value) in settings.as_object().unwrap() {
-        assert_eq!(&changed[key], value, "{key}");
+        let shown = if key == "headers" { json!({"x-team": "********"}) } else { value.clone() };
+        assert_eq!(changed[key], shown, "{key}");
     }
     let merged = endpoint.api.put(&endpoint.path(""), json!({"window": null})).await;
     assert_eq!(merged.expect(200)["window"], 32);

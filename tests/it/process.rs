@@ -106,6 +106,14 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
         assert!(!value.is_empty() && value.chars().all(plain), "{name} needs no quotes in a shell: {value}");
     }
     assert!(environment.client.base.ends_with("/secure-api"));
+    let printed = std::fs::read_to_string(dir.0.join("service.out")).unwrap();
+    let logged = std::fs::read_to_string(dir.0.join("service.log")).unwrap();
+    for url in [&environment.database, &environment.nats] {
+        let (user, password) = url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap();
+        assert!(!printed.contains(password) && !logged.contains(password), "it is in the file alone");
+        assert!(printed.contains(&format!("{user}:***@")), "{printed}");
+    }
+    assert!(printed.contains(file.to_str().unwrap()), "{printed}");
     let metrics = Client::new(&environment.metrics, environment.client.account, "").get("").await;
     assert!(metrics.text.contains("unificus_shards_owned 64"), "{}", metrics.text);
     assert_eq!(environment.client.get("/contacts").await.json["meta"]["pagination"]["totalItems"], 48);
@@ -145,11 +153,8 @@ async fn accounts_and_keys_are_made_from_the_command_line() {
 
 #[tokio::test]
 async fn a_database_is_served_once_it_is_migrated() {
-    let place = Servers::get().place().await;
-    let (server, name) = place.database.rsplit_once('/').unwrap();
-    place.sql().await.batch_execute(&format!("create database {name}_empty")).await.unwrap();
-    let empty = format!("{server}/{name}_empty");
-    let settings = [("UNIFICUS_DATABASE__URL", empty.as_str()), ("UNIFICUS_NATS__URL", place.nats.as_str())];
+    let empty = Servers::get().place().await.create_empty("empty").await;
+    let settings = [("UNIFICUS_DATABASE__URL", empty.database.as_str()), ("UNIFICUS_NATS__URL", &empty.nats)];
 
     let refused = complaint(&unificus("serve", &settings).await);
     assert!(refused.contains("lacks migrations") && refused.contains("unificus migrate"), "{refused}");
@@ -157,8 +162,7 @@ async fn a_database_is_served_once_it_is_migrated() {
     let known = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
     assert_eq!(lines(&unificus("migrate --json", &settings).await), [json!({"applied": known})]);
     assert_eq!(lines(&unificus("migrate --json", &settings).await), [json!({"applied": 0})]);
-    let place = Place { database: empty.clone(), ..place };
-    serves(&place).await;
+    serves(&empty).await;
 }
 
 #[tokio::test]
@@ -320,6 +324,7 @@ async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
 
     let place = Place {
         database: environment.database.clone(),
+        superuser: String::new(),
         nats: environment.nats.clone(),
         stream: "EVENTS".to_owned(),
         subject_root: "crm.v1".to_owned(),

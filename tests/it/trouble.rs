@@ -99,7 +99,7 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     let app = App::start(place.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
-    let sql = place.sql().await;
+    let sql = place.superuser().await;
     sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     sql.batch_execute("select pg_reload_conf()").await.unwrap();
 

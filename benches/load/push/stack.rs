@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 use unificus::config::program_path;
-use unificus::dev::services::{Binaries, Services};
+use unificus::dev::services::{Binaries, SERVICE_ROLE, Services};
 
 use crate::accounts::{self, Account};
 use crate::contact::Target;
@@ -49,10 +49,10 @@ impl Stack {
         let (path, data_home) = program_path();
         let binaries = Binaries::find(&path, &data_home)?;
         let mut services = Services::start(&dir.path().join("data"), &binaries).await?;
-        let postgres = database::connect(&services.postgres.url()).await?;
+        let postgres = database::connect(&services.postgres.superuser_url()).await?;
         postgres.batch_execute("alter system set shared_preload_libraries = 'pg_stat_statements'").await?;
-        postgres.batch_execute(&format!("create database {DATABASE}")).await?;
         drop(postgres);
+        services.postgres.ensure_database(DATABASE).await?;
         services.postgres.stop().await?;
         services.postgres.restart().await?;
         let mut stack = Self { replicas: Vec::new(), services, dir };
@@ -64,7 +64,10 @@ impl Stack {
             .status()
             .await?;
         ensure!(migrated.success(), "unificus migrate ended with {migrated}");
-        database::connect(&url).await?.batch_execute("create extension pg_stat_statements").await?;
+        // What is measured is asked for as the service's role, which only then sees the texts of others' statements.
+        let postgres = database::connect(&stack.services.postgres.superuser_url_of(DATABASE)).await?;
+        postgres.batch_execute("create extension pg_stat_statements").await?;
+        postgres.batch_execute(&format!("grant pg_read_all_stats to {SERVICE_ROLE}")).await?;
         for number in 0..replicas {
             let log = stack.dir.path().join(format!("replica-{number}.log"));
             stack.replicas.push(Replica::start(stack.settings(), log).await?);

@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(30);
 
 /// Tells whether the server on a port is ready for clients.
-pub(super) type Probe = fn(u16) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+pub(super) type Probe = Box<dyn Fn(u16) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// Everything that it takes to start one server, again and again.
 pub(super) struct Launch {

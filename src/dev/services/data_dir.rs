@@ -1,15 +1,16 @@
 //! The directory that all of a pair of servers lives in, and the right to run on it.
 //!
 //! ```text
-//! lock           held while a process runs on the directory
-//! ports.toml     the ports of last time
-//! postgres/      the cluster           postgres.log
-//! nats/          JetStream's store     nats.log       nats.conf
+//! lock              held while a process runs on the directory
+//! ports.toml        the ports of last time
+//! credentials.toml  the servers' passwords
+//! postgres/         the cluster           postgres.log
+//! nats/             JetStream's store     nats.log       nats.conf
 //! ```
 
-use std::fs::{DirBuilder, File, Metadata, TryLockError, create_dir_all};
+use std::fs::{DirBuilder, File, Metadata, Permissions, TryLockError, create_dir_all, set_permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ impl DataDir {
     /// When it belongs to another user, when user `postgres` cannot reach it, or when another process holds it.
     pub(super) async fn open(path: &Path) -> Result<Self> {
         let owner = if geteuid().is_root() { Some(postgres_user()?) } else { None };
-        make(path, owner.is_some()).with_context(|| format!("making the data directory {}", path.display()))?;
+        make(path, owner).with_context(|| format!("making the data directory {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
         ours(&path)?;
         if let Some(owner) = owner {
@@ -69,16 +70,21 @@ impl DataDir {
     }
 }
 
-/// A directory that is there already keeps its mode: it may be more than ours.
-fn make(path: &Path, is_passed_by_others: bool) -> io::Result<()> {
+/// A directory that is there already keeps its mode: it may be more than ours. What is in it is closed by itself.
+fn make(path: &Path, owner: Option<Owner>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     if let Some(parent) = path.parent() {
         create_dir_all(parent)?;
     }
-    // Others may pass through to what is theirs (user postgres to its cluster), but not look around.
-    DirBuilder::new().mode(if is_passed_by_others { 0o711 } else { 0o700 }).create(path)
+    DirBuilder::new().mode(0o700).create(path)?;
+    if let Some(Owner { gid, .. }) = owner {
+        // The group of user postgres may pass through to the cluster, but not look around.
+        chown(path, None, Some(gid))?;
+        set_permissions(path, Permissions::from_mode(0o710))?;
+    }
+    Ok(())
 }
 
 fn ours(path: &Path) -> Result<()> {

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+
+use super::private;
 
 /// A log that has grown beyond this starts empty; nothing else rotates it.
 const LARGEST: u64 = 16 << 20;
@@ -12,10 +15,12 @@ const LARGEST: u64 = 16 << 20;
 const TAIL_BYTES: u64 = 8 << 10;
 const TAIL_LINES: usize = 15;
 
-/// Opens the log for appending.
+/// Opens the log for appending. Nobody but its owner may read it: statements that failed are in it with their values.
 pub(super) fn open(path: &Path) -> Result<File> {
     let open = || -> std::io::Result<File> {
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = File::options().create(true).append(true).mode(private::MODE).open(path)?;
+        // One that is there already keeps its mode.
+        private::close_to_others(path)?;
         if file.metadata()?.len() > LARGEST {
             file.set_len(0)?;
         }

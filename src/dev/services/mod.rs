@@ -7,19 +7,28 @@
 //! ones have left the data, and goes on with it. Two processes never run on one directory. The data is as durable as
 //! in production: fsync and synchronous commit are on, so figures measured here count.
 //!
-//! **Not guaranteed.** There is no authentication: whoever can reach the loopback interface of this machine is a
-//! superuser of both. That suits development and tests, and nothing else.
+//! Other users of the machine can reach the ports, and get no further: both servers ask for a password, which is drawn
+//! when the directory is made and kept in it for its owner alone, as are the servers' logs. The service's role is no
+//! superuser of Postgres. A directory that a version without passwords made is taken over at its next start, before its
+//! servers listen.
+//!
+//! **Not guaranteed.** There is no TLS, and one user of NATS sees all accounts. That suits development and tests on
+//! loopback, and nothing else.
 //!
 //! **Knows nothing of** the service itself: no schema, no stream, no account.
 
+mod access;
 mod binaries;
 mod child;
+mod credentials;
 mod data_dir;
 mod holders;
 mod log;
 mod nats;
 mod ports;
 mod postgres;
+pub(in crate::dev) mod private;
+mod roles;
 mod spawn;
 
 use std::path::Path;
@@ -27,9 +36,11 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use binaries::Binaries;
+pub use credentials::SERVICE_ROLE;
 pub use nats::Nats;
 pub use postgres::Postgres;
 
+use credentials::Credentials;
 use data_dir::DataDir;
 use ports::Ports;
 use spawn::Runner;
@@ -56,10 +67,11 @@ impl Services {
         // A child that is still on its way out holds its old port, so the data is vacated before ports are looked at.
         tokio::try_join!(Postgres::vacate(&dir), Nats::vacate(&dir))?;
         let ports = Ports::claim(dir.path())?;
+        let credentials = Credentials::of(dir.path())?;
         let runner = Runner::new(binaries.setpriv.clone());
         let (postgres, nats) = tokio::try_join!(
-            Postgres::start(&dir, &binaries.postgres_bin, runner.clone(), ports.postgres),
-            Nats::start(&dir, &binaries.nats, runner, ports.nats),
+            Postgres::start(&dir, &binaries.postgres_bin, runner.clone(), ports.postgres, credentials.clone()),
+            Nats::start(&dir, &binaries.nats, runner, ports.nats, credentials),
         )?;
         Ok(Self { postgres, nats, _dir: dir })
     }

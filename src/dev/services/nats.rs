@@ -1,6 +1,6 @@
 //! The private NATS, with `JetStream`.
 
-use std::fs::{DirBuilder, write};
+use std::fs::DirBuilder;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -11,9 +11,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::child::{Daemon, Launch};
+use super::credentials::{Credentials, Password, SERVICE_ROLE};
 use super::data_dir::DataDir;
-use super::holders;
 use super::spawn::Runner;
+use super::{holders, private};
 
 const PROGRAM: &str = "nats-server";
 const STORE: &str = "nats";
@@ -22,9 +23,10 @@ const STOP: Signal = Signal::SIGTERM;
 /// What a server introduces itself with is far shorter.
 const LONGEST_INFO: u64 = 64 << 10;
 
-/// A NATS server of our own on loopback, with `JetStream` on files and no authentication: see [`super`].
+/// A NATS server of our own on loopback, with `JetStream` on files. It has one user, with a password.
 pub struct Nats {
     daemon: Daemon,
+    password: Password,
 }
 
 impl Nats {
@@ -34,11 +36,17 @@ impl Nats {
     }
 
     /// Starts the server on its store, empty if there is none, and returns when it accepts.
-    pub(super) async fn start(dir: &DataDir, program: &Path, runner: Runner, port: u16) -> Result<Self> {
+    pub(super) async fn start(
+        dir: &DataDir,
+        program: &Path,
+        runner: Runner,
+        port: u16,
+        Credentials { nats: password, .. }: Credentials,
+    ) -> Result<Self> {
         let store = dir.join(STORE);
         DirBuilder::new().mode(0o700).recursive(true).create(&store).context("making the directory of NATS")?;
         let config = dir.join("nats.conf");
-        write(&config, configuration(port)).with_context(|| format!("writing {}", config.display()))?;
+        private::write(&config, &configuration(port, &password))?;
         let daemon = Daemon::start(Launch {
             name: PROGRAM,
             program: program.to_path_buf(),
@@ -48,17 +56,17 @@ impl Nats {
             leftover: None,
             log: dir.join("nats.log"),
             port,
-            probe: |port| Box::pin(accepts(port)),
+            probe: Box::new(|port| Box::pin(accepts(port))),
             stop: STOP,
             abort: Signal::SIGKILL,
         });
-        Ok(Self { daemon: daemon.await? })
+        Ok(Self { daemon: daemon.await?, password })
     }
 
-    /// What a client connects to, without credentials.
+    /// Where a client connects to, with its user and password.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.daemon.port())
+        format!("nats://{SERVICE_ROLE}:{}@127.0.0.1:{}", self.password.reveal(), self.daemon.port())
     }
 
     /// Its pid, nothing once its end has been noticed.
@@ -101,12 +109,15 @@ impl Nats {
     }
 }
 
-/// The store's path is given as an argument, where it needs no quoting.
-fn configuration(port: u16) -> String {
+/// The store's path is given as an argument, where it needs no quoting; the password is not: arguments are shown to
+/// every user of the machine. A single user's account is the one that streams were made in before there was a password.
+fn configuration(port: u16, password: &Password) -> String {
+    let password = password.reveal();
     format!(
         "# Written anew at every start.\n\
          listen: \"127.0.0.1:{port}\"\n\
          max_payload: 8MB\n\
+         authorization {{\n    user: \"{SERVICE_ROLE}\"\n    password: \"{password}\"\n}}\n\
          jetstream {{\n    max_file_store: 20GB\n}}\n"
     )
 }
@@ -118,5 +129,5 @@ async fn accepts(port: u16) -> bool {
     };
     let mut line = String::new();
     let read = BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line).await;
-    read.is_ok() && line.starts_with("INFO ") && line.contains("\"jetstream\":true")
+    read.is_ok() && ["INFO ", "\"jetstream\":true", "\"auth_required\":true"].iter().all(|part| line.contains(part))
 }

@@ -1,25 +1,26 @@
 //! The private Postgres.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, remove_dir_all, rename};
+use std::fs::{DirBuilder, remove_dir_all, remove_file, rename};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use super::child::{Daemon, Launch};
+use super::credentials::{Credentials, SERVICE_ROLE};
+use super::data_dir::DataDir;
+use super::spawn::Runner;
+use super::{access, holders, roles};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 use tokio::time::timeout;
-use tokio_postgres::NoTls;
-
-use super::child::{Daemon, Launch};
-use super::data_dir::DataDir;
-use super::holders;
-use super::spawn::Runner;
 
 const PROGRAM: &str = "postgres";
 const CLUSTER: &str = "postgres";
+const PID_FILE: &str = "postmaster.pid";
 /// A cluster in the making. It becomes the cluster by a rename, so a half-made one is never taken for it.
 const UNFINISHED: &str = "postgres.new";
 
@@ -54,12 +55,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("logging_collector", "off"),
 ];
 
-/// A Postgres of our own on loopback, durable, with superuser `postgres`.
-///
-/// It trusts whoever connects, without a password. That is tolerable only because it listens on loopback and holds
-/// nothing but a developer's demo data or a test's; anyone with a shell on the machine is its superuser.
+/// A Postgres of our own on loopback, durable. It asks everybody for a password; databases belong to a role that is no
+/// superuser, and the superuser's password is for the launcher and for tests.
 pub struct Postgres {
     daemon: Daemon,
+    credentials: Credentials,
 }
 
 impl Postgres {
@@ -71,25 +71,60 @@ impl Postgres {
     }
 
     /// Makes the cluster if there is none, starts it and returns when it accepts. `bin` holds the programs.
-    pub(super) async fn start(dir: &DataDir, bin: &Path, runner: Runner, port: u16) -> Result<Self> {
+    pub(super) async fn start(
+        dir: &DataDir,
+        bin: &Path,
+        runner: Runner,
+        port: u16,
+        credentials: Credentials,
+    ) -> Result<Self> {
         let runner = runner.run_as(dir.owner());
-        if !dir.join(CLUSTER).is_dir() {
+        let cluster = dir.join(CLUSTER);
+        if !cluster.is_dir() {
             make_cluster(dir, bin, &runner).await.context("making the Postgres cluster")?;
         }
-        let daemon = Daemon::start(launch(dir, bin, runner, port)).await?;
-        Ok(Self { daemon })
+        remove_leftover(&cluster.join(PID_FILE))?;
+        let superuser = (SUPERUSER, &credentials.superuser);
+        access::close(&cluster, &bin.join(PROGRAM), &runner, dir.owner(), superuser)
+            .await
+            .context("closing the Postgres cluster to connections without a password")?;
+        let url = superuser_url(port, DATABASE, &credentials);
+        let daemon = Daemon::start(launch(dir, bin, runner, port, url)).await?;
+        let postgres = Self { daemon, credentials };
+        roles::ensure(&postgres.superuser_url(), SERVICE_ROLE, &postgres.credentials.service)
+            .await
+            .context("making the role that the service connects as")?;
+        Ok(postgres)
     }
 
     /// The database that is always there, for the superuser.
     #[must_use]
-    pub fn url(&self) -> String {
-        self.url_of(DATABASE)
+    pub fn superuser_url(&self) -> String {
+        self.superuser_url_of(DATABASE)
     }
 
-    /// Another database of the same server. `database` must need no escaping in a URL.
+    /// Another database, for the superuser. `database` must need no escaping in a URL.
+    #[must_use]
+    pub fn superuser_url_of(&self, database: &str) -> String {
+        superuser_url(self.daemon.port(), database, &self.credentials)
+    }
+
+    /// A database for the role that the service connects as. `database` must need no escaping in a URL.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgresql://{SUPERUSER}@127.0.0.1:{}/{database}", self.daemon.port())
+        let password = self.credentials.service.reveal();
+        format!("postgresql://{SERVICE_ROLE}:{password}@127.0.0.1:{}/{database}", self.daemon.port())
+    }
+
+    /// Makes a database that belongs to the role that the service connects as, where it is missing. One that a version
+    /// before made for the superuser is handed over to that role, with all that is in it.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be reached.
+    pub async fn ensure_database(&self, database: &str) -> Result<()> {
+        roles::ensure_database(&self.superuser_url(), &self.superuser_url_of(database), database, SERVICE_ROLE)
+            .await
+            .with_context(|| format!("making the database {database}"))
     }
 
     /// The postmaster's pid, nothing once its end has been noticed.
@@ -132,7 +167,21 @@ impl Postgres {
     }
 }
 
-fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16) -> Launch {
+fn superuser_url(port: u16, database: &str, credentials: &Credentials) -> String {
+    format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{port}/{database}", credentials.superuser.reveal())
+}
+
+/// The pid in it may by now be any process of the same user, which Postgres would take for a running server.
+fn remove_leftover(pid_file: &Path) -> Result<()> {
+    match remove_file(pid_file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing the stale {}", pid_file.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16, superuser_url: String) -> Launch {
     let data = dir.join(CLUSTER);
     let mut args: Vec<OsString> = vec!["-D".into(), data.clone().into(), "-p".into(), port.to_string().into()];
     for (name, value) in SETTINGS {
@@ -143,21 +192,18 @@ fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16) -> Launch {
         program: bin.join(PROGRAM),
         args,
         runner,
-        // The pid in it may by now be any process of the same user, which Postgres would take for a running server.
-        leftover: Some(data.join("postmaster.pid")),
+        leftover: Some(data.join(PID_FILE)),
         data,
         log: dir.join("postgres.log"),
         port,
-        probe: |port| Box::pin(accepts(port)),
+        // A login that succeeds; before, the server says that it is starting up.
+        probe: Box::new(move |_| {
+            let url = superuser_url.clone();
+            Box::pin(async move { roles::connects(&url).await })
+        }),
         stop: STOP,
         abort: Signal::SIGQUIT,
     }
-}
-
-/// A login that succeeds; before, the server says that it is starting up.
-async fn accepts(port: u16) -> bool {
-    let url = format!("postgresql://{SUPERUSER}@127.0.0.1:{port}/{DATABASE}");
-    tokio_postgres::connect(&url, NoTls).await.is_ok()
 }
 
 async fn make_cluster(dir: &DataDir, bin: &Path, runner: &Runner) -> Result<()> {
@@ -179,8 +225,9 @@ async fn make_cluster(dir: &DataDir, bin: &Path, runner: &Runner) -> Result<()> 
 
 fn initdb_command(dir: &DataDir, bin: &Path, runner: &Runner, locale: &str) -> Command {
     let mut command = runner.command(&bin.join("initdb"), Signal::SIGKILL);
+    // Nobody may connect until there are passwords.
     command
-        .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "-U", SUPERUSER, "--locale", locale, "-D"])
+        .args(["--no-sync", "--auth=reject", "--encoding=UTF8", "-U", SUPERUSER, "--locale", locale, "-D"])
         .arg(dir.join(UNFINISHED))
         .current_dir(dir.path())
         .stdout(Stdio::null())

@@ -1,11 +1,13 @@
 //! Push endpoints: what an account chooses about its webhooks, and what its log says of them.
 
+mod header;
 mod report;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+pub use header::{Header, HeaderValue};
 pub use report::Report;
 
 /// What an endpoint's owner chose.
@@ -26,8 +28,8 @@ pub struct Settings {
     pub window: usize,
     /// Deliveries per second at most.
     pub rate: Option<u32>,
-    /// Sent with each delivery: names in lower case, values of visible ASCII and spaces.
-    pub headers: Vec<(String, String)>,
+    /// Sent with each delivery.
+    pub headers: Vec<Header>,
     /// What an attempt may take, 1 s to 60 s.
     pub timeout: Duration,
 }

@@ -16,6 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::extract::Query;
 use crate::http::problem::Problem;
 use crate::http::{Api, envelope};
+use crate::push::outcome::shown_again;
 use crate::store::attempts::{Attempt, Narrowed};
 use crate::store::endpoints::Parked;
 
@@ -59,15 +60,16 @@ pub(in crate::http) fn listed_attempts(attempts: &[Attempt]) -> Response {
     let shown: Vec<Json> = attempts
         .iter()
         .map(|attempt| {
+            let (outcome, error) = shown_again(&attempt.outcome, attempt.error.as_deref());
             json!({
                 "id": attempt.attempt_id,
                 "at": moment::seconds(attempt.at),
                 "seq": attempt.seq,
                 "webhook_id": attempt.webhook_id,
                 "trigger": attempt.trigger,
-                "outcome": attempt.outcome,
+                "outcome": outcome,
                 "status": attempt.status,
-                "error": attempt.error,
+                "error": error,
                 "duration_ms": attempt.duration_ms,
                 "bytes": attempt.bytes,
                 "body": String::from_utf8_lossy(&attempt.body),

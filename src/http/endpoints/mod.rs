@@ -22,10 +22,10 @@ use super::problem::Problem;
 use super::{Api, envelope};
 use crate::clock;
 use crate::contract::{Cursor, moment};
-use crate::domain::push::{Health, Mode, Signature, State as Standing};
+use crate::domain::push::{Header, Health, Mode, Signature, State as Standing};
 use crate::domain::{Invalid, Seq};
-use crate::push::keeping;
 use crate::push::signature::Secret;
+use crate::push::{keeping, own_headers};
 use crate::secrets::MasterKeys;
 use crate::store::endpoints::{Endpoint, KeptSecret, LARGEST_BATCH, Placed};
 use crate::store::owner::PushCursor;
@@ -54,7 +54,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
     let secret = Secret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let endpoint_id = clock::fresh_uid().0;
     let kept = keeping::keep(&api.masters, caller.account, endpoint_id, &secret).ok_or_else(Problem::no_master_key)?;
-    let endpoint = Endpoint {
+    let mut endpoint = Endpoint {
         account: caller.account,
         endpoint_id,
         settings,
@@ -65,6 +65,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
         revision: 0,
         created_at: api.clock.now(),
     };
+    own_headers::seal(&api.masters, &mut endpoint);
     writing.change.insert(&endpoint, from).await?;
     let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
     let message = "The endpoint was created. Its secret is shown this once.";
@@ -129,7 +130,11 @@ pub(super) async fn update(
     };
     let url = settings.url.clone();
     let before = std::mem::replace(&mut placed.endpoint.settings, settings);
-    writing.change.update(&placed.endpoint).await?;
+    writing.update(&mut placed.endpoint).await?;
+    let is_new = |header: &Header| header.is_clear() && !before.headers.contains(header);
+    if placed.endpoint.settings.headers.iter().any(is_new) {
+        return Err(Problem::no_master_key().into());
+    }
     if before.url != url {
         // How long the one before was away, or asked to be left alone, says nothing of this one.
         writing.change.order(id, Move::Resume, api.clock.now()).await?;
@@ -198,7 +203,7 @@ fn show_placed(masters: &MasterKeys, placed: &Placed) -> Json {
     show(endpoint, Some(place), secret.as_ref())
 }
 
-/// An endpoint as everybody sees it who may; its secret is asked for what checks its signatures.
+/// An endpoint as everybody sees it who may: of its headers the names. Its secret is asked for what checks its signatures.
 fn show(endpoint: &Endpoint, place: Option<&PushCursor>, secret: Option<&Secret>) -> Json {
     let settings = &endpoint.settings;
     let (max_batch, debounce) = match settings.mode {
@@ -207,7 +212,7 @@ fn show(endpoint: &Endpoint, place: Option<&PushCursor>, secret: Option<&Secret>
         Mode::Latest { debounce } => (LARGEST_BATCH, debounce),
     };
     let headers: Map<String, Json> =
-        settings.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        settings.headers.iter().map(|header| (header.name.clone(), json!(own_headers::MASK))).collect();
     json!({
         "id": endpoint.endpoint_id,
         "url": settings.url,

@@ -28,7 +28,7 @@ pub(in crate::http) async fn pause(
     // What was disabled stays so until it is resumed.
     if placed.endpoint.state == Standing::Live {
         placed.endpoint.state = Standing::Paused;
-        writing.change.update(&placed.endpoint).await?;
+        writing.update(&mut placed.endpoint).await?;
     }
     let said = Said::ok("The endpoint is paused; nothing is lost meanwhile.", show_placed(&api.masters, &placed));
     writing.finish("push.pause", &json!({"endpoint": id}), said).await
@@ -43,7 +43,7 @@ pub(in crate::http) async fn resume(
     let id = parse(&id)?;
     let (writing, mut placed) = Writing::of(&api, &caller, &write, id).await?;
     placed.endpoint.state = Standing::Live;
-    writing.change.update(&placed.endpoint).await?;
+    writing.update(&mut placed.endpoint).await?;
     writing.change.order(id, Move::Resume, api.clock.now()).await?;
     let said =
         Said::ok("The endpoint goes on where it stands; nothing was skipped.", show_placed(&api.masters, &placed));

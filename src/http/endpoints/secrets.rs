@@ -61,7 +61,7 @@ pub(in crate::http) async fn rotate(
     let kept = keeping::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
     endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MOST_SECRETS).collect();
     endpoint.signature = signature;
-    writing.change.update(endpoint).await?;
+    writing.update(endpoint).await?;
     let message = match signature {
         Signature::Hmac => "The endpoint has another secret, which is shown this once.",
         Signature::Ed25519 => "The endpoint has another key; its public part checks what it signs.",
@@ -92,7 +92,7 @@ pub(in crate::http) async fn test(
         message,
         json!({
             "delivered": delivered,
-            "outcome": attempt.outcome.label(),
+            "outcome": attempt.outcome.shown(),
             "status": attempt.status,
             "error": attempt.error,
             "duration_ms": u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),

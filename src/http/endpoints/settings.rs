@@ -5,12 +5,13 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use serde_json::{Map, Value as Json};
 
-use crate::domain::push::{Mode, Order, Settings, Signature};
+use crate::domain::push::{Header, HeaderValue, Mode, Order, Settings, Signature};
 use crate::domain::value::plain;
 use crate::domain::{Entity, Field, Invalid};
 use crate::push::address::AddressPolicy;
 use crate::push::client::is_reserved;
 use crate::push::filter::Filter;
+use crate::push::own_headers::MASK;
 use crate::store::endpoints::LARGEST_BATCH;
 
 /// The longest description, in characters, and the longest value of an own header.
@@ -59,7 +60,7 @@ pub(super) fn read(
     context: &Context<'_>,
 ) -> Result<Settings, Vec<Invalid>> {
     let default = defaults(context.window);
-    let mut settings = before;
+    let mut settings = before.clone();
     let mut errors = Vec::new();
     let mut reader = Reader { body, errors: &mut errors };
     reader.put(&mut settings.url, None, "url", |value| url(value, context.policy));
@@ -89,14 +90,28 @@ pub(super) fn read(
         let rate = whole(value, 1, HIGHEST_RATE.into())?;
         u32::try_from(rate).map(Some).map_err(|error| error.to_string())
     });
-    reader.put(&mut settings.headers, Some(default.headers), "headers", headers);
+    let mut own = Own { keeps: !before.headers.is_empty(), headers: std::mem::take(&mut settings.headers) };
+    let none = Own { keeps: false, headers: default.headers };
+    reader.put(&mut own, Some(none), "headers", |value| headers(value, &before.headers));
+    settings.headers = own.headers;
     reader.put(&mut settings.timeout, Some(default.timeout), "timeout_s", |value| {
         whole(value, 1, LONGEST_TIMEOUT_S).map(Duration::from_secs)
     });
     if settings.url.is_empty() && !errors.iter().any(|error| error.pointer == "#/url") {
         errors.insert(0, Invalid::new("url", "Is required."));
     }
+    // Whoever may change the URL could otherwise have the values sent to a server of their own.
+    if own.keeps && !is_same_server(&before.url, &settings.url) && errors.is_empty() {
+        let detail = "Must be given with their values, or be null: those that are stored are for the server before.";
+        errors.push(Invalid::new("headers", detail));
+    }
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+/// Whether two URLs lead to the same scheme, host and port.
+fn is_same_server(one: &str, other: &str) -> bool {
+    let origin = |text: &str| url::Url::parse(text).map(|url| url.origin()).ok();
+    origin(one).is_some_and(|one| Some(one) == origin(other))
 }
 
 /// The scheme that a body asks for.
@@ -183,11 +198,20 @@ pub(super) fn whole(value: &Json, least: u64, most: u64) -> Result<u64, String> 
     number.ok_or_else(|| format!("Must be a whole number from {least} to {most}."))
 }
 
-/// Own headers: none that the delivery itself has, none that says how the message is framed, encoded or routed.
-fn headers(value: &Json) -> Result<Vec<(String, String)>, String> {
+/// An endpoint's own headers after a body.
+struct Own {
+    headers: Vec<Header>,
+    /// Whether some have the value that they had.
+    keeps: bool,
+}
+
+/// Own headers: none that the delivery itself has, none that says how the message is framed, encoded or routed. The mask
+/// that stands for a value where one is shown keeps the value that `before` has.
+fn headers(value: &Json, before: &[Header]) -> Result<Own, String> {
     let wrong = || format!("Must be an object of at most {MOST_HEADERS} headers and their values.");
     let own = value.as_object().filter(|own| own.len() <= MOST_HEADERS).ok_or_else(wrong)?;
-    let mut headers: Vec<(String, String)> = Vec::with_capacity(own.len());
+    let mut headers: Vec<Header> = Vec::with_capacity(own.len());
+    let mut keeps = false;
     for (name, value) in own {
         let lower = name.to_ascii_lowercase();
         let Ok(parsed) = HeaderName::try_from(&*lower) else {
@@ -197,14 +221,27 @@ fn headers(value: &Json) -> Result<Vec<(String, String)>, String> {
         {
             return Err(format!("Can hold no {lower}: it is written by the delivery itself."));
         }
-        if headers.iter().any(|(other, _)| *other == lower) {
+        if headers.iter().any(|other| other.name == lower) {
             return Err(format!("Must hold {lower} once."));
         }
         let printable = |text: &&str| text.len() <= LONGEST_VALUE && text.bytes().all(|b| (b' '..=b'~').contains(&b));
         let Some(value) = value.as_str().filter(printable) else {
             return Err(format!("Must hold up to {LONGEST_VALUE} visible ASCII characters for {lower}."));
         };
-        headers.push((lower, value.to_owned()));
+        if value != MASK {
+            // Told here, where it is set, and not by deliveries that lack it.
+            if value.parse::<hyper::header::HeaderValue>().is_err() {
+                return Err(format!("Must hold a value that can be sent for {lower}."));
+            }
+            headers.push(Header { name: lower, value: HeaderValue::Clear(value.to_owned()) });
+        } else if let Some(stored) = before.iter().find(|stored| stored.name == lower) {
+            keeps = true;
+            headers.push(stored.clone());
+        } else {
+            return Err(format!(
+                "Must hold a value for {lower}: {MASK} stands for one that is stored, and there is none."
+            ));
+        }
     }
-    Ok(headers)
+    Ok(Own { headers, keeps })
 }

@@ -16,10 +16,11 @@ use crate::http::envelope;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
 use crate::http::records::mark_replayed;
+use crate::push::own_headers;
 use crate::store::StoreError;
 use crate::store::accounts::By;
 use crate::store::batch::Answer;
-use crate::store::endpoints::Placed;
+use crate::store::endpoints::{Endpoint, Placed};
 use crate::store::push_changes::{Opened, PushChange};
 
 /// An open write. Dropped before it is finished, it leaves no trace.
@@ -104,6 +105,12 @@ impl<'a> Writing<'a> {
         let writing = Self::open(api, caller, write).await?;
         let placed = writing.change.endpoint(endpoint).await?.ok_or_else(|| Problem::missing("endpoint"))?;
         Ok((writing, placed))
+    }
+
+    /// Writes an endpoint's settings, with everything sealed that can be.
+    pub(super) async fn update(&self, endpoint: &mut Endpoint) -> Result<(), Halt> {
+        own_headers::seal(&self.api.masters, endpoint);
+        Ok(self.change.update(endpoint).await?)
     }
 
     /// Commits, with an audit row of this action, and wakes whoever delivers.

@@ -168,7 +168,8 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
             "type": "object",
             "maxProperties": 20,
             "additionalProperties": {"type": "string", "maxLength": 1_000},
-            "description": "Sent with each delivery.",
+            "description": "Sent with each delivery. Values are kept sealed and shown as `********`, which keeps the value that is \
+                stored where it is sent back. A change of the URL to another scheme, host or port takes them anew.",
         })),
         "timeout_s": or_null(whole(1, 60, "Seconds that an attempt may take in all.")),
     })

@@ -34,6 +34,8 @@ pub struct Attempt {
     pub bytes_read: usize,
     /// Why there is no whole answer, in words for the endpoint's owner, at most 400 characters.
     pub error: Option<String>,
+    /// Why the host's name has no usable address, where that is so: for the operator alone.
+    pub no_address: Option<String>,
     /// From the call to the end of the answer.
     pub elapsed: Duration,
 }
@@ -48,6 +50,7 @@ impl Attempt {
             body: Bytes::new(),
             bytes_read: 0,
             error: Some(failure.error),
+            no_address: failure.no_address,
             elapsed: Duration::ZERO,
         }
     }
@@ -73,6 +76,7 @@ impl Attempt {
             body: read.kept.freeze(),
             bytes_read: read.bytes,
             error: failure.map(|failure| failure.error),
+            no_address: None,
             elapsed: Duration::ZERO,
         }
     }

@@ -25,6 +25,20 @@ use crate::push::address::AddressPolicy;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A name that leads to no address that may be dialled: there is none, it is forbidden, or nobody said in time. Which of
+/// these is for the operator alone: an endpoint's owner would otherwise find out which names the operator's own network has.
+#[derive(Debug, thiserror::Error)]
+#[error("the name has no usable address")]
+pub(super) struct NoAddress(#[source] BoxError);
+
+/// The name server has not answered.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer of the name server within {0:?}")]
+struct Silent(Duration);
+
+/// A name server may take so long: less than connecting may, so that its silence is told from that of an address.
+const LOOKUP: Duration = Duration::from_secs(3);
+
 /// No TCP connection: the name was not resolved, was refused, or nobody listens. Setting it apart from what
 /// follows tells a TLS handshake that failed from a host that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -113,9 +127,15 @@ impl Service<Name> for CheckedResolver {
         let found = self.lookups.clone().find(name.as_str().to_owned());
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
-            let addrs = found.await?;
-            addrs.iter().try_for_each(|addr| policy.check_addr(addr.ip()))?;
-            Ok(addrs.into_iter())
+            let usable = async {
+                let addrs = tokio::time::timeout(LOOKUP, found).await.map_err(|_| Silent(LOOKUP))??;
+                if addrs.is_empty() {
+                    return Err("there is none".into());
+                }
+                addrs.iter().try_for_each(|addr| policy.check_addr(addr.ip()))?;
+                Ok::<_, BoxError>(addrs.into_iter())
+            };
+            usable.await.map_err(|error| NoAddress(error).into())
         })
     }
 }

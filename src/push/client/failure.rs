@@ -7,9 +7,9 @@ use std::time::Duration;
 use hyper::header::InvalidHeaderValue;
 use hyper_util::client::legacy;
 
-use super::connect::{Late, Unreached};
+use super::connect::{Late, NoAddress, Unreached};
 use crate::push::address::Refused;
-use crate::push::outcome::Reason;
+use crate::push::outcome::{NO_ADDRESS, Reason};
 
 /// The text of an error may quote what the other side sent, such as the names in a certificate.
 const TEXT_LIMIT: usize = 400;
@@ -18,26 +18,38 @@ const TEXT_LIMIT: usize = 400;
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: Reason,
+    /// For the endpoint's owner.
     pub(super) error: String,
+    /// More, for the operator alone: the name of the host has no usable address.
+    pub(super) no_address: Option<String>,
 }
 
 impl Failure {
+    fn new(reason: Reason, error: String) -> Self {
+        Self { reason, error, no_address: None }
+    }
+
     pub(super) fn refused(refused: Refused) -> Self {
-        Self { reason: Reason::Refused, error: refused.to_string() }
+        Self::new(Reason::Refused, refused.to_string())
     }
 
     pub(super) fn bad_request(error: &InvalidHeaderValue) -> Self {
-        Self { reason: Reason::BadRequest, error: format!("a header cannot be sent: {error}") }
+        Self::new(Reason::BadRequest, format!("a header cannot be sent: {error}"))
     }
 
     pub(super) fn late(timeout: Duration) -> Self {
-        Self { reason: Reason::Timeout, error: format!("no whole answer within {timeout:?}") }
+        Self::new(Reason::Timeout, format!("no whole answer within {timeout:?}"))
     }
 
     /// No head of an answer: no connection, or nothing that it brought.
     pub(super) fn of_request(error: &legacy::Error) -> Self {
-        if let Some(refused) = cause::<Refused>(error) {
-            return Self::refused(*refused);
+        if let Some(no_address) = cause::<NoAddress>(error) {
+            let refused = cause::<Refused>(no_address).is_some();
+            return Self {
+                reason: if refused { Reason::Refused } else { Reason::Connect },
+                error: NO_ADDRESS.to_owned(),
+                no_address: Some(text(no_address)),
+            };
         }
         let reason = if timed_out(error) {
             Reason::Timeout
@@ -50,12 +62,12 @@ impl Failure {
             broken(error)
         };
         // The outermost error says only "client error".
-        Self { reason, error: text(error.source().unwrap_or(error)) }
+        Self::new(reason, text(error.source().unwrap_or(error)))
     }
 
     /// A head, but no end of the body.
     pub(super) fn of_body(error: &hyper::Error) -> Self {
-        Self { reason: broken(error), error: text(error) }
+        Self::new(broken(error), text(error))
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Client {
     http: legacy::Client<Connector, Full<Bytes>>,
     policy: Arc<AddressPolicy>,
     user_agent: HeaderValue,
+    /// An attempt at a name without a usable address ends after this time, whatever was found out when.
+    no_address_after: Duration,
 }
 
 /// Why there is no client.
@@ -139,10 +141,15 @@ impl Client {
 
     fn trusting(tls: ClientConfig, policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
         let connector = Connector::new(Arc::clone(&policy), system_lookup(), tls, CONNECT_TIMEOUT);
-        Self::connecting(connector, policy, user_agent)
+        Self::connecting(connector, policy, user_agent, CONNECT_TIMEOUT)
     }
 
-    fn connecting(connector: Connector, policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
+    fn connecting(
+        connector: Connector,
+        policy: Arc<AddressPolicy>,
+        user_agent: &str,
+        no_address_after: Duration,
+    ) -> Result<Self, ClientError> {
         let user_agent = HeaderValue::from_str(user_agent).map_err(ClientError::UserAgent)?;
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -156,7 +163,7 @@ impl Client {
             .http2_keep_alive_interval(PING_EVERY)
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .build(connector);
-        Ok(Self { http, policy, user_agent })
+        Ok(Self { http, policy, user_agent, no_address_after })
     }
 
     /// Makes one attempt. Whatever happens is in the [`Attempt`]; it never takes longer than the delivery's
@@ -166,7 +173,14 @@ impl Client {
         let deadline = Deadline::after(started, delivery.timeout);
         let mut attempt = match deadline.hold(self.head(&delivery)).await {
             Ok(response) => Attempt::reading(response, delivery.now, deadline).await,
-            Err(failure) => Attempt::without_answer(failure),
+            Err(failure) => {
+                if failure.no_address.is_some() {
+                    // The time that it took would tell a name that there is from one that there is not.
+                    let until = self.no_address_after.min(delivery.timeout);
+                    tokio::time::sleep(until.saturating_sub(started.elapsed())).await;
+                }
+                Attempt::without_answer(failure)
+            }
         };
         attempt.elapsed = instant().duration_since(started);
         attempt

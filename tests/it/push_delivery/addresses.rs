@@ -1,8 +1,8 @@
 //! Where a delivery may go.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{endpoint, endpoint_at, until, until_attempts, waiting};
+use super::{endpoint, endpoint_at, state, until, until_attempts, waiting};
 use crate::support::{Receiver, Service};
 
 /// Every family that the contract names, by an address of it.
@@ -93,8 +93,46 @@ async fn a_name_is_refused_at_connect_time_on_the_address_used() {
     service.client.contact("ann@example.org").await.expect(201);
 
     until_attempts(&service, "refused", 1).await;
-    until("a retry that waits", async || waiting(&service).await == [(1, 1, false)]).await;
-    assert_eq!(receiver.connections().accepted, 0);
+    until("its failing", async || state(&service).await["failing_since"].is_string()).await;
+    assert_eq!((receiver.connections().accepted, waiting(&service).await), (0, vec![]), "it is the endpoint's failure");
+}
+
+/// An owner who can tell the two apart can ask for one name after the other, and learn which of them the operator's own
+/// network has.
+#[tokio::test]
+async fn an_owner_cannot_tell_a_name_of_a_forbidden_address_from_one_of_none() {
+    let service = Service::configured(|config| config.push.allow_networks.clear()).await;
+    let mut made = Vec::new();
+    for host in ["localhost", "no-such-name.invalid"] {
+        made.push(endpoint_at(&service.client, &format!("http://{host}:9/"), json!({})).await);
+    }
+    service.client.contact("ann@example.org").await.expect(201);
+    let path = |made: &Value, rest: &str| format!("/push/endpoints/{}{rest}", made["id"].as_str().unwrap());
+    let mut shown = Vec::new();
+    for made in &made {
+        let test = service.client.post(&path(made, "/test"), json!({})).await;
+        let (endpoint, attempts) = (path(made, ""), path(made, "/attempts"));
+        let failing = async || service.client.get(&endpoint).await.json["data"]["failing_since"].is_string();
+        until("its failing", failing).await;
+        let both = async || service.client.get(&attempts).await.expect(200).as_array().unwrap().len() >= 2;
+        until("its attempts", both).await;
+        let mut attempts = service.client.get(&attempts).await.expect(200).as_array().unwrap().clone();
+        attempts.truncate(1);
+        attempts.push(test.expect(200).clone());
+        for attempt in attempts {
+            assert!(
+                attempt["duration_ms"].as_u64().unwrap() >= 5_000,
+                "it is told when connecting would end: {attempt}"
+            );
+            shown.push(["outcome", "status", "error", "delivered"].map(|field| attempt[field].clone()));
+        }
+    }
+    let (forbidden, none) = shown.split_at(2);
+    assert_eq!(forbidden, none);
+    assert_eq!(forbidden[0][0], "connect");
+    let narrowed = service.client.get(&path(&made[0], "/attempts?status=failed")).await;
+    assert!(!narrowed.text.contains("loopback") && !narrowed.text.contains("refused"), "{}", narrowed.text);
+    assert!(super::attempted(&service, "refused").await >= 1, "the operator can tell");
 }
 
 /// An endpoint that was saved under another policy, by its address.

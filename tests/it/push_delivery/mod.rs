@@ -9,10 +9,12 @@ mod attempts;
 mod isolation;
 mod modes;
 mod outcomes;
+mod own_headers;
 mod replicas;
 mod schedule;
 mod settings;
 mod stopping;
+mod unsaved;
 mod verified;
 mod wire;
 

@@ -41,7 +41,7 @@ impl Process {
             .arg(&env_file)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(directory.join("service.out")).unwrap())
             .stderr(log)
             .spawn()
             .unwrap();

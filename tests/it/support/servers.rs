@@ -6,7 +6,7 @@ use std::sync::{OnceLock, mpsc};
 
 use tokio_postgres::NoTls;
 use unificus::config::{Config, MasterKey, program_path};
-use unificus::dev::services::{Binaries, Services};
+use unificus::dev::services::{Binaries, SERVICE_ROLE, Services};
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 
@@ -16,8 +16,12 @@ const DIRECTORY: &str = "unificus-it-";
 /// What seals secrets on every place.
 pub(crate) const MASTER: MasterKey = MasterKey([1; 32]);
 
-/// The servers' addresses.
+/// The servers' addresses. Databases belong to the service's role, as which the service under test runs too: it is no
+/// superuser.
 pub(crate) struct Servers {
+    /// For the superuser, who makes databases.
+    superuser: String,
+    /// For the service's role.
     postgres: String,
     pub(crate) nats: String,
 }
@@ -25,6 +29,8 @@ pub(crate) struct Servers {
 /// A place of a test's own on the servers.
 pub(crate) struct Place {
     pub(crate) database: String,
+    /// The same database for the superuser.
+    pub(crate) superuser: String,
     pub(crate) nats: String,
     pub(crate) stream: String,
     pub(crate) subject_root: String,
@@ -72,15 +78,19 @@ impl Servers {
 
     /// These servers, for a test that ends one of them.
     pub(crate) async fn of(services: &Services) -> Self {
-        let servers = Self { postgres: services.postgres.url(), nats: services.nats.url() };
+        let servers = Self {
+            superuser: services.postgres.superuser_url(),
+            postgres: services.postgres.url_of("postgres"),
+            nats: services.nats.url(),
+        };
         servers.make_template().await;
         servers
     }
 
     async fn make_template(&self) {
-        self.execute(&format!("create database {TEMPLATE}")).await;
+        self.execute(&format!("create database {TEMPLATE} owner {SERVICE_ROLE}")).await;
         let mut config = Config::default();
-        config.database.url = self.url_of(TEMPLATE);
+        config.database.url = at(&self.postgres, TEMPLATE);
         let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
         store.migrate().await.unwrap();
     }
@@ -90,32 +100,25 @@ impl Servers {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("test_{number}");
-        self.execute(&format!("create database {name} template {TEMPLATE}")).await;
+        self.execute(&format!("create database {name} template {TEMPLATE} owner {SERVICE_ROLE}")).await;
         Place {
-            database: self.url_of(&name),
+            database: at(&self.postgres, &name),
+            superuser: at(&self.superuser, &name),
             nats: self.nats.clone(),
             stream: format!("EVENTS_{number}"),
             subject_root: format!("t{number}.crm.v1"),
         }
     }
 
-    fn url_of(&self, database: &str) -> String {
-        let (server, _) = self.postgres.rsplit_once('/').unwrap();
-        format!("{server}/{database}")
-    }
-
     async fn execute(&self, statement: &str) {
-        let (client, connection) = tokio_postgres::connect(&self.postgres, NoTls).await.unwrap();
-        let (done, _) = tokio::join!(
-            async move {
-                let done = client.batch_execute(statement).await;
-                drop(client);
-                done
-            },
-            connection
-        );
-        done.unwrap();
+        connect(&self.superuser).await.batch_execute(statement).await.unwrap();
     }
+}
+
+/// Another database of the server.
+fn at(url: &str, database: &str) -> String {
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{database}")
 }
 
 impl Place {
@@ -136,9 +139,34 @@ impl Place {
         config
     }
 
-    /// A connection for looking at what is stored.
+    /// A connection for looking at what is stored, as the service's role.
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         connect(&self.database).await
+    }
+
+    /// The same as the superuser, for what the service's role may not do.
+    pub(crate) async fn superuser(&self) -> tokio_postgres::Client {
+        connect(&self.superuser).await
+    }
+
+    /// Another database of this name and ending, empty, for the service's role.
+    pub(crate) async fn create_empty(&self, ending: &str) -> Self {
+        let (_, name) = self.database.rsplit_once('/').unwrap();
+        let empty = format!("{name}_{ending}");
+        let create = format!("create database {empty} owner {SERVICE_ROLE}");
+        self.superuser().await.batch_execute(&create).await.unwrap();
+        Self {
+            database: at(&self.database, &empty),
+            superuser: at(&self.superuser, &empty),
+            nats: self.nats.clone(),
+            stream: format!("{}_{ending}", self.stream),
+            subject_root: format!("{}.{ending}", self.subject_root),
+        }
+    }
+
+    /// A connection to NATS.
+    pub(crate) async fn nats(&self) -> async_nats::Client {
+        connect_to_nats(&self.nats).await
     }
 
     /// What is counted by day, and keys that expire, are timed by this moment from now on: the database's clock as they
@@ -154,12 +182,17 @@ impl Place {
 
     /// The database takes nobody's connection from now on, and ends those that there are.
     pub(crate) async fn database_goes_away(&self) {
-        let (server, name) = self.database.rsplit_once('/').unwrap();
-        let neighbour = connect(&format!("{server}/postgres")).await;
+        let (_, name) = self.database.rsplit_once('/').unwrap();
+        let neighbour = connect(&at(&self.superuser, "postgres")).await;
         let end = format!("select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = '{name}'");
         neighbour.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
         neighbour.batch_execute(&end).await.unwrap();
     }
+}
+
+/// A connection to NATS, with the credentials of the URL.
+pub(crate) async fn connect_to_nats(url: &str) -> async_nats::Client {
+    unificus::broker::connect_options(url).connect(url).await.unwrap()
 }
 
 async fn connect(database: &str) -> tokio_postgres::Client {

@@ -14,7 +14,7 @@ pub(crate) async fn ids(place: &Place, account: impl std::fmt::Display, n: usize
 
 /// Id and body of each message.
 pub(crate) async fn read(place: &Place, account: impl std::fmt::Display, n: usize) -> Vec<(String, String)> {
-    let context = jetstream::new(async_nats::connect(&place.nats).await.unwrap());
+    let context = jetstream::new(place.nats().await);
     let filter = format!("{}.{account}.evt.>", place.subject_root);
     let config = consumer::pull::OrderedConfig { filter_subject: filter.clone(), ..Default::default() };
     let read = async {

@@ -55,12 +55,33 @@ async fn a_name_without_address_is_a_failure_to_connect() {
     let client = client_looking_up(Arc::new(move |_| Err(unknown())));
     let attempt = send(&client, "http://receiver.test/hook", LONG).await;
     assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
-    assert_eq!(
-        attempt.error.as_deref(),
-        Some("dns error: failed to lookup address information: Name or service not known")
-    );
+    assert_eq!(attempt.error.as_deref(), Some(NO_ADDRESS));
+    let detail = attempt.no_address.expect("more for the operator");
+    assert!(detail.contains("Name or service not known"), "{detail}");
     let empty = send(&client_resolving(Vec::new), "http://receiver.test/hook", LONG).await;
     assert_eq!(empty.outcome, Outcome::Failed(Reason::Connect));
+}
+
+/// An endpoint's owner could otherwise ask for one name after the other and learn which of them the operator's network has.
+#[tokio::test]
+async fn of_a_name_without_a_usable_address_nothing_tells_why() {
+    let unknown = || io::Error::other("failed to lookup address information: Name or service not known");
+    let clients = [
+        client_looking_up(Arc::new(move |_| Err(unknown()))),
+        client_resolving(Vec::new),
+        client_resolving(|| vec!["10.0.0.1"]),
+        client_resolving(|| vec!["127.0.0.1", "10.0.0.1"]),
+    ];
+    let mut shown = Vec::new();
+    for client in &clients {
+        let attempt = send(client, "http://internal.test/hook", LONG).await;
+        assert!(attempt.elapsed >= NO_ADDRESS_AFTER, "it is not told before, whatever was found: {attempt:?}");
+        shown.push((attempt.outcome.shown(), attempt.outcome.is_away(), attempt.status, attempt.error));
+    }
+    shown.dedup();
+    assert_eq!(shown, [("connect", true, None, Some(NO_ADDRESS.to_owned()))]);
+    let quick = send(&clients[2], "http://internal.test/hook", NO_ADDRESS_AFTER / 2).await;
+    assert_eq!(quick.error.as_deref(), Some(NO_ADDRESS), "an attempt's own timeout may be shorter");
 }
 
 #[tokio::test]
@@ -96,7 +117,9 @@ async fn the_system_resolver_is_held_to_the_policy() {
     let client = client_under(permitting_nothing());
     let attempt = send(&client, &format!("http://localhost:{}/", receiver.addr().port()), LONG).await;
     assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused));
-    assert_eq!(attempt.error.as_deref().map(|error| error.contains("loopback")), Some(true), "{:?}", attempt.error);
+    assert_eq!(attempt.error.as_deref(), Some(NO_ADDRESS));
+    let detail = attempt.no_address.expect("more for the operator");
+    assert!(detail.contains("loopback"), "{detail}");
     assert_eq!(receiver.connections().accepted, 0);
 }
 
@@ -127,6 +150,8 @@ async fn a_name_that_changes_its_meaning_is_refused_on_the_address_used() {
     receiver.wait_for_open(0, LONG).await;
     let second = send(&client, &url_by_name(&receiver), LONG).await;
     assert_eq!(second.outcome, Outcome::Failed(Reason::Refused));
-    assert_eq!(second.error.as_deref(), Some("the host's address is refused: loopback (RFC 1122 §3.2.1.3)"));
+    assert_eq!(second.error.as_deref(), Some(NO_ADDRESS));
+    let detail = "the name has no usable address: the host's address is refused: loopback (RFC 1122 §3.2.1.3)";
+    assert_eq!(second.no_address.as_deref(), Some(detail));
     assert_eq!(receiver.connections().accepted, 1);
 }

@@ -17,9 +17,11 @@ use tokio::net::TcpListener;
 use self::receiver::Receiver;
 use super::lookups::Lookup;
 use super::*;
-use crate::push::outcome::{Outcome, Reason};
+use crate::push::outcome::{NO_ADDRESS, Outcome, Reason};
 
 const DEADLINE: Duration = Duration::from_millis(300);
+/// When an attempt at a name without a usable address ends.
+const NO_ADDRESS_AFTER: Duration = Duration::from_millis(200);
 /// Longer than anything takes that is not to run into its deadline.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -47,7 +49,7 @@ fn client_resolving(lookup: impl Fn() -> Vec<&'static str> + Send + Sync + 'stat
 fn client_looking_up(lookup: Lookup) -> Client {
     let tls = tls_builder().expect("TLS").with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let connector = Connector::new(loopback(), lookup, tls, LONG);
-    Client::connecting(connector, loopback(), "Unificus/1").expect("a client")
+    Client::connecting(connector, loopback(), "Unificus/1", NO_ADDRESS_AFTER).expect("a client")
 }
 
 async fn send(client: &Client, url: &str, timeout: Duration) -> Attempt {

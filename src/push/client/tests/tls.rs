@@ -113,7 +113,7 @@ fn client_trusting(certs: &[CertificateDer<'static>], connect_timeout: Duration)
     let tls = tls_builder().expect("TLS").with_root_certificates(trust(certs)).with_no_client_auth();
     let here = vec!["127.0.0.1:0".parse().expect("an address")];
     let connector = Connector::new(loopback(), Arc::new(move |_| Ok(here.clone())), tls, connect_timeout);
-    Client::connecting(connector, loopback(), "Unificus/1").expect("a client")
+    Client::connecting(connector, loopback(), "Unificus/1", NO_ADDRESS_AFTER).expect("a client")
 }
 
 #[tokio::test]

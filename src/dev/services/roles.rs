@@ -1,0 +1,85 @@
+//! What the launcher does as Postgres's superuser: the service's role and the databases that belong to it.
+//!
+//! Names are constants of this crate's callers and passwords are hexadecimal: nothing here needs quoting, and a role's
+//! password cannot be a parameter.
+
+use anyhow::{Context as _, Result};
+use tokio_postgres::{Client, NoTls};
+
+use super::credentials::Password;
+
+/// Hands all that the superuser made in a database over to a role. `reassign owned` does not take what belongs to the
+/// superuser that a cluster begins with. Indexes, row types and the sequences of columns go with their tables; what
+/// belongs to an extension stays with it.
+const HAND_OVER: &str = "-- dev.hand_over
+do $$
+declare
+    role constant text := '{role}';
+    made record;
+begin
+    for made in
+        select format('alter table %I.%I owner to %I', n.nspname, c.relname, role) as statement
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_'
+            and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relowner <> role::regrole
+            and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                and (d.deptype = 'e' or d.deptype in ('a', 'i') and d.refclassid = 'pg_class'::regclass
+                    and c.relkind = 'S'))
+        union all
+        select format('alter routine %s owner to %I', p.oid::regprocedure, role)
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_'
+            and p.proowner <> role::regrole
+            and not exists (select from pg_depend d
+                where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+        union all
+        select format('alter schema %I owner to %I', n.nspname, role)
+        from pg_namespace n
+        where n.nspname not in ('public', 'information_schema') and n.nspname !~ '^pg_'
+            and n.nspowner <> role::regrole
+    loop
+        execute made.statement;
+    end loop;
+end $$";
+
+const DATABASE_OWNER: &str = "-- dev.database_owner
+select pg_get_userbyid(datdba)::text from pg_database where datname = $1";
+
+/// Whether a login succeeds.
+pub(super) async fn connects(url: &str) -> bool {
+    tokio_postgres::connect(url, NoTls).await.is_ok()
+}
+
+/// Makes the role where it is missing, takes every special right from it, and gives it this password.
+pub(super) async fn ensure(superuser_url: &str, role: &str, password: &Password) -> Result<()> {
+    let password = password.reveal();
+    let client = connect(superuser_url).await?;
+    let exists = client.query_opt("-- dev.role_exists\nselect from pg_roles where rolname = $1", &[&role]).await?;
+    let verb = if exists.is_some() { "alter" } else { "create" };
+    let rights = "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls";
+    Ok(client.batch_execute(&format!("{verb} role {role} {rights} password '{password}'")).await?)
+}
+
+/// Makes a database that belongs to the role, or hands one over that belongs to another. Its owner changes last, so that a
+/// handing over that was broken off is begun again.
+pub(super) async fn ensure_database(superuser_url: &str, url: &str, database: &str, role: &str) -> Result<()> {
+    let client = connect(superuser_url).await?;
+    let owner = client.query_opt(DATABASE_OWNER, &[&database]).await?.map(|row| row.get::<_, String>(0));
+    match owner {
+        None => client.batch_execute(&format!("create database {database} owner {role}")).await?,
+        Some(owner) if owner == role => {}
+        Some(_) => {
+            let inside = connect(url).await?;
+            inside.batch_execute(&HAND_OVER.replace("{role}", role)).await.context("handing over what is in it")?;
+            client.batch_execute(&format!("alter database {database} owner to {role}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A connection that ends with its client.
+async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}

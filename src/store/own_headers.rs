@@ -1,0 +1,69 @@
+//! Endpoints' own headers as their column has them: a JSON list of pairs of name and value.
+//!
+//! A sealed value is a text that begins with a control character, which no value that is sent may hold: so it is never
+//! taken for one. A replica of a version that knows no sealed values reads it, writes it back unchanged, and leaves the
+//! header out of what it delivers, since it is none that HTTP could carry; the receiver never gets the sealed text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::domain::push::{Header, HeaderValue};
+
+/// U+0001: what the text of a sealed value begins with.
+const SEALED: char = '\u{1}';
+
+/// The column's text.
+pub(super) fn encode(headers: &[Header]) -> Result<String, serde_json::Error> {
+    let pair = |Header { name, value }: &Header| {
+        let value = match value {
+            HeaderValue::Clear(text) => text.clone(),
+            HeaderValue::Sealed(bytes) => format!("{SEALED}{}", STANDARD.encode(bytes)),
+        };
+        (name.clone(), value)
+    };
+    serde_json::to_string(&headers.iter().map(pair).collect::<Vec<_>>())
+}
+
+/// The inverse of [`encode`].
+pub(super) fn decode(text: &str) -> Result<Vec<Header>, Box<dyn std::error::Error + Send + Sync>> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text)?;
+    let header = |(name, value): (String, String)| {
+        let value = match value.strip_prefix(SEALED) {
+            Some(sealed) => HeaderValue::Sealed(STANDARD.decode(sealed)?),
+            None => HeaderValue::Clear(value),
+        };
+        Ok(Header { name, value })
+    };
+    pairs.into_iter().map(header).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_they_were_written_sealed_or_not() {
+        let headers = [
+            Header { name: "x-team".to_owned(), value: HeaderValue::Clear("blue \"1\"".to_owned()) },
+            Header { name: "authorization".to_owned(), value: HeaderValue::Sealed(vec![1, 0, 255]) },
+        ];
+        let text = encode(&headers).unwrap();
+        assert_eq!(text, r#"[["x-team","blue \"1\""],["authorization","\u0001AQD/"]]"#);
+        assert_eq!(decode(&text).unwrap(), headers);
+        assert!(decode(r#"[["a","\u0001no base64"]]"#).is_err());
+        assert!(decode("{}").is_err());
+    }
+
+    /// What the version before this made of a value, in what it delivers.
+    #[test]
+    fn a_sealed_value_is_none_that_http_could_carry() {
+        let sealed = [Header { name: "authorization".to_owned(), value: HeaderValue::Sealed(vec![7; 60]) }];
+        let pairs: Vec<(String, String)> = serde_json::from_str(&encode(&sealed).unwrap()).unwrap();
+        let carried = |value: &str| value.parse::<hyper::header::HeaderValue>().is_ok();
+        assert!(pairs.iter().all(|(_, value)| !carried(value)));
+        assert_eq!(
+            encode(&decode(&serde_json::to_string(&pairs).unwrap()).unwrap()).unwrap(),
+            encode(&sealed).unwrap()
+        );
+    }
+}

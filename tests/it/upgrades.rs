@@ -1,0 +1,77 @@
+//! Rolling upgrades: builds beside a schema that is not their own.
+
+use serde_json::json;
+
+use crate::process::{complaint, serve, unificus};
+use crate::push_delivery::{endpoint_at, seqs};
+use crate::support::servers::Place;
+use crate::support::{Client, LONG, Receiver, Service};
+
+/// What a newer build's migration leaves behind: something that this build does not know, and a line of its history.
+async fn migrate(place: &Place, version: i32, name: &str, statement: &str) {
+    let sql = place.sql().await;
+    sql.batch_execute(statement).await.unwrap();
+    let row = "insert into refinery_schema_history (version, name, applied_on, checksum) values ($1, $2, 'now', '1')";
+    sql.execute(row, &[&version, &name]).await.unwrap();
+}
+
+const EXPAND: &str = "alter table contact add column more text not null default 'x';
+    alter table event add column more text; alter table head add column more bigint not null default 0;
+    alter table push_endpoint add column more text; alter table push_cursor add column more text;
+    create table newer (account_id uuid primary key)";
+
+#[tokio::test]
+async fn a_running_replica_goes_on_beside_a_schema_that_is_expanded() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let api = &service.client;
+    endpoint_at(api, &receiver.url(), json!({})).await;
+    let uid = api.contact("ann@example.org").await.uid();
+    migrate(&service.place, 9_001, "more", EXPAND).await;
+
+    api.contact("bob@example.org").await.expect(201);
+    api.put(&format!("/contact/{uid}"), json!({"title": "Head of Sales"})).await.expect(200);
+    assert_eq!(api.get("/contacts").await.expect(200).as_array().unwrap().len(), 2);
+    assert_eq!(api.changes().await.len(), 3);
+    endpoint_at(api, &receiver.url(), json!({"from": "start"})).await;
+    let mut sent = seqs(&receiver.wait_for(6, LONG).await);
+    sent.sort_unstable();
+    assert_eq!(sent, [1, 1, 2, 2, 3, 3]);
+    let ops = Client::new(&format!("http://{}", service.app.metrics_address()), api.account, "");
+    ops.get("/readyz").await.expect(200);
+
+    // It may be killed meanwhile, and a roll back starts the build before again.
+    let (app, again) = service.replica().await;
+    again.contact("cid@example.org").await.expect(201);
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_build_starts_beside_an_expanded_schema_and_refuses_a_contracted_one_clearly() {
+    let service = Service::start().await;
+    let place = &service.place;
+    migrate(place, 9_001, "more", EXPAND).await;
+    let (child, base) = serve(place, &[]).await;
+    Client::new(&base, service.client.account, &service.client.secret).get("/contacts").await.expect(200);
+    drop(child);
+
+    let settings = [("UNIFICUS_DATABASE__URL", place.database.as_str()), ("UNIFICUS_NATS__URL", &place.nats)];
+    let said = complaint(&unificus("migrate --json", &settings).await);
+    assert!(said.contains("9001") && said.contains("migrate with a newer build"), "{said}");
+
+    migrate(place, 9_002, "contract_contact_role", "alter table contact rename column role to kind").await;
+    let said = complaint(&unificus("serve", &settings).await);
+    assert!(said.contains("9002") && !said.contains("9001") && said.contains("run a newer build"), "{said}");
+}
+
+#[tokio::test]
+async fn a_new_build_refuses_a_schema_that_was_not_migrated_yet_and_says_how() {
+    let service = Service::start().await;
+    let place = &service.place;
+    let last = "delete from refinery_schema_history where version = (select max(version) from refinery_schema_history)
+        returning version";
+    let last: i32 = place.sql().await.query_one(last, &[]).await.unwrap().get(0);
+    let settings = [("UNIFICUS_DATABASE__URL", place.database.as_str()), ("UNIFICUS_NATS__URL", &place.nats)];
+    let said = complaint(&unificus("serve", &settings).await);
+    assert!(said.contains(&last.to_string()) && said.contains("run `unificus migrate`"), "{said}");
+    service.client.contact("ann@example.org").await.expect(201);
+}
