@@ -11,11 +11,12 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Parts};
 use crate::keys::LastUsed;
 use crate::lifecycle::Lifecycle;
+use crate::memory::Trim;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
@@ -23,6 +24,7 @@ use crate::push::ping::Pinger;
 use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
 use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
+use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards};
 use crate::store::Store;
@@ -71,7 +73,7 @@ impl App {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
             ledger: Ledger::new(config.quota.clone()),
-            last_used: LastUsed::new(store.clone(), clock.clone()),
+            last_used: LastUsed::new(store.clone()),
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -101,6 +103,7 @@ impl App {
 
         shared.start_writers(&lanes);
         shared.start_workers(client, slots, attempts, &lanes);
+        shared.run(http::KeyCheck::new(&api));
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -212,14 +215,17 @@ impl Shared {
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
+        self.run(Heads::new(self.feed.clone()));
+        self.run(Trim);
         self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(
             store.clone(),
             self.feed.clone(),
             self.broker.clone(),
             self.shards.clone(),
-            clock.clone(),
+            clock,
             metrics.clone(),
         ));
         self.run(Push::new(
@@ -228,7 +234,7 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(Gauges::new(store, clock, metrics, self.config.metrics.top_accounts));
+        self.run(Gauges::new(store, metrics, self.config.metrics.top_accounts));
         tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
     }
 

@@ -24,6 +24,7 @@ pub struct Config {
     pub commands: Commands,
     pub nats: Nats,
     pub push: Push,
+    pub feed: Feed,
     pub quota: Quota,
     pub secrets: Secrets,
     pub log: Log,
@@ -79,7 +80,21 @@ pub struct MetricsListener {
 pub struct Database {
     pub url: String,
     pub pool: usize,
+    pub searches: usize,
+    pub searches_per_account: usize,
+    pub statement_timeout_s: u64,
     pub connect_timeout_s: u64,
+}
+
+impl Database {
+    /// How many of the pool's connections searches may have at once.
+    #[must_use]
+    pub fn search_count(&self) -> usize {
+        match self.searches {
+            0 => (self.pool * 3 / 4).max(1),
+            searches => searches,
+        }
+    }
 }
 
 /// The write path.
@@ -129,6 +144,18 @@ pub struct Push {
     pub window: usize,
     pub in_flight: usize,
     pub attempts_days: u16,
+}
+
+/// The change feed and its streams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Feed {
+    pub page_bytes: usize,
+    pub in_flight_bytes: usize,
+    pub streams_per_key: usize,
+    pub streams_per_account: usize,
+    pub long_polls_per_account: usize,
 }
 
 /// How often accounts may call.
@@ -220,7 +247,14 @@ impl Default for MetricsListener {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: "postgresql://unificus@127.0.0.1:5432/unificus".to_owned(), pool: 8, connect_timeout_s: 5 }
+        Self {
+            url: "postgresql://unificus@127.0.0.1:5432/unificus".to_owned(),
+            pool: 8,
+            searches: 0,
+            searches_per_account: 2,
+            statement_timeout_s: 20,
+            connect_timeout_s: 5,
+        }
     }
 }
 
@@ -252,6 +286,18 @@ impl Default for Push {
             window: 32,
             in_flight: 1_024,
             attempts_days: 30,
+        }
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            page_bytes: 1 << 20,
+            in_flight_bytes: 64 << 20,
+            streams_per_key: 100,
+            streams_per_account: 500,
+            long_polls_per_account: 100,
         }
     }
 }
@@ -349,6 +395,12 @@ impl Config {
             "commands.queued_per_lane must not be less than commands.queued_per_account"
         );
         ensure!((2..=200).contains(&self.database.pool), "database.pool must be 2 to 200");
+        ensure!(self.database.searches < self.database.pool, "database.searches must be less than database.pool");
+        ensure!(self.database.searches_per_account > 0, "database.searches_per_account must not be 0");
+        ensure!(
+            (1..self.http.request_timeout_s).contains(&self.database.statement_timeout_s),
+            "database.statement_timeout_s must be 1 or more, and less than http.request_timeout_s"
+        );
         url::Url::parse(&self.database.url).context("database.url is not a URL")?;
         url::Url::parse(&self.nats.url).context("nats.url is not a URL")?;
         ensure!(matches!(self.nats.replicas, 1 | 3 | 5), "nats.replicas must be 1, 3 or 5");
@@ -357,6 +409,17 @@ impl Config {
         ensure!((1..=1_000).contains(&self.push.window), "push.window must be 1 to 1000");
         ensure!(self.push.in_flight >= self.push.window, "push.in_flight must not be less than push.window");
         ensure!(self.push.attempts_days > 0, "push.attempts_days must not be 0");
+        ensure!(self.feed.page_bytes >= 65_536, "feed.page_bytes must be 65536 or more");
+        ensure!(
+            self.feed.in_flight_bytes / 4 >= self.feed.page_bytes,
+            "feed.in_flight_bytes must be four times feed.page_bytes or more"
+        );
+        ensure!(self.feed.streams_per_key > 0, "feed.streams_per_key must not be 0");
+        ensure!(
+            self.feed.streams_per_account >= self.feed.streams_per_key,
+            "feed.streams_per_account must not be less than feed.streams_per_key"
+        );
+        ensure!(self.feed.long_polls_per_account > 0, "feed.long_polls_per_account must not be 0");
         ensure!(self.quota.burst_per_second > 0, "quota.burst_per_second must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");

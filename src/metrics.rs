@@ -75,6 +75,14 @@ meters! {
     http_connections: IntGauge = ([], &[]);
     /// Seconds that a caller waited for a database connection.
     pool_wait_seconds: Histogram = ([], SECONDS);
+    /// Searches that PostgreSQL carries out: lists that may look at all records of an account.
+    searches_running: IntGauge = ([], &[]);
+    /// Seconds that a search waited for its turn.
+    search_wait_seconds: Histogram = ([], SECONDS);
+    /// Searches that were refused, since too many of the account's waited or theirs did not come up in time.
+    searches_refused_total: IntCounter = ([], &[]);
+    /// Reads that were ended in PostgreSQL, by why: `abandoned` by their caller, or `timeout`.
+    statements_ended_total: IntCounterVec = (["reason"], &[]);
     /// Seconds that a named transaction took at the database.
     transaction_seconds: HistogramVec = (["name"], SECONDS);
     /// Seconds from a command's arrival in its lane to its answer.
@@ -87,6 +95,16 @@ meters! {
     commands_total: IntCounterVec = (["entity", "outcome"], &[]);
     /// Events that were appended to the log.
     events_appended_total: IntCounterVec = (["type"], &[]);
+    /// Streams of changes that are open.
+    feed_streams: IntGauge = ([], &[]);
+    /// Requests that wait for changes.
+    feed_long_polls: IntGauge = ([], &[]);
+    /// Streams and requests for changes that were refused, by the limit that they met.
+    feed_refused_total: IntCounterVec = (["limit"], &[]);
+    /// Keys that were deleted or expired while they had streams or requests waiting, which ended for that.
+    feed_keys_gone_total: IntCounter = ([], &[]);
+    /// Bytes of pages of changes that are made or wait to be taken by their clients.
+    feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
@@ -115,6 +133,8 @@ meters! {
     write_to_webhook_seconds: Histogram = ([], SECONDS);
     /// Authenticated calls by tier, and whether they count against the quota.
     quota_calls_total: IntCounterVec = (["tier", "outcome"], &[]);
+    /// Calls that were given back to their accounts, since the replica that held them ended without answering them.
+    quota_expired_calls_total: IntCounter = ([], &[]);
     /// Accounts by the share of the month's calls that they have used.
     quota_accounts: IntGaugeVec = (["band"], &[]);
     /// Calls of this month by one of the hundred accounts that used most of their quota.

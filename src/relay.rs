@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::broker::{BATCH, Broker, StreamWas};
 use crate::clock::{self, Clock};
 use crate::domain::{AccountId, Seq, Timestamp};
-use crate::feed::Feed;
+use crate::feed::{EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
 use crate::shard::{Lease, Owned, Shards};
 use crate::store::Store;
@@ -236,7 +236,8 @@ async fn look(
     };
     let published = async {
         let progress = progress?;
-        let events = feed.after(account, progress.published, BATCH).await?;
+        let limit = PageLimit { events: BATCH, bytes: PAGE_BYTES };
+        let EventPage { events, more } = feed.after(account, progress.published, limit).await?;
         look.progress = Some(progress);
         let Some(last) = events.last().map(|event| event.seq) else {
             return rewound(owned, account, progress).await;
@@ -250,8 +251,7 @@ async fn look(
             metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());
         }
         metrics.relay_published_total.inc_by(u64::try_from(events.len()).unwrap_or(0));
-        // A full batch may have more behind it.
-        look.unpublished = look.unpublished.filter(|_| events.len() == BATCH);
+        look.unpublished = look.unpublished.filter(|_| more);
         Ok(Some(Progress { published: last, ..progress }))
     };
     match published.await {

@@ -33,7 +33,7 @@ pub use event::{Change, Event, Fact, Verb};
 pub use field::{Field, Kind, Owner};
 pub use ids::{AccountId, Seq, Uid};
 pub use record::{Patch, Record, Target};
-pub use refusal::{Invalid, Refusal};
+pub use refusal::{Gathered, Invalid, Refusal};
 pub use value::{Address, Link, Money, Number, Person, Role, Value};
 
 /// A moment; the domain is handed it and never asks a clock.

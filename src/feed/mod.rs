@@ -1,29 +1,36 @@
 //! Reading an account's log from a position on: the one reader behind the relay, the change feed, SSE and webhooks.
 //!
 //! Events come from memory where the last ones of an account are kept and fit at the position, else from the log in
-//! PostgreSQL; the reader cannot tell, and gets every event once and in order. What wakes a reader is a hint: a
-//! reader that is never woken still sees everything on its sweep. It knows nothing of HTTP or NATS.
+//! PostgreSQL; the reader cannot tell, and gets every event once and in order. A page is bounded by events and by bytes.
+//!
+//! Followers of an account share what is known of the end of its log, and read only when they are behind it. A commit of
+//! this process and a hint of another replica tell of a new end; both are hints, for [`Heads`] asks for the ends of all
+//! followed logs once a second, in one statement. It knows nothing of HTTP or NATS.
 
 mod dirty;
+mod follow;
+mod heads;
 mod tail;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 pub use dirty::Dirty;
+pub use follow::Follow;
+pub use heads::Heads;
 use tail::Tail;
 
 use crate::contract::Wire;
 use crate::domain::{AccountId, Seq};
+pub use crate::store::log::{EventPage, PageLimit};
 use crate::store::{Store, StoreError};
 
-/// A follower that nothing woke looks again after this time.
-const SWEEP: Duration = Duration::from_secs(2);
+/// The most bytes of a page whose reader does not say.
+pub const PAGE_BYTES: usize = 1 << 20;
 
 /// The logs of all accounts, to be read. Cloning shares it.
 #[derive(Clone)]
@@ -34,7 +41,10 @@ pub struct Feed {
 
 struct Shared {
     tail: Mutex<Tail>,
-    followers: Mutex<HashMap<AccountId, watch::Sender<()>>>,
+    /// Of each account that is followed the last event that is known of.
+    ends: Mutex<HashMap<AccountId, watch::Sender<Seq>>>,
+    /// Accounts that are followed, and whose logs have grown by what another replica wrote.
+    grown: Dirty,
     relay: Dirty,
     push: Dirty,
     settings: Mutex<HashSet<AccountId>>,
@@ -46,7 +56,8 @@ impl Feed {
     pub fn new(store: Store, tail_bytes: usize) -> Self {
         let shared = Shared {
             tail: Mutex::new(Tail::new(tail_bytes)),
-            followers: Mutex::default(),
+            ends: Mutex::default(),
+            grown: Dirty::default(),
             relay: Dirty::default(),
             push: Dirty::default(),
             settings: Mutex::default(),
@@ -56,10 +67,17 @@ impl Feed {
 
     /// Takes in what this process just committed, in the order of the log for each account, and wakes its readers.
     pub fn announce(&self, events: Vec<Wire>) {
-        let mut accounts: Vec<AccountId> = events.iter().map(|event| event.account).collect();
-        accounts.dedup();
+        let mut ends: Vec<(AccountId, Seq)> = Vec::new();
+        for event in &events {
+            match ends.last_mut() {
+                Some((account, end)) if *account == event.account => *end = event.seq,
+                _ => ends.push((event.account, event.seq)),
+            }
+        }
+        let accounts: Vec<AccountId> = ends.iter().map(|(account, _)| *account).collect();
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).append(events);
-        self.wake(&accounts);
+        self.mark(&accounts);
+        self.reached(&ends);
     }
 
     /// Wakes the readers of accounts that another replica wrote to. What is in memory of them no longer leads up to the
@@ -71,18 +89,35 @@ impl Feed {
                 tail.forget(*account);
             }
         }
-        self.wake(accounts);
+        self.mark(accounts);
+        let followed: Vec<AccountId> = {
+            let ends = self.ends();
+            accounts.iter().copied().filter(|account| ends.contains_key(account)).collect()
+        };
+        self.shared.grown.mark(&followed);
     }
 
-    fn wake(&self, accounts: &[AccountId]) {
+    fn mark(&self, accounts: &[AccountId]) {
         self.shared.relay.mark(accounts);
         self.shared.push.mark(accounts);
-        let followers = self.shared.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        for account in accounts {
-            if let Some(follower) = followers.get(account) {
-                follower.send_replace(());
+    }
+
+    /// Tells the followers of accounts how far their logs go.
+    fn reached(&self, reached: &[(AccountId, Seq)]) {
+        let ends = self.ends();
+        for (account, seq) in reached {
+            if let Some(end) = ends.get(account) {
+                end.send_if_modified(|end| {
+                    let is_news = *end < *seq;
+                    *end = (*end).max(*seq);
+                    is_news
+                });
             }
         }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Sender<Seq>>> {
+        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The accounts that the relay shall look at.
@@ -109,12 +144,12 @@ impl Feed {
         self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).remove(&account)
     }
 
-    /// At most `limit` events after a position, in order, without a gap; empty at the end of the log. Fewer than `limit`
-    /// are all that this process knows of: a reader that wants to be sure asks again until it gets none.
-    pub async fn after(&self, account: AccountId, after: Seq, limit: usize) -> Result<Vec<Wire>, StoreError> {
+    /// The events after a position, in order, without a gap; none at the end of the log. Where the page says that there
+    /// is no more, this process knows of no more: a reader that wants to be sure asks again until it gets none.
+    pub async fn after(&self, account: AccountId, after: Seq, limit: PageLimit) -> Result<EventPage, StoreError> {
         let kept = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).after(account, after, limit);
         match kept {
-            Some(events) => Ok(events),
+            Some(page) => Ok(page),
             None => self.store.events_after(account, after, limit).await,
         }
     }
@@ -124,45 +159,5 @@ impl Feed {
     #[must_use]
     pub fn ends_at(&self, account: AccountId, at: Seq) -> bool {
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).ends_at(account, at)
-    }
-
-    /// Follows an account's log from a position on.
-    #[must_use]
-    pub fn follow(&self, account: AccountId, from: Seq) -> Follow {
-        let mut followers = self.shared.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.retain(|_, sender| sender.receiver_count() > 0);
-        let woken = followers.entry(account).or_insert_with(|| watch::channel(()).0).subscribe();
-        Follow { feed: self.clone(), account, at: from, woken }
-    }
-}
-
-/// A reader of one account's log.
-pub struct Follow {
-    feed: Feed,
-    account: AccountId,
-    at: Seq,
-    woken: watch::Receiver<()>,
-}
-
-impl Follow {
-    /// The position of the last event that was read.
-    #[must_use]
-    pub fn position(&self) -> Seq {
-        self.at
-    }
-
-    /// The next events, at least one and at most `limit`; waits for them. Dropping the future loses nothing.
-    pub async fn next(&mut self, limit: usize) -> Result<Vec<Wire>, StoreError> {
-        loop {
-            // Seen before looking, so that nothing that comes while we look is missed.
-            self.woken.borrow_and_update();
-            let events = self.feed.after(self.account, self.at, limit).await?;
-            if let Some(last) = events.last() {
-                self.at = last.seq;
-                return Ok(events);
-            }
-            // The time-out is the sweep; that the sender is gone cannot be, for the feed holds it while we listen.
-            let _woken_or_swept = tokio::time::timeout(SWEEP, self.woken.changed()).await;
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::contract::Wire;
 use crate::domain::{AccountId, Seq};
+use crate::store::log::{EventPage, PageLimit};
 
 /// What an event costs besides its body.
 const OVERHEAD: usize = 160;
@@ -42,15 +43,23 @@ impl Tail {
         }
     }
 
-    /// `None` where the log must be asked.
-    pub(super) fn after(&self, account: AccountId, after: Seq, limit: usize) -> Option<Vec<Wire>> {
+    /// `None` where the log must be asked. No more than the page's events is looked at.
+    pub(super) fn after(&self, account: AccountId, after: Seq, limit: PageLimit) -> Option<EventPage> {
         let run = self.runs.get(&account)?;
         let (first, last) = (run.front()?.seq, run.back()?.seq);
         if after.next() < first || after >= last {
             return None;
         }
         let skip = usize::try_from(after.next().since(first)).ok()?;
-        Some(run.iter().skip(skip).take(limit).cloned().collect())
+        let mut total = 0_usize;
+        let fits = |event: &&Wire| {
+            let is_first = total == 0;
+            total = total.saturating_add(event.body.len());
+            is_first || total <= limit.bytes
+        };
+        let events: Vec<Wire> = run.range(skip..).take(limit.events).take_while(fits).cloned().collect();
+        let more = events.last().is_some_and(|event| event.seq < last);
+        Some(EventPage { events, more })
     }
 
     /// Whether an account's run ends with the event at a position.

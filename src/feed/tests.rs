@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::tail::Tail;
+use super::{EventPage, PageLimit};
 use crate::contract::Wire;
 use crate::domain::{AccountId, Entity, Seq, Uid, Verb};
 
@@ -26,8 +27,12 @@ fn event(account_number: u8, seq: i64) -> Wire {
     }
 }
 
-fn seqs(events: Option<Vec<Wire>>) -> Option<Vec<i64>> {
-    events.map(|events| events.iter().map(|event| event.seq.0).collect())
+fn at_most(events: usize) -> PageLimit {
+    PageLimit { events, bytes: usize::MAX }
+}
+
+fn seqs(page: Option<EventPage>) -> Option<Vec<i64>> {
+    page.map(|page| page.events.iter().map(|event| event.seq.0).collect())
 }
 
 #[test]
@@ -35,11 +40,27 @@ fn a_run_is_read_from_any_position_that_it_covers() {
     let mut tail = Tail::new(1 << 20);
     tail.append(vec![event(1, 5), event(1, 6), event(1, 7)]);
 
-    assert_eq!(seqs(tail.after(account(1), Seq(4), 10)), Some(vec![5, 6, 7]));
-    assert_eq!(seqs(tail.after(account(1), Seq(5), 1)), Some(vec![6]));
-    assert_eq!(seqs(tail.after(account(1), Seq(3), 10)), None, "4 is not here, the log must be asked");
-    assert_eq!(seqs(tail.after(account(1), Seq(7), 10)), None, "another replica may have written 8");
-    assert_eq!(seqs(tail.after(account(2), Seq(0), 10)), None);
+    assert_eq!(seqs(tail.after(account(1), Seq(4), at_most(10))), Some(vec![5, 6, 7]));
+    assert_eq!(seqs(tail.after(account(1), Seq(5), at_most(1))), Some(vec![6]));
+    assert_eq!(seqs(tail.after(account(1), Seq(3), at_most(10))), None, "4 is not here, the log must be asked");
+    assert_eq!(seqs(tail.after(account(1), Seq(7), at_most(10))), None, "another replica may have written 8");
+    assert_eq!(seqs(tail.after(account(2), Seq(0), at_most(10))), None);
+}
+
+#[test]
+fn a_page_ends_by_bytes_and_has_one_event_at_least() {
+    let mut tail = Tail::new(1 << 20);
+    tail.append((1..=4).map(|seq| event(1, seq)).collect());
+    let read = |after, bytes| {
+        let page = tail.after(account(1), Seq(after), PageLimit { events: 10, bytes }).unwrap();
+        (page.more, seqs(Some(page)).unwrap())
+    };
+
+    assert_eq!(read(0, 1), (true, vec![1]));
+    assert_eq!(read(0, 199), (true, vec![1]));
+    assert_eq!(read(0, 200), (true, vec![1, 2]));
+    assert_eq!(read(2, 200), (false, vec![3, 4]));
+    assert_eq!(read(3, 0), (false, vec![4]));
 }
 
 #[test]
@@ -47,8 +68,8 @@ fn a_gap_breaks_the_run() {
     let mut tail = Tail::new(1 << 20);
     tail.append(vec![event(1, 1), event(1, 2), event(1, 5)]);
 
-    assert_eq!(seqs(tail.after(account(1), Seq(1), 10)), None);
-    assert_eq!(seqs(tail.after(account(1), Seq(4), 10)), Some(vec![5]));
+    assert_eq!(seqs(tail.after(account(1), Seq(1), at_most(10))), None);
+    assert_eq!(seqs(tail.after(account(1), Seq(4), at_most(10))), Some(vec![5]));
 }
 
 #[test]
@@ -57,10 +78,10 @@ fn what_another_replica_wrote_to_is_forgotten() {
     tail.append(vec![event(1, 1), event(1, 2), event(2, 1)]);
     tail.forget(account(1));
 
-    assert_eq!(seqs(tail.after(account(1), Seq(0), 10)), None);
-    assert_eq!(seqs(tail.after(account(2), Seq(0), 10)), Some(vec![1]));
+    assert_eq!(seqs(tail.after(account(1), Seq(0), at_most(10))), None);
+    assert_eq!(seqs(tail.after(account(2), Seq(0), at_most(10))), Some(vec![1]));
     tail.append(vec![event(1, 4)]);
-    assert_eq!(seqs(tail.after(account(1), Seq(3), 10)), Some(vec![4]));
+    assert_eq!(seqs(tail.after(account(1), Seq(3), at_most(10))), Some(vec![4]));
 }
 
 proptest! {
@@ -78,7 +99,7 @@ proptest! {
             tail.append(vec![event(account, heads[usize::from(account)])]);
         }
         for number in 1..4_u8 {
-            if let Some(read) = seqs(tail.after(account(number), Seq(after), 10)) {
+            if let Some(read) = seqs(tail.after(account(number), Seq(after), at_most(10))) {
                 let expected: Vec<i64> = (after + 1..).take(read.len()).collect();
                 prop_assert_eq!(&read, &expected);
                 prop_assert!(!read.is_empty());

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::authenticator::Claim;
 use super::operations::Dummy;
 use super::problem::{Problem, REPLAYED};
-use super::{Api, limits};
+use super::{Api, limits, replays};
+use crate::command::Failure;
+use crate::domain::AccountId;
 use crate::domain::account::{OnMissing, Tier};
-use crate::domain::{AccountId, Timestamp};
 use crate::quota::{Call, Denied, Standing, Told};
 
 /// An authenticated caller.
@@ -35,15 +36,15 @@ pub(super) struct Caller {
 impl Caller {
     /// Whether the key's scope has this method.
     pub(super) fn may(&self, method: &Method) -> bool {
-        let writes = [Method::POST, Method::PUT, Method::DELETE];
-        !(self.read_only && writes.contains(method))
+        !(self.read_only && is_write(method))
     }
 }
 
 /// The test credentials: `X-Public-ID` and `X-Secret-Key`, compared as they stand.
 pub(super) const TEST_CREDENTIALS: (&str, &str) = ("00000000-0000-0000-0000-000000000000", "DummySecretKey");
 
-/// Lets authenticated requests through that have a call left, with their [`Caller`].
+/// Lets authenticated requests through that have a call left, with their [`Caller`]. The call is charged before they are
+/// carried out, and settled before their answer goes out.
 pub(super) async fn authenticate(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -55,21 +56,40 @@ pub(super) async fn authenticate(
     let claim = api.authenticator.claim(request.headers())?;
     let (caller, taken) = admit(&api, &claim).await?;
     let tier = caller.tier;
-    let call = match taken {
+    let mut call = match taken {
         Ok(call) => call,
+        Err(Denied::Month(standing)) => {
+            return Ok(replays::at_limit(&api, caller, claim, request, next, standing).await);
+        }
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
+    let writes = is_write(request.method());
+    if writes {
+        // It may be carried out though its caller goes away; a read that nobody waits for is of no use to anybody.
+        call.keep_if_dropped();
+    }
     let mut response = carry_out(&api, caller, claim, request, next).await;
-    let counted = counts(&response);
-    meter(&api, tier, if counted { "counted" } else { "free" });
-    let standing = if counted { call.standing() } else { call.give_back() };
+    let standing = if counts(&response) {
+        match call.count().await {
+            Ok(standing) => {
+                meter(&api, tier, "counted");
+                standing
+            }
+            // A write is carried out by now: that it was refused would not be true.
+            Err(_) if writes => return Ok(Problem::from(Failure::Unavailable).into_response()),
+            Err(denied) => return Ok(refuse(&api, tier, denied)),
+        }
+    } else {
+        meter(&api, tier, "free");
+        call.give_back()
+    };
     if let Some(standing) = standing {
         limits::show(&standing, response.headers_mut());
     }
     Ok(response)
 }
 
-/// Lets authenticated requests through that take no call, with their [`Caller`].
+/// Lets authenticated requests through that take no call of the month, with their [`Caller`].
 pub(super) async fn authenticate_uncounted(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -109,44 +129,31 @@ async fn sample(mut request: Request, next: Next) -> Result<Response, Problem> {
 
 /// Who calls, and whether they may.
 async fn admit(api: &Api, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
-    let at = api.clock.now();
-    let caller = api.authenticator.caller(claim, at).await?;
-    let Told { outcome, revision } = api.ledger.take(caller.account, caller.tier, at).await;
-    match confirm(api, caller, claim, revision, at).await {
-        Ok(caller) => Ok((caller, outcome)),
-        Err(problem) => {
-            let _standing_of_nobody = outcome.ok().map(Call::give_back);
-            Err(problem)
-        }
-    }
+    let caller = api.authenticator.caller(claim).await?;
+    let Told { outcome, revision } = api.ledger.take(caller.account).await;
+    // A call that was taken for nobody is dropped, and so given back.
+    Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
 
 /// Who calls, and where they stand.
 async fn recognise(api: &Api, claim: &Claim) -> Result<(Caller, Result<Option<Standing>, Denied>), Problem> {
-    let at = api.clock.now();
-    let caller = api.authenticator.caller(claim, at).await?;
-    let Told { outcome, revision } = api.ledger.look(caller.account, at).await;
-    Ok((confirm(api, caller, claim, revision, at).await?, outcome))
+    let caller = api.authenticator.caller(claim).await?;
+    let Told { outcome, revision } = api.ledger.look(caller.account).await;
+    Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
 
 /// The caller as of a revision: where it is another than the one that was remembered, the account, its settings or its
 /// keys have changed since.
-async fn confirm(
-    api: &Api,
-    caller: Caller,
-    claim: &Claim,
-    revision: Option<i64>,
-    at: Timestamp,
-) -> Result<Caller, Problem> {
+async fn confirm(api: &Api, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
     if revision.is_none_or(|revision| revision == caller.revision) {
         return Ok(caller);
     }
-    api.authenticator.caller_anew(claim, revision, at).await
+    api.authenticator.caller_anew(claim, revision).await
 }
 
 /// The answer to a request that was let in, unless its key may not do what it asks.
-async fn carry_out(api: &Api, caller: Caller, claim: Claim, mut request: Request, next: Next) -> Response {
-    api.last_used.note(caller.account, caller.key_id, api.clock.now());
+pub(super) async fn carry_out(api: &Api, caller: Caller, claim: Claim, mut request: Request, next: Next) -> Response {
+    api.last_used.note(caller.account, caller.key_id);
     if !caller.may(request.method()) {
         return Problem::read_only().into_response();
     }
@@ -163,7 +170,7 @@ async fn carry_out(api: &Api, caller: Caller, claim: Claim, mut request: Request
     response
 }
 
-fn refuse(api: &Api, tier: Tier, denied: Denied) -> Response {
+pub(super) fn refuse(api: &Api, tier: Tier, denied: Denied) -> Response {
     let (policy, standing, window) = match denied {
         Denied::Unavailable => return Problem::no_database().into_response(),
         Denied::Burst(standing) => (limits::BURST, standing, standing.burst),
@@ -173,8 +180,13 @@ fn refuse(api: &Api, tier: Tier, denied: Denied) -> Response {
     limits::refuse(policy, &standing, window)
 }
 
-fn meter(api: &Api, tier: Tier, outcome: &str) {
+pub(super) fn meter(api: &Api, tier: Tier, outcome: &str) {
     api.metrics.quota_calls_total.with_label_values(&[tier.name(), outcome]).inc();
+}
+
+/// Whether a request of this method may change something.
+pub(super) fn is_write(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::DELETE].contains(method)
 }
 
 /// A call counts when it was answered 2xx, 3xx but 304, or 4xx but 401 and 429; a replayed answer does not.

@@ -1,7 +1,7 @@
 //! Who a request comes from: the two headers against the keys of the account that they name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
 use moka::future::Cache;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::auth::Caller;
 use super::problem::Problem;
-use crate::domain::{AccountId, Timestamp};
+use crate::clock;
+use crate::domain::AccountId;
 use crate::keys::Secret;
 use crate::store::accounts::Credentials;
 use crate::store::{Store, StoreError};
@@ -29,7 +30,13 @@ pub(super) struct Claim {
 pub(super) struct Authenticator {
     store: Store,
     slug: String,
-    known: Cache<AccountId, Option<Arc<Credentials>>>,
+    known: Cache<AccountId, Option<Arc<Known>>>,
+}
+
+/// What is remembered of an account, and since when.
+struct Known {
+    credentials: Credentials,
+    looked_up_at: Instant,
 }
 
 impl Authenticator {
@@ -50,42 +57,39 @@ impl Authenticator {
     }
 
     /// Who it is. A key that is not among those remembered may have been added this moment.
-    pub(super) async fn caller(&self, claim: &Claim, at: Timestamp) -> Result<Caller, Problem> {
+    pub(super) async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
         // Callers of one account that come at once share one look-up.
         let look_up = self.look_up(claim.account);
         let entry = self.known.entry(claim.account).or_try_insert_with(look_up).await.map_err(shared)?;
         let is_fresh = entry.is_fresh();
-        match claim.matching(entry.value().as_deref(), at) {
+        match claim.matching(entry.value().as_deref()) {
             None if is_fresh => Err(Problem::unauthorized()),
-            None => self.caller_anew(claim, None, at).await,
+            None => self.caller_anew(claim, None).await,
             Some(caller) => Ok(caller),
         }
     }
 
     /// Who it is by what the database says now, or by what another caller has just found out of this revision.
-    pub(super) async fn caller_anew(
-        &self,
-        claim: &Claim,
-        revision: Option<i64>,
-        at: Timestamp,
-    ) -> Result<Caller, Problem> {
-        let mut credentials = self.known.get(&claim.account).await.flatten();
-        if credentials.as_ref().is_none_or(|known| revision != Some(known.revision)) {
-            credentials = self.look_up(claim.account).await?;
-            self.known.insert(claim.account, credentials.clone()).await;
+    pub(super) async fn caller_anew(&self, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
+        let mut known = self.known.get(&claim.account).await.flatten();
+        if known.as_ref().is_none_or(|known| revision != Some(known.credentials.revision)) {
+            known = self.look_up(claim.account).await?;
+            self.known.insert(claim.account, known.clone()).await;
         }
-        claim.matching(credentials.as_deref(), at).ok_or_else(Problem::unauthorized)
+        claim.matching(known.as_deref()).ok_or_else(Problem::unauthorized)
     }
 
-    async fn look_up(&self, account: AccountId) -> Result<Option<Arc<Credentials>>, StoreError> {
-        Ok(self.store.credentials(account).await?.map(Arc::new))
+    async fn look_up(&self, account: AccountId) -> Result<Option<Arc<Known>>, StoreError> {
+        let looked_up_at = clock::instant();
+        let credentials = self.store.credentials(account).await?;
+        Ok(credentials.map(|credentials| Arc::new(Known { credentials, looked_up_at })))
     }
 }
 
 impl Claim {
     /// The caller, where the account has the key and it has not expired.
-    fn matching(&self, credentials: Option<&Credentials>, at: Timestamp) -> Option<Caller> {
-        let credentials = credentials?;
+    fn matching(&self, known: Option<&Known>) -> Option<Caller> {
+        let Known { credentials, looked_up_at } = known?;
         // Every key is compared whole, so that the time taken tells nothing of how near a guess came.
         let mut matching = None;
         for key in &credentials.keys {
@@ -93,7 +97,9 @@ impl Claim {
                 matching = Some(key);
             }
         }
-        let key = matching.filter(|key| key.expires_at.is_none_or(|expires_at| at < expires_at))?;
+        // The database's clock said how long it has; what has passed since is measured by one that nobody sets.
+        let passed = clock::instant().saturating_duration_since(*looked_up_at).as_secs_f64();
+        let key = matching.filter(|key| key.expires_in.is_none_or(|seconds| passed < seconds))?;
         Some(Caller {
             account: self.account,
             key_id: key.key_id,

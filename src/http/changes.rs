@@ -1,37 +1,36 @@
-//! `/changes`: the account's log, by pages or as a stream.
+//! `/changes`: the account's log, page by page.
+//!
+//! A page is bounded by events and by bytes, and has at least one event where there is any. Its bytes are in memory once
+//! as events while they are read and once as the answer; how many answers there are at a time is bounded too.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
-use futures_util::stream;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, StatusCode};
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::auth::Caller;
-use super::authenticator::Claim;
 use super::extract::Query;
 use super::problem::Problem;
+use super::sessions::{Ended, Kind};
 use super::{Api, envelope};
 use crate::contract::{Cursor, Wire, proto};
 use crate::domain::value::one_of;
 use crate::domain::{Entity, Invalid, Seq};
-use crate::feed::Follow;
+use crate::feed::{EventPage, Follow, PageLimit};
 use crate::store::log::Head;
 
 /// The longest wait that a client may ask for, in seconds.
 pub(super) const LONGEST_WAIT: i64 = 30;
 
-/// A stream says something at least this often, so that a dead connection is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Bytes of events that are decoded before other requests have their turn: about a millisecond.
+const UNINTERRUPTED: usize = 64 << 10;
 
-/// Events of a stream that are read at once.
-const STREAMED: usize = 100;
+const CURSOR: HeaderName = HeaderName::from_static("x-cursor");
 
 /// What of the log a client wants.
 pub(super) struct Wanted {
@@ -51,7 +50,7 @@ impl Wanted {
         Ok(Self { entity, exclude_own: query.flag("exclude_own") })
     }
 
-    fn takes(&self, event: &Wire, caller: &Caller) -> bool {
+    pub(super) fn takes(&self, event: &Wire, caller: &Caller) -> bool {
         let own = self.exclude_own && *event.origin == *caller.origin;
         !own && self.entity.is_none_or(|entity| entity == event.entity)
     }
@@ -85,23 +84,47 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Asked { after, limit, wait, wanted } = Asked::of(&query)?;
-    let head = head(&api, &caller).await?;
-    let after = position(after, head)?.unwrap_or(Seq::ZERO);
-    let events = if wait.is_zero() {
+    let (head, after, is_due) = if wait.is_zero() {
+        let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+        (head, position(after, head)?.unwrap_or(Seq::ZERO), true)
+    } else {
+        let (mut follow, head) = api.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+        follow.seek(position(after, head)?.unwrap_or(Seq::ZERO));
+        let is_due = follow.is_behind() || poll(&api, &caller, &mut follow, wait).await?;
+        (head, follow.position(), is_due)
+    };
+    let room = api.in_flight.room(caller.account, api.config.feed.page_bytes).await?;
+    let page = if is_due {
+        let limit = PageLimit { events: limit, bytes: api.config.feed.page_bytes };
         api.feed.after(caller.account, after, limit).await?
     } else {
-        let mut follow = api.feed.follow(caller.account, after);
-        tokio::select! {
-            events = follow.next(limit) => events?,
-            () = tokio::time::sleep(wait) => Vec::new(),
-            () = api.stop.cancelled() => Vec::new(),
-        }
+        EventPage { events: Vec::new(), more: false }
     };
-    let through = events.last().map_or(after, |event| event.seq);
-    let more = !events.is_empty() && through < head.seq;
-    let events: Vec<Wire> = events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
+    let through = page.events.last().map_or(after, |event| event.seq);
+    let more = page.more || !page.events.is_empty() && through < head.seq;
+    let events: Vec<Wire> = page.events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
     let range = Range { epoch: head.epoch, after, through, more };
-    answer(&headers, &events, range)
+    Ok(Answer::of(&headers, events, range).await?.response(|body| room.hold(body)))
+}
+
+/// Waits for events; false where none came in time, or the service stops.
+async fn poll(api: &Api, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
+    let session = api.sessions.open(caller, Kind::LongPoll)?;
+    // Events that came are shown to a key that is known to work, and to no other.
+    let confirmed = async {
+        follow.grown().await;
+        session.confirmed().await;
+    };
+    tokio::select! {
+        biased;
+        ended = session.ended() => match ended {
+            Ended::KeyGone => Err(Problem::unauthorized()),
+            Ended::Unchecked => Err(Problem::no_database()),
+        },
+        () = confirmed => Ok(true),
+        () = tokio::time::sleep(wait) => Ok(false),
+        () = api.stop.cancelled() => Ok(false),
+    }
 }
 
 /// What of the log an answer covers: after `after`, up to `through`.
@@ -114,122 +137,65 @@ pub(super) struct Range {
     pub(super) more: bool,
 }
 
-/// These events, in the form that the client asked for.
-pub(super) fn answer(headers: &HeaderMap, events: &[Wire], range: Range) -> Result<Response, Problem> {
-    let Range { epoch, after, through, more } = range;
-    let cursor = Cursor { epoch, seq: through }.to_string();
-    if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
-        return protobuf(events, &cursor);
-    }
-    let meta = json!({
-        "cursor": cursor,
-        "from_seq": after,
-        "through_seq": through,
-        "has_more": more,
-    });
-    let data: Vec<&str> = events.iter().map(Wire::text).collect();
-    Ok(envelope::success(StatusCode::OK, "Changes were read.", &format!("[{}]", data.join(",")), &meta))
+/// A page of events, written in the form that the client asked for.
+pub(super) struct Answer {
+    kind: &'static str,
+    /// For a form that has no place for it.
+    cursor: Option<HeaderValue>,
+    body: Vec<u8>,
 }
 
-/// Length-delimited messages; the cursor is a header, for there is no envelope.
-fn protobuf(events: &[Wire], cursor: &str) -> Result<Response, Problem> {
+impl Answer {
+    /// Each event is copied once, into the body.
+    pub(super) async fn of(headers: &HeaderMap, events: Vec<Wire>, range: Range) -> Result<Self, Problem> {
+        let Range { epoch, after, through, more } = range;
+        let cursor = Cursor { epoch, seq: through }.to_string();
+        if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
+            let body = protobuf(events).await?;
+            return Ok(Self { kind: proto::CONTENT_TYPE, cursor: HeaderValue::try_from(cursor).ok(), body });
+        }
+        let meta = json!({
+            "cursor": cursor,
+            "from_seq": after,
+            "through_seq": through,
+            "has_more": more,
+        });
+        let body = envelope::list("Changes were read.", events.iter().map(|event| &*event.body), &meta);
+        Ok(Self { kind: "application/json", cursor: None, body })
+    }
+
+    /// The answer, with a body that `hold` makes of its bytes.
+    pub(super) fn response(self, hold: impl FnOnce(Vec<u8>) -> Bytes) -> Response {
+        let mut response = Response::new(Body::from(hold(self.body)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        response.headers_mut().extend(self.cursor.map(|cursor| (CURSOR, cursor)));
+        response
+    }
+}
+
+/// Length-delimited messages.
+async fn protobuf(events: Vec<Wire>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
+    let mut since_yield = 0;
     for event in events {
+        since_yield += event.body.len();
+        if since_yield > UNINTERRUPTED {
+            since_yield = 0;
+            tokio::task::yield_now().await;
+        }
         let decoded =
             event.decode().map_err(|error| crate::store::StoreError::corrupt("event", "body", event.id(), error))?;
         body.extend(proto::length_delimited(event.account, &decoded));
     }
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(proto::CONTENT_TYPE));
-    if let Ok(cursor) = HeaderValue::from_str(cursor) {
-        response.headers_mut().insert("x-cursor", cursor);
-    }
-    Ok(response)
+    Ok(body)
 }
 
-pub(super) async fn stream(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Extension(claim): Extension<Claim>,
-    query: Query,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let wanted = Wanted::of(&query).map_err(invalid)?;
-    let head = head(&api, &caller).await?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    // Without a cursor a stream begins now: whoever wants the past reads the feed first.
-    let from = position(cursor(last.or_else(|| query.get("after")))?, head)?.unwrap_or(head.seq);
-    let follow = api.feed.follow(caller.account, from);
-    let epoch = head.epoch;
-    let reader = Reader { api, caller, claim, wanted, follow, epoch };
-    let chunks = stream::unfold(reader, async |mut reader| {
-        let chunk = reader.next_chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), reader))
-    });
-    let mut response = Response::new(Body::from_stream(chunks));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
-/// A client that follows the log.
-struct Reader {
-    api: Arc<Api>,
-    caller: Caller,
-    claim: Claim,
-    wanted: Wanted,
-    follow: Follow,
-    epoch: i32,
-}
-
-impl Reader {
-    /// The next piece of the stream; `None` ends it, and the client comes back with its cursor.
-    async fn next_chunk(&mut self) -> Option<Bytes> {
-        let events = tokio::select! {
-            events = self.follow.next(STREAMED) => events,
-            () = tokio::time::sleep(HEARTBEAT) => return self.heartbeat().await,
-            () = self.api.stop.cancelled() => return None,
-        };
-        let events = match events {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::warn!(error = %error, "a stream of changes ended");
-                return None;
-            }
-        };
-        let mut chunk = String::new();
-        for event in events.iter().filter(|event| self.wanted.takes(event, &self.caller)) {
-            let cursor = Cursor { epoch: self.epoch, seq: event.seq };
-            for part in ["id: ", &cursor.to_string(), "\nevent: ", &event.kind(), "\ndata: ", event.text(), "\n\n"] {
-                chunk.push_str(part);
-            }
-        }
-        if chunk.is_empty() {
-            // Everything was filtered out; the client's cursor may go on all the same.
-            chunk = format!("id: {}\n\n", Cursor { epoch: self.epoch, seq: self.follow.position() });
-        }
-        Some(Bytes::from(chunk))
-    }
-
-    /// A comment, as long as the key is one: a stream may go on for days.
-    async fn heartbeat(&self) -> Option<Bytes> {
-        match self.api.authenticator.caller(&self.claim, self.api.clock.now()).await {
-            Err(problem) if problem.is_unauthorized() => None,
-            Ok(_) | Err(_) => Some(Bytes::from_static(b":\n\n")),
-        }
-    }
-}
-
-async fn head(api: &Api, caller: &Caller) -> Result<Head, Problem> {
-    api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)
-}
-
-fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Problem> {
+pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let wrong = |_| invalid(Invalid::new("after", "Must be a cursor that this service gave out."));
     text.map(str::parse).transpose().map_err(wrong)
 }
 
-fn position(cursor: Option<Cursor>, head: Head) -> Result<Option<Seq>, Problem> {
+pub(super) fn position(cursor: Option<Cursor>, head: Head) -> Result<Option<Seq>, Problem> {
     let Some(cursor) = cursor else { return Ok(None) };
     if cursor.epoch != head.epoch || cursor.seq > head.seq {
         return Err(Problem::resync());
@@ -237,6 +203,6 @@ fn position(cursor: Option<Cursor>, head: Head) -> Result<Option<Seq>, Problem> 
     Ok(Some(cursor.seq))
 }
 
-fn invalid(invalid: Invalid) -> Problem {
+pub(super) fn invalid(invalid: Invalid) -> Problem {
     Problem::invalid(&[invalid])
 }

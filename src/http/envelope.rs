@@ -20,6 +20,26 @@ pub(super) fn text(message: &str, data: &str, meta: &Json) -> String {
     format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#)
 }
 
+/// The body of a successful answer with a list of items that are JSON text, each copied once.
+pub(super) fn list<'a>(message: &str, items: impl Iterator<Item = &'a [u8]> + Clone, meta: &Json) -> Vec<u8> {
+    let (message, meta) = (json!(message).to_string(), meta.to_string());
+    let length: usize = items.clone().map(|item| item.len() + 1).sum();
+    let mut body = Vec::with_capacity(length + message.len() + meta.len() + 64);
+    for part in [r#"{"success":true,"message":"#, &message, r#","data":["#] {
+        body.extend_from_slice(part.as_bytes());
+    }
+    for (place, item) in items.enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(item);
+    }
+    for part in [r#"],"meta":"#, &meta, "}"] {
+        body.extend_from_slice(part.as_bytes());
+    }
+    body
+}
+
 /// An answer without the envelope.
 pub(super) fn bare(body: &impl Serialize) -> Response {
     json_text(StatusCode::OK, serde_json::to_string(body).unwrap_or_default())

@@ -15,8 +15,8 @@ use super::Api;
 use super::auth::Caller;
 use super::problem::Problem;
 use crate::command::Idempotency;
-use crate::contract::moment;
 use crate::contract::record::parse_uid;
+use crate::contract::{input, moment};
 use crate::domain::record::fold_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
 
@@ -66,8 +66,7 @@ impl Write {
         if self.body.is_empty() {
             return Err(Problem::malformed("The body is empty; JSON is expected."));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))
+        input::parse(&self.body).map_err(|unreadable| Problem::malformed(unreadable.to_string()))
     }
 }
 

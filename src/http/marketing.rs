@@ -2,25 +2,39 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::{Caller, refuse};
 use super::extract::Write;
 use super::problem::Problem;
+use super::replays::{self, OnlyReplay};
 use super::{envelope, records};
 use crate::clock;
 use crate::command::{Failure, Idempotency, Order, Receipt};
 use crate::contract::input::subscriptions;
 use crate::domain::Refusal;
+use crate::quota::Denied;
 
 /// Stands between a request's idempotency key and an item's place: no header has it.
 const BETWEEN: char = '\u{1}';
 
-pub(super) async fn subscribe(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Result<Response, Problem> {
+pub(super) async fn subscribe(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    only_replay: Option<Extension<OnlyReplay>>,
+    write: Write,
+) -> Result<Response, Problem> {
     let commands = subscriptions(write.json()?, &mut clock::fresh_uid)?;
+    if let Some(Extension(OnlyReplay { standing })) = only_replay {
+        let items = commands.iter().filter(|command| command.is_ok()).count();
+        if !are_stored(&api, &caller, &write, items).await? {
+            return Ok(refuse(&api, caller.tier, Denied::Month(standing)));
+        }
+    }
     let share = write.body.len() / commands.len().max(1);
     let mut submitted = 0_usize;
     let mut orders = commands.into_iter().map(|command| {
@@ -36,21 +50,35 @@ pub(super) async fn subscribe(State(api): State<Arc<Api>>, caller: Caller, write
         order
     });
     // The first that is submitted has the request's own key: where that is another request's, so is this whole one.
-    let mut results = Vec::new();
+    let mut items = Vec::new();
     for order in orders.by_ref() {
         let is_guard = order.is_ok();
-        results.push(carry_out(&api, order).await);
+        items.push(carry_out(&api, order).await);
         if is_guard {
             break;
         }
     }
-    if let Some(Err(Failure::Refused { refusal: Refusal::KeyReused, .. })) = results.last() {
+    if let Some(Item { outcome: Err(Failure::Refused { refusal: Refusal::KeyReused, .. }), .. }) = items.last() {
         return Err(Refusal::KeyReused.into());
     }
     // Put into the lane one after the other when first polled, so they are carried out in their order.
     let rest: Vec<_> = orders.map(|order| carry_out(&api, order)).collect();
-    results.extend(futures_util::future::join_all(rest).await);
-    answer(&results)
+    items.extend(futures_util::future::join_all(rest).await);
+    answer(&items)
+}
+
+/// What became of one item.
+struct Item {
+    /// Whether it was a command at all.
+    submitted: bool,
+    outcome: Result<Receipt, Failure>,
+}
+
+/// Whether each item that would be carried out was carried out before.
+async fn are_stored(api: &Api, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
+    let Some(whole) = &write.idempotency else { return Ok(false) };
+    let requests: Vec<_> = (0..items).map(|place| of_item(whole, place)).collect();
+    Ok(!requests.is_empty() && replays::are_stored(api, caller, &requests).await?)
 }
 
 fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
@@ -58,17 +86,17 @@ fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
     Idempotency { key, request_hash: whole.request_hash }
 }
 
-async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Result<Receipt, Failure> {
+async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Item {
     match order {
-        Ok(order) => api.lanes.submit(order).await,
-        Err(refusal) => Err(Failure::Refused { refusal, replayed: false }),
+        Ok(order) => Item { submitted: true, outcome: api.lanes.submit(order).await },
+        Err(refusal) => Item { submitted: false, outcome: Err(Failure::Refused { refusal, replayed: false }) },
     }
 }
 
 /// A success when one item was managed. When none was, the first trouble that is not an item's own is the answer.
-fn answer(results: &[Result<Receipt, Failure>]) -> Result<Response, Problem> {
-    let managed = results.iter().filter(|result| result.is_ok()).count();
-    let trouble = results.iter().find_map(|result| match result {
+fn answer(items: &[Item]) -> Result<Response, Problem> {
+    let managed = items.iter().filter(|item| item.outcome.is_ok()).count();
+    let trouble = items.iter().find_map(|item| match &item.outcome {
         Err(failure @ (Failure::Full | Failure::Unavailable | Failure::Broken | Failure::NoAccount)) => Some(failure),
         Ok(_) | Err(Failure::Refused { .. }) => None,
     });
@@ -76,18 +104,12 @@ fn answer(results: &[Result<Receipt, Failure>]) -> Result<Response, Problem> {
         Some(failure) if managed == 0 => return Err(Problem::from(failure.clone())),
         Some(_) | None => {}
     }
-    let items = results.iter().enumerate().map(|(place, result)| match result {
-        Ok(receipt) => {
-            json!({"index": place, "success": true, "uid": receipt.done.uid, "version": receipt.done.version})
-        }
-        Err(failure) => Problem::from(failure.clone()).item(place),
-    });
-    let data: Vec<_> = items.collect();
-    let replayed = trouble.is_none() && results.iter().any(is_replayed);
+    let replayed = is_replay(items);
+    let data: Vec<_> = items.iter().enumerate().map(|(place, item)| item.shown(place, replayed)).collect();
     if managed == 0 {
         return Err(Problem::no_item_managed(&data).replayed(replayed));
     }
-    let message = format!("{managed} of {} subscriptions were managed.", results.len());
+    let message = format!("{managed} of {} subscriptions were managed.", items.len());
     let mut response = envelope::success(hyper::StatusCode::OK, &message, &json!(data).to_string(), &json!({}));
     if replayed {
         records::mark_replayed(&mut response);
@@ -95,7 +117,33 @@ fn answer(results: &[Result<Receipt, Failure>]) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Where one is the stored answer, all are: they were stored under one key.
-fn is_replayed(result: &Result<Receipt, Failure>) -> bool {
-    matches!(result, Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
+/// Whether nothing was carried out: every item that is a command has the answer of then. A list that was cut off amid
+/// its items is carried on with, and counts.
+fn is_replay(items: &[Item]) -> bool {
+    let mut submitted = items.iter().filter(|item| item.submitted).peekable();
+    submitted.peek().is_some() && submitted.all(Item::is_replayed)
+}
+
+impl Item {
+    fn is_replayed(&self) -> bool {
+        matches!(&self.outcome, Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
+    }
+
+    /// As it is answered. An item says that it is replayed where the answer as a whole is not: the body of a replay is
+    /// that of then.
+    fn shown(&self, place: usize, whole_is_replayed: bool) -> Json {
+        let mut shown = match &self.outcome {
+            Ok(receipt) => {
+                json!({"index": place, "success": true, "uid": receipt.done.uid, "version": receipt.done.version})
+            }
+            Err(failure) => Problem::from(failure.clone()).item(place),
+        };
+        if let Json::Object(members) = &mut shown
+            && self.is_replayed()
+            && !whole_is_replayed
+        {
+            members.insert("replayed".to_owned(), json!(true));
+        }
+        shown
+    }
 }

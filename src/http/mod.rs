@@ -8,11 +8,13 @@ mod asyncapi;
 mod auth;
 mod authenticator;
 mod brand;
+mod change_stream;
 mod changes;
 mod docs;
 mod endpoints;
 mod envelope;
 mod extract;
+mod in_flight;
 mod limits;
 mod lists;
 mod marketing;
@@ -24,8 +26,10 @@ mod present;
 mod problem;
 mod projects;
 mod records;
+mod replays;
 mod samples;
 pub mod server;
+mod sessions;
 mod usage;
 
 use std::sync::Arc;
@@ -42,8 +46,11 @@ use tokio_util::sync::CancellationToken;
 use self::authenticator::Authenticator;
 use self::brand::Brands;
 use self::docs::Assets;
+use self::in_flight::InFlight;
 use self::lists::Walks;
 use self::problem::Problem;
+pub use self::sessions::KeyCheck;
+use self::sessions::Sessions;
 use crate::broker::Broker;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
@@ -78,6 +85,8 @@ pub struct Api {
     pinger: Arc<Pinger>,
     masters: MasterKeys,
     authenticator: Authenticator,
+    sessions: Arc<Sessions>,
+    in_flight: Arc<InFlight>,
     walks: Walks,
     brands: Brands,
     assets: Assets,
@@ -109,6 +118,8 @@ impl Api {
         let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pinger, stop } =
             parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
+        let sessions = Sessions::new(config.feed.clone(), metrics.clone());
+        let in_flight = InFlight::new(&config.feed, metrics.clone());
         let masters = MasterKeys::new(&config.secrets.master_keys);
         let walks = Walks::new();
         let brands = Brands::new(store.clone(), config.brand.shown());
@@ -127,6 +138,8 @@ impl Api {
             pinger,
             masters,
             authenticator,
+            sessions,
+            in_flight,
             walks,
             brands,
             assets,

@@ -121,6 +121,14 @@ impl Problem {
         problem
     }
 
+    /// 429, as clients know it from other limits: they wait and come again.
+    pub(super) fn too_many_sessions(detail: String) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams or long polls", detail);
+        problem.kind = "/problems/too-many-sessions";
+        problem.headers.push((RETRY_AFTER, HeaderValue::from_static("5")));
+        problem
+    }
+
     pub(super) fn unavailable(detail: &'static str) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", detail);
         problem.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
@@ -137,6 +145,18 @@ impl Problem {
 
     pub(super) fn no_database() -> Self {
         Self::unavailable("The service cannot reach its database. Try again.")
+    }
+
+    /// The account's share of searches is taken. The same status as a full lane of writes: the account is within its
+    /// limits, and a moment later the same request succeeds.
+    fn too_many_searches() -> Self {
+        let detail = "Too many searches of this account are under way. Try again, fewer at once.";
+        Self { kind: "/problems/too-many-searches", ..Self::unavailable(detail) }
+    }
+
+    fn search_too_slow() -> Self {
+        let detail = "The search took too long and was ended. Narrow it, or follow the default order without a filter.";
+        Self { kind: "/problems/search-too-slow", ..Self::unavailable(detail) }
     }
 
     /// No try again helps before the operator has acted.
@@ -170,11 +190,6 @@ impl Problem {
     /// Whether it is the stored answer of an earlier request.
     pub(super) fn is_replayed(&self) -> bool {
         self.headers.iter().any(|(name, _)| name == REPLAYED)
-    }
-
-    /// Whether it says that the caller is nobody.
-    pub(super) fn is_unauthorized(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// Whether it says that a record is not there, which an account may want to hear as a success.
@@ -293,6 +308,15 @@ impl From<Failure> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        match error {
+            // The metrics count them, and a log line each would be the caller's to write.
+            StoreError::Busy => return Self::too_many_searches(),
+            StoreError::TimedOut(_) => return Self::search_too_slow(),
+            StoreError::Unavailable(_)
+            | StoreError::Aborted(_)
+            | StoreError::Refused(_)
+            | StoreError::Corrupt { .. } => {}
+        }
         if error.is_transient() {
             tracing::warn!(error = %error, "request failed");
             return Self::no_database();

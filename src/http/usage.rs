@@ -16,7 +16,7 @@ use crate::domain::account::Tier;
 use crate::quota::Usage;
 
 pub(super) async fn read(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
-    let usage = Usage::read(&api.store, caller.account, api.clock.now()).await?;
+    let usage = Usage::read(&api.store, caller.account).await?;
     Ok(told(caller.tier, &usage))
 }
 

@@ -2,65 +2,81 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::domain::{AccountId, Timestamp};
+use crate::clock;
+use crate::domain::AccountId;
 use crate::store::Store;
 use crate::store::keys::Used;
 use crate::worker::{Step, Worker};
 
 /// A key's use is written again after this time at the earliest.
-const WRITTEN_EVERY: time::Duration = time::Duration::MINUTE;
+const WRITTEN_EVERY: Duration = Duration::from_mins(1);
 
 /// Notes that keys are used, and writes it down aside from the calls: none of them waits for it or fails by it. Cloning
 /// shares the notes.
 #[derive(Clone)]
 pub struct LastUsed {
     store: Store,
-    clock: Clock,
-    notes: Arc<Mutex<BTreeMap<(AccountId, Uuid), Note>>>,
+    notes: Arc<Mutex<Notes>>,
     wake: Arc<Notify>,
 }
 
+/// Keys that were used, by a monotonic clock: the database's own says when that was.
+#[derive(Default)]
+struct Notes(BTreeMap<(AccountId, Uuid), Note>);
+
 #[derive(Debug, Clone, Copy)]
 struct Note {
-    at: Timestamp,
+    at: Instant,
     written: bool,
 }
 
 impl LastUsed {
     /// Nothing is noted yet.
     #[must_use]
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, notes: Arc::default(), wake: Arc::default() }
+    pub fn new(store: Store) -> Self {
+        Self { store, notes: Arc::default(), wake: Arc::default() }
     }
 
     /// The key is used now.
-    pub fn note(&self, account: AccountId, key_id: Uuid, at: Timestamp) {
-        let mut notes = self.notes();
-        let known = notes.get(&(account, key_id));
-        if known.is_some_and(|note| at < note.at + WRITTEN_EVERY) {
-            return;
+    pub fn note(&self, account: AccountId, key_id: Uuid) {
+        if self.notes().note((account, key_id), clock::instant()) {
+            self.wake.notify_one();
         }
-        notes.insert((account, key_id), Note { at, written: false });
-        drop(notes);
-        self.wake.notify_one();
     }
 
-    fn unwritten(&self) -> Vec<Used> {
-        let mut notes = self.notes();
-        let now = self.clock.now();
-        notes.retain(|_, note| !note.written || now < note.at + WRITTEN_EVERY);
-        let unwritten = notes.iter().filter(|(_, note)| !note.written);
-        unwritten.map(|((account, key_id), note)| Used { account: *account, key_id: *key_id, at: note.at }).collect()
-    }
-
-    fn notes(&self) -> MutexGuard<'_, BTreeMap<(AccountId, Uuid), Note>> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notes {
+    /// Whether this use is to be written.
+    fn note(&mut self, key: (AccountId, Uuid), now: Instant) -> bool {
+        let known = self.0.get(&key);
+        let news = known.is_none_or(|note| now.saturating_duration_since(note.at) >= WRITTEN_EVERY);
+        if news {
+            self.0.insert(key, Note { at: now, written: false });
+        }
+        news
+    }
+
+    fn unwritten(&mut self, now: Instant) -> Vec<((AccountId, Uuid), Instant)> {
+        let age = |note: &Note| now.saturating_duration_since(note.at);
+        self.0.retain(|_, note| !note.written || age(note) < WRITTEN_EVERY);
+        self.0.iter().filter(|(_, note)| !note.written).map(|(key, note)| (*key, note.at)).collect()
+    }
+
+    fn written(&mut self, uses: &[((AccountId, Uuid), Instant)]) {
+        for (key, at) in uses {
+            if let Some(note) = self.0.get_mut(key) {
+                note.written |= note.at == *at;
+            }
+        }
     }
 }
 
@@ -69,21 +85,43 @@ impl Worker for LastUsed {
     const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let used = self.unwritten();
-        if used.is_empty() {
+        let now = clock::instant();
+        let uses = self.notes().unwritten(now);
+        if uses.is_empty() {
             return Ok(Step::Idle);
         }
-        self.store.keys_used(&used).await?;
-        let mut notes = self.notes();
-        for used in &used {
-            if let Some(note) = notes.get_mut(&(used.account, used.key_id)) {
-                note.written |= note.at == used.at;
-            }
-        }
+        let used = uses.iter().map(|((account, key_id), at)| Used {
+            account: *account,
+            key_id: *key_id,
+            ago: now.saturating_duration_since(*at),
+        });
+        self.store.keys_used(&used.collect::<Vec<_>>()).await?;
+        self.notes().written(&uses);
         Ok(Step::Idle)
     }
 
     fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_written_once_a_minute_of_a_clock_that_nobody_sets() {
+        let (mut notes, began) = (Notes::default(), clock::instant());
+        let key = (AccountId(Uuid::from_u128(1)), Uuid::from_u128(2));
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert!(notes.note(key, at(0)));
+        assert_eq!(notes.unwritten(at(1)), [(key, at(0))]);
+        assert_eq!(notes.unwritten(at(1)), [(key, at(0))], "what is not written is written later");
+        notes.written(&[(key, at(0))]);
+        assert!(!notes.note(key, at(59)));
+        assert_eq!(notes.unwritten(at(59)), []);
+        assert!(notes.note(key, at(60)));
+        notes.written(&[(key, at(0))]);
+        assert_eq!(notes.unwritten(at(61)), [(key, at(60))], "a use since then is another one");
     }
 }

@@ -25,7 +25,7 @@ use crate::command::Lanes;
 use crate::contract::Wire;
 use crate::domain::push::{Health, State};
 use crate::domain::{Seq, Timestamp};
-use crate::feed::Feed;
+use crate::feed::{EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::shard::Lease;
@@ -246,12 +246,13 @@ impl Runner {
             self.behind = false;
             return Ok(());
         }
-        let events = self.deliverer.feed.after(account, from, READ).await?;
+        let limit = PageLimit { events: READ, bytes: PAGE_BYTES };
+        let EventPage { events, more } = self.deliverer.feed.after(account, from, limit).await?;
         if events.is_empty() {
             self.asked_at = Some(clock::instant());
             self.lane.rest();
         }
-        self.behind = events.len() == READ;
+        self.behind = more;
         let filter = &self.target.filter;
         if self.events.len() + READ > KEPT {
             self.events.retain(|seq, _| !self.lane.is_put_off(*seq));

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::window::day;
-use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::quota::{Use, month};
+use crate::store::quota::Use;
 use crate::worker::{Step, Worker};
 
 /// Bands of use, in percent of the month's calls: up to 50, 80, 95, below the limit, and at it.
@@ -21,7 +19,6 @@ const TOP: usize = 100;
 /// Keeps the gauges of quota use.
 pub struct Gauges {
     store: Store,
-    clock: Clock,
     metrics: Metrics,
     top_accounts: bool,
 }
@@ -29,8 +26,8 @@ pub struct Gauges {
 impl Gauges {
     /// `top_accounts` says whether single accounts may be shown.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, metrics: Metrics, top_accounts: bool) -> Self {
-        Self { store, clock, metrics, top_accounts }
+    pub fn new(store: Store, metrics: Metrics, top_accounts: bool) -> Self {
+        Self { store, metrics, top_accounts }
     }
 
     fn show_bands(&self, uses: &[Use]) {
@@ -64,7 +61,7 @@ impl Worker for Gauges {
     const SWEEP: Duration = Duration::from_secs(10);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let uses = self.store.quota_use(month(day(self.clock.now()))).await?;
+        let uses = self.store.quota_use().await?;
         self.show_bands(&uses);
         self.show_top(uses);
         Ok(Step::Idle)

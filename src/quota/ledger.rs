@@ -1,17 +1,19 @@
-//! Calls, taken before they are carried out.
+//! Calls, taken before they are carried out and settled when they are answered.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use time::Date;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::window::{Standing, Window, day};
+use super::accounts::{Accounts, Answer, Place, Replies, Serial, Wish};
+use super::burst::Burst;
+use super::call::Call;
+use super::lease::LEASE;
+use super::window::{Standing, Window};
+use crate::clock;
 use crate::config;
-use crate::domain::account::Tier;
-use crate::domain::{AccountId, Timestamp};
-use crate::store::quota::{Ask, Grant, month};
+use crate::domain::AccountId;
+use crate::store::quota::{Ask, Grant};
 use crate::store::{Store, StoreError};
 use crate::worker::{Step, Worker};
 
@@ -23,48 +25,11 @@ pub struct Ledger {
 
 struct Shared {
     config: config::Quota,
-    /// By the days (UTC) that the calls are made on.
-    asked: Mutex<BTreeMap<Key, Asked>>,
+    accounts: Mutex<Accounts>,
     burst: Mutex<Burst>,
     wake: Arc<Notify>,
-}
-
-type Key = (AccountId, Date);
-
-/// What waits for the next question about one account's day.
-#[derive(Default)]
-struct Asked {
-    callers: Vec<oneshot::Sender<Place>>,
-    /// Who asks without wanting a call.
-    lookers: Vec<oneshot::Sender<Place>>,
-    /// Calls that nobody waits for, where limits are not enforced.
-    counted: u64,
-    given_back: u64,
-}
-
-/// Where a caller came in the month.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// The month's calls, the caller's own among them where it is granted.
-    used: u64,
-    most: u64,
-    granted: bool,
-    revision: i64,
-}
-
-/// The calls of the present second.
-#[derive(Default)]
-struct Burst {
-    second: i64,
-    calls: HashMap<AccountId, u64>,
-}
-
-/// A call that may be carried out, and is counted unless it is given back.
-pub struct Call {
-    ledger: Ledger,
-    key: Key,
-    /// Where the account stands, this call counted; nothing where limits are not enforced.
-    standing: Option<Standing>,
+    /// Held by a booking: a lease has one in flight at most.
+    booking: tokio::sync::Mutex<()>,
 }
 
 /// The answer to a question.
@@ -90,184 +55,133 @@ impl Ledger {
     /// Nothing is counted yet.
     #[must_use]
     pub fn new(config: config::Quota) -> Self {
-        let (asked, burst, wake) = (Mutex::default(), Mutex::default(), Arc::default());
-        Self { shared: Arc::new(Shared { config, asked, burst, wake }) }
+        let (accounts, burst) = (Mutex::default(), Mutex::default());
+        let (wake, booking) = (Arc::default(), tokio::sync::Mutex::default());
+        Self { shared: Arc::new(Shared { config, accounts, burst, wake, booking }) }
     }
 
-    /// Takes one call from the account's month, whose limit is that of the tier that the account has at that moment;
-    /// `tier` is the caller's belief. Cancelled while it waits, it takes none.
-    pub async fn take(&self, account: AccountId, tier: Tier, at: Timestamp) -> Told<Call> {
-        let key = (account, day(at));
+    /// Takes one call from the account's month, whose limit is that of the tier that the account has at that moment.
+    /// Cancelled while it waits, it takes none.
+    pub async fn take(&self, account: AccountId) -> Told<Call> {
         if !self.shared.config.enforced {
-            self.asked().entry(key).or_default().counted += 1;
-            return Told { outcome: Ok(Call { ledger: self.clone(), key, standing: None }), revision: None };
+            self.accounts().count(account);
+            return Told { outcome: Ok(Call::new(self.clone(), account, None)), revision: None };
         }
-        let calls = self.shared.burst().call(account, at);
-        if calls > self.shared.config.burst_per_second {
-            // What the month has left is not worth a question here.
-            let standing = Standing { month: None, ..self.standing(calls, tier.monthly_calls(), 0, at) };
-            return Told { outcome: Err(Denied::Burst(standing)), revision: None };
+        match self.of_the_second(account) {
+            Ok(burst) => self.take_of_month(account, burst).await,
+            Err(denied) => Told { outcome: Err(denied), revision: None },
         }
-        let Some(place) = self.ask(key, |asked| &mut asked.callers).await else { return Told::UNAVAILABLE };
-        let standing = self.standing(calls, place.most, place.used, at);
-        let outcome = if place.granted {
-            Ok(Call { ledger: self.clone(), key, standing: Some(standing) })
-        } else {
-            Err(Denied::Month(standing))
-        };
+    }
+
+    async fn take_of_month(&self, account: AccountId, burst: Window) -> Told<Call> {
+        let Some(place) = self.ask(account, Wish::Call).await else { return Told::UNAVAILABLE };
+        let standing = Standing { burst, month: Some(place.month) };
+        let outcome = place.call.map(|call| call.at(standing)).ok_or(Denied::Month(standing));
         Told { outcome, revision: Some(place.revision) }
     }
 
-    /// Where the account stands once all that this replica knows of its day is booked; nothing where limits are not
-    /// enforced. Takes no call, of the second neither.
-    pub async fn look(&self, account: AccountId, at: Timestamp) -> Told<Option<Standing>> {
-        let Some(place) = self.ask((account, day(at)), |asked| &mut asked.lookers).await else {
-            return Told::UNAVAILABLE;
+    /// Another lease for a call that was counted in its second already.
+    pub(super) async fn take_again(&self, account: AccountId, standing: Option<Standing>) -> Result<Call, Denied> {
+        let limit = self.shared.config.burst_per_second;
+        let burst = standing.map_or_else(|| Window::burst(limit, 0), |standing| standing.burst);
+        self.take_of_month(account, burst).await.outcome
+    }
+
+    /// Where the account stands once all that this replica knows of it is booked; nothing where limits are not enforced.
+    /// Takes no call of the month, but one of the second.
+    pub async fn look(&self, account: AccountId) -> Told<Option<Standing>> {
+        let burst = if self.shared.config.enforced {
+            match self.of_the_second(account) {
+                Ok(burst) => Some(burst),
+                Err(denied) => return Told { outcome: Err(denied), revision: None },
+            }
+        } else {
+            None
         };
-        let calls = self.shared.burst().calls(account, at);
-        let standing = self.standing(calls, place.most, place.used, at);
-        Told { outcome: Ok(self.shared.config.enforced.then_some(standing)), revision: Some(place.revision) }
+        let Some(place) = self.ask(account, Wish::Look).await else { return Told::UNAVAILABLE };
+        let standing = burst.map(|burst| Standing { burst, month: Some(place.month) });
+        Told { outcome: Ok(standing), revision: Some(place.revision) }
     }
 
-    /// Waits in one of a day's lists for the next question; `None` where it is not answered.
-    async fn ask(&self, key: Key, list: fn(&mut Asked) -> &mut Vec<oneshot::Sender<Place>>) -> Option<Place> {
-        let (reply, answer) = oneshot::channel();
-        list(self.asked().entry(key).or_default()).push(reply);
+    fn of_the_second(&self, account: AccountId) -> Result<Window, Denied> {
+        let limit = self.shared.config.burst_per_second;
+        let calls = self.shared.burst.lock().unwrap_or_else(PoisonError::into_inner).call(account, clock::instant());
+        let burst = Window::burst(limit, calls);
+        // What the month has left is not worth a question then.
+        if calls > limit { Err(Denied::Burst(Standing { burst, month: None })) } else { Ok(burst) }
+    }
+
+    /// Waits for the next booking; `None` where that fails.
+    async fn ask(&self, account: AccountId, wish: Wish) -> Option<Place> {
+        let place = self.accounts().wait(account, wish);
         self.shared.wake.notify_one();
-        answer.await.ok()
+        place.await.ok()
     }
 
-    fn standing(&self, calls: u64, most: u64, used: u64, at: Timestamp) -> Standing {
-        let burst = Window::burst(self.shared.config.burst_per_second, calls);
-        Standing { burst, month: Some(Window::month(most, used, at)) }
+    pub(super) fn answer(&self, account: AccountId, serial: Serial) -> Answer {
+        let answer = self.accounts().answer(account, serial, clock::instant());
+        if matches!(answer, Answer::After(_)) {
+            self.shared.wake.notify_one();
+        }
+        answer
     }
 
-    /// Asks the database for all that waits. What could not be given back or counted is kept for the next time; callers
-    /// are told that the database is away.
+    pub(super) fn give_back(&self, account: AccountId, serial: Option<Serial>) {
+        self.accounts().give_back(account, serial);
+    }
+
+    pub(super) fn keep(&self, account: AccountId, serial: Serial) {
+        self.accounts().keep(account, serial);
+    }
+
+    /// Asks the database for all that waits; true where anything did. Where that fails, callers are told that the database
+    /// is away, and the next booking finds out what became of this one.
     pub async fn book(&self, store: &Store) -> Result<bool, StoreError> {
-        let asked = self.due();
-        if asked.is_empty() {
+        let _one_at_a_time = self.shared.booking.lock().await;
+        let mut booked = self.accounts().draft(self.shared.config.enforced, clock::instant());
+        if booked.is_empty() {
             return Ok(false);
         }
-        let asks: Vec<Ask> = asked.iter().map(|(key, asked)| asked.ask(*key)).collect();
-        match store.take_calls(&asks).await {
-            Ok(grants) => {
-                self.answer(asked, &grants);
-                Ok(true)
-            }
+        let asks: Vec<Ask> = booked.values().map(|booked| booked.ask).collect();
+        let grants = match store.take_calls(&asks, LEASE).await {
+            Ok(grants) => grants,
             Err(error) => {
-                let mut now = self.asked();
-                for (key, Asked { counted, given_back, .. }) in asked {
-                    if counted + given_back > 0 {
-                        let kept = now.entry(key).or_default();
-                        kept.counted += counted;
-                        kept.given_back += given_back;
-                    }
-                }
-                Err(error)
+                self.accounts().not_booked(booked);
+                return Err(error);
             }
-        }
-    }
-
-    /// What the next question is about: of each account's month the first day. Only at midnight is there another, which
-    /// waits for the question after.
-    fn due(&self) -> BTreeMap<Key, Asked> {
-        let mut asked = self.asked();
-        let mut latest = None;
-        let is_first = |((account, day), _): &(Key, Asked)| {
-            let month = (*account, month(*day));
-            latest.replace(month) != Some(month)
         };
-        let (due, later) = std::mem::take(&mut *asked).into_iter().partition(is_first);
-        *asked = later;
-        due
-    }
-
-    fn answer(&self, mut asked: BTreeMap<Key, Asked>, grants: &[Grant]) {
         for grant in grants {
-            let key = (grant.account, grant.day);
-            let Some(Asked { callers, lookers, .. }) = asked.remove(&key) else { continue };
-            let Grant { calls, used, most, revision, .. } = *grant;
-            let place = |granted, used| Place { used, most, granted, revision };
-            // The first to be answered took the first of the calls granted.
-            let granted = (used - calls + 1..=used).map(|used| place(true, used));
-            for (caller, place) in callers.into_iter().zip(granted.chain(std::iter::repeat(place(false, used)))) {
-                let gone = caller.send(place).is_err();
-                if gone && place.granted {
-                    self.give_back(key);
-                }
+            let Some(booked) = booked.remove(&grant.account) else { continue };
+            let replies = self.accounts().booked(&grant, booked, clock::instant());
+            if let Some(replies) = replies {
+                self.reply(&grant, replies);
             }
-            for looker in lookers {
-                let _gone = looker.send(place(false, used));
-            }
+        }
+        Ok(true)
+    }
+
+    /// Not under the lock: a call whose caller has gone away is given back at once.
+    fn reply(&self, grant: &Grant, replies: Replies) {
+        let Replies { callers, lookers, serial } = replies;
+        let Grant { account, calls, used, most, revision, now, .. } = *grant;
+        // The first to be answered took the first of the calls granted.
+        let granted = (used.saturating_sub(calls) + 1..=used).map(|used| (used, true));
+        for (caller, (used, granted)) in callers.into_iter().zip(granted.chain(std::iter::repeat((used, false)))) {
+            let call = granted.then(|| Call::new(self.clone(), account, Some(serial)));
+            let _gone = caller.send(Place { call, month: Window::month(most, used, now), revision });
+        }
+        for looker in lookers {
+            let _gone = looker.send(Place { call: None, month: Window::month(most, used, now), revision });
         }
     }
 
-    fn give_back(&self, key: Key) {
-        self.asked().entry(key).or_default().given_back += 1;
-    }
-
-    fn asked(&self) -> MutexGuard<'_, BTreeMap<Key, Asked>> {
-        self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    fn burst(&self) -> MutexGuard<'_, Burst> {
-        self.burst.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Burst {
-    /// Counts a call in the account's second; returns how many that makes.
-    fn call(&mut self, account: AccountId, at: Timestamp) -> u64 {
-        let second = at.unix_timestamp();
-        // One that is late, for its account had to be looked up, counts with those of the present second.
-        if second > self.second {
-            self.second = second;
-            self.calls.clear();
-        }
-        let calls = self.calls.entry(account).or_default();
-        *calls += 1;
-        *calls
-    }
-
-    /// The calls of the account's second so far.
-    fn calls(&self, account: AccountId, at: Timestamp) -> u64 {
-        if self.second == at.unix_timestamp() { self.calls.get(&account).copied().unwrap_or(0) } else { 0 }
-    }
-}
-
-impl Asked {
-    fn ask(&self, (account, day): Key) -> Ask {
-        // Of calls that were never booked, those given back are simply not booked.
-        let unbooked = self.counted.min(self.given_back);
-        let callers = u64::try_from(self.callers.len()).unwrap_or(u64::MAX);
-        let calls = callers.saturating_add(self.counted - unbooked);
-        // Without callers there is no limit to hold: these calls were carried out.
-        Ask { account, day, calls, given_back: self.given_back - unbooked, limited: !self.callers.is_empty() }
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.shared.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Told<T> {
     const UNAVAILABLE: Self = Self { outcome: Err(Denied::Unavailable), revision: None };
-}
-
-impl Call {
-    /// Where the account stands.
-    #[must_use]
-    pub fn standing(&self) -> Option<Standing> {
-        self.standing
-    }
-
-    /// The call does not count; returns where the account stands without it.
-    #[must_use]
-    pub fn give_back(self) -> Option<Standing> {
-        self.ledger.give_back(self.key);
-        let mut standing = self.standing?;
-        standing.month.iter_mut().for_each(|month| month.left += 1);
-        Some(standing)
-    }
 }
 
 /// Asks the database as long as there is something to ask.

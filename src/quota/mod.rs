@@ -3,17 +3,25 @@
 //! A call is taken from the month in PostgreSQL before it is carried out, so that over any number of replicas no call
 //! beyond the limit ever succeeds; one that turns out not to count is given back. Calls that come while the database
 //! is being asked share the next question, all accounts together: under load a call costs a small part of one. The
-//! burst limit is kept by each replica for itself. A crash leaves calls counted that were being carried out, at most.
-//! The answer also says which revision the account has, so that a change of it is seen without a question of its own.
+//! burst limit is kept by each replica for itself. The answer also says which revision the account has, so that a change
+//! of it is seen without a question of its own.
+//!
+//! A replica that is killed loses no calls but a block: those that it had not answered are given back when its lease
+//! expires (`lease`). Days and months are those of the database's clock; windows here are measured by a monotonic one.
 //!
 //! Knows nothing of HTTP: which answers count is said by the caller.
 
+mod accounts;
+mod burst;
+mod call;
 mod gauges;
+mod lease;
 mod ledger;
 mod usage;
 mod window;
 
+pub use call::Call;
 pub use gauges::Gauges;
-pub use ledger::{Booking, Call, Denied, Ledger, Told};
+pub use ledger::{Booking, Denied, Ledger, Told};
 pub use usage::Usage;
 pub use window::{Standing, Window};

@@ -19,10 +19,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// As it is booked: [`super::Ledger::look`] books what this replica knows.
-    pub async fn read(store: &Store, account: AccountId, at: Timestamp) -> Result<Self, StoreError> {
-        let booked = store.month_use(account, day(at)).await?;
-        Ok(Self::of(at, booked.used, booked.days))
+    /// Of the present month by the database's clock, as it is booked: [`super::Ledger::look`] books what this replica knows.
+    pub async fn read(store: &Store, account: AccountId) -> Result<Self, StoreError> {
+        let booked = store.month_use(account).await?;
+        Ok(Self::of(booked.now, booked.used, booked.days))
     }
 
     /// Of the month of a moment; days that are not there have no calls.

@@ -20,7 +20,8 @@ insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 
 const CREDENTIALS: &str = "-- account.credentials
-select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash, k.expires_at, k.read_only
+select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
+    extract(epoch from k.expires_at - stored_now())::float8, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
 const LIST: &str = "-- account.list
@@ -40,7 +41,7 @@ const FORGET_TEXTS: &str = "-- account_key.forget_texts
 update account_key set sealed = null where account_id = $1";
 
 /// What a request is authenticated against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Credentials {
     pub tier: Tier,

@@ -238,8 +238,8 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
 /// COMMIT is on its way with the statements: when the connection breaks it may have been carried out.
 fn not_written(error: tokio_postgres::Error) -> CommitError {
     match StoreError::from(error) {
-        error @ StoreError::Unavailable(_) => CommitError::Unknown(error),
-        error @ (StoreError::Aborted(_) | StoreError::Refused(_) | StoreError::Corrupt { .. }) => {
+        error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_)) => CommitError::Unknown(error),
+        error @ (StoreError::Aborted(_) | StoreError::Busy | StoreError::Refused(_) | StoreError::Corrupt { .. }) => {
             CommitError::RolledBack(error)
         }
     }

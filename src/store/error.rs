@@ -12,6 +12,12 @@ pub enum StoreError {
     /// Another transaction was in the way: repeat this one.
     #[error("the transaction was aborted by another")]
     Aborted(#[source] tokio_postgres::Error),
+    /// The statement ran into its timeout: repeating it when there is less to do may help.
+    #[error("the statement took too long")]
+    TimedOut(#[source] tokio_postgres::Error),
+    /// The account has as many searches under way and waiting as it may have: try later.
+    #[error("too many searches of the account are under way")]
+    Busy,
     /// PostgreSQL refuses the statement or a value in it: repeating will not help.
     #[error("the database refused the statement")]
     Refused(#[source] tokio_postgres::Error),
@@ -44,7 +50,7 @@ impl StoreError {
     #[must_use]
     pub fn report(&self) -> String {
         match self {
-            Self::Aborted(source) | Self::Refused(source) => match source.as_db_error() {
+            Self::Aborted(source) | Self::TimedOut(source) | Self::Refused(source) => match source.as_db_error() {
                 Some(error) => {
                     let constraint = error.constraint().unwrap_or("-");
                     format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
@@ -52,6 +58,7 @@ impl StoreError {
                 None => format!("{self}: {source}"),
             },
             Self::Unavailable(source) => format!("{self}: {source}"),
+            Self::Busy => self.to_string(),
             Self::Corrupt { source, .. } => format!("{self}: {source}"),
         }
     }
@@ -60,7 +67,7 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Aborted(_) => true,
+            Self::Unavailable(_) | Self::Aborted(_) | Self::TimedOut(_) | Self::Busy => true,
             Self::Refused(_) | Self::Corrupt { .. } => false,
         }
     }
@@ -70,6 +77,8 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         // Classes of SQLSTATE: PostgreSQL documentation, appendix A.
         match error.code().map(SqlState::code).map(|code| code.get(..2).unwrap_or(code)) {
+            // Of class 57, a cancelled statement says nothing of the server.
+            Some("57") if error.code() == Some(&SqlState::QUERY_CANCELED) => Self::TimedOut(error),
             None | Some("08" | "53" | "57" | "58") => Self::Unavailable(Box::new(error)),
             // A standby that was a primary (25006), or a transaction that idled too long (25P03).
             Some("25") if matches!(error.code().map(SqlState::code), Some("25006" | "25P03")) => {

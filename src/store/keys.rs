@@ -1,6 +1,7 @@
 //! Accounts' secret keys. Each change raises the account's revision, and leaves its audit row, in its own transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row as PgRow;
@@ -37,7 +38,10 @@ const USED: &str = "-- account_key.used
 update account_key k set last_used_at = u.at
 from (
     select k.account_id, k.key_id, u.at
-    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as u(account_id, key_id, at)
+    from (
+        select account_id, key_id, stored_now() - make_interval(secs => ago) as at
+        from unnest($1::uuid[], $2::uuid[], $3::float8[]) as u(account_id, key_id, ago)
+    ) as u
     join account_key k on k.account_id = u.account_id and k.key_id = u.key_id
     where k.last_used_at is null or k.last_used_at < u.at
     for update of k skip locked
@@ -45,14 +49,15 @@ from (
 where k.account_id = u.account_id and k.key_id = u.key_id";
 
 /// A secret key as requests are compared with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Key {
     pub key_id: Uuid,
     /// Stamped on every event that the key writes.
     pub origin: Arc<str>,
     pub secret_hash: [u8; 32],
-    pub expires_at: Option<Timestamp>,
+    /// Seconds until it expires, counted from the look-up by the database's clock; less than zero for one that has.
+    pub expires_in: Option<f64>,
     pub read_only: bool,
 }
 
@@ -99,7 +104,7 @@ pub struct Sealed {
 pub struct Used {
     pub account: AccountId,
     pub key_id: Uuid,
-    pub at: Timestamp,
+    pub ago: Duration,
 }
 
 /// What became of a key that was to be added.
@@ -177,10 +182,10 @@ impl Store {
     pub async fn keys_used(&self, used: &[Used]) -> Result<(), StoreError> {
         let accounts: Vec<Uuid> = used.iter().map(|used| used.account.0).collect();
         let ids: Vec<Uuid> = used.iter().map(|used| used.key_id).collect();
-        let moments: Vec<Timestamp> = used.iter().map(|used| used.at).collect();
+        let ages: Vec<f64> = used.iter().map(|used| used.ago.as_secs_f64()).collect();
         let client = self.reader().await?;
         let statement = client.prepare_cached(USED).await?;
-        client.execute(&statement, &[&accounts, &ids, &moments]).await?;
+        client.execute(&statement, &[&accounts, &ids, &ages]).await?;
         Ok(())
     }
 }
@@ -209,7 +214,7 @@ pub(super) async fn insert(
     Ok(transaction.execute(INSERT, &values).await?)
 }
 
-/// A key from the columns `key_id`, `origin`, `secret_hash`, `expires_at`, `read_only` at `first`; `None` where they are
+/// A key from the columns `key_id`, `origin`, `secret_hash`, `expires_in`, `read_only` at `first`; `None` where they are
 /// those of an account without keys.
 pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Option<Key>, StoreError> {
     let Some(key_id) = row.get::<_, Option<Uuid>>(first) else { return Ok(None) };
@@ -218,8 +223,8 @@ pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Optio
         StoreError::corrupt("account_key", "secret_hash", account, error)
     })?;
     let origin = Arc::from(row.get::<_, &str>(first + 1));
-    let (expires_at, read_only) = (row.get(first + 3), row.get(first + 4));
-    Ok(Some(Key { key_id, origin, secret_hash, expires_at, read_only }))
+    let (expires_in, read_only) = (row.get(first + 3), row.get(first + 4));
+    Ok(Some(Key { key_id, origin, secret_hash, expires_in, read_only }))
 }
 
 fn listed(row: &PgRow) -> ListedKey {

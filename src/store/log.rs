@@ -1,11 +1,14 @@
 //! Reading the log.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Params, Store, StoreError};
 use crate::contract::Wire;
 use crate::contract::event::parse_kind;
 use crate::domain::{AccountId, Seq, Uid};
@@ -13,9 +16,22 @@ use crate::domain::{AccountId, Seq, Uid};
 const HEAD: &str = "-- log.head
 select seq, epoch from head where account_id = $1";
 
+const HEADS: &str = "-- log.heads
+select account_id, seq from head where account_id = any($1)";
+
+/// Ends where the bodies' lengths exceed $4, after one event at least. A length is known without the body: a long one
+/// is read from its own storage only for the rows that are returned. `more` looks one row beyond the limit.
 const AFTER: &str = "-- log.after
-select account_id, seq, uid, type, at, origin, body from event
-where account_id = $1 and seq > $2 order by seq limit $3";
+select account_id, seq, uid, type, at, origin, body, more
+from (
+    select account_id, seq, uid, type, at, origin, body, octet_length(body) as length,
+        sum(octet_length(body)) over log as total, lead(seq) over log is not null as more
+    from event where account_id = $1 and seq > $2
+    window log as (order by seq rows unbounded preceding)
+    order by seq limit $3
+) as e
+where total <= $4 or total = length
+order by seq";
 
 const ALL_AT: &str = "-- log.all_at
 select account_id, seq, uid, type, at, origin, body from event where account_id = $1 and seq = any($2) order by seq";
@@ -39,6 +55,24 @@ pub struct Head {
     pub epoch: i32,
 }
 
+/// The size at which a page of the log ends. The first event is on the page whatever it weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// The most events.
+    pub events: usize,
+    /// The most bytes of their bodies.
+    pub bytes: usize,
+}
+
+/// Events of an account's log, in order and without a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// Empty at the end of the log.
+    pub events: Vec<Wire>,
+    /// Whether the log is known to go on behind the last of them.
+    pub more: bool,
+}
+
 impl Store {
     /// The end of the log; `None` where there is no such account.
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
@@ -48,12 +82,35 @@ impl Store {
         Ok(row.map(|row| Head { seq: Seq(row.get(0)), epoch: row.get(1) }))
     }
 
-    /// At most `limit` events after a position, in order.
-    pub async fn events_after(&self, account: AccountId, after: Seq, limit: usize) -> Result<Vec<Wire>, StoreError> {
+    /// The ends of several accounts' logs. Does not wait behind long reads.
+    pub async fn heads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Seq)>, StoreError> {
+        let client = self.admitter().await?;
+        let statement = client.prepare_cached(HEADS).await?;
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        let rows = client.query(&statement, &[&accounts]).await?;
+        Ok(rows.iter().map(|row| (AccountId(row.get(0)), Seq(row.get(1)))).collect())
+    }
+
+    /// The events after a position, in order. No more is read than the limit lets through.
+    pub async fn events_after(
+        &self,
+        account: AccountId,
+        after: Seq,
+        limit: PageLimit,
+    ) -> Result<EventPage, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(AFTER).await?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        client.query(&statement, &[&account.0, &after.0, &limit]).await?.iter().map(wire).collect()
+        let events = i64::try_from(limit.events).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(limit.bytes).unwrap_or(i64::MAX);
+        let parameters: Params<'_, 4> = [&account.0, &after.0, &events, &bytes];
+        let mut rows = pin!(client.query_raw(&statement, parameters).await?);
+        let mut page = EventPage { events: Vec::new(), more: false };
+        // One by one, so that a row's bytes are gone when its event is made.
+        while let Some(row) = rows.next().await.transpose()? {
+            page.events.push(wire(&row)?);
+            page.more = row.get(7);
+        }
+        Ok(page)
     }
 
     /// The events at positions, in the order of the log.

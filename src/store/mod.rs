@@ -12,6 +12,7 @@ pub mod brands;
 mod companies;
 pub mod endpoints;
 mod error;
+mod key_checks;
 pub mod keys;
 pub mod lists;
 pub mod log;
@@ -21,9 +22,13 @@ pub mod owner;
 pub mod projects;
 pub mod push_changes;
 pub mod quota;
+mod reading;
 pub mod records;
+mod replays;
 pub mod schema;
 pub mod sealed;
+mod searches;
+mod text_index;
 
 use std::time::Duration;
 
@@ -32,6 +37,7 @@ use tokio_postgres::NoTls;
 
 pub use error::StoreError;
 
+use self::searches::Searches;
 use crate::clock;
 use crate::config;
 use crate::metrics::Metrics;
@@ -48,6 +54,10 @@ pub struct Store {
     read: Pool,
     /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
     admit: Pool,
+    /// What searches may have of the read pool.
+    searches: Searches,
+    /// Accounts whose texts are to be indexed.
+    asked: text_index::Asked,
     metrics: Metrics,
 }
 
@@ -56,9 +66,6 @@ pub struct Store {
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off \
                              -c idle_in_transaction_session_timeout=10s";
-
-/// Whoever asked has gone by then.
-const READER_SETTINGS: &str = "-c statement_timeout=60s";
 
 /// One for the quota's questions, which go one after the other, and some for looking accounts up.
 const ADMITTING: usize = 4;
@@ -82,9 +89,13 @@ impl Store {
         let mut lane = pg.clone();
         lane.options(format!("{LANE_SETTINGS} {SESSION_SETTINGS}"));
         let mut reader = pg.clone();
-        reader.options(format!("{READER_SETTINGS} {SESSION_SETTINGS}"));
+        // Less than a request may take: its answer says so, and nothing runs on behind it.
+        let timeout = config.statement_timeout_s;
+        reader.options(format!("-c statement_timeout={timeout}s {SESSION_SETTINGS}"));
         let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
-        Ok(Self { write, read, admit, config: pg, metrics })
+        let searches = Searches::new(config, metrics.clone());
+        let asked = text_index::Asked::default();
+        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 
     /// Whether the database answers.

@@ -33,15 +33,17 @@ pub enum ProjectBy {
 impl Store {
     /// The live project that is meant.
     pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<Stored>, StoreError> {
-        let client = self.reader().await?;
         let (statement, key) = match by {
             ProjectBy::Name(name) => (NAMED, Some(fold_key(name))),
             ProjectBy::Part(part) => (CONTAINING, Some(part.to_lowercase())),
             ProjectBy::Latest => (LATEST, None),
         };
-        let statement = client.prepare_cached(statement).await?;
+        let reading = match by {
+            ProjectBy::Part(_) => self.searching(account).await?,
+            ProjectBy::Name(_) | ProjectBy::Latest => self.reading(account).await?,
+        };
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&account.0];
         parameters.extend(key.iter().map(|key| -> &(dyn ToSql + Sync) { key }));
-        Ok(client.query_opt(&statement, &parameters).await?.as_ref().map(stored))
+        Ok(reading.query_opt(statement, &parameters).await?.as_ref().map(stored))
     }
 }

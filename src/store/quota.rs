@@ -1,47 +1,107 @@
 //! The calls that accounts made, by calendar month and day.
 
+use std::time::Duration;
+
 use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::{Params, Store, StoreError};
-use crate::domain::AccountId;
 use crate::domain::account::Tier;
+use crate::domain::{AccountId, Timestamp};
 
+/// What is counted is counted in the row of the present month by the database's clock. It is locked first by whoever
+/// counts, also calls of the month before: one lock per account orders all that is done to its months and its leases.
 const OPEN: &str = "-- quota.open
 insert into quota_month (account_id, month, used)
-select account_id, month, 0 from unnest($1::uuid[], $2::date[]) as k(account_id, month) order by account_id, month
+select account_id, date_trunc('month', stored_now() at time zone 'UTC')::date, 0
+from unnest($1::uuid[]) as k(account_id) order by account_id
 on conflict (account_id, month) do nothing";
 
 const LOCK: &str = "-- quota.lock
-select from quota_month q join unnest($1::uuid[], $2::date[]) as k(account_id, month)
-    on q.account_id = k.account_id and q.month = k.month
-order by q.account_id, q.month for update of q";
+select from quota_month q join unnest($1::uuid[]) as k(account_id) on q.account_id = k.account_id
+where q.month = date_trunc('month', stored_now() at time zone 'UTC')::date
+order by q.account_id for update of q";
 
-/// The limit is that of the tier that the account has now, whatever its callers remember.
-const TAKE: &str = "-- quota.take
+/// Gives back what replicas had not answered that renewed their leases no more. A lease may be of a day before.
+const EXPIRE: &str = "-- quota.expire
+with gone as (
+    delete from quota_lease l using unnest($1::uuid[]) as k(account_id)
+    where l.account_id = k.account_id and l.expires_at < stored_now()
+    returning l.account_id, l.day, l.day - extract(day from l.day)::integer + 1 as month, l.unanswered
+), back as (
+    select account_id, month, sum(unanswered)::bigint as calls from gone group by account_id, month
+)
 update quota_month q
-set used = q.used - k.returned + k.granted, days[k.day_of_month] = q.days[k.day_of_month] - k.returned + k.granted
-from (
-    select m.account_id, m.month, a.day, extract(day from a.day)::integer as day_of_month, t.most, c.revision,
-        r.returned, least(a.calls, case when a.limited then greatest(t.most - m.used + r.returned, 0) else a.calls end)
-            as granted
-    from unnest($1::uuid[], $2::date[], $3::date[], $4::bigint[], $5::bigint[], $6::boolean[])
-        as a(account_id, month, day, calls, given_back, limited)
-    join quota_month m on m.account_id = a.account_id and m.month = a.month
+set used = q.used - back.calls,
+    days = (
+        select array_agg(d.calls - coalesce(
+            (select sum(g.unanswered)::bigint from gone g
+             where g.account_id = q.account_id and g.month = q.month and extract(day from g.day) = d.place), 0)
+            order by d.place)
+        from unnest(q.days) with ordinality as d(calls, place)
+    )
+from back
+where q.account_id = back.account_id and q.month = back.month and back.calls > 0
+returning q.account_id, back.calls";
+
+/// The limit is that of the tier that the account has now, whatever its callers remember. A lease knows how many calls it
+/// was granted and how many of them came back since it began, and so does the replica: where the two differ, an earlier
+/// booking was not heard of or not carried out. What the replica did not hear of comes back.
+const TAKE: &str = "-- quota.take
+with asked as (
+    select a.*, coalesce(a.lease_day, t.today) as day, t.today
+    from unnest($1::uuid[], $2::uuid[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                $9::boolean[], $10::boolean[])
+        as a(account_id, lease_id, lease_day, calls, accepted, returned, outstanding, block, limited, known)
+    cross join (select (stored_now() at time zone 'UTC')::date as today) as t
+), found as (
+    select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.most, c.revision,
+        a.known and l.lease_id is null as lost,
+        least(
+            greatest(coalesce(l.granted, 0) - a.accepted, 0) + greatest(a.returned - coalesce(l.returned, 0), 0),
+            m.days[extract(day from a.day)::integer]) as due_back
+    from asked a
+    join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
-    join unnest($7::text[], $8::bigint[]) as t(tier, most) on t.tier = c.tier
-    cross join lateral (select least(a.given_back, m.days[extract(day from a.day)::integer]) as returned) as r
-) as k
-where q.account_id = k.account_id and q.month = k.month
-returning q.account_id, k.day, k.granted, q.used, k.most, k.revision";
+    join unnest($11::text[], $12::bigint[]) as t(tier, most) on t.tier = c.tier
+    left join quota_lease l on l.account_id = a.account_id and l.lease_id = a.lease_id
+), decided as (
+    select f.*, r.back,
+        case
+            when f.lost or f.day <> f.today then 0
+            when f.limited then least(f.calls, greatest(f.most - f.used + r.back, 0))
+            else f.calls
+        end as granted
+    from found f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+), counted as (
+    update quota_month q
+    set used = q.used - d.back + d.granted, days[d.day_of_month] = q.days[d.day_of_month] - d.back + d.granted
+    from decided d
+    where q.account_id = d.account_id and q.month = d.month and (d.back > 0 or d.granted > 0)
+), leased as (
+    insert into quota_lease (account_id, lease_id, day, granted, returned, unanswered, expires_at)
+    select account_id, lease_id, day, accepted + granted, returned, greatest(outstanding + granted - block, 0),
+        stored_now() + make_interval(secs => $13)
+    from decided where not lost and (granted > 0 or outstanding > 0)
+    on conflict (account_id, lease_id) do update
+        set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
+            expires_at = excluded.expires_at
+), ended as (
+    delete from quota_lease l using decided d
+    where l.account_id = d.account_id and l.lease_id = d.lease_id and d.granted = 0 and d.outstanding = 0
+)
+select account_id, day, today, granted, used - back + granted, most, revision, lost, stored_now() from decided";
 
 const DAYS: &str = "-- quota.days
-select used, days from quota_month where account_id = $1 and month = $2";
+select coalesce(q.used, 0), coalesce(q.days, '{}'), t.now
+from (select stored_now() as now) as t
+left join quota_month q on q.account_id = $1 and q.month = date_trunc('month', t.now at time zone 'UTC')::date";
 
 const USE: &str = "-- quota.use
 select a.account_id, a.tier, coalesce(q.used, 0)
-from account a left join quota_month q on q.account_id = a.account_id and q.month = $1";
+from account a left join quota_month q
+    on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
 /// What an account used of its month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,15 +112,25 @@ pub struct Use {
     pub used: u64,
 }
 
-/// What the callers of one account want of one day.
+/// What the callers of one account want, and what became of the calls of their lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Ask {
     pub account: AccountId,
-    pub day: Date,
+    pub lease: Uuid,
+    /// The lease's day; nothing before its first booking.
+    pub day: Option<Date>,
+    /// Whether the lease was booked before.
+    pub known: bool,
     pub calls: u64,
-    /// Calls of this day that were taken earlier and turned out not to count.
-    pub given_back: u64,
+    /// Calls that the lease was granted, as far as its replica knows.
+    pub accepted: u64,
+    /// Calls of these that turned out not to count.
+    pub returned: u64,
+    /// Calls of these that are neither answered nor returned.
+    pub outstanding: u64,
+    /// Calls that may be answered before the next booking.
+    pub block: u64,
     /// Whether the month may have as many calls as the account's tier and no more.
     pub limited: bool,
 }
@@ -70,7 +140,10 @@ pub struct Ask {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
     pub account: AccountId,
+    /// The day that the calls count on.
     pub day: Date,
+    /// Another day than that of the lease says that the lease is over.
+    pub today: Date,
     pub calls: u64,
     /// The month's calls, these among them.
     pub used: u64,
@@ -78,81 +151,137 @@ pub struct Grant {
     pub most: u64,
     /// The account's present one.
     pub revision: i64,
+    /// Whether the lease expired: its unanswered calls were given back, and nothing was done.
+    pub lost: bool,
+    pub now: Timestamp,
 }
 
 /// The calls of an account's month.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct MonthUse {
     pub used: u64,
     /// By day, from the first.
     pub days: Vec<u64>,
+    /// A moment of that month.
+    pub now: Timestamp,
 }
 
 impl Store {
-    /// Takes calls from accounts' months, each at most to its limit, and gives others back; of an account's month at most
-    /// one day. The rows are locked first, in an order that all replicas keep, and read in a later statement: one that
-    /// had waited for the lock would not see what its holder wrote. Others see it at once, the disk within a second: a
-    /// crash of the database may forget so much, in the customer's favour.
-    pub async fn take_calls(&self, asks: &[Ask]) -> Result<Vec<Grant>, StoreError> {
-        let count = |calls: u64| i64::try_from(calls).unwrap_or(i64::MAX);
-        let accounts: Vec<Uuid> = asks.iter().map(|ask| ask.account.0).collect();
-        let months: Vec<Date> = asks.iter().map(|ask| month(ask.day)).collect();
-        let days: Vec<Date> = asks.iter().map(|ask| ask.day).collect();
-        let calls: Vec<i64> = asks.iter().map(|ask| count(ask.calls)).collect();
-        let given_back: Vec<i64> = asks.iter().map(|ask| count(ask.given_back)).collect();
-        let limited: Vec<bool> = asks.iter().map(|ask| ask.limited).collect();
+    /// Takes calls from accounts' months, each at most to its limit, and gives others back: of each account one lease, which
+    /// is renewed for so long. The rows are locked first, in an order that all replicas keep, and read in a later
+    /// statement: one that had waited for the lock would not see what its holder wrote. Others see it at once, the disk
+    /// within a second: a crash of the database may forget so much, in the customer's favour.
+    pub async fn take_calls(&self, asks: &[Ask], lease: Duration) -> Result<Vec<Grant>, StoreError> {
+        let columns = AskColumns::of(asks);
         let tiers = Tier::ALL.map(Tier::name).to_vec();
         let most: Vec<i64> = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
+        let lease_seconds = lease.as_secs_f64();
         let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
+        let expire = client.prepare_cached(EXPIRE).await?;
         let take = client.prepare_cached(TAKE).await?;
-        let keys: Params<'_, 2> = [&accounts, &months];
-        let all: Params<'_, 8> = [&accounts, &months, &days, &calls, &given_back, &limited, &tiers, &most];
+        let accounts: Params<'_, 1> = [&columns.account];
+        let all: Params<'_, 13> = columns.params(&tiers, &most, &lease_seconds);
         // One round trip. COMMIT is on its way with the rest, and ends the transaction also where a statement failed.
-        let (begun, opened, locked, taken, committed) = tokio::join!(
+        let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
             client.batch_execute("begin; set local synchronous_commit = off"),
-            client.execute(&open, &keys),
-            client.query(&lock, &keys),
+            client.execute(&open, &accounts),
+            client.query(&lock, &accounts),
+            client.query(&expire, &accounts),
             client.query(&take, &all),
             client.batch_execute("commit"),
         );
         // The first error is the one that matters: after it every statement says only that the transaction is aborted.
         let _done = (begun?, opened?, locked?);
-        let taken = taken?;
+        let (expired, taken) = (expired?, taken?);
         committed?;
+        self.tell_expired(&expired);
         Ok(taken.iter().map(grant).collect())
     }
 
-    /// An account's use of the month of a day.
-    pub async fn month_use(&self, account: AccountId, day: Date) -> Result<MonthUse, StoreError> {
-        let client = self.reader().await?;
-        let statement = client.prepare_cached(DAYS).await?;
-        let row = client.query_opt(&statement, &[&account.0, &month(day)]).await?;
-        Ok(row.map_or_else(MonthUse::default, |row| MonthUse {
-            used: calls(&row, 0),
-            days: row.get::<_, Vec<i64>>(1).into_iter().map(|day| u64::try_from(day).unwrap_or(0)).collect(),
-        }))
+    fn tell_expired(&self, expired: &[PgRow]) {
+        let returned: u64 = expired.iter().map(|row| calls(row, 1)).sum();
+        if returned > 0 {
+            self.metrics.quota_expired_calls_total.inc_by(returned);
+            tracing::warn!(calls = returned, "calls given back of a replica that ended without answering them");
+        }
     }
 
-    /// Every account's use of a month.
-    pub async fn quota_use(&self, month: Date) -> Result<Vec<Use>, StoreError> {
+    /// An account's use of the present month.
+    pub async fn month_use(&self, account: AccountId) -> Result<MonthUse, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(DAYS).await?;
+        let row = client.query_one(&statement, &[&account.0]).await?;
+        let days = row.get::<_, Vec<i64>>(1).into_iter().map(|day| u64::try_from(day).unwrap_or(0)).collect();
+        Ok(MonthUse { used: calls(&row, 0), days, now: row.get(2) })
+    }
+
+    /// Every account's use of the present month.
+    pub async fn quota_use(&self) -> Result<Vec<Use>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(USE).await?;
-        client.query(&statement, &[&month]).await?.iter().map(row_use).collect()
+        client.query(&statement, &[]).await?.iter().map(row_use).collect()
     }
+}
+
+/// Asks as the arrays of a statement.
+#[derive(Default)]
+struct AskColumns {
+    account: Vec<Uuid>,
+    lease: Vec<Uuid>,
+    day: Vec<Option<Date>>,
+    calls: Vec<i64>,
+    accepted: Vec<i64>,
+    returned: Vec<i64>,
+    outstanding: Vec<i64>,
+    block: Vec<i64>,
+    limited: Vec<bool>,
+    known: Vec<bool>,
+}
+
+impl AskColumns {
+    fn of(asks: &[Ask]) -> Self {
+        let mut columns = Self::default();
+        for ask in asks {
+            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, limited } = *ask;
+            columns.account.push(account.0);
+            columns.lease.push(lease);
+            columns.day.push(day);
+            columns.calls.push(count(calls));
+            columns.accepted.push(count(accepted));
+            columns.returned.push(count(returned));
+            columns.outstanding.push(count(outstanding));
+            columns.block.push(count(block));
+            columns.limited.push(limited);
+            columns.known.push(known);
+        }
+        columns
+    }
+
+    fn params<'a>(&'a self, tiers: &'a Vec<&str>, most: &'a Vec<i64>, lease_seconds: &'a f64) -> Params<'a, 13> {
+        let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known } = self;
+        [account, lease, day, calls, accepted, returned, outstanding, block, limited, known, tiers, most, lease_seconds]
+    }
+}
+
+fn count(calls: u64) -> i64 {
+    i64::try_from(calls).unwrap_or(i64::MAX)
 }
 
 fn grant(row: &PgRow) -> Grant {
     Grant {
         account: AccountId(row.get(0)),
         day: row.get(1),
-        calls: calls(row, 2),
-        used: calls(row, 3),
-        most: calls(row, 4),
-        revision: row.get(5),
+        today: row.get(2),
+        calls: calls(row, 3),
+        used: calls(row, 4),
+        most: calls(row, 5),
+        revision: row.get(6),
+        lost: row.get(7),
+        now: row.get(8),
     }
 }
 

@@ -18,8 +18,11 @@ import time
 
 from cluster import BASE, Cluster, arguments, milliseconds, report
 
+# Calls a second of each account.
 PACE = 5.0
 TIMEOUT = 30
+# Seconds before the load's first call, and after the attack's last one.
+SETTLE = 1
 
 
 def main():
@@ -35,14 +38,15 @@ def main():
         cluster.settings["UNIFICUS_QUOTA__ENFORCED"] = "true"
         replicas = [cluster.start_replica(), cluster.start_replica()]
 
-        phases = [("before", options.quiet), ("during", options.seconds), ("after", options.quiet)]
+        phases = [("before", options.quiet), ("during", options.seconds + SETTLE), ("after", options.quiet)]
         results = multiprocessing.Queue()
         begun = multiprocessing.Event()
         addresses = [replica.api for replica in replicas]
         load = multiprocessing.Process(target=run_load, args=(addresses, normal, phases, begun, results))
         load.start()
         begun.wait()
-        time.sleep(options.quiet)
+        # The attack begins when the first phase is over.
+        time.sleep(options.quiet + SETTLE)
         memory = [round(replica.rss_mb()) for replica in replicas]
         attacks = [
             multiprocessing.Process(target=attack_unread, args=(addresses, reader, options.sockets, options.seconds, results)),
@@ -97,7 +101,7 @@ def contact(number):
 def run_load(addresses, accounts, phases, begun, results):
     """A thread per account, each with a connection of its own to one of the replicas."""
     samples = {name: {"latency": [], "refused": {}} for name, _ in phases}
-    start = time.monotonic() + 1
+    start = time.monotonic() + SETTLE
     begun.set()
 
     def phase_of(due):
@@ -157,20 +161,24 @@ def next_call(chance, index, step, made):
 
 
 def attack_unread(addresses, account, count, seconds, results):
-    """Asks for large answers and never reads them; half of the sockets ask for a stream of all changes."""
+    """Asks for large answers and never reads them; every second socket shows no credentials."""
     headers = "".join(f"{name}: {value}\r\n" for name, value in account.headers().items())
+    asked = [("/contacts?limit=500", headers), ("/swagger/json-file", ""), ("/changes?limit=500", headers), ("/swagger/json-file", "")]
     end = time.monotonic() + seconds
     sockets = []
     for number in range(count):
-        path = "/contacts?limit=500" if number % 2 else "/changes?limit=500"
+        path, sent = asked[number % len(asked)]
+        request = f"GET {BASE}{path} HTTP/1.1\r\nHost: localhost\r\n{sent}\r\n".encode()
         with contextlib.suppress(OSError):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.settimeout(5)
-            client.connect(addresses[number % len(addresses)])
-            request = f"GET {BASE}{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
-            client.sendall(request.encode() * 16)
+            client.connect(addresses[number // len(asked) % len(addresses)])
+            # Without credentials many requests wait behind each other on the connection.
+            client.sendall(request if sent else request * 32)
             sockets.append(client)
+        # Below the limit of calls a second, so that the answers are large ones.
+        time.sleep(0.02)
     time.sleep(max(0.0, end - time.monotonic()))
     still = sum(1 for client in sockets if is_open(client))
     for client in sockets:
@@ -199,6 +207,8 @@ def repeat(threads, seconds, work, results, name):
             outcome = str(work(number))
             with lock:
                 counts[outcome] = counts.get(outcome, 0) + 1
+            if outcome in ("429", "503"):
+                time.sleep(0.1)
 
     running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
     for thread in running:

@@ -99,7 +99,7 @@ async fn each_filter_lets_its_own_through_and_counts_them() {
 }
 
 #[tokio::test]
-async fn times_are_exclusive_bounds() {
+async fn times_of_creation_are_exclusive_bounds_and_those_of_changes_inclusive() {
     let service = Service::start().await;
     let api = &service.client;
     let at = |answer: Answer, field: &str| answer.json["data"][field].as_str().unwrap().to_owned();
@@ -110,7 +110,7 @@ async fn times_are_exclusive_bounds() {
     // A plus that was not escaped arrives as a space.
     assert_eq!(total(format!("createdMin={created}")).await, 0);
     assert_eq!(total(format!("createdMax={created}")).await, 0);
-    assert_eq!(total(format!("updatedMin={updated}")).await, 0);
+    assert_eq!(total(format!("updatedMin={updated}")).await, 1, "inclusive");
     let before = created.replace(':', "%3A").replace("+00", "%2B01");
     assert_eq!(total(format!("createdMin={before}")).await, 1, "an hour earlier");
     let before = updated.replace("+00", "+01");
@@ -367,7 +367,12 @@ async fn links_keep_the_other_parameters() {
 
     let middle = api.get("/contacts?page=2&limit=1&q=ann").await;
     assert_eq!(pagination(&middle)["previousPage"], format!("{}/contacts?limit=1&q=ann&page=1", api.base));
-    assert_eq!(pagination(&middle)["nextPage"], format!("{}/contacts?limit=1&q=ann&page=3", api.base));
+    let next = pagination(&middle)["nextPage"].as_str().unwrap();
+    let (link, after) = next.split_once("&after=").unwrap();
+    assert_eq!(link, format!("{}/contacts?limit=1&q=ann&page=3", api.base));
+    let again = api.get(&format!("/contacts?after={after}&limit=1&page=2&q=ann")).await;
+    let previous = format!("{}/contacts?limit=1&q=ann&page=2", api.base);
+    assert_eq!(pagination(&again)["previousPage"], previous, "a number alone");
     let beyond = api.get("/contacts?page=2147483647&limit=500").await;
     assert_eq!(beyond.expect(200), &json!([]));
     assert_eq!(pagination(&beyond)["previousPage"], format!("{}/contacts?limit=500&page=1", api.base));
@@ -427,7 +432,7 @@ async fn buffers(sql: &tokio_postgres::Client, service: &Service, list: &List) -
     let prepare = format!(
         "prepare page(uuid, bigint, bigint, text, uuid, bigint, timestamptz, timestamptz, timestamptz, text, text, text,
             text, text, text, text, text, text, bigint, integer) as {}",
-        list.statement()
+        list.statement(None)
     );
     sql.batch_execute(&prepare).await.unwrap();
     let explain = format!(

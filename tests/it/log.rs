@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use unificus::contract::event;
+use unificus::feed::PageLimit;
 use unificus::projection;
 
 use crate::support::client::lead;
@@ -73,7 +74,8 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
     let mut rebuilt = BTreeMap::new();
     let mut after = unificus::domain::Seq::ZERO;
     loop {
-        let events = service.store.events_after(api.account, after, 7).await.unwrap();
+        let limit = PageLimit { events: 7, bytes: 1 << 20 };
+        let events = service.store.events_after(api.account, after, limit).await.unwrap().events;
         let Some(last) = events.last() else { break };
         after = last.seq;
         for wire in &events {

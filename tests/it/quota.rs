@@ -17,7 +17,7 @@ use unificus::store::accounts::By;
 use crate::support::client::Answer;
 use crate::support::process::Process;
 use crate::support::service::account_on;
-use crate::support::{Client, Service};
+use crate::support::{Client, LONG, Service, until};
 
 /// Limits are enforced, and a test's own pace is no burst.
 fn enforced(config: &mut Config) {
@@ -129,8 +129,8 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
 
 #[tokio::test]
 async fn the_month_resets_at_midnight_utc_on_the_first() {
-    let clock = Clock::manual(datetime!(2026-11-30 23:59:50 UTC));
-    let service = Service::timed(clock.clone(), enforced).await;
+    let service = Service::configured(enforced).await;
+    service.place.set_stored_now(datetime!(2026-11-30 23:59:50 UTC)).await;
     let client = on_tier(&service, Tier::FreeTrial).await;
     let first = client.get("/contacts").await;
     first.expect(200);
@@ -146,7 +146,7 @@ async fn the_month_resets_at_midnight_utc_on_the_first() {
     assert_eq!(refused.json["violated-policies"], json!(["month"]));
     assert_eq!((&refused.json["success"], &refused.json["status"]), (&json!(false), &json!(429)));
 
-    clock.set(datetime!(2026-12-01 00:00 UTC));
+    service.place.set_stored_now(datetime!(2026-12-01 00:00 UTC)).await;
     let anew = client.get("/contacts").await;
     anew.expect(200);
     assert_eq!(left(&anew, "month"), 79);
@@ -185,24 +185,85 @@ async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
     replica.stop().await.unwrap();
 }
 
+fn two_a_second(config: &mut Config) {
+    config.quota = config::Quota { enforced: true, burst_per_second: 2 };
+}
+
+/// A refusal, and how many calls were carried out until it came.
+async fn refused_in_its_second(client: &Client, path: &str) -> (Answer, u64) {
+    let mut carried_out = 0;
+    let refused = async {
+        loop {
+            let answer = client.get(path).await;
+            if answer.status == 429 {
+                return answer;
+            }
+            answer.expect(200);
+            carried_out += 1;
+        }
+    };
+    let refused = tokio::time::timeout(LONG, refused).await.expect("no second ever has three calls");
+    (refused, carried_out)
+}
+
 #[tokio::test]
 async fn a_second_takes_no_more_than_the_burst_limit() {
-    let clock = Clock::manual(datetime!(2026-11-24 12:00 UTC));
-    let limited = |config: &mut Config| config.quota = config::Quota { enforced: true, burst_per_second: 2 };
-    let service = Service::timed(clock.clone(), limited).await;
+    let service = Service::configured(two_a_second).await;
     let client = &service.client;
-    assert_eq!(left(&client.get("/contacts").await, "burst"), 1);
-    assert_eq!(left(&client.get("/contacts").await, "burst"), 0);
-
-    let refused = client.get("/contacts").await;
-    refused.expect(429);
+    let (refused, before) = refused_in_its_second(client, "/contacts").await;
     assert_eq!((refused.header("retry-after"), &refused.json["violated-policies"]), ("1", &json!(["burst"])));
+    assert_eq!(left(&refused, "burst"), 0);
     service.stranger().await.get("/contacts").await.expect(200);
 
-    clock.set(datetime!(2026-11-24 12:00:01 UTC));
-    let anew = client.get("/contacts").await;
-    anew.expect(200);
-    assert_eq!(left(&anew, "month"), 20_000 - 3, "the refused call was not counted");
+    let mut answer = refused;
+    until("the next second", async || {
+        answer = client.get("/contacts").await;
+        answer.status == 200
+    })
+    .await;
+    assert_eq!(left(&answer, "month"), 20_000 - before - 1, "the refused calls were not counted");
+}
+
+/// Windows are measured by a clock that nobody sets: a step of the wall clock neither lengthens nor ends one.
+#[tokio::test]
+async fn a_wall_clock_that_steps_back_closes_no_second() {
+    let clock = Clock::manual(Clock::system().now());
+    let service = Service::timed(clock.clone(), two_a_second).await;
+    refused_in_its_second(&service.client, "/contacts").await;
+
+    clock.set(clock.now() - time::Duration::seconds(120));
+
+    until("a second", async || service.client.get("/contacts").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn usage_obeys_the_second_and_takes_no_call_of_the_month() {
+    let service = Service::configured(two_a_second).await;
+    let (refused, _) = refused_in_its_second(&service.client, "/usage").await;
+    assert_eq!(refused.json["violated-policies"], json!(["burst"]));
+    until("the next second", async || {
+        let usage = service.client.get("/usage").await;
+        usage.status == 200 && usage.json["data"]["used"] == json!(0)
+    })
+    .await;
+}
+
+/// The database's clock says which day and month it is, and when a key ends.
+#[tokio::test]
+async fn a_replica_whose_clock_is_a_day_ahead_counts_on_the_databases_day() {
+    let wrong = Clock::manual(Clock::system().now() + time::Duration::hours(25));
+    let service = Service::timed(wrong, enforced).await;
+    service.client.get("/contacts").await.expect(200);
+
+    let sql = service.place.sql().await;
+    let today = "select count(*) from quota_month
+        where month = date_trunc('month', now() at time zone 'UTC')::date
+            and days[extract(day from now() at time zone 'UTC')::integer] = 1";
+    assert_eq!(sql.query_one(today, &[]).await.unwrap().get::<_, i64>(0), 1);
+    let usage = service.client.get("/usage").await;
+    assert_eq!(usage.expect(200)["used"], json!(1));
+    let days = usage.json["data"]["days"].as_array().unwrap();
+    assert_eq!(days.last().unwrap()["calls"], json!(1), "the last day shown is the database's present one");
 }
 
 #[tokio::test]

@@ -1,19 +1,24 @@
 //! What a body brings besides the record's own attributes: companies, circles, notes, custom fields.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::value::{loose, value};
 use super::{Fresh, Reader};
 use crate::contract::record::parse_uid;
 use crate::domain::contact::{Besides, CircleName, Circles, CompanyLink, Note};
+use crate::domain::record::fold_key;
 use crate::domain::schema::Input;
 use crate::domain::value::plain;
-use crate::domain::{Entity, Field, Kind, Patch, Value, company};
+use crate::domain::{Entity, Field, Gathered, Kind, Patch, Value, company};
 
 /// Most items of a list in one write.
 const MOST: usize = 100;
 /// Most values of custom fields in one write.
 const MOST_VALUES: usize = 500;
+/// The longest key, in bytes, that a refusal repeats.
+const MAX_SHOWN_KEY: usize = 255;
 
 impl Reader {
     pub(super) fn besides(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> Besides {
@@ -44,6 +49,9 @@ impl Reader {
                     for (key, json) in values {
                         match parse_uid(&key) {
                             Some(uid) => inputs.push(Input { field, uid, value: loose(json) }),
+                            None if key.len() > MAX_SHOWN_KEY => {
+                                self.refuse(name, "Has a key that is not a custom field's UUID.");
+                            }
                             None => self.refuse(&[name, "/", &escaped(&key)].concat(), "Is not a custom field's UUID."),
                         }
                     }
@@ -71,15 +79,10 @@ impl Reader {
         };
         let mut add = self.circle_names("circles/add", add, &mut *fresh);
         // Two spellings of one new name are one circle.
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         add.retain(|circle| match circle {
             CircleName::Uid(_) => true,
-            CircleName::Name { name, .. } => {
-                let folded = crate::domain::record::fold_key(name);
-                let new = !seen.contains(&folded);
-                seen.push(folded);
-                new
-            }
+            CircleName::Name { name, .. } => seen.insert(fold_key(name)),
         });
         Circles { add, remove: self.circle_names("circles/remove", remove, fresh) }
     }
@@ -156,9 +159,9 @@ impl Reader {
         match self.body.remove("company")? {
             Json::Null => Some(None),
             Json::Object(body) => {
-                let mut inner = Self { prefix: "company/", body, invalid: Vec::new() };
+                let mut inner = Self { prefix: "company/", body, invalid: Gathered::default() };
                 let link = inner.company_link(fresh);
-                self.invalid.append(&mut inner.invalid);
+                self.invalid.append(inner.invalid);
                 link.map(Some)
             }
             _ => {
@@ -188,14 +191,14 @@ impl Reader {
         match self.body.remove("primaryContact")? {
             Json::Null => None,
             Json::Object(body) => {
-                let mut inner = Self { prefix: "primaryContact/", body, invalid: Vec::new() };
+                let mut inner = Self { prefix: "primaryContact/", body, invalid: Gathered::default() };
                 let mut patch = inner.patch(Entity::Contact);
                 let create = inner.flag("create_primary_contact_if_not_exists");
                 // Every contact of this service stands by itself: there is no individual mode to prevent.
                 inner.flag("prevent_individual_mode");
                 let create_as = create.then(&mut *fresh);
                 let besides = inner.besides(&mut patch, fresh);
-                self.invalid.append(&mut inner.invalid);
+                self.invalid.append(inner.invalid);
                 Some(company::Primary { patch, create_as, besides })
             }
             _ => {

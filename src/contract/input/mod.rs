@@ -7,6 +7,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "JSON will get no more types")]
 
 mod besides;
+mod body;
 mod subscribe;
 mod value;
 
@@ -15,9 +16,11 @@ use serde_json::{Map, Value as Json};
 use self::value::{address_lines, value};
 use crate::domain::value::{AddressChange, plain};
 use crate::domain::{
-    Command, Entity, Field, Invalid, Kind, Patch, Refusal, Seq, Target, Uid, company, contact, project, schema,
+    Command, Entity, Field, Gathered, Invalid, Kind, Patch, Refusal, Seq, Target, Uid, company, contact, project,
+    schema,
 };
 
+pub use body::{Unreadable, parse};
 pub use subscribe::subscriptions;
 
 /// What a body describes.
@@ -118,13 +121,13 @@ struct Reader {
     /// What stands before a key in a pointer: `primaryContact/`.
     prefix: &'static str,
     body: Map<String, Json>,
-    invalid: Vec<Invalid>,
+    invalid: Gathered,
 }
 
 impl Reader {
     fn new(body: Json) -> Result<Self, Refusal> {
         match body {
-            Json::Object(body) => Ok(Self { prefix: "", body, invalid: Vec::new() }),
+            Json::Object(body) => Ok(Self { prefix: "", body, invalid: Gathered::default() }),
             _ => Err(Refusal::Invalid(vec![Invalid {
                 pointer: "#".to_owned(),
                 detail: "Must be an object.".to_owned(),
@@ -134,17 +137,17 @@ impl Reader {
 
     /// Everything that is wrong with the body, by itself or as a whole; each field once.
     fn finish_with<T>(mut self, read: Result<T, Vec<Invalid>>) -> Result<T, Refusal> {
-        match read {
-            Ok(read) if self.invalid.is_empty() => Ok(read),
-            Ok(_) => Err(Refusal::Invalid(self.invalid)),
-            Err(missing) => {
-                // A field with an unusable value is not in the patch; that it is missing would be said of it too.
-                let unsaid = missing.into_iter().filter(|m| !self.invalid.iter().any(|i| i.pointer == m.pointer));
-                let unsaid: Vec<_> = unsaid.collect();
-                self.invalid.extend(unsaid);
-                Err(Refusal::Invalid(self.invalid))
+        let missing = match read {
+            Ok(read) => return self.invalid.refuse().map(|()| read),
+            Err(missing) => missing,
+        };
+        for missing in missing {
+            // A field with an unusable value is not in the patch; that it is missing would be said of it too.
+            if !self.invalid.names(&missing.pointer) {
+                self.invalid.push(missing);
             }
         }
+        Err(Refusal::Invalid(self.invalid.into_list()))
     }
 
     fn refuse(&mut self, name: &str, detail: impl Into<String>) {

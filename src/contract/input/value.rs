@@ -3,11 +3,14 @@
 use serde_json::{Map, Value as Json};
 
 use crate::domain::schema::Loose;
-use crate::domain::value::{AddressChange, plain, tags, words};
+use crate::domain::value::{AddressChange, max_read, plain, tags, words};
 use crate::domain::{Field, Kind, Money, Number, Value};
 
 /// Most texts of a list of them.
 const MOST_WORDS: usize = 200;
+
+/// The longest text that is read as a number, in bytes.
+const MAX_NUMBER: usize = 400;
 
 /// The canonical value of a field; `Ok(None)` is `null`.
 pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
@@ -69,7 +72,7 @@ fn some_words(words: Vec<String>) -> Option<Value> {
 fn number(json: &Json) -> Option<Number> {
     match json {
         Json::Number(number) => Number::new(number.as_f64()?),
-        Json::String(text) => Number::new(text.trim().parse().ok()?),
+        Json::String(text) if text.len() <= MAX_NUMBER => Number::new(text.trim().parse().ok()?),
         _ => None,
     }
 }
@@ -87,7 +90,9 @@ pub(super) fn loose(json: Json) -> Loose {
                 Json::Number(number) => Some(number.to_string()),
                 _ => None,
             };
-            texts.into_iter().map(text).collect::<Option<_>>().map_or(Loose::Other, Loose::Words)
+            // One more than is ever read: the field says how many it takes.
+            let texts = texts.into_iter().take(max_read(MOST_WORDS) + 1);
+            texts.map(text).collect::<Option<_>>().map_or(Loose::Other, Loose::Words)
         }
         Json::Object(mut money) => match (money.remove("amount"), money.remove("currency")) {
             (Some(amount), Some(Json::String(currency))) => {

@@ -1,7 +1,10 @@
 //! What a write of a contact may bring besides the contact's own attributes.
 
+use std::collections::HashSet;
+
 use crate::domain::decide::{Reads, View};
 use crate::domain::record::fold_key;
+use crate::domain::refusal::Gathered;
 use crate::domain::schema::{self, Input};
 use crate::domain::{Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Uid, Value, Verb};
 
@@ -103,12 +106,14 @@ impl Circles {
             Some(Value::Links(links)) => links.clone(),
             _ => Vec::new(),
         };
-        for circle in self.remove {
-            links.retain(|link| !circle.names(link));
-        }
-        let (mut created, mut invalid) = (Vec::new(), Vec::new());
+        // Each name is folded once: comparing every name with every link would fold them thousands of times.
+        let removed = Named::of(self.remove.iter());
+        links.retain(|link| !removed.contains(link));
+        let mut present = Named::default();
+        links.iter().for_each(|link| present.add(link));
+        let (mut created, mut invalid) = (Vec::new(), Gathered::default());
         for (place, circle) in self.add.into_iter().enumerate() {
-            if links.iter().any(|link| circle.names(link)) {
+            if present.has(&circle) {
                 continue;
             }
             let link = match (circle.find(view), circle) {
@@ -123,15 +128,14 @@ impl Circles {
                     Link { uid: create_as, name }
                 }
             };
+            present.add(&link);
             links.push(link);
         }
         if links.len() > MOST_CIRCLES {
             let detail = format!("A contact is in at most {MOST_CIRCLES} circles.");
             invalid.push(Invalid::new("circles/add", detail));
         }
-        if !invalid.is_empty() {
-            return Err(Refusal::Invalid(invalid));
-        }
+        invalid.refuse()?;
         patch.insert(Field::Circles, (!links.is_empty()).then_some(Value::Links(links)));
         Ok(created)
     }
@@ -145,11 +149,42 @@ impl CircleName {
         }?;
         Some(Link { uid: circle.uid, name: circle.text(Field::Name).unwrap_or_default().to_owned() })
     }
+}
 
-    fn names(&self, link: &Link) -> bool {
-        match self {
-            Self::Uid(uid) => link.uid == *uid,
-            Self::Name { name, .. } => fold_key(&link.name) == fold_key(name),
+/// Circles by their uids and by their names in any case.
+#[derive(Debug, Default)]
+struct Named {
+    uids: HashSet<Uid>,
+    names: HashSet<String>,
+}
+
+impl Named {
+    fn of<'a>(circles: impl Iterator<Item = &'a CircleName>) -> Self {
+        let mut named = Self::default();
+        for circle in circles {
+            match circle {
+                CircleName::Uid(uid) => named.uids.insert(*uid),
+                CircleName::Name { name, .. } => named.names.insert(fold_key(name)),
+            };
+        }
+        named
+    }
+
+    fn add(&mut self, link: &Link) {
+        self.uids.insert(link.uid);
+        self.names.insert(fold_key(&link.name));
+    }
+
+    /// Whether a link is one of these.
+    fn contains(&self, link: &Link) -> bool {
+        self.uids.contains(&link.uid) || (!self.names.is_empty() && self.names.contains(&fold_key(&link.name)))
+    }
+
+    /// Whether one of these is called so.
+    fn has(&self, circle: &CircleName) -> bool {
+        match circle {
+            CircleName::Uid(uid) => self.uids.contains(uid),
+            CircleName::Name { name, .. } => self.names.contains(&fold_key(name)),
         }
     }
 }

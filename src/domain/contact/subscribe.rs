@@ -2,7 +2,11 @@
 
 use crate::domain::decide::{Decision, Reads, View};
 use crate::domain::record::fold_key;
+use crate::domain::refusal::Gathered;
 use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Role, Uid, Value, Verb};
+
+/// Unknown audiences that are named in a refusal.
+const MAX_UNKNOWN: usize = 5;
 
 /// Subscribes the contact with an email address; one is made, a Lead, where none has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +33,11 @@ impl Subscribe {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let unknown = self.audiences.iter().filter(|id| view.by_key(Entity::Audience, &id.to_string()).is_none());
-        let invalid: Vec<_> =
-            unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}."))).collect();
-        if !invalid.is_empty() {
-            return Err(Refusal::Invalid(invalid));
-        }
+        let mut invalid = Gathered::default();
+        // A hundred items of a request each have a list: an item says what is wrong with the first of its own.
+        let unknown = unknown.take(MAX_UNKNOWN);
+        invalid.extend(unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}."))));
+        invalid.refuse()?;
         let contact = view.by_key(Entity::Contact, &fold_key(&self.email));
         let uid = contact.map_or(self.create_as, |contact| contact.uid);
         let mut facts = Vec::new();

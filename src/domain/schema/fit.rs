@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::choice::Choices;
 use super::{Definition, FieldType};
 use crate::domain::decide::{Reads, View};
 use crate::domain::field::Owner;
-use crate::domain::value::{date, email, moment, plain, website, words};
+use crate::domain::refusal::Gathered;
+use crate::domain::value::{date, email, moment, plain, website};
 use crate::domain::{Entity, Field, Invalid, Kind, Money, Number, Patch, Record, Refusal, Uid, Value};
 
-/// Most texts that one field holds.
-const MOST_CHOICES: usize = 200;
+/// The longest text that is read as a number, in bytes: no number needs more digits to be told from its neighbours.
+const MAX_NUMBER: usize = 400;
 
 /// A value for one custom field, of whatever type the client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +70,11 @@ pub(in crate::domain) fn resolve(
     patch: &mut Patch,
 ) -> Result<(), Refusal> {
     let mut merged: BTreeMap<Field, BTreeMap<Uid, Value>> = BTreeMap::new();
-    let mut invalid = Vec::new();
+    let mut invalid = Gathered::default();
+    let mut choices = Choices::default();
     for Input { field, uid, value } in inputs {
         let values = merged.entry(field).or_insert_with(|| present(record, field));
-        match fit(view, field, uid, value, values.get(&uid)) {
+        match fit(view, &mut choices, field, uid, value, values.get(&uid)) {
             Ok(Some(value)) => {
                 values.insert(uid, value);
             }
@@ -81,9 +84,7 @@ pub(in crate::domain) fn resolve(
             Err(detail) => invalid.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
         }
     }
-    if !invalid.is_empty() {
-        return Err(Refusal::Invalid(invalid));
-    }
+    invalid.refuse()?;
     for (field, values) in merged {
         patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
     }
@@ -100,6 +101,7 @@ fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
 /// `Ok(None)` is `null`. What is wrong is said with the field's label and uid, since a uid alone tells people nothing.
 fn fit(
     view: &impl View,
+    choices: &mut Choices,
     field: Field,
     uid: Uid,
     value: Loose,
@@ -120,7 +122,7 @@ fn fit(
     if definition.archived {
         return Err(named("is archived and takes no values."));
     }
-    typed(&definition, value).map_err(|detail| named(&uncapitalised(&detail)))
+    typed(&definition, choices, value).map_err(|detail| named(&uncapitalised(&detail)))
 }
 
 fn plural(owner: Owner) -> &'static str {
@@ -138,28 +140,30 @@ fn uncapitalised(text: &str) -> String {
     first.into_iter().chain(chars).collect()
 }
 
-fn typed(definition: &Definition<'_>, value: Loose) -> Result<Option<Value>, String> {
+fn typed(definition: &Definition<'_>, choices: &mut Choices, value: Loose) -> Result<Option<Value>, String> {
     let kind = definition.kind;
     match (kind, value) {
         (_, Loose::Null) => Ok(None),
-        (FieldType::MultiSelect, Loose::Words(chosen)) => choices(definition, chosen.iter().map(String::as_str)),
-        (FieldType::MultiSelect, Loose::Text(chosen)) => choices(definition, chosen.split(',')),
+        (FieldType::MultiSelect, Loose::Words(chosen)) => {
+            choices.several(definition.allowed_values, chosen.iter().map(String::as_str))
+        }
+        (FieldType::MultiSelect, Loose::Text(chosen)) => choices.several(definition.allowed_values, chosen.split(',')),
         (_, Loose::Text(text)) if text.trim().is_empty() => Ok(None),
         (FieldType::Checkbox, Loose::Flag(flag)) => Ok(Some(Value::Flag(flag))),
         (FieldType::Number, Loose::Number(number)) => Ok(Some(Value::Number(number))),
         (FieldType::Currency, Loose::Money(amount, currency)) => {
             Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
         }
-        (_, Loose::Text(text)) => written(definition, &text).map(Some),
+        (_, Loose::Text(text)) => written(definition, choices, &text).map(Some),
         // A list of choices may be of numbers.
         (FieldType::Dropdown | FieldType::Text, Loose::Number(number)) => {
-            written(definition, &number.to_string()).map(Some)
+            written(definition, choices, &number.to_string()).map(Some)
         }
         _ => Err(expected(kind).to_owned()),
     }
 }
 
-fn written(definition: &Definition<'_>, text: &str) -> Result<Value, String> {
+fn written(definition: &Definition<'_>, choices: &mut Choices, text: &str) -> Result<Value, String> {
     match definition.kind {
         FieldType::Text => plain(text, 1_000).map(Value::Text),
         FieldType::LongText => plain(text, 16_384).map(Value::Text),
@@ -168,11 +172,14 @@ fn written(definition: &Definition<'_>, text: &str) -> Result<Value, String> {
         FieldType::Url | FieldType::File => website(text).map(Value::Text),
         FieldType::Date => date(text).map(Value::Text),
         FieldType::DateTime => moment(text).map(Value::Text),
-        FieldType::Dropdown => choice(definition, text).map(Value::Text),
+        FieldType::Dropdown => choices.one(definition.allowed_values, text).map(Value::Text),
         FieldType::Number => {
-            let number = text.trim().parse().ok().and_then(Number::new);
+            let text = Some(text.trim()).filter(|text| text.len() <= MAX_NUMBER);
+            let number = text.and_then(|text| text.parse().ok()).and_then(Number::new);
             number.map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned())
         }
+        // A longer text is none of these, and is not converted.
+        FieldType::Checkbox if text.trim().len() > "false".len() => Err(expected(definition.kind).to_owned()),
         FieldType::Checkbox => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
             "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
@@ -180,22 +187,6 @@ fn written(definition: &Definition<'_>, text: &str) -> Result<Value, String> {
         },
         FieldType::Currency | FieldType::MultiSelect => Err(expected(definition.kind).to_owned()),
     }
-}
-
-fn choices<'a>(definition: &Definition<'_>, chosen: impl Iterator<Item = &'a str>) -> Result<Option<Value>, String> {
-    let chosen = words(chosen, MOST_CHOICES)?;
-    let chosen = chosen.iter().map(|text| choice(definition, text)).collect::<Result<Vec<_>, _>>()?;
-    // In the order of the list, so that the same choice is the same value.
-    let chosen: Vec<_> = definition.allowed_values.iter().filter(|value| chosen.contains(value)).cloned().collect();
-    Ok((!chosen.is_empty()).then_some(Value::Words(chosen)))
-}
-
-/// The allowed value that the text names: literally, else in any case.
-fn choice(definition: &Definition<'_>, text: &str) -> Result<String, String> {
-    let allowed = definition.allowed_values;
-    let same = allowed.iter().find(|value| *value == text.trim());
-    let alike = || allowed.iter().find(|value| value.to_lowercase() == text.trim().to_lowercase());
-    same.or_else(alike).cloned().ok_or_else(|| format!("Must be one of {}.", allowed.join(", ")))
 }
 
 fn expected(kind: FieldType) -> &'static str {

@@ -3,6 +3,7 @@
 //! Guarantees: what stands in a custom field fits its type; a field's owner and type never change; an archived field
 //! keeps its values and takes no new ones.
 
+mod choice;
 mod command;
 mod fit;
 #[cfg(test)]
@@ -87,7 +88,9 @@ impl FieldType {
     /// The inverse of [`Self::name`], in any case, with spaces or hyphens where the word has a line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().to_lowercase().replace([' ', '-'], "_");
+        // A longer one is none, and is not converted.
+        let text = Some(text.trim()).filter(|text| text.len() <= "multi_select".len())?;
+        let text = text.to_ascii_lowercase().replace([' ', '-'], "_");
         Self::ALL.into_iter().find(|kind| kind.name() == text)
     }
 

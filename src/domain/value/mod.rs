@@ -2,6 +2,7 @@
 //! lets an unchanged write be seen as one.
 
 mod address;
+mod list;
 mod number;
 mod text;
 
@@ -14,9 +15,10 @@ use super::schema::FieldType;
 use super::{Field, Kind, Record, Uid};
 
 pub use address::{Address, AddressChange};
+pub use list::{MAX_TAGS, max_read, tags, words};
 pub use number::{Money, Number};
+pub use text::plain;
 pub(super) use text::{date, email, moment, time_of_day, uid, website};
-pub use text::{plain, tags, words};
 
 /// The value of one attribute; `null` is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -83,7 +83,9 @@ pub struct Money {
 impl Money {
     /// An amount in a currency that is written in any case.
     pub fn new(amount: Number, currency: &str) -> Result<Self, String> {
-        let currency = currency.trim().to_uppercase();
+        let currency = currency.trim();
+        // A longer one is none, and is not converted.
+        let currency = if currency.len() == 3 { currency.to_ascii_uppercase() } else { String::new() };
         if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(Self { amount, currency })
         } else {

@@ -8,40 +8,14 @@ use uuid::Uuid;
 /// Trims, and refuses what PostgreSQL would refuse (NUL) or nobody means (more than `limit` characters).
 pub fn plain(text: &str, limit: usize) -> Result<String, String> {
     let text = text.trim();
+    // A character has one to four bytes, so that only what is in between is counted.
+    if text.len() > limit && (text.len() > limit.saturating_mul(4) || text.chars().count() > limit) {
+        return Err(format!("Must have at most {limit} characters."));
+    }
     if text.contains('\0') {
         return Err("Must not contain the NUL character.".to_owned());
     }
-    // Characters are at most as many as bytes, so the count is taken only of long texts.
-    if text.len() > limit && text.chars().count() > limit {
-        return Err(format!("Must have at most {limit} characters."));
-    }
     Ok(text.to_owned())
-}
-
-/// Words of a set: trimmed, without empty ones, sorted, each once.
-pub fn tags<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
-    let mut tags = Vec::new();
-    for word in words {
-        let word = plain(word, 100)?;
-        if !word.is_empty() {
-            tags.push(word);
-        }
-    }
-    tags.sort_unstable();
-    tags.dedup();
-    if tags.len() > 200 { Err("Must have at most 200 tags.".to_owned()) } else { Ok(tags) }
-}
-
-/// Texts in their order: trimmed, without empty ones, each once.
-pub fn words<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    for text in texts {
-        let word = plain(text, 255)?;
-        if !word.is_empty() && !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    if words.len() > most { Err(format!("Must have at most {most} items.")) } else { Ok(words) }
 }
 
 /// A calendar day of the years 0000 to 9999 (RFC 3339, `full-date`).
@@ -57,18 +31,23 @@ pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
 pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
     let minutes = format_description!("[hour]:[minute]");
     let seconds = format_description!("[hour]:[minute]:[second]");
-    let text = text.trim();
+    // A longer one is none, and is not looked through.
+    let text = Some(text.trim()).filter(|text| text.len() <= "hh:mm:ss".len()).unwrap_or_default();
     let wrong = |_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned();
     let time = Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map_err(wrong)?;
     let layout = if time.second() == 0 { minutes } else { seconds };
     time.format(layout).map_err(|_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned())
 }
 
+/// The longest moment that is read, in bytes: RFC 3339 sets no limit to the digits of a second's fraction.
+const MAX_MOMENT: usize = 64;
+
 /// A moment with its offset (RFC 3339, `date-time`), kept in UTC to the second.
 pub(in crate::domain) fn moment(text: &str) -> Result<String, String> {
     let wrong = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
     let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
-    let moment = OffsetDateTime::parse(text.trim(), &Rfc3339).ok();
+    let text = Some(text.trim()).filter(|text| text.len() <= MAX_MOMENT);
+    let moment = text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
     let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)?.format(layout).ok());
     moment.ok_or_else(|| wrong.to_owned())
 }

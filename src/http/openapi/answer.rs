@@ -29,7 +29,12 @@ const REFUSALS: &[Refused] = &[
     Refused(413, "TooLarge", "The body is too large.", &[]),
     Refused(422, "Invalid", "One or more fields cannot be taken: `errors` lists all of them.", &[REPLAYED]),
     Refused(429, "QuotaExceeded", "The calls of this month or second are used.", &["Retry-After"]),
-    Refused(503, "Unavailable", "The service cannot reach its database.", &["Retry-After"]),
+    Refused(
+        503,
+        "Unavailable",
+        "The service cannot reach its database, or has no room for the request now: `type` says which.",
+        &["Retry-After"],
+    ),
 ];
 
 /// What every operation may answer.

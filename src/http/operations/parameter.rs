@@ -57,13 +57,22 @@ impl Parameter {
     }
 }
 
-/// `page` and `limit` of a list.
-fn paging() -> [Parameter; 2] {
+/// `page`, `after` and `limit` of a list.
+fn paging() -> [Parameter; 3] {
     [
         Parameter::query(
             "page",
-            "The page, counted from 1. A page past the end is an empty list.",
+            "The page, counted from 1. A page past the end is an empty list. While records come and go, a walk by numbers \
+                may show one twice or miss one; a walk that follows `nextPage` does not.",
             json!({"type": "integer", "minimum": 1, "maximum": i32::MAX, "default": 1}),
+        ),
+        Parameter::query(
+            "after",
+            "Where the page begins, as a `nextPage` link says it; goes before `page`. A walk that follows `nextPage` shows \
+                every record that lives throughout it exactly once. A record whose value of `orderBy` changes meanwhile \
+                may be shown twice or not at all; in the order of creation, the default, there is none. It holds for the \
+                account, the filters and the `orderBy` of its link.",
+            json!({"type": "string", "maxLength": 1800}),
         ),
         limit("Records on a page.", 10),
     ]
@@ -88,7 +97,13 @@ pub(super) fn listing() -> Vec<Parameter> {
 fn narrowing() -> [Parameter; 4] {
     let moment = || json!({"type": "string", "format": "date-time"});
     [
-        Parameter::query("createdMin", "Only what was created after this moment: RFC 3339 with its offset.", moment())
+        Parameter::query(
+            "createdMin",
+            "Only what was created after this moment: RFC 3339 with its offset. `created` is shown to the second, and what \
+                was created in the very second of the bound is left out, unless the bound has fractions of a second. To \
+                synchronise, use `updatedMin` or the feed, which leave out nothing.",
+            moment(),
+        )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "createdMax",
@@ -96,7 +111,14 @@ fn narrowing() -> [Parameter; 4] {
             moment(),
         )
         .example("2040-01-01T00:00:00+00:00"),
-        Parameter::query("updatedMin", "Only what was changed after this moment.", moment())
+        Parameter::query(
+            "updatedMin",
+            "Only what was changed at this moment or later; fractions of a second count. The latest `updated` that was \
+                seen, which is shown to the second, can be given as it stands: what was changed in that second is listed \
+                again. Changes that are under way at the same time may come to be seen a little later than others of a \
+                later moment, so ask from a minute before it. The feed of changes needs no overlap.",
+            moment(),
+        )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "orderBy",

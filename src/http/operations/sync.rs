@@ -5,7 +5,7 @@ use serde_json::json;
 use super::operation::{Operation, Shape, Success, Tag, get, stream};
 use super::parameter::{Parameter, flag, limit};
 use crate::domain::Entity;
-use crate::http::{changes, samples};
+use crate::http::{change_stream, changes, samples};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -18,7 +18,9 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "Read the account's changes",
             description: "Events after a cursor, in order and without a gap. `meta.cursor` is where to go on: the range \
                 up to it is covered even where a filter leaves holes. Asked with `Accept: application/x-protobuf` the \
-                answer is length-delimited messages and the cursor stands in `X-Cursor`.",
+                answer is length-delimited messages and the cursor stands in `X-Cursor`. A page may have fewer events \
+                than `limit` though there are more: it ends at about 1 MiB, and `meta.has_more` says so. With `wait`, \
+                an account may have a bounded number of requests waiting; one more is refused with 429.",
             parameters: vec![
                 after(),
                 limit("The most events to read.", 100),
@@ -35,7 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
             refusals: &[410, 422],
         },
         Operation {
-            route: stream(changes::stream),
+            route: stream(change_stream::open),
             path: "/changes/stream",
             aliases: &[],
             tag: Tag::Sync,
@@ -43,7 +45,8 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "Follow the account's changes",
             description: "Server-sent events: `id` is a cursor, `event` the type without its root, `data` the event. It \
                 begins after the header `Last-Event-ID`, else after `after`, else now. A comment comes at least every \
-                15 seconds.",
+                15 seconds. It ends when its key is deleted or expires. A key and an account may have a bounded number \
+                of streams; one more is refused with 429.",
             parameters: vec![after(), entity(), exclude_own()],
             body: None,
             success: Success { status: 200, shape: Shape::Stream },

@@ -140,7 +140,8 @@ pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: 
             Wire::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
         })
         .collect();
-    changes::answer(&headers, &events, Range { epoch: EPOCH, after, through, more: through < Seq(EVENTS) })
+    let range = Range { epoch: EPOCH, after, through, more: through < Seq(EVENTS) };
+    Ok(changes::Answer::of(&headers, events, range).await?.response(Into::into))
 }
 
 pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {

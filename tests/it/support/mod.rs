@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod document;
 pub(crate) mod parts;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod receiver_tls;
 pub(crate) mod replica;
@@ -23,6 +24,17 @@ use std::time::Duration;
 
 /// For the receiver, which takes the time from the module above it.
 pub(crate) use unificus::clock::instant;
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut pause = tokio::time::interval(Duration::from_millis(10));
+    let waited = async {
+        while !holds().await {
+            pause.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+}
 
 /// Nothing in these tests takes so long unless it never comes.
 pub(crate) const LONG: Duration = Duration::from_secs(30);

@@ -61,6 +61,18 @@ impl Replica {
         Self { child, address, metrics }
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address.parse().unwrap()
+    }
+
+    /// A line of the kernel's account of its memory, such as `RssAnon`, in bytes.
+    pub(crate) fn memory(&self, line: &str) -> u64 {
+        let pid = self.child.id().expect("it ran until now");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
+        value.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     pub(crate) fn client(&self, account: AccountId, secret: &str) -> Client {
         Client::new(&format!("http://{}/secure-api", self.address), account, secret)
     }

@@ -169,6 +169,17 @@ impl Place {
         connect_to_nats(&self.nats).await
     }
 
+    /// What is counted by day, and keys that expire, are timed by this moment from now on: the database's clock as they
+    /// see it stands there.
+    pub(crate) async fn set_stored_now(&self, at: time::OffsetDateTime) {
+        let moment = at.unix_timestamp_nanos() / 1_000;
+        let stand = format!(
+            "create or replace function stored_now() returns timestamptz language sql stable parallel safe
+             as $$ select timestamptz 'epoch' + {moment} * interval '1 microsecond' $$"
+        );
+        self.sql().await.batch_execute(&stand).await.unwrap();
+    }
+
     /// The database takes nobody's connection from now on, and ends those that there are.
     pub(crate) async fn database_goes_away(&self) {
         let (_, name) = self.database.rsplit_once('/').unwrap();

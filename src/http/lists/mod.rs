@@ -1,9 +1,18 @@
 //! `/contacts`, `/companies`: pages of records, filtered and ordered by the query.
 //!
-//! A client that walks the pages in order is given each from where the one before it ended: what is inserted or deleted
-//! meanwhile before that place makes it neither see a record twice nor miss one, and no page costs more than the first.
-//! Where a page begins is known to the replica that served the one before it, for some minutes. Any other page begins
-//! after as many rows as its number says.
+//! A `nextPage` link carries the place where its page begins (`cursor`). A client that follows the links is shown every
+//! record that lives throughout its walk exactly once, on any replica, whatever comes and goes meanwhile and however
+//! many others walk, and no page costs more than the first. The exception is a record whose value in the walk's order
+//! changes: it is shown where it stands when the walk comes there, so it may be shown twice or not at all. The order of
+//! creation, which is the default, has no such values.
+//!
+//! A client that counts pages instead is given each from where the one before it ended, as far as the replica remembers
+//! that for its key, and else after as many rows as the number says: exact while nothing comes and goes, or while one
+//! client at a time walks one replica. The link to the page before has a number only.
+
+mod cursor;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +24,7 @@ use moka::future::Cache;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use self::cursor::After;
 use super::auth::Caller;
 use super::extract::{Origin, Query};
 use super::present::present;
@@ -40,8 +50,11 @@ pub(super) async fn list<R: Resource>(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
-    let turn = Turn::read(R::ENTITY, caller.account, caller.key_id, &query)?;
-    let mut page = api.walks.page(&api, &turn).await?;
+    let (turn, after) = Turn::read(R::ENTITY, caller.account, caller.key_id, &query)?;
+    let mut page = match after {
+        Some(after) => turn.page(&api, Start::After(after.position), Some(after.counted)).await?,
+        None => api.walks.page(&api, &turn).await?,
+    };
     page.rows = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
     Ok(show::<R>(&Links { origin: &origin, uri: &uri, query: &query }, &turn, &page, attributes))
@@ -55,7 +68,7 @@ pub(super) fn sampled<R: Resource>(
     attributes: Option<Json>,
     mut draw: impl FnMut() -> Stored,
 ) -> Result<Response, Problem> {
-    let turn = Turn::read(R::ENTITY, account, account.0, links.query)?;
+    let (turn, _) = Turn::read(R::ENTITY, account, account.0, links.query)?;
     let before = (turn.number - 1).saturating_mul(turn.size);
     let here = (counted.total - before).clamp(0, turn.size);
     let rows = (0..here).map(|_| draw()).collect();
@@ -118,9 +131,7 @@ impl Walks {
             Some(after) => Start::After(after.clone()),
             None => Start::Offset((turn.number - 1).saturating_mul(turn.size)),
         };
-        let Turn { entity, order, size: limit, .. } = *turn;
-        let list = List { entity, filter: turn.filter.clone(), order, start, limit, counted };
-        let page = api.store.page(turn.account, &list).await?;
+        let page = turn.page(api, start, counted).await?;
         // An empty page ends where it began, so that what is added later is on the page after it.
         if let Some(after) = page.end.clone().or(after) {
             let next = Turn { number: turn.number + 1, ..turn.clone() };
@@ -143,17 +154,35 @@ fn weight(turn: &Turn, bookmark: &Bookmark) -> u32 {
 }
 
 impl Turn {
-    /// Reads the query; says of all that is wrong in it. Parameters that this list does not have are ignored.
-    fn read(entity: Entity, account: AccountId, key_id: Uuid, query: &Query) -> Result<Self, Problem> {
+    /// Reads the query, and where it says that the page begins; reports all that is wrong in it. Parameters that this list
+    /// does not have are ignored. A place goes before a number, and brings the number that it stands for.
+    fn read(entity: Entity, account: AccountId, key_id: Uuid, query: &Query) -> Result<(Self, Option<After>), Problem> {
         let mut errors = Vec::new();
         let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), &mut errors);
         let size = keep(query.number("limit", 1..=500, PAGE_SIZE), &mut errors);
         let order = keep(order(entity, query), &mut errors);
         let filter = filter(entity, query, &mut errors);
+        let mut turn = Self { account, key_id, entity, filter, order, size, number };
+        // Only a list that is understood can be told from another.
+        let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &turn));
+        let after = keep(after.transpose(), &mut errors);
         if !errors.is_empty() {
             return Err(Problem::invalid(&errors));
         }
-        Ok(Self { account, key_id, entity, filter, order, size, number })
+        turn.number = after.as_ref().map_or(turn.number, |after| after.number);
+        Ok((turn, after))
+    }
+
+    async fn page(&self, api: &Api, start: Start, counted: Option<Counted>) -> Result<Page, Problem> {
+        let Self { entity, order, size: limit, .. } = *self;
+        let list = List { entity, filter: self.filter.clone(), order, start, limit, counted };
+        Ok(api.store.page(self.account, &list).await?)
+    }
+
+    /// The place where the page after this one begins, for its link.
+    fn end(&self, page: &Page) -> Option<String> {
+        let (position, counted) = (page.end.clone()?, page.counted);
+        After { position, counted, number: self.number + 1 }.encode(self)
     }
 }
 
@@ -170,8 +199,9 @@ fn filters(entity: Entity) -> &'static [&'static str] {
 fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> Filter {
     let mut moment = |name| keep(query.moment(name), errors);
     let (created_after, created_before) = (moment("createdMin"), moment("createdMax"));
-    let updated_after = moment("updatedMin");
+    let updated_from = moment("updatedMin");
     errors.extend(backwards(created_after, created_before));
+    let created_after = created_after.map(before_its_second);
     let mut text = |name: &str| {
         let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
         let value = plain(value, LONGEST_TEXT).map_err(|detail| Invalid::new(name, detail));
@@ -185,7 +215,7 @@ fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> Filter {
     Filter {
         created_after,
         created_before,
-        updated_after,
+        updated_from,
         key: email.as_deref().map(fold_key),
         role: role.map(Role::name),
         tag,
@@ -196,6 +226,13 @@ fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> Filter {
 
 fn backwards(after: Option<Timestamp>, before: Option<Timestamp>) -> Option<Invalid> {
     (after? >= before?).then(|| Invalid::new("createdMin", "Must be before createdMax."))
+}
+
+/// Records are stamped with the second of their creation. A bound within a second lets through what was created in that
+/// second, since some of it came after the bound; one at its beginning is exclusive as it stands.
+fn before_its_second(after: Timestamp) -> Timestamp {
+    let second = after.replace_nanosecond(0).unwrap_or(after);
+    if second == after { after } else { second.checked_sub(time::Duration::MICROSECOND).unwrap_or(second) }
 }
 
 /// `orderBy`: a field of the records as they are shown, or what the service keeps about them; after `-` descending.
@@ -258,8 +295,8 @@ impl Links<'_> {
         let counted = (total + size - 1) / size;
         // A client that stops at the last page by its number stops no sooner than one that follows the links.
         let pages = if page.more { counted.max(number + 1) } else { counted };
-        let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1))));
-        let next = page.more.then(|| self.link(number + 1));
+        let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
+        let next = page.more.then(|| self.link(number + 1, turn.end(page)));
         json!({
             "pageSize": size,
             "totalPages": pages,
@@ -270,10 +307,11 @@ impl Links<'_> {
         })
     }
 
-    fn link(&self, number: i64) -> String {
+    fn link(&self, number: i64, after: Option<String>) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page"));
+        pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page" && key != "after"));
         pairs.append_pair("page", &number.to_string());
+        pairs.extend_pairs(after.map(|after| ("after", after)));
         format!("{}{}?{}", self.origin.0, self.uri.path(), pairs.finish())
     }
 }

@@ -1,0 +1,173 @@
+//! Choosing from a custom field's allowed values.
+//!
+//! Guarantees: the work for one command is bounded. Each text is looked up in an index of the allowed values, which is
+//! made once per field, and all indexes of one command together have a limit: this runs while the account is locked.
+
+use std::collections::HashMap;
+
+use crate::domain::Value;
+use crate::domain::value::words;
+
+/// Most texts that one field holds.
+const MAX_CHOICES: usize = 200;
+
+/// Bytes of allowed values that one command may have converted for being compared in any case.
+const MAX_INDEXED_BYTES: usize = 1 << 20;
+
+/// Allowed values that a refusal lists, and the most bytes of them.
+const MAX_LISTED: usize = 10;
+const MAX_LISTED_BYTES: usize = 500;
+
+/// What one command has chosen so far.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    indexed_bytes: usize,
+}
+
+/// Allowed values by what they are in small letters; of equal ones the first.
+type Index = HashMap<String, usize>;
+
+impl Choices {
+    /// The allowed value that a text names: literally, else in any case.
+    pub(super) fn one(&mut self, allowed: &[String], text: &str) -> Result<String, String> {
+        let text = text.trim();
+        if let Some(same) = allowed.iter().find(|value| *value == text) {
+            return Ok(same.clone());
+        }
+        let index = self.index(allowed)?;
+        let place = named(&index, allowed, text).ok_or_else(|| must_be_one_of(allowed))?;
+        allowed.get(place).cloned().ok_or_else(|| must_be_one_of(allowed))
+    }
+
+    /// The allowed values that texts name, in the order of the list, so that the same choice is the same value.
+    pub(super) fn several<'a>(
+        &mut self,
+        allowed: &[String],
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Value>, String> {
+        let texts = words(texts, MAX_CHOICES)?;
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let literal: HashMap<&str, usize> =
+            allowed.iter().enumerate().rev().map(|(place, value)| (value.as_str(), place)).collect();
+        let mut index = None;
+        let mut chosen = vec![false; allowed.len()];
+        for text in &texts {
+            let place = match literal.get(text.as_str()) {
+                Some(place) => Some(*place),
+                None => {
+                    let index = match &index {
+                        Some(index) => index,
+                        None => index.insert(self.index(allowed)?),
+                    };
+                    named(index, allowed, text)
+                }
+            };
+            let place = place.and_then(|place| chosen.get_mut(place));
+            *place.ok_or_else(|| must_be_one_of(allowed))? = true;
+        }
+        let values = allowed.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(value, _)| value.clone());
+        Ok(Some(Value::Words(values.collect())))
+    }
+
+    fn index(&mut self, allowed: &[String]) -> Result<Index, String> {
+        self.indexed_bytes += allowed.iter().map(String::len).sum::<usize>();
+        if self.indexed_bytes > MAX_INDEXED_BYTES {
+            return Err("Is one of too many choices in one write: send values as the field lists them.".to_owned());
+        }
+        Ok(allowed.iter().enumerate().rev().map(|(place, value)| (value.to_lowercase(), place)).collect())
+    }
+}
+
+fn named(index: &Index, allowed: &[String], text: &str) -> Option<usize> {
+    // No letter has more than four bytes: a text that is so much longer than all values is none, and is not converted.
+    let longest = allowed.iter().map(String::len).max().unwrap_or(0);
+    let text = Some(text).filter(|text| text.len() <= longest.saturating_mul(4))?;
+    index.get(&text.to_lowercase()).copied()
+}
+
+/// Names the first allowed values; a list of two hundred is not said with every value that does not fit.
+fn must_be_one_of(allowed: &[String]) -> String {
+    let mut bytes = 0;
+    let listed: Vec<&str> = allowed
+        .iter()
+        .take(MAX_LISTED)
+        .map(String::as_str)
+        .take_while(|value| {
+            bytes += value.len();
+            bytes <= MAX_LISTED_BYTES
+        })
+        .collect();
+    let more = allowed.len() - listed.len();
+    match (listed.is_empty(), more) {
+        (_, 0) => format!("Must be one of {}.", listed.join(", ")),
+        (true, _) => "Must be one of the field's allowed values.".to_owned(),
+        (false, _) => format!("Must be one of {} and {more} more.", listed.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rule in its plainest form: literally, else in any case; of equal ones the first.
+    fn plainly(allowed: &[String], text: &str) -> Option<usize> {
+        let same = allowed.iter().position(|value| value == text);
+        same.or_else(|| allowed.iter().position(|value| value.to_lowercase() == text.to_lowercase()))
+    }
+
+    proptest! {
+        #[test]
+        fn a_choice_is_the_value_that_is_literally_the_text_else_the_first_in_any_case(
+            allowed in vec("[abAB\u{130}\u{df}]{1,2}", 1..12), texts in vec("[abAB\u{130}\u{df}]{1,2}", 1..6)
+        ) {
+            let expected: Option<Vec<usize>> = texts.iter().map(|text| plainly(&allowed, text)).collect();
+            for text in &texts {
+                let one = Choices::default().one(&allowed, text);
+                prop_assert_eq!(one.ok(), plainly(&allowed, text).map(|place| allowed[place].clone()));
+            }
+            let several = Choices::default().several(&allowed, texts.iter().map(String::as_str));
+            let expected = expected.map(|places| {
+                let chosen = (0..allowed.len()).filter(|place| places.contains(place));
+                Some(Value::Words(chosen.map(|place| allowed[place].clone()).collect()))
+            });
+            prop_assert_eq!(several.ok(), expected);
+        }
+    }
+
+    #[test]
+    fn one_command_converts_no_more_than_a_mebibyte_of_allowed_values() {
+        let allowed: Vec<String> = (0..200).map(|number| format!("{number:0>250}-A")).collect();
+        let bytes: usize = allowed.iter().map(String::len).sum();
+        let sent = allowed[199].to_lowercase();
+        let mut choices = Choices::default();
+        let taken = (0..500).filter(|_| choices.one(&allowed, &sent).is_ok()).count();
+        assert_eq!(taken, MAX_INDEXED_BYTES / bytes);
+        assert_eq!(
+            choices.one(&allowed, &allowed[199]),
+            Ok(allowed[199].clone()),
+            "as it is listed it is taken always"
+        );
+        // Two hundred choices of one field are one index.
+        let mut choices = Choices::default();
+        let sent: Vec<String> = allowed.iter().map(|value| value.to_lowercase()).collect();
+        let all = choices.several(&allowed, sent.iter().map(String::as_str));
+        assert_eq!(all, Ok(Some(Value::Words(allowed.clone()))));
+        assert_eq!(choices.indexed_bytes, bytes);
+    }
+
+    #[test]
+    fn a_refusal_names_the_first_values_only() {
+        let allowed: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        assert_eq!(
+            Choices::default().one(&allowed, "none"),
+            Err("Must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 190 more.".to_owned())
+        );
+        let long = vec!["a".repeat(501), "b".to_owned()];
+        assert_eq!(Choices::default().one(&long, "c"), Err("Must be one of the field's allowed values.".to_owned()));
+    }
+}

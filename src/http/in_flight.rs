@@ -1,0 +1,124 @@
+//! Room for large answers: how many bytes of them this replica holds, and how many of one account's, until their clients
+//! have taken them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::problem::Problem;
+use crate::config;
+use crate::domain::AccountId;
+use crate::metrics::Metrics;
+
+/// Room is counted in units of so many bytes.
+const UNIT: usize = 1_024;
+
+/// One account holds at most this share of all room.
+const SHARE: usize = 4;
+
+/// A request that has no room by then is refused.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Accounts that are remembered before those without an answer in flight are forgotten.
+const REMEMBERED: usize = 1_024;
+
+/// The room for answers in flight.
+pub(super) struct InFlight {
+    all: Arc<Semaphore>,
+    accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
+    units_per_account: usize,
+    metrics: Metrics,
+}
+
+/// Room that one answer takes.
+pub(super) struct Room {
+    of_account: OwnedSemaphorePermit,
+    of_all: OwnedSemaphorePermit,
+    in_flight: Arc<InFlight>,
+    held: i64,
+}
+
+impl InFlight {
+    pub(super) fn new(config: &config::Feed, metrics: Metrics) -> Arc<Self> {
+        let units = config.in_flight_bytes / UNIT;
+        Arc::new(Self {
+            all: Arc::new(Semaphore::new(units)),
+            accounts: Mutex::default(),
+            units_per_account: units / SHARE,
+            metrics,
+        })
+    }
+
+    /// Waits for room for an answer of so many bytes; 503 where there is none in time. Taken before anything is read, so
+    /// that requests wait without what they asked for.
+    pub(super) async fn room(self: &Arc<Self>, account: AccountId, bytes: usize) -> Result<Room, Problem> {
+        let units = u32::try_from(bytes.div_ceil(UNIT).min(self.units_per_account)).unwrap_or(u32::MAX);
+        let taken = async {
+            // The account's first: where it has none left, it does not wait in front of others.
+            let of_account = self.of(account).acquire_many_owned(units).await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_many_owned(units).await.ok()?;
+            Some((of_account, of_all))
+        };
+        let Ok(Some((of_account, of_all))) = tokio::time::timeout(PATIENCE, taken).await else {
+            self.metrics.feed_refused_total.with_label_values(&["in_flight_bytes"]).inc();
+            return Err(Problem::unavailable("Too many large answers wait to be read by their clients. Try again."));
+        };
+        let mut room = Room { of_account, of_all, in_flight: Arc::clone(self), held: 0 };
+        room.count();
+        Ok(room)
+    }
+
+    fn of(&self, account: AccountId) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = accounts.get(&account).and_then(Weak::upgrade) {
+            return room;
+        }
+        if accounts.len() >= REMEMBERED {
+            accounts.retain(|_, room| room.strong_count() > 0);
+        }
+        let room = Arc::new(Semaphore::new(self.units_per_account));
+        accounts.insert(account, Arc::downgrade(&room));
+        room
+    }
+}
+
+impl Room {
+    /// Gives back what an answer of so many bytes does not need, and ties the rest to the bytes: it is free again when
+    /// the last of them was written to the client's connection, or the connection has ended.
+    pub(super) fn hold(mut self, body: Vec<u8>) -> Bytes {
+        let needed = body.len().div_ceil(UNIT);
+        for permit in [&mut self.of_account, &mut self.of_all] {
+            let surplus = permit.num_permits().saturating_sub(needed);
+            drop(permit.split(surplus));
+        }
+        self.count();
+        Bytes::from_owner(Held { body, _room: self })
+    }
+
+    /// Brings the gauge in line with what is held.
+    fn count(&mut self) {
+        let held = i64::try_from(self.of_all.num_permits() * UNIT).unwrap_or(i64::MAX);
+        self.in_flight.metrics.feed_in_flight_bytes.add(held - self.held);
+        self.held = held;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.in_flight.metrics.feed_in_flight_bytes.sub(self.held);
+    }
+}
+
+struct Held {
+    body: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}

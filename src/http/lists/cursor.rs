@@ -1,0 +1,159 @@
+//! The `after` of a `nextPage` link: the place of a page's last row in the list's order.
+//!
+//! A list is in the order of a value and of uids, so the page after a row can be found from that row's value and uid
+//! alone, on any replica, whatever else was asked for. The cursor also carries the page's number and what was counted,
+//! so that neither is lost between replicas; a total is used only while the account's log stands where it stood. It
+//! holds for the list that it was made for: a digest of account, kind, filters and order tells it from others. It is
+//! not secret and not signed: all that it can do is to choose where in the caller's own records a page begins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::Turn;
+use crate::contract::{Cursor, moment};
+use crate::domain::{Invalid, Seq, Uid};
+use crate::store::lists::{Counted, Filter, Named, Position, Sort};
+
+/// Of the layout below. Another layout gets another number.
+const LAYOUT: u8 = 1;
+/// The longest value that a list is ordered by, in bytes: a lookup key, or 128 characters of a field.
+const LONGEST_VALUE: usize = 1_280;
+/// Bytes before the value.
+const FIXED: usize = 1 + 8 + 8 + 4 + 8 + 8 + 16 + 1;
+/// No account has as many records; a greater number could not be reckoned with.
+const HIGHEST_TOTAL: i64 = 1 << 48;
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct After {
+    pub(super) position: Position,
+    pub(super) counted: Counted,
+    /// The number of the page that begins here.
+    pub(super) number: i64,
+}
+
+impl After {
+    /// The text that a link carries; `None` where the value is longer than any that is stored.
+    pub(super) fn encode(&self, turn: &Turn) -> Option<String> {
+        let Self { position: Position { value, uid }, counted, number } = self;
+        let mut bytes = Vec::with_capacity(FIXED + value.as_ref().map_or(0, String::len));
+        bytes.push(LAYOUT);
+        bytes.extend(digest(turn));
+        bytes.extend(number.to_be_bytes());
+        bytes.extend(counted.as_of.epoch.to_be_bytes());
+        bytes.extend(counted.as_of.seq.0.to_be_bytes());
+        bytes.extend(counted.total.to_be_bytes());
+        bytes.extend(uid.0.as_bytes());
+        bytes.push(u8::from(value.is_some()));
+        bytes.extend(value.as_deref().unwrap_or_default().as_bytes());
+        (bytes.len() <= FIXED + LONGEST_VALUE).then(|| URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Reads what [`Self::encode`] wrote for the same list.
+    pub(super) fn decode(text: &str, turn: &Turn) -> Result<Self, Invalid> {
+        let invalid = |detail| Invalid::new("after", detail);
+        let foreign = "Must be taken from a nextPage link of this service.";
+        // Looked at before it is decoded: four characters stand for three bytes.
+        if text.len() > (FIXED + LONGEST_VALUE).div_ceil(3) * 4 {
+            return Err(invalid(foreign));
+        }
+        let (list, after) = URL_SAFE_NO_PAD.decode(text).ok().and_then(|b| read(&b)).ok_or_else(|| invalid(foreign))?;
+        if list != digest(turn) {
+            let other =
+                "Must be used with the account, filters and orderBy of the list whose nextPage link it is from.";
+            return Err(invalid(other));
+        }
+        let fits = fits(turn.order.by, after.position.value.as_deref());
+        if fits { Ok(after) } else { Err(invalid(foreign)) }
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<([u8; 8], After)> {
+    let mut rest = bytes;
+    let [layout] = take(&mut rest)?;
+    let list = take(&mut rest)?;
+    let number = i64::from_be_bytes(take(&mut rest)?);
+    let epoch = i32::from_be_bytes(take(&mut rest)?);
+    let seq = Seq(i64::from_be_bytes(take(&mut rest)?));
+    let total = i64::from_be_bytes(take(&mut rest)?);
+    let uid = Uid(Uuid::from_bytes(take(&mut rest)?));
+    let [has_value] = take(&mut rest)?;
+    let value = std::str::from_utf8(rest).ok()?;
+    let value = match has_value {
+        0 => Some(None).filter(|_| value.is_empty())?,
+        1 => Some(value.to_owned()),
+        _ => return None,
+    };
+    let counted = Counted { total, as_of: Cursor { epoch, seq } };
+    let sound = layout == LAYOUT
+        && (1..=i64::from(i32::MAX)).contains(&number)
+        && (0..=HIGHEST_TOTAL).contains(&total)
+        && seq >= Seq::ZERO;
+    sound.then_some((list, After { position: Position { value, uid }, counted, number }))
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+/// Whether PostgreSQL can compare the value with those of the list.
+fn fits(by: Sort, value: Option<&str>) -> bool {
+    match (by, value) {
+        (Sort::Uid, value) => value.is_none(),
+        // As it was written: PostgreSQL reads fewer forms of a moment than RFC 3339 has.
+        (Sort::Updated, value) => value
+            .is_some_and(|value| moment::parse(value).is_some_and(|at| at.year() > 0 && moment::micros(at) == value)),
+        (Sort::Version, value) => value.is_some_and(|value| value.parse::<i64>().is_ok()),
+        (Sort::Number(_), value) => value.is_none_or(|value| value.parse::<i64>().is_ok()),
+        (Sort::Key | Sort::Field(_), value) => value.is_none_or(|value| !value.contains('\0')),
+    }
+}
+
+/// The beginning of a digest of all that makes the list another one. The size of its pages does not.
+fn digest(turn: &Turn) -> [u8; 8] {
+    let Turn { account, entity, filter, order, key_id: _, size: _, number: _ } = turn;
+    let Filter { created_after, created_before, updated_from, key, role, tag, company, text } = filter;
+    let moment = |at: &Option<crate::domain::Timestamp>| at.map(|at| at.unix_timestamp_nanos().to_string());
+    let by = match order.by {
+        Sort::Uid => "uid".to_owned(),
+        Sort::Key => "key".to_owned(),
+        Sort::Updated => "updated".to_owned(),
+        Sort::Version => "version".to_owned(),
+        Sort::Field(name) => format!("text of {name}"),
+        Sort::Number(name) => format!("number of {name}"),
+    };
+    let company = company.as_ref().map(|company| match company {
+        Named::Uid(uid) => format!("uid {uid}"),
+        Named::Key(key) => format!("key {key}"),
+    });
+    let parts = [
+        Some(account.to_string()),
+        Some(entity.name().to_owned()),
+        Some(by),
+        Some(order.descending.to_string()),
+        moment(created_after),
+        moment(created_before),
+        moment(updated_from),
+        key.clone(),
+        role.map(str::to_owned),
+        tag.clone(),
+        company,
+        text.clone(),
+    ];
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Lengths keep neighbours apart; of none there is none.
+        let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
+        hash.update(length.to_be_bytes());
+        hash.update(part.unwrap_or_default());
+    }
+    let mut digest = [0; 8];
+    for (to, from) in digest.iter_mut().zip(hash.finalize()) {
+        *to = from;
+    }
+    digest
+}

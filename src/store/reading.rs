@@ -1,0 +1,138 @@
+//! Statements on behalf of a caller who may go away, and then PostgreSQL is to stop as well.
+//!
+//! A future that is dropped sends nothing by itself: the statement would run on, and the connection would go back to
+//! the pool with the answer still to come. So a [`Reading`] that is dropped amid a statement asks PostgreSQL to cancel
+//! it, waits for its end, and closes the connection: a cancel request has no answer, and one that arrives late must not
+//! end somebody else's statement. Until then it keeps its place in the pool, so that what runs in PostgreSQL is never
+//! more than the pool has connections. Should the server not answer, `statement_timeout` ends the statement there.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio::runtime::Handle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{NoTls, Row};
+
+use super::searches::SearchSlot;
+use super::{Store, StoreError};
+use crate::domain::AccountId;
+use crate::metrics::Metrics;
+
+/// How often the server is asked to cancel: a request that comes before the statement does has no effect.
+const ATTEMPTS: usize = 5;
+/// How long an attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// A parameter and its type.
+pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A connection for one statement.
+pub(super) struct Reading {
+    account: AccountId,
+    held: Option<Held>,
+    /// A statement was sent, and its answer is not there.
+    unfinished: bool,
+    metrics: Metrics,
+}
+
+struct Held {
+    client: Object,
+    /// Given back with the connection.
+    _slot: Option<SearchSlot>,
+}
+
+impl Store {
+    /// A connection for an indexed read.
+    pub(super) async fn reading(&self, account: AccountId) -> Result<Reading, StoreError> {
+        self.hold(account, None).await
+    }
+
+    /// A connection for a read that may look at all rows of an account: one of the account's share of the pool.
+    pub(super) async fn searching(&self, account: AccountId) -> Result<Reading, StoreError> {
+        let slot = self.searches.enter(account).await?;
+        self.hold(account, Some(slot)).await
+    }
+
+    async fn hold(&self, account: AccountId, slot: Option<SearchSlot>) -> Result<Reading, StoreError> {
+        let held = Some(Held { client: self.reader().await?, _slot: slot });
+        Ok(Reading { account, held, unfinished: false, metrics: self.metrics.clone() })
+    }
+}
+
+impl Reading {
+    /// The rows of a statement that is not prepared.
+    pub(super) async fn query_typed(
+        mut self,
+        statement: &str,
+        parameters: &[Typed<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.unfinished = true;
+        let rows = self.client()?.query_typed(statement, parameters).await;
+        self.ended(statement, rows)
+    }
+
+    /// The row, if there is one, of a statement that each connection prepares once.
+    pub(super) async fn query_opt(
+        mut self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, StoreError> {
+        self.unfinished = true;
+        let client = self.client()?;
+        let row = match client.prepare_cached(statement).await {
+            Ok(prepared) => client.query_opt(&prepared, parameters).await,
+            Err(error) => Err(error),
+        };
+        self.ended(statement, row)
+    }
+
+    fn client(&self) -> Result<&Object, StoreError> {
+        self.held.as_ref().map(|held| &held.client).ok_or_else(|| StoreError::Unavailable("no connection".into()))
+    }
+
+    fn ended<T>(&mut self, statement: &str, outcome: Result<T, tokio_postgres::Error>) -> Result<T, StoreError> {
+        self.unfinished = false;
+        outcome.map_err(StoreError::from).inspect_err(|error| {
+            if let StoreError::TimedOut(_) = error {
+                self.metrics.statements_ended_total.with_label_values(&["timeout"]).inc();
+                let name = statement.lines().next().unwrap_or_default().trim_start_matches("-- ");
+                tracing::warn!(account = %self.account, statement = name, "statement reached its timeout");
+            }
+        })
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take().filter(|_| self.unfinished) else { return };
+        self.metrics.statements_ended_total.with_label_values(&["abandoned"]).inc();
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(cancel(held))),
+            // The runtime has ended, and the connection's task with it.
+            Err(_) => drop(Object::take(held.client)),
+        }
+    }
+}
+
+async fn cancel(held: Held) {
+    let Held { client, _slot } = held;
+    {
+        let token = client.cancel_token();
+        // Answers come in the order of their statements: this one's comes when the one before it has ended. It may be
+        // the one that a cancel request ends, which says the same.
+        let mut next = std::pin::pin!(client.batch_execute("-- store.after_cancel\nselect"));
+        for _ in 0..ATTEMPTS {
+            let attempt = async {
+                let asked = token.cancel_query(NoTls).await;
+                if let Err(error) = asked {
+                    tracing::warn!(error = %error, "cancelling an abandoned statement failed");
+                }
+                let _ended_one_way_or_another = next.as_mut().await;
+            };
+            if tokio::time::timeout(ATTEMPT, attempt).await.is_ok() {
+                break;
+            }
+        }
+    }
+    drop(Object::take(client));
+}

@@ -1,0 +1,163 @@
+//! The index of contacts' texts, which `q` looks in.
+//!
+//! It is a read model behind a cursor of its own, and is brought forward only where somebody searches: writing it with
+//! the contact would cost every create several times what the contact costs. A search is exact however far behind the
+//! index is: contacts that have an event after the cursor are looked at themselves (`lists`), which is why one that is
+//! far behind is not used, but asked to be brought forward. Replicas that know nothing of it may write beside it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::{AccountId, Seq};
+
+/// Events behind the log with which the index is still used.
+const USABLE: i64 = 2_000;
+/// Events behind the log with which it is brought forward.
+const STALE: i64 = 200;
+/// Contacts, or events, that one step takes.
+const STEP: i64 = 2_000;
+/// Accounts that wait to be indexed; further ones ask again with their next search.
+const ASKED: usize = 10_000;
+
+/// What is searched of a contact's record, as a query of one row with one column `text`.
+macro_rules! search_text {
+    ($record:literal) => {
+        concat!(
+            "(select lower(concat_ws(chr(10), f.name_prefix, f.first_name || ' ' || f.last_name, f.email, f.home_email,
+                f.work_email, f.phone, f.home_phone, f.work_phone, f.shop_phone)) as text
+            from json_to_record(",
+            $record,
+            "::json) as f(name_prefix text, first_name text, last_name text, email text,
+                home_email text, work_email text, phone text, home_phone text, work_phone text, shop_phone text))"
+        )
+    };
+}
+pub(super) use search_text;
+
+const STATE: &str = "-- contact_search.state
+select c.seq, h.seq, c.backfilled is null
+from head h left join search_cursor c on c.account_id = h.account_id where h.account_id = $1";
+
+/// What it loses in a crash is done again: the cursor is written with it.
+const RELAX: &str = "-- contact_search.relax
+set local synchronous_commit = off";
+
+const OPEN: &str = "-- search_cursor.open
+insert into search_cursor (account_id, seq, backfilled)
+select account_id, seq, '00000000-0000-0000-0000-000000000000' from head where account_id = $1
+on conflict (account_id) do nothing";
+
+/// Another replica that holds it is at the same work.
+const LOCK: &str = "-- search_cursor.lock
+select seq, backfilled from search_cursor where account_id = $1 for update skip locked";
+
+const BACKFILL: &str = concat!(
+    "-- contact_search.backfill
+with page as materialized (
+    select uid, record, deleted from contact where account_id = $1 and uid > $2 order by uid limit $3
+), written as (
+    insert into contact_search (account_id, uid, text)
+    select $1, p.uid, t.text from page p cross join lateral ",
+    search_text!("p.record"),
+    " t where not p.deleted
+    on conflict (account_id, uid) do update set text = excluded.text where contact_search.text <> excluded.text
+)
+update search_cursor set backfilled = (select uid from page order by uid desc limit 1)
+where account_id = $1 returning true"
+);
+
+const CATCH_UP: &str = concat!(
+    "-- contact_search.catch_up
+with recent as materialized (
+    select seq, uid, type from event where account_id = $1 and seq > $2 order by seq limit $3
+), changed as materialized (
+    select r.uid, r.record, r.deleted
+    from (select distinct uid from recent where type like 'contact.%') e
+    join contact r on r.account_id = $1 and r.uid = e.uid
+), gone as (
+    delete from contact_search s using changed c where s.account_id = $1 and s.uid = c.uid and c.deleted
+), written as (
+    insert into contact_search (account_id, uid, text)
+    select $1, c.uid, t.text from changed c cross join lateral ",
+    search_text!("c.record"),
+    " t where not c.deleted
+    on conflict (account_id, uid) do update set text = excluded.text where contact_search.text <> excluded.text
+)
+update search_cursor set seq = coalesce((select max(seq) from recent), seq)
+where account_id = $1 returning (select count(*) from recent) = $3"
+);
+
+/// Accounts whose index somebody asked for. Cloning shares them.
+#[derive(Clone, Default)]
+pub(super) struct Asked {
+    accounts: Arc<Mutex<BTreeSet<AccountId>>>,
+    wake: Arc<Notify>,
+}
+
+impl Asked {
+    fn accounts(&self) -> MutexGuard<'_, BTreeSet<AccountId>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Up to which event the index of the account can be used, if it can. Asks for it to be brought forward where that is
+    /// of use.
+    pub(super) async fn indexed_through(&self, account: AccountId) -> Result<Option<Seq>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(STATE).await?;
+        let Some(row) = client.query_opt(&statement, &[&account.0]).await? else { return Ok(None) };
+        let (through, head, complete) = (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2));
+        let behind = head - through.unwrap_or_default();
+        if through.is_none() || !complete || behind > STALE {
+            self.ask_for_index(account);
+        }
+        Ok(through.filter(|_| complete && behind <= USABLE).map(Seq))
+    }
+
+    /// The account's index is to be brought forward, in a step or more.
+    pub fn ask_for_index(&self, account: AccountId) {
+        let mut accounts = self.asked.accounts();
+        if accounts.len() < ASKED {
+            accounts.insert(account);
+            drop(accounts);
+            self.asked.wake.notify_one();
+        }
+    }
+
+    /// Takes an account whose index was asked for: the next after this one, in turn.
+    #[must_use]
+    pub fn next_to_index(&self, after: AccountId) -> Option<AccountId> {
+        let mut accounts = self.asked.accounts();
+        let next = accounts.range(after..).find(|account| **account != after).or_else(|| accounts.first()).copied()?;
+        accounts.remove(&next);
+        Some(next)
+    }
+
+    /// Wakes when an index is asked for.
+    #[must_use]
+    pub fn index_asked(&self) -> Arc<Notify> {
+        Arc::clone(&self.asked.wake)
+    }
+
+    /// Brings the account's index forward by a step; whether there is more to do.
+    pub async fn index_contacts(&self, account: AccountId) -> Result<bool, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(RELAX).await?;
+        transaction.execute(OPEN, &[&account.0]).await?;
+        let Some(cursor) = transaction.query_opt(LOCK, &[&account.0]).await? else { return Ok(false) };
+        let (seq, backfilled) = (cursor.get::<_, i64>(0), cursor.get::<_, Option<Uuid>>(1));
+        let row = match backfilled {
+            Some(uid) => transaction.query_one(BACKFILL, &[&account.0, &uid, &STEP]).await?,
+            None => transaction.query_one(CATCH_UP, &[&account.0, &seq, &STEP]).await?,
+        };
+        let more = row.get(0);
+        transaction.commit().await?;
+        Ok(more)
+    }
+}

@@ -1,0 +1,177 @@
+//! Walks over lists by their `nextPage` links, on any replica, by any number of walkers.
+
+use serde_json::{Value, json};
+use time::macros::datetime;
+use unificus::clock::Clock;
+
+use crate::support::client::{Answer, lead};
+use crate::support::{Client, Service};
+
+fn pagination(answer: &Answer) -> &Value {
+    &answer.json["meta"]["pagination"]
+}
+
+/// The path of the next page, to be asked of whichever replica.
+fn next(page: &Answer) -> Option<String> {
+    let link = pagination(page)["nextPage"].as_str()?;
+    Some(link[link.find("/secure-api").unwrap() + "/secure-api".len()..].to_owned())
+}
+
+fn emails(page: &Answer) -> Vec<String> {
+    let rows = page.expect(200).as_array().unwrap();
+    rows.iter().map(|row| row["email"].as_str().unwrap().split('@').next().unwrap().to_owned()).collect()
+}
+
+fn person(email: &str, last_name: &str) -> Value {
+    let mut body = lead(&format!("{email}@example.org"));
+    body["last_name"] = json!(last_name);
+    body["background_info"] = json!(format!("{}{email}", "long ".repeat(200)));
+    body
+}
+
+/// One of several that walk the same list with the same key.
+struct Walker {
+    path: Option<String>,
+    seen: Vec<String>,
+}
+
+impl Walker {
+    async fn step(&mut self, replica: &Client) {
+        let Some(path) = self.path.take() else { return };
+        let page = replica.get(&path).await;
+        self.seen.extend(emails(&page));
+        self.path = next(&page);
+        assert!(self.path.as_ref().is_none_or(|path| path.len() < 1_000), "{:?}", self.path);
+    }
+}
+
+/// Walkers that begin one after the other go from replica to replica, while records before, among and behind what they
+/// have seen come, go and change.
+async fn walk_amid_changes(order: &str, replicas: [&Client; 2]) {
+    let writer = replicas[0];
+    let stay: Vec<String> = (10..34).map(|number| format!("m{number}")).collect();
+    for email in &stay {
+        writer.post("/contact", person(email, "M")).await.expect(201);
+        writer.post("/contact", person(&format!("{email}x"), "M")).await.expect(201);
+    }
+    let first = || Walker { path: Some(format!("/contacts?limit=5&orderBy={order}&tag=")), seen: Vec::new() };
+    let mut walkers: Vec<Walker> = Vec::new();
+    for round in 0_usize.. {
+        if round < 4 {
+            walkers.push(first());
+        } else if walkers.iter().all(|walker| walker.path.is_none()) {
+            break;
+        }
+        for (number, walker) in walkers.iter_mut().enumerate() {
+            walker.step(replicas[(round + number) % 2]).await;
+        }
+        // Two that everybody may have passed or not go, one comes at either end, one of those that stay changes.
+        for gone in stay.iter().skip(round * 2).take(2) {
+            writer.delete(&format!("/contact/{gone}x@example.org")).await.expect(200);
+        }
+        if round < 12 {
+            writer.post("/contact", person(&format!("a{round}"), "A")).await.expect(201);
+            writer.post("/contact", person(&format!("z{round}"), "Z")).await.expect(201);
+        }
+        let changed = format!("/contact/{}@example.org", stay[round % stay.len()]);
+        writer.put(&changed, json!({"title": format!("Dr {round}")})).await.expect(200);
+    }
+    for (number, walker) in walkers.iter().enumerate() {
+        let mut seen: Vec<&String> = walker.seen.iter().filter(|email| stay.contains(email)).collect();
+        seen.sort();
+        assert_eq!(seen, stay.iter().collect::<Vec<_>>(), "by {order:?}, walker {number}");
+    }
+}
+
+#[tokio::test]
+async fn every_walk_by_links_is_exact_on_any_replica_with_any_number_of_walkers() {
+    let service = Service::start().await;
+    let (_app, second) = service.replica().await;
+    for order in ["", "email", "-email", "last_name", "-background_info"] {
+        let stranger = service.stranger().await;
+        let there = second.as_caller(stranger.account, &stranger.secret);
+        walk_amid_changes(order, [&stranger, &there]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_link_goes_before_the_number_beside_it() {
+    let service = Service::start().await;
+    let (_app, second) = service.replica().await;
+    let api = &service.client;
+    for number in 0..7 {
+        api.contact(&format!("a{number}@example.org")).await.expect(201);
+    }
+    let first = api.get("/contacts?limit=2&role=lead").await;
+    let link = next(&first).unwrap();
+    assert!(link.contains("page=2"));
+    for path in [link.clone(), link.replace("page=2", "page=3"), link.replace("page=2&", "")] {
+        for replica in [api, &second] {
+            let page = replica.get(&path).await;
+            assert_eq!(emails(&page), ["a2", "a3"], "{path}");
+            let shown = |name: &str| pagination(&page)[name].clone();
+            assert_eq!((shown("currentPageNumber"), shown("totalItems")), (json!(2), json!(7)), "{path}");
+        }
+    }
+    // As many as are left, whatever the page's size was, and counted anew when something was written.
+    api.delete("/contact/a0@example.org").await.expect(200);
+    let rest = second.get(&link.replace("limit=2", "limit=500")).await;
+    assert_eq!(emails(&rest), ["a2", "a3", "a4", "a5", "a6"]);
+    assert_eq!((&pagination(&rest)["totalItems"], &pagination(&rest)["nextPage"]), (&json!(6), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_link_of_another_list_is_refused() {
+    let service = Service::start().await;
+    let (api, stranger) = (&service.client, service.stranger().await);
+    for number in 0..3 {
+        api.contact(&format!("a{number}@example.org")).await.expect(201);
+        stranger.contact(&format!("a{number}@example.org")).await.expect(201);
+    }
+    let link = next(&api.get("/contacts?limit=1&role=lead").await).unwrap();
+    api.get(&link).await.expect(200);
+    let refused = async |api: &Client, path: &str| {
+        let answer = api.get(path).await;
+        answer.expect(422);
+        assert_eq!(answer.json["errors"][0]["pointer"], "#/after", "{path}");
+    };
+    refused(&stranger, &link).await;
+    refused(api, &link.replace("role=lead", "role=client")).await;
+    refused(api, &format!("{link}&orderBy=email")).await;
+    refused(api, &link.replace("/contacts", "/companies")).await;
+    refused(api, "/contacts?after=x").await;
+    refused(api, &format!("/contacts?after={}", "A".repeat(4_000))).await;
+    assert_eq!(emails(&api.get("/contacts?after=&limit=1").await), ["a0"], "an empty one is none");
+}
+
+#[tokio::test]
+async fn what_was_changed_in_the_second_of_updated_min_is_listed() {
+    let clock = Clock::manual(datetime!(2026-11-24 10:00:00.2 UTC));
+    let service = Service::timed(clock.clone(), |_| {}).await;
+    let api = &service.client;
+    api.contact("ann@example.org").await.expect(201);
+    clock.set(datetime!(2026-11-24 10:00:00.7 UTC));
+    let bob = api.contact("bob@example.org").await;
+    let shown = bob.expect(201)["updated"].as_str().unwrap().to_owned();
+    assert_eq!(shown, "2026-11-24T10:00:00+00:00");
+
+    for (query, expected) in [
+        (format!("updatedMin={}", shown.replace('+', "%2B")), "ann bob"),
+        ("updatedMin=2026-11-24T09:59:59.9Z".to_owned(), "ann bob"),
+        ("updatedMin=2026-11-24T10:00:00.2Z".to_owned(), "ann bob"),
+        ("updatedMin=2026-11-24T10:00:00.200001Z".to_owned(), "bob"),
+        ("updatedMin=2026-11-24T10:00:00.7Z".to_owned(), "bob"),
+        ("updatedMin=2026-11-24T10:00:00.700001Z".to_owned(), ""),
+        ("updatedMin=2026-11-24T10:00:01Z".to_owned(), ""),
+        // Exclusive as they are shown; within a second, nothing that came after the bound is left out.
+        ("createdMin=2026-11-24T10:00:00Z".to_owned(), ""),
+        ("createdMin=2026-11-24T10:00:00.5Z".to_owned(), "ann bob"),
+        ("createdMin=2026-11-24T10:00:01.5Z".to_owned(), ""),
+        ("createdMax=2026-11-24T10:00:00Z".to_owned(), ""),
+        ("createdMax=2026-11-24T10:00:00.5Z".to_owned(), "ann bob"),
+    ] {
+        let listed = api.get(&format!("/contacts?{query}")).await;
+        assert_eq!(emails(&listed).join(" "), expected, "{query}");
+        assert_eq!(pagination(&listed)["totalItems"], emails(&listed).len(), "{query}");
+    }
+}
