@@ -4,6 +4,8 @@
 //! an idempotency key is carried out once. An endpoint's place is not written here but by whoever owns its shard: a
 //! change leaves an order for them.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
@@ -98,13 +100,13 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Opens a change, and looks up what was answered under idempotency keys since `after`; `None` where there is no
-    /// such account.
+    /// Opens a change, and looks up what was answered under idempotency keys within the time `remembered`; `None` where
+    /// there is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
         keys: &[&str],
-        after: Timestamp,
+        remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.reader().await?;
         let change = PushChange { client: Some(client), account };
@@ -116,8 +118,8 @@ impl Store {
         let answers = if keys.is_empty() {
             Vec::new()
         } else {
-            let accounts = vec![account.0; keys.len()];
-            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &after]).await?
+            let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
+            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &remembered]).await?
         };
         let answers = answers.iter().map(batch::answer).collect::<Result<_, _>>()?;
         Ok(Some(Opened { change, head, answers }))
@@ -211,7 +213,7 @@ async fn remember(client: &Object, answer: Option<Answer>) -> Result<(), StoreEr
     if let Some(answer) = answer {
         let answers = [answer];
         let a = AnswerColumns::of(&answers);
-        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome, &a.at]).await?;
+        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())
 }

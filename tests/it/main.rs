@@ -5,8 +5,10 @@
 #![cfg(test)]
 
 mod api;
+mod blocking;
 mod brand;
 mod changes;
+mod clocks;
 mod config;
 mod crash;
 mod docs;
@@ -23,6 +25,7 @@ mod log;
 mod metrics;
 mod openapi;
 mod operations;
+mod paused;
 mod process;
 mod proto;
 mod push;
@@ -31,6 +34,7 @@ mod quota;
 mod quota_leases;
 mod searches;
 mod services;
+mod shards;
 mod streams;
 mod support;
 mod text_index;

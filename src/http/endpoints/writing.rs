@@ -83,8 +83,7 @@ impl<'a> Writing<'a> {
     pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, Halt> {
         let key = write.idempotency.as_ref();
         let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
-        let after = api.clock.now() - REMEMBERED;
-        let opened = api.store.change_push(caller.account, &keys, after).await?;
+        let opened = api.store.change_push(caller.account, &keys, REMEMBERED).await?;
         let Opened { change, head, answers } = opened.ok_or_else(Problem::unauthorized)?;
         let writing = Self { api, caller, write, change, head };
         let Some(key) = key else { return Ok(writing) };
@@ -145,7 +144,6 @@ impl<'a> Writing<'a> {
             key: key.key.clone(),
             request_hash: key.request_hash,
             outcome: Outcome::Told(Told { status: said.status.as_u16(), kept }),
-            at: self.api.clock.now(),
         })
     }
 
