@@ -89,6 +89,8 @@ meters! {
     command_seconds: Histogram = ([], SECONDS);
     /// Commands that wait in a lane.
     lane_depth: IntGaugeVec = (["lane"], &[]);
+    /// Accounts of a lane whose writes wait, since another transaction holds the lock on the account.
+    lane_blocked_accounts: IntGaugeVec = (["lane"], &[]);
     /// Commands in one transaction.
     batch_commands: Histogram = ([], COMMANDS);
     /// Commands that ended, by how.
@@ -107,6 +109,10 @@ meters! {
     feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
+    /// Owner sessions of other replicas that this one ended, since their leases had run out.
+    owner_sessions_ended_total: IntCounter = ([], &[]);
+    /// Seconds that the clock was ahead of the database's at the start, or when it last had to be set by more than one.
+    clock_ahead_seconds: Gauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
     relay_lag_events: IntGauge = ([], &[]);
     /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.
