@@ -14,7 +14,7 @@ from cluster import Cluster, arguments, milliseconds, report
 
 def create(replica, account, number):
     began = time.monotonic()
-    body = {"role": "Lead", "email": f"p{number}@example.org"}
+    body = {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": f"p{number}@example.org"}
     status, _, _ = replica.call(account, "POST", "/contact", body, timeout=60)
     return time.monotonic() - began, status
 

@@ -20,7 +20,7 @@ def load(replica, account, name, stop):
     while not stop.is_set():
         number += 1
         try:
-            replica.call(account, "POST", "/contact", {"role": "Lead", "email": f"{name}-{number}@example.org"}, timeout=2)
+            replica.call(account, "POST", "/contact", {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": f"{name}-{number}@example.org"}, timeout=2)
         except OSError:
             pass
 
@@ -29,7 +29,7 @@ def write(replica, account, email, deadline):
     """One create, repeated while the answer is 503; returns the seconds it took and the answers that were 503."""
     began, refused = time.monotonic(), 0
     while time.monotonic() < deadline:
-        status, _, _ = replica.call(account, "POST", "/contact", {"role": "Lead", "email": email}, timeout=60)
+        status, _, _ = replica.call(account, "POST", "/contact", {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": email}, timeout=60)
         if status == 201:
             return time.monotonic() - began, refused
         refused += 1

@@ -35,7 +35,7 @@ def main():
         account, right = cluster.accounts[0], cluster.replicas[0]
 
         def create(replica, number):
-            body = {"role": "Lead", "email": f"p{number}@example.org"}
+            body = {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": f"p{number}@example.org"}
             return replica.call(account, "POST", "/contact", body, {"Idempotency-Key": f"k{number}"})
 
         for number in range(options.answers):

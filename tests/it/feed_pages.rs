@@ -13,6 +13,7 @@ use unificus::metrics::Metrics;
 use unificus::store::Store;
 
 use crate::streams::reaches;
+use crate::support::client::lead;
 use crate::support::servers::Servers;
 use crate::support::service::account;
 use crate::support::{Client, LONG, Replica, Service, until};
@@ -174,6 +175,31 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     drop(unread);
     reaches(&service, in_flight, 0.0).await;
     service.client.get("/changes?limit=500").await.expect(200);
+}
+
+/// A list's pages have as many records as were asked for, whatever these weigh.
+#[tokio::test]
+async fn lists_that_are_not_taken_hold_a_bounded_part_of_memory_too() {
+    let service = Service::configured(|config| config.feed.in_flight_bytes = 4 * PAGE).await;
+    for number in 0..100 {
+        let mut body = lead(&format!("p{number}@example.org"));
+        body["background_info"] = json!("\u{1f600}".repeat(16_384));
+        service.client.post("/contact", body).await.expect(201);
+    }
+    let stranger = service.stranger().await;
+    let in_flight = "unificus_feed_in_flight_bytes";
+
+    let unread = ask(service.app.address(), &service.client, "/contacts?limit=500", 4_096).await;
+    until("a list in flight", async || service.gauge(in_flight).await >= PAGE as f64).await;
+    let refused = service.client.get("/contacts?limit=500").await;
+    stranger.get("/contacts?limit=500").await.expect(200);
+
+    refused.expect(503);
+    assert!(service.gauge(in_flight).await <= PAGE as f64);
+    drop(unread);
+    reaches(&service, in_flight, 0.0).await;
+    let all = service.client.get("/contacts?limit=500").await;
+    assert_eq!(all.expect(200).as_array().unwrap().len(), 100);
 }
 
 /// The allocator of the program keeps what was freed, unless it is made to give it back.
