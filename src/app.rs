@@ -26,7 +26,7 @@ use crate::quota::{Booking, Gauges, Ledger};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
-use crate::shard::{Balance, Shards};
+use crate::shard::{Balance, Shards, Wakes};
 use crate::store::Store;
 use crate::sweep::{Forget, Sweep};
 use crate::worker::{self, Worker};
@@ -68,6 +68,11 @@ impl App {
         let metrics = Metrics::new().context("cannot register the metrics")?;
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
+        let ahead = store.set_clock(&clock).await?;
+        metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
+        if ahead.abs() > time::Duration::SECOND {
+            tracing::warn!(seconds = ahead.as_seconds_f64(), "the system's clock is wrong; the database's is used");
+        }
         let broker = Broker::connect(&config.nats, &metrics).await?;
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
@@ -210,14 +215,15 @@ impl Shared {
             store.clone(),
             self.shards.clone(),
             tasks.clone(),
-            Arc::clone(&taken),
+            Wakes { taken: Arc::clone(&taken), lost: vec![self.feed.relay().wake(), self.feed.push().wake()] },
             self.broker.hints(),
+            clock.clone(),
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         self.run(Heads::new(self.feed.clone()));
         self.run(Trim);
-        self.run(Forget::new(store.clone(), clock.clone()));
+        self.run(Forget::new(store.clone()));
         self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(

@@ -1,49 +1,107 @@
 //! The only place that reads the time or draws an identifier from it.
+//!
+//! Times that are stored are compared by every replica, so all of them use one clock: the database's. A [`Clock`] is
+//! told from time to time what the database's clock shows, and goes on from there by this machine's monotonic clock.
+//! The system's own clock counts only in a process that has not asked the database yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use crate::domain::{Timestamp, Uid};
 
-/// Where moments come from: the system, or a test's hand. Cloning shares the hand.
-#[derive(Debug, Clone, Default)]
-pub struct Clock {
+/// Where timestamps come from: the database's clock, or a test's hand. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
     /// Microseconds since the Unix epoch, where a test sets them.
-    manual: Option<Arc<AtomicI64>>,
+    Manual(Arc<AtomicI64>),
+    Followed(Arc<Followed>),
+}
+
+/// A clock that follows another one.
+#[derive(Debug)]
+struct Followed {
+    began: Instant,
+    /// What the followed clock showed at `began`, in microseconds since the Unix epoch.
+    origin: AtomicI64,
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The system's clock, until it is told of the database's.
     #[must_use]
     pub fn system() -> Self {
-        Self::default()
+        Self::system_that_is_wrong_by(time::Duration::ZERO)
     }
 
-    /// A clock that stands still until [`Self::set`] moves it.
+    /// The same on a machine whose clock is ahead by so much, for tests of what such a machine does.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn system_that_is_wrong_by(ahead: time::Duration) -> Self {
+        let origin = AtomicI64::new(micros(Timestamp::now_utc().saturating_add(ahead)));
+        Self(Source::Followed(Arc::new(Followed { began: instant(), origin })))
+    }
+
+    /// A clock that stands still until [`Self::set`] moves it, and follows no other.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
-        Self { manual: Some(Arc::new(AtomicI64::new(micros(at)))) }
+        Self(Source::Manual(Arc::new(AtomicI64::new(micros(at)))))
     }
 
-    /// Moves a manual clock; the system's takes no orders.
+    /// Moves a manual clock; any other takes no orders.
     pub fn set(&self, at: Timestamp) {
-        if let Some(hand) = &self.manual {
+        if let Source::Manual(hand) = &self.0 {
             hand.store(micros(at), Ordering::SeqCst);
         }
     }
 
     /// Now, to the microsecond that PostgreSQL keeps, in UTC.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> Timestamp {
-        let micros = match &self.manual {
-            Some(hand) => hand.load(Ordering::SeqCst),
-            None => micros(Timestamp::now_utc()),
+        let micros = match &self.0 {
+            Source::Manual(hand) => hand.load(Ordering::SeqCst),
+            Source::Followed(followed) => {
+                followed.origin.load(Ordering::SeqCst).saturating_add(followed.since(instant()))
+            }
         };
         Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Takes in what the database's clock showed at some moment between `asked` and now. As long as that agrees with
+    /// what this clock shows, nothing changes; else it moves to the middle of what is possible. Returns by how much it
+    /// was ahead.
+    pub fn follow(&self, shown: Timestamp, asked: Instant) -> time::Duration {
+        let Source::Followed(followed) = &self.0 else { return time::Duration::ZERO };
+        let (shown, asked, answered) = (micros(shown), followed.since(asked), followed.since(instant()));
+        let (least, most) = (shown.saturating_sub(answered), shown.saturating_sub(asked));
+        let origin = followed.origin.load(Ordering::SeqCst);
+        if (least..=most).contains(&origin) {
+            return time::Duration::ZERO;
+        }
+        let middle = least.saturating_add(most.saturating_sub(least) / 2);
+        followed.origin.store(middle, Ordering::SeqCst);
+        time::Duration::microseconds(origin.saturating_sub(middle))
+    }
+}
+
+impl Followed {
+    /// Microseconds from its beginning to a moment; less than zero for one before it.
+    fn since(&self, moment: Instant) -> i64 {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        match moment.checked_duration_since(self.began) {
+            Some(after) => micros(after),
+            None => -micros(self.began.saturating_duration_since(moment)),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
     }
 }
 
@@ -63,4 +121,53 @@ pub fn instant() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn fresh_uid() -> Uid {
     Uid(Uuid::now_v7())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Clock, instant};
+
+    /// No two readings in these tests are so far apart.
+    const SLACK: time::Duration = time::Duration::minutes(1);
+
+    #[test]
+    fn a_clock_that_is_wrong_shows_what_it_is_told() {
+        let right = Clock::system();
+        for wrong_by in [time::Duration::hours(25), time::Duration::hours(-25), time::Duration::days(9_000)] {
+            let clock = Clock::system_that_is_wrong_by(wrong_by);
+            assert!(((clock.now() - right.now()) - wrong_by).abs() < SLACK);
+
+            let asked = instant();
+            let ahead = clock.follow(right.now(), asked);
+
+            assert!((ahead - wrong_by).abs() < SLACK, "{ahead}");
+            assert!((clock.now() - right.now()).abs() < SLACK, "{}", clock.now());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_agrees_with_what_it_is_told_is_not_moved() {
+        let clock = Clock::system();
+        // The answer took a minute and may be from any moment of it.
+        let asked = instant() - Duration::from_mins(1);
+        for shown in [time::Duration::seconds(-59), time::Duration::seconds(-1)] {
+            assert_eq!(clock.follow(clock.now() + shown, asked), time::Duration::ZERO);
+        }
+        assert_ne!(clock.follow(clock.now() + time::Duration::seconds(61), asked), time::Duration::ZERO);
+    }
+
+    #[test]
+    fn clones_follow_together_and_a_manual_clock_follows_nothing() {
+        let clock = Clock::system_that_is_wrong_by(time::Duration::hours(1));
+        let other = clock.clone();
+        clock.follow(Clock::system().now(), instant());
+        assert!((other.now() - Clock::system().now()).abs() < SLACK);
+
+        let manual = Clock::manual(other.now());
+        let before = manual.now();
+        manual.follow(before + time::Duration::hours(1), instant());
+        assert_eq!(manual.now(), before);
+    }
 }

@@ -89,6 +89,8 @@ meters! {
     command_seconds: Histogram = ([], SECONDS);
     /// Commands that wait in a lane.
     lane_depth: IntGaugeVec = (["lane"], &[]);
+    /// Accounts of a lane whose writes wait, since another transaction holds the lock on the account.
+    lane_blocked_accounts: IntGaugeVec = (["lane"], &[]);
     /// Commands in one transaction.
     batch_commands: Histogram = ([], COMMANDS);
     /// Commands that ended, by how.
@@ -99,14 +101,18 @@ meters! {
     feed_streams: IntGauge = ([], &[]);
     /// Requests that wait for changes.
     feed_long_polls: IntGauge = ([], &[]);
-    /// Streams and requests for changes that were refused, by the limit that they met.
+    /// Streams, long polls and pages that were refused, by the limit that they met.
     feed_refused_total: IntCounterVec = (["limit"], &[]);
     /// Keys that were deleted or expired while they had streams or requests waiting, which ended for that.
     feed_keys_gone_total: IntCounter = ([], &[]);
-    /// Bytes of pages of changes that are made or wait to be taken by their clients.
+    /// Bytes of pages of changes and lists that are made or wait to be taken by their clients.
     feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
+    /// Owner sessions of other replicas that this one ended, since their leases had run out.
+    owner_sessions_ended_total: IntCounter = ([], &[]);
+    /// Seconds that the clock was ahead of the database's at the start, or when it last had to be set by more than one.
+    clock_ahead_seconds: Gauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
     relay_lag_events: IntGauge = ([], &[]);
     /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.

@@ -1,18 +1,22 @@
 //! Which replica does the background work of which account.
 //!
 //! Accounts fall into 64 shards. A replica owns a shard while its one owner session holds the shard's lock in
-//! PostgreSQL; with the session every lock falls, and the others take over within a step of theirs. Replicas are
-//! counted by their sessions, and each keeps no more than its share. A shard is given up only after the work on it
-//! has ended: whoever works on one holds its [`Lease`].
+//! PostgreSQL; with the session every lock falls, and the others take over within a step of theirs. The session has a
+//! lease, which this replica renews every second by the database's clock. A replica that is paused does not: the others
+//! end its session once the lease has run out, and it counts its own lease by the monotonic clock, so that it owns
+//! nothing from the moment in which it goes on, before it hears of the session's end. Replicas are counted by their
+//! sessions, and each keeps no more than its share. A shard is given up only after the work on it has ended: who works
+//! on one holds its [`Lease`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Hints;
+use crate::clock::Clock;
 use crate::domain::AccountId;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -21,6 +25,14 @@ use crate::worker::{Step, Worker};
 
 /// How many shards there are, in every installation.
 pub const SHARDS: u8 = 64;
+
+/// An owner session is taken for dead when it was not renewed for so long. Renewals come every second, so that one that
+/// is late by a slow disk or a busy machine costs nothing; the accounts of a paused replica stand still for so long.
+pub const LEASE: Duration = Duration::from_secs(6);
+
+/// Sessions of others are ended only by a replica whose own renewals are not late: where the database itself stood still,
+/// the leases of all have run out, and each shall have the time to renew its own.
+const PUNCTUAL: Duration = Duration::from_secs(3);
 
 /// The right to work on a shard; held while work goes on.
 pub type Lease = Arc<()>;
@@ -40,6 +52,8 @@ pub struct Shards {
 #[derive(Default)]
 struct Holding {
     session: Option<Arc<Owner>>,
+    /// When the session's lease was last renewed.
+    renewed_at: Option<Instant>,
     /// Rises with each session: what was known under another one must be read again.
     generation: u64,
     owned: BTreeMap<u8, Lease>,
@@ -65,11 +79,12 @@ impl Owned {
 }
 
 impl Shards {
-    /// What is owned now; `None` without a session.
+    /// What is owned now; `None` without a session whose lease is good.
     #[must_use]
     pub fn owned(&self) -> Option<Owned> {
         let holding = self.lock();
-        let owner = holding.session.clone().filter(|owner| !owner.is_closed())?;
+        let owner = holding.living_session()?;
+        holding.renewed_at.filter(|renewed| renewed.elapsed() < LEASE)?;
         Some(Owned { owner, generation: holding.generation, leases: holding.owned.clone() })
     }
 
@@ -78,16 +93,33 @@ impl Shards {
     }
 }
 
+impl Holding {
+    fn living_session(&self) -> Option<Arc<Owner>> {
+        self.session.clone().filter(|owner| !owner.is_closed())
+    }
+}
+
+/// Whom a change of what is owned concerns.
+pub struct Wakes {
+    /// Told when shards were taken: their accounts may have waited.
+    pub taken: Arc<Notify>,
+    /// Told when the session has ended: work on its shards must end.
+    pub lost: Vec<Arc<Notify>>,
+}
+
 /// Takes free shards up to the share of this replica, and gives up those beyond it.
 pub struct Balance {
     store: Store,
     shards: Shards,
     /// Where the session's connection is driven.
     tasks: TaskTracker,
-    /// Told when shards were taken: their accounts may have waited.
-    taken: Arc<Notify>,
+    wakes: Wakes,
+    /// Told when the session has ended: another one is to be opened at once.
+    ended: Arc<Notify>,
     /// Told how many replicas there are.
     hints: Hints,
+    /// Set by the database's with each renewal.
+    clock: Clock,
     metrics: Metrics,
 }
 
@@ -98,26 +130,31 @@ impl Balance {
         store: Store,
         shards: Shards,
         tasks: TaskTracker,
-        taken: Arc<Notify>,
+        wakes: Wakes,
         hints: Hints,
+        clock: Clock,
         metrics: Metrics,
     ) -> Self {
-        Self { store, shards, tasks, taken, hints, metrics }
+        Self { store, shards, tasks, wakes, ended: Arc::default(), hints, clock, metrics }
     }
 
     async fn session(&self) -> anyhow::Result<Arc<Owner>> {
-        if let Some(owned) = self.shards.owned() {
-            return Ok(owned.owner);
-        }
         {
             let mut holding = self.shards.lock();
-            holding.session = None;
+            if let Some(owner) = holding.living_session() {
+                return Ok(owner);
+            }
+            (holding.session, holding.renewed_at) = (None, None);
             holding.owned.clear();
             holding.leaving.clear();
         }
         self.metrics.shards_owned.set(0);
         let (owner, drive) = self.store.open_owner().await?;
-        self.tasks.spawn(drive);
+        let told: Vec<Arc<Notify>> = self.wakes.lost.iter().chain([&self.ended]).map(Arc::clone).collect();
+        self.tasks.spawn(async move {
+            drive.await;
+            told.iter().for_each(|wake| wake.notify_one());
+        });
         let owner = Arc::new(owner);
         let mut holding = self.shards.lock();
         holding.session = Some(Arc::clone(&owner));
@@ -143,13 +180,31 @@ impl Balance {
     }
 }
 
-impl Worker for Balance {
-    const NAME: &'static str = "balance";
-    const SWEEP: Duration = Duration::from_secs(1);
+impl Balance {
+    /// Renews the lease, and ends the sessions of replicas that do not renew theirs. Whether any was ended.
+    async fn renew(&self, owner: &Owner) -> anyhow::Result<bool> {
+        let last = self.shards.lock().renewed_at;
+        let punctual = last.is_some_and(|renewed| renewed.elapsed() < PUNCTUAL);
+        let renewed = owner.renew(LEASE, &self.clock).await?;
+        self.shards.lock().renewed_at = Some(renewed.asked);
+        if renewed.ahead.abs() > time::Duration::SECOND {
+            self.metrics.clock_ahead_seconds.set(renewed.ahead.as_seconds_f64());
+            tracing::warn!(seconds = renewed.ahead.as_seconds_f64(), "clock set to the database's");
+        }
+        if !punctual {
+            return Ok(false);
+        }
+        let ended = owner.end_expired().await?;
+        if ended > 0 {
+            self.metrics.owner_sessions_ended_total.inc_by(ended);
+            tracing::warn!(sessions = ended, "owner sessions ended: their replicas did not renew their leases");
+        }
+        Ok(ended > 0)
+    }
 
-    async fn step(&mut self) -> anyhow::Result<Step> {
-        let owner = self.session().await?;
-        let gave_up = self.give_up(&owner).await?;
+    async fn balance(&self, owner: &Owner) -> anyhow::Result<Step> {
+        let ended = self.renew(owner).await?;
+        let gave_up = self.give_up(owner).await?;
         let replicas = owner.members().await?;
         self.hints.set_replicas(replicas);
         let share = usize::from(SHARDS).div_ceil(replicas);
@@ -163,18 +218,32 @@ impl Worker for Balance {
             (holding.owned.len(), free.collect())
         };
         let taken = owner.try_lock(&wanted, share.saturating_sub(held)).await?;
-        let advanced = gave_up || !taken.is_empty();
         let mut holding = self.shards.lock();
         holding.owned.extend(taken.iter().map(|shard| (*shard, Lease::default())));
         self.metrics.shards_owned.set(i64::try_from(holding.owned.len()).unwrap_or(i64::MAX));
         if !taken.is_empty() {
             tracing::info!(shards = holding.owned.len(), "shards taken");
-            self.taken.notify_one();
+            self.wakes.taken.notify_one();
         }
-        Ok(if advanced { Step::Advanced } else { Step::Idle })
+        Ok(if ended || gave_up || !taken.is_empty() { Step::Advanced } else { Step::Idle })
+    }
+}
+
+impl Worker for Balance {
+    const NAME: &'static str = "balance";
+    const SWEEP: Duration = Duration::from_secs(1);
+
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        let owner = self.session().await?;
+        let balanced = self.balance(&owner).await;
+        if balanced.is_err() {
+            // Locks may have been taken or given up of which we were not told. With the session all of them fall.
+            owner.end();
+        }
+        balanced
     }
 
     fn wake(&self) -> Arc<Notify> {
-        Arc::default()
+        Arc::clone(&self.ended)
     }
 }

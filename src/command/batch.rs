@@ -1,6 +1,6 @@
 //! One batch of commands: decided one after the other, written together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::working_set::{Context, WorkingSet};
@@ -9,18 +9,21 @@ use crate::clock::{self, Clock};
 use crate::contract::Wire;
 use crate::contract::outcome::{Done, Outcome, What};
 use crate::domain::{AccountId, Reads, Refusal, Timestamp, Verb, decide, refuse_too_large};
-use crate::store::batch::{self, Append, CommitError, Found, Wanted};
+use crate::store::batch::{self, Append, CommitError, Found, HeadLock, Wanted};
 use crate::store::{Store, StoreError};
 
 /// How long a stored answer is remembered.
 pub const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// For so long a batch that met a transient trouble is repeated before its callers are told.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For so long a batch that met a transient trouble is repeated, and a blocked account's command waits, before its caller
+/// is answered that it was not carried out.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a batch did: an answer for each order, in their order, and the events that it committed.
 pub(super) struct Carried {
-    pub(super) answers: Vec<Answer>,
+    /// `None` where another transaction holds the lock on the account: nothing was done, and the order is to go again. So it
+    /// is for all orders of an account or for none of them.
+    pub(super) answers: Vec<Option<Answer>>,
     pub(super) events: Vec<Wire>,
 }
 
@@ -34,10 +37,14 @@ struct Decided {
 enum Draft {
     Ready(Answer),
     Replay(AccountId, Done),
+    /// Another transaction holds the lock on the account.
+    Blocked,
 }
 
 /// A batch that was not written.
 enum Trouble {
+    /// Another transaction holds the lock on an account; nothing was written.
+    Blocked,
     /// Nothing was written.
     Store(StoreError),
     /// It is not known whether it was.
@@ -45,17 +52,23 @@ enum Trouble {
 }
 
 /// Carries orders out. Transient trouble is met with patience; where the database refuses the data, the batch is
-/// split until the one command that it refuses stands alone.
-pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) -> Carried {
+/// split until the one command that it refuses stands alone. A batch of which it cannot be found out whether it was
+/// committed is neither repeated nor split, since that might write it twice.
+pub(super) async fn carry_out(store: &Store, clock: &Clock, mut lock: HeadLock, orders: &[&Order]) -> Carried {
     let began = clock::instant();
     let mut repeated: u32 = 0;
     loop {
-        let trouble = match attempt(store, clock, orders).await {
+        let trouble = match attempt(store, clock, lock, orders).await {
             Ok(carried) => return carried,
+            Err(Trouble::Blocked) if lock == HeadLock::Brief => {
+                lock = HeadLock::Skip;
+                continue;
+            }
+            Err(Trouble::Blocked) => return blocked(orders),
             Err(Trouble::Unknown(decided, error)) => match find_out(store, &decided.append, error).await {
                 Ok(true) => return settle(store, *decided).await,
                 Ok(false) => StoreError::Unavailable("the transaction was not carried out".into()),
-                Err(error) => error,
+                Err(error) => return give_up_unknown(*decided, &error),
             },
             Err(Trouble::Store(error)) => error,
         };
@@ -72,21 +85,38 @@ pub(super) async fn carry_out(store: &Store, clock: &Clock, orders: &[Order]) ->
         if trouble.is_transient() || orders.len() <= 1 {
             return give_up(orders, &trouble);
         }
-        let (left, right) = orders.split_at(orders.len() / 2);
-        let mut carried = Box::pin(carry_out(store, clock, left)).await;
-        let right = Box::pin(carry_out(store, clock, right)).await;
-        carried.answers.extend(right.answers);
-        carried.events.extend(right.events);
-        return carried;
+        return split(store, clock, lock, orders).await;
     }
 }
 
-async fn attempt(store: &Store, clock: &Clock, orders: &[Order]) -> Result<Carried, Trouble> {
-    let at = clock.now();
-    let mut wanted = wanted(orders);
-    wanted.answers_after = Some(at - REMEMBERED);
-    let (transaction, found) = store.open_batch(&wanted).await.map_err(Trouble::Store)?;
-    let decided = decide_all(orders, found, at);
+/// Carries out one half after the other. Orders of an account that the first half found blocked are not tried in the
+/// second, since they would go before those in the first.
+async fn split(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) -> Carried {
+    let (left, right) = orders.split_at(orders.len() / 2);
+    let mut carried = Box::pin(carry_out(store, clock, lock, left)).await;
+    let unanswered = left.iter().zip(&carried.answers).filter(|(_, answer)| answer.is_none());
+    let blocked: BTreeSet<AccountId> = unanswered.map(|(order, _)| order.account).collect();
+    let free: Vec<&Order> = right.iter().copied().filter(|order| !blocked.contains(&order.account)).collect();
+    if free.is_empty() {
+        carried.answers.extend(right.iter().map(|_| None));
+        return carried;
+    }
+    let rest = Box::pin(carry_out(store, clock, lock, &free)).await;
+    let mut answers = rest.answers.into_iter();
+    let answer = |order: &&Order| if blocked.contains(&order.account) { None } else { answers.next().flatten() };
+    carried.answers.extend(right.iter().map(answer));
+    carried.events.extend(rest.events);
+    carried
+}
+
+async fn attempt(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) -> Result<Carried, Trouble> {
+    let opened = store.open_batch(&wanted(orders), lock).await;
+    let (transaction, found) = opened.map_err(|error| match error.is_locked() {
+        true => Trouble::Blocked,
+        false => Trouble::Store(error),
+    })?;
+    // Now that the locks are held, whoever wrote before has an earlier time.
+    let decided = decide_all(orders, found, lock, clock.now());
     match transaction.commit(&decided.append).await {
         Ok(()) => Ok(settle(store, decided).await),
         // Without events there is no effect that could be doubled by repeating it.
@@ -101,16 +131,17 @@ async fn attempt(store: &Store, clock: &Clock, orders: &[Order]) -> Result<Carri
 async fn settle(store: &Store, decided: Decided) -> Carried {
     let answers = decided.answers.into_iter().map(|draft| async move {
         match draft {
-            Draft::Ready(answer) => answer,
-            Draft::Replay(account, done) => replay(store, account, done).await,
+            Draft::Ready(answer) => Some(answer),
+            Draft::Replay(account, done) => Some(replay(store, account, done).await),
+            Draft::Blocked => None,
         }
     });
     let answers = futures_util::future::join_all(answers).await;
     Carried { answers, events: decided.append.events }
 }
 
-fn wanted(orders: &[Order]) -> Wanted {
-    let mut wanted = Wanted::default();
+fn wanted(orders: &[&Order]) -> Wanted {
+    let mut wanted = Wanted { remembered: REMEMBERED, ..Wanted::default() };
     for order in orders {
         let account = order.account;
         let Reads { uids, keys } = order.command.reads();
@@ -124,7 +155,7 @@ fn wanted(orders: &[Order]) -> Wanted {
     wanted
 }
 
-fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
+fn decide_all(orders: &[&Order], found: Found, lock: HeadLock, at: Timestamp) -> Decided {
     let mut sets: BTreeMap<AccountId, WorkingSet> =
         found.heads.into_iter().map(|head| (head.account, WorkingSet::new(head))).collect();
     for (account, record) in found.records {
@@ -142,11 +173,13 @@ fn decide_all(orders: &[Order], found: Found, at: Timestamp) -> Decided {
             Some(recall(answer, idempotency.request_hash))
         });
         let draft = match (known, sets.get_mut(&order.account)) {
+            // An account that does not exist is found out by a batch that waits.
+            (_, None) if lock == HeadLock::Skip => Draft::Blocked,
             (_, None) => Draft::Ready(Err(Failure::NoAccount)),
             (Some(draft), _) => draft,
             (None, Some(set)) => {
                 let (answer, outcome) = decide_one(order, set, at, &mut append.events);
-                if let Some(answer) = remember(order, outcome, at) {
+                if let Some(answer) = remember(order, outcome) {
                     stored.insert((order.account, answer.key.clone()), answer.clone());
                     append.answers.push(answer);
                 }
@@ -200,14 +233,13 @@ fn what(verb: Option<Verb>, any: bool) -> What {
     }
 }
 
-fn remember(order: &Order, outcome: Outcome, at: Timestamp) -> Option<batch::Answer> {
+fn remember(order: &Order, outcome: Outcome) -> Option<batch::Answer> {
     let idempotency = order.idempotency.as_ref()?;
     Some(batch::Answer {
         account: order.account,
         key: idempotency.key.clone(),
         request_hash: idempotency.request_hash,
         outcome,
-        at,
     })
 }
 
@@ -249,14 +281,29 @@ async fn find_out(store: &Store, append: &Append, first: StoreError) -> Result<b
     Err(trouble)
 }
 
-fn give_up(orders: &[Order], error: &StoreError) -> Carried {
+fn give_up(orders: &[&Order], error: &StoreError) -> Carried {
     let failure = failure(error);
     if failure == Failure::Broken {
         tracing::error!(error = error.report(), "the database refused a command that the rules let through");
     } else {
         tracing::warn!(error = %error, commands = orders.len(), "batch given up");
     }
-    Carried { answers: orders.iter().map(|_| Err(failure.clone())).collect(), events: Vec::new() }
+    Carried { answers: orders.iter().map(|_| Some(Err(failure.clone()))).collect(), events: Vec::new() }
+}
+
+/// The batch may be in the log or not. The sweep finds its events where they are.
+fn give_up_unknown(decided: Decided, error: &StoreError) -> Carried {
+    let commands = decided.answers.len();
+    tracing::error!(error = error.report(), commands, "it cannot be found out whether a batch was committed");
+    let answer = |draft| match draft {
+        Draft::Blocked => None,
+        Draft::Ready(_) | Draft::Replay(..) => Some(Err(Failure::Unavailable)),
+    };
+    Carried { answers: decided.answers.into_iter().map(answer).collect(), events: Vec::new() }
+}
+
+fn blocked(orders: &[&Order]) -> Carried {
+    Carried { answers: orders.iter().map(|_| None).collect(), events: Vec::new() }
 }
 
 fn failure(error: &StoreError) -> Failure {

@@ -3,13 +3,15 @@
 //! A command belongs to one account, an account to one lane, and a lane carries out one batch at a time: everything
 //! that came while the last commit was in flight goes together into the next (group commit without a timer). The lane
 //! owns the transaction and a caller only awaits its answer, so a client that goes away cancels nothing. Replicas may
-//! write the same account at once; the lock on the account's head orders them.
+//! write the same account at once; the lock on the account's head orders them. An account whose lock another transaction
+//! keeps is blocked: its commands wait by themselves, in their order, and the lane goes on with the others.
 //!
 //! Guarantees: an account's `seq` has no gap and no duplicate; a command's events, its read-model changes and its
 //! stored answer commit together or not at all; a refused command never harms its neighbours in the batch; "committed"
 //! is said only of what is committed. It knows nothing of HTTP, and not who reads the log.
 
 mod batch;
+mod blocked;
 mod lane;
 mod queue;
 #[cfg(test)]
@@ -23,10 +25,11 @@ use tokio::sync::oneshot;
 pub use batch::REMEMBERED;
 pub use lane::{Lanes, Writer};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::contract::outcome::Done;
 use crate::domain::{AccountId, Command, Refusal};
 use crate::store::Store;
+use crate::store::batch::HeadLock;
 
 /// A command and who sends it.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ pub enum Failure {
     /// The account is not, or no longer, there.
     #[error("there is no such account")]
     NoAccount,
-    /// Too many commands wait already; nothing was done.
+    /// Too many commands wait already, or another transaction kept the account's lock for too long; nothing was done.
     #[error("too many commands wait")]
     Full,
     /// The database is away. The command may or may not have been carried out; its idempotency key tells.
@@ -90,8 +93,14 @@ pub enum Failure {
 
 /// Carries one order out in a process that has no lanes. The sweep of the service finds what it wrote.
 pub async fn carry_out(store: &Store, clock: &Clock, order: Order) -> Result<Receipt, Failure> {
-    let mut carried = batch::carry_out(store, clock, std::slice::from_ref(&order)).await;
-    carried.answers.pop().unwrap_or(Err(Failure::Broken))
+    let began = clock::instant();
+    while began.elapsed() < batch::PATIENCE {
+        let mut carried = batch::carry_out(store, clock, HeadLock::Patient, &[&order]).await;
+        if let Some(answer) = carried.answers.pop().flatten() {
+            return answer;
+        }
+    }
+    Err(Failure::Full)
 }
 
 type Answer = Result<Receipt, Failure>;

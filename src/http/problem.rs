@@ -312,6 +312,10 @@ impl From<StoreError> for Problem {
             // The metrics count them, and a log line each would be the caller's to write.
             StoreError::Busy => return Self::too_many_searches(),
             StoreError::TimedOut(_) => return Self::search_too_slow(),
+            StoreError::Locked(_) => {
+                tracing::warn!(error = error.report(), "request failed");
+                return Self::unavailable("Another change holds what this one needs; nothing was changed. Try again.");
+            }
             StoreError::Unavailable(_)
             | StoreError::Aborted(_)
             | StoreError::Refused(_)

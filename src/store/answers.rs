@@ -1,17 +1,22 @@
 //! Forgetting stored answers after their day.
+//!
+//! An answer is timed by the database's clock when it is written, looked up and deleted: a replica whose own clock is
+//! wrong would otherwise forget what the others still promise to remember.
+
+use std::time::Duration;
 
 use super::{Store, StoreError};
-use crate::domain::Timestamp;
 
 const FORGET: &str = "-- answer.forget
-delete from answer where (account_id, key) in (select account_id, key from answer where at < $1 limit 1000)
-    and at < $1";
+delete from answer where (account_id, key) in (
+        select account_id, key from answer where at < now() - make_interval(secs => $1) limit 1000)
+    and at < now() - make_interval(secs => $1)";
 
 impl Store {
-    /// Deletes at most a thousand answers that are older; returns how many.
-    pub async fn forget_answers(&self, before: Timestamp) -> Result<u64, StoreError> {
+    /// Deletes at most a thousand answers of this age or older; returns how many.
+    pub async fn forget_answers(&self, age: Duration) -> Result<u64, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(FORGET).await?;
-        Ok(client.execute(&statement, &[&before]).await?)
+        Ok(client.execute(&statement, &[&age.as_secs_f64()]).await?)
     }
 }

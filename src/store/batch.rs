@@ -5,6 +5,7 @@
 //! lock would not see what the lock's holder committed. The second writes and commits.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
@@ -22,13 +23,22 @@ use crate::metrics::Metrics;
 pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
 select account_id, seq, live::text from head where account_id = any($1) order by account_id for update";
 
+/// The same without a wait: heads that another transaction holds are left out.
+const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
+select account_id, seq, live::text from head where account_id = any($1) order by account_id for update skip locked";
+
+const BEGIN: &str = "begin";
+
+/// For one account alone, which delays nobody else.
+const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
+
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
 pub(super) const LOAD_ANSWERS: &str = "-- batch.load_answers
-select a.account_id, a.key, a.request_hash, a.outcome::text, a.at
+select a.account_id, a.key, a.request_hash, a.outcome::text
 from unnest($1::uuid[], $2::text[]) as k(account_id, key)
-join answer a on a.account_id = k.account_id and a.key = k.key and a.at > $3";
+join answer a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
@@ -43,9 +53,8 @@ where head.account_id = h.account_id";
 
 pub(super) const STORE_ANSWERS: &str = "-- batch.store_answers
 insert into answer (account_id, key, request_hash, outcome, at)
-select account_id, key, request_hash, outcome::json, at
-from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
-    as a(account_id, key, request_hash, outcome, at)
+select account_id, key, request_hash, outcome::json, clock_timestamp()
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, key, request_hash, outcome)
 on conflict (account_id, key) do update
     set request_hash = excluded.request_hash, outcome = excluded.outcome, at = excluded.at";
 
@@ -58,7 +67,19 @@ pub struct Wanted {
     pub keys: Vec<(AccountId, Entity, String)>,
     pub answers: Vec<(AccountId, String)>,
     /// Answers of this age or older are forgotten.
-    pub answers_after: Option<Timestamp>,
+    pub remembered: Duration,
+}
+
+/// How a batch locks its accounts' heads. Each way locks them in the order of their ids, so that two batches never
+/// deadlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadLock {
+    /// Waits for each as long as a lane may wait, then fails with [`StoreError::Locked`].
+    Brief,
+    /// Waits for none: heads that another transaction holds are not among those found.
+    Skip,
+    /// Waits for a second, then fails with [`StoreError::Locked`].
+    Patient,
 }
 
 /// The end of an account's log, and what is there.
@@ -70,7 +91,7 @@ pub struct Head {
     pub live: Live,
 }
 
-/// What was found; accounts without a head do not exist.
+/// What was found. Accounts without a head do not exist, or were skipped.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Found {
@@ -87,7 +108,6 @@ pub struct Answer {
     pub key: String,
     pub request_hash: [u8; 32],
     pub outcome: Outcome,
-    pub at: Timestamp,
 }
 
 /// What a batch writes.
@@ -129,16 +149,23 @@ impl Drop for Batch {
 
 impl Store {
     /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
-    pub async fn open_batch(&self, wanted: &Wanted) -> Result<(Batch, Found), StoreError> {
+    pub async fn open_batch(&self, wanted: &Wanted, lock: HeadLock) -> Result<(Batch, Found), StoreError> {
         let client = self.writer().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
         let found = match &batch.client {
-            Some(client) => load(client, wanted).await?,
-            None => Found::default(),
+            Some(client) => load(client, wanted, lock).await,
+            None => Ok(Found::default()),
         };
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
-        Ok((batch, found))
+        match found {
+            Ok(found) => Ok((batch, found)),
+            Err(error @ StoreError::Locked(_)) => {
+                batch.roll_back().await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
@@ -146,6 +173,7 @@ impl Store {
     pub async fn is_committed(&self, event: &Wire) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
+        transaction.batch_execute("set local lock_timeout = '1s'").await?;
         transaction.query(LOCK_HEADS, &[&vec![event.account.0]]).await?;
         let body = transaction.query_opt(EVENT_BODY, &[&event.account.0, &event.seq.0]).await?;
         transaction.rollback().await?;
@@ -154,6 +182,15 @@ impl Store {
 }
 
 impl Batch {
+    /// Ends without a trace, and keeps the connection.
+    async fn roll_back(mut self) -> Result<(), StoreError> {
+        if let Some(client) = &self.client {
+            client.batch_execute("rollback").await?;
+        }
+        drop(self.client.take());
+        Ok(())
+    }
+
     /// Writes everything and commits: one round trip.
     pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
         let Some(client) = &self.client else { return Ok(()) };
@@ -168,11 +205,16 @@ impl Batch {
     }
 }
 
-async fn load(client: &Object, wanted: &Wanted) -> Result<Found, StoreError> {
+async fn load(client: &Object, wanted: &Wanted, lock: HeadLock) -> Result<Found, StoreError> {
+    let (begin, lock) = match lock {
+        HeadLock::Brief => (BEGIN, LOCK_HEADS),
+        HeadLock::Skip => (BEGIN, LOCK_FREE_HEADS),
+        HeadLock::Patient => (BEGIN_PATIENTLY, LOCK_HEADS),
+    };
     let accounts: Vec<Uuid> = wanted.accounts.iter().map(|account| account.0).collect();
     let answers: HashSet<_> = wanted.answers.iter().map(|(account, key)| (account.0, key.as_str())).collect();
     let (answer_accounts, answer_keys): (Vec<Uuid>, Vec<&str>) = answers.into_iter().unzip();
-    let lock = client.prepare_cached(LOCK_HEADS).await?;
+    let lock = client.prepare_cached(lock).await?;
     let stored = client.prepare_cached(LOAD_ANSWERS).await?;
     let loads = records::Loads::prepare(client, wanted).await?;
 
@@ -180,13 +222,12 @@ async fn load(client: &Object, wanted: &Wanted) -> Result<Found, StoreError> {
         if answer_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let after = wanted.answers_after.unwrap_or(Timestamp::UNIX_EPOCH);
-        client.query(&stored, &[&answer_accounts, &answer_keys, &after]).await
+        client.query(&stored, &[&answer_accounts, &answer_keys, &wanted.remembered.as_secs_f64()]).await
     };
     let heads: Params<'_, 1> = [&accounts];
     let (begun, heads, answers, records) = tokio::join!(
         biased;
-        client.batch_execute("begin"),
+        client.batch_execute(begin),
         client.query(&lock, &heads),
         answers,
         loads.run(client),
@@ -225,7 +266,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
         },
         async {
             if append.answers.is_empty() { return Ok(0) }
-            client.execute(&answers, &[&a.account, &a.key, &a.hash, &a.outcome, &a.at]).await
+            client.execute(&answers, &[&a.account, &a.key, &a.hash, &a.outcome]).await
         },
         client.batch_execute("commit"),
     );
@@ -239,9 +280,11 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
 fn not_written(error: tokio_postgres::Error) -> CommitError {
     match StoreError::from(error) {
         error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_)) => CommitError::Unknown(error),
-        error @ (StoreError::Aborted(_) | StoreError::Busy | StoreError::Refused(_) | StoreError::Corrupt { .. }) => {
-            CommitError::RolledBack(error)
-        }
+        error @ (StoreError::Aborted(_)
+        | StoreError::Locked(_)
+        | StoreError::Busy
+        | StoreError::Refused(_)
+        | StoreError::Corrupt { .. }) => CommitError::RolledBack(error),
     }
 }
 
@@ -260,7 +303,7 @@ pub(super) fn answer(row: &PgRow) -> Result<Answer, StoreError> {
     let hash: &[u8] = row.get(2);
     let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
     let outcome = serde_json::from_str(row.get(3)).map_err(|error| corrupt("outcome", Box::new(error)))?;
-    Ok(Answer { account, key: key.clone(), request_hash, outcome, at: row.get(4) })
+    Ok(Answer { account, key: key.clone(), request_hash, outcome })
 }
 
 #[derive(Default)]
@@ -315,7 +358,6 @@ pub(super) struct AnswerColumns<'a> {
     pub(super) key: Vec<&'a str>,
     pub(super) hash: Vec<&'a [u8]>,
     pub(super) outcome: Vec<String>,
-    pub(super) at: Vec<Timestamp>,
 }
 
 impl<'a> AnswerColumns<'a> {
@@ -326,7 +368,6 @@ impl<'a> AnswerColumns<'a> {
             columns.key.push(&answer.key);
             columns.hash.push(&answer.request_hash);
             columns.outcome.push(serde_json::to_string(&answer.outcome).unwrap_or_default());
-            columns.at.push(answer.at);
         }
         columns
     }

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Another transaction was in the way: repeat this one.
     #[error("the transaction was aborted by another")]
     Aborted(#[source] tokio_postgres::Error),
+    /// Another transaction holds a lock for longer than this one may wait; nothing was written.
+    #[error("another transaction holds a lock")]
+    Locked(#[source] tokio_postgres::Error),
     /// The statement ran into its timeout: repeating it when there is less to do may help.
     #[error("the statement took too long")]
     TimedOut(#[source] tokio_postgres::Error),
@@ -50,24 +53,32 @@ impl StoreError {
     #[must_use]
     pub fn report(&self) -> String {
         match self {
-            Self::Aborted(source) | Self::TimedOut(source) | Self::Refused(source) => match source.as_db_error() {
-                Some(error) => {
-                    let constraint = error.constraint().unwrap_or("-");
-                    format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
+            Self::Aborted(source) | Self::Locked(source) | Self::TimedOut(source) | Self::Refused(source) => {
+                match source.as_db_error() {
+                    Some(error) => {
+                        let constraint = error.constraint().unwrap_or("-");
+                        format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
+                    }
+                    None => format!("{self}: {source}"),
                 }
-                None => format!("{self}: {source}"),
-            },
+            }
             Self::Unavailable(source) => format!("{self}: {source}"),
             Self::Busy => self.to_string(),
             Self::Corrupt { source, .. } => format!("{self}: {source}"),
         }
     }
 
+    /// Whether another transaction held a lock for too long.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked(_))
+    }
+
     /// Whether a transaction that met this error may succeed when it is repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Aborted(_) | Self::TimedOut(_) | Self::Busy => true,
+            Self::Unavailable(_) | Self::Aborted(_) | Self::Locked(_) | Self::TimedOut(_) | Self::Busy => true,
             Self::Refused(_) | Self::Corrupt { .. } => false,
         }
     }
@@ -85,6 +96,7 @@ impl From<tokio_postgres::Error> for StoreError {
                 Self::Unavailable(Box::new(error))
             }
             Some("40") => Self::Aborted(error),
+            Some("55") if matches!(error.code().map(SqlState::code), Some("55P03")) => Self::Locked(error),
             Some(_) => Self::Refused(error),
         }
     }

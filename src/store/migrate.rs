@@ -41,6 +41,10 @@ const CONTRACTS: &str = "contract";
 const LOCK: &str = "-- schema.lock
 select pg_advisory_lock($1)";
 
+/// A migration that waits for a table's lock makes everybody after it wait too, and one whose process is paused holds its
+/// locks: both end after this time, and the migration can be run again.
+const SETTINGS: &str = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s";
+
 /// An advisory lock that one migrating process holds at a time.
 const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
 
@@ -51,7 +55,8 @@ impl Store {
         if !unknown.is_empty() {
             return Err(SchemaError::Ahead(unknown));
         }
-        let (mut client, connection) = self.config.connect(NoTls).await.map_err(StoreError::from)?;
+        let mut config = self.config.clone();
+        let (mut client, connection) = config.options(SETTINGS).connect(NoTls).await.map_err(StoreError::from)?;
         let migrate = async move {
             client.execute(LOCK, &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
             let report = embedded::migrations::runner().run_async(&mut client).await;

@@ -19,6 +19,7 @@ pub mod log;
 pub mod migrate;
 mod own_headers;
 pub mod owner;
+mod owner_lease;
 pub mod projects;
 pub mod push_changes;
 pub mod quota;
@@ -38,7 +39,7 @@ use tokio_postgres::NoTls;
 pub use error::StoreError;
 
 use self::searches::Searches;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config;
 use crate::metrics::Metrics;
 
@@ -49,7 +50,7 @@ type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync)
 #[derive(Clone)]
 pub struct Store {
     config: tokio_postgres::Config,
-    /// One connection per lane.
+    /// Two connections per lane.
     write: Pool,
     read: Pool,
     /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
@@ -64,15 +65,21 @@ pub struct Store {
 /// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
 /// made while a table was still empty would scan it, and stay until statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
-                             -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off \
-                             -c idle_in_transaction_session_timeout=10s";
+                             -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
+
+/// A lane waits no longer than this for a lock: the other accounts of the batch would wait with it. Transactions of other
+/// replicas hold a head for a few milliseconds; after this time the batch goes on without the accounts that are held.
+const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
 /// One for the quota's questions, which go one after the other, and some for looking accounts up.
 const ADMITTING: usize = 4;
 
-/// A server whose client's machine is gone must find out soon: until then it holds that client's locks.
+/// A server whose client is gone must find out soon: until then it holds that client's locks. Where the machine is gone,
+/// TCP finds out. Where the process is paused, its machine goes on answering, so a transaction that waits for its client is
+/// ended: a live client sends the next statement within milliseconds, and one that was merely slow repeats a transaction
+/// of which nothing was written. Waiting for a lock is bounded by more than that, so that a wait survives a paused holder.
 const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
-                                -c tcp_user_timeout=15s";
+                                -c tcp_user_timeout=15s -c idle_in_transaction_session_timeout=3s -c lock_timeout=5s";
 
 impl Store {
     /// Makes the pools; a connection is opened when it is first needed.
@@ -86,13 +93,16 @@ impl Store {
             .keepalives_retries(3)
             .tcp_user_timeout(Duration::from_secs(15))
             .options(SESSION_SETTINGS);
-        let mut lane = pg.clone();
-        lane.options(format!("{LANE_SETTINGS} {SESSION_SETTINGS}"));
-        let mut reader = pg.clone();
+        let with = |settings: &str| {
+            let mut pg = pg.clone();
+            pg.options(format!("{SESSION_SETTINGS} {settings}"));
+            pg
+        };
+        // Each lane has one connection for its batches and one for its blocked accounts.
+        let write = pool(with(&format!("{LANE_SETTINGS} {LANE_WAIT}")), 2 * lanes)?;
         // Less than a request may take: its answer says so, and nothing runs on behind it.
-        let timeout = config.statement_timeout_s;
-        reader.options(format!("-c statement_timeout={timeout}s {SESSION_SETTINGS}"));
-        let (write, read, admit) = (pool(lane.clone(), lanes)?, pool(reader, config.pool)?, pool(lane, ADMITTING)?);
+        let reader = with(&format!("-c statement_timeout={}s", config.statement_timeout_s));
+        let (read, admit) = (pool(reader, config.pool)?, pool(with(LANE_SETTINGS), ADMITTING)?);
         let searches = Searches::new(config, metrics.clone());
         let asked = text_index::Asked::default();
         Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
@@ -101,6 +111,14 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.reader().await?.batch_execute("-- store.ping\nselect").await?)
+    }
+
+    /// Sets a clock by the database's; returns by how much it was ahead.
+    pub async fn set_clock(&self, clock: &Clock) -> Result<time::Duration, StoreError> {
+        let client = self.reader().await?;
+        let asked = clock::instant();
+        let row = client.query_one("-- store.clock\nselect clock_timestamp()", &[]).await?;
+        Ok(clock.follow(row.get(0), asked))
     }
 
     async fn reader(&self) -> Result<Object, StoreError> {

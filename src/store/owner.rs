@@ -1,34 +1,19 @@
 //! The session that owns shards.
 //!
 //! Ownership of a shard is an advisory lock of this one connection, and every cursor of a shard is written through the
-//! same connection. So a cursor can only be written by whoever holds the lock at that moment: when the connection dies
-//! the locks fall and the writes fail with it, and no clock or lease is involved. Lost cursor writes are harmless (a
-//! reader goes on from an earlier place), hence no wait for the disk here.
+//! same connection. So a cursor can only be written by the session that holds the lock at that moment: when the session
+//! ends, the locks fall and the writes fail with it. A process that is paused keeps its session; its lease
+//! (`owner_lease.rs`) then runs out, and another replica ends the session before it takes the locks. Lost cursor writes
+//! are harmless (a reader goes on from an earlier place), hence no wait for the disk here.
 
-use futures_util::future::join_all;
 use tokio_postgres::{Client, NoTls, Statement};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::owner_lease::Membership;
 use super::{Params, SESSION_SETTINGS, Store, StoreError};
 use crate::clock;
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
-
-/// Classes of our advisory locks: one lock per member, one per shard.
-const MEMBER: i32 = 0x756e_0001;
-const SHARD: i32 = 0x756e_0002;
-
-const JOIN: &str = "-- owner.join
-select pg_advisory_lock_shared($1, pg_backend_pid())";
-
-const MEMBERS: &str = "-- owner.members
-select count(distinct l.objid) from pg_locks l join pg_database d on d.oid = l.database
-where l.locktype = 'advisory' and l.classid::bigint = $1 and d.datname = current_database()";
-
-const TRY_LOCK: &str = "-- owner.try_lock
-select pg_try_advisory_lock($1, $2)";
-
-const UNLOCK: &str = "-- owner.unlock
-select pg_advisory_unlock($1, $2)";
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
 with moved as (select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m(account_id, was, seq)),
@@ -88,14 +73,13 @@ select account_id, $3, $4, 'push', 'push.disable', $5::text::json from disabled"
 
 /// The session. Dropping it gives up every shard.
 pub struct Owner {
-    client: Client,
+    pub(super) client: Client,
+    pub(super) membership: Membership,
     statements: Statements,
+    ended: CancellationToken,
 }
 
 struct Statements {
-    try_lock: Statement,
-    unlock: Statement,
-    members: Statement,
     save_relay: Statement,
     load_relay: Statement,
     save_push: Statement,
@@ -180,14 +164,20 @@ impl Store {
         let mut config = self.config.clone();
         config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
         let (client, connection) = config.connect(NoTls).await?;
+        let ended = CancellationToken::new();
+        let end = ended.clone();
         let drive = async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(error = %error, "owner session broke");
+            tokio::select! {
+                broken = connection => if let Err(error) = broken {
+                    tracing::warn!(error = %error, "owner session broke");
+                },
+                // The connection is closed here, and the server gives up what the session held.
+                () = end.cancelled() => {}
             }
         };
         let mut drive = Box::pin(drive);
         let owner = tokio::select! {
-            owner = Owner::join(client) => owner?,
+            owner = Owner::join(client, ended) => owner?,
             () = &mut drive => return Err(StoreError::Unavailable("the connection closed at once".into())),
         };
         Ok((owner, drive))
@@ -195,57 +185,25 @@ impl Store {
 }
 
 impl Owner {
-    async fn join(client: Client) -> Result<Self, StoreError> {
-        client.execute(JOIN, &[&MEMBER]).await?;
+    async fn join(client: Client, ended: CancellationToken) -> Result<Self, StoreError> {
+        let membership = Membership::join(&client).await?;
         let statements = Statements {
-            try_lock: client.prepare(TRY_LOCK).await?,
-            unlock: client.prepare(UNLOCK).await?,
-            members: client.prepare(MEMBERS).await?,
             save_relay: client.prepare(SAVE_RELAY).await?,
             load_relay: client.prepare(LOAD_RELAY).await?,
             save_push: client.prepare(SAVE_PUSH).await?,
         };
-        Ok(Self { client, statements })
+        Ok(Self { client, membership, statements, ended })
     }
 
     /// Whether the session has ended and every lock with it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.ended.is_cancelled() || self.client.is_closed()
     }
 
-    /// How many replicas are there, this one included.
-    pub async fn members(&self) -> Result<usize, StoreError> {
-        let row = self.client.query_one(&self.statements.members, &[&i64::from(MEMBER)]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(1).max(1))
-    }
-
-    /// Takes those of the shards that nobody holds, at most `most`; returns which it got.
-    pub async fn try_lock(&self, shards: &[u8], most: usize) -> Result<Vec<u8>, StoreError> {
-        let mut got = Vec::new();
-        for shard in shards {
-            if got.len() >= most {
-                break;
-            }
-            let row = self.client.query_one(&self.statements.try_lock, &[&SHARD, &i32::from(*shard)]).await?;
-            if row.get(0) {
-                got.push(*shard);
-            }
-        }
-        Ok(got)
-    }
-
-    /// Gives shards up.
-    pub async fn unlock(&self, shards: &[u8]) -> Result<(), StoreError> {
-        let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
-        let unlock = |shard: &i32| {
-            let shard = *shard;
-            async move { self.client.execute(&self.statements.unlock, &[&SHARD, &shard]).await }
-        };
-        for unlocked in join_all(shards.iter().map(unlock)).await {
-            unlocked?;
-        }
-        Ok(())
+    /// Ends the session, whoever else still has it, and with it every lock that it holds.
+    pub fn end(&self) {
+        self.ended.cancel();
     }
 
     /// Where the relay of an account stands; zero where it never ran.

@@ -4,6 +4,8 @@
 //! an idempotency key is carried out once. An endpoint's place is not written here but by whoever owns its shard: a
 //! change leaves an order for them.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
@@ -98,13 +100,13 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Opens a change, and looks up what was answered under an idempotency key since `after`; `None` where there is no
-    /// such account.
+    /// Opens a change, and looks up what was answered under an idempotency key within the time `remembered`; `None` where
+    /// there is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
         key: Option<&str>,
-        after: Timestamp,
+        remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.reader().await?;
         let change = PushChange { client: Some(client), account };
@@ -116,7 +118,8 @@ impl Store {
         let answer = match key {
             None => None,
             Some(key) => {
-                let rows = client.query(batch::LOAD_ANSWERS, &[&vec![account.0], &vec![key], &after]).await?;
+                let remembered = remembered.as_secs_f64();
+                let rows = client.query(batch::LOAD_ANSWERS, &[&vec![account.0], &vec![key], &remembered]).await?;
                 rows.first().map(batch::answer).transpose()?
             }
         };
@@ -211,7 +214,7 @@ async fn remember(client: &Object, answer: Option<Answer>) -> Result<(), StoreEr
     if let Some(answer) = answer {
         let answers = [answer];
         let a = AnswerColumns::of(&answers);
-        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome, &a.at]).await?;
+        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())
 }

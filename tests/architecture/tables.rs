@@ -184,6 +184,9 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
     ("owner.members", "replicas own shards, not accounts"),
     ("owner.try_lock", "replicas own shards, not accounts"),
     ("owner.unlock", "replicas own shards, not accounts"),
+    ("owner_lease.renew", "replicas own shards, not accounts"),
+    ("owner_lease.end_expired", "replicas own shards, not accounts"),
+    ("store.clock", "reads the time"),
     ("push_attempt.partitions", "a day's partition has the attempts of all accounts"),
     ("push_attempt.not_long", "reads nothing"),
     ("push_attempt.add_day", "a day's partition has the attempts of all accounts"),
@@ -191,10 +194,13 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
 ];
 
 /// Keys that do not begin with the account. Subjects are `table` for a primary key, `table.index` for a unique index.
-pub(crate) const KEY_EXCEPTIONS: &Exceptions = &[(
-    "brand_host.brand_host_name",
-    "a request names a host and no account: a host is one account's in the installation",
-)];
+pub(crate) const KEY_EXCEPTIONS: &Exceptions = &[
+    (
+        "brand_host.brand_host_name",
+        "a request names a host and no account: a host is one account's in the installation",
+    ),
+    ("owner_lease", "replicas own shards, not accounts"),
+];
 
 /// Migrations that were released before the rule, and break replicas of the version before them. Subjects are files.
 pub(crate) const CONTRACT_EXCEPTIONS: &Exceptions = &[

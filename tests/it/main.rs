@@ -5,8 +5,10 @@
 #![cfg(test)]
 
 mod api;
+mod blocking;
 mod brand;
 mod changes;
+mod clocks;
 mod config;
 mod crash;
 mod docs;
@@ -22,6 +24,7 @@ mod log;
 mod metrics;
 mod openapi;
 mod operations;
+mod paused;
 mod process;
 mod proto;
 mod push;
@@ -30,6 +33,7 @@ mod quota;
 mod quota_leases;
 mod searches;
 mod services;
+mod shards;
 mod streams;
 mod support;
 mod text_index;

@@ -8,7 +8,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use unificus::app::App;
-use unificus::clock::Clock;
+use unificus::clock::{self, Clock};
+use unificus::command::{Failure, Order};
+use unificus::contract::input::{self, Body};
 use unificus::dev::services::Services;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
@@ -123,6 +125,78 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     tokio::join!(writes, cut);
 
     assert_eq!(gapless(&api).await.len(), written);
+    app.stop().await.unwrap();
+    services.stop().await.unwrap();
+}
+
+/// As above, and then it cannot be found out what became of the batch: the event that would tell cannot be read. New events
+/// can be written all the while, so that a batch that is repeated would be there twice.
+#[tokio::test]
+async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not_repeated() {
+    const UNREADABLE: &str = "create schema unreadable;
+        create function unreadable.body() returns text language plpgsql as $$ begin raise 'unreadable'; end $$;
+        create view unreadable.event as
+            select account_id, seq, uid, type, at, origin, unreadable.body() as body from public.event;
+        create function unreadable.append() returns trigger language plpgsql as $$ begin
+            insert into public.event
+            values (new.account_id, new.seq, new.uid, new.type, new.at, new.origin, new.body);
+            return new;
+        end $$;
+        create trigger append instead of insert on unreadable.event
+            for each row execute function unreadable.append();
+        grant usage on schema unreadable to public;
+        grant select, insert on unreadable.event to public;
+        do $$ begin
+            execute format('alter database %I set search_path = unreadable, public', current_database());
+        end $$";
+    let services = Services::start(&directory("unknown"), &binaries()).await.unwrap();
+    let place = Servers::of(&services).await.place().await;
+    let (sql, probe) = (place.superuser().await, place.superuser().await);
+    sql.batch_execute(UNREADABLE).await.unwrap();
+    let mut config = place.config();
+    config.commands.lanes = 1;
+    let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
+    let app = App::start(config, Clock::system()).await.unwrap();
+    let (account, _) = account(&store).await;
+    let projects = ["one", "two"].map(|name| {
+        let command = input::create(Body::Project, json!({"name": name}), &mut clock::fresh_uid).unwrap();
+        Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 }
+    });
+
+    // No commit is answered any more, as soon as one of the test's own is not.
+    sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
+    sql.batch_execute("select pg_reload_conf()").await.unwrap();
+    let enough = Cell::new(false);
+    let commits = async {
+        while !enough.get() {
+            probe.batch_execute("select pg_logical_emit_message(true, '', '')").await.unwrap();
+        }
+    };
+    let cut = async {
+        let unanswered = "from pg_stat_activity where wait_event = 'SyncRep'";
+        until("a commit that is not answered", async || count(&sql, unanswered).await > 0).await;
+        // On this one thread both are in the lane before its writer runs, so they go in one batch.
+        let mut answers = Vec::new();
+        for project in projects {
+            let mut answer = Box::pin(app.lanes().submit(project));
+            assert!(futures_util::poll!(answer.as_mut()).is_pending());
+            answers.push(answer);
+        }
+        let (answers, ()) = tokio::join!(join_all(answers), async {
+            let ours = format!("{unanswered} and application_name = 'unificus' and query = 'commit'");
+            until("the batch", async || count(&sql, &ours).await > 0).await;
+            assert_eq!(end(&sql, &ours).await, 1);
+            // This lets the test's own commit go on.
+            sql.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
+            sql.batch_execute("select pg_reload_conf()").await.unwrap();
+            enough.set(true);
+        });
+        answers
+    };
+    let (answers, ()) = tokio::join!(cut, commits);
+
+    assert_eq!(answers, [Err(Failure::Unavailable), Err(Failure::Unavailable)]);
+    assert_eq!((count(&sql, "from public.event").await, count(&sql, "from project").await), (2, 2), "each once");
     app.stop().await.unwrap();
     services.stop().await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! What waits in a lane comes out in turn, in order, bounded.
 
+mod blocked;
 mod properties;
 
 use tokio::sync::oneshot;

@@ -82,8 +82,7 @@ impl<'a> Writing<'a> {
     /// Opens a write that was not carried out before.
     pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, Halt> {
         let key = write.idempotency.as_ref();
-        let after = api.clock.now() - REMEMBERED;
-        let opened = api.store.change_push(caller.account, key.map(|key| &*key.key), after).await?;
+        let opened = api.store.change_push(caller.account, key.map(|key| &*key.key), REMEMBERED).await?;
         let Opened { change, head, answer } = opened.ok_or_else(Problem::unauthorized)?;
         let writing = Self { api, caller, write, change, head };
         let Some(answer) = answer else { return Ok(writing) };
@@ -142,7 +141,6 @@ impl<'a> Writing<'a> {
             key: key.key.clone(),
             request_hash: key.request_hash,
             outcome: Outcome::Told(Told { status: said.status.as_u16(), kept }),
-            at: self.api.clock.now(),
         })
     }
 

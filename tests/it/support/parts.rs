@@ -13,7 +13,7 @@ use unificus::domain::AccountId;
 use unificus::feed::Feed;
 use unificus::metrics::Metrics;
 use unificus::relay::Relay;
-use unificus::shard::{Balance, Shards};
+use unificus::shard::{Balance, Shards, Wakes};
 use unificus::store::Store;
 use unificus::sweep::Sweep;
 use unificus::worker::{Step, Worker};
@@ -53,8 +53,9 @@ impl Parts {
             store.clone(),
             shards.clone(),
             tasks.clone(),
-            Arc::clone(&taken),
+            Wakes { taken: Arc::clone(&taken), lost: Vec::new() },
             broker.hints(),
+            clock.clone(),
             metrics.clone(),
         );
         let sweep = Sweep::new(store.clone(), feed.clone(), clock.clone(), taken, metrics.clone());

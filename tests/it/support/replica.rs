@@ -83,9 +83,13 @@ impl Replica {
         Client::new(&format!("http://{}", self.metrics), nobody, "").get("/metrics").await.text
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.child.id().expect("it ran until now"), signal);
+    }
+
     /// `kill -9`, and the wait for its end.
     pub(crate) async fn kill(&mut self) {
-        kill(self.child.id().expect("it ran until now"), Signal::SIGKILL);
+        self.signal(Signal::SIGKILL);
         tokio::time::timeout(LONG, self.child.wait()).await.expect("it does not end").unwrap();
     }
 }

@@ -1,0 +1,123 @@
+//! Which owner sessions live, and which shards they hold.
+//!
+//! A session that is connected need not live: a process that is paused, or whose machine swaps, keeps its connection and
+//! its locks. So each session has a lease, a row that it renews by the database's clock. Where a lease has run out, any
+//! other session ends the one that it belongs to; the locks fall with it, and the dead session can write no cursor.
+//! Members are counted by a lock of their session, so that those of a version without leases are counted too; one whose
+//! lease has run out is not.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, Statement};
+
+use super::StoreError;
+use super::owner::Owner;
+use crate::clock::{self, Clock};
+
+/// Classes of our advisory locks: one lock per member, one per shard.
+const MEMBER: i32 = 0x756e_0001;
+const SHARD: i32 = 0x756e_0002;
+
+const JOIN: &str = "-- owner.join
+select pg_advisory_lock_shared($1, pg_backend_pid())";
+
+const MEMBERS: &str = "-- owner.members
+select count(distinct l.pid) from pg_locks l join pg_database d on d.oid = l.database
+where l.locktype = 'advisory' and l.classid::bigint = $1 and d.datname = current_database()
+    and not exists (select from owner_lease e where e.backend_pid = l.pid and e.expires_at < clock_timestamp())";
+
+const RENEW: &str = "-- owner_lease.renew
+insert into owner_lease (backend_pid, backend_start, expires_at)
+select pid, backend_start, clock_timestamp() + make_interval(secs => $1)
+from pg_stat_activity where pid = pg_backend_pid()
+on conflict (backend_pid, backend_start) do update set expires_at = excluded.expires_at
+returning clock_timestamp()";
+
+/// A lease stays until its session is seen to be gone, so that a session that does not end at once is ended again.
+const END_EXPIRED: &str = "-- owner_lease.end_expired
+with expired as (
+    select e.backend_pid, e.backend_start, a.pid
+    from owner_lease e
+    left join pg_stat_activity a on a.pid = e.backend_pid and a.backend_start = e.backend_start
+    where e.expires_at < clock_timestamp() and e.backend_pid <> pg_backend_pid()
+), forgotten as (
+    delete from owner_lease e using expired x
+    where x.pid is null and e.backend_pid = x.backend_pid and e.backend_start = x.backend_start
+)
+select count(*) filter (where pg_terminate_backend(pid)) from expired where pid is not null";
+
+const TRY_LOCK: &str = "-- owner.try_lock
+select shard from unnest($2::integer[]) as s(shard) where pg_try_advisory_lock($1, shard) limit $3";
+
+const UNLOCK: &str = "-- owner.unlock
+select pg_advisory_unlock($1, shard) from unnest($2::integer[]) as s(shard)";
+
+/// What a session says as a member.
+pub(super) struct Membership {
+    members: Statement,
+    renew: Statement,
+    end_expired: Statement,
+    try_lock: Statement,
+    unlock: Statement,
+}
+
+impl Membership {
+    pub(super) async fn join(client: &Client) -> Result<Self, StoreError> {
+        client.execute(JOIN, &[&MEMBER]).await?;
+        Ok(Self {
+            members: client.prepare(MEMBERS).await?,
+            renew: client.prepare(RENEW).await?,
+            end_expired: client.prepare(END_EXPIRED).await?,
+            try_lock: client.prepare(TRY_LOCK).await?,
+            unlock: client.prepare(UNLOCK).await?,
+        })
+    }
+}
+
+impl Owner {
+    /// Renews the session's lease from now on by the database's clock, and sets ours by it. Returns when that was asked,
+    /// by the monotonic clock: the lease lasts at least until `lease` after this moment.
+    pub async fn renew(&self, lease: Duration, clock: &Clock) -> Result<Renewed, StoreError> {
+        let asked = clock::instant();
+        let row = self.client.query_one(&self.membership.renew, &[&lease.as_secs_f64()]).await?;
+        Ok(Renewed { asked, ahead: clock.follow(row.get(0), asked) })
+    }
+
+    /// Ends the sessions whose lease has run out; returns how many. Where the database's role is not the one that they
+    /// belong to, it does nothing.
+    pub async fn end_expired(&self) -> Result<u64, StoreError> {
+        let row = self.client.query_one(&self.membership.end_expired, &[]).await?;
+        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+    }
+
+    /// How many replicas live, this one included.
+    pub async fn members(&self) -> Result<usize, StoreError> {
+        let row = self.client.query_one(&self.membership.members, &[&i64::from(MEMBER)]).await?;
+        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(1).max(1))
+    }
+
+    /// Takes those of the shards that nobody holds, at most `most`; returns which it got. After an error it is not known
+    /// which it holds, and the session must end.
+    pub async fn try_lock(&self, shards: &[u8], most: usize) -> Result<Vec<u8>, StoreError> {
+        let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.client.query(&self.membership.try_lock, &[&SHARD, &shards, &most]).await?;
+        Ok(rows.iter().filter_map(|row| u8::try_from(row.get::<_, i32>(0)).ok()).collect())
+    }
+
+    /// Gives shards up. After an error it is not known which it holds, and the session must end.
+    pub async fn unlock(&self, shards: &[u8]) -> Result<(), StoreError> {
+        let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
+        self.client.query(&self.membership.unlock, &[&SHARD, &shards]).await?;
+        Ok(())
+    }
+}
+
+/// A lease that was renewed.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewed {
+    /// When the renewal was sent.
+    pub asked: Instant,
+    /// By how much our clock was ahead of the database's.
+    pub ahead: time::Duration,
+}
