@@ -212,8 +212,9 @@ fn subscription_result() -> Json {
         "message": {"type": "string"},
         "errors": errors(),
         "deleted_seq": {"type": "integer"},
+        "replayed": {"type": "boolean", "description": "Whether this item was carried out by an earlier request, and others were not."},
     });
-    object(result, &["uid", "version", "message", "errors", "deleted_seq"])
+    object(result, &["uid", "version", "message", "errors", "deleted_seq", "replayed"])
 }
 
 fn event() -> Json {
