@@ -294,7 +294,7 @@ impl Default for Feed {
     fn default() -> Self {
         Self {
             page_bytes: 1 << 20,
-            in_flight_bytes: 64 << 20,
+            in_flight_bytes: 128 << 20,
             streams_per_key: 100,
             streams_per_account: 500,
             long_polls_per_account: 100,

@@ -101,11 +101,11 @@ meters! {
     feed_streams: IntGauge = ([], &[]);
     /// Requests that wait for changes.
     feed_long_polls: IntGauge = ([], &[]);
-    /// Streams and requests for changes that were refused, by the limit that they met.
+    /// Streams, long polls and pages that were refused, by the limit that they met.
     feed_refused_total: IntCounterVec = (["limit"], &[]);
     /// Keys that were deleted or expired while they had streams or requests waiting, which ended for that.
     feed_keys_gone_total: IntCounter = ([], &[]);
-    /// Bytes of pages of changes that are made or wait to be taken by their clients.
+    /// Bytes of pages of changes and lists that are made or wait to be taken by their clients.
     feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);

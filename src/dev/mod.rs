@@ -52,7 +52,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
     let (path, data_home) = config::program_path();
     let binaries = Binaries::find(&path, &data_home)?;
     let mut services = Services::start(&options.data_dir, &binaries).await?;
-    let served = serve(config, &options, &services).await;
+    let served = Box::pin(serve(config, &options, &services)).await;
     let app = match served {
         Ok(app) => app,
         Err(error) => {

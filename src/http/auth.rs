@@ -195,6 +195,11 @@ fn counts(response: &Response) -> bool {
         304 | 401 | 429 => false,
         status => (200..500).contains(&status),
     };
+    counted && !is_replay(response)
+}
+
+/// Whether an answer is the stored one of an earlier request.
+pub(super) fn is_replay(response: &Response) -> bool {
     let refused_again = response.extensions().get::<Problem>().is_some_and(Problem::is_replayed);
-    counted && !refused_again && !response.headers().contains_key(REPLAYED)
+    refused_again || response.headers().contains_key(REPLAYED)
 }

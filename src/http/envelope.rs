@@ -1,5 +1,6 @@
 //! Answers: `{"success", "message", "data", "meta"}` around text that is JSON already.
 
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
@@ -48,6 +49,13 @@ pub(super) fn bare(body: &impl Serialize) -> Response {
 /// An answer that is JSON already.
 pub(super) fn json_text(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The body of a successful answer, made by [`list`].
+pub(super) fn json_bytes(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

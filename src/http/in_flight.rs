@@ -55,7 +55,7 @@ impl InFlight {
     /// Waits for room for an answer of so many bytes; 503 where there is none in time. Taken before anything is read, so
     /// that requests wait without what they asked for.
     pub(super) async fn room(self: &Arc<Self>, account: AccountId, bytes: usize) -> Result<Room, Problem> {
-        let units = u32::try_from(bytes.div_ceil(UNIT).min(self.units_per_account)).unwrap_or(u32::MAX);
+        let units = u32::try_from(self.units(bytes)).unwrap_or(u32::MAX);
         let taken = async {
             // The account's first: where it has none left, it does not wait in front of others.
             let of_account = self.of(account).acquire_many_owned(units).await.ok()?;
@@ -63,12 +63,21 @@ impl InFlight {
             Some((of_account, of_all))
         };
         let Ok(Some((of_account, of_all))) = tokio::time::timeout(PATIENCE, taken).await else {
-            self.metrics.feed_refused_total.with_label_values(&["in_flight_bytes"]).inc();
-            return Err(Problem::unavailable("Too many large answers wait to be read by their clients. Try again."));
+            return Err(self.refuse());
         };
         let mut room = Room { of_account, of_all, in_flight: Arc::clone(self), held: 0 };
         room.count();
         Ok(room)
+    }
+
+    /// An answer that is larger than an account's share takes all of it.
+    fn units(&self, bytes: usize) -> usize {
+        bytes.div_ceil(UNIT).min(self.units_per_account)
+    }
+
+    fn refuse(&self) -> Problem {
+        self.metrics.feed_refused_total.with_label_values(&["in_flight_bytes"]).inc();
+        Problem::unavailable("Too many large answers wait to be read by their clients. Try again.")
     }
 
     fn of(&self, account: AccountId) -> Arc<Semaphore> {
@@ -86,6 +95,21 @@ impl InFlight {
 }
 
 impl Room {
+    /// Takes more, where an answer turned out to be larger than what there was room for; 503 where there is none now.
+    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), Problem> {
+        let needed = self.in_flight.units(bytes).saturating_sub(self.of_all.num_permits());
+        let more = |permit: &OwnedSemaphorePermit| {
+            let units = u32::try_from(needed).unwrap_or(u32::MAX);
+            Arc::clone(permit.semaphore()).try_acquire_many_owned(units).map_err(|_| self.in_flight.refuse())
+        };
+        // Both or none: what was taken of one is given back with the error of the other.
+        let (of_account, of_all) = (more(&self.of_account)?, more(&self.of_all)?);
+        self.of_account.merge(of_account);
+        self.of_all.merge(of_all);
+        self.count();
+        Ok(())
+    }
+
     /// Gives back what an answer of so many bytes does not need, and ties the rest to the bytes: it is free again when
     /// the last of them was written to the client's connection, or the connection has ended.
     pub(super) fn hold(mut self, body: Vec<u8>) -> Bytes {

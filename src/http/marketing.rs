@@ -8,16 +8,15 @@ use axum::response::Response;
 use serde_json::{Value as Json, json};
 
 use super::Api;
-use super::auth::{Caller, refuse};
+use super::auth::Caller;
 use super::extract::Write;
 use super::problem::Problem;
 use super::replays::{self, OnlyReplay};
-use super::{envelope, records};
+use super::{envelope, limits, records};
 use crate::clock;
 use crate::command::{Failure, Idempotency, Order, Receipt};
 use crate::contract::input::subscriptions;
 use crate::domain::Refusal;
-use crate::quota::Denied;
 
 /// Stands between a request's idempotency key and an item's place: no header has it.
 const BETWEEN: char = '\u{1}';
@@ -32,7 +31,7 @@ pub(super) async fn subscribe(
     if let Some(Extension(OnlyReplay { standing })) = only_replay {
         let items = commands.iter().filter(|command| command.is_ok()).count();
         if !are_stored(&api, &caller, &write, items).await? {
-            return Ok(refuse(&api, caller.tier, Denied::Month(standing)));
+            return Ok(limits::refuse(limits::MONTH, &standing, standing.month.unwrap_or(standing.burst)));
         }
     }
     let share = write.body.len() / commands.len().max(1);

@@ -10,9 +10,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest as _, Request};
 use axum::middleware::Next;
 use axum::response::Response;
-use hyper::StatusCode;
 
-use super::auth::{Caller, carry_out, is_write, meter, refuse};
+use super::auth::{Caller, carry_out, is_replay, is_write, meter, refuse};
 use super::authenticator::Claim;
 use super::extract::Write;
 use super::{Api, limits};
@@ -43,9 +42,7 @@ pub(super) async fn at_limit(
     request.extensions_mut().insert(OnlyReplay { standing });
     let mut response = carry_out(api, caller, claim, request, next).await;
     // Its handler may still see that it is none, and refuse it.
-    if response.status() != StatusCode::TOO_MANY_REQUESTS {
-        meter(api, tier, "free");
-    }
+    meter(api, tier, if is_replay(&response) { "free" } else { "refused" });
     limits::show(&standing, response.headers_mut());
     response
 }

@@ -15,6 +15,7 @@ pub mod client;
 pub mod filter;
 mod health;
 pub mod keeping;
+mod kept;
 pub mod lane;
 pub mod outcome;
 pub mod own_headers;

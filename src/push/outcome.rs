@@ -71,7 +71,7 @@ impl Outcome {
     pub fn shown(self) -> &'static str {
         match self {
             Self::Failed(Reason::Refused) => Self::Failed(Reason::Connect).label(),
-            other => other.label(),
+            Self::Delivered | Self::Failed(_) | Self::Throttled { .. } | Self::Gone => self.label(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Runs one endpoint's lane until it has nothing more to do.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempts::{self, AttemptLog};
 use super::client::{Attempt, Client};
 use super::health;
+use super::kept::Kept;
 use super::lane::{Lane, Offer, Parcel, Rules, Verdict};
 use super::outcome::Outcome;
 use super::place::{self, Stretch};
@@ -35,9 +36,6 @@ use crate::store::owner::Owner;
 
 /// Events that are read at once.
 const READ: usize = 256;
-
-/// Bodies of undelivered events that a runner keeps, and that one delivery may add to.
-const KEPT: usize = 5 * READ;
 
 /// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another
 /// replica wrote more: less often than the sweep finds out.
@@ -79,7 +77,7 @@ pub(super) struct Runner {
     /// Stretches of the log that are not sent again.
     passed: Vec<Stretch>,
     /// The events that the lane knows and that did not end yet, where they came from memory or the log.
-    events: HashMap<Seq, Wire>,
+    events: Kept,
     /// What was sent and did not arrive.
     tried: HashSet<Seq>,
     /// Whether the log may have more than was read of it.
@@ -131,7 +129,7 @@ impl Runner {
         let lane = Lane::new(place, waiting, Rules::of(&endpoint.settings));
         let target = Arc::new(Target::of(endpoint, &deliverer.masters)?);
         let counted = Counted::by(&deliverer.metrics.push_runners);
-        let (events, tried, behind, asked_at) = (HashMap::new(), HashSet::new(), true, None);
+        let (events, tried, behind, asked_at) = (Kept::default(), HashSet::new(), true, None);
         Ok(Self {
             deliverer,
             owner,
@@ -254,32 +252,27 @@ impl Runner {
         }
         self.behind = more;
         let filter = &self.target.filter;
-        if self.events.len() + READ > KEPT {
-            self.events.retain(|seq, _| !self.lane.is_put_off(*seq));
-        }
-        // Beyond this bound a body is read from the log again when it is its turn.
-        let mut room = KEPT.saturating_sub(self.events.len());
+        self.events.make_room(events.len(), |seq| self.lane.is_put_off(seq));
         let mut offers = Vec::with_capacity(events.len());
         for event in events {
             let Wire { seq, uid, at, .. } = event;
             let own = health::is_about(&self.target.endpoint, &event);
             let wanted = !own && !place::is_passed(&self.passed, seq) && filter.wants(&event);
             offers.push(Offer { seq, uid, at, bytes: event.body.len(), wanted });
-            if wanted && room > 0 {
-                room -= 1;
-                self.events.insert(seq, event);
+            if wanted {
+                self.events.put(event);
             }
         }
         self.lane.offer(offers, self.deliverer.clock.now());
         for seq in self.lane.take_replaced() {
-            self.events.remove(&seq);
+            self.events.take(seq);
         }
         Ok(())
     }
 
     /// A parcel's events. One that failed long ago, or before a restart, is read from the log again.
     async fn events_of(&mut self, parcel: &Parcel) -> anyhow::Result<Vec<Wire>> {
-        let mut events: Vec<Wire> = parcel.events.iter().filter_map(|seq| self.events.remove(seq)).collect();
+        let mut events: Vec<Wire> = parcel.events.iter().filter_map(|seq| self.events.take(*seq)).collect();
         if events.len() == parcel.events.len() {
             return Ok(events);
         }
@@ -315,11 +308,13 @@ impl Runner {
         let row = attempts::row(self.target.webhook_id(&events), parcel.name(), trigger, &attempt, now);
         self.deliverer.attempts.put(account, endpoint_id, row);
         let verdict = self.lane.ended(parcel.name(), attempt.outcome, now, rand::random());
-        if !delivered && self.events.len() < KEPT {
-            self.events.extend(events.into_iter().map(|event| (event.seq, event)));
+        if !delivered {
+            for event in events {
+                self.events.put(event);
+            }
         }
         for seq in self.lane.take_replaced() {
-            self.events.remove(&seq);
+            self.events.take(seq);
         }
         let told = match verdict {
             Verdict::Disable => self.disable(attempt.outcome, now).await,

@@ -130,16 +130,13 @@ impl Accounts {
 
     /// A call does not count: the next booking says so.
     pub(super) fn give_back(&mut self, account: AccountId, serial: Option<Serial>) {
-        match serial {
+        if let Some(serial) = serial {
             // Where its lease is lost, it was given back with that.
-            Some(serial) => match self.held(account, serial) {
-                Some(held) => held.lease.give_back(),
-                None => return,
-            },
-            None => {
-                let another = self.next_serial();
-                self.known.entry(account).or_default().give_back_counted(another);
-            }
+            let Some(held) = self.held(account, serial) else { return };
+            held.lease.give_back();
+        } else {
+            let another = self.next_serial();
+            self.known.entry(account).or_default().give_back_counted(another);
         }
         self.due.insert(account);
     }
@@ -257,7 +254,7 @@ impl Account {
             account,
             lease: held.lease.id,
             day: held.lease.day,
-            known: held.lease.known,
+            known: held.lease.is_known(),
             calls,
             accepted: draft.accepted,
             returned: draft.returned,

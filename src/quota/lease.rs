@@ -33,8 +33,6 @@ pub(super) struct Lease {
     pub(super) id: Uuid,
     /// The day (UTC) that its calls count on; nothing before its first booking, which finds that out.
     pub(super) day: Option<Date>,
-    /// Whether its row is known to have been there.
-    pub(super) known: bool,
     /// Calls that the database granted, as far as that is known here.
     accepted: u64,
     /// Calls that turned out not to count.
@@ -87,7 +85,6 @@ impl Lease {
         Self {
             id,
             day: None,
-            known: false,
             accepted: 0,
             returned: 0,
             answered: 0,
@@ -144,6 +141,11 @@ impl Lease {
         self.at_risk && self.is_older(RENEW, now)
     }
 
+    /// Whether its row is known to have been there.
+    pub(super) fn is_known(&self) -> bool {
+        self.renewed_at.is_some()
+    }
+
     /// Whether a booking was sent of which nothing is known.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.in_doubt
@@ -161,7 +163,7 @@ impl Lease {
 
     /// Whether its row may have expired, and had nothing to give back then.
     pub(super) fn has_nothing_to_lose(&self, now: Instant) -> bool {
-        self.known && !self.at_risk && !self.in_doubt && self.is_older(VALID, now)
+        self.is_known() && !self.at_risk && !self.in_doubt && self.is_older(VALID, now)
     }
 
     /// Calls that may be answered before the next booking.
@@ -186,7 +188,7 @@ impl Lease {
 
     /// The booking was committed.
     pub(super) fn booked(&mut self, draft: Draft, granted: u64, day: Date) {
-        (self.day, self.known) = (Some(day), true);
+        self.day = Some(day);
         self.accepted = self.accepted.saturating_add(granted);
         self.returned_booked = draft.returned;
         self.through = draft.through;
@@ -391,6 +393,9 @@ mod tests {
         lease.give_back();
         assert!(!lease.wants_renewal(now + LEASE) && !lease.is_idle(now + LEASE));
         assert_eq!(lease.lost(Uuid::from_u128(2)), Lost::Kept);
-        assert_eq!((lease.outstanding(), lease.has_returned(), lease.day, lease.known), (1, true, Some(DAY), false));
+        assert_eq!(
+            (lease.outstanding(), lease.has_returned(), lease.day, lease.is_known()),
+            (1, true, Some(DAY), false)
+        );
     }
 }

@@ -1,29 +1,27 @@
 //! Whether keys that are in use for long still work.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::{AccountId, Timestamp};
+use crate::domain::AccountId;
 
-const EXPIRIES: &str = "-- account_key.expiries
-select k.account_id, k.key_id, k.expires_at
+const WORKING: &str = "-- account_key.working
+select k.account_id, k.key_id
 from unnest($1::uuid[], $2::uuid[]) as asked(account_id, key_id)
 join account_key k on k.account_id = asked.account_id and k.key_id = asked.key_id
-join account a on a.account_id = k.account_id";
+join account a on a.account_id = k.account_id
+where k.expires_at is null or k.expires_at > stored_now()";
 
 impl Store {
-    /// When keys expire; those that are missing in the answer do not exist any more.
-    pub async fn key_expiries(
-        &self,
-        keys: &[(AccountId, Uuid)],
-    ) -> Result<HashMap<(AccountId, Uuid), Option<Timestamp>>, StoreError> {
+    /// Those keys that exist and have not expired.
+    pub async fn working_keys(&self, keys: &[(AccountId, Uuid)]) -> Result<HashSet<(AccountId, Uuid)>, StoreError> {
         let accounts: Vec<Uuid> = keys.iter().map(|(account, _)| account.0).collect();
         let ids: Vec<Uuid> = keys.iter().map(|(_, key)| *key).collect();
         let client = self.admitter().await?;
-        let statement = client.prepare_cached(EXPIRIES).await?;
+        let statement = client.prepare_cached(WORKING).await?;
         let rows = client.query(&statement, &[&accounts, &ids]).await?;
-        Ok(rows.iter().map(|row| ((AccountId(row.get(0)), row.get(1)), row.get(2))).collect())
+        Ok(rows.iter().map(|row| (AccountId(row.get(0)), row.get(1))).collect())
     }
 }

@@ -173,17 +173,14 @@ impl Store {
     /// statement: one that had waited for the lock would not see what its holder wrote. Others see it at once, the disk
     /// within a second: a crash of the database may forget so much, in the customer's favour.
     pub async fn take_calls(&self, asks: &[Ask], lease: Duration) -> Result<Vec<Grant>, StoreError> {
-        let columns = AskColumns::of(asks);
-        let tiers = Tier::ALL.map(Tier::name).to_vec();
-        let most: Vec<i64> = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
-        let lease_seconds = lease.as_secs_f64();
+        let columns = AskColumns::of(asks, lease);
         let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
         let expire = client.prepare_cached(EXPIRE).await?;
         let take = client.prepare_cached(TAKE).await?;
         let accounts: Params<'_, 1> = [&columns.account];
-        let all: Params<'_, 13> = columns.params(&tiers, &most, &lease_seconds);
+        let all: Params<'_, 13> = columns.params();
         // One round trip. COMMIT is on its way with the rest, and ends the transaction also where a statement failed.
         let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
@@ -240,11 +237,16 @@ struct AskColumns {
     block: Vec<i64>,
     limited: Vec<bool>,
     known: Vec<bool>,
+    tiers: Vec<&'static str>,
+    most: Vec<i64>,
+    lease_seconds: f64,
 }
 
 impl AskColumns {
-    fn of(asks: &[Ask]) -> Self {
-        let mut columns = Self::default();
+    fn of(asks: &[Ask], lease: Duration) -> Self {
+        let tiers = Tier::ALL.map(Tier::name).to_vec();
+        let most = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
+        let mut columns = Self { tiers, most, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for ask in asks {
             let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, limited } = *ask;
             columns.account.push(account.0);
@@ -261,8 +263,9 @@ impl AskColumns {
         columns
     }
 
-    fn params<'a>(&'a self, tiers: &'a Vec<&str>, most: &'a Vec<i64>, lease_seconds: &'a f64) -> Params<'a, 13> {
-        let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known } = self;
+    fn params(&self) -> Params<'_, 13> {
+        let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known, .. } = self;
+        let Self { tiers, most, lease_seconds, .. } = self;
         [account, lease, day, calls, accepted, returned, outstanding, block, limited, known, tiers, most, lease_seconds]
     }
 }

@@ -5,7 +5,6 @@ use unificus::contract::Cursor;
 use unificus::domain::Seq;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -14,9 +13,10 @@ use unificus::metrics::Metrics;
 use unificus::store::Store;
 
 use crate::streams::reaches;
+use crate::support::client::lead;
 use crate::support::servers::Servers;
 use crate::support::service::account;
-use crate::support::{Client, LONG, Replica, Service};
+use crate::support::{Client, LONG, Replica, Service, until};
 
 /// A page ends where it would be larger than this.
 const PAGE: usize = 1 << 20;
@@ -165,13 +165,7 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     let in_flight = "unificus_feed_in_flight_bytes";
 
     let unread = ask(service.app.address(), &service.client, "/changes?limit=500", 4_096).await;
-    let mut pause = tokio::time::interval(Duration::from_millis(5));
-    let held = async {
-        while service.gauge(in_flight).await < LARGE_PAGE as f64 / 2.0 {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, held).await.expect("the page is not in flight");
+    until("a page in flight", async || service.gauge(in_flight).await > LARGE_PAGE as f64 / 2.0).await;
     let refused = service.client.get("/changes?limit=500").await;
     stranger.get("/changes?limit=500").await.expect(200);
 
@@ -181,6 +175,31 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     drop(unread);
     reaches(&service, in_flight, 0.0).await;
     service.client.get("/changes?limit=500").await.expect(200);
+}
+
+/// A list's pages have as many records as were asked for, whatever these weigh.
+#[tokio::test]
+async fn lists_that_are_not_taken_hold_a_bounded_part_of_memory_too() {
+    let service = Service::configured(|config| config.feed.in_flight_bytes = 4 * PAGE).await;
+    for number in 0..100 {
+        let mut body = lead(&format!("p{number}@example.org"));
+        body["background_info"] = json!("\u{1f600}".repeat(16_384));
+        service.client.post("/contact", body).await.expect(201);
+    }
+    let stranger = service.stranger().await;
+    let in_flight = "unificus_feed_in_flight_bytes";
+
+    let unread = ask(service.app.address(), &service.client, "/contacts?limit=500", 4_096).await;
+    until("a list in flight", async || service.gauge(in_flight).await >= PAGE as f64).await;
+    let refused = service.client.get("/contacts?limit=500").await;
+    stranger.get("/contacts?limit=500").await.expect(200);
+
+    refused.expect(503);
+    assert!(service.gauge(in_flight).await <= PAGE as f64);
+    drop(unread);
+    reaches(&service, in_flight, 0.0).await;
+    let all = service.client.get("/contacts?limit=500").await;
+    assert_eq!(all.expect(200).as_array().unwrap().len(), 100);
 }
 
 /// The allocator of the program keeps what was freed, unless it is made to give it back.
@@ -202,24 +221,9 @@ async fn memory_that_a_peak_took_is_given_back() {
     for _ in 0..UNREAD {
         unread.push(ask(replica.address(), &api, "/changes?limit=500", 4_096).await);
     }
-    let mut pause = tokio::time::interval(Duration::from_millis(5));
-    let mut peak = 0;
-    let risen = async {
-        while peak < before + (100 << 20) {
-            pause.tick().await;
-            peak = peak.max(replica.memory("RssAnon"));
-        }
-    };
-    tokio::time::timeout(LONG, risen).await.expect("the pages do not take memory");
+    let peak = before + (100 << 20);
+    until("the peak", async || replica.memory("RssAnon") > peak).await;
     drop(unread);
 
-    let mut now = u64::MAX;
-    let fallen = async {
-        while now > before + (peak - before) / 2 {
-            pause.tick().await;
-            now = replica.memory("RssAnon");
-        }
-    };
-    let fallen = tokio::time::timeout(LONG, fallen).await;
-    assert!(fallen.is_ok(), "{before} bytes before, {peak} at the peak, {now} after it");
+    until("the peak's end", async || replica.memory("RssAnon") < before.midpoint(peak)).await;
 }

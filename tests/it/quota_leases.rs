@@ -248,7 +248,7 @@ impl Lossy {
         let asked = (0..calls).map(|_| self.ledger.take(self.client.account));
         let (taken, stepped) = tokio::join!(biased; futures_util::future::join_all(asked), self.booking.step());
         stepped.unwrap();
-        taken.into_iter().map(|told| told.outcome.ok().expect("a call")).collect()
+        taken.into_iter().map(|told| told.outcome.expect("a call")).collect()
     }
 
     async fn used(&self) -> u64 {

@@ -14,7 +14,7 @@ use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 
-use crate::support::{Client, LONG, Service};
+use crate::support::{Client, LONG, Service, until};
 
 /// Adds a key to the account of the service's client; returns its id, and a client that has it.
 pub(crate) async fn add_key(service: &Service, terms: Terms) -> (Uuid, Client) {
@@ -84,12 +84,12 @@ async fn a_deleted_key_loses_its_streams_on_every_replica_while_events_flow() {
 #[tokio::test]
 async fn an_expired_key_loses_its_stream_while_events_flow() {
     let expires = datetime!(2026-11-24 12:00 UTC);
-    let clock = Clock::manual(expires - time::Duration::SECOND);
-    let service = Service::timed(clock.clone(), |_| {}).await;
+    let service = Service::start().await;
+    service.place.set_stored_now(expires - time::Duration::HOUR).await;
     let (_, client) = add_key(&service, Terms { expires_at: Some(expires), ..Terms::named("short") }).await;
     let stream = open(&client, 0).await;
 
-    clock.set(expires);
+    service.place.set_stored_now(expires).await;
 
     amid_writes(&service.client, ended(stream)).await;
 }
@@ -109,13 +109,7 @@ async fn a_deleted_key_loses_its_long_poll() {
 
 /// Waits until a gauge has a value.
 pub(crate) async fn reaches(service: &Service, series: &str, value: f64) {
-    let mut pause = tokio::time::interval(Duration::from_millis(5));
-    let reached = async {
-        while (service.gauge(series).await - value).abs() > f64::EPSILON {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, reached).await.unwrap_or_else(|_| panic!("{series} does not become {value}"));
+    until(&format!("{series} {value}"), async || (service.gauge(series).await - value).abs() < f64::EPSILON).await;
 }
 
 #[tokio::test]
@@ -139,19 +133,12 @@ async fn a_stream_beats_while_events_flow() {
 async fn a_stream_outlives_a_database_that_is_away() {
     let service = Service::start().await;
     let mut stream = open(&service.client, 0).await;
-    let (server, name) = service.place.database.rsplit_once('/').unwrap();
-    let (neighbour, connection) =
-        tokio_postgres::connect(&format!("{server}/postgres"), tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
 
     service.place.database_goes_away().await;
-    while service.client.get("/contacts").await.status != 503 {}
-    neighbour.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
+    until("a refusal", async || service.client.get("/contacts").await.status == 503).await;
+    service.place.database_comes_back().await;
 
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    while service.client.contact("back@example.org").await.status != 201 {
-        pause.tick().await;
-    }
+    until("a write", async || service.client.contact("back@example.org").await.status == 201).await;
     let seen = async {
         loop {
             let frame = stream.body_mut().frame().await.expect("the stream ended").unwrap().into_data().unwrap();

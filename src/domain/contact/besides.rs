@@ -110,7 +110,9 @@ impl Circles {
         let removed = Named::of(self.remove.iter());
         links.retain(|link| !removed.contains(link));
         let mut present = Named::default();
-        links.iter().for_each(|link| present.add(link));
+        for link in &links {
+            present.add(link);
+        }
         let (mut created, mut invalid) = (Vec::new(), Gathered::default());
         for (place, circle) in self.add.into_iter().enumerate() {
             if present.has(&circle) {

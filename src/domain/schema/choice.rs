@@ -54,15 +54,14 @@ impl Choices {
         let mut index = None;
         let mut chosen = vec![false; allowed.len()];
         for text in &texts {
-            let place = match literal.get(text.as_str()) {
-                Some(place) => Some(*place),
-                None => {
-                    let index = match &index {
-                        Some(index) => index,
-                        None => index.insert(self.index(allowed)?),
-                    };
-                    named(index, allowed, text)
-                }
+            let place = if let Some(place) = literal.get(text.as_str()) {
+                Some(*place)
+            } else {
+                let index = match &index {
+                    Some(index) => index,
+                    None => index.insert(self.index(allowed)?),
+                };
+                named(index, allowed, text)
             };
             let place = place.and_then(|place| chosen.get_mut(place));
             *place.ok_or_else(|| must_be_one_of(allowed))? = true;

@@ -17,9 +17,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use hyper::{StatusCode, Uri};
+use hyper::Uri;
 use moka::future::Cache;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -57,7 +58,11 @@ pub(super) async fn list<R: Resource>(
     };
     page.rows = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
-    Ok(show::<R>(&Links { origin: &origin, uri: &uri, query: &query }, &turn, &page, attributes))
+    // What is read at a time is bounded by the connections that read; what waits for its client is not.
+    let mut room = api.in_flight.room(caller.account, 0).await?;
+    room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
+    let links = Links { origin: &origin, uri: &uri, query: &query };
+    Ok(show::<R>(&links, &turn, page, attributes, |body| room.hold(body)))
 }
 
 /// The answer that [`list`] gives where an account has so many records, each of which `draw` makes up.
@@ -73,19 +78,26 @@ pub(super) fn sampled<R: Resource>(
     let here = (counted.total - before).clamp(0, turn.size);
     let rows = (0..here).map(|_| draw()).collect();
     let page = Page { rows, more: before.saturating_add(here) < counted.total, end: None, counted };
-    Ok(show::<R>(links, &turn, &page, attributes))
+    Ok(show::<R>(links, &turn, page, attributes, Into::into))
 }
 
-fn show<R: Resource>(links: &Links<'_>, turn: &Turn, page: &Page, attributes: Option<Json>) -> Response {
+/// The records are copied once, into the body, which `hold` makes an answer's of.
+fn show<R: Resource>(
+    links: &Links<'_>,
+    turn: &Turn,
+    page: Page,
+    attributes: Option<Json>,
+    hold: impl FnOnce(Vec<u8>) -> Bytes,
+) -> Response {
     let mut meta = json!({
-        "pagination": links.pagination(turn, page),
+        "pagination": links.pagination(turn, &page),
         "as_of": page.counted.as_of.to_string(),
     });
     if let Json::Object(members) = &mut meta {
         members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
     }
-    let data: Vec<&str> = page.rows.iter().map(|stored| stored.record.as_str()).collect();
-    envelope::success(StatusCode::OK, R::LISTED, &format!("[{}]", data.join(",")), &meta)
+    let body = envelope::list(R::LISTED, page.rows.iter().map(|stored| stored.record.as_bytes()), &meta);
+    envelope::json_bytes(hold(body))
 }
 
 /// A page that a caller asks for. Two keys of an account walk apart.

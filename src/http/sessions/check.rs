@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Sessions;
-use crate::clock::{self, Clock};
+use crate::clock;
 use crate::domain::AccountId;
 use crate::http::Api;
 use crate::store::Store;
@@ -21,14 +21,13 @@ const AT_ONCE: usize = 1_000;
 pub struct KeyCheck {
     sessions: Arc<Sessions>,
     store: Store,
-    clock: Clock,
 }
 
 impl KeyCheck {
     /// Checks the keys of the sessions that the routes open.
     #[must_use]
     pub fn new(api: &Api) -> Self {
-        Self { sessions: Arc::clone(&api.sessions), store: api.store.clone(), clock: api.clock.clone() }
+        Self { sessions: Arc::clone(&api.sessions), store: api.store.clone() }
     }
 }
 
@@ -42,11 +41,9 @@ impl Worker for KeyCheck {
         let open: Vec<((AccountId, Uuid), CancellationToken)> = self.sessions.open_keys();
         for open in open.chunks(AT_ONCE) {
             let keys: Vec<(AccountId, Uuid)> = open.iter().map(|(key, _)| *key).collect();
-            let expiries = self.store.key_expiries(&keys).await?;
-            let now = self.clock.now();
-            for ((account, key_id), gone) in open {
-                let works = |expires_at: &Option<_>| expires_at.is_none_or(|expires_at| now < expires_at);
-                if !expiries.get(&(*account, *key_id)).is_some_and(works) && !gone.is_cancelled() {
+            let working = self.store.working_keys(&keys).await?;
+            for (key @ (account, key_id), gone) in open {
+                if !working.contains(key) && !gone.is_cancelled() {
                     gone.cancel();
                     self.sessions.metrics.feed_keys_gone_total.inc();
                     tracing::info!(%account, key = %key_id, "key no longer works; its streams and long polls end");

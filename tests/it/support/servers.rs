@@ -188,6 +188,13 @@ impl Place {
         neighbour.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
         neighbour.batch_execute(&end).await.unwrap();
     }
+
+    /// The database takes connections again.
+    pub(crate) async fn database_comes_back(&self) {
+        let (_, name) = self.database.rsplit_once('/').unwrap();
+        let neighbour = connect(&at(&self.superuser, "postgres")).await;
+        neighbour.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
+    }
 }
 
 /// A connection to NATS, with the credentials of the URL.

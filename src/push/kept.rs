@@ -1,0 +1,95 @@
+//! Events that a runner keeps in memory until they are delivered. Those that it has no room for are read from the log
+//! again when it is their turn.
+
+use std::collections::HashMap;
+
+use crate::contract::Wire;
+use crate::domain::Seq;
+use crate::feed::PAGE_BYTES;
+
+/// The most events.
+const EVENTS: usize = 1_280;
+
+/// The most bytes of their bodies. An endpoint's receiver that hangs may hold so much of this process for as long as it
+/// does.
+const BYTES: usize = 4 * PAGE_BYTES;
+
+/// Events by their positions.
+#[derive(Default)]
+pub(super) struct Kept {
+    events: HashMap<Seq, Wire>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Keeps an event where there is room.
+    pub(super) fn put(&mut self, event: Wire) {
+        self.take(event.seq);
+        if self.events.len() < EVENTS && self.bytes + event.body.len() <= BYTES {
+            self.bytes += event.body.len();
+            self.events.insert(event.seq, event);
+        }
+    }
+
+    /// Takes an event out, where it was kept.
+    pub(super) fn take(&mut self, seq: Seq) -> Option<Wire> {
+        let event = self.events.remove(&seq)?;
+        self.bytes -= event.body.len();
+        Some(event)
+    }
+
+    /// Drops what can wait, where a page of events would not fit.
+    pub(super) fn make_room(&mut self, page: usize, can_wait: impl Fn(Seq) -> bool) {
+        if self.events.len() + page <= EVENTS && self.bytes + PAGE_BYTES <= BYTES {
+            return;
+        }
+        self.events.retain(|seq, _| !can_wait(*seq));
+        self.bytes = self.events.values().map(|event| event.body.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::{BYTES, EVENTS, Kept};
+    use crate::contract::Wire;
+    use crate::domain::{AccountId, Entity, Seq, Uid, Verb};
+
+    fn event(seq: i64, bytes: usize) -> Wire {
+        Wire {
+            account: AccountId(Uuid::nil()),
+            seq: Seq(seq),
+            entity: Entity::Contact,
+            verb: Verb::Created,
+            uid: Uid(Uuid::nil()),
+            at: OffsetDateTime::UNIX_EPOCH,
+            origin: "test".into(),
+            body: Bytes::from(vec![b'x'; bytes]),
+        }
+    }
+
+    #[test]
+    fn events_are_kept_up_to_a_number_and_a_weight() {
+        let mut kept = Kept::default();
+        for seq in 0..2 * 1_280 {
+            kept.put(event(seq, 1));
+        }
+        assert_eq!((kept.events.len(), kept.bytes), (EVENTS, EVENTS));
+
+        let mut kept = Kept::default();
+        for seq in 0..100 {
+            kept.put(event(seq, BYTES / 10));
+        }
+        assert_eq!((kept.events.len(), kept.bytes), (10, BYTES / 10 * 10));
+        kept.put(event(3, 1));
+        assert_eq!((kept.events.len(), kept.bytes), (10, BYTES / 10 * 9 + 1), "an event is kept once");
+
+        assert_eq!(kept.take(Seq(3)).map(|event| event.body.len()), Some(1));
+        assert!(kept.take(Seq(99)).is_none());
+        kept.make_room(1, |seq| seq.0 < 9);
+        assert_eq!((kept.events.len(), kept.bytes), (1, BYTES / 10));
+    }
+}
