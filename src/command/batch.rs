@@ -111,10 +111,8 @@ async fn split(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) 
 
 async fn attempt(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&Order]) -> Result<Carried, Trouble> {
     let opened = store.open_batch(&wanted(orders), lock).await;
-    let (transaction, found) = opened.map_err(|error| match error.is_locked() {
-        true => Trouble::Blocked,
-        false => Trouble::Store(error),
-    })?;
+    let blocked_or = |error: StoreError| if error.is_locked() { Trouble::Blocked } else { Trouble::Store(error) };
+    let (transaction, found) = opened.map_err(blocked_or)?;
     // Now that the locks are held, whoever wrote before has an earlier time.
     let decided = decide_all(orders, found, lock, clock.now());
     match transaction.commit(&decided.append).await {
