@@ -1,7 +1,7 @@
 //! What operators see: one struct, whose doc comments are the help texts at `/metrics`.
 //!
 //! Names follow Prometheus: base units, `_total` for counters. Labels never hold personal data; only the two
-//! top-accounts gauges are labelled by account, and they can be switched off.
+//! top-accounts gauges are labelled by account, and only where they are switched on.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -73,6 +73,8 @@ meters! {
     http_request_seconds: HistogramVec = (["route"], SECONDS);
     /// Connections that are open.
     http_connections: IntGauge = ([], &[]);
+    /// Connections that a bound ended, refused (`address`) or kept waiting (`connections`), by the bound.
+    http_connections_bounded_total: IntCounterVec = (["bound"], &[]);
     /// Seconds that a caller waited for a database connection.
     pool_wait_seconds: Histogram = ([], SECONDS);
     /// Searches that PostgreSQL carries out: lists that may look at all records of an account.

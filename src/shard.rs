@@ -153,7 +153,9 @@ impl Balance {
         let told: Vec<Arc<Notify>> = self.wakes.lost.iter().chain([&self.ended]).map(Arc::clone).collect();
         self.tasks.spawn(async move {
             drive.await;
-            told.iter().for_each(|wake| wake.notify_one());
+            for wake in told {
+                wake.notify_one();
+            }
         });
         let owner = Arc::new(owner);
         let mut holding = self.shards.lock();

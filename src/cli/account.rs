@@ -93,12 +93,12 @@ pub(super) async fn run(config: &Config, store: &Store, command: Account) -> any
         Account::Create { name, tier, count, json } => create(config, store, &name, (tier, count), json).await,
         Account::List { json } => list(store, json).await,
         Account::Tier { account, tier, json } => {
-            let is_there = store.set_tier(AccountId(account), tier, operator()).await?;
+            let is_there = store.set_tier(AccountId(account), tier, operator(store).await?).await?;
             let sentence = format!("The account is on tier {tier} now.");
             changed(account, is_there, json.then(|| json!({"tier": tier.name()})), &sentence)
         }
         Account::Behavior { account, on_missing, json } => {
-            let is_there = store.set_on_missing(AccountId(account), on_missing, operator()).await?;
+            let is_there = store.set_on_missing(AccountId(account), on_missing, operator(store).await?).await?;
             let name = on_missing.name();
             let sentence = format!("Requests for records that do not exist {name} now.");
             changed(account, is_there, json.then(|| json!({"behavior": name})), &sentence)
@@ -106,13 +106,13 @@ pub(super) async fn run(config: &Config, store: &Store, command: Account) -> any
         Account::EraseAttempts { account, uid, json } => {
             let is_there = store.accounts().await?.iter().any(|listed| listed.account == AccountId(account));
             ensure!(is_there, "there is no account {account}");
-            let erased = store.erase_attempts(AccountId(account), Uid(uid), operator()).await?;
+            let erased = store.erase_attempts(AccountId(account), Uid(uid), operator(store).await?).await?;
             let sentence = format!("{erased} attempts keep no answer any more.");
             changed(account, is_there, json.then(|| json!({"uid": uid, "erased": erased})), &sentence)
         }
         Account::ShowOnce { account, switch, json } => {
             let on = switch == Switch::On;
-            let is_there = store.set_show_once(AccountId(account), on, operator()).await?;
+            let is_there = store.set_show_once(AccountId(account), on, operator(store).await?).await?;
             let sentence = if on { "Keys are shown once from now on." } else { "Keys can be shown again from now on." };
             changed(account, is_there, json.then(|| json!({"show_once": on})), sentence)
         }
@@ -149,7 +149,7 @@ async fn create(
         accounts.push(NewAccount { account, name, key });
         secrets.push(secret);
     }
-    store.create_accounts(&accounts, tier, operator()).await?;
+    store.create_accounts(&accounts, tier, operator(store).await?).await?;
     for (new, secret) in accounts.iter().zip(secrets) {
         let secret = secret.text();
         if json {

@@ -58,7 +58,7 @@ pub(super) async fn run(store: &Store, command: Brand) -> anyhow::Result<()> {
         Brand::Set { account, name, color, host, logo, json } => {
             let logo = logo.as_deref().map(read_logo).transpose()?;
             let new = NewBrand { name, color, logo, hosts: (!host.is_empty()).then_some(host) };
-            match store.set_brand(AccountId(account), &new, operator()).await? {
+            match store.set_brand(AccountId(account), &new, operator(store).await?).await? {
                 SetBrand::Done => show(store, account, json).await,
                 SetBrand::NoAccount => bail!("there is no account {account}"),
                 SetBrand::HostTaken(host) => bail!("{host} shows another account's brand"),
@@ -66,7 +66,7 @@ pub(super) async fn run(store: &Store, command: Brand) -> anyhow::Result<()> {
         }
         Brand::Show { account, json } => show(store, account, json).await,
         Brand::Clear { account, json } => {
-            if !store.clear_brand(AccountId(account), operator()).await? {
+            if !store.clear_brand(AccountId(account), operator(store).await?).await? {
                 bail!("account {account} has no brand");
             }
             if json {

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{operator, say};
-use crate::clock::{self, Clock};
+use super::{clock_of, operator, say};
+use crate::clock;
 use crate::command::{self, Failure, Order};
 use crate::contract::input::{self, Body};
 use crate::contract::outcome::What;
@@ -165,7 +165,7 @@ pub(super) async fn audience(store: &Store, command: Audience) -> anyhow::Result
 
 pub(super) async fn company(store: &Store, command: Company) -> anyhow::Result<()> {
     let Company::Keep { account, company, off, json } = command;
-    if !store.keep_company(AccountId(account), &company, !off, operator()).await? {
+    if !store.keep_company(AccountId(account), &company, !off, operator(store).await?).await? {
         bail!("there is no such company");
     }
     if json {
@@ -204,7 +204,7 @@ async fn carry_out(store: &Store, account: Uuid, command: domain::Command, json:
         traceparent: None,
         bytes: 0,
     };
-    let receipt = command::carry_out(store, &Clock::system(), order).await.map_err(|failure| match failure {
+    let receipt = command::carry_out(store, &clock_of(store).await?, order).await.map_err(|failure| match failure {
         Failure::NoAccount => anyhow!("there is no account {account}"),
         Failure::Refused { refusal, .. } => refused(refusal),
         Failure::Full | Failure::Unavailable | Failure::Broken => anyhow!(failure),

@@ -86,7 +86,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: Key) -> anyhow:
         Key::List { account, json } => list(store, account, json).await,
         Key::Reveal { account, key, json } => reveal(config, store, (account, key), json).await,
         Key::Delete { account, key, json } => {
-            if !store.delete_key(AccountId(account), key, operator()).await? {
+            if !store.delete_key(AccountId(account), key, operator(store).await?).await? {
                 bail!("account {account} has no key {key}");
             }
             if json {
@@ -101,7 +101,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: Key) -> anyhow:
 
 async fn add(config: &Config, store: &Store, new: Wanted, json: bool) -> anyhow::Result<()> {
     let Wanted { account, name, origin, expires, read_only, secret_stdin } = new;
-    let by = operator();
+    let by = operator(store).await?;
     ensure!(expires.is_none_or(|expires| by.at < expires), "a key that has expired already is of no use");
     let secret = if secret_stdin { import(&config.brand.slug)? } else { Secret::make(&config.brand.slug) };
     let origin = origin.unwrap_or_else(|| name.clone());
@@ -158,7 +158,7 @@ async fn list(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
 }
 
 async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), json: bool) -> anyhow::Result<()> {
-    let sealed = match store.sealed_key(AccountId(account), key, operator()).await? {
+    let sealed = match store.sealed_key(AccountId(account), key, operator(store).await?).await? {
         Shown::Sealed(sealed) => sealed,
         Shown::NoKey => bail!("account {account} has no key {key}"),
         Shown::NotKept => bail!("the text of this key is not kept: it was shown once"),

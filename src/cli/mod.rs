@@ -146,8 +146,15 @@ fn store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::new(&config.database, 1, metrics)?)
 }
 
-fn operator() -> By<'static> {
-    By { actor: "operator", at: Clock::system().now() }
+/// The database's clock: a command's own machine may have another one than the replicas.
+async fn clock_of(store: &Store) -> anyhow::Result<Clock> {
+    let clock = Clock::system();
+    store.set_clock(&clock).await?;
+    Ok(clock)
+}
+
+async fn operator(store: &Store) -> anyhow::Result<By<'static>> {
+    Ok(By { actor: "operator", at: clock_of(store).await?.now() })
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]

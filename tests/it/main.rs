@@ -12,6 +12,7 @@ mod clocks;
 mod config;
 mod crash;
 mod docs;
+mod edge;
 mod endpoints;
 mod feed_pages;
 mod health;

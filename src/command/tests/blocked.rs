@@ -1,6 +1,6 @@
 //! Blocked accounts wait by themselves, in order, bounded, and lose nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ fn a_lane_passes_blocked_accounts_by() {
 #[test]
 fn a_blocked_account_is_tried_after_a_pause_and_by_one_at_a_time() {
     let mut queue = given_blocked(0);
-    assert!(queue.take_due(clock::instant() - Duration::from_secs(1), 500, PLENTY).is_empty());
+    assert!(queue.take_due(clock::instant().checked_sub(Duration::from_secs(1)).unwrap(), 500, PLENTY).is_empty());
 
     assert_eq!(names(&queue.take_due(later(), 5, PLENTY)), of(1, 5).collect::<Vec<_>>());
     assert!(queue.take_due(later(), 500, PLENTY).is_empty());
@@ -143,7 +143,7 @@ proptest! {
                 carried_out.entry(name(pending).0).or_default().push(name(pending).1);
             }
             prop_assert!(queue.put_back(back, clock::instant(), NEVER_LATE).is_empty());
-            queue.ended(done.iter().map(|pending| pending.order.account).collect::<BTreeSet<_>>());
+            queue.ended(done.iter().map(|pending| pending.order.account));
         }
         prop_assert_eq!((queue.len(), queue.blocked()), (0, 0));
         for (account, count) in pushed {
