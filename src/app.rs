@@ -99,10 +99,10 @@ impl App {
         let api = shared.api(&lanes, policy, Arc::new(pinger));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
-        let server = listen(http.listen, http::api(&api)).await;
+        let server = listen(http.listen, http::api(&api));
         let server = server.with_context(|| format!("cannot listen on http.listen {}", http.listen))?;
         let ops_address = shared.config.metrics.listen;
-        let ops = listen(ops_address, http::ops(&api)).await;
+        let ops = listen(ops_address, http::ops(&api));
         let ops = ops.with_context(|| format!("cannot listen on metrics.listen {ops_address}"))?;
         let (address, metrics_address) = (server.address()?, ops.address()?);
 

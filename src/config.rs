@@ -58,8 +58,12 @@ pub struct Http {
     pub listen: SocketAddr,
     pub body_limit_bytes: usize,
     pub header_timeout_s: u64,
+    pub body_timeout_s: u64,
+    pub write_timeout_s: u64,
+    pub min_bytes_per_s: u64,
     pub request_timeout_s: u64,
     pub max_connections: usize,
+    pub connections_per_address: usize,
     pub drain_timeout_s: u64,
     pub trusted_proxies: Vec<ipnet::IpNet>,
 }
@@ -231,8 +235,12 @@ impl Default for Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             body_limit_bytes: 1 << 20,
             header_timeout_s: 30,
+            body_timeout_s: 20,
+            write_timeout_s: 30,
+            min_bytes_per_s: 512,
             request_timeout_s: 60,
             max_connections: 10_000,
+            connections_per_address: 8_000,
             drain_timeout_s: 25,
             trusted_proxies: Vec::new(),
         }
@@ -241,7 +249,7 @@ impl Default for Http {
 
 impl Default for MetricsListener {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), top_accounts: true }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), top_accounts: false }
     }
 }
 
@@ -388,6 +396,9 @@ impl Config {
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
         ensure!(self.commands.batch_bytes > 0, "commands.batch_bytes must not be 0");
         ensure!(self.http.header_timeout_s > 0, "http.header_timeout_s must not be 0");
+        ensure!(self.http.body_timeout_s > 0, "http.body_timeout_s must not be 0");
+        let sent_within = 1..=u64::from(u32::MAX) / 1_000;
+        ensure!(sent_within.contains(&self.http.write_timeout_s), "http.write_timeout_s must be 1 to 4294967");
         ensure!(self.http.request_timeout_s > 30, "http.request_timeout_s must be more than 30, the longest wait");
         ensure!(self.commands.queued_per_account > 0, "commands.queued_per_account must not be 0");
         ensure!(

@@ -1,7 +1,7 @@
 //! What operators see: one struct, whose doc comments are the help texts at `/metrics`.
 //!
 //! Names follow Prometheus: base units, `_total` for counters. Labels never hold personal data; only the two
-//! top-accounts gauges are labelled by account, and they can be switched off.
+//! top-accounts gauges are labelled by account, and only where they are switched on.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -73,6 +73,8 @@ meters! {
     http_request_seconds: HistogramVec = (["route"], SECONDS);
     /// Connections that are open.
     http_connections: IntGauge = ([], &[]);
+    /// Connections that a bound ended, refused (`address`) or kept waiting (`connections`), by the bound.
+    http_connections_bounded_total: IntCounterVec = (["bound"], &[]);
     /// Seconds that a caller waited for a database connection.
     pool_wait_seconds: Histogram = ([], SECONDS);
     /// Searches that PostgreSQL carries out: lists that may look at all records of an account.
@@ -117,6 +119,15 @@ meters! {
     relay_lag_events: IntGauge = ([], &[]);
     /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.
     relay_lag_seconds: Gauge = ([], &[]);
+    /// Accounts that this replica does not publish, since their logs lack events that were published: restored from a
+    /// backup. See `unificus log restored`.
+    relay_stopped_accounts: IntGauge = ([], &[]);
+    /// Times that the stream held messages of an account that the log does not explain.
+    relay_foreign_total: IntCounter = ([], &[]);
+    /// Times that an account was published again from its log, by what the stream lacked.
+    relay_refills_total: IntCounterVec = (["reason"], &[]);
+    /// Publishes that NATS refused, since another message than the known one was the account's last.
+    relay_fenced_total: IntCounter = ([], &[]);
     /// Events that the relay published.
     relay_published_total: IntCounter = ([], &[]);
     /// Whether NATS is connected.

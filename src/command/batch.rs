@@ -146,7 +146,8 @@ fn wanted(orders: &[&Order]) -> Wanted {
         wanted.accounts.push(account);
         wanted.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
         wanted.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
-        wanted.answers.extend(order.idempotency.iter().map(|idempotency| (account, idempotency.key.clone())));
+        let keys = order.idempotency.iter().flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
+        wanted.answers.extend(keys.map(|key| (account, key.clone())));
     }
     wanted.accounts.sort_unstable();
     wanted.accounts.dedup();
@@ -167,8 +168,13 @@ fn decide_all(orders: &[&Order], found: Found, lock: HeadLock, at: Timestamp) ->
     let mut answers = Vec::with_capacity(orders.len());
     for order in orders {
         let known = order.idempotency.as_ref().and_then(|idempotency| {
-            let answer = stored.get(&(order.account, idempotency.key.clone()))?;
-            Some(recall(answer, idempotency.request_hash))
+            if let Some(answer) = stored.get(&(order.account, idempotency.key.clone())) {
+                return Some(recall(answer, idempotency.request_hash));
+            }
+            // Another request under the unscoped key may be of another origin: then it says nothing of this one.
+            let answer = stored.get(&(order.account, idempotency.unscoped_key.clone()))?;
+            let is_same = answer.request_hash == idempotency.request_hash;
+            is_same.then(|| recall(answer, idempotency.request_hash))
         });
         let draft = match (known, sets.get_mut(&order.account)) {
             // An account that does not exist is found out by a batch that waits.

@@ -48,10 +48,13 @@ pub struct Order {
 
 /// A client's name for a request, and what the request was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Idempotency {
+    /// As it is stored: the client's key, scoped to the origin that sent it.
     pub key: String,
-    /// SHA-256 over method, path and body.
+    /// As releases before scoping stored it. Looked up only, so that a write that such a release answered is not carried
+    /// out again; of no use a day after the last of them ended.
+    pub unscoped_key: String,
+    /// SHA-256 over method, path, query, condition and body.
     pub request_hash: [u8; 32],
 }
 

@@ -1,11 +1,12 @@
 //! Whose brand a request is shown: that of the account whose host name it used, else the installation's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use moka::future::Cache;
 
 use super::Api;
+use super::docs::{self, Asset, Template};
 use super::extract::Origin;
 use crate::domain::brand::{Brand, parse_host};
 use crate::store::Store;
@@ -17,32 +18,51 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// Hosts that are remembered at once; a brand may have a logo of 64 KiB.
 const HOSTS: u64 = 1_000;
 
+/// A brand, and what is made of it alone: each document once, when it is first asked for.
+pub(super) struct Branded {
+    pub(super) brand: Brand,
+    pub(super) style: Asset,
+    /// Its own.
+    pub(super) logo: Option<Asset>,
+    pub(super) page: OnceLock<Template>,
+    pub(super) openapi: OnceLock<Template>,
+    pub(super) events: OnceLock<Template>,
+}
+
+impl Branded {
+    pub(super) fn new(brand: Brand) -> Self {
+        let (style, logo) = (docs::style(&brand), docs::logo(&brand));
+        let (page, openapi, events) = Default::default();
+        Self { brand, style, logo, page, openapi, events }
+    }
+}
+
 /// Knows brands by the host names that show them.
 pub(super) struct Brands {
     store: Store,
-    installation: Arc<Brand>,
-    known: Cache<String, Arc<Brand>>,
+    installation: Arc<Branded>,
+    known: Cache<String, Arc<Branded>>,
 }
 
 impl Brands {
     pub(super) fn new(store: Store, installation: Brand) -> Self {
         let known = Cache::builder().max_capacity(HOSTS).time_to_live(REMEMBERED).build();
-        Self { store, installation: Arc::new(installation), known }
+        Self { store, installation: Arc::new(Branded::new(installation)), known }
     }
 
-    async fn of_host(&self, host: &str) -> Result<Arc<Brand>, StoreError> {
-        let installation = &self.installation;
-        let Some(own) = self.store.brand_of_host(host).await? else { return Ok(Arc::clone(installation)) };
-        Ok(Arc::new(Brand {
+    async fn of_host(&self, host: &str) -> Result<Arc<Branded>, StoreError> {
+        let installation = &self.installation.brand;
+        let Some(own) = self.store.brand_of_host(host).await? else { return Ok(Arc::clone(&self.installation)) };
+        Ok(Arc::new(Branded::new(Brand {
             name: own.name,
             color: own.color.unwrap_or(installation.color),
             logo: own.logo.or_else(|| installation.logo.clone()),
-        }))
+        })))
     }
 }
 
 /// The brand that a visitor of `origin` sees. The public pages need no database: while it is away, the installation's.
-pub(super) async fn brand_of(api: &Api, origin: &Origin) -> Arc<Brand> {
+pub(super) async fn brand_of(api: &Api, origin: &Origin) -> Arc<Branded> {
     let brands = &api.brands;
     let Ok(host) = parse_host(origin.host()) else { return Arc::clone(&brands.installation) };
     match brands.known.try_get_with_by_ref(&host, brands.of_host(&host)).await {

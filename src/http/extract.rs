@@ -4,24 +4,23 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use hyper::{HeaderMap, Uri};
+use hyper::Uri;
+use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
-use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Api;
 use super::auth::Caller;
+pub(super) use super::conditions::{has_tag, has_version};
+use super::exchange::SlowBody;
+pub(super) use super::origin::Origin;
 use super::problem::Problem;
+use super::{Api, conditions, idempotency, trace};
 use crate::command::Idempotency;
 use crate::contract::record::parse_uid;
 use crate::contract::{input, moment};
 use crate::domain::record::fold_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
@@ -45,18 +44,20 @@ impl FromRequest<Arc<Api>> for Write {
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
         let limit = api.config.http.body_limit_bytes;
         let (parts, body) = request.into_parts();
+        let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::unauthorized)?;
+        let if_match = conditions::for_write(&parts.headers)?;
+        // Before a byte of it is asked for: a client that waits for 100 Continue need not send it.
+        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Err(Problem::too_large(limit));
+        }
         let body = match Limited::new(body, limit).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(Problem::too_large(limit)),
+            Err(error) if SlowBody::caused(&*error) => return Err(Problem::slow_body()),
             Err(_) => return Err(Problem::malformed("The body ended early.")),
         };
-        let idempotency = idempotency(&parts, &body)?;
-        Ok(Self {
-            body,
-            idempotency,
-            if_match: versions(&parts.headers, &IF_MATCH),
-            traceparent: text(&parts.headers, &TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned),
-        })
+        let idempotency = idempotency::of(&parts, &body, &caller.origin)?;
+        Ok(Self { body, idempotency, if_match, traceparent: trace::parent(&parts.headers) })
     }
 }
 
@@ -68,51 +69,6 @@ impl Write {
         }
         input::parse(&self.body).map_err(|unreadable| Problem::malformed(unreadable.to_string()))
     }
-}
-
-/// Version 00 of W3C Trace Context (3.2.2): four fields of hexadecimal digits. Anything else is not passed on.
-fn is_traceparent(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    lengths.eq([2, 32, 16, 2]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
-}
-
-fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
-    let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    // The draft wants a quoted string (RFC 9651, 3.3.3), most clients send it bare.
-    let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
-    if key.is_empty() || key.len() > 255 {
-        let detail = "Idempotency-Key must be 1 to 255 visible ASCII characters.";
-        return Err(Problem::malformed(detail));
-    }
-    let mut hash = Sha256::new();
-    hash.update(parts.method.as_str());
-    hash.update([0]);
-    hash.update(parts.uri.path());
-    hash.update([0]);
-    hash.update(body);
-    Ok(Some(Idempotency { key: key.to_owned(), request_hash: hash.finalize().into() }))
-}
-
-/// The versions that a condition names (RFC 9110, 13.1.1); `None` where it is absent or `*`.
-fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<Seq>> {
-    let value = text(headers, name)?.trim();
-    if value == "*" {
-        return None;
-    }
-    // A weak tag never matches here, and what is no tag of ours matches nothing.
-    let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Seq);
-    Some(value.split(',').filter_map(version).collect())
-}
-
-/// Whether the client already has this version (RFC 9110, 13.1.2).
-pub(super) fn has_version(headers: &HeaderMap, version: Seq) -> bool {
-    has_tag(headers, &format!("\"{version}\""))
-}
-
-/// Whether the client already has what this entity tag, with its quotes, names (RFC 9110, 13.1.2).
-pub(super) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
-    let Some(value) = text(headers, &IF_NONE_MATCH) else { return false };
-    value.split(',').any(|other| other.trim() == "*" || other.trim().trim_start_matches("W/") == tag)
 }
 
 /// The longest text that can be a lookup key, in bytes.
@@ -204,44 +160,4 @@ impl Query {
         let detail = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
         moment::parse(&value.replace(' ', "+")).map(Some).ok_or_else(|| Invalid::new(name, detail))
     }
-}
-
-/// Where the client believes that the service is: `http://host:port`.
-pub(super) struct Origin(pub(super) String);
-
-impl Origin {
-    /// The host's name, without its port.
-    pub(super) fn host(&self) -> &str {
-        let authority = self.0.split_once("://").map_or(&*self.0, |(_, authority)| authority);
-        match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        }
-    }
-}
-
-impl FromRequestParts<Arc<Api>> for Origin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<super::server::Peer>().map(|peer| peer.0.ip());
-        let trusted = peer.is_some_and(|ip| api.config.http.trusted_proxies.iter().any(|net| net.contains(&ip)));
-        let forwarded = |name: &str| {
-            let value = parts.headers.get(name).filter(|_| trusted)?.to_str().ok()?;
-            value.split(',').next().map(str::trim)
-        };
-        let scheme = match forwarded("x-forwarded-proto") {
-            Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
-            _ => "http",
-        };
-        let host = forwarded("x-forwarded-host")
-            .or_else(|| text(&parts.headers, &hyper::header::HOST))
-            .or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str))
-            .unwrap_or("localhost");
-        Ok(Self(format!("{scheme}://{host}")))
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -81,8 +81,8 @@ async fn are_stored(api: &Api, caller: &Caller, write: &Write, items: usize) -> 
 }
 
 fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
-    let key = if place == 0 { whole.key.clone() } else { format!("{}{BETWEEN}{place}", whole.key) };
-    Idempotency { key, request_hash: whole.request_hash }
+    let of = |key: &str| if place == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{place}") };
+    Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
 async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Item {

@@ -10,10 +10,15 @@ mod authenticator;
 mod brand;
 mod change_stream;
 mod changes;
+mod closing;
+mod conditions;
 mod docs;
 mod endpoints;
 mod envelope;
+mod exchange;
 mod extract;
+mod head;
+mod idempotency;
 mod in_flight;
 mod limits;
 mod lists;
@@ -22,6 +27,9 @@ mod meta;
 mod openapi;
 mod operations;
 mod ops;
+mod origin;
+mod pace;
+mod peers;
 mod present;
 mod problem;
 mod projects;
@@ -30,6 +38,8 @@ mod replays;
 mod samples;
 pub mod server;
 mod sessions;
+mod socket;
+mod trace;
 mod usage;
 
 use std::sync::Arc;
@@ -40,7 +50,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use hyper::Method;
+use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use self::authenticator::Authenticator;
@@ -48,6 +59,8 @@ use self::brand::Brands;
 use self::docs::Assets;
 use self::in_flight::InFlight;
 use self::lists::Walks;
+use self::openapi::Documents;
+use self::operations::Methods;
 use self::problem::Problem;
 pub use self::sessions::KeyCheck;
 use self::sessions::Sessions;
@@ -90,6 +103,8 @@ pub struct Api {
     walks: Walks,
     brands: Brands,
     assets: Assets,
+    documents: Documents,
+    methods: Methods,
     /// Long answers end when this is cancelled.
     stop: CancellationToken,
 }
@@ -124,6 +139,7 @@ impl Api {
         let walks = Walks::new();
         let brands = Brands::new(store.clone(), config.brand.shown());
         let assets = Assets::new();
+        let (documents, methods) = (Documents::new(), Methods::new());
         Arc::new(Self {
             config,
             lanes,
@@ -143,6 +159,8 @@ impl Api {
             walks,
             brands,
             assets,
+            documents,
+            methods,
             stop,
         })
     }
@@ -177,21 +195,40 @@ pub fn ops(api: &Arc<Api>) -> Router {
         .with_state(Arc::clone(api))
 }
 
-/// The outermost layer: one deadline, one count, and problems get their bodies.
+/// The outermost layer: heads that can be read in one way only, one deadline, one count, and problems get their bodies.
 async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let began = clock::instant();
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
-    let response = match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => render(response, &path),
-        Err(_) => Problem::too_slow().render(&path),
-    };
     // Paths that no route matches are one label: they are anybody's to invent.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (parts, body) = request.into_parts();
+    let allow = if parts.method == Method::OPTIONS { api.methods.of(route, &path) } else { None };
+    let mut response = match (head::check(&parts, &api.config.http), allow) {
+        (Err(problem), _) => problem.render(&path),
+        (Ok(()), Some(allow)) => options(allow),
+        (Ok(()), None) => {
+            let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
+            match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
+                Ok(response) => render(response, &path),
+                Err(_) => Problem::too_slow().render(&path),
+            }
+        }
+    };
+    // No answer is anything but what its content type says.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     api.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// The answer to OPTIONS: no keys are asked for and no call is counted. No other origin is promised anything, so it has
+/// nothing of CORS.
+fn options(allow: &HeaderValue) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow.clone());
     response
 }
 

@@ -10,14 +10,18 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::{Value as Json, json};
 
+use crate::clock::Clock;
 use crate::command::Failure;
 use crate::domain::{Entity, Invalid, Refusal};
 use crate::store::StoreError;
 
-/// Marks an answer that is the stored one of an earlier request.
-/// So many errors are said in the message.
+/// The media type of a problem.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Errors that are said in the message.
 const SAID: usize = 5;
 
+/// Marks an answer that is the stored one of an earlier request.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A request that was not carried out.
@@ -135,6 +139,47 @@ impl Problem {
         problem
     }
 
+    /// The body of a request did not come.
+    pub(super) fn slow_body() -> Self {
+        Self::slow("The request's body came too slowly. Nothing was changed.")
+    }
+
+    /// The head of a request began and did not end.
+    pub(super) fn slow_head() -> Self {
+        Self::slow("The request's head came too slowly.")
+    }
+
+    fn slow(detail: &'static str) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail)
+    }
+
+    /// A transfer coding that the service does not know (RFC 9112, 6.1).
+    pub(super) fn unknown_coding() -> Self {
+        let detail = "Transfer-Encoding must be chunked, and nothing before it.";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "Not implemented", detail)
+    }
+
+    pub(super) fn too_many_connections() -> Self {
+        Self::unavailable("Too many connections are open from this address. Close some, or send requests over fewer.")
+    }
+
+    pub(super) fn long_target() -> Self {
+        let detail = "The request's path and query must have at most 32768 bytes.";
+        Self::new(StatusCode::URI_TOO_LONG, "URI too long", detail)
+    }
+
+    /// A head that the HTTP library could not parse, by the status that it chose.
+    pub(super) fn unreadable_head(status: u16) -> Self {
+        match status {
+            414 => Self::long_target(),
+            431 => {
+                let detail = "The request's head must have at most 65536 bytes and 100 header fields.";
+                Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request header fields too large", detail)
+            }
+            _ => Self::malformed("The request cannot be parsed: its first line or a header field is not HTTP/1.1."),
+        }
+    }
+
     pub(super) fn too_slow() -> Self {
         Self::unavailable("The request took too long.")
     }
@@ -197,8 +242,38 @@ impl Problem {
         matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
     }
 
+    /// Its status, as a label.
+    pub(super) fn status_text(&self) -> &str {
+        self.status.as_str()
+    }
+
+    /// The whole message, where the HTTP library does not write it. The connection ends with it.
+    pub(super) fn message(&self, instance: &str) -> Vec<u8> {
+        let body = self.body(instance);
+        let reason = self.status.canonical_reason().unwrap_or(self.title);
+        let date = httpdate::fmt_http_date(Clock::system().now().into());
+        let own = self.headers.iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)));
+        let own: String = own.collect();
+        format!(
+            "HTTP/1.1 {} {reason}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nx-content-type-options: \
+             nosniff\r\n{own}connection: close\r\ndate: {date}\r\n\r\n{body}",
+            self.status.as_str(),
+            body.len(),
+        )
+        .into_bytes()
+    }
+
     /// The answer, for a request of this path.
     pub(super) fn render(&self, instance: &str) -> Response {
+        let mut response = (self.status, self.body(instance)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+
+    fn body(&self, instance: &str) -> String {
         let mut body = json!({
             "type": self.kind,
             "title": self.title,
@@ -211,12 +286,7 @@ impl Problem {
         if let Json::Object(members) = &mut body {
             members.extend(self.extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         }
-        let mut response = (self.status, body.to_string()).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in &self.headers {
-            response.headers_mut().insert(name.clone(), value.clone());
-        }
-        response
+        body.to_string()
     }
 }
 
@@ -252,7 +322,7 @@ fn sentence(invalid: &Invalid) -> String {
 }
 
 fn is_rendered(response: &Response) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json")
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON)
 }
 
 impl IntoResponse for Problem {

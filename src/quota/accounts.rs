@@ -34,6 +34,8 @@ struct Account {
     waiters: Waiters,
     /// Calls of the month that were left at the last booking.
     remaining: u64,
+    /// When the month's row was last made sure of, and expired leases given back.
+    opened_at: Option<Instant>,
 }
 
 /// Who waits for the next booking of an account.
@@ -184,6 +186,9 @@ impl Accounts {
         let account = self.known.get_mut(&grant.account)?;
         let is_current = account.leases.last().is_some_and(|held| held.serial == serial);
         let held = account.leases.iter_mut().find(|held| held.serial == serial)?;
+        if !ask.opened {
+            account.opened_at = Some(now);
+        }
         let mut replies = None;
         if grant.lost {
             if held.lease.lost(clock::fresh_uid().0) == Lost::GivenBack {
@@ -196,10 +201,6 @@ impl Accounts {
             held.release(held.lease.may_answer());
             if !ask.limited {
                 held.lease.keep_booked(grant.calls);
-            }
-            if grant.calls == 0 && draft.outstanding == 0 {
-                // Its row is gone.
-                held.lease.begin_again(clock::fresh_uid().0);
             }
             account.remaining = grant.most.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
@@ -217,6 +218,21 @@ impl Accounts {
             self.due.insert(grant.account);
         }
         replies
+    }
+
+    /// The database does not have the account's month. Where a month has just begun its row is made next time; else there
+    /// is no such account, and whoever waits is told by being dropped.
+    pub(super) fn not_found(&mut self, id: AccountId, booked: Booked) {
+        match self.known.get_mut(&id) {
+            Some(account) if booked.ask.opened => {
+                account.opened_at = None;
+                account.waiters.put_first(booked.waiters);
+                self.due.insert(id);
+            }
+            Some(_) | None => {
+                self.known.remove(&id);
+            }
+        }
     }
 
     /// A booking failed, or may have been committed: the next one finds out. Whoever waited is told by being dropped.
@@ -261,6 +277,7 @@ impl Account {
             outstanding: draft.outstanding,
             block,
             limited: enforced,
+            opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
         };
         Some(Booked { ask, serial: held.serial, draft, waiters })
     }

@@ -157,6 +157,9 @@ impl Ledger {
                 self.reply(&grant, replies);
             }
         }
+        for (account, booked) in booked {
+            self.accounts().not_found(account, booked);
+        }
         Ok(true)
     }
 

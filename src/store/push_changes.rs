@@ -95,17 +95,17 @@ pub struct Opened {
     pub change: PushChange,
     /// The end of the log.
     pub head: Seq,
-    /// The stored answer to an earlier request with the same key.
-    pub answer: Option<Answer>,
+    /// The stored answers to earlier requests with the same keys.
+    pub answers: Vec<Answer>,
 }
 
 impl Store {
-    /// Opens a change, and looks up what was answered under an idempotency key within the time `remembered`; `None` where
+    /// Opens a change, and looks up what was answered under idempotency keys within the time `remembered`; `None` where
     /// there is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
-        key: Option<&str>,
+        keys: &[&str],
         remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.reader().await?;
@@ -115,15 +115,14 @@ impl Store {
         let heads = client.query(batch::LOCK_HEADS, &[&vec![account.0]]).await?;
         let Some(head) = heads.first() else { return Ok(None) };
         let head = Seq(head.get(1));
-        let answer = match key {
-            None => None,
-            Some(key) => {
-                let remembered = remembered.as_secs_f64();
-                let rows = client.query(batch::LOAD_ANSWERS, &[&vec![account.0], &vec![key], &remembered]).await?;
-                rows.first().map(batch::answer).transpose()?
-            }
+        let answers = if keys.is_empty() {
+            Vec::new()
+        } else {
+            let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
+            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &remembered]).await?
         };
-        Ok(Some(Opened { change, head, answer }))
+        let answers = answers.iter().map(batch::answer).collect::<Result<_, _>>()?;
+        Ok(Some(Opened { change, head, answers }))
     }
 }
 

@@ -23,7 +23,7 @@ select from quota_month q join unnest($1::uuid[]) as k(account_id) on q.account_
 where q.month = date_trunc('month', stored_now() at time zone 'UTC')::date
 order by q.account_id for update of q";
 
-/// Gives back what replicas had not answered that renewed their leases no more. A lease may be of a day before.
+/// Gives back, at most once a second, what replicas had not answered that renewed their leases no more. A lease may be of a day before.
 const EXPIRE: &str = "-- quota.expire
 with gone as (
     delete from quota_lease l using unnest($1::uuid[]) as k(account_id)
@@ -83,13 +83,10 @@ with asked as (
     insert into quota_lease (account_id, lease_id, day, granted, returned, unanswered, expires_at)
     select account_id, lease_id, day, accepted + granted, returned, greatest(outstanding + granted - block, 0),
         stored_now() + make_interval(secs => $13)
-    from decided where not lost and (granted > 0 or outstanding > 0)
+    from decided where not lost
     on conflict (account_id, lease_id) do update
         set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
             expires_at = excluded.expires_at
-), ended as (
-    delete from quota_lease l using decided d
-    where l.account_id = d.account_id and l.lease_id = d.lease_id and d.granted = 0 and d.outstanding = 0
 )
 select account_id, day, today, granted, used - back + granted, most, revision, lost, stored_now() from decided";
 
@@ -133,6 +130,8 @@ pub struct Ask {
     pub block: u64,
     /// Whether the month may have as many calls as the account's tier and no more.
     pub limited: bool,
+    /// Whether the month's row was made sure of, and leases that expired were given back, a moment ago.
+    pub opened: bool,
 }
 
 /// What they got of it.
@@ -171,7 +170,8 @@ impl Store {
     /// Takes calls from accounts' months, each at most to its limit, and gives others back: of each account one lease, which
     /// is renewed for so long. The rows are locked first, in an order that all replicas keep, and read in a later
     /// statement: one that had waited for the lock would not see what its holder wrote. Others see it at once, the disk
-    /// within a second: a crash of the database may forget so much, in the customer's favour.
+    /// within a second: a crash of the database may forget so much, in the customer's favour. An account whose month is not
+    /// there is not among the grants.
     pub async fn take_calls(&self, asks: &[Ask], lease: Duration) -> Result<Vec<Grant>, StoreError> {
         let columns = AskColumns::of(asks, lease);
         let client = self.admitter().await?;
@@ -180,14 +180,16 @@ impl Store {
         let expire = client.prepare_cached(EXPIRE).await?;
         let take = client.prepare_cached(TAKE).await?;
         let accounts: Params<'_, 1> = [&columns.account];
+        let to_open: Vec<Uuid> = asks.iter().filter(|ask| !ask.opened).map(|ask| ask.account.0).collect();
+        let opened: Params<'_, 1> = [&to_open];
         let all: Params<'_, 13> = columns.params();
         // One round trip. COMMIT is on its way with the rest, and ends the transaction also where a statement failed.
         let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
             client.batch_execute("begin; set local synchronous_commit = off"),
-            client.execute(&open, &accounts),
+            async { if to_open.is_empty() { Ok(0) } else { client.execute(&open, &opened).await } },
             client.query(&lock, &accounts),
-            client.query(&expire, &accounts),
+            async { if to_open.is_empty() { Ok(Vec::new()) } else { client.query(&expire, &opened).await } },
             client.query(&take, &all),
             client.batch_execute("commit"),
         );
@@ -248,7 +250,8 @@ impl AskColumns {
         let most = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
         let mut columns = Self { tiers, most, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for ask in asks {
-            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, limited } = *ask;
+            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, limited, opened: _ } =
+                *ask;
             columns.account.push(account.0);
             columns.lease.push(lease);
             columns.day.push(day);

@@ -92,7 +92,7 @@ fn actions<'a>(words: &[&'a str]) -> Vec<Vec<&'a str>> {
 fn breaks_by(action: &[&str]) -> Option<String> {
     let has = |wanted: &[&str]| action.windows(wanted.len()).any(|pair| pair == wanted);
     match action {
-        ["drop", ..] | ["rename", ..] | ["set", "schema", ..] => Some(action.join(" ")),
+        ["drop" | "rename", ..] | ["set", "schema", ..] => Some(action.join(" ")),
         ["alter", ..] if has(&["set", "not", "null"]) || has(&["type"]) || has(&["drop"]) => Some(action.join(" ")),
         ["add", "constraint" | "check" | "unique" | "primary" | "foreign" | "exclude", ..] => Some(action.join(" ")),
         ["add", ..] if has(&["not", "null"]) && !has(&["default"]) && !has(&["generated"]) => {

@@ -147,7 +147,7 @@ async fn an_account_that_two_replicas_write_at_once_starves_on_neither() {
 async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
     let service = one_lane().await;
     // A process that is paused amid a transaction is a client that sends nothing more.
-    let opened = service.store.change_push(service.client.account, None, REMEMBERED).await.unwrap();
+    let opened = service.store.change_push(service.client.account, &[], REMEMBERED).await.unwrap();
     let paused = opened.expect("there is the account");
 
     let written = tokio::time::timeout(LONG, async {

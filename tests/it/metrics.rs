@@ -68,6 +68,36 @@ async fn one_write_is_seen_on_its_whole_way() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_metric_names_an_account_unless_that_is_switched_on() {
+    let silent = Service::start().await;
+    let showing = Service::configured(|config| config.metrics.top_accounts = true).await;
+    for (service, shown) in [(&silent, false), (&showing, true)] {
+        let api = &service.client;
+        for email in ["ann@example.org", "bob@example.org"] {
+            api.contact(email).await.expect(201);
+        }
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(50));
+        let metrics = tokio::time::timeout(LONG, async {
+            loop {
+                let (_, metrics) = text(service, "/metrics").await;
+                // The sweep over the accounts has seen this one.
+                let seen = value(&metrics, r#"unificus_quota_accounts{band="0-50"}"#) >= 1.0;
+                if seen && metrics.contains(&api.account.to_string()) == shown {
+                    return metrics;
+                }
+                assert!(!seen || shown, "an account is named in\n{metrics}");
+                pause.tick().await;
+            }
+        });
+        let metrics = metrics.await.expect("the accounts are not swept");
+        let named: Vec<&str> = metrics.lines().filter(|line| line.contains(&api.account.to_string())).collect();
+        assert!(named.iter().all(|line| line.starts_with("unificus_quota_")), "{named:?}");
+        assert_eq!(named.is_empty(), !shown);
+        assert!(!metrics.contains("ann@example.org") && !metrics.contains(&*api.secret));
+    }
+}
+
 #[tokio::test]
 async fn every_meter_has_a_help_text() {
     let service = Service::start().await;

@@ -35,6 +35,7 @@ impl Add {
             let kind = kind.as_text().and_then(FieldType::parse);
             let values = matches!(patch.get(&Field::AllowedValues), Some(Some(_)));
             invalid.extend(kind.and_then(|kind| unfit_values(kind, values)));
+            invalid.extend(too_many_bytes(&patch));
         }
         if invalid.is_empty() { Ok(Self { uid, patch }) } else { Err(invalid) }
     }
@@ -76,11 +77,16 @@ impl Change {
             None => !definition.allowed_values.is_empty(),
         };
         let uid = record.uid;
+        // Values that are there already may be sent back, however many they are.
+        let is_same =
+            record.fields.get(&Field::AllowedValues) == self.patch.get(&Field::AllowedValues).and_then(Option::as_ref);
+        let too_many = if is_same { None } else { too_many_bytes(&self.patch) };
         let changes = record.differences(self.patch);
         let fixed = changes.iter().filter(|(field, _)| matches!(field, Field::Owner | Field::Type));
         let mut invalid: Vec<_> =
             fixed.map(|(field, _)| Invalid::new(field.name(), "Cannot be changed: add another field.")).collect();
         invalid.extend(unfit_values(definition.kind, values));
+        invalid.extend(too_many);
         if !invalid.is_empty() {
             return Err(Refusal::Invalid(invalid));
         }
@@ -90,6 +96,17 @@ impl Change {
     fn label(&self) -> Option<&str> {
         self.patch.get(&Field::Name)?.as_ref().and_then(Value::as_text)
     }
+}
+
+/// The most bytes of one field's allowed values: a write of five hundred values loads five hundred definitions while its
+/// account is locked.
+const MAX_ALLOWED_BYTES: usize = 16 << 10;
+
+fn too_many_bytes(patch: &Patch) -> Option<Invalid> {
+    let Some(Some(Value::Words(values))) = patch.get(&Field::AllowedValues) else { return None };
+    let bytes: usize = values.iter().map(String::len).sum();
+    let detail = || format!("Must have at most {} KiB in all.", MAX_ALLOWED_BYTES >> 10);
+    (bytes > MAX_ALLOWED_BYTES).then(|| Invalid::new(Field::AllowedValues.name(), detail()))
 }
 
 /// A choice has values to choose from, and nothing else has.

@@ -193,6 +193,20 @@ fn a_definition_has_an_owner_a_type_and_a_label_that_is_its_owners_alone() {
 }
 
 #[test]
+fn a_definition_has_a_bounded_size() {
+    let of = |length: usize| Value::Words((0..100).map(|number| format!("{number:0>length$}")).collect());
+    let sized = |length| definition([(Field::Type, text("dropdown")), (Field::AllowedValues, Some(of(length)))]);
+    assert!(Add::new(uid("F"), sized(163)).is_ok());
+    let invalid = Add::new(uid("F"), sized(164)).expect_err("more than 16 KiB");
+    assert_eq!(invalid, [Invalid::new("allowed_values", "Must have at most 16 KiB in all.")]);
+
+    let large =
+        || given([field_added("F", Owner::Contact, FieldType::Dropdown).with(Field::AllowedValues, Some(of(200)))]);
+    large().when(change("F", [(Field::AllowedValues, Some(of(201)))])).then_invalid(["#/allowed_values"]);
+    large().when(change("F", [(Field::AllowedValues, Some(of(200)))])).then_nothing();
+}
+
+#[test]
 fn an_owner_and_a_type_never_change() {
     let color = || field_added("Color", Owner::Contact, FieldType::Dropdown).with(Field::AllowedValues, words(["Red"]));
     given([color()])

@@ -10,7 +10,7 @@ use utoipa_swagger_ui::Config;
 
 /// A file as it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Asset {
+pub(in crate::http) struct Asset {
     pub(super) media_type: &'static str,
     pub(super) bytes: Bytes,
     pub(super) encoding: Encoding,
@@ -60,8 +60,9 @@ impl Assets {
         self.files.iter().find(|(own, _)| *own == name).map(|(_, asset)| asset)
     }
 
-    pub(super) fn logo(&self) -> Asset {
-        self.logo.clone()
+    /// A logo of nobody's.
+    pub(super) fn logo(&self) -> &Asset {
+        &self.logo
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod assets;
 mod html;
+mod template;
 
 use std::sync::Arc;
 
@@ -14,16 +15,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, VARY,
 };
 use hyper::{HeaderMap, StatusCode, Uri};
 
-pub(super) use self::assets::Assets;
-use self::assets::{Asset, Encoding};
+use self::assets::Encoding;
+pub(super) use self::assets::{Asset, Assets};
 use self::html::{Html, fill};
+pub(super) use self::template::Template;
 use super::asyncapi;
 use super::auth::TEST_CREDENTIALS;
-use super::brand::brand_of;
+use super::brand::{Branded, brand_of};
 use super::extract::{self, Origin, Query};
 use super::problem::Problem;
 use super::{Api, BASE};
@@ -42,8 +44,8 @@ const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbo
 pub(super) async fn page(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
     let brand = brand_of(&api, &origin).await;
     let burst = api.config.quota.burst_per_second;
-    let asset = Asset::new("text/html; charset=utf-8", render(&api.assets, &brand, &origin, burst));
-    answer(&asset, &headers, Freshness::Asked, PAGE_POLICY)
+    let make = || Template::new("text/html; charset=utf-8", |origin| render(&api.assets, &brand, origin, burst));
+    document(brand.page.get_or_init(make), &origin, &headers, PAGE_POLICY)
 }
 
 /// A file of the page: one of [`Assets`], or one that the brand makes.
@@ -59,19 +61,20 @@ pub(super) async fn asset(
     }
     let brand = brand_of(&api, &origin).await;
     let asset = match name.as_str() {
-        "brand.css" => style(&brand),
-        "logo" => logo(&api.assets, &brand),
+        "brand.css" => &brand.style,
+        "logo" => brand.logo.as_ref().unwrap_or_else(|| api.assets.logo()),
         _ => return Err(Problem::no_route()),
     };
-    Ok(answer(&asset, &headers, Freshness::of(&uri, &asset), FILE_POLICY))
+    Ok(answer(asset, &headers, Freshness::of(&uri, asset), FILE_POLICY))
 }
 
 /// The AsyncAPI document of the account's events.
 pub(super) async fn events(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
     let brand = brand_of(&api, &origin).await;
-    let document = asyncapi::document(&brand.name, &origin.0, BASE, &api.config.nats.subject_root);
-    let asset = Asset::new("application/json", document.to_string());
-    answer(&asset, &headers, Freshness::Asked, FILE_POLICY)
+    let root = &api.config.nats.subject_root;
+    let text = |origin: &Origin| asyncapi::document(&brand.brand.name, &origin.0, BASE, root).to_string();
+    let template = brand.events.get_or_init(|| Template::new("application/json", text));
+    document(template, &origin, &headers, FILE_POLICY)
 }
 
 /// How long a browser may go without asking.
@@ -97,41 +100,64 @@ impl Freshness {
 }
 
 fn answer(asset: &Asset, headers: &HeaderMap, freshness: Freshness, policy: &'static str) -> Response {
-    let tag = format!("\"{}\"", asset.tag);
-    let known = extract::has_tag(headers, &tag);
-    let mut response = Response::new(if known { Body::empty() } else { Body::from(asset.bytes.clone()) });
-    if known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+    let mut response = tagged(&asset.tag, headers, || asset.bytes.clone());
     let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
     put(CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
     put(CACHE_CONTROL, freshness.header());
     put(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    put(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     put(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if asset.encoding == Encoding::Gzip {
         put(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    response
+}
+
+/// A document as it reads at this origin.
+fn document(template: &Template, origin: &Origin, headers: &HeaderMap, policy: &'static str) -> Response {
+    let mut response = tagged(&template.tag(origin), headers, || template.bytes(origin));
+    let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
+    put(CONTENT_TYPE, HeaderValue::from_static(template.media_type));
+    put(CACHE_CONTROL, Freshness::Asked.header());
+    put(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    put(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// A document of data, which readers with keys see in their own way.
+pub(super) fn data(template: &Template, origin: &Origin, headers: &HeaderMap) -> Response {
+    let mut response = document(template, origin, headers, FILE_POLICY);
+    response.headers_mut().insert(VARY, HeaderValue::from_static("x-public-id, x-secret-key"));
+    response
+}
+
+/// 304 where the client has what this tag names, else 200 and the bytes.
+fn tagged(tag: &str, headers: &HeaderMap, bytes: impl FnOnce() -> Bytes) -> Response {
+    let tag = format!("\"{tag}\"");
+    let known = extract::has_tag(headers, &tag);
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(bytes()) });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
     if let Ok(tag) = HeaderValue::try_from(tag) {
-        put(ETAG, tag);
+        response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
 /// The page's template with its gaps filled.
-fn render(assets: &Assets, brand: &Brand, origin: &Origin, burst: u64) -> String {
+fn render(assets: &Assets, branded: &Branded, origin: &Origin, burst: u64) -> String {
     let address = |name: &str, asset: &Asset| Html::text(&format!("{BASE}/swagger/assets/{name}?v={}", asset.tag));
     fill(include_str!("page.html"), |gap| {
         Some(match gap {
-            "name" => Html::text(&brand.name),
+            "name" => Html::text(&branded.brand.name),
             "base" => Html::text(BASE),
             "origin" => Html::text(&origin.0),
             "dummy-id" => Html::text(TEST_CREDENTIALS.0),
             "dummy-key" => Html::text(TEST_CREDENTIALS.1),
             "burst" => Html::text(&burst.to_string()),
             "tiers" => Html::concat(Tier::ALL.map(tier)),
-            "brand.css" => address(gap, &style(brand)),
-            "logo" => address(gap, &logo(assets, brand)),
+            "brand.css" => address(gap, &branded.style),
+            "logo" => address(gap, branded.logo.as_ref().unwrap_or_else(|| assets.logo())),
             name => address(name, assets.get(name)?),
         })
     })
@@ -156,17 +182,15 @@ fn thousands(number: u64) -> String {
 }
 
 /// The brand's colours as variables.
-fn style(brand: &Brand) -> Asset {
+pub(super) fn style(brand: &Brand) -> Asset {
     let (color, text) = (brand.color, brand.color.text());
     Asset::new("text/css; charset=utf-8", format!(":root {{ --brand: {color}; --on-brand: {text}; }}\n"))
 }
 
-/// The brand's logo, or one of nobody's.
-fn logo(assets: &Assets, brand: &Brand) -> Asset {
-    match &brand.logo {
-        Some(logo) => Asset::new(logo.format.media_type(), Bytes::copy_from_slice(&logo.bytes)),
-        None => assets.logo(),
-    }
+/// The brand's own logo.
+pub(super) fn logo(brand: &Brand) -> Option<Asset> {
+    let logo = brand.logo.as_ref()?;
+    Some(Asset::new(logo.format.media_type(), Bytes::copy_from_slice(&logo.bytes)))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@ use super::assets::Assets;
 use super::html::{Html, fill};
 use super::{render, thousands};
 use crate::domain::brand::{Brand, Color};
+use crate::http::brand::Branded;
 use crate::http::extract::Origin;
 
 fn page(name: &str, origin: &str) -> String {
     let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None };
-    render(&Assets::new(), &brand, &Origin(origin.to_owned()), 50)
+    render(&Assets::new(), &Branded::new(brand), &Origin(origin.to_owned()), 50)
 }
 
 #[test]

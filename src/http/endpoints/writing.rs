@@ -82,14 +82,17 @@ impl<'a> Writing<'a> {
     /// Opens a write that was not carried out before.
     pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, Halt> {
         let key = write.idempotency.as_ref();
-        let opened = api.store.change_push(caller.account, key.map(|key| &*key.key), REMEMBERED).await?;
-        let Opened { change, head, answer } = opened.ok_or_else(Problem::unauthorized)?;
+        let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
+        let opened = api.store.change_push(caller.account, &keys, REMEMBERED).await?;
+        let Opened { change, head, answers } = opened.ok_or_else(Problem::unauthorized)?;
         let writing = Self { api, caller, write, change, head };
-        let Some(answer) = answer else { return Ok(writing) };
-        match answer.outcome {
-            Outcome::Told(told) if key.is_some_and(|key| key.request_hash == answer.request_hash) => {
-                Err(Halt::Answered(Box::new(writing.repeat(&told)?)))
-            }
+        let Some(key) = key else { return Ok(writing) };
+        let is_same = |answer: &Answer| answer.request_hash == key.request_hash;
+        // Another request under the unscoped key may be of another origin: then it says nothing of this one.
+        let answer = answers.iter().find(|answer| answer.key == key.key);
+        let Some(answer) = answer.or_else(|| answers.iter().find(|answer| is_same(answer))) else { return Ok(writing) };
+        match &answer.outcome {
+            Outcome::Told(told) if is_same(answer) => Err(Halt::Answered(Box::new(writing.repeat(&answer.key, told)?))),
             Outcome::Told(_) | Outcome::Done(_) | Outcome::Refused(_) => Err(Problem::from(Refusal::KeyReused).into()),
         }
     }
@@ -144,8 +147,8 @@ impl<'a> Writing<'a> {
         })
     }
 
-    fn repeat(&self, told: &Told) -> Result<Response, Problem> {
-        let key = self.write.idempotency.as_ref().map_or("", |key| &key.key);
+    /// The answer that was stored under this key, which it was sealed for.
+    fn repeat(&self, key: &str, told: &Told) -> Result<Response, Problem> {
         let kept = STANDARD.decode(&told.kept).ok().and_then(|kept| {
             // A text begins with a brace, what is sealed with its version.
             if kept.starts_with(b"{") { Some(kept) } else { self.api.masters.open(&self.belongs_to(key), &kept) }

@@ -14,6 +14,7 @@ const REFUSALS: &[Refused] = &[
     Refused(401, "Unauthorized", "The two headers do not name an account and one of its keys.", &[]),
     Refused(403, "ReadOnly", "The key may read only. Nothing was written.", &[]),
     Refused(404, "NotFound", "There is no such record.", &[REPLAYED]),
+    Refused(408, "Timeout", "The body came too slowly. Nothing was changed.", &[]),
     Refused(
         410,
         "Gone",
@@ -74,7 +75,9 @@ pub(super) fn refusals() -> Json {
 
 /// The answers of an operation, by status.
 pub(super) fn responses(success: &Success, refusals: &[u16], conditional: bool) -> Json {
-    let has = |status: u16| EVERYWHERE.contains(&status) || refusals.contains(&status);
+    // What takes a body may wait for it in vain.
+    let takes_body = refusals.contains(&413);
+    let has = |status: u16| EVERYWHERE.contains(&status) || refusals.contains(&status) || (status == 408 && takes_body);
     let mut answers: Map<String, Json> = REFUSALS
         .iter()
         .filter(|Refused(status, ..)| has(*status))

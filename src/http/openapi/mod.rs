@@ -16,14 +16,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use hyper::{HeaderMap, Method};
+use moka::future::Cache;
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 pub(super) use self::schema::Schema;
 use super::brand::brand_of;
+use super::docs::{self, Template};
 use super::extract::Origin;
 use super::operations::parameter::{Parameter, Place};
 use super::operations::{self, Body, Operation, Tag};
-use super::{Api, BASE, envelope};
+use super::{Api, BASE};
 use crate::domain::brand::Brand;
 use crate::store::schema::Schema as Definitions;
 
@@ -33,11 +36,46 @@ const SCHEMES: [(&str, &str, &str); 2] = [
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it.
+/// The largest sum of the documents with accounts' own fields that are kept, in bytes.
+const KEPT: u64 = 32 << 20;
+
+const MEDIA_TYPE: &str = "application/json";
+
+/// Documents with accounts' own fields, by what stands in them.
+pub(super) struct Documents(Cache<[u8; 32], Arc<Template>>);
+
+impl Documents {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(KEPT).weigher(|_, template: &Arc<Template>| template.size()).build())
+    }
+}
+
+/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it. A document is
+/// made once, for each brand and each revision of an account's fields.
 pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
     let own = own_fields(&api, &headers).await;
-    let brand = brand_of(&api, &origin).await;
-    envelope::bare(&document(&brand, &origin, own.as_ref()))
+    let branded = brand_of(&api, &origin).await;
+    let brand = &branded.brand;
+    let make = |own| Template::new(MEDIA_TYPE, |origin| document(brand, origin, own).to_string());
+    match own {
+        Some(own) if !(own.custom_fields.is_empty() && own.audiences.is_empty()) => {
+            let made = async { Arc::new(make(Some(&own))) };
+            let template = api.documents.0.get_with(revision(brand, &own), made).await;
+            docs::data(&template, &origin, &headers)
+        }
+        Some(_) | None => docs::data(branded.openapi.get_or_init(|| make(None)), &origin, &headers),
+    }
+}
+
+/// What tells a document with an account's own fields from every other: the brand's name, and each definition with its
+/// version.
+fn revision(brand: &Brand, own: &Definitions) -> [u8; 32] {
+    let mut hash = Sha256::new().chain_update(&brand.name).chain_update([0]);
+    for definition in own.custom_fields.iter().chain(&own.audiences) {
+        hash.update(definition.uid.0.as_bytes());
+        hash.update(definition.version.0.to_be_bytes());
+    }
+    hash.finalize().into()
 }
 
 /// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.

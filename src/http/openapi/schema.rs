@@ -212,8 +212,9 @@ fn subscription_result() -> Json {
         "message": {"type": "string"},
         "errors": errors(),
         "deleted_seq": {"type": "integer"},
+        "replayed": {"type": "boolean", "description": "Whether this item was carried out by an earlier request, and others were not."},
     });
-    object(result, &["uid", "version", "message", "errors", "deleted_seq"])
+    object(result, &["uid", "version", "message", "errors", "deleted_seq", "replayed"])
 }
 
 fn event() -> Json {
@@ -229,7 +230,8 @@ fn event() -> Json {
     });
     let event = json!({
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "description": "`<public id>:<seq>`: stable over every delivery on every channel."},
+        "id": {"type": "string", "description": "`<public id>:<seq>`, or `<public id>:<epoch>:<seq>` where the log was \
+            restored before it: stable over every delivery on every channel."},
         "source": {"type": "string"},
         "type": {"enum": types},
         "subject": uuid(),

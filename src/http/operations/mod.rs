@@ -14,12 +14,15 @@ mod records;
 mod sync;
 mod usage;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
+use hyper::Method;
+use hyper::header::HeaderValue;
 
 pub(super) use self::operation::{Body, Dummy, Operation, Shape, Success, Tag};
-use super::Api;
+use super::{Api, BASE};
 
 /// All of them, by tag.
 pub(super) fn all() -> Vec<Operation> {
@@ -40,4 +43,51 @@ fn routes(operations: Vec<Operation>) -> Router<Arc<Api>> {
         let handlers = &operation.route.handlers;
         operation.paths().fold(router, |router, path| router.route(path, handlers.clone()))
     })
+}
+
+/// Routes that no operation describes: documents, and those of operators.
+const READ_ONLY: [&str; 8] = [
+    "/secure-api/swagger",
+    "/secure-api/swagger/",
+    "/secure-api/swagger/json-file",
+    "/secure-api/swagger/assets/{name}",
+    "/secure-api/asyncapi.json",
+    "/metrics",
+    "/livez",
+    "/readyz",
+];
+
+/// The methods that each route takes, as `Allow` lists them.
+pub(super) struct Methods {
+    by_route: BTreeMap<String, HeaderValue>,
+    anywhere: HeaderValue,
+}
+
+impl Methods {
+    pub(super) fn new() -> Self {
+        let mut by_route: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let operations = all();
+        for operation in &operations {
+            for path in operation.paths() {
+                by_route.entry(format!("{BASE}{path}")).or_default().insert(operation.route.method.as_str());
+            }
+        }
+        by_route.extend(READ_ONLY.map(|path| (path.to_owned(), BTreeSet::from([Method::GET.as_str()]))));
+        let anywhere = by_route.values().flatten().copied().collect();
+        let by_route = by_route.into_iter().map(|(route, methods)| (route, allow(&methods))).collect();
+        Self { by_route, anywhere: allow(&anywhere) }
+    }
+
+    /// Those of a route; of `*`, which is the whole service (RFC 9110, 9.3.7), those of any.
+    pub(super) fn of(&self, route: &str, path: &str) -> Option<&HeaderValue> {
+        if path == "*" { Some(&self.anywhere) } else { self.by_route.get(route) }
+    }
+}
+
+fn allow(methods: &BTreeSet<&str>) -> HeaderValue {
+    let head = methods.contains("GET").then_some("HEAD");
+    let all: BTreeSet<&str> = methods.iter().copied().chain(head).chain([Method::OPTIONS.as_str()]).collect();
+    let text = all.into_iter().collect::<Vec<_>>().join(", ");
+    // Names of methods are always a header's text.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }

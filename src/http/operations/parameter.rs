@@ -158,14 +158,17 @@ pub(super) fn flag(name: &'static str, description: &'static str) -> Parameter {
 }
 
 pub(super) fn idempotency_key() -> Parameter {
-    let description = "Any text of the client's, quoted or not. The same request with the same key is carried out \
-        once within 24 hours; its stored answer is given again with `Idempotent-Replayed: true`.";
+    let description = "Any text of the client's, quoted or not. The same request (method, path, query, `If-Match` and \
+        body) with the same key is carried out once within 24 hours; its stored answer is given again with \
+        `Idempotent-Replayed: true`. Keys belong to the origin of the secret key: those of another system do not meet \
+        them.";
     let schema = json!({"type": "string", "pattern": "^[!#-~]{1,255}$"});
     Parameter::header("Idempotency-Key", description, schema)
 }
 
 pub(super) fn if_match() -> Parameter {
-    let description = "The `ETag` that the record must have: otherwise nothing is written and the answer is 412.";
+    let description = "The `ETag` that the record must have, several of them, or `*`: otherwise nothing is written and \
+        the answer is 412, or 400 where the condition cannot be read.";
     Parameter::header("If-Match", description, entity_tag())
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod document;
 pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod receiver_tls;
 pub(crate) mod replica;

@@ -1,0 +1,147 @@
+//! `If-Match` and `Idempotency-Key`: which write a client means.
+
+use hyper::Method;
+use serde_json::{Value, json};
+use unificus::clock::Clock;
+use unificus::keys::{self as secret_keys, Secret, Terms};
+use unificus::secrets::MasterKeys;
+use unificus::store::accounts::By;
+use unificus::store::keys::Added;
+
+use crate::support::client::{Answer, lead};
+use crate::support::raw::{ask, assert_problem, keys};
+use crate::support::{Client, Receiver, Service};
+
+async fn put(client: &Client, uid: &str, lines: &str) -> Answer {
+    let body = r#"{"title":"Dr"}"#;
+    let request = format!(
+        "PUT /secure-api/contact/{uid} HTTP/1.1\r\nHost: localhost\r\n{}{lines}Content-Length: {}\r\n\r\n{body}",
+        keys(client),
+        body.len(),
+    );
+    ask(client, request).await
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_read_lets_nothing_through() {
+    let client = Service::start().await.client;
+    let uid = client.contact("ann@example.org").await.uid();
+    for lines in [
+        "If-Match: \u{e4}\r\n",
+        "If-Match: \u{e4}\"1\"\r\n",
+        "If-Match:\r\n",
+        "If-Match: 1\r\n",
+        "If-Match: \"1\r\n",
+        "If-Match: *, \"9\"\r\n",
+        "If-Match: *\r\nIf-Match: \"9\"\r\n",
+        "If-Match: \"9\"\r\nIf-Match: *\r\n",
+        "If-None-Match: *\r\n",
+    ] {
+        assert_problem(&put(&client, &uid, lines).await, 400);
+    }
+    for lines in ["If-Match: \"9\"\r\n", "If-Match: \"\u{e4}\"\r\n", "If-Match: W/\"1\"\r\n", "If-Match: \"01\"\r\n"] {
+        assert_problem(&put(&client, &uid, lines).await, 412);
+    }
+    assert_eq!(client.changes().await.len(), 1, "nothing was written");
+    put(&client, &uid, "If-Match: \"9\"\r\nIf-Match: \"8\" , \"1\"\r\n").await.expect(200);
+}
+
+/// Another key of the client's account, of this origin.
+async fn key_of(service: &Service, origin: &str) -> Client {
+    let account = service.client.account;
+    let secret = Secret::make("unificus");
+    let key = secret_keys::prepare(account, &secret, Terms::named(origin), &MasterKeys::new(&[]));
+    let by = By { actor: "test", at: Clock::system().now() };
+    assert_eq!(service.store.add_key(account, &key, by).await.unwrap(), Added::Done);
+    service.client.as_caller(account, secret.text())
+}
+
+async fn with_key(client: &Client, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let headers = [&[("idempotency-key", "k1")], headers].concat();
+    client.send(method, path, &headers, &body.to_string()).await
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_one_origins() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let (shop, forms) = (key_of(&service, "shop").await, key_of(&service, "forms").await);
+    let other_of_shop = key_of(&service, "shop").await;
+    let endpoint = json!({"url": receiver.url()});
+    for (path, one, another) in [
+        ("/contact", lead("ann@example.org"), lead("bob@example.org")),
+        (
+            "/marketing/subscribe",
+            json!([{"email": "cal@example.org"}]),
+            json!([{"email": "dan@example.org"}, {"email": "eve@example.org"}]),
+        ),
+        ("/push/endpoints", endpoint.clone(), endpoint),
+    ] {
+        // Each path needs a key of its own; the origins share it.
+        let call = async |client: &Client, body: &Value| {
+            client.send(Method::POST, path, &[("idempotency-key", path)], &body.to_string()).await
+        };
+        let first = call(&shop, &one).await;
+        assert!(first.status < 300, "{path}: {}", first.text);
+        let second = call(&forms, &another).await;
+        assert_eq!(
+            (second.status, second.header("idempotent-replayed")),
+            (first.status, ""),
+            "{path}: {}",
+            second.text
+        );
+        for (client, body, answer) in
+            [(&shop, &one, &first), (&other_of_shop, &one, &first), (&forms, &another, &second)]
+        {
+            let again = call(client, body).await;
+            assert_eq!((&again.text, again.header("idempotent-replayed")), (&answer.text, "true"), "{path}");
+        }
+        let mixed = call(&shop, &json!({"first_name": "X"})).await;
+        assert_eq!(mixed.status, 422, "{path}: {}", mixed.text);
+    }
+}
+
+#[tokio::test]
+async fn the_condition_and_the_query_are_part_of_the_request_that_a_key_names() {
+    let client = Service::start().await.client;
+    let uid = client.contact("ann@example.org").await.uid();
+    let (path, body) = (format!("/contact/{uid}"), json!({"title": "Dr"}));
+    let matching = [("if-match", "\"1\"")];
+    with_key(&client, Method::PUT, &path, &matching, &body).await.expect(200);
+    let again = with_key(&client, Method::PUT, &path, &matching, &body).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, "true"));
+    with_key(&client, Method::PUT, &path, &[("if-match", "\"2\"")], &body).await.expect(422);
+    with_key(&client, Method::PUT, &path, &[], &body).await.expect(422);
+    with_key(&client, Method::PUT, &format!("{path}?meta=1"), &matching, &body).await.expect(422);
+    assert_eq!(client.changes().await.len(), 2);
+}
+
+/// Such as a client has sent to a replica that is being replaced, and sends again to the new one.
+#[tokio::test]
+async fn what_the_release_before_answered_is_not_carried_out_again() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    let sql = service.place.sql().await;
+    for (path, body) in [
+        ("/contact", lead("ann@example.org")),
+        ("/marketing/subscribe", json!([{"email": "cal@example.org"}, {"email": "dan@example.org"}])),
+        ("/push/endpoints", json!({"url": receiver.url()})),
+    ] {
+        let send = async |client: &Client, body: &Value| {
+            client.send(Method::POST, path, &[("idempotency-key", path)], &body.to_string()).await
+        };
+        let first = send(&service.client, &body).await;
+        assert!(first.status < 300, "{path}: {}", first.text);
+        // As that release stored it. What is sealed stays with the key it was sealed for.
+        if path != "/push/endpoints" {
+            let unscope = "update answer set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
+            assert!(sql.execute(unscope, &[]).await.unwrap() > 0);
+        }
+        let events = service.client.changes().await.len();
+        let again = send(&service.client, &body).await;
+        assert_eq!((&again.text, again.header("idempotent-replayed")), (&first.text, "true"), "{path}");
+        assert_eq!(service.client.changes().await.len(), events, "{path}");
+        // Of another origin's request under that key this release knows nothing.
+        let other = key_of(&service, path).await;
+        let different = if path == "/contact" { lead("new@example.org") } else { continue };
+        send(&other, &different).await.expect(201);
+    }
+}

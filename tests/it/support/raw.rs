@@ -1,0 +1,115 @@
+//! A client that writes its requests byte by byte, for what no HTTP library sends.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::client::Answer;
+use super::{Client, LONG};
+
+/// A connection to the service.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn connect(client: &Client) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        Self { stream: socket.connect(address(client)).await.unwrap(), read: Vec::new() }
+    }
+
+    /// With a receive buffer of about this size, so that little is taken before it is read.
+    pub(crate) async fn connect_narrow(client: &Client, bytes: u32) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
+        Self { stream: socket.connect(address(client)).await.unwrap(), read: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next answer, read whole.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        tokio::time::timeout(LONG, self.next()).await.expect("no answer comes")
+    }
+
+    async fn next(&mut self) -> Answer {
+        let end = loop {
+            match self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => self.fill().await,
+            }
+        };
+        let head: Vec<u8> = self.read.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value.trim()).unwrap())
+        };
+        let headers: HeaderMap = lines.map(field).collect();
+        let length = headers.get("content-length").map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+        while self.read.len() < length {
+            self.fill().await;
+        }
+        let text = String::from_utf8_lossy(&self.read.drain(..length).collect::<Vec<_>>()).into_owned();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, text, json }
+    }
+
+    async fn fill(&mut self) {
+        let read = self.stream.read_buf(&mut self.read).await.expect("the connection broke before the answer");
+        assert!(read > 0, "the connection ended before the answer: {:?}", String::from_utf8_lossy(&self.read));
+    }
+
+    /// Reads until a text has come, of an answer that does not end.
+    pub(crate) async fn reads(&mut self, text: &str) {
+        let read = async {
+            while !String::from_utf8_lossy(&self.read).contains(text) {
+                self.fill().await;
+            }
+        };
+        tokio::time::timeout(LONG, read).await.unwrap_or_else(|_| panic!("{text} does not come"));
+    }
+
+    /// Waits for the service to end the connection, with nothing more said.
+    pub(crate) async fn ends(mut self) {
+        let mut rest = self.read.clone();
+        let end = tokio::time::timeout(LONG, self.stream.read_to_end(&mut rest)).await.expect("the connection stays");
+        end.expect("the connection is reset");
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn ask(client: &Client, request: impl AsRef<[u8]>) -> Answer {
+    let mut raw = Raw::connect(client).await;
+    raw.send(request).await;
+    raw.answer().await
+}
+
+/// The header lines of a client's keys.
+pub(crate) fn keys(client: &Client) -> String {
+    format!("X-Public-ID: {}\r\nX-Secret-Key: {}\r\n", client.account, client.secret)
+}
+
+fn address(client: &Client) -> std::net::SocketAddr {
+    client.base.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap()
+}
+
+/// Refused, with a body that says so to people and programs.
+#[track_caller]
+pub(crate) fn assert_problem(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    for member in ["type", "title", "detail", "instance", "message"] {
+        assert!(answer.json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {}", answer.text);
+    }
+    assert_eq!((&answer.json["status"], &answer.json["success"]), (&Value::from(status), &Value::from(false)));
+}
