@@ -39,7 +39,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: Log) -> anyhow:
     let mut raised: Vec<Raised> = Vec::new();
     loop {
         let after = raised.last().map_or(AccountId(Uuid::nil()), |last| last.account);
-        match store.raise_epochs(after, account.map(AccountId), AT_ONCE, operator()).await? {
+        match store.raise_epochs(after, account.map(AccountId), AT_ONCE, operator(store).await?).await? {
             RaiseOutcome::Raised(some) if some.is_empty() => break,
             RaiseOutcome::Raised(some) => raised.extend(some),
             RaiseOutcome::Broken(account) => {
