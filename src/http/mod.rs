@@ -17,6 +17,7 @@ mod endpoints;
 mod envelope;
 mod exchange;
 mod extract;
+mod finish;
 mod head;
 mod idempotency;
 mod in_flight;
@@ -43,20 +44,16 @@ mod trace;
 mod usage;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::middleware;
 use axum::routing::get;
-use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use self::authenticator::Authenticator;
 use self::brand::Brands;
 use self::docs::Assets;
+use self::finish::finish;
 use self::in_flight::InFlight;
 use self::lists::Walks;
 use self::openapi::Documents;
@@ -65,7 +62,7 @@ use self::problem::Problem;
 pub use self::sessions::KeyCheck;
 use self::sessions::Sessions;
 use crate::broker::Broker;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
@@ -79,9 +76,6 @@ use crate::store::Store;
 
 /// The path that every route of the API stands below.
 pub const BASE: &str = "/secure-api";
-
-/// Finding out who calls and whether they may takes no longer than this, or the request ends.
-const ADMISSION: Duration = Duration::from_secs(10);
 
 /// What handlers need.
 pub struct Api {
@@ -193,61 +187,4 @@ pub fn ops(api: &Arc<Api>) -> Router {
         .fallback(|| async { Problem::no_route() })
         .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
         .with_state(Arc::clone(api))
-}
-
-/// The outermost layer: heads that can be read in one way only, one deadline, one count, and problems get their bodies.
-async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let began = clock::instant();
-    let method = known_method(request.method());
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    // Paths that no route matches are one label: they are anybody's to invent.
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (parts, body) = request.into_parts();
-    let allow = if parts.method == Method::OPTIONS { api.methods.of(route, &path) } else { None };
-    let mut response = match (head::check(&parts, &api.config.http), allow) {
-        (Err(problem), _) => problem.render(&path),
-        (Ok(()), Some(allow)) => options(allow),
-        (Ok(()), None) => {
-            let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
-            match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
-                Ok(response) => render(response, &path),
-                Err(_) => Problem::too_slow().render(&path),
-            }
-        }
-    };
-    // No answer is anything but what its content type says.
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    api.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
-    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    response
-}
-
-/// The answer to OPTIONS: no keys are asked for and no call is counted. No other origin is promised anything, so it has
-/// nothing of CORS.
-fn options(allow: &HeaderValue) -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, allow.clone());
-    response
-}
-
-/// A method as a label: any token is a method, and labels are not for callers to invent.
-fn known_method(method: &Method) -> &'static str {
-    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-    known.into_iter().find(|known| method == known).unwrap_or("other")
-}
-
-fn render(mut response: Response, path: &str) -> Response {
-    match Problem::of(&mut response) {
-        Some(problem) => {
-            let mut rendered = problem.render(path);
-            // What the layers in between put on the bare answer stays.
-            for (name, value) in response.headers() {
-                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
-            }
-            rendered
-        }
-        None => response,
-    }
 }
