@@ -61,7 +61,7 @@ fn created() -> Event {
     let verb = fact.verb;
     let (record, changed) = Record::evolve(None, fact, Seq(1), AT);
     let origin = "load".to_owned();
-    Event { seq: Seq(1), at: AT, verb, previous_version: None, changed, record, origin, traceparent: None }
+    Event { epoch: 1, seq: Seq(1), at: AT, verb, previous_version: None, changed, record, origin, traceparent: None }
 }
 
 fn decisions(c: &mut Criterion) {

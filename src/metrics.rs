@@ -119,6 +119,15 @@ meters! {
     relay_lag_events: IntGauge = ([], &[]);
     /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.
     relay_lag_seconds: Gauge = ([], &[]);
+    /// Accounts that this replica does not publish, since their logs lack events that were published: restored from a
+    /// backup. See `unificus log restored`.
+    relay_stopped_accounts: IntGauge = ([], &[]);
+    /// Times that the stream held messages of an account that the log does not explain.
+    relay_foreign_total: IntCounter = ([], &[]);
+    /// Times that an account was published again from its log, by what the stream lacked.
+    relay_refills_total: IntCounterVec = (["reason"], &[]);
+    /// Publishes that NATS refused, since another message than the known one was the account's last.
+    relay_fenced_total: IntCounter = ([], &[]);
     /// Events that the relay published.
     relay_published_total: IntCounter = ([], &[]);
     /// Whether NATS is connected.

@@ -47,6 +47,11 @@ impl Hints {
         let _dropped = self.client.publish(self.subject.clone(), Bytes::from(payload)).now_or_never();
     }
 
+    /// Waits until everything that was said has left this process.
+    pub async fn flush(&self) -> Result<(), BrokerError> {
+        self.client.flush().await.map_err(|error| unavailable("sending hints", error))
+    }
+
     /// Begins to hear.
     pub async fn hear(&self) -> Result<Heard, BrokerError> {
         let subscriber = self

@@ -1,11 +1,14 @@
 //! NATS: the stream that subscribers read, and hints between replicas. The only module that names its client.
 //!
-//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: of a list of an account's events
-//! the stream holds a beginning, in order, whatever breaks meanwhile; so its last one says how far it is. It knows
-//! nothing of PostgreSQL or of why an event is published.
+//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: a message is stored only directly
+//! behind the one that its publisher takes for the account's last; of a list of an account's events the stream holds a
+//! beginning, in order, whatever breaks meanwhile. It does not know whether a message is in the log, and knows nothing of
+//! PostgreSQL or of why an event is published.
 
 mod hints;
 mod publish;
+mod scan;
+mod survey;
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -21,10 +24,14 @@ use percent_encoding::percent_decode_str;
 
 pub use hints::Hints;
 pub use publish::BATCH;
+pub use scan::Scan;
+pub use survey::{Stored, StreamFacts, Survey};
 
 use crate::config::Nats;
-use crate::domain::{AccountId, Seq};
 use crate::metrics::Metrics;
+
+/// The shortest window for duplicates that a server takes; it has no way to have none.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
 /// How long an answer of the server is awaited.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -44,6 +51,9 @@ pub enum BrokerError {
     /// JetStream refused.
     #[error("JetStream refused a publish: {0}")]
     Refused(String),
+    /// Another message than the expected one is the account's last in the stream: nothing was stored.
+    #[error("the stream holds another last message of the account than the relay knows")]
+    Moved,
 }
 
 /// A connection to NATS. Cloning shares it.
@@ -53,14 +63,6 @@ pub struct Broker {
     context: Context,
     config: Nats,
     hints: Hints,
-}
-
-/// Whether the stream was there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum StreamWas {
-    There,
-    Missing,
 }
 
 impl Broker {
@@ -112,23 +114,20 @@ impl Broker {
         self.client.connection_state() == State::Connected
     }
 
+    /// Waits for the first connection, not for long.
+    pub async fn connected(&self) -> Result<(), BrokerError> {
+        let connected = tokio::time::timeout(ANSWER, self.client.flush()).await;
+        connected.map_err(|late| unavailable("connecting", late))?.map_err(|error| unavailable("connecting", error))
+    }
+
     /// How many times the connection was made. After a new one the stream may not be what it was.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::SeqCst)
     }
 
-    /// Whether the stream is there.
-    pub async fn look_for_stream(&self) -> Result<StreamWas, BrokerError> {
-        match self.context.get_stream(&self.config.stream).await {
-            Ok(_) => Ok(StreamWas::There),
-            Err(error) if is_not_found(&error.kind()) => Ok(StreamWas::Missing),
-            Err(error) => Err(unavailable("looking for the stream", error)),
-        }
-    }
-
     /// Makes the stream where it is missing, and gives it the configured limits.
-    pub async fn ensure_stream(&self) -> Result<(), BrokerError> {
+    pub async fn ensure_stream(&self) -> Result<StreamFacts, BrokerError> {
         let config = stream::Config {
             name: self.config.stream.clone(),
             subjects: vec![format!("{}.*.evt.>", self.config.subject_root)],
@@ -137,30 +136,23 @@ impl Broker {
             storage: StorageType::File,
             num_replicas: self.config.replicas,
             max_age: Duration::from_secs(self.config.max_age_s),
+            // Where the server compares before it stores, that alone keeps duplicates away. A window would only take an
+            // event that is to be published again for a duplicate of the message that was removed.
+            duplicate_window: if self.has_fence() { SHORTEST_WINDOW } else { Duration::ZERO },
             allow_direct: true,
             allow_atomic_publish: self.client.is_server_compatible(2, 12, 0),
             ..stream::Config::default()
         };
-        self.context.create_or_update_stream(config).await.map_err(|error| unavailable("making the stream", error))?;
-        Ok(())
+        let info = self.context.create_or_update_stream(config).await;
+        Ok(facts(&info.map_err(|error| unavailable("making the stream", error))?))
     }
 
-    /// The position of the last event of an account that the stream holds.
-    pub async fn last_of(&self, account: AccountId) -> Result<Option<Seq>, BrokerError> {
-        let stream = self
-            .context
-            .get_stream_no_info(&self.config.stream)
-            .await
-            .map_err(|error| unavailable("asking for the last message", error))?;
-        let subject = format!("{}.{account}.evt.>", self.config.subject_root);
-        match stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => {
-                let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
-                let seq = id.and_then(|id| id.as_str().rsplit_once(':')?.1.parse().ok());
-                Ok(seq.map(Seq))
-            }
-            Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unavailable("asking for the last message", error)),
+    /// The stream as it is now; `None` where it is missing.
+    pub async fn stream_facts(&self) -> Result<Option<StreamFacts>, BrokerError> {
+        match self.context.get_stream(&self.config.stream).await {
+            Ok(stream) => Ok(Some(facts(stream.cached_info()))),
+            Err(error) if is_not_found(&error.kind()) => Ok(None),
+            Err(error) => Err(unavailable("looking for the stream", error)),
         }
     }
 
@@ -169,6 +161,11 @@ impl Broker {
     pub fn hints(&self) -> Hints {
         self.hints.clone()
     }
+}
+
+fn facts(info: &stream::Info) -> StreamFacts {
+    let made_at_ns = i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX);
+    StreamFacts { made_at_ns, max_age: info.config.max_age }
 }
 
 /// The options of a connection to this URL, with its user and password, which the client itself does not read there. They

@@ -4,19 +4,19 @@ mod account;
 mod brand;
 mod define;
 mod key;
+mod log;
 mod master_key;
+mod relay;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::AccountId;
 use crate::lifecycle::StopSignal;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -76,20 +76,10 @@ enum Command {
     World(define::World),
     /// The relay to NATS JetStream.
     #[command(subcommand)]
-    Relay(Relay),
-}
-
-#[derive(Debug, Subcommand)]
-enum Relay {
-    /// Publish again what the stream lacks, after it lost messages.
-    Rewind {
-        /// This account only, by its Public ID.
-        #[arg(long)]
-        account: Option<Uuid>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Relay(relay::Relay),
+    /// The accounts' logs.
+    #[command(subcommand)]
+    Log(log::Log),
 }
 
 /// Carries out the command line.
@@ -109,7 +99,8 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Audience(command) => define::audience(&store(&config)?, command).await,
         Command::Company(command) => define::company(&store(&config)?, command).await,
         Command::World(command) => define::world(&store(&config)?, command).await,
-        Command::Relay(command) => relay(&store(&config)?, command).await,
+        Command::Relay(command) => relay::run(&config, &store(&config)?, command).await,
+        Command::Log(command) => log::run(&config, &store(&config)?, command).await,
     }
 }
 
@@ -126,17 +117,6 @@ async fn migrate(config: &Config, json: bool) -> anyhow::Result<()> {
         say(format_args!("{}", json!({"applied": applied})));
     } else {
         say(format_args!("{applied} migrations were applied."));
-    }
-    Ok(())
-}
-
-async fn relay(store: &Store, command: Relay) -> anyhow::Result<()> {
-    let Relay::Rewind { account, json } = command;
-    let rewound = store.rewind_relay(account.map(AccountId)).await?;
-    if json {
-        say(format_args!("{}", json!({"rewound": rewound})));
-    } else {
-        say(format_args!("{rewound} accounts will be compared with the stream."));
     }
     Ok(())
 }

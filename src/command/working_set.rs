@@ -13,6 +13,7 @@ use crate::store::records::Row;
 /// One account in one batch. A later command sees an earlier one's effects.
 pub(super) struct WorkingSet {
     account: AccountId,
+    epoch: i32,
     loaded_at: Seq,
     head: Seq,
     live: Live,
@@ -43,6 +44,7 @@ impl WorkingSet {
     pub(super) fn new(head: Head) -> Self {
         Self {
             account: head.account,
+            epoch: head.epoch,
             loaded_at: head.seq,
             head: head.seq,
             live: head.live,
@@ -64,7 +66,7 @@ impl WorkingSet {
     /// The end of the account's log, where the batch moved it.
     pub(super) fn moved_head(&self) -> Option<Head> {
         let moved = self.head > self.loaded_at;
-        moved.then(|| Head { account: self.account, seq: self.head, live: self.live.clone() })
+        moved.then(|| Head { account: self.account, seq: self.head, epoch: self.epoch, live: self.live.clone() })
     }
 
     /// One row per record that the batch changed.
@@ -86,6 +88,7 @@ impl WorkingSet {
             let (record, changed) = Record::evolve(before, fact, self.head, context.at);
             self.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
             let event = Event {
+                epoch: self.epoch,
                 seq: self.head,
                 at: context.at,
                 verb,

@@ -7,15 +7,19 @@ use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json};
 
+use super::event_id::EventId;
 use super::moment;
 use super::record::{self, Corrupt, Shown, ShownValue};
-use crate::domain::{AccountId, Change, Entity, Event, Field, Seq, Timestamp, Uid, Verb};
+use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Seq, Timestamp, Uid, Verb};
 
 /// The root of every event type: neutral, since the product is a white label.
 pub const TYPE_ROOT: &str = "crm";
 
 /// The media type of [`Wire::body`].
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// An event's id ends within so many bytes, all of them ASCII.
+const ID_WITHIN: usize = 128;
 
 /// An encoded event and what a reader needs to route it without parsing. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +65,19 @@ impl Wire {
     /// The event's id: stable over every delivery on every channel.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}:{}", self.account, self.seq)
+        EventId { account: self.account, epoch: self.epoch(), seq: self.seq }.to_string()
+    }
+
+    /// The epoch of the log in which the event was appended, as its id in the bytes says.
+    #[must_use]
+    pub fn epoch(&self) -> i32 {
+        // [`Envelope`] writes the id second; every shape that was released begins so.
+        let beginning = self.body.get(..ID_WITHIN).unwrap_or(&self.body);
+        let id = std::str::from_utf8(beginning).ok().and_then(|text| {
+            let (_, rest) = text.split_once(r#""id":""#)?;
+            rest.split_once('"')?.0.parse::<EventId>().ok()
+        });
+        id.map_or(FIRST_EPOCH, |id| id.epoch)
     }
 
     /// `contact.created`: the type without its root.
@@ -131,7 +147,8 @@ impl Serialize for Envelope<'_> {
         let event = self.event;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("specversion", "1.0")?;
-        map.serialize_entry("id", &format_args!("{}:{}", self.account, event.seq))?;
+        let id = EventId { account: self.account, epoch: event.epoch, seq: event.seq };
+        map.serialize_entry("id", &format_args!("{id}"))?;
         map.serialize_entry("source", &format_args!("/accounts/{}", self.account))?;
         map.serialize_entry("type", &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.verb.name()))?;
         map.serialize_entry("subject", &event.record.uid)?;
@@ -186,12 +203,14 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     let kind = string(&mut json, "type")?;
     let root = kind.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
     let (entity, verb) = root.and_then(parse_kind).ok_or(Corrupt::Key("type"))?;
+    let id: EventId = string(&mut json, "id")?.parse().map_err(|_| Corrupt::Key("id"))?;
     let mut data = object(&mut json, "data")?;
     let previous_version = match data.remove("previous_version") {
         Some(Json::Number(number)) => number.as_i64().map(Seq),
         _ => None,
     };
     Ok(Event {
+        epoch: id.epoch,
         seq: data.remove("seq").and_then(|seq| seq.as_i64()).map(Seq).ok_or(Corrupt::Key("seq"))?,
         at: moment::parse(&string(&mut json, "time")?).ok_or(Corrupt::Key("time"))?,
         verb,

@@ -7,8 +7,10 @@
 mod cursor;
 pub mod delivery;
 pub mod event;
+mod event_id;
 #[rustfmt::skip]
 pub mod generated;
+mod identity;
 pub mod input;
 pub mod moment;
 pub mod outcome;
@@ -19,3 +21,5 @@ mod tests;
 
 pub use cursor::Cursor;
 pub use event::Wire;
+pub use event_id::EventId;
+pub use identity::Identity;

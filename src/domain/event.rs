@@ -93,6 +93,8 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Event {
+    /// Of the log, when the event was appended: [`FIRST_EPOCH`](super::FIRST_EPOCH) unless it was restored since.
+    pub epoch: i32,
     pub seq: Seq,
     pub at: Timestamp,
     pub verb: Verb,

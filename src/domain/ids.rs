@@ -35,6 +35,10 @@ impl fmt::Display for Uid {
     }
 }
 
+/// The epoch of a log that was never restored. It is raised where a log was restored from a backup that is older than
+/// events which had left the house already, so that what takes their positions is told from them.
+pub const FIRST_EPOCH: i32 = 1;
+
 /// A position in an account's log: 1, 2, 3, … without a gap. Zero is the place before the first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 pub struct Seq(pub i64);

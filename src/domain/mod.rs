@@ -31,7 +31,7 @@ pub use decide::{Command, Decision, Delete, Reads, View, decide, refuse_too_larg
 pub use entity::Entity;
 pub use event::{Change, Event, Fact, Verb};
 pub use field::{Field, Kind, Owner};
-pub use ids::{AccountId, Seq, Uid};
+pub use ids::{AccountId, FIRST_EPOCH, Seq, Uid};
 pub use record::{Patch, Record, Target};
 pub use refusal::{Gathered, Invalid, Refusal};
 pub use value::{Address, Link, Money, Number, Person, Role, Value};

@@ -23,13 +23,15 @@ pub struct Follow {
 impl Feed {
     /// Follows an account's log from its end on, and says where that is; `None` where there is no such account.
     pub async fn follow(&self, account: AccountId) -> Result<Option<(Follow, Head)>, StoreError> {
-        let end = self.ends().entry(account).or_insert_with(|| watch::channel(Seq::ZERO).0).subscribe();
-        // Subscribed before the log is asked, so that what is written meanwhile is heard of.
-        let mut follow = Follow { feed: self.clone(), account, at: Seq::ZERO, end };
-        let Some(head) = self.store.head(account).await? else { return Ok(None) };
-        self.reached(&[(account, head.seq)]);
-        follow.at = head.seq;
-        Ok(Some((follow, head)))
+        loop {
+            // Subscribed before the log is asked, so that what is written meanwhile is heard of.
+            let end = self.ends().entry(account).or_default().seq.subscribe();
+            let Some(head) = self.head(account).await? else { return Ok(None) };
+            if self.is_of_epoch(account, head.epoch) {
+                self.reached(&[(account, head.seq)]);
+                return Ok(Some((Follow { feed: self.clone(), account, at: head.seq, end }, head)));
+            }
+        }
     }
 }
 
@@ -51,17 +53,25 @@ impl Follow {
         *self.end.borrow() > self.at
     }
 
-    /// Waits until it [`Self::is_behind`].
-    pub async fn grown(&mut self) {
-        let at = self.at;
-        // The feed keeps the sender as long as we listen, so this cannot fail.
-        let _end = self.end.wait_for(|end| *end > at).await;
+    /// Whether the log has ended, since it was restored from a backup: what it is now is another one.
+    fn is_over(&self) -> bool {
+        // The feed keeps the sender of a log that goes on as long as we listen.
+        self.end.has_changed().is_err()
     }
 
-    /// Waits for events and reads them: one at least. The position stays, so that dropping the future loses nothing.
+    /// Waits until it [`Self::is_behind`], or the log has ended.
+    pub async fn grown(&mut self) {
+        let at = self.at;
+        let _end_or_over = self.end.wait_for(|end| *end > at).await;
+    }
+
+    /// Waits for events and reads them: one at least, or none where the log has ended. The position stays, so that dropping the future loses nothing.
     pub async fn next(&mut self, limit: PageLimit) -> Result<EventPage, StoreError> {
         loop {
             self.grown().await;
+            if self.is_over() {
+                return Ok(EventPage { events: Vec::new(), more: false });
+            }
             let page = self.feed.after(self.account, self.at, limit).await?;
             if !page.events.is_empty() {
                 return Ok(page);

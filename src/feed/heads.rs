@@ -31,7 +31,7 @@ impl Heads {
     /// The accounts that are followed; those that no longer are, are forgotten.
     fn followed(&self) -> Vec<AccountId> {
         let mut ends = self.feed.ends();
-        ends.retain(|_, end| end.receiver_count() > 0);
+        ends.retain(|_, end| end.seq.receiver_count() > 0);
         ends.keys().copied().collect()
     }
 }
@@ -47,8 +47,9 @@ impl Worker for Heads {
         let is_due = last.is_none_or(|at| at.elapsed() >= Self::SWEEP);
         let accounts = if is_due { self.followed() } else { grown };
         for accounts in accounts.chunks(AT_ONCE) {
-            let heads = self.feed.store.heads(accounts).await?;
-            self.feed.reached(&heads);
+            let mut heads = self.feed.store.heads(accounts).await?;
+            heads.retain(|(account, head)| self.feed.is_of_epoch(*account, head.epoch));
+            self.feed.reached(&heads.iter().map(|(account, head)| (*account, head.seq)).collect::<Vec<_>>());
         }
         // Where it failed nothing stands here, and the next step asks for all.
         self.swept_at = if is_due { Some(began) } else { last };

@@ -10,6 +10,7 @@
 mod dirty;
 mod follow;
 mod heads;
+mod restored;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 pub use dirty::Dirty;
 pub use follow::Follow;
 pub use heads::Heads;
+pub use restored::{Anchor, Onward};
 use tail::Tail;
 
 use crate::contract::Wire;
@@ -41,13 +43,27 @@ pub struct Feed {
 
 struct Shared {
     tail: Mutex<Tail>,
-    /// Of each account that is followed the last event that is known of.
-    ends: Mutex<HashMap<AccountId, watch::Sender<Seq>>>,
+    /// The accounts that are followed.
+    ends: Mutex<HashMap<AccountId, End>>,
     /// Accounts that are followed, and whose logs have grown by what another replica wrote.
     grown: Dirty,
     relay: Dirty,
     push: Dirty,
     settings: Mutex<HashSet<AccountId>>,
+}
+
+/// What is known of the end of a log that is followed.
+struct End {
+    /// The last event.
+    seq: watch::Sender<Seq>,
+    /// The log's epoch, once it was asked for. A log of another epoch is another log.
+    epoch: Option<i32>,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self { seq: watch::channel(Seq::ZERO).0, epoch: None }
+    }
 }
 
 impl Feed {
@@ -107,7 +123,7 @@ impl Feed {
         let ends = self.ends();
         for (account, seq) in reached {
             if let Some(end) = ends.get(account) {
-                end.send_if_modified(|end| {
+                end.seq.send_if_modified(|end| {
                     let is_news = *end < *seq;
                     *end = (*end).max(*seq);
                     is_news
@@ -116,7 +132,7 @@ impl Feed {
         }
     }
 
-    fn ends(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Sender<Seq>>> {
+    fn ends(&self) -> MutexGuard<'_, HashMap<AccountId, End>> {
         self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

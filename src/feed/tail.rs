@@ -62,6 +62,18 @@ impl Tail {
         Some(EventPage { events, more })
     }
 
+    /// The event at a position, where it is kept.
+    pub(super) fn at(&self, account: AccountId, seq: Seq) -> Option<Wire> {
+        let run = self.runs.get(&account)?;
+        let place = seq.0.checked_sub(run.front()?.seq.0)?;
+        run.get(usize::try_from(place).ok()?).cloned()
+    }
+
+    /// The last event of an account, where one is kept.
+    pub(super) fn last(&self, account: AccountId) -> Option<&Wire> {
+        self.runs.get(&account)?.back()
+    }
+
     /// Whether an account's run ends with the event at a position.
     pub(super) fn ends_at(&self, account: AccountId, at: Seq) -> bool {
         self.runs.get(&account).and_then(VecDeque::back).is_some_and(|last| last.seq == at)

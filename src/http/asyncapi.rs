@@ -133,7 +133,7 @@ fn nats_headers() -> Json {
         "type": "object",
         "required": ["Nats-Msg-Id", "Content-Type"],
         "properties": {
-            "Nats-Msg-Id": {"type": "string", "description": "The event's `id`: JetStream deduplicates by it."},
+            "Nats-Msg-Id": {"type": "string", "description": "The event's `id`: deduplicate by it."},
             "Content-Type": {"const": CONTENT_TYPE},
             "traceparent": {"type": "string"},
         },

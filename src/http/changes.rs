@@ -85,7 +85,7 @@ pub(super) async fn read(
 ) -> Result<Response, Problem> {
     let Asked { after, limit, wait, wanted } = Asked::of(&query)?;
     let (head, after, is_due) = if wait.is_zero() {
-        let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+        let head = api.feed.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
         (head, position(after, head)?.unwrap_or(Seq::ZERO), true)
     } else {
         let (mut follow, head) = api.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;

@@ -47,6 +47,10 @@ select (now() at time zone 'UTC')::date, array(
 const NOT_LONG: &str = "-- push_attempt.not_long
 set local lock_timeout = '2s'";
 
+/// An operator waits for it, and longer than a caller of the API may.
+const UNHURRIED: &str = "-- push_attempt.unhurried
+set local statement_timeout = '10min'";
+
 const ADD_DAY: &str = "-- push_attempt.add_day
 create table if not exists {name} partition of push_attempt for values from ('{day} 00:00Z') to ('{next} 00:00Z')";
 
@@ -152,6 +156,7 @@ impl Store {
     pub async fn erase_attempts(&self, account: AccountId, uid: Uid, by: By<'_>) -> Result<u64, StoreError> {
         let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
+        transaction.batch_execute(UNHURRIED).await?;
         let erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
         audit(&transaction, &[account.0], by, "push.erase", &json!({"uid": uid, "attempts": erased})).await?;
         transaction.commit().await?;
@@ -167,9 +172,10 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Attempt>, StoreError> {
         let Narrowed { before, status, delivered } = narrowed;
-        let client = self.reader().await?;
-        let statement = client.prepare_cached(LIST).await?;
-        let rows = client.query(&statement, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
+        // Where few fit, all of the endpoint's attempts are looked at.
+        let narrowed = status.is_some() || delivered.is_some();
+        let reading = if narrowed { self.searching(account).await? } else { self.reading(account).await? };
+        let rows = reading.query(LIST, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }
 }

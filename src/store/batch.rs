@@ -21,7 +21,7 @@ use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
 use crate::metrics::Metrics;
 
 pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
-select account_id, seq, live::text from head where account_id = any($1) order by account_id for update";
+select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update";
 
 /// The same without a wait: heads that another transaction holds are left out.
 const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
@@ -88,6 +88,8 @@ pub enum HeadLock {
 pub struct Head {
     pub account: AccountId,
     pub seq: Seq,
+    /// Goes into every event that is appended.
+    pub epoch: i32,
     pub live: Live,
 }
 
@@ -291,7 +293,7 @@ fn not_written(error: tokio_postgres::Error) -> CommitError {
 fn head(row: &PgRow) -> Result<Head, StoreError> {
     let account = AccountId(row.get(0));
     let live = serde_json::from_str(row.get(2)).map_err(|error| StoreError::corrupt("head", "live", account, error))?;
-    Ok(Head { account, seq: Seq(row.get(1)), live })
+    Ok(Head { account, seq: Seq(row.get(1)), epoch: row.get(3), live })
 }
 
 pub(super) fn answer(row: &PgRow) -> Result<Answer, StoreError> {

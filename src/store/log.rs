@@ -17,7 +17,7 @@ const HEAD: &str = "-- log.head
 select seq, epoch from head where account_id = $1";
 
 const HEADS: &str = "-- log.heads
-select account_id, seq from head where account_id = any($1)";
+select account_id, seq, epoch from head where account_id = any($1)";
 
 /// Ends where the bodies' lengths exceed $4, after one event at least. A length is known without the body: a long one
 /// is read from its own storage only for the rows that are returned. `more` looks one row beyond the limit.
@@ -42,10 +42,7 @@ select (body::json->'data'->'record')::text from event where account_id = $1 and
 const BEHIND_RELAY: &str = "-- log.behind_relay
 select h.account_id, h.seq - coalesce(c.seq, 0) as lag, h.seq
 from head h left join relay_cursor c on c.account_id = h.account_id
-where h.seq > coalesce(c.seq, 0)";
-
-const REWIND_RELAY: &str = "-- relay_cursor.rewind
-update relay_cursor set seq = 0 where seq > 0 and ($1::uuid is null or account_id = $1)";
+where h.seq <> coalesce(c.seq, 0) or c.repair_id is not null";
 
 /// The end of an account's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +80,13 @@ impl Store {
     }
 
     /// The ends of several accounts' logs. Does not wait behind long reads.
-    pub async fn heads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Seq)>, StoreError> {
+    pub async fn heads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Head)>, StoreError> {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(HEADS).await?;
         let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
         let rows = client.query(&statement, &[&accounts]).await?;
-        Ok(rows.iter().map(|row| (AccountId(row.get(0)), Seq(row.get(1)))).collect())
+        let head = |row: &PgRow| Head { seq: Seq(row.get(1)), epoch: row.get(2) };
+        Ok(rows.iter().map(|row| (AccountId(row.get(0)), head(row))).collect())
     }
 
     /// The events after a position, in order. No more is read than the limit lets through.
@@ -128,7 +126,8 @@ impl Store {
         Ok(client.query_opt(&statement, &[&account.0, &seq.0]).await?.map(|row| row.get(0)))
     }
 
-    /// Every account whose log is ahead of the relay, by how many events, and its head.
+    /// Every account whose log is ahead of the relay, by how many events, and its head; by none, where the relay has
+    /// something to repair or is itself ahead of the log.
     pub async fn behind_relay(&self) -> Result<Vec<(AccountId, u64, Seq)>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(BEHIND_RELAY).await?;
@@ -136,15 +135,10 @@ impl Store {
         let lag = |row: &PgRow| u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
         Ok(rows.iter().map(|row| (AccountId(row.get(0)), lag(row), Seq(row.get(2)))).collect())
     }
-
-    /// Puts the relay of one account, or of all, back to the beginning: it will publish again what the stream lacks.
-    pub async fn rewind_relay(&self, account: Option<AccountId>) -> Result<u64, StoreError> {
-        let client = self.reader().await?;
-        Ok(client.execute(REWIND_RELAY, &[&account.map(|account| account.0)]).await?)
-    }
 }
 
-fn wire(row: &PgRow) -> Result<Wire, StoreError> {
+/// Reads a row of account, seq, uid, type, at, origin and body.
+pub(super) fn wire(row: &PgRow) -> Result<Wire, StoreError> {
     let account = AccountId(row.get(0));
     let seq = Seq(row.get(1));
     let kind: &str = row.get(3);

@@ -16,20 +16,21 @@ use crate::clock;
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
-with moved as (select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m(account_id, was, seq)),
-inserted as (
-    insert into relay_cursor (account_id, seq) select account_id, seq from moved where was = 0
-    on conflict (account_id) do update set seq = excluded.seq where relay_cursor.seq = 0
+with moved as (
+    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[]) as m(account_id, was, seq, repair_id)
+), inserted as (
+    insert into relay_cursor (account_id, seq, stream) select account_id, seq, $5 from moved
+    where was = 0 and repair_id is null
+    on conflict (account_id) do update set seq = excluded.seq, stream = excluded.stream
+        where relay_cursor.seq = 0 and coalesce(relay_cursor.stream, $5) = $5 and relay_cursor.repair_id is null
     returning account_id
 ), updated as (
-    update relay_cursor c set seq = m.seq from moved m
-    where c.account_id = m.account_id and c.seq = m.was and m.was > 0
+    update relay_cursor c set seq = m.seq, stream = $5, repair = null, repair_id = null from moved m
+    where c.account_id = m.account_id and c.seq = m.was and (m.was > 0 or m.repair_id is not null)
+        and coalesce(c.stream, $5) = $5 and c.repair_id is not distinct from m.repair_id
     returning c.account_id
 )
 select account_id from inserted union all select account_id from updated";
-
-const LOAD_RELAY: &str = "-- relay_cursor.load
-select seq from relay_cursor where account_id = $1";
 
 const SAVE_PUSH: &str = "-- push_cursor.save
 with cursors as (
@@ -81,7 +82,6 @@ pub struct Owner {
 
 struct Statements {
     save_relay: Statement,
-    load_relay: Statement,
     save_push: Statement,
 }
 
@@ -92,6 +92,8 @@ pub struct RelayMove {
     pub account: AccountId,
     pub from: Seq,
     pub to: Seq,
+    /// The repair that was carried out, which ends with this.
+    pub repair: Option<Uuid>,
 }
 
 /// Where a push endpoint stands.
@@ -187,11 +189,8 @@ impl Store {
 impl Owner {
     async fn join(client: Client, ended: CancellationToken) -> Result<Self, StoreError> {
         let membership = Membership::join(&client).await?;
-        let statements = Statements {
-            save_relay: client.prepare(SAVE_RELAY).await?,
-            load_relay: client.prepare(LOAD_RELAY).await?,
-            save_push: client.prepare(SAVE_PUSH).await?,
-        };
+        let statements =
+            Statements { save_relay: client.prepare(SAVE_RELAY).await?, save_push: client.prepare(SAVE_PUSH).await? };
         Ok(Self { client, membership, statements, ended })
     }
 
@@ -206,18 +205,14 @@ impl Owner {
         self.ended.cancel();
     }
 
-    /// Where the relay of an account stands; zero where it never ran.
-    pub async fn relay_cursor(&self, account: AccountId) -> Result<Seq, StoreError> {
-        let row = self.client.query_opt(&self.statements.load_relay, &[&account.0]).await?;
-        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
-    }
-
-    /// Moves cursors of the relay that stand where they are believed to; returns whose did.
-    pub async fn save_relay(&self, moves: &[RelayMove]) -> Result<Vec<AccountId>, StoreError> {
+    /// Moves cursors of the relay that stand where they are believed to, in a stream; returns whose did.
+    pub async fn save_relay(&self, moves: &[RelayMove], stream: i64) -> Result<Vec<AccountId>, StoreError> {
         let accounts: Vec<Uuid> = moves.iter().map(|moved| moved.account.0).collect();
         let was: Vec<i64> = moves.iter().map(|moved| moved.from.0).collect();
         let seqs: Vec<i64> = moves.iter().map(|moved| moved.to.0).collect();
-        let rows = self.client.query(&self.statements.save_relay, &[&accounts, &was, &seqs]).await?;
+        let repairs: Vec<Option<Uuid>> = moves.iter().map(|moved| moved.repair).collect();
+        let values: Params<'_, 5> = [&accounts, &was, &seqs, &repairs, &stream];
+        let rows = self.client.query(&self.statements.save_relay, &values).await?;
         Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
     }
 

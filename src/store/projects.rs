@@ -44,6 +44,6 @@ impl Store {
         };
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&account.0];
         parameters.extend(key.iter().map(|key| -> &(dyn ToSql + Sync) { key }));
-        Ok(reading.query_opt(statement, &parameters).await?.as_ref().map(stored))
+        Ok(reading.query(statement, &parameters).await?.first().map(stored))
     }
 }

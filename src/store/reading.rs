@@ -71,19 +71,19 @@ impl Reading {
         self.ended(statement, rows)
     }
 
-    /// The row, if there is one, of a statement that each connection prepares once.
-    pub(super) async fn query_opt(
+    /// The rows of a statement that each connection prepares once.
+    pub(super) async fn query(
         mut self,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         self.unfinished = true;
         let client = self.client()?;
-        let row = match client.prepare_cached(statement).await {
-            Ok(prepared) => client.query_opt(&prepared, parameters).await,
+        let rows = match client.prepare_cached(statement).await {
+            Ok(prepared) => client.query(&prepared, parameters).await,
             Err(error) => Err(error),
         };
-        self.ended(statement, row)
+        self.ended(statement, rows)
     }
 
     fn client(&self) -> Result<&Object, StoreError> {

@@ -189,6 +189,7 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exceptions = &[
     ("store.clock", "reads the time"),
     ("push_attempt.partitions", "a day's partition has the attempts of all accounts"),
     ("push_attempt.not_long", "reads nothing"),
+    ("push_attempt.unhurried", "reads nothing"),
     ("push_attempt.add_day", "a day's partition has the attempts of all accounts"),
     ("push_attempt.drop_day", "a day's partition has the attempts of all accounts"),
 ];

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 
-from cluster import BASE, Cluster, arguments, milliseconds, report
+from cluster import BASE, Cluster, arguments, milliseconds, report, wait_for
 
 TIMEOUT = 30
 SEARCHES = ["/contacts?q=no%20such%20name", "/contacts?tag=none", "/contacts?orderBy=background_info", "/contacts?q=example"]
@@ -25,6 +25,7 @@ def main():
         replica, (attacker, tenant) = cluster.replicas[0], cluster.accounts
         fill(cluster, attacker, options.contacts)
         alone = timed_search(replica, attacker)
+        indexed = timed_search(replica, attacker) if wait_for_index(cluster) else None
         quiet, _ = work_as_tenant(replica, tenant, 3)
 
         end = time.monotonic() + options.seconds
@@ -44,7 +45,7 @@ def main():
         while running(cluster) and time.monotonic() < gone + 90:
             time.sleep(0.1)
         report(
-            "slow_searches", search_alone_ms=alone, tenant_quiet=milliseconds(quiet), tenant_attacked=milliseconds(took),
+            "slow_searches", search_ms=alone, search_by_index_ms=indexed, tenant_quiet=milliseconds(quiet), tenant_attacked=milliseconds(took),
             tenant_refused=refused, attacker=answers, running_at_the_end=left,
             seconds_until_none_ran=round(time.monotonic() - gone, 1),
             ended={reason: replica.metric(f'unificus_statements_ended_total{{reason="{reason}"}}') for reason in ("abandoned", "timeout")},
@@ -55,7 +56,7 @@ def fill(cluster, account, count):
     """Contacts written past the service: it is reading that is attacked."""
     cluster.sql(f"""
         insert into contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
-        select '{account.public_id}', lpad(to_hex(n), 32, '0')::uuid, n, 'p' || n || '@example.org', 'Lead', false, now(),
+        select '{account.public_id}', lpad(to_hex(n), 32, '0')::uuid, 0, 'p' || n || '@example.org', 'Lead', false, now(),
             now(), json_build_object('uid', lpad(to_hex(n), 32, '0')::uuid, 'first_name', 'Name' || n, 'last_name', 'Lee',
             'email', 'p' || n || '@example.org', 'background_info', repeat(md5(n::text), 20), 'tags', '[]'::json)::text
         from generate_series(1, {count}) as n""")
@@ -63,15 +64,23 @@ def fill(cluster, account, count):
     cluster.sql("analyze contact")
 
 
+def wait_for_index(cluster):
+    """Whether the service has an index for searches and made it, which the first search asked for."""
+    if not cluster.sql("select to_regclass('search_cursor')"):
+        return False
+    made = "select count(*) from search_cursor where backfilled is null"
+    return wait_for(lambda: cluster.sql(made) != "0", 120, "the index is not made")
+
+
 def timed_search(replica, account):
-    """Milliseconds of one search that finds nothing, the fastest of three."""
+    """Milliseconds of one search that finds nothing, the faster of two."""
     took = []
-    for _ in range(3):
+    for _ in range(2):
         began = time.monotonic()
         status, _, body = replica.call(account, "GET", SEARCHES[0])
         assert status == 200, (status, body)
         took.append(time.monotonic() - began)
-    return round(min(took) * 1e3)
+    return round(min(took) * 1e3, 1)
 
 
 def work_as_tenant(replica, account, seconds):

@@ -32,6 +32,8 @@ mod push;
 mod push_delivery;
 mod quota;
 mod quota_leases;
+mod relay;
+mod restore;
 mod searches;
 mod services;
 mod shards;

@@ -7,10 +7,10 @@ use tokio_postgres::Client as Sql;
 use crate::support::client::Answer;
 use crate::support::{Client, LONG, Service};
 
-/// Statements that read the contacts' list and wait, whoever sent them.
+/// Searches of contacts and of attempts that PostgreSQL works on.
 async fn running(sql: &Sql) -> i64 {
-    let active = "select count(*) from pg_stat_activity
-        where datname = current_database() and state = 'active' and query like '-- contact.page%'";
+    let active = "select count(*) from pg_stat_activity where datname = current_database() and state = 'active'
+        and (query like '-- contact.page%' or query like '-- push_attempt.list%')";
     sql.query_one(active, &[]).await.unwrap().get(0)
 }
 
@@ -23,11 +23,26 @@ async fn until(sql: &Sql, what: &str, condition: impl Fn(i64) -> bool) {
     assert!(tokio::time::timeout(LONG, met).await.is_ok(), "{what}: {} run", running(sql).await);
 }
 
-/// Every search of contacts takes for ever from now on, until the connection that is returned ends.
-async fn contacts_are_slow(service: &Service) -> Sql {
+/// Reads of a table, which becomes a view of its rows, wait from now on until [`go_on`]. It is no lock that they wait for:
+/// that would have a timeout of its own.
+async fn hold(service: &Service, table: &str) -> Sql {
     let sql = service.place.sql().await;
-    sql.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
+    let hold = format!(
+        "create function hold() returns boolean volatile language plpgsql as $$ begin
+            while not pg_try_advisory_xact_lock_shared(1) loop perform pg_sleep(0.01); end loop;
+            return true;
+        end $$;
+        select pg_advisory_lock(1);
+        alter table {table} rename to {table}_rows;
+        create view {table} as with held as materialized (select hold() as held)
+            select * from {table}_rows where (select held from held)"
+    );
+    sql.batch_execute(&hold).await.unwrap();
     sql
+}
+
+async fn go_on(held: &Sql) {
+    held.batch_execute("select pg_advisory_unlock(1)").await.unwrap();
 }
 
 fn search(api: &Client) -> JoinHandle<Answer> {
@@ -44,14 +59,14 @@ async fn a_search_that_nobody_waits_for_ends_in_postgres() {
     let service = Service::start().await;
     let (api, sql) = (&service.client, service.place.sql().await);
     api.contact("ann@example.org").await.expect(201);
-    let slow = contacts_are_slow(&service).await;
+    let slow = hold(&service, "contact").await;
 
     let abandoned = search(api);
     until(&sql, "the search begins", |running| running == 1).await;
     abandoned.abort();
     until(&sql, "the search ends", |running| running == 0).await;
 
-    slow.batch_execute("rollback").await.unwrap();
+    go_on(&slow).await;
     assert!(service.gauge("unificus_statements_ended_total{reason=\"abandoned\"}").await > 0.0);
     // What was sent to end it ends nothing else.
     for _ in 0..50 {
@@ -64,7 +79,7 @@ async fn a_search_that_nobody_waits_for_ends_in_postgres() {
 async fn a_search_that_the_deadline_ends_ends_in_postgres() {
     let service = Service::configured(|config| config.http.request_timeout_s = 1).await;
     let (api, sql) = (&service.client, service.place.sql().await);
-    let _slow = contacts_are_slow(&service).await;
+    let _slow = hold(&service, "contact").await;
 
     let late = search(api);
     until(&sql, "the search begins", |running| running == 1).await;
@@ -76,7 +91,7 @@ async fn a_search_that_the_deadline_ends_ends_in_postgres() {
 async fn a_search_beyond_the_statement_timeout_is_told_so() {
     let service = Service::configured(|config| config.database.statement_timeout_s = 1).await;
     let api = &service.client;
-    let slow = contacts_are_slow(&service).await;
+    let slow = hold(&service, "contact").await;
 
     let refused = search(api).await.unwrap();
     refused.expect(503);
@@ -84,7 +99,7 @@ async fn a_search_beyond_the_statement_timeout_is_told_so() {
     assert_ne!(refused.header("retry-after"), "");
     assert!(service.gauge("unificus_statements_ended_total{reason=\"timeout\"}").await > 0.0);
 
-    slow.batch_execute("rollback").await.unwrap();
+    go_on(&slow).await;
     search(api).await.unwrap().expect(200);
 }
 
@@ -108,7 +123,7 @@ async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
     let service = Service::start().await;
     let (api, sql) = (&service.client, service.place.sql().await);
     let other = service.stranger().await;
-    let slow = contacts_are_slow(&service).await;
+    let slow = hold(&service, "contact").await;
 
     let searches: Vec<_> = (0..60).map(|_| search(api)).collect();
     until(&sql, "its share runs", |running| running >= 2).await;
@@ -126,7 +141,7 @@ async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
     tokio::time::timeout(LONG, refused).await.expect("all beyond the queue are refused");
     assert_eq!(running(&sql).await, 2);
 
-    slow.batch_execute("rollback").await.unwrap();
+    go_on(&slow).await;
     let answers = futures_util::future::join_all(searches).await;
     let (refused, answered): (Vec<Answer>, Vec<Answer>) = answers.into_iter().map(Result::unwrap).partition(is_refused);
     assert!(refused.iter().all(|answer| !answer.header("retry-after").is_empty()));
@@ -135,11 +150,32 @@ async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
 }
 
 #[tokio::test]
+async fn looking_for_attempts_takes_no_more_than_the_accounts_share_of_the_readers() {
+    let service = Service::start().await;
+    let (api, sql) = (&service.client, service.place.sql().await);
+    let other = service.stranger().await;
+    let made = api.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/", "enabled": false})).await;
+    let path = format!("/push/endpoints/{}/attempts?status=failed", made.expect(201)["id"].as_str().unwrap());
+    let slow = hold(&service, "push_attempt").await;
+
+    let look = async |api: Client, path: String| api.get(&path).await;
+    let looks: Vec<_> = (0..12).map(|_| tokio::spawn(look(api.clone(), path.clone()))).collect();
+    until(&sql, "its share runs", |running| running >= 2).await;
+    everything_else_works(&other, "acme").await;
+    assert_eq!(running(&sql).await, 2);
+
+    go_on(&slow).await;
+    for answer in futures_util::future::join_all(looks).await {
+        assert!(matches!(answer.unwrap().status, 200 | 503));
+    }
+}
+
+#[tokio::test]
 async fn searches_of_many_accounts_leave_readers_to_everything_else() {
     let service = Service::start().await;
     let sql = service.place.sql().await;
     let other = service.stranger().await;
-    let slow = contacts_are_slow(&service).await;
+    let slow = hold(&service, "contact").await;
 
     let mut searches = Vec::new();
     for _ in 0..5 {
@@ -158,7 +194,7 @@ async fn searches_of_many_accounts_leave_readers_to_everything_else() {
     }
     other.get("/company/acme").await.expect(200);
 
-    slow.batch_execute("rollback").await.unwrap();
+    go_on(&slow).await;
     for answer in futures_util::future::join_all(searches).await {
         assert!(matches!(answer.unwrap().status, 200 | 503));
     }

@@ -14,7 +14,7 @@ fn pagination(answer: &Answer) -> &Value {
 /// The path of the next page, to be asked of whichever replica.
 fn next(page: &Answer) -> Option<String> {
     let link = pagination(page)["nextPage"].as_str()?;
-    Some(link[link.find("/secure-api").unwrap() + "/secure-api".len()..].to_owned())
+    Some(link.split_once("/secure-api").unwrap().1.to_owned())
 }
 
 fn emails(page: &Answer) -> Vec<String> {

@@ -2,11 +2,13 @@
 /// One change of one record, at its place in the account's log.
 ///
 /// It holds the change and the whole record after it, so that applying it is idempotent: pass over it where your copy
-/// has `version` >= `seq`, else take the record as it stands. What arrives twice has the same `account` and `seq`.
+/// has `version` >= `seq`, else take the record as it stands. What arrives twice has the same `account`, `epoch` and
+/// `seq`.
 ///
 /// The CloudEvent attributes that are not here follow from what is:
 ///
 /// * `id` is the account, a colon and the seq: `6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11:42`;
+/// * where there is an `epoch`, it stands in the `id` before the seq: `6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11:2:42`;
 /// * `source` is `/accounts/` and the account;
 /// * `subject` and `partitionkey` are the record's uid;
 /// * `sequence` is the seq with zeros before it, 20 digits in all.
@@ -41,6 +43,10 @@ pub struct Event {
     /// The W3C Trace Context of the request that caused the event, where it had one.
     #[prost(string, optional, tag = "9")]
     pub traceparent: ::core::option::Option<::prost::alloc::string::String>,
+    /// The epoch of the log; absent in the first one. It rises where the log was restored from a backup that is older than
+    /// what was already sent, and its positions are given out again.
+    #[prost(int32, optional, tag = "12")]
+    pub epoch: ::core::option::Option<i32>,
 }
 /// One attribute's change.
 #[derive(Clone, PartialEq, ::prost::Message)]

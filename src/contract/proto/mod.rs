@@ -12,7 +12,7 @@ use super::event::{TYPE_ROOT, kind, parse_kind};
 use super::generated as wire;
 use super::record::parse_uid;
 use crate::domain::record::Ref;
-use crate::domain::{AccountId, Change, Entity, Event, Field, Record, Seq, Timestamp, Uid};
+use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Record, Seq, Timestamp, Uid};
 
 /// The media type of [`length_delimited`].
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -41,6 +41,7 @@ pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
         record: Some(record(&event.record)),
         origin: event.origin.clone(),
         traceparent: event.traceparent.clone(),
+        epoch: (event.epoch != FIRST_EPOCH).then_some(event.epoch),
     }
 }
 
@@ -50,6 +51,7 @@ pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> 
     let (entity, verb) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
     let Uid(account) = parse_uid(&message.account).ok_or(Unusable("account"))?;
     let event = Event {
+        epoch: message.epoch.unwrap_or(FIRST_EPOCH),
         seq: position(message.seq, "seq")?,
         at: moment(message.time_us, "time_us")?,
         verb,

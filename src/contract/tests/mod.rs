@@ -4,6 +4,7 @@
 mod besides;
 mod cursor;
 mod event;
+mod event_id;
 mod golden;
 mod input;
 mod proto;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::fixture::{city, links, moment, role, tags, text, uid};
 use crate::domain::record::Ref;
-use crate::domain::{AccountId, Change, Entity, Event, Field, Record, Role, Seq, Timestamp, Verb};
+use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Record, Role, Seq, Timestamp, Verb};
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x6f1c_33a4_0d3c_4f5e_9d6b_3f0d_9b1f_2c11));
 
@@ -41,6 +42,7 @@ fn phone_changed() -> Event {
         refs: vec![Ref { source: "tryton".to_owned(), id: "17".to_owned() }],
     };
     Event {
+        epoch: FIRST_EPOCH,
         seq: Seq(42),
         at: second(42) + time::Duration::microseconds(123_456),
         verb: Verb::Updated,

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::Turn;
+use super::turn::Turn;
 use crate::contract::{Cursor, moment};
 use crate::domain::{Invalid, Seq, Uid};
 use crate::store::lists::{Counted, Filter, Named, Position, Sort};

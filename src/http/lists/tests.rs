@@ -3,9 +3,11 @@
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use uuid::Uuid;
 
+use super::cursor::After;
 use super::*;
 use crate::contract::Cursor;
-use crate::domain::{Seq, Uid};
+use crate::domain::{Entity, Seq, Uid};
+use crate::store::lists::{Filter, Order, Sort};
 
 fn turn() -> Turn {
     let filter = Filter { tag: Some("red".to_owned()), ..Filter::default() };

@@ -230,7 +230,8 @@ fn event() -> Json {
     });
     let event = json!({
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "description": "`<public id>:<seq>`: stable over every delivery on every channel."},
+        "id": {"type": "string", "description": "`<public id>:<seq>`, or `<public id>:<epoch>:<seq>` where the log was \
+            restored before it: stable over every delivery on every channel."},
         "source": {"type": "string"},
         "type": {"enum": types},
         "subject": uuid(),

@@ -10,8 +10,8 @@ use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
 use crate::domain::schema::FieldType;
 use crate::domain::value::tags;
 use crate::domain::{
-    Address, Change, Entity, Event, Fact, Field, Kind, Link, Money, Owner, Person, Record, Role, Seq, Timestamp, Value,
-    Verb,
+    Address, Change, Entity, Event, FIRST_EPOCH, Fact, Field, Kind, Link, Money, Owner, Person, Record, Role, Seq,
+    Timestamp, Value, Verb,
 };
 use crate::push::signature::Secret;
 use crate::store::attempts::Attempt;
@@ -32,6 +32,7 @@ pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
 pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
     let at = ago(now, words::number(1..=YEAR));
     let event = |verb, previous_version, (record, changed): (Record, Vec<Change>)| Event {
+        epoch: FIRST_EPOCH,
         seq,
         at,
         verb,

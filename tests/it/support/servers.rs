@@ -169,6 +169,24 @@ impl Place {
         connect_to_nats(&self.nats).await
     }
 
+    /// A copy of the database as it is now, beside the same stream: a backup, restored. Connections to it are ended.
+    pub(crate) async fn backup(&self) -> Self {
+        let (_, name) = self.database.rsplit_once('/').unwrap();
+        let backup = format!("{name}_backup");
+        let neighbour = connect(&at(&self.superuser, "postgres")).await;
+        let end = format!("select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = '{name}'");
+        neighbour.batch_execute(&end).await.unwrap();
+        let copy = format!("create database {backup} template {name} owner {SERVICE_ROLE}");
+        neighbour.batch_execute(&copy).await.unwrap();
+        Self {
+            database: at(&self.database, &backup),
+            superuser: at(&self.superuser, &backup),
+            nats: self.nats.clone(),
+            stream: self.stream.clone(),
+            subject_root: self.subject_root.clone(),
+        }
+    }
+
     /// What is counted by day, and keys that expire, are timed by this moment from now on: the database's clock as they
     /// see it stands there.
     pub(crate) async fn set_stored_now(&self, at: time::OffsetDateTime) {

@@ -48,3 +48,28 @@ pub(crate) async fn read(place: &Place, account: impl std::fmt::Display, n: usiz
 pub(crate) fn unbroken(account: impl std::fmt::Display, n: usize) -> Vec<String> {
     (1..=n).map(|seq| format!("{account}:{seq}")).collect()
 }
+
+/// The bodies of all messages of an account that there are now, in the order of the stream.
+pub(crate) async fn bodies(place: &Place, account: impl std::fmt::Display) -> Vec<String> {
+    let context = jetstream::new(place.nats().await);
+    let stream = context.get_stream(&place.stream).await.unwrap();
+    let filter = format!("{}.{account}.evt.>", place.subject_root);
+    let (mut bodies, mut from) = (Vec::new(), 1);
+    while let Ok(message) = stream.get_first_raw_message_by_subject(&filter, from).await {
+        from = message.sequence + 1;
+        bodies.push(String::from_utf8(message.payload.to_vec()).unwrap());
+    }
+    bodies
+}
+
+/// Whether the server still takes an event under a stored id for a duplicate. It stores nothing: the message is to lie
+/// behind one that there is not.
+pub(crate) async fn is_duplicate(place: &Place, account: impl std::fmt::Display, seq: usize) -> bool {
+    let client = place.nats().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Msg-Id", format!("{account}:{seq}"));
+    headers.insert("Nats-Expected-Last-Msg-Id", "none");
+    let subject = format!("{}.{account}.evt.contact.created", place.subject_root);
+    let answer = client.request_with_headers(subject, headers, "{}".into()).await.unwrap();
+    String::from_utf8_lossy(&answer.payload).contains("duplicate")
+}

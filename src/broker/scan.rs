@@ -1,0 +1,55 @@
+//! Reading all that the stream holds of an account.
+
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::{self};
+use futures_util::StreamExt as _;
+
+use super::survey::Stored;
+use super::{ANSWER, Broker, BrokerError, unavailable};
+use crate::domain::AccountId;
+
+/// An account's messages, in the order of the stream, up to the last one that there was at the beginning.
+pub struct Scan {
+    broker: Broker,
+    messages: Option<Ordered>,
+}
+
+impl Broker {
+    /// Begins to read an account's messages.
+    pub async fn scan(&self, account: AccountId) -> Result<Scan, BrokerError> {
+        if self.last_of(account).await?.is_none() {
+            return Ok(Scan { broker: self.clone(), messages: None });
+        }
+        let stream = self.stream().await?;
+        let config = OrderedConfig { filter_subject: self.subjects_of(account), ..OrderedConfig::default() };
+        let consumer: consumer::Consumer<OrderedConfig> = stream.create_consumer(config).await.map_err(failed)?;
+        let messages = consumer.messages().await.map_err(failed)?;
+        Ok(Scan { broker: self.clone(), messages: Some(messages) })
+    }
+}
+
+impl Scan {
+    /// The next ones, at most `limit`; none at the end.
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<Stored>, BrokerError> {
+        let mut read = Vec::new();
+        while read.len() < limit {
+            let Some(messages) = &mut self.messages else { break };
+            let next = tokio::time::timeout(ANSWER, messages.next()).await.map_err(failed)?;
+            let Some(message) = next else { break };
+            let message = message.map_err(failed)?;
+            let place = message.info().map_err(failed)?;
+            let (sequence, pending) = (place.stream_sequence, place.pending);
+            let id = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
+            let id = id.map_or("", |id| id.as_str());
+            read.push(self.broker.read(sequence, &message.subject, &message.payload, id));
+            if pending == 0 {
+                self.messages = None;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn failed(source: impl Into<async_nats::Error>) -> BrokerError {
+    unavailable("reading the stream", source)
+}

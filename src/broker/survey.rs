@@ -1,0 +1,145 @@
+//! Looking at what the stream holds of an account, and taking it out.
+
+use std::time::Duration;
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{self, Stream};
+use futures_util::TryStreamExt as _;
+
+use super::{Broker, BrokerError, unavailable};
+use crate::contract::Identity;
+use crate::domain::AccountId;
+
+/// A message of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// The event that it says it is; `None` where this service cannot have published it so.
+    pub identity: Option<Identity>,
+    /// Its `Nats-Msg-Id`, for logs; cut, since anything may stand there.
+    pub message_id: String,
+}
+
+/// What the stream holds of an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Survey {
+    pub first: Option<Stored>,
+    pub last: Option<Stored>,
+    pub messages: u64,
+}
+
+/// The stream itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// When it was made, in nanoseconds since 1970: a stream that was made anew is another one.
+    pub made_at_ns: i64,
+    /// How long it keeps a message; for ever, where it is zero.
+    pub max_age: Duration,
+}
+
+/// Beyond this a `Nats-Msg-Id` is none of ours.
+const MESSAGE_ID_SHOWN: usize = 120;
+
+/// The stream may lose a message at its beginning while it is looked at.
+const LOOKS: usize = 3;
+
+impl Broker {
+    /// What the stream holds of an account, as of one moment: its first and last message and how many there are.
+    pub async fn survey(&self, account: AccountId) -> Result<Survey, BrokerError> {
+        let mut survey = self.look_at(account).await?;
+        for _ in 1..LOOKS {
+            let again = self.first_of(account).await?;
+            if again == survey.first {
+                break;
+            }
+            survey = self.look_at(account).await?;
+        }
+        Ok(survey)
+    }
+
+    async fn look_at(&self, account: AccountId) -> Result<Survey, BrokerError> {
+        let (first, last) = (self.first_of(account).await?, self.last_of(account).await?);
+        let messages = if last.is_some() { self.count_of(account).await? } else { 0 };
+        Ok(Survey { first, last, messages })
+    }
+
+    /// The last message of an account. Asked of the stream's leader, as are all here: a follower may lag.
+    pub async fn last_of(&self, account: AccountId) -> Result<Option<Stored>, BrokerError> {
+        let stream = self.stream().await?;
+        self.found(stream.get_last_raw_message_by_subject(&self.subjects_of(account)).await)
+    }
+
+    async fn first_of(&self, account: AccountId) -> Result<Option<Stored>, BrokerError> {
+        let stream = self.stream().await?;
+        self.found(stream.get_first_raw_message_by_subject(self.subjects_of(account), 1).await)
+    }
+
+    pub(super) async fn message_at(&self, sequence: u64) -> Result<Option<Stored>, BrokerError> {
+        let stream = self.stream().await?;
+        self.found(stream.get_raw_message(sequence).await)
+    }
+
+    fn found(
+        &self,
+        message: Result<StreamMessage, stream::LastRawMessageError>,
+    ) -> Result<Option<Stored>, BrokerError> {
+        match message {
+            Ok(message) => Ok(Some(self.stored(&message))),
+            Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unavailable("looking for a message", error)),
+        }
+    }
+
+    /// How many messages of an account there are.
+    pub async fn count_of(&self, account: AccountId) -> Result<u64, BrokerError> {
+        let failed = |error| unavailable("counting messages", error);
+        let stream = self.stream().await?;
+        let mut subjects = stream.info_with_subjects(self.subjects_of(account)).await.map_err(failed)?;
+        let mut messages = 0;
+        while let Some((_, count)) = subjects.try_next().await.map_err(failed)? {
+            messages += u64::try_from(count).unwrap_or(0);
+        }
+        Ok(messages)
+    }
+
+    /// Takes one message out.
+    pub async fn remove(&self, sequence: u64) -> Result<(), BrokerError> {
+        let stream = self.stream().await?;
+        stream.delete_message(sequence).await.map_err(|error| unavailable("removing a message", error))?;
+        Ok(())
+    }
+
+    /// Takes all messages of an account out, at once.
+    pub async fn purge(&self, account: AccountId) -> Result<u64, BrokerError> {
+        let stream = self.stream().await?;
+        let purged = stream.purge().filter(self.subjects_of(account)).await;
+        Ok(purged.map_err(|error| unavailable("removing messages", error))?.purged)
+    }
+
+    pub(super) async fn stream(&self) -> Result<Stream<()>, BrokerError> {
+        let stream = self.context.get_stream_no_info(&self.config.stream).await;
+        stream.map_err(|error| unavailable("looking for the stream", error))
+    }
+
+    fn stored(&self, message: &StreamMessage) -> Stored {
+        let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
+        self.read(message.sequence, &message.subject, &message.payload, id.map_or("", |id| id.as_str()))
+    }
+
+    /// A message is the event that its body says where it lies on that event's subject.
+    pub(super) fn read(&self, sequence: u64, subject: &str, payload: &[u8], message_id: &str) -> Stored {
+        let identity = Identity::read(payload).filter(|identity| subject == self.subject_of(identity));
+        Stored { sequence, identity, message_id: message_id.chars().take(MESSAGE_ID_SHOWN).collect() }
+    }
+
+    pub(super) fn subjects_of(&self, account: AccountId) -> String {
+        format!("{}.{account}.evt.>", self.config.subject_root)
+    }
+
+    pub(super) fn subject_of(&self, event: &Identity) -> String {
+        let Identity { account, entity, verb, .. } = event;
+        format!("{}.{account}.evt.{}.{}", self.config.subject_root, entity.name(), verb.name())
+    }
+}

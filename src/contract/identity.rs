@@ -1,0 +1,53 @@
+//! What tells an event from every other one, without its contents: by this a copy outside the log is compared with it.
+
+use serde::Deserialize;
+
+use super::event::{TYPE_ROOT, parse_kind};
+use super::event_id::EventId;
+use super::record::parse_uid;
+use super::{Wire, moment};
+use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid, Verb};
+
+/// Two events that were ever appended to any log differ in this: even those of a timeline that was lost with a restore
+/// and those that took their positions. It holds no contents, so erasing a person from an event leaves it the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Identity {
+    pub account: AccountId,
+    pub epoch: i32,
+    pub seq: Seq,
+    pub entity: Entity,
+    pub verb: Verb,
+    pub uid: Uid,
+    pub at: Timestamp,
+}
+
+impl Identity {
+    /// Of an event of the log.
+    #[must_use]
+    pub fn of(event: &Wire) -> Self {
+        let Wire { account, seq, entity, verb, uid, at, .. } = *event;
+        Self { account, epoch: event.epoch(), seq, entity, verb, uid, at }
+    }
+
+    /// As a CloudEvent says it; `None` where this service cannot have written it.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Attributes<'a> {
+            id: &'a str,
+            source: &'a str,
+            r#type: &'a str,
+            subject: &'a str,
+            time: &'a str,
+            sequence: &'a str,
+        }
+        let attributes: Attributes<'_> = serde_json::from_slice(body).ok()?;
+        let EventId { account, epoch, seq } = attributes.id.parse().ok()?;
+        let (entity, verb) = parse_kind(attributes.r#type.strip_prefix(TYPE_ROOT)?.strip_prefix('.')?)?;
+        let is_whole =
+            attributes.source == format!("/accounts/{account}") && attributes.sequence == format!("{:020}", seq.0);
+        let uid = parse_uid(attributes.subject)?;
+        is_whole.then_some(Self { account, epoch, seq, entity, verb, uid, at: moment::parse(attributes.time)? })
+    }
+}

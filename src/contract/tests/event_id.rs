@@ -1,0 +1,59 @@
+use proptest::prelude::*;
+
+use super::{ACCOUNT, phone_changed};
+use crate::contract::{EventId, Identity, Wire};
+use crate::domain::fixture::arbitrary;
+use crate::domain::{Event, FIRST_EPOCH, Seq};
+
+#[test]
+fn an_id_of_the_first_epoch_is_as_it_always_was_and_a_later_one_says_its_epoch() {
+    let id = |epoch| EventId { account: ACCOUNT, epoch, seq: Seq(42) };
+    assert_eq!(id(FIRST_EPOCH).to_string(), "6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11:42");
+    assert_eq!(id(2).to_string(), "6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11:2:42");
+    let (wire, _) = Wire::encode(ACCOUNT, &Event { epoch: 2, ..phone_changed() });
+    assert_eq!((wire.id(), wire.epoch()), (id(2).to_string(), 2));
+    assert_eq!(wire.decode().map(|event| event.epoch).ok(), Some(2));
+}
+
+#[test]
+fn an_id_has_one_form() {
+    let account = "6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11";
+    for rest in ["", ":", ":0", ":-1", ":042", ":1:42", ":0:42", ":02:42", ":2:", ":2:0", ":2:4:2", ":x", ": 4"] {
+        assert!(format!("{account}{rest}").parse::<EventId>().is_err(), "{rest}");
+    }
+    assert!("6F1C33A4-0D3C-4F5E-9D6B-3F0D9B1F2C11:42".parse::<EventId>().is_err());
+    assert!("42".parse::<EventId>().is_err());
+}
+
+#[test]
+fn what_is_no_event_of_ours_has_no_identity() {
+    let (wire, _) = Wire::encode(ACCOUNT, &phone_changed());
+    assert_eq!(Identity::read(&wire.body), Some(Identity::of(&wire)));
+    for (from, to) in [
+        (r#""sequence":"00000000000000000042""#, r#""sequence":"00000000000000000043""#),
+        (r#""source":"/accounts/6f"#, r#""source":"/accounts/7f"#),
+        ("crm.contact.updated", "crm.contact.flew"),
+        (r#":42","source""#, r#":042","source""#),
+    ] {
+        assert!(wire.text().contains(from), "{from}");
+        assert_eq!(Identity::read(wire.text().replacen(from, to, 1).as_bytes()), None, "{to}");
+    }
+    for body in ["", "{}", "null", r#"{"id":1}"#, "\u{0}"] {
+        assert_eq!(Identity::read(body.as_bytes()), None, "{body}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_id_reads_as_itself(epoch in 1..=i32::MAX, seq in 1..=i64::MAX) {
+        let id = EventId { account: ACCOUNT, epoch, seq: Seq(seq) };
+        prop_assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn any_event_is_recognised_by_its_bytes((account, event) in arbitrary::event()) {
+        let (wire, _) = Wire::encode(account, &event);
+        prop_assert_eq!(wire.epoch(), event.epoch);
+        prop_assert_eq!(Identity::read(&wire.body), Some(Identity::of(&wire)));
+    }
+}

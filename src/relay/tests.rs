@@ -1,0 +1,132 @@
+//! What the stream says of an account counts only as far as the log says so too.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::judge::{Lack, Verdict, asked, judge};
+use crate::broker::{Stored, Survey};
+use crate::contract::Identity;
+use crate::domain::{AccountId, Entity, FIRST_EPOCH, Seq, Timestamp, Uid, Verb};
+use crate::store::relay::{Logged, Standing};
+
+const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
+
+/// The event at a position in one of the timelines that a log may have had.
+fn event(timeline: u128, seq: i64) -> Identity {
+    Identity {
+        account: ACCOUNT,
+        epoch: FIRST_EPOCH,
+        seq: Seq(seq),
+        entity: Entity::Contact,
+        verb: Verb::Created,
+        uid: Uid(Uuid::from_u128(timeline)),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// A log up to `head`, of whose events those above `old` are too young to be gone for their age.
+fn log(head: i64, old: i64) -> impl Fn(&[Seq]) -> HashMap<Seq, Logged> {
+    move |asked| {
+        let there = asked.iter().filter(|seq| (1..=head).contains(&seq.0));
+        there.map(|seq| (*seq, Logged { identity: event(1, seq.0), is_retained: seq.0 > old })).collect()
+    }
+}
+
+/// Messages in the order of the stream, at stream sequences from 101 on.
+fn stream(messages: &[Option<Identity>]) -> Survey {
+    let stored = |place: usize| {
+        let sequence = 101 + u64::try_from(place).unwrap();
+        messages.get(place).map(|identity| Stored { sequence, identity: *identity, message_id: String::new() })
+    };
+    Survey {
+        first: stored(0),
+        last: messages.len().checked_sub(1).and_then(stored),
+        messages: u64::try_from(messages.len()).unwrap(),
+    }
+}
+
+fn events(timeline: u128, seqs: impl IntoIterator<Item = i64>) -> Vec<Option<Identity>> {
+    seqs.into_iter().map(|seq| Some(event(timeline, seq))).collect()
+}
+
+fn judged(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> Verdict {
+    let standing = Standing { head: Seq(head), cursor: Seq(cursor), repair: None };
+    let survey = stream(messages);
+    let log = log(head, old)(&asked(&standing, &survey));
+    judge(ACCOUNT, &standing, &survey, &log)
+}
+
+fn go_on(published: i64, behind: u64, is_foreign: bool) -> Verdict {
+    Verdict::GoOn { published: Seq(published), behind, is_foreign }
+}
+
+#[test]
+fn the_last_event_of_an_unbroken_run_is_how_far_it_is_whatever_the_cursor_says() {
+    for cursor in [0, 3, 5, 7] {
+        assert_eq!(judged(&events(1, 1..=5), 9, cursor, 0), go_on(5, 105, false), "cursor {cursor}");
+    }
+    assert_eq!(judged(&events(1, 4..=5), 9, 5, 3), go_on(5, 102, false), "what is old may be gone");
+    assert_eq!(judged(&[], 9, 0, 0), go_on(0, 0, false));
+    assert_eq!(judged(&[], 9, 9, 9), go_on(9, 0, false), "all of it may be gone for its age");
+}
+
+#[test]
+fn what_the_retention_does_not_explain_is_published_again() {
+    assert_eq!(judged(&[], 77, 76, 0), Verdict::Refill(Lack::Everything));
+    assert_eq!(judged(&events(1, [77]), 77, 77, 0), Verdict::Refill(Lack::Beginning));
+    assert_eq!(judged(&events(1, 4..=5), 9, 5, 2), Verdict::Refill(Lack::Beginning));
+    assert_eq!(judged(&events(1, [1, 2, 4, 5]), 9, 5, 0), Verdict::Refill(Lack::Middle));
+}
+
+#[test]
+fn a_forged_message_counts_for_nothing() {
+    let forged = [None, Some(event(9, 1_000_000)), Some(Identity { account: AccountId(Uuid::nil()), ..event(1, 5) })];
+    for message in forged {
+        let messages = [events(1, 1..=5), vec![message]].concat();
+        assert_eq!(judged(&messages, 5, 5, 0), go_on(5, 106, true), "{message:?}");
+    }
+    let repeated = [events(1, 1..=5), events(1, [2])].concat();
+    assert_eq!(judged(&repeated, 5, 5, 0), go_on(5, 106, true), "a copy of an earlier event is not the end");
+}
+
+#[test]
+fn events_that_the_log_does_not_have_stop_the_account() {
+    let lost = [events(1, 1..=70), events(2, 71..=76)].concat();
+    assert_eq!(judged(&lost, 70, 70, 0), Verdict::Stop { published: Seq(76) }, "restored behind the stream");
+    assert_eq!(judged(&lost, 76, 70, 0), Verdict::Stop { published: Seq(76) }, "and written to since");
+    assert_eq!(judged(&lost, 90, 70, 0), Verdict::Stop { published: Seq(76) }, "and beyond");
+    assert_eq!(judged(&events(1, 1..=70), 70, 76, 0), Verdict::Stop { published: Seq(76) }, "the cursor says so");
+    assert_eq!(judged(&[], 70, 76, 0), Verdict::Stop { published: Seq(76) });
+}
+
+proptest! {
+    /// Whatever stands in the stream, publishing never goes on beyond the log, and behind the log's own last event only
+    /// where no event is left out.
+    #[test]
+    fn nothing_in_the_stream_makes_the_relay_leave_an_event_out(
+        messages in prop::collection::vec(prop_oneof![
+            4 => (1..12_i64).prop_map(|seq| Some(event(1, seq))),
+            1 => (1..20_i64).prop_map(|seq| Some(event(2, seq))),
+            1 => Just(None),
+        ], 0..12),
+        head in 0..12_i64,
+        cursor in 0..12_i64,
+    ) {
+        let true_end = messages.iter().flatten().filter(|event| event.uid.0.as_u128() == 1).map(|event| event.seq.0);
+        let end = true_end.max().unwrap_or(0).max(cursor);
+        match judged(&messages, head, cursor, 0) {
+            Verdict::GoOn { published, behind, .. } => {
+                prop_assert!(published.0 <= head.min(end));
+                let last = if messages.is_empty() { 0 } else { 100 + u64::try_from(messages.len()).unwrap() };
+                prop_assert_eq!(behind, last);
+            }
+            Verdict::Stop { .. } => {
+                let is_logged = |event: &Identity| event.uid.0.as_u128() == 1 && event.seq.0 <= head;
+                prop_assert!(cursor > head || messages.last().is_some_and(|last| !last.as_ref().is_some_and(is_logged)));
+            }
+            Verdict::Refill(_) => {}
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How far each account's log is in JetStream, what the log says of events that the stream has, and what operators ask
+//! of the relay.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::log::wire;
+use super::owner::Owner;
+use super::{Store, StoreError};
+use crate::contract::Identity;
+use crate::domain::{AccountId, Seq};
+
+const STANDING: &str = "-- relay_cursor.standing
+select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
+from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
+
+const IDENTITIES: &str = "-- log.identities
+select account_id, seq, uid, type, at, origin, left(body, 128), at > now() - make_interval(secs => $3) from event
+where account_id = $1 and seq = any($2)";
+
+/// From the end backwards, over what a refill publishes.
+const RETAINED_AFTER: &str = "-- log.retained_after
+select seq from event where account_id = $1 and at <= now() - make_interval(secs => $2) order by seq desc limit 1";
+
+/// Every replica does this; in the order of the ids, so that they do not block each other.
+const BEGIN_STREAM: &str = "-- relay_cursor.begin_stream
+with others as (
+    select account_id from relay_cursor where stream is distinct from $1 order by account_id for update
+)
+update relay_cursor c set seq = case when c.stream is null then c.seq else 0 end, stream = $1
+from others o where c.account_id = o.account_id";
+
+const PAGE: &str = "-- relay_cursor.page
+select account_id from relay_cursor where account_id > $1 order by account_id limit $2";
+
+const REPAIR: &str = "-- relay_cursor.repair
+insert into relay_cursor (account_id, seq, repair, repair_id) values ($1, 0, $2, $3)
+on conflict (account_id) do update set repair = excluded.repair, repair_id = excluded.repair_id";
+
+const PUT_BACK: &str = "-- relay_cursor.put_back
+update relay_cursor set seq = $2 where account_id = $1 and seq > $2";
+
+const REWIND: &str = "-- relay_cursor.rewind
+update relay_cursor set seq = 0 where seq > 0 and ($1::uuid is null or account_id = $1)";
+
+/// What is to be done about an account's messages in the stream before anything is published behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// They are taken out, and those that the retention would have kept are published again.
+    Refill,
+    /// Those at the end that the log does not have are taken out.
+    Truncate,
+}
+
+impl Repair {
+    /// As it is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refill => "refill",
+            Self::Truncate => "truncate",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Refill, Self::Truncate].into_iter().find(|repair| repair.name() == name)
+    }
+}
+
+/// An account's log and its relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The end of the log.
+    pub head: Seq,
+    /// The last event that was noted as published; zero where none was.
+    pub cursor: Seq,
+    /// What was asked for, and under which id.
+    pub repair: Option<(Repair, Uuid)>,
+}
+
+/// An event of the log, without its contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logged {
+    /// What tells it from others.
+    pub identity: Identity,
+    /// It is so young that the stream cannot have given it up for its age.
+    pub is_retained: bool,
+}
+
+impl Owner {
+    /// How an account stands; `None` where there is no such account.
+    pub async fn relay_standing(&self, account: AccountId) -> Result<Option<Standing>, StoreError> {
+        let client = &self.client;
+        let Some(row) = client.query_typed_opt(STANDING, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
+        let repair = match row.get::<_, Option<&str>>(2) {
+            None => None,
+            Some(name) => Some(
+                Repair::from_name(name)
+                    .ok_or_else(|| StoreError::corrupt("relay_cursor", "repair", account, name.to_owned()))?,
+            ),
+        };
+        let id: Option<Uuid> = row.get(3);
+        Ok(Some(Standing { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair: repair.zip(id) }))
+    }
+
+    /// The events of an account at positions, where the log has them. The stream keeps what is younger than `max_age`.
+    pub async fn logged(
+        &self,
+        account: AccountId,
+        seqs: &[Seq],
+        max_age: Duration,
+    ) -> Result<HashMap<Seq, Logged>, StoreError> {
+        let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+        let age = max_age.as_secs_f64();
+        let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+            [(&account.0, Type::UUID), (&seqs, Type::INT8_ARRAY), (&age, Type::FLOAT8)];
+        let rows = self.client.query_typed(IDENTITIES, &values).await?;
+        rows.iter().map(logged).collect()
+    }
+
+    /// Puts the relay of an account back to a position where it is beyond it.
+    pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<(), StoreError> {
+        self.client.query_typed(PUT_BACK, &[(&account.0, Type::UUID), (&to.0, Type::INT8)]).await?;
+        Ok(())
+    }
+
+    /// Before the first event that is younger than `max_age`.
+    pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
+        let age = max_age.as_secs_f64();
+        let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&account.0, Type::UUID), (&age, Type::FLOAT8)];
+        let row = self.client.query_typed_opt(RETAINED_AFTER, &values).await?;
+        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
+    }
+}
+
+impl Store {
+    /// Notes which stream events are published in from now on, and that what went into another one is not in it.
+    /// Returns how many accounts that concerns.
+    pub async fn begin_stream(&self, made_at_ns: i64) -> Result<u64, StoreError> {
+        Ok(self.reader().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
+    }
+
+    /// The next accounts that have a cursor, in the order of their ids.
+    pub async fn relayed_accounts(&self, after: AccountId, limit: i64) -> Result<Vec<AccountId>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(PAGE).await?;
+        let rows = client.query(&statement, &[&after.0, &limit]).await?;
+        Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
+    }
+
+    /// Asks the owner of the account's shard for a repair. What was asked for before is replaced.
+    pub async fn request_relay_repair(&self, account: AccountId, repair: Repair, id: Uuid) -> Result<(), StoreError> {
+        self.reader().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
+        Ok(())
+    }
+
+    /// The last event of an account that was noted as published, at most the last of its log.
+    pub async fn relayed_through(&self, account: AccountId) -> Result<Seq, StoreError> {
+        let row = self.reader().await?.query_opt(STANDING, &[&account.0]).await?;
+        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
+    }
+
+    /// As [`Owner::retained_after`], for whoever owns nothing.
+    pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
+        let row = self.reader().await?.query_opt(RETAINED_AFTER, &[&account.0, &max_age.as_secs_f64()]).await?;
+        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
+    }
+
+    /// Puts one account's relay back to a position where it is beyond it: it will ask the stream how far it is.
+    pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<bool, StoreError> {
+        Ok(self.reader().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
+    }
+
+    /// Puts the relay of one account, or of all, back to the beginning: it will ask the stream how far it is.
+    pub async fn rewind_relay(&self, account: Option<AccountId>) -> Result<u64, StoreError> {
+        let client = self.reader().await?;
+        Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
+    }
+
+    /// As [`Owner::logged`], for whoever owns nothing.
+    pub async fn identities(
+        &self,
+        account: AccountId,
+        seqs: &[Seq],
+        max_age: Duration,
+    ) -> Result<HashMap<Seq, Logged>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(IDENTITIES).await?;
+        let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+        let rows = client.query(&statement, &[&account.0, &seqs, &max_age.as_secs_f64()]).await?;
+        rows.iter().map(logged).collect()
+    }
+}
+
+fn logged(row: &tokio_postgres::Row) -> Result<(Seq, Logged), StoreError> {
+    let event = wire(row)?;
+    Ok((event.seq, Logged { identity: Identity::of(&event), is_retained: row.get(7) }))
+}

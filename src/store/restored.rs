@@ -1,0 +1,92 @@
+//! After a restore of the database: what stands outside it may be ahead of the log.
+//!
+//! The epoch of a log is raised under the lock of its head, which every writer holds, so that no event is appended
+//! under a number that the lost timeline used and under the epoch that it used it in.
+
+use tokio_postgres::Row as PgRow;
+
+use super::accounts::{self, By};
+use super::{Store, StoreError};
+use crate::domain::{AccountId, Seq};
+
+const LOCK: &str = "-- restored.lock
+select account_id from head where account_id > $1 and ($2::uuid is null or account_id = $2)
+order by account_id limit $3 for update";
+
+/// A log that is not whole is a restore that failed, and no epoch mends it.
+const BROKEN: &str = "-- restored.broken
+select h.account_id from head h
+where h.account_id = any($1) and h.seq <> coalesce((select max(e.seq) from event e where e.account_id = h.account_id), 0)
+order by h.account_id limit 1";
+
+const RAISE: &str = "-- restored.raise_epoch
+update head set epoch = epoch + 1 where account_id = any($1) returning account_id, seq, epoch";
+
+const RELAY: &str = "-- restored.relay
+insert into relay_cursor (account_id, seq, repair, repair_id)
+select account_id, 0, 'truncate', gen_random_uuid() from head where account_id = any($1)
+on conflict (account_id) do update set
+    seq = least(relay_cursor.seq, (select h.seq from head h where h.account_id = excluded.account_id)),
+    repair = case when relay_cursor.repair = 'refill' then 'refill' else excluded.repair end,
+    repair_id = excluded.repair_id";
+
+/// A replay from the end of the log on takes the place back to there, whoever holds it in memory, and drops what waits
+/// beyond it.
+const PUSH: &str = "-- restored.push
+insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
+select c.account_id, c.endpoint_id, gen_random_uuid(), 'replay', h.seq, null, $2
+from push_cursor c join head h on h.account_id = c.account_id where c.account_id = any($1)";
+
+/// What they would be made from is not in the log, or will be another event.
+const ANSWERS: &str = "-- restored.answers
+delete from answer a using head h
+where a.account_id = any($1) and h.account_id = a.account_id and (a.outcome->'done'->>'version')::bigint > h.seq";
+
+/// A log whose epoch was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Raised {
+    pub account: AccountId,
+    pub head: Seq,
+    /// The new one.
+    pub epoch: i32,
+}
+
+/// How raising the epochs of some accounts ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RaiseOutcome {
+    /// It was done for these accounts, which come after each other; none, where there are no more.
+    Raised(Vec<Raised>),
+    /// Nothing was done: this account's head is not where its log ends.
+    Broken(AccountId),
+}
+
+impl Store {
+    /// Raises the epoch of at most `limit` accounts that come after one, or of one alone, and puts back to the end of
+    /// their logs everything that may be beyond it: one transaction.
+    pub async fn raise_epochs(
+        &self,
+        after: AccountId,
+        only: Option<AccountId>,
+        limit: i64,
+        by: By<'_>,
+    ) -> Result<RaiseOutcome, StoreError> {
+        let mut client = self.reader().await?;
+        let transaction = client.transaction().await?;
+        let locked = transaction.query(LOCK, &[&after.0, &only.map(|account| account.0), &limit]).await?;
+        let ids: Vec<uuid::Uuid> = locked.iter().map(|row| row.get(0)).collect();
+        if let Some(broken) = transaction.query_opt(BROKEN, &[&ids]).await? {
+            return Ok(RaiseOutcome::Broken(AccountId(broken.get(0))));
+        }
+        let raised = transaction.query(RAISE, &[&ids]).await?;
+        transaction.execute(RELAY, &[&ids]).await?;
+        transaction.execute(PUSH, &[&ids, &by.at]).await?;
+        transaction.execute(ANSWERS, &[&ids]).await?;
+        accounts::audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
+        transaction.commit().await?;
+        let of = |row: &PgRow| Raised { account: AccountId(row.get(0)), head: Seq(row.get(1)), epoch: row.get(2) };
+        let mut raised: Vec<Raised> = raised.iter().map(of).collect();
+        raised.sort_unstable_by_key(|raised| raised.account);
+        Ok(RaiseOutcome::Raised(raised))
+    }
+}
