@@ -63,7 +63,7 @@ async fn if_stored(api: &Arc<Api>, caller: &Caller, request: Request) -> Option<
 
 /// Whether the answers to all of these are stored, and will be for a while: what expires in between would be carried out.
 pub(super) async fn are_stored(api: &Api, caller: &Caller, requests: &[Idempotency]) -> Result<bool, StoreError> {
-    let keys: Vec<&str> = requests.iter().map(|request| request.key.as_str()).collect();
+    let keys: Vec<_> = requests.iter().map(|request| (request.key.as_str(), request.unscoped_key.as_str())).collect();
     let hashes: Vec<&[u8]> = requests.iter().map(|request| request.request_hash.as_slice()).collect();
     Ok(api.store.count_answers(caller.account, &keys, &hashes).await? == requests.len())
 }
