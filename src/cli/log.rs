@@ -36,10 +36,11 @@ pub(super) enum Log {
 
 pub(super) async fn run(config: &Config, store: &Store, command: Log) -> anyhow::Result<()> {
     let Log::Restored { account, all: _, json } = command;
+    let by = operator(store).await?;
     let mut raised: Vec<Raised> = Vec::new();
     loop {
         let after = raised.last().map_or(AccountId(Uuid::nil()), |last| last.account);
-        match store.raise_epochs(after, account.map(AccountId), AT_ONCE, operator()).await? {
+        match store.raise_epochs(after, account.map(AccountId), AT_ONCE, by).await? {
             RaiseOutcome::Raised(some) if some.is_empty() => break,
             RaiseOutcome::Raised(some) => raised.extend(some),
             RaiseOutcome::Broken(account) => {

@@ -199,7 +199,7 @@ impl Accounts {
         } else {
             held.lease.booked(draft, grant.calls, grant.day);
             held.release(held.lease.may_answer());
-            if !ask.limited {
+            if ask.block.is_none() {
                 held.lease.keep_booked(grant.calls);
             }
             account.remaining = grant.most.saturating_sub(grant.used);
@@ -209,7 +209,7 @@ impl Accounts {
             } else {
                 let Waiters { callers, lookers, counted } = waiters;
                 // Nobody is refused these: they were carried out.
-                account.waiters.counted += if ask.limited { 0 } else { counted.saturating_sub(grant.calls) };
+                account.waiters.counted += if ask.block.is_some() { 0 } else { counted.saturating_sub(grant.calls) };
                 replies = Some(Replies { callers, lookers, serial });
             }
         }
@@ -263,9 +263,9 @@ impl Account {
         }
         let callers = u64::try_from(waiters.callers.len()).unwrap_or(u64::MAX);
         let calls = callers.saturating_add(waiters.counted);
+        let block = enforced.then(|| block(self.remaining));
         // Where limits are not enforced nothing is to be given back.
-        let block = if enforced { block(self.remaining) } else { u64::MAX };
-        let draft = held.lease.draft(calls, block, now);
+        let draft = held.lease.draft(calls, block.unwrap_or(u64::MAX), now);
         let ask = Ask {
             account,
             lease: held.lease.id,
@@ -276,7 +276,6 @@ impl Account {
             returned: draft.returned,
             outstanding: draft.outstanding,
             block,
-            limited: enforced,
             opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
         };
         Some(Booked { ask, serial: held.serial, draft, waiters })

@@ -126,10 +126,9 @@ pub struct Ask {
     pub returned: u64,
     /// Calls of these that are neither answered nor returned.
     pub outstanding: u64,
-    /// Calls that may be answered before the next booking.
-    pub block: u64,
-    /// Whether the month may have as many calls as the account's tier and no more.
-    pub limited: bool,
+    /// Calls that may be answered before the next booking; nothing where the month may have more calls than the account's
+    /// tier.
+    pub block: Option<u64>,
     /// Whether the month's row was made sure of, and leases that expired were given back, a moment ago.
     pub opened: bool,
 }
@@ -250,8 +249,7 @@ impl AskColumns {
         let most = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
         let mut columns = Self { tiers, most, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for ask in asks {
-            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, limited, opened: _ } =
-                *ask;
+            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, opened: _ } = *ask;
             columns.account.push(account.0);
             columns.lease.push(lease);
             columns.day.push(day);
@@ -259,8 +257,8 @@ impl AskColumns {
             columns.accepted.push(count(accepted));
             columns.returned.push(count(returned));
             columns.outstanding.push(count(outstanding));
-            columns.block.push(count(block));
-            columns.limited.push(limited);
+            columns.block.push(count(block.unwrap_or(u64::MAX)));
+            columns.limited.push(block.is_some());
             columns.known.push(known);
         }
         columns

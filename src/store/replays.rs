@@ -8,7 +8,7 @@ const COUNT: &str = "-- answer.count
 select count(distinct a.key)
 from unnest($2::text[], $3::bytea[]) as k(key, request_hash)
 join answer a on a.account_id = $1 and a.key = k.key and a.request_hash = k.request_hash
-where a.at > stored_now() - interval '23 hours 58 minutes'";
+where a.at > now() - interval '23 hours 58 minutes'";
 
 impl Store {
     /// How many of an account's requests, each by its key and its hash, have a stored answer.
