@@ -65,7 +65,8 @@ impl Follow {
         let _end_or_over = self.end.wait_for(|end| *end > at).await;
     }
 
-    /// Waits for events and reads them: one at least, or none where the log has ended. The position stays, so that dropping the future loses nothing.
+    /// Waits for events and reads them: one at least, or none where the log has ended. The position stays, so that dropping
+    /// the future loses nothing.
     pub async fn next(&mut self, limit: PageLimit) -> Result<EventPage, StoreError> {
         loop {
             self.grown().await;

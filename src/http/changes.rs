@@ -100,6 +100,10 @@ pub(super) async fn read(
     } else {
         EventPage { events: Vec::new(), more: false }
     };
+    // The log was restored since its head was read: its events do not go on where this cursor stands.
+    if page.events.last().is_some_and(|event| event.epoch() > head.epoch) {
+        return Err(Problem::resync());
+    }
     let through = page.events.last().map_or(after, |event| event.seq);
     let more = page.more || !page.events.is_empty() && through < head.seq;
     let events: Vec<Wire> = page.events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
