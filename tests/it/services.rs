@@ -258,7 +258,7 @@ async fn a_directory_that_trusted_everybody_is_taken_over() {
     inside
         .batch_execute(
             "create function f() returns int language sql as 'select 1'; create sequence s; create view v as select 1;
-             create table numbered (n bigint generated always as identity, t bigserial); create extension pg_trgm;
+             create table numbered (n bigint generated always as identity, t bigserial); create extension if not exists pg_trgm;
              insert into numbered default values; alter role postgres password null",
         )
         .await
