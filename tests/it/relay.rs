@@ -86,7 +86,7 @@ async fn a_forged_message_beyond_the_head_does_not_silence_the_relay() {
     assert_eq!(ids, [format!("{account}:1"), forged, format!("{account}:2")]);
     let service = Service { app, ..service };
     assert!(service.gauge("unificus_relay_foreign_total").await >= 1.0, "an operator sees it");
-    assert!(service.gauge("unificus_relay_stopped_accounts").await == 0.0, "and nothing stands still");
+    assert!(service.gauge("unificus_relay_stopped_accounts").await < 1.0, "and nothing stands still");
 }
 
 /// Within the window for duplicates the server would take the event for one that it has.

