@@ -222,8 +222,13 @@ async fn pages_have_all_six_keys_and_the_page_past_the_end_is_empty() {
 
     let first = page("/contacts?createdMin=2020-01-01T00:00:00+00:00&page=").await;
     assert_eq!(first.expect(200).as_array().unwrap().len(), 10);
+    let next = first.json["meta"]["pagination"]["nextPage"].as_str().unwrap();
+    // The link also says where the page begins, so that a walk that follows it is exact.
+    let (numbered, cursor) = next.split_once("&after=").unwrap();
+    assert_eq!(numbered, link(2));
+    assert!(!cursor.is_empty() && !cursor.contains('&'), "{next}");
     let expected = json!({"pageSize": 10, "totalPages": 2, "totalItems": 15, "currentPageNumber": 1,
-        "previousPage": null, "nextPage": link(2)});
+        "previousPage": null, "nextPage": next});
     assert_eq!(first.json["meta"]["pagination"], expected);
 
     let second = page("/contacts?createdMin=2020-01-01T00:00:00+00:00&page=2").await;
