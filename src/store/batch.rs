@@ -25,7 +25,7 @@ select account_id, seq, live::text, epoch from head where account_id = any($1) o
 
 /// The same without a wait: heads that another transaction holds are left out.
 const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
-select account_id, seq, live::text from head where account_id = any($1) order by account_id for update skip locked";
+select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update skip locked";
 
 const BEGIN: &str = "begin";
 

@@ -146,7 +146,10 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+        panicked = [replica.log_text() for replica in self.replicas if "panicked at" in replica.log_text()]
         shutil.rmtree(self.directory, ignore_errors=True)
+        if panicked:
+            raise RuntimeError(f"a replica panicked:\n{panicked[0]}")
 
     def environment(self, **more):
         return {

@@ -9,6 +9,7 @@ use tokio_postgres::Client as Sql;
 use unificus::clock;
 use unificus::command::{Order, REMEMBERED};
 use unificus::contract::input::{self, Body};
+use unificus::store::batch::{Append, HeadLock, Wanted};
 
 use crate::push_delivery::until;
 use crate::support::client::{Answer, lead};
@@ -165,4 +166,21 @@ async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
     });
     assert!(written.await.is_ok(), "the lock is held for ever");
     assert!(paused.change.count().await.is_err(), "and the change cannot go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_lock_heads_loads_the_same_of_them() {
+    let service = Service::start().await;
+    service.client.contact("ann@example.org").await.expect(201);
+    let wanted = Wanted { accounts: vec![service.client.account], ..Wanted::default() };
+    let mut loaded = Vec::new();
+    for lock in [HeadLock::Brief, HeadLock::Skip, HeadLock::Patient] {
+        let (batch, found) = service.store.open_batch(&wanted, lock).await.unwrap();
+        batch.commit(&Append::default()).await.unwrap();
+        loaded.push(format!("{:?}", found.heads));
+    }
+
+    assert!(loaded[0].contains("seq: Seq(1)"), "{}", loaded[0]);
+    assert_eq!(loaded[1], loaded[0]);
+    assert_eq!(loaded[2], loaded[0]);
 }
