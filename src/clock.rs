@@ -27,7 +27,7 @@ enum Source {
 #[derive(Debug)]
 struct Followed {
     began: Instant,
-    /// What the followed clock showed at `began`, in microseconds since the Unix epoch.
+    /// The followed clock's reading at `began`, in microseconds since the Unix epoch.
     origin: AtomicI64,
 }
 

@@ -79,7 +79,7 @@ impl Owned {
 }
 
 impl Shards {
-    /// What is owned now; `None` without a session whose lease is good.
+    /// The shards owned now; `None` without a session whose lease is good.
     #[must_use]
     pub fn owned(&self) -> Option<Owned> {
         let holding = self.lock();

@@ -97,7 +97,7 @@ impl Broker {
         }
     }
 
-    /// What the server takes for a duplicate may be gone from the stream since, or be another message under the same id.
+    /// A message that the server takes for a duplicate may be gone from the stream since, or be another message under the same id.
     async fn is_stored(&self, event: &Wire, sequence: u64) -> Result<u64, BrokerError> {
         let stored = self.message_at(sequence).await?;
         if stored.is_some_and(|stored| stored.identity == Some(Identity::of(event))) {

@@ -21,7 +21,7 @@ pub struct Stored {
     pub message_id: String,
 }
 
-/// What the stream holds of an account.
+/// The messages that the stream holds of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Survey {
@@ -46,7 +46,7 @@ const MESSAGE_ID_SHOWN: usize = 120;
 const LOOKS: usize = 3;
 
 impl Broker {
-    /// What the stream holds of an account, as of one moment: its first and last message and how many there are.
+    /// Looks at the stream's messages of an account, as of one moment: its first and last message and how many there are.
     pub async fn survey(&self, account: AccountId) -> Result<Survey, BrokerError> {
         let mut survey = self.look_at(account).await?;
         for _ in 1..LOOKS {

@@ -65,7 +65,7 @@ impl Blocked {
         self.waiting().map(|(_, entry)| entry.due).min()
     }
 
-    /// So many of an account's commands are being tried.
+    /// The number of an account's commands that are being tried.
     pub(super) fn tried(&mut self, account: AccountId, commands: usize) {
         if let Some(entry) = self.accounts.get_mut(&account) {
             entry.in_flight += commands;

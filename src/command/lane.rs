@@ -30,7 +30,7 @@ struct Lane {
     blocked: Notify,
 }
 
-/// What carries out one lane's orders. A lane has two: one for its batches, and one for its blocked accounts.
+/// Carries out one lane's orders. A lane has two: one for its batches, and one for its blocked accounts.
 pub struct Writer {
     lanes: Lanes,
     index: usize,

@@ -1,4 +1,4 @@
-//! What tells an event from every other one, without its contents: by this a copy outside the log is compared with it.
+//! Tells an event from every other one, without its contents: by this a copy outside the log is compared with it.
 
 use serde::Deserialize;
 

@@ -52,7 +52,7 @@ struct Shared {
     settings: Mutex<HashSet<AccountId>>,
 }
 
-/// What is known of the end of a log that is followed.
+/// The known end of a log that is followed.
 struct End {
     /// The last event.
     seq: watch::Sender<Seq>,

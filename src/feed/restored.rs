@@ -15,7 +15,7 @@ pub struct Onward {
     pub page: EventPage,
 }
 
-/// What the log has at a position.
+/// The log's event at a position.
 pub enum Anchor {
     /// This event.
     Event(Wire),

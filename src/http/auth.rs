@@ -59,7 +59,7 @@ pub(super) async fn authenticate(
     let mut call = match taken {
         Ok(call) => call,
         Err(Denied::Month(standing)) => {
-            return Ok(replays::at_limit(&api, caller, claim, request, next, standing).await);
+            return Ok(replays::at_limit(&api, caller, request, next, standing).await);
         }
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
@@ -68,7 +68,7 @@ pub(super) async fn authenticate(
         // It may be carried out though its caller goes away; a read that nobody waits for is of no use to anybody.
         call.keep_if_dropped();
     }
-    let mut response = carry_out(&api, caller, claim, request, next).await;
+    let mut response = carry_out(&api, caller, request, next).await;
     let standing = if counts(&response) {
         match call.count().await {
             Ok(standing) => {
@@ -105,7 +105,7 @@ pub(super) async fn authenticate_uncounted(
         Ok(standing) => standing,
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
-    let mut response = carry_out(&api, caller, claim, request, next).await;
+    let mut response = carry_out(&api, caller, request, next).await;
     meter(&api, tier, "free");
     if let Some(standing) = standing {
         limits::show(&standing, response.headers_mut());
@@ -152,13 +152,12 @@ async fn confirm(api: &Api, caller: Caller, claim: &Claim, revision: Option<i64>
 }
 
 /// The answer to a request that was let in, unless its key may not do what it asks.
-pub(super) async fn carry_out(api: &Api, caller: Caller, claim: Claim, mut request: Request, next: Next) -> Response {
+pub(super) async fn carry_out(api: &Api, caller: Caller, mut request: Request, next: Next) -> Response {
     api.last_used.note(caller.account, caller.key_id);
     if !caller.may(request.method()) {
         return Problem::read_only().into_response();
     }
     request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(claim);
     // Here, so that a call that took too long is given back.
     let deadline = Duration::from_secs(api.config.http.request_timeout_s);
     let mut response = match tokio::time::timeout(deadline, next.run(request)).await {

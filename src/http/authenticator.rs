@@ -20,7 +20,6 @@ use crate::store::{Store, StoreError};
 const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Who a request says that it comes from.
-#[derive(Clone)]
 pub(super) struct Claim {
     account: AccountId,
     secret_hash: [u8; 32],
@@ -33,7 +32,7 @@ pub(super) struct Authenticator {
     known: Cache<AccountId, Option<Arc<Known>>>,
 }
 
-/// What is remembered of an account, and since when.
+/// The remembered credentials of an account, and since when.
 struct Known {
     credentials: Credentials,
     looked_up_at: Instant,

@@ -17,7 +17,7 @@ const MAX_KEY: usize = 255;
 /// Stands between the origin and the key. No header holds it, so its last place in a stored key ends the origin.
 const BETWEEN: char = '\u{2}';
 
-/// What a write of this origin says of its repetition.
+/// The idempotency of a write of this origin.
 pub(super) fn of(parts: &Parts, body: &[u8], origin: &str) -> Result<Option<Idempotency>, Problem> {
     let Some(value) = only(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     let key = parse(value).ok_or_else(|| {

@@ -66,7 +66,7 @@ pub(super) async fn subscribe(
     answer(&items)
 }
 
-/// What became of one item.
+/// The outcome of one item.
 struct Item {
     /// Whether it was a command at all.
     submitted: bool,

@@ -12,7 +12,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::auth::{Caller, carry_out, is_replay, is_write, meter, refuse};
-use super::authenticator::Claim;
 use super::extract::Write;
 use super::{Api, limits};
 use crate::command::Idempotency;
@@ -30,7 +29,6 @@ pub(super) struct OnlyReplay {
 pub(super) async fn at_limit(
     api: &Arc<Api>,
     caller: Caller,
-    claim: Claim,
     request: Request,
     next: Next,
     standing: Standing,
@@ -40,7 +38,7 @@ pub(super) async fn at_limit(
         return refuse(api, tier, Denied::Month(standing));
     };
     request.extensions_mut().insert(OnlyReplay { standing });
-    let mut response = carry_out(api, caller, claim, request, next).await;
+    let mut response = carry_out(api, caller, request, next).await;
     // Its handler may still see that it is none, and refuse it.
     meter(api, tier, if is_replay(&response) { "free" } else { "refused" });
     limits::show(&standing, response.headers_mut());

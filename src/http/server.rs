@@ -42,14 +42,14 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// The largest head of a request, in bytes.
 pub(super) const MAX_HEAD: usize = 64 << 10;
 
-/// What the system keeps of an answer that a client has not taken yet, in bytes. It bounds the memory of slow clients,
+/// The part of an answer, in bytes, that the system keeps until the client takes it. It bounds the memory of slow clients,
 /// and lets their progress be seen in pieces small enough to measure their pace by.
 const SEND_BUFFER: u32 = 128 << 10;
 
 /// Connections that the system completes before they are accepted.
 const BACKLOG: u32 = 1_024;
 
-/// What a body is given less than its request: the answer to one that comes too slowly still has to be made.
+/// A body has this much less time than its request: the answer to one that comes too slowly still has to be made.
 const FOR_THE_ANSWER: Duration = Duration::from_secs(5);
 
 /// The log says at most so often that a limit of connections is reached.
@@ -110,7 +110,7 @@ pub struct Server {
     terms: Arc<Terms>,
 }
 
-/// What all connections of a listener have in common.
+/// The settings that all connections of a listener share.
 struct Terms {
     router: Router,
     head_timeout: Duration,

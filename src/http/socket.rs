@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use super::pace::{Pace, TooSlow};
 use crate::clock;
 
-/// What the service that answers a connection's requests lets its socket know.
+/// The state that the service answering a connection's requests shares with its socket.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     answering: AtomicUsize,

@@ -48,7 +48,7 @@ pub(super) struct Waiters {
     counted: u64,
 }
 
-/// What a caller waits for.
+/// The answer that a caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Call,

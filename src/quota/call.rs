@@ -17,7 +17,7 @@ pub struct Call {
     dropped: Dropped,
 }
 
-/// What becomes of a call that is dropped.
+/// The fate of a call that is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dropped {
     GivenBack,

@@ -1,4 +1,4 @@
-//! What a replica holds of one account's calls: granted by the database, and not yet settled.
+//! A replica's share of one account's calls: granted by the database, and not yet settled.
 //!
 //! A call is charged in PostgreSQL before it is carried out. When the replica is killed, the calls that it has not
 //! answered are given back by whoever books next for the account once the lease has expired; those that it has answered
@@ -54,7 +54,7 @@ pub(super) struct Lease {
     in_doubt: bool,
 }
 
-/// What a booking says of a lease.
+/// A booking's statement about a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Draft {
     pub(super) accepted: u64,
@@ -66,7 +66,7 @@ pub(super) struct Draft {
     at: Instant,
 }
 
-/// What became of the calls of a lease that the database does not have any more.
+/// The fate of the calls of a lease that the database does not have any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     /// They are still charged: the lease had nothing to give back.

@@ -32,7 +32,7 @@ pub(super) enum Verdict {
     },
 }
 
-/// What is missing in the stream.
+/// The messages that the stream lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lack {
     /// All of it.

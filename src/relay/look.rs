@@ -41,7 +41,7 @@ impl Progress {
     }
 }
 
-/// What looks need of the relay, which is borrowed by many at once.
+/// The parts of the relay that looks need, which is borrowed by many at once.
 pub(super) struct Looking<'a> {
     pub(super) feed: &'a Feed,
     pub(super) broker: &'a Broker,
@@ -51,7 +51,7 @@ pub(super) struct Looking<'a> {
     pub(super) stream: StreamFacts,
 }
 
-/// What one look at one account came to.
+/// The outcome of one look at one account.
 pub(super) struct Look {
     pub(super) account: AccountId,
     pub(super) lease: Lease,

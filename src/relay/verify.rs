@@ -17,7 +17,7 @@ const AT_ONCE: usize = 500;
 /// Holes and messages of each kind that a report names; it counts all.
 const NAMED: usize = 20;
 
-/// What the stream holds of an account, against the log.
+/// The stream's messages of an account, compared with the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// All messages of the account.
@@ -50,7 +50,7 @@ impl Report {
         self.missing == 0 && self.repeated == 0 && self.foreign == 0
     }
 
-    /// What mends it; `None` where nothing is to be done.
+    /// The repair; `None` where nothing is to be done.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -94,7 +94,7 @@ impl Report {
     }
 }
 
-/// What an unsound account wants.
+/// The repair that an unsound account needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Events at the end are missing: publishing goes on behind this one.

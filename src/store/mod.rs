@@ -57,7 +57,7 @@ pub struct Store {
     read: Pool,
     /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
     admit: Pool,
-    /// What searches may have of the read pool.
+    /// The searches' share of the read pool.
     searches: Searches,
     /// Accounts whose texts are to be indexed.
     asked: text_index::Asked,

@@ -52,7 +52,7 @@ select shard from unnest($2::integer[]) as s(shard) where pg_try_advisory_lock($
 const UNLOCK: &str = "-- owner.unlock
 select pg_advisory_unlock($1, shard) from unnest($2::integer[]) as s(shard)";
 
-/// What a session says as a member.
+/// A session's identity as a member.
 pub(super) struct Membership {
     members: Statement,
     renew: Statement,

@@ -23,7 +23,7 @@ const RESEAL_ENDPOINT: &str = "-- push_endpoint.reseal
 update push_endpoint set secrets = $4, headers = $6::text::json
 where account_id = $1 and endpoint_id = $2 and secrets = $3 and headers::text = $5";
 
-/// What an endpoint has that is to be sealed.
+/// The secrets of an endpoint that are to be sealed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointSecrets {
     /// What signs its deliveries, each as it is kept.

@@ -49,7 +49,7 @@ fn made_table(words: &[&str]) -> Option<String> {
     is_table.then(|| name_after(words, "table").to_owned())
 }
 
-/// What a statement takes away.
+/// The table or column that a statement takes away.
 fn breaks(words: &[&str], made: &[String]) -> Option<String> {
     let is_made = |name: &str| made.iter().any(|made| made == name);
     match words {

@@ -9,7 +9,7 @@ use crate::support::servers::Servers;
 use crate::support::service::account;
 use crate::support::{Client, LONG, Replica, stream};
 
-/// So many that both replicas have some.
+/// Enough accounts for both replicas to have some.
 const ACCOUNTS: usize = 16;
 
 async fn until_it_owns(replica: &Replica, shards: u8) {

@@ -64,7 +64,7 @@ impl Stack {
             .status()
             .await?;
         ensure!(migrated.success(), "unificus migrate ended with {migrated}");
-        // What is measured is asked for as the service's role, which only then sees the texts of others' statements.
+        // Statistics are read as the service's role, which only then sees the texts of others' statements.
         let postgres = database::connect(&stack.services.postgres.superuser_url_of(DATABASE)).await?;
         postgres.batch_execute("create extension pg_stat_statements").await?;
         postgres.batch_execute(&format!("grant pg_read_all_stats to {SERVICE_ROLE}")).await?;

@@ -1,4 +1,4 @@
-//! What the launcher does as Postgres's superuser: the service's role and the databases that belong to it.
+//! The launcher's work as Postgres's superuser: the service's role and the databases that belong to it.
 //!
 //! Names are constants of this crate's callers and passwords are hexadecimal: nothing here needs quoting, and a role's
 //! password cannot be a parameter.

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Header {
     /// In lower case.
     pub name: String,
-    /// What is sent, as it is at hand.
+    /// The value that is sent, as it is at hand.
     pub value: HeaderValue,
 }
 

@@ -18,7 +18,7 @@ const MAX_INDEXED_BYTES: usize = 1 << 20;
 const MAX_LISTED: usize = 10;
 const MAX_LISTED_BYTES: usize = 500;
 
-/// What one command has chosen so far.
+/// The values that one command has chosen so far.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     indexed_bytes: usize,

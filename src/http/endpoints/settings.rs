@@ -100,7 +100,7 @@ pub(super) fn read(
     if settings.url.is_empty() && !errors.iter().any(|error| error.pointer == "#/url") {
         errors.insert(0, Invalid::new("url", "Is required."));
     }
-    // Whoever may change the URL could otherwise have the values sent to a server of their own.
+    // A caller who may change the URL could otherwise have the values sent to a server of their own.
     if own.keeps && !is_same_server(&before.url, &settings.url) && errors.is_empty() {
         let detail = "Must be given with their values, or be null: those that are stored are for the server before.";
         errors.push(Invalid::new("headers", detail));

@@ -1,4 +1,4 @@
-//! What a query asks of a list: filters, order, page.
+//! The list that a query asks for: filters, order, page.
 
 use uuid::Uuid;
 

@@ -36,7 +36,7 @@ const FRESH: Duration = Duration::from_millis(1_500);
 /// A session whose key cannot be checked lasts at least this long, and at most twice as long.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What a session is for.
+/// The kind of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Stream,
