@@ -10,13 +10,13 @@ use crate::domain::{Entity, Refusal, Seq, Uid};
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// The command was carried out, or found nothing to change.
     Done(Done),
     /// The command was refused.
     Refused(Refusal),
     /// It was about no record, and this was answered.
-    Told(Told),
+    CachedResponse(CachedResponse),
 }
 
 /// A command that was carried out.
@@ -27,12 +27,12 @@ pub struct Done {
     pub uid: Uid,
     /// The record's version after it: the position of the event that holds the record as answered.
     pub version: Seq,
-    pub what: What,
+    pub what: Disposition,
 }
 
 /// An answer that cannot be made again from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct CachedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body as it is kept, in base64: sealed, since it may hold a secret, or its text where there is no master key.
@@ -43,7 +43,7 @@ pub struct Told {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum What {
+pub enum Disposition {
     Created,
     Updated,
     Deleted,

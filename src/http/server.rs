@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 use super::closing;
 use super::exchange::{BodyBounds, exchange};
 use super::pace::{Pace, TooSlow};
-use super::peers::{Counted, Peers};
+use super::peers::{CountedConnection, Peers};
 use super::problem::Problem;
 use super::socket::{Conversation, Socket};
 use crate::clock;
@@ -182,8 +182,11 @@ impl Server {
                 continue;
             };
             let connection = serve(stream, peer, Arc::clone(&self.terms), stop.clone());
-            let open =
-                Open { _gauge: Gauge::new(&self.terms.metrics.http_connections), _counted: counted, _permit: permit };
+            let open = OpenConnection {
+                _gauge: Gauge::new(&self.terms.metrics.http_connections),
+                _counted: counted,
+                _permit: permit,
+            };
             tasks.spawn(async move {
                 connection.await;
                 drop(open);
@@ -230,9 +233,9 @@ impl Reminder {
 }
 
 /// A connection that is open, counted for as long as it lives, however it ends.
-struct Open {
+struct OpenConnection {
     _gauge: Gauge,
-    _counted: Counted,
+    _counted: CountedConnection,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
