@@ -121,7 +121,7 @@ fn signature(c: &mut Criterion) {
     let mut group = c.benchmark_group("signature");
     let body = vec![b'x'; 1_024];
     let id = format!("{ACCOUNT}:42");
-    let (now, before) = (SigningSecret::generate([7; 32]), Secret::generate([9; 32]));
+    let (now, before) = (SigningSecret::generate([7; 32]), SigningSecret::generate([9; 32]));
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("sign 1 KiB", |b| {
         b.iter(|| sign(std::slice::from_ref(&now), &id, 1_764_000_000, black_box(&body)));

@@ -212,7 +212,7 @@ async fn execute(store: &Store, account: Uuid, command: domain::Command, json: b
     if json {
         say(format_args!("{}", receipt.record));
     } else {
-        let done = match receipt.done.what {
+        let done = match receipt.done.disposition {
             Disposition::Created => "was added",
             Disposition::Deleted => "was archived",
             Disposition::Updated | Disposition::Unchanged => "is as requested",

@@ -227,15 +227,15 @@ fn decide_one(
     };
     let (entity, uid) = decision.subject;
     let own = decision.new_events.iter().find(|new_event| (new_event.entity, new_event.uid) == (entity, uid));
-    let what = what(own.map(|new_event| new_event.event_type), !decision.new_events.is_empty());
+    let disposition = disposition(own.map(|new_event| new_event.event_type), !decision.new_events.is_empty());
     let context = DecisionContext { at, origin: &order.origin, traceparent: order.traceparent.as_deref() };
     let (version, record) = set.apply(decision, &context, events);
-    let done = Done { entity, uid, version, what };
+    let done = Done { entity, uid, version, disposition };
     (Ok(CommandResult { done, record, replayed: false }), CommandOutcome::Done(done))
 }
 
 /// What was done about the subject: `None` is that nothing happened to itself, though maybe to what belongs to it.
-fn what(event_type: Option<EventType>, any: bool) -> Disposition {
+fn disposition(event_type: Option<EventType>, any: bool) -> Disposition {
     match event_type {
         None if any => Disposition::Updated,
         None => Disposition::Unchanged,

@@ -147,7 +147,7 @@ async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> H
 }
 
 fn answer(result: &CommandResult) -> Response {
-    let (status, event_type) = match result.done.what {
+    let (status, event_type) = match result.done.disposition {
         Disposition::Created => (StatusCode::CREATED, "was created"),
         Disposition::Updated => (StatusCode::OK, "was updated"),
         Disposition::Unchanged => (StatusCode::OK, "is already as requested; nothing was changed"),

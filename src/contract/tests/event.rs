@@ -131,8 +131,12 @@ fn a_moment_needs_its_offset() {
 #[test]
 fn a_stored_outcome_has_always_the_same_text() {
     let uid = uid("ann@x.org");
-    let done =
-        CommandOutcome::Done(Done { entity: Entity::Contact, uid, version: Seq(42), what: Disposition::Unchanged });
+    let done = CommandOutcome::Done(Done {
+        entity: Entity::Contact,
+        uid,
+        version: Seq(42),
+        disposition: Disposition::Unchanged,
+    });
     let refused = CommandOutcome::Refused(Refusal::Invalid(vec![Invalid::new("email", "Is required.")]));
     for (outcome, text) in [
         (done, format!(r#"{{"done":{{"entity":"contact","uid":"{uid}","version":42,"what":"unchanged"}}}}"#)),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{CompanyLink, CreateContact, RelatedChanges, UpdateContact};
 use crate::domain::fixture::{
     arbitrary, city, company, contact, created, delete, deleted, given, key, lead, links, role, tags, text, uid,
-    updated, welcome, welcome_requested,
+    updated,
 };
 use crate::domain::record::normalize_key;
 use crate::domain::{Delete, Entity, Field, NewEvent, Patch, Refusal, Role, Seq, Target, Value};
@@ -233,17 +233,6 @@ fn a_deleted_contact_is_gone_by_its_uid_and_unknown_by_its_email() {
 fn the_first_key_that_a_live_contact_has_is_the_target() {
     let target = Target::Key(["a+b@x.org", BOB, ANN].map(normalize_key).to_vec());
     given([contact(ANN), contact(BOB)]).when(delete(CONTACT, target)).then_events([deleted(CONTACT, BOB)]);
-}
-
-#[test]
-fn a_welcome_is_a_fact_of_its_own() {
-    given([])
-        .when(CreateContact::new(uid(ANN), ann(), None, welcome()).expect("a whole contact"))
-        .then_events([contact(ANN), welcome_requested(ANN)])
-        .when(UpdateContact { related: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
-        .then_events([updated(CONTACT, ANN).with(Field::Title, text("Dr")), welcome_requested(ANN)])
-        .when(UpdateContact { related: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
-        .then_events([welcome_requested(ANN)]);
 }
 
 proptest! {

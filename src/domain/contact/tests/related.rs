@@ -1,6 +1,6 @@
 use super::{ANN, CONTACT, ann, update};
 use crate::domain::contact::{CircleName, Circles, CreateContact, Note, RelatedChanges, Subscribe, UpdateContact};
-use crate::domain::fixture::{contact, created, given, links, role, text, uid, updated};
+use crate::domain::fixture::{contact, created, given, links, role, text, uid, updated, welcome, welcome_requested};
 use crate::domain::named;
 use crate::domain::{Entity, EventType, Field, NewEvent, Patch, Role, Value};
 
@@ -109,4 +109,15 @@ fn an_audience_has_a_number_and_a_world_a_name_of_its_own() {
         .then_invalid(["#/name"]);
     assert!(named::CreateNamed::audience(uid("0"), 0, "News").is_err());
     assert!(named::CreateNamed::world(uid(""), " ").is_err());
+}
+
+#[test]
+fn a_welcome_is_an_event_of_its_own() {
+    given([])
+        .when(CreateContact::new(uid(ANN), ann(), None, welcome()).expect("a whole contact"))
+        .then_events([contact(ANN), welcome_requested(ANN)])
+        .when(UpdateContact { related: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
+        .then_events([updated(CONTACT, ANN).with(Field::Title, text("Dr")), welcome_requested(ANN)])
+        .when(UpdateContact { related: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
+        .then_events([welcome_requested(ANN)]);
 }

@@ -217,7 +217,7 @@ fn a_receiver_that_was_away_20_s_is_caught_up_within_a_second_of_its_return() {
             driven.ends(seq, AttemptOutcome::Delivered);
             delivered += 1;
         }
-        driven.event();
+        driven.add_events();
     }
     assert!(driven.now - returned <= SECOND, "{} after its return", driven.now - returned);
     driven.stands_at(2_000);
