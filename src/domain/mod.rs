@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod schema;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text_enum;
 pub mod value;
 
 pub use decide::{Command, Decision, Delete, Reads, View, decide, refuse_too_large};

@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::IntGauge;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -33,7 +32,7 @@ use super::problem::Problem;
 use super::socket::{Conversation, Socket};
 use crate::clock;
 use crate::config::Http;
-use crate::metrics::Metrics;
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// The address at the other end of a request's connection.
 #[derive(Debug, Clone, Copy)]
@@ -183,7 +182,7 @@ impl Server {
             };
             let connection = serve(stream, peer, Arc::clone(&self.terms), stop.clone());
             let open = OpenConnection {
-                _gauge: Gauge::new(&self.terms.metrics.http_connections),
+                _gauge: GaugeGuard::new(&self.terms.metrics.http_connections),
                 _counted: counted,
                 _permit: permit,
             };
@@ -234,24 +233,9 @@ impl Reminder {
 
 /// A connection that is open, counted for as long as it lives, however it ends.
 struct OpenConnection {
-    _gauge: Gauge,
+    _gauge: GaugeGuard,
     _counted: CountedConnection,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-struct Gauge(IntGauge);
-
-impl Gauge {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Terms {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use prometheus::IntGauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +26,7 @@ use crate::contract::EncodedEvent;
 use crate::domain::endpoint::{Health, State};
 use crate::domain::{Seq, Timestamp};
 use crate::feed::{EventPage, Feed, PAGE_BYTES, PageLimit};
-use crate::metrics::Metrics;
+use crate::metrics::{GaugeGuard, Metrics};
 use crate::secrets::MasterKeys;
 use crate::shard::ShardLease;
 use crate::store::Store;
@@ -86,7 +85,7 @@ pub(super) struct EndpointWorker {
     asked_at: Option<Instant>,
     woken: Arc<Notify>,
     stop: CancellationToken,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 /// A delivery that ended.
@@ -95,22 +94,6 @@ struct Ended {
     events: Vec<EncodedEvent>,
     attempt: Attempt,
     _slot: ConcurrencyPermit,
-}
-
-/// One of a gauge, as long as it lives.
-struct Counted(IntGauge);
-
-impl Counted {
-    fn by(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl EndpointWorker {
@@ -128,7 +111,7 @@ impl EndpointWorker {
         let reported = endpoint.reported;
         let scheduler = DeliveryScheduler::new(cursor, waiting, DeliveryPolicy::of(&endpoint.settings));
         let target = Arc::new(DeliveryTarget::of(endpoint, &context.masters)?);
-        let counted = Counted::by(&context.metrics.push_runners);
+        let counted = GaugeGuard::new(&context.metrics.push_runners);
         let (events, tried, behind, asked_at) = (Kept::default(), HashSet::new(), true, None);
         Ok(Self {
             context,
@@ -374,7 +357,7 @@ async fn deliver(
     events: Vec<EncodedEvent>,
     permit: ConcurrencyPermit,
 ) -> Ended {
-    let _in_flight = Counted::by(&context.metrics.push_in_flight);
+    let _in_flight = GaugeGuard::new(&context.metrics.push_in_flight);
     let attempt = target.send(&context.client, &delivery, &events, context.clock.now()).await;
     Ended { delivery, events, attempt, _slot: permit }
 }

@@ -97,7 +97,7 @@ pub(super) mod tests {
     fn secrets_are_sealed_at_rest_and_belong_to_their_account_and_endpoint() {
         let Endpoint { account, endpoint_id, .. } = endpoint();
         for signature in Signature::ALL {
-            let secret = SigningSecret::of_scheme(*signature, [9; 32]).unwrap();
+            let secret = SigningSecret::of_scheme(signature, [9; 32]).unwrap();
             let kept = keep(&masters(1), account, endpoint_id, &secret).unwrap();
             assert!(!String::from_utf8_lossy(&kept).contains("whs"), "{signature:?}");
             let opened = |masters: &MasterKeys, account, endpoint| open(masters, account, endpoint, &kept);

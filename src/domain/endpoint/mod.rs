@@ -10,6 +10,8 @@ use std::time::Duration;
 pub use header::{Header, HeaderValue};
 pub use report::ReportHealth;
 
+use super::text_enum::text_enum;
+
 /// What an endpoint's owner chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -63,77 +65,48 @@ impl Mode {
     }
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$of])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The word on the wire and in the database.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            /// The inverse of [`Self::name`].
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.name() == name)
-            }
-        }
-    };
-}
-
-words! {
+text_enum! {
     /// Which events wait for which.
-    DeliveryOrder {
+    pub enum DeliveryOrder {
         /// Those of one record for each other.
-        Record "record",
+        Record = "record",
         /// Each for the one before it.
-        Strict "strict",
+        Strict = "strict",
         /// None for any.
-        None "none",
+        None = "none",
     }
 }
 
-words! {
+text_enum! {
     /// How deliveries are signed.
-    Signature {
+    pub enum Signature {
         /// HMAC-SHA256 with a secret that both sides know: `v1,`.
-        Hmac "hmac",
+        Hmac = "hmac",
         /// Ed25519 with a key that nobody else knows: `v1a,`.
-        Ed25519 "ed25519",
+        Ed25519 = "ed25519",
     }
 }
 
-words! {
+text_enum! {
     /// Whether an endpoint is delivered to.
-    State {
+    pub enum State {
         /// It is.
-        Live "live",
+        Live = "live",
         /// Not until its owner resumes it.
-        Paused "paused",
+        Paused = "paused",
         /// Not until its owner resumes it, since it was gone or failed for days.
-        Disabled "disabled",
+        Disabled = "disabled",
     }
 }
 
-words! {
+text_enum! {
     /// How an endpoint fares, as far as the log was told.
-    Health {
+    pub enum Health {
         /// It takes what it is sent.
-        Well "well",
+        Well = "well",
         /// It has taken nothing for a day.
-        Failing "failing",
+        Failing = "failing",
         /// It was given up.
-        Disabled "disabled",
+        Disabled = "disabled",
     }
 }

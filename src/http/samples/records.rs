@@ -67,7 +67,7 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
             fields: words::chance(20).then(|| "email".to_owned()).into_iter().collect(),
             exclude_own: words::chance(50).then(|| "sample".to_owned()),
             mode: Mode::Single,
-            order: words::one(DeliveryOrder::ALL).unwrap_or(DeliveryOrder::Record),
+            order: words::one(&DeliveryOrder::ALL).unwrap_or(DeliveryOrder::Record),
             window: 32,
             rate: words::chance(30).then_some(50),
             headers: Vec::new(),

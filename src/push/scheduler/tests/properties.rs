@@ -378,7 +378,7 @@ fn policy() -> impl Strategy<Value = DeliveryPolicy> {
         2 => (1..5_usize).prop_map(|max| Mode::Batch { max }),
         2 => prop::sample::select(vec![0, 60]).prop_map(|seconds| Mode::Latest { debounce: seconds * SECOND }),
     ];
-    let order = prop::sample::select(DeliveryOrder::ALL);
+    let order = prop::sample::select(&DeliveryOrder::ALL[..]);
     let rate = prop_oneof![3 => Just(None), 1 => prop::sample::select(vec![1, 50]).prop_map(Some)];
     (mode, order, 1..6_usize, rate).prop_map(|(mode, order, window, rate)| DeliveryPolicy { mode, order, window, rate })
 }
