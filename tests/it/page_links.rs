@@ -7,11 +7,11 @@ use unificus::clock::Clock;
 use crate::support::client::{Reply, lead};
 use crate::support::{Client, Service};
 
-fn pagination(answer: &Reply) -> &Value {
-    &answer.json["meta"]["pagination"]
+fn pagination(response: &Reply) -> &Value {
+    &response.json["meta"]["pagination"]
 }
 
-/// The path of the next page, to be asked of whichever replica.
+/// The path of the next page, which any replica may serve.
 fn next(page: &Reply) -> Option<String> {
     let link = pagination(page)["nextPage"].as_str()?;
     Some(link.split_once("/secure-api").unwrap().1.to_owned())
@@ -29,7 +29,7 @@ fn person(email: &str, last_name: &str) -> Value {
     body
 }
 
-/// One of several that walk the same list with the same key.
+/// One of several clients that walk the same list with the same key.
 struct Walker {
     path: Option<String>,
     seen: Vec<String>,
@@ -45,9 +45,9 @@ impl Walker {
     }
 }
 
-/// Walkers that begin one after the other go from replica to replica, while records before, among and behind what they
-/// have seen come, go and change.
-async fn walk_amid_changes(order: &str, replicas: [&Client; 2]) {
+/// Walkers that begin one after the other alternate between replicas, while records before, among and behind those that
+/// they have seen are created, deleted and changed.
+async fn walk_during_changes(order: &str, replicas: [&Client; 2]) {
     let writer = replicas[0];
     let stay: Vec<String> = (10..34).map(|number| format!("m{number}")).collect();
     for email in &stay {
@@ -65,7 +65,8 @@ async fn walk_amid_changes(order: &str, replicas: [&Client; 2]) {
         for (number, walker) in walkers.iter_mut().enumerate() {
             walker.step(replicas[(round + number) % 2]).await;
         }
-        // Two that everybody may have passed or not go, one comes at either end, one of those that stay changes.
+        // Deletes two records that a walker may or may not have passed, creates one at either end, and changes one that
+        // stays.
         for gone in stay.iter().skip(round * 2).take(2) {
             writer.delete(&format!("/contact/{gone}x@example.org")).await.expect(200);
         }
@@ -88,14 +89,14 @@ async fn every_walk_by_links_is_exact_on_any_replica_with_any_number_of_walkers(
     let service = Service::start().await;
     let (_app, second) = service.replica().await;
     for order in ["", "email", "-email", "last_name", "-background_info"] {
-        let stranger = service.stranger().await;
-        let there = second.as_caller(stranger.account, &stranger.secret);
-        walk_amid_changes(order, [&stranger, &there]).await;
+        let other_client = service.other_client().await;
+        let there = second.as_caller(other_client.account, &other_client.secret);
+        walk_during_changes(order, [&other_client, &there]).await;
     }
 }
 
 #[tokio::test]
-async fn a_link_goes_before_the_number_beside_it() {
+async fn a_link_overrides_the_page_number_beside_it() {
     let service = Service::start().await;
     let (_app, second) = service.replica().await;
     let api = &service.client;
@@ -113,7 +114,7 @@ async fn a_link_goes_before_the_number_beside_it() {
             assert_eq!((shown("currentPageNumber"), shown("totalItems")), (json!(2), json!(7)), "{path}");
         }
     }
-    // As many as are left, whatever the page's size was, and counted anew when something was written.
+    // As few as are left, whatever the page size was; the total is counted again after a write.
     api.delete("/contact/a0@example.org").await.expect(200);
     let rest = second.get(&link.replace("limit=2", "limit=500")).await;
     assert_eq!(emails(&rest), ["a2", "a3", "a4", "a5", "a6"]);
@@ -123,19 +124,19 @@ async fn a_link_goes_before_the_number_beside_it() {
 #[tokio::test]
 async fn a_link_of_another_list_is_refused() {
     let service = Service::start().await;
-    let (api, stranger) = (&service.client, service.stranger().await);
+    let (api, other_client) = (&service.client, service.other_client().await);
     for number in 0..3 {
         api.contact(&format!("a{number}@example.org")).await.expect(201);
-        stranger.contact(&format!("a{number}@example.org")).await.expect(201);
+        other_client.contact(&format!("a{number}@example.org")).await.expect(201);
     }
     let link = next(&api.get("/contacts?limit=1&role=lead").await).unwrap();
     api.get(&link).await.expect(200);
     let refused = async |api: &Client, path: &str| {
-        let answer = api.get(path).await;
-        answer.expect(422);
-        assert_eq!(answer.json["errors"][0]["pointer"], "#/after", "{path}");
+        let response = api.get(path).await;
+        response.expect(422);
+        assert_eq!(response.json["errors"][0]["pointer"], "#/after", "{path}");
     };
-    refused(&stranger, &link).await;
+    refused(&other_client, &link).await;
     refused(api, &link.replace("role=lead", "role=client")).await;
     refused(api, &format!("{link}&orderBy=email")).await;
     refused(api, &link.replace("/contacts", "/companies")).await;
@@ -145,7 +146,7 @@ async fn a_link_of_another_list_is_refused() {
 }
 
 #[tokio::test]
-async fn what_was_changed_in_the_second_of_updated_min_is_listed() {
+async fn records_changed_in_the_second_of_updated_min_are_listed() {
     let clock = Clock::manual(datetime!(2026-11-24 10:00:00.2 UTC));
     let service = Service::timed(clock.clone(), |_| {}).await;
     let api = &service.client;
@@ -163,7 +164,7 @@ async fn what_was_changed_in_the_second_of_updated_min_is_listed() {
         ("updatedMin=2026-11-24T10:00:00.7Z".to_owned(), "bob"),
         ("updatedMin=2026-11-24T10:00:00.700001Z".to_owned(), ""),
         ("updatedMin=2026-11-24T10:00:01Z".to_owned(), ""),
-        // Exclusive as they are shown; within a second, nothing that came after the bound is left out.
+        // Exclusive at the shown precision of one second; no record that changed after the bound is left out.
         ("createdMin=2026-11-24T10:00:00Z".to_owned(), ""),
         ("createdMin=2026-11-24T10:00:00.5Z".to_owned(), "ann bob"),
         ("createdMin=2026-11-24T10:00:01.5Z".to_owned(), ""),

@@ -1,4 +1,4 @@
-//! The database refuses, goes away, does not answer: what callers hear, and what the log holds then.
+//! The database refuses, is down or does not respond: the responses to callers, and the state of the log.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -34,11 +34,11 @@ async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
     let (sql, holder) = (service.env.sql().await, service.env.sql().await);
     sql.batch_execute("alter table contact add constraint no_prospects check (role <> 'Prospect')").await.unwrap();
 
-    // While the first write waits for this lock the others gather in the lane, until one finds it full.
+    // While the first write waits for this lock the others queue in the lane, until one finds it full.
     holder.batch_execute("begin; select from head for update").await.unwrap();
     let mut writes = JoinSet::new();
     write(&mut writes, &service.client, "Lead", 0);
-    blocked(&sql, 1).await;
+    until_blocked(&sql, 1).await;
     for number in 1..=QUEUED + 1 {
         write(&mut writes, &service.client, if number % 10 == 0 { "Prospect" } else { "Lead" }, number);
     }
@@ -47,9 +47,9 @@ async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
     holder.batch_execute("commit").await.unwrap();
 
     let mut created = 0;
-    for (role, answer) in writes.join_all().await {
-        answer.expect(if role == "Prospect" { 500 } else { 201 });
-        created += usize::from(answer.status == 201);
+    for (role, response) in writes.join_all().await {
+        response.expect(if role == "Prospect" { 500 } else { 201 });
+        created += usize::from(response.status == 201);
     }
     assert!(created >= QUEUED + 1 - 3, "{created}");
     assert_eq!(gapless(&service.client).await.len(), created);
@@ -76,8 +76,8 @@ async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     let writers: Vec<_> = writers.collect();
     for written in [20_i64, 60, 100, 140] {
         until("progress", async || head(&sql).await >= written).await;
-        // Those that were ended before may not be back yet.
-        until("a connection to end", async || end(&sql, OURS).await > 0).await;
+        // The connections that were ended before may not be back yet.
+        until("a connection to end", async || terminate(&sql, OURS).await > 0).await;
     }
     for writer in join_all(writers).await {
         writer.unwrap();
@@ -92,9 +92,9 @@ async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     assert_eq!(stream::ids(&service.env, api.account, n).await, stream::unbroken(api.account, n));
 }
 
-/// The server commits, and its answer gets lost: it waits for a standby that there is not, and is cut off then.
+/// The server commits, and its response is lost: it waits for a standby that does not exist, and is then disconnected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_answer_is_lost_is_not_repeated() {
+async fn a_commit_whose_acknowledgement_is_lost_is_not_repeated() {
     let services = Services::start(&directory("commit"), &binaries()).await.unwrap();
     let env = Servers::of(&services).await.env().await;
     let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
@@ -105,8 +105,8 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     sql.batch_execute("select pg_reload_conf()").await.unwrap();
 
-    // Without an idempotency key: nothing but the service itself can keep it from writing twice. The server takes the
-    // setting over in its own time; the first write that finds it is the last one.
+    // Without an idempotency key only the service itself can prevent a second write. The server applies the setting
+    // with a delay; the first write that waits for the standby is the last one.
     let (mut written, enough) = (0, Cell::new(false));
     let writes = async {
         while !enough.get() {
@@ -116,9 +116,9 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     };
     let cut = async {
         let unanswered = "from pg_stat_activity where wait_event = 'SyncRep' and query = 'commit'";
-        until("a commit that is not answered", async || count(&sql, unanswered).await > 0).await;
+        until("a commit that is not acknowledged", async || count(&sql, unanswered).await > 0).await;
         enough.set(true);
-        assert_eq!(end(&sql, unanswered).await, 1);
+        assert_eq!(terminate(&sql, unanswered).await, 1);
         sql.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
         sql.batch_execute("select pg_reload_conf()").await.unwrap();
     };
@@ -129,10 +129,10 @@ async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     services.stop().await.unwrap();
 }
 
-/// As above, and then it cannot be found out what became of the batch: the event that would tell cannot be read. New events
-/// can be written all the while, so that a batch that is repeated would be there twice.
+/// As above, and the outcome of the batch cannot be determined, because the event that would prove it cannot be read.
+/// New events can be written meanwhile, so a repeated batch would be stored twice.
 #[tokio::test]
-async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not_repeated() {
+async fn a_batch_whose_commit_cannot_be_determined_is_not_repeated() {
     const UNREADABLE: &str = "create schema unreadable;
         create function unreadable.body() returns text language plpgsql as $$ begin raise 'unreadable'; end $$;
         create view unreadable.event as
@@ -163,7 +163,7 @@ async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not
         CommandEnvelope { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 }
     });
 
-    // No commit is answered any more, as soon as one of the test's own is not.
+    // From the first unacknowledged commit of the test on, no commit is acknowledged.
     sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     sql.batch_execute("select pg_reload_conf()").await.unwrap();
     let enough = Cell::new(false);
@@ -174,35 +174,35 @@ async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not
     };
     let cut = async {
         let unanswered = "from pg_stat_activity where wait_event = 'SyncRep'";
-        until("a commit that is not answered", async || count(&sql, unanswered).await > 0).await;
-        // On this one thread both are in the lane before its writer runs, so they go in one batch.
-        let mut answers = Vec::new();
+        until("a commit that is not acknowledged", async || count(&sql, unanswered).await > 0).await;
+        // On this single thread both are in the lane before its writer runs, so they share a batch.
+        let mut responses = Vec::new();
         for project in projects {
-            let mut answer = Box::pin(app.lanes().submit(project));
-            assert!(futures_util::poll!(answer.as_mut()).is_pending());
-            answers.push(answer);
+            let mut response = Box::pin(app.lanes().submit(project));
+            assert!(futures_util::poll!(response.as_mut()).is_pending());
+            responses.push(response);
         }
-        let (answers, ()) = tokio::join!(join_all(answers), async {
+        let (responses, ()) = tokio::join!(join_all(responses), async {
             let ours = format!("{unanswered} and application_name = 'unificus' and query = 'commit'");
             until("the batch", async || count(&sql, &ours).await > 0).await;
-            assert_eq!(end(&sql, &ours).await, 1);
-            // This lets the test's own commit go on.
+            assert_eq!(terminate(&sql, &ours).await, 1);
+            // Lets the test's own commit go on.
             sql.batch_execute("alter system reset synchronous_standby_names").await.unwrap();
             sql.batch_execute("select pg_reload_conf()").await.unwrap();
             enough.set(true);
         });
-        answers
+        responses
     };
-    let (answers, ()) = tokio::join!(cut, commits);
+    let (responses, ()) = tokio::join!(cut, commits);
 
-    assert_eq!(answers, [Err(Failure::Unavailable), Err(Failure::Unavailable)]);
+    assert_eq!(responses, [Err(Failure::Unavailable), Err(Failure::Unavailable)]);
     assert_eq!((count(&sql, "from public.event").await, count(&sql, "from project").await), (2, 2), "each once");
     app.stop().await.unwrap();
     services.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
+async fn a_full_lane_refuses_commands_and_accepts_no_more_than_it_answers() {
     const WRITES: usize = 20;
     let service = Service::configured(|config| config.commands.queued_per_account = 1).await;
     let sql = service.env.sql().await;
@@ -212,18 +212,18 @@ async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
         write(&mut writes, &service.client, "Lead", number);
     }
 
-    // One is being carried out and one waits: all others are turned away at once.
+    // One is executed and one waits: all others are refused at once.
     for _ in 0..WRITES - 2 {
-        let (_, answer) = writes.join_next().await.unwrap().unwrap();
-        busy(&answer);
+        let (_, response) = writes.join_next().await.unwrap().unwrap();
+        busy(&response);
     }
     sql.batch_execute("commit").await.unwrap();
 
     let mut created = Vec::new();
-    for (_, answer) in writes.join_all().await {
-        match answer.status {
-            201 => created.push(answer.uid()),
-            _ => busy(&answer),
+    for (_, response) in writes.join_all().await {
+        match response.status {
+            201 => created.push(response.uid()),
+            _ => busy(&response),
         }
     }
     assert!(!created.is_empty());
@@ -235,7 +235,7 @@ async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
 }
 
 #[tokio::test]
-async fn a_read_that_the_database_does_not_answer_ends_with_a_time_to_come_back() {
+async fn a_read_that_the_database_does_not_answer_ends_with_retry_after() {
     let service = Service::configured(|config| config.http.request_timeout_s = 1).await;
     let sql = service.env.sql().await;
     sql.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
@@ -247,30 +247,30 @@ async fn a_read_that_the_database_does_not_answer_ends_with_a_time_to_come_back(
 }
 
 #[tokio::test]
-async fn a_read_whose_connection_ends_says_when_to_come_back() {
+async fn a_read_whose_connection_ends_gets_retry_after() {
     let service = Service::start().await;
     let (sql, holder) = (service.env.sql().await, service.env.sql().await);
     holder.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
 
     let client = service.client.clone();
     let read = tokio::spawn(async move { client.get("/contacts").await });
-    blocked(&sql, 1).await;
-    assert_eq!(end(&sql, BLOCKED).await, 1);
+    until_blocked(&sql, 1).await;
+    assert_eq!(terminate(&sql, BLOCKED).await, 1);
     busy(&read.await.unwrap());
     holder.batch_execute("commit").await.unwrap();
 
-    // The pool takes the connection for a living one until its end arrives, a moment after the error.
-    let mut answer = service.client.get("/contacts").await;
+    // The pool reuses a broken connection until its end arrives, a moment after the error.
+    let mut response = service.client.get("/contacts").await;
     let came_back = async {
-        while answer.status != 200 {
-            busy(&answer);
-            answer = service.client.get("/contacts").await;
+        while response.status != 200 {
+            busy(&response);
+            response = service.client.get("/contacts").await;
         }
     };
-    tokio::time::timeout(LONG, came_back).await.expect("it does not come back");
+    tokio::time::timeout(LONG, came_back).await.expect("the service does not recover");
 }
 
-/// Sends a create; its role comes back with its answer.
+/// Sends a create; returns its role with the response.
 fn write(writes: &mut JoinSet<(&'static str, Reply)>, client: &Client, role: &'static str, number: usize) {
     let client = client.clone();
     let mut body = lead(&format!("p{number}@example.org"));
@@ -278,29 +278,29 @@ fn write(writes: &mut JoinSet<(&'static str, Reply)>, client: &Client, role: &'s
     writes.spawn(async move { (role, client.post("/contact", body).await) });
 }
 
-/// Creates a contact, and tries again under the same key as long as it is told to.
+/// Creates a contact, and retries under the same key while the response is 503.
 async fn create(client: &Client, email: &str) {
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     let created = async {
         loop {
             pause.tick().await;
             let headers = [("idempotency-key", email)];
-            let answer = client.send(Method::POST, "/contact", &headers, &lead(email).to_string()).await;
-            if answer.status != 503 {
-                answer.expect(201);
+            let response = client.send(Method::POST, "/contact", &headers, &lead(email).to_string()).await;
+            if response.status != 503 {
+                response.expect(201);
                 return;
             }
-            busy(&answer);
+            busy(&response);
         }
     };
     tokio::time::timeout(LONG, created).await.expect("it is never created");
 }
 
-/// The answer says: not now, but soon.
+/// Checks that the response is 503 with `Retry-After`.
 #[track_caller]
-fn busy(answer: &Reply) {
-    answer.expect(503);
-    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", answer.headers);
+fn busy(response: &Reply) {
+    response.expect(503);
+    assert!(response.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", response.headers);
 }
 
 /// The account's log, without a gap.
@@ -311,13 +311,13 @@ async fn gapless(client: &Client) -> Vec<Value> {
     events
 }
 
-/// Waits until so many of the service's connections wait for a lock.
-async fn blocked(sql: &tokio_postgres::Client, n: i64) {
-    until("a lock that is waited for", async || count(sql, BLOCKED).await >= n).await;
+/// Waits until this many of the service's connections wait for a lock.
+async fn until_blocked(sql: &tokio_postgres::Client, n: i64) {
+    until("a connection that waits for a lock", async || count(sql, BLOCKED).await >= n).await;
 }
 
-/// Ends connections; returns how many there were.
-async fn end(sql: &tokio_postgres::Client, connections: &str) -> i64 {
+/// Ends connections; returns their number.
+async fn terminate(sql: &tokio_postgres::Client, connections: &str) -> i64 {
     count(sql, &format!("from (select pg_terminate_backend(pid) {connections}) as ended")).await
 }
 
@@ -329,12 +329,12 @@ async fn count(sql: &tokio_postgres::Client, from: &str) -> i64 {
     sql.query_one(&format!("select count(*) {from}"), &[]).await.unwrap().get(0)
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+async fn until(label: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let waited = async {
         while !holds().await {
             pause.tick().await;
         }
     };
-    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{label}: not within the timeout");
 }
