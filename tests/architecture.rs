@@ -7,6 +7,8 @@
 mod architecture {
     pub(crate) mod borders;
     pub(crate) mod contracts;
+    pub(crate) mod cycles;
+    pub(crate) mod imports;
     pub(crate) mod layers;
     pub(crate) mod migrations;
     pub(crate) mod package;
@@ -22,7 +24,7 @@ use architecture::migrations::as_source;
 use architecture::package::Package;
 use architecture::source::Source;
 use architecture::violation::hold;
-use architecture::{contracts, layers, migrations, package, shape, sql, tables};
+use architecture::{contracts, cycles, migrations, package, shape, sql, tables};
 
 fn src() -> Vec<Source> {
     Package::read().sources("src/")
@@ -47,20 +49,28 @@ fn the_rules_see_the_package() {
 
 #[test]
 fn modules_use_only_what_lies_below() {
-    hold(&layers::modules_use_only_what_lies_below(&src()), &[]);
+    let src = src();
+    let violations = tables::LAYERED.iter().flat_map(|layers| layers.modules_use_only_what_lies_below(&src));
+    hold(&violations.collect::<Vec<_>>(), &[]);
 }
 
 #[test]
 fn modules_form_no_cycle() {
-    hold(&layers::modules_form_no_cycle(&src()), &[]);
+    let src = src();
+    let violations = tables::LAYERED.iter().flat_map(|layers| layers.modules_form_no_cycle(&src));
+    hold(&violations.collect::<Vec<_>>(), &[]);
+}
+
+#[test]
+fn files_form_no_import_cycle() {
+    hold(&cycles::files_form_no_import_cycle(&src()), &[]);
 }
 
 #[test]
 fn folders_never_name_what_they_must_not_know() {
     let src = src();
-    for rule in tables::NEVER {
-        hold(&rule.violations(&src), &[]);
-    }
+    let violations = tables::NEVER.iter().flat_map(|rule| rule.violations(&src));
+    hold(&violations.collect::<Vec<_>>(), &[]);
 }
 
 #[test]

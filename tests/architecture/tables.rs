@@ -3,41 +3,54 @@
 //! An exception that excuses nothing any more fails its rule, so these tables never outgrow the code.
 
 use crate::architecture::borders::{Never, Only};
+use crate::architecture::layers::Layers;
 use crate::architecture::violation::Exceptions;
 
-/// The top-level modules of `src/`, lowest layer first. A module may use every lower layer and nothing else.
-pub(crate) const LAYERS: &[&[&str]] = &[
-    &["domain"],
-    &["contract"],
-    &["projection", "broker", "store"],
-    &["command", "sync", "push", "feed", "quota", "relay", "shard", "sweep", "search", "keys", "secrets"],
-    &["http", "console"],
-    &["app"],
-    &["dev"],
-    &["main", "cli", "lib"],
-];
+/// The folders whose modules lie in layers.
+pub(crate) const LAYERED: &[&Layers] = &[&TOP, &HTTP];
 
-/// Modules that stand beside the layers: every module but `domain` may use them; they use `domain` and each other.
-pub(crate) const CROSS_CUTTING: &[&str] = &["clock", "config", "metrics", "telemetry", "worker", "lifecycle", "memory"];
+/// The top-level modules of the crate. Every module but `domain` may use those beside the layers.
+pub(crate) const TOP: Layers = Layers {
+    inside: "src/",
+    layers: &[
+        &["domain"],
+        &["contract"],
+        &["projection", "broker", "store"],
+        &["command", "sync", "push", "feed", "quota", "relay", "shard", "sweep", "search", "keys", "secrets"],
+        &["http", "console"],
+        &["app"],
+        &["dev"],
+        &["main", "cli", "lib"],
+    ],
+    beside: &["clock", "config", "metrics", "telemetry", "worker", "lifecycle", "memory"],
+    siblings: &[
+        ("main", "cli", "main is cli's thin shell"),
+        ("console", "http", "the pages share server, session and problem with the API"),
+        ("command", "feed", "a commit is announced to the account's followers"),
+        ("relay", "feed", "the relay is a cursor on the log"),
+        ("relay", "shard", "only a shard's owner relays"),
+        ("push", "feed", "an endpoint is a cursor on the log"),
+        ("push", "shard", "only a shard's owner pushes"),
+        ("push", "command", "an endpoint's health changes by commands"),
+        ("sweep", "feed", "what is behind is marked for its followers"),
+        ("sweep", "command", "answers are swept when commands no longer remember them"),
+        ("push", "secrets", "an endpoint's secrets are kept sealed"),
+        ("keys", "secrets", "a key's text is kept sealed"),
+        ("sync", "command", "a batch goes in as commands"),
+        ("sync", "feed", "a conflict is read from the log"),
+        ("projection", "store", "a rebuild reads the log and swaps the tables"),
+    ],
+    apart: &[],
+};
 
-/// What modules of one layer may use of each other: `(from, to, why)`.
-pub(crate) const SIBLINGS: &[(&str, &str, &str)] = &[
-    ("main", "cli", "main is cli's thin shell"),
-    ("console", "http", "the pages share server, session and problem with the API"),
-    ("command", "feed", "a commit is announced to the account's followers"),
-    ("relay", "feed", "the relay is a cursor on the log"),
-    ("relay", "shard", "only a shard's owner relays"),
-    ("push", "feed", "an endpoint is a cursor on the log"),
-    ("push", "shard", "only a shard's owner pushes"),
-    ("push", "command", "an endpoint's health changes by commands"),
-    ("sweep", "feed", "what is behind is marked for its followers"),
-    ("sweep", "command", "answers are swept when commands no longer remember them"),
-    ("push", "secrets", "an endpoint's secrets are kept sealed"),
-    ("keys", "secrets", "a key's text is kept sealed"),
-    ("sync", "command", "a batch goes in as commands"),
-    ("sync", "feed", "a conflict is read from the log"),
-    ("projection", "store", "a rebuild reads the log and swaps the tables"),
-];
+/// The modules of the API. `mod` is `http/mod.rs`, which assembles the router and the state: nothing else names its items.
+pub(crate) const HTTP: Layers = Layers {
+    inside: "src/http/",
+    layers: &[&["response"], &["request"], &["resources", "server"], &["spec"], &["mod", "tests"]],
+    beside: &[],
+    siblings: &[],
+    apart: &[("spec", "server", "the documents say what resources answer, not how connections are served")],
+};
 
 /// What a folder never names.
 pub(crate) const NEVER: &[Never] = &[
@@ -62,6 +75,11 @@ pub(crate) const NEVER: &[Never] = &[
         inside: "src/http/",
         names: &["tokio_postgres::", "async_nats::"],
         why: "http speaks to the layers below, never to Postgres or NATS",
+    },
+    Never {
+        inside: "src/push/scheduler/",
+        names: &["crate::store", "tokio::"],
+        why: "the scheduler decides: it is pure and knows no row of the store",
     },
 ];
 
