@@ -6,11 +6,13 @@
 
 mod architecture {
     pub(crate) mod borders;
+    pub(crate) mod comments;
     pub(crate) mod contracts;
     pub(crate) mod cycles;
     pub(crate) mod imports;
     pub(crate) mod layers;
     pub(crate) mod migrations;
+    pub(crate) mod names;
     pub(crate) mod package;
     pub(crate) mod scanner;
     pub(crate) mod shape;
@@ -18,13 +20,14 @@ mod architecture {
     pub(crate) mod sql;
     pub(crate) mod tables;
     pub(crate) mod violation;
+    pub(crate) mod vocabulary;
 }
 
 use architecture::migrations::as_source;
 use architecture::package::Package;
 use architecture::source::Source;
 use architecture::violation::hold;
-use architecture::{contracts, cycles, migrations, package, shape, sql, tables};
+use architecture::{comments, contracts, cycles, migrations, names, package, shape, sql, tables, vocabulary};
 
 fn src() -> Vec<Source> {
     Package::read().sources("src/")
@@ -71,6 +74,40 @@ fn folders_never_name_what_they_must_not_know() {
     let src = src();
     let violations = tables::NEVER.iter().flat_map(|rule| rule.violations(&src));
     hold(&violations.collect::<Vec<_>>(), &[]);
+}
+
+#[test]
+fn every_folder_that_the_tables_name_exists() {
+    let never = tables::NEVER.iter().map(|rule| (rule.inside, rule.why));
+    let layered = tables::LAYERED.iter().map(|layers| (layers.inside, "its modules lie in layers"));
+    let folders = tables::FOLDERS.iter().copied().chain(never).chain(layered).collect::<Vec<_>>();
+    hold(&shape::every_folder_that_the_tables_name_exists(&folders, &src()), &[]);
+}
+
+#[test]
+fn no_word_of_the_private_vocabulary_is_an_identifier() {
+    hold(&vocabulary::no_word_of_the_private_vocabulary_is_an_identifier(&all()), &[]);
+}
+
+#[test]
+fn no_word_of_the_private_vocabulary_names_a_table_or_column() {
+    let migrations = Package::read().migrations();
+    hold(&vocabulary::no_word_of_the_private_vocabulary_names_a_table_or_column(&migrations), &[]);
+}
+
+#[test]
+fn every_allowed_word_is_used() {
+    hold(&vocabulary::every_allowed_word_is_used(&all()), &[]);
+}
+
+#[test]
+fn one_public_type_has_one_name() {
+    hold(&names::one_public_type_has_one_name(&src()), &[]);
+}
+
+#[test]
+fn no_comment_opens_with_its_object() {
+    hold(&comments::no_comment_opens_with_its_object(&all()), &[]);
 }
 
 #[test]

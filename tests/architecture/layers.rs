@@ -72,13 +72,10 @@ impl Layers {
             return None;
         }
         if !self.knows(to) {
-            let parent = self.inside.trim_end_matches('/');
-            return Some(format!(
-                "`{to}` is no module of {parent}: what the parent itself defines is for the top layer"
-            ))
-            .filter(|_| layer(from) != Some(self.layers.len() - 1) || self.inside == "src/");
+            let is_top = layer(from) == self.layers.len().checked_sub(1);
+            return (!is_top).then(|| format!("`{to}` is no module of {}: name things by their module", self.inside));
         }
-        let listed = |rows: &[(&str, &str, &str)]| rows.iter().any(|(a, b, _)| (*a, *b) == (from, to));
+        let listed = |edges: &[(&str, &str, &str)]| edges.iter().any(|(a, b, _)| (*a, *b) == (from, to));
         match (layer(from), layer(to)) {
             (Some(0), None) => Some(format!("`{from}` is pure and may not use `{to}`")),
             (_, None) | (None, Some(0)) => None,

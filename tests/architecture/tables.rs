@@ -5,6 +5,7 @@
 use crate::architecture::borders::{Never, Only};
 use crate::architecture::layers::Layers;
 use crate::architecture::violation::Exceptions;
+use crate::architecture::vocabulary::{Allowed, At, Word};
 
 /// The folders whose modules lie in layers.
 pub(crate) const LAYERED: &[&Layers] = &[&TOP, &HTTP];
@@ -79,7 +80,7 @@ pub(crate) const NEVER: &[Never] = &[
     Never {
         inside: "src/push/scheduler/",
         names: &["crate::store", "tokio::"],
-        why: "the scheduler decides: it is pure and knows no row of the store",
+        why: "the scheduler is pure: it decides, and knows neither the store's types nor the runtime",
     },
 ];
 
@@ -240,3 +241,141 @@ pub(crate) const FOREIGN_TEXT: &[(&str, &str)] = &[
 
 /// The one source that Cargo.lock may name.
 pub(crate) const LOCK_SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// How no sentence of a comment begins: its object stands before its subject and action.
+pub(crate) const COMMENT_OPENINGS: &[&str] = &["What", "Whoever", "So many", "As many"];
+
+/// Migrations up to this version were written with the old words, and stay as they are.
+pub(crate) const LAST_MIGRATION_OF_OLD_WORDS: u32 = 19;
+
+/// How no identifier begins: limits are `MAX_…`.
+pub(crate) const OLD_PREFIXES: &[&str] = &["MOST_", "LONGEST_", "LARGEST_", "HIGHEST_"];
+
+const fn word(old: &'static [&'static str], standard: &'static str) -> Word {
+    Word { old, standard, allowed: &[] }
+}
+
+/// The glossary's left-hand words. Each is one whole identifier, and is none in `src`, `tests` and `benches`; where a row
+/// names a type, the names of its values and modules stand beside it if they are no plain English of the field.
+pub(crate) const VOCABULARY: &[Word] = &[
+    // Commands.
+    word(&["Order"], "CommandEnvelope, DeliveryOrder or SortOrder"),
+    word(&["Receipt", "receipt"], "CommandResult"),
+    word(&["What"], "Disposition"),
+    word(&["Carried", "carried"], "BatchResult"),
+    word(&["carry_out"], "execute"),
+    word(&["Trouble"], "BatchError"),
+    word(&["Draft"], "PendingReply"),
+    word(&["Wanted"], "LoadRequest"),
+    word(&["Found"], "LoadedState"),
+    word(&["Answer"], "IdempotencyRecord"),
+    word(&["Told"], "CachedResponse"),
+    word(&["recall"], "lookup"),
+    word(&["REMEMBERED"], "IDEMPOTENCY_TTL"),
+    // Events.
+    word(&["Fact", "fact", "facts"], "NewEvent"),
+    word(&["Verb", "verb", "verbs"], "EventType"),
+    word(&["Wire"], "EncodedEvent"),
+    word(&["moment", "moments"], "timestamp"),
+    // Validation.
+    word(&["Gathered", "gathered"], "ValidationErrors"),
+    word(&["Loose"], "UntypedValue"),
+    word(&["fit"], "validate"),
+    word(&["Besides", "besides"], "RelatedChanges"),
+    word(&["fold_key"], "normalize_key"),
+    // Webhooks.
+    Word {
+        old: &["Lane", "lane"],
+        standard: "DeliveryScheduler",
+        allowed: &[Allowed { at: At::Files(&["src/command/"]), why: "a lane of the command writer" }],
+    },
+    word(&["Offer"], "EventMeta"),
+    word(&["Rules"], "DeliveryPolicy"),
+    word(&["Verdict", "verdict", "verdicts"], "EndpointAction"),
+    word(&["Parcel", "parcel", "parcels"], "Delivery"),
+    word(&["Packed", "packed"], "PlannedDelivery"),
+    word(&["Packer", "packer"], "DeliveryBuilder"),
+    word(&["Seed"], "the field it is"),
+    word(&["Exceptions"], "RetryQueue"),
+    word(&["Waiting"], "RetryEntry"),
+    Word {
+        old: &["rows"],
+        standard: "per-record queues",
+        allowed: &[
+            Allowed { at: At::Files(&["src/store/"]), why: "the rows of a statement's result" },
+            Allowed { at: At::Files(&["tests/", "benches/"]), why: "the rows of a result, or of a printed table" },
+        ],
+    },
+    word(&["fronts"], "heads"),
+    word(&["Open"], "PendingEvents"),
+    Word {
+        old: &["Item"],
+        standard: "PendingEvent",
+        allowed: &[Allowed {
+            at: At::Tokens(&[&["type", "Item"], &["<", "Item", "="], &["::", "Item"]]),
+            why: "the associated type of std's Iterator",
+        }],
+    },
+    Word {
+        old: &["fold"],
+        standard: "coalesce",
+        allowed: &[Allowed { at: At::Tokens(&[&[".", "fold", "("]]), why: "the method of std's Iterator" }],
+    },
+    word(&["replaced"], "superseded"),
+    Word {
+        old: &["Failing"],
+        standard: "CircuitBreaker",
+        allowed: &[
+            Allowed {
+                at: At::Files(&["src/domain/"]),
+                why: "the wire's own words: the event `push.failing`, the health",
+            },
+            Allowed {
+                at: At::Tokens(&[&["Health", "::", "Failing"], &["EventType", "::", "Failing"]]),
+                why: "the wire's own words: the event `push.failing`, the health `failing`",
+            },
+        ],
+    },
+    word(&["hopeless", "is_hopeless", "HOPELESS"], "failing for too long"),
+    word(&["place"], "cursor, or index, position, environment: the thing it is"),
+    word(&["Placed", "placed"], "EndpointState"),
+    word(&["Move", "push_order"], "CursorCommand"),
+    word(&["passed"], "processed"),
+    word(&["Stretch", "stretch", "stretches"], "SeqRange"),
+    word(&["Saver", "saver"], "CursorFlusher"),
+    word(&["Deliverer", "deliverer"], "DeliveryContext"),
+    word(&["Runner"], "EndpointWorker"),
+    word(&["Slots"], "ConcurrencyLimiter"),
+    word(&["keeping"], "secret_storage"),
+    // Quota.
+    word(&["Ledger", "ledger"], "QuotaLimiter"),
+    word(&["Booking", "booking", "bookings"], "Reservation"),
+    word(&["lookers", "looker"], "waiters"),
+    word(&["most"], "limit or max"),
+    word(&["Standing", "standing"], "RateLimitStatus"),
+    // HTTP.
+    word(&["Writing"], "IdempotentWrite"),
+    word(&["Halt"], "WriteError"),
+    word(&["Said"], "ResponseBody"),
+    word(&["Walks"], "PageCursorCache"),
+    word(&["Bookmark", "bookmark"], "PageCursor"),
+    word(&["Turn"], "PageRequest"),
+    word(&["Sought", "sought"], "ProjectSelector"),
+    word(&["Dummy", "dummy"], "SampleMode"),
+    word(&["present"], "resolve_links, or current, given: the thing it is"),
+    // Anywhere: participles as nouns.
+    word(&["said"], "response"),
+    word(&["told"], "reported"),
+    word(&["asked"], "request"),
+    word(&["found"], "result"),
+];
+
+/// Folders that other parts are built upon: each has at least one file.
+pub(crate) const FOLDERS: &[(&str, &str)] = &[
+    ("src/domain/endpoint/", "a push endpoint: its settings, and the commands on its cursor"),
+    ("src/http/server/", "the listener, its middleware and its limits"),
+    ("src/http/request/", "extraction, authentication, idempotency"),
+    ("src/http/response/", "the envelope and the problems"),
+    ("src/http/resources/", "one file per resource"),
+    ("src/http/spec/", "the operations and what is generated from them"),
+];
