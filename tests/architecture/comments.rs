@@ -27,6 +27,35 @@ fn inverted(source: &Source) -> Vec<Violation> {
     violations.collect()
 }
 
+/// The scripts of the sources' folders, each as a source of nothing but comments.
+pub(crate) fn scripts(files: &[(String, String)]) -> Vec<Source> {
+    let in_sources =
+        files.iter().filter(|(path, _)| ["src/", "tests/", "benches/"].iter().any(|at| path.starts_with(at)));
+    let scripts = in_sources.filter_map(|(path, raw)| match path.rsplit_once('.')?.1 {
+        "py" | "sh" => Some(Source::new(path, &comments_of_python_or_shell(raw))),
+        "js" | "mjs" | "css" => Some(Source::new(path, raw)),
+        _ => None,
+    });
+    scripts.collect()
+}
+
+/// `# …` and the texts between `"""`, written as `// …` and `/// …` on the same lines.
+fn comments_of_python_or_shell(raw: &str) -> String {
+    let mut is_text = false;
+    let lines = raw.lines().map(|line| {
+        let line = line.trim();
+        let began_inside = is_text;
+        is_text ^= line.matches("\"\"\"").count() % 2 == 1;
+        let is_docstring = began_inside || line.starts_with("\"\"\"");
+        match line.strip_prefix('#') {
+            _ if is_docstring => format!("/// {}", line.replace("\"\"\"", "")),
+            Some(comment) => format!("//{comment}"),
+            None => String::new(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A word of a comment and its line.
 type Word<'a> = (usize, &'a str);
 
@@ -94,7 +123,7 @@ fn list_marker(text: &str) -> (bool, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::no_comment_opens_with_its_object;
+    use super::{no_comment_opens_with_its_object, scripts};
     use crate::architecture::source::Source;
     use crate::architecture::violation::lines;
 
@@ -136,5 +165,15 @@ mod tests {
         assert_eq!(broken_lines("// What\n// is left?\n// So many? Yes. What then?"), [0; 0]);
         assert_eq!(broken_lines("/// Calls:\n/// ```\n/// What is code\n/// ```\n/// What is text."), [5]);
         assert_eq!(broken_lines("// ```\n// What is code\n\n// What is not"), [4]);
+    }
+
+    #[test]
+    fn scripts_are_read_too() {
+        let files =
+            |path: &str, raw: &str| lines(&no_comment_opens_with_its_object(&scripts(&[(path.into(), raw.into())])));
+        let code = "#!/bin/sh\n\"\"\"What it is.\n\nWhoever asks.\"\"\"\n# So many\na = 1\n\"\"\"Returns. What\"\"\"";
+        assert_eq!(files("tests/attacks/a.py", code), [2, 4, 5, 7]);
+        assert_eq!(files("src/http/page.js", "// What\nlet a = '# What';\n/* As many */"), [1, 3]);
+        assert_eq!(files("deploy/a.sh", "# What"), [0; 0]);
     }
 }

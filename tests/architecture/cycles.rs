@@ -91,13 +91,13 @@ mod tests {
 
     #[test]
     fn a_circle_of_two_files_is_seen_with_its_way() {
-        let found = circles(&[
+        let seen = circles(&[
             ("src/lib.rs", "pub mod a;\npub mod b;"),
             ("src/a.rs", "\nuse crate::b::{self, B};\npub struct A;"),
             ("src/b.rs", "pub struct B(crate::a::A);"),
         ]);
         assert_eq!(
-            found,
+            seen,
             [
                 "src/a.rs:2: `crate::b::B` closes a circle of imports: a.rs -> b.rs -> a.rs",
                 "src/b.rs:1: `crate::a::A` closes a circle of imports: b.rs -> a.rs -> b.rs"
@@ -107,15 +107,15 @@ mod tests {
 
     #[test]
     fn a_circle_of_three_files_is_seen_and_files_beside_it_are_not() {
-        let found = circles(&[
+        let seen = circles(&[
             ("src/x/mod.rs", "mod a; mod b; mod c; mod d;"),
             ("src/x/a.rs", "use super::b::B; use crate::x::d::D;"),
             ("src/x/b.rs", "fn f() { super::c::f() }"),
             ("src/x/c.rs", "use crate::x::{a::A as Other, d};\nfn g() { d::f() }"),
             ("src/x/d.rs", "pub fn f() {}"),
         ]);
-        assert_eq!(found.len(), 3);
-        assert!(found.iter().any(|found| found.ends_with(": x/a.rs -> x/b.rs -> x/c.rs -> x/a.rs")), "{found:?}");
+        assert_eq!(seen.len(), 3);
+        assert!(seen.iter().any(|seen| seen.ends_with(": x/a.rs -> x/b.rs -> x/c.rs -> x/a.rs")), "{seen:?}");
     }
 
     #[test]

@@ -38,14 +38,14 @@ struct Import {
     segments: Vec<String>,
 }
 
-enum Place {
+enum Target {
     Module(ModulePath),
     /// An item, by the module that defines it.
-    Item(ModulePath),
+    Definition(ModulePath),
 }
 
 enum Lookup {
-    Found(Place),
+    Known(Target),
     /// The name is known and does not lie in the files that were read.
     Foreign,
     Unknown,
@@ -91,29 +91,29 @@ impl Modules {
         }
         let from = [source.module(), path.inline_modules.clone()].concat();
         let module = match self.resolve(&from, segments, &mut Vec::new())? {
-            Place::Item(module) => module,
-            Place::Module(module) if is_glob => module,
-            Place::Module(_) => return None,
+            Target::Definition(module) => module,
+            Target::Module(module) if is_glob => module,
+            Target::Module(_) => return None,
         };
         self.modules.get(&module).map(|module| module.file.as_str())
     }
 
     /// `trail` has the names that are being looked up, so that imports of each other end.
-    fn resolve(&self, from: &[String], segments: &[String], trail: &mut Vec<(ModulePath, String)>) -> Option<Place> {
+    fn resolve(&self, from: &[String], segments: &[String], trail: &mut Vec<(ModulePath, String)>) -> Option<Target> {
         let (mut module, rest) = anchor(from, segments)?;
         let mut is_inside = rest.len() < segments.len();
         let rest = rest.strip_suffix(&["self".to_owned()]).unwrap_or(rest);
         self.modules.get(&module)?;
         for (at, name) in rest.iter().enumerate() {
             match self.lookup(&module, name, at + 1 == rest.len(), trail) {
-                Lookup::Found(Place::Module(child)) => module = child,
-                Lookup::Found(item) => return Some(item),
+                Lookup::Known(Target::Module(child)) => module = child,
+                Lookup::Known(item) => return Some(item),
                 Lookup::Foreign => return None,
-                Lookup::Unknown => return is_inside.then_some(Place::Item(module)),
+                Lookup::Unknown => return is_inside.then_some(Target::Definition(module)),
             }
             is_inside = true;
         }
-        Some(Place::Module(module))
+        Some(Target::Module(module))
     }
 
     fn lookup(&self, path: &[String], name: &str, is_last: bool, trail: &mut Vec<(ModulePath, String)>) -> Lookup {
@@ -122,10 +122,10 @@ impl Modules {
         let import = module.imports.iter().find(|import| import.name.as_deref() == Some(name));
         // A function may have the name of the module beside it; at a path's end the function is meant.
         if self.modules.contains_key(&child) && !(is_last && import.is_some()) {
-            return Lookup::Found(Place::Module(child));
+            return Lookup::Known(Target::Module(child));
         }
         if module.items.contains(name) {
-            return Lookup::Found(Place::Item(path.to_vec()));
+            return Lookup::Known(Target::Definition(path.to_vec()));
         }
         let step = (path.to_vec(), name.to_owned());
         if trail.contains(&step) {
@@ -133,7 +133,7 @@ impl Modules {
         }
         trail.push(step);
         if let Some(import) = import {
-            return self.resolve(path, &import.segments, trail).map_or(Lookup::Foreign, Lookup::Found);
+            return self.resolve(path, &import.segments, trail).map_or(Lookup::Foreign, Lookup::Known);
         }
         if module.declared.contains(name) {
             return Lookup::Foreign;
@@ -148,11 +148,11 @@ impl Modules {
         name: &str,
         trail: &mut Vec<(ModulePath, String)>,
     ) -> Lookup {
-        for glob in module.imports.iter().filter(|import| import.name.is_none()) {
-            if let Some(Place::Module(target)) = self.resolve(path, &glob.segments, trail)
-                && let Lookup::Found(place) = self.lookup(&target, name, true, trail)
+        for import in module.imports.iter().filter(|import| import.name.is_none()) {
+            if let Some(Target::Module(glob)) = self.resolve(path, &import.segments, trail)
+                && let Lookup::Known(target) = self.lookup(&glob, name, true, trail)
             {
-                return Lookup::Found(place);
+                return Lookup::Known(target);
             }
         }
         Lookup::Unknown

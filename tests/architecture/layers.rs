@@ -14,16 +14,16 @@ pub(crate) struct Layers {
     pub(crate) layers: &'static [&'static [&'static str]],
     /// Modules that stand beside the layers: all but the lowest layer may use them; they use that layer and each other.
     pub(crate) beside: &'static [&'static str],
-    /// What modules of one layer may use of each other: `(from, to, why)`.
+    /// Edges that are allowed inside one layer: `(from, to, why)`.
     pub(crate) siblings: &'static [(&'static str, &'static str, &'static str)],
-    /// What a module may not use although it lies below: `(from, to, why)`.
+    /// Edges that are forbidden although they point downward: `(from, to, why)`.
     pub(crate) apart: &'static [(&'static str, &'static str, &'static str)],
 }
 
 impl Layers {
     pub(crate) fn modules_use_only_what_lies_below(&self, sources: &[Source]) -> Vec<Violation> {
         let sources = self.sources(sources);
-        let (placed, unknown): (Vec<_>, Vec<_>) = sources.iter().partition(|source| self.knows(self.module_of(source)));
+        let (known, unknown): (Vec<_>, Vec<_>) = sources.iter().partition(|source| self.knows(self.module_of(source)));
         let unknown = unknown.into_iter().map(|source| {
             let module = self.module_of(source);
             Violation::new(
@@ -32,7 +32,7 @@ impl Layers {
                 format!("module `{module}` stands in no layer: give it a place in tables.rs"),
             )
         });
-        let upward = placed.into_iter().flat_map(|source| {
+        let upward = known.into_iter().flat_map(|source| {
             let from = self.module_of(source);
             self.uses(source).into_iter().filter_map(move |(line, to)| {
                 let reason = self.objection(from, &to)?;

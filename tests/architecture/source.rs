@@ -38,8 +38,8 @@ impl Source {
     }
 
     /// Whether the file is this one, or lies in this folder (written with a `/` at its end).
-    pub(crate) fn is_in(&self, place: &str) -> bool {
-        lies_in(&self.path, place)
+    pub(crate) fn is_in(&self, at: &str) -> bool {
+        lies_in(&self.path, at)
     }
 
     pub(crate) fn is_test(&self) -> bool {
@@ -213,8 +213,8 @@ struct Context<'a> {
     imported: bool,
 }
 
-pub(crate) fn lies_in(path: &str, place: &str) -> bool {
-    if place.ends_with('/') { path.starts_with(place) } else { path == place }
+pub(crate) fn lies_in(path: &str, at: &str) -> bool {
+    if at.ends_with('/') { path.starts_with(at) } else { path == at }
 }
 
 /// Words, `::` and single signs.

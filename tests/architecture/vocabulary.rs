@@ -108,23 +108,9 @@ fn version(path: &str) -> u32 {
 
 /// The names of tables and columns that a statement gives.
 fn new_names<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let after = |pair: &[&'a str]| match pair {
-        ["to", name] | ["column", name] if *name != "if" => Some(*name),
-        ["exists", name] => Some(*name),
-        _ => None,
-    };
     match words {
-        ["alter", ..] if words.contains(&"rename") => {
-            words.windows(2).filter(|pair| pair.first() == Some(&"to")).filter_map(after).collect()
-        }
-        ["alter", "table", ..] if words.contains(&"add") => {
-            let added = words.split(|word| *word == "add").skip(1);
-            added
-                .flat_map(|added| {
-                    added.iter().find(|word| !matches!(**word, "column" | "if" | "not" | "exists")).copied()
-                })
-                .collect()
-        }
+        ["alter", ..] if words.contains(&"rename") => vec![name_after(words, "to")],
+        ["alter", "table", ..] => words.split(|word| *word == "add").skip(1).filter_map(added_column).collect(),
         ["create", "table", ..] | ["create", _, "table", ..] => {
             [vec![name_after(words, "table")], columns(words)].concat()
         }
@@ -132,7 +118,12 @@ fn new_names<'a>(words: &[&'a str]) -> Vec<&'a str> {
     }
 }
 
-/// The first words of what stands between the commas of `create table x (…)`.
+/// `a` of `add column if not exists a int` and of `add a int`.
+fn added_column<'a>(words: &[&'a str]) -> Option<&'a str> {
+    words.iter().copied().find(|word| !matches!(*word, "column" | "if" | "not" | "exists"))
+}
+
+/// The first word of each entry of `create table x (…)`.
 fn columns<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let mut depth = 0_usize;
     let mut columns = Vec::new();
