@@ -1,4 +1,4 @@
-//! The files of `src/` import each other in no circle.
+//! The files of `src/` form no import cycle.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,13 +7,13 @@ use crate::architecture::source::Source;
 use crate::architecture::violation::Violation;
 
 /// One violation for every pair of files `a`, `b` where `a` imports `b` and `b` leads back to `a`; its message names the
-/// shortest such circle.
+/// shortest such cycle.
 ///
 /// * An import leads to the file that defines the item: a re-export is followed, so `super::B`, which the parent re-exports
 ///   from `b.rs`, leads to `b.rs`. Siblings that meet through their parent's re-exports are therefore seen.
 /// * A module and its direct children (`x/mod.rs` or `x.rs`, and `x/a.rs` or `x/a/mod.rs`) are one unit: the edges between
 ///   them, in either direction, do not count. A grandchild is no child: `x/a/b.rs` that names an item defined in `x/mod.rs`,
-///   which names one of `x/a/b.rs`, is a circle.
+///   which names one of `x/a/b.rs`, is a cycle.
 /// * Tests do not count: they may use whatever they test.
 pub(crate) fn files_form_no_import_cycle(sources: &[Source]) -> Vec<Violation> {
     let modules = sources.iter().filter(|source| source.path != "src/main.rs");
@@ -31,9 +31,9 @@ pub(crate) fn files_form_no_import_cycle(sources: &[Source]) -> Vec<Violation> {
     let first = uses.iter().filter(|one| seen.insert((&one.from, &one.to)));
     first
         .filter_map(|Use { from, line, to, path }| {
-            let back = way(&edges, to, from)?;
-            let circle = [from.as_str()].into_iter().chain(back).map(short).collect::<Vec<_>>().join(" -> ");
-            Some(Violation::new(from, *line, format!("`{path}` closes a circle of imports: {circle}")))
+            let back = shortest_path(&edges, to, from)?;
+            let cycle = [from.as_str()].into_iter().chain(back).map(short).collect::<Vec<_>>().join(" -> ");
+            Some(Violation::new(from, *line, format!("`{path}` closes an import cycle: {cycle}")))
         })
         .collect()
 }
@@ -44,20 +44,20 @@ fn is_child(child: &[String], parent: &[String]) -> bool {
     child.split_last().is_some_and(|(_, above)| above == parent)
 }
 
-/// The shortest way from one file to another, both included.
-fn way<'a>(edges: &Edges<'a>, from: &'a str, to: &'a str) -> Option<Vec<&'a str>> {
+/// The shortest path from one file to another, both included.
+fn shortest_path<'a>(edges: &Edges<'a>, from: &'a str, to: &'a str) -> Option<Vec<&'a str>> {
     let mut came_from = BTreeMap::from([(from, from)]);
     let mut next = VecDeque::from([from]);
     while let Some(file) = next.pop_front() {
         if file == to {
-            let mut way = vec![to];
+            let mut path = vec![to];
             while let Some(before) =
-                way.last().and_then(|file| came_from.get(file)).filter(|before| way.last() != Some(*before))
+                path.last().and_then(|file| came_from.get(file)).filter(|before| path.last() != Some(*before))
             {
-                way.push(before);
+                path.push(before);
             }
-            way.reverse();
-            return Some(way);
+            path.reverse();
+            return Some(path);
         }
         for target in edges.get(file).into_iter().flatten() {
             if !came_from.contains_key(target) {
@@ -79,19 +79,19 @@ mod tests {
     use crate::architecture::source::Source;
 
     /// The violations of a crate of these files and an empty root; a root among the files takes its place.
-    fn circles(files: &[(&str, &str)]) -> Vec<String> {
+    fn cycles(files: &[(&str, &str)]) -> Vec<String> {
         let sources =
             [("src/lib.rs", "")].iter().chain(files).map(|(path, code)| Source::new(path, code)).collect::<Vec<_>>();
         files_form_no_import_cycle(&sources).iter().map(ToString::to_string).collect()
     }
 
     fn count(files: &[(&str, &str)]) -> usize {
-        circles(files).len()
+        cycles(files).len()
     }
 
     #[test]
-    fn a_circle_of_two_files_is_seen_with_its_way() {
-        let seen = circles(&[
+    fn a_cycle_of_two_files_is_seen_with_its_way() {
+        let seen = cycles(&[
             ("src/lib.rs", "pub mod a;\npub mod b;"),
             ("src/a.rs", "\nuse crate::b::{self, B};\npub struct A;"),
             ("src/b.rs", "pub struct B(crate::a::A);"),
@@ -99,15 +99,15 @@ mod tests {
         assert_eq!(
             seen,
             [
-                "src/a.rs:2: `crate::b::B` closes a circle of imports: a.rs -> b.rs -> a.rs",
-                "src/b.rs:1: `crate::a::A` closes a circle of imports: b.rs -> a.rs -> b.rs"
+                "src/a.rs:2: `crate::b::B` closes an import cycle: a.rs -> b.rs -> a.rs",
+                "src/b.rs:1: `crate::a::A` closes an import cycle: b.rs -> a.rs -> b.rs"
             ]
         );
     }
 
     #[test]
-    fn a_circle_of_three_files_is_seen_and_files_beside_it_are_not() {
-        let seen = circles(&[
+    fn a_cycle_of_three_files_is_seen_and_files_beside_it_are_not() {
+        let seen = cycles(&[
             ("src/x/mod.rs", "mod a; mod b; mod c; mod d;"),
             ("src/x/a.rs", "use super::b::B; use crate::x::d::D;"),
             ("src/x/b.rs", "fn f() { super::c::f() }"),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_through_a_re_export_is_seen() {
+    fn a_cycle_through_a_re_export_is_seen() {
         let through = |front_door: &str, a: &str| {
             count(&[
                 ("src/x/mod.rs", front_door),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_between_a_folder_and_another_folders_file_is_seen() {
+    fn a_cycle_between_a_folder_and_another_folders_file_is_seen() {
         let files = [
             ("src/x/mod.rs", "pub struct X(crate::y::b::B);"),
             ("src/y/mod.rs", "pub mod b;"),
