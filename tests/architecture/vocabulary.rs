@@ -93,7 +93,7 @@ fn row_of(name: &str) -> Option<&'static Word> {
 }
 
 fn complaint(name: &str, row: &Word) -> String {
-    format!("`{name}` is a word of our own: the field says `{}`", row.standard)
+    format!("`{name}` is a private word: write `{}`, or name the thing itself where it is another one", row.standard)
 }
 
 fn is_of_an_old_prefix(name: &str) -> bool {
