@@ -7,10 +7,10 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value as Json, json};
 use time::macros::datetime;
-use unificus::contract::input::{self, Body};
-use unificus::contract::{Wire, event};
+use unificus::contract::input::{self, InputKind};
+use unificus::contract::{EncodedEvent, event};
 use unificus::domain::{AccountId, Command, Entity, Event, Record, Refusal, Seq, Target, Timestamp, Uid, View, decide};
-use unificus::push::signature::{Secret, sign};
+use unificus::push::signature::{SigningSecret, sign};
 use uuid::Uuid;
 
 const AT: Timestamp = datetime!(2026-11-24 03:00:00.123456 UTC);
@@ -46,22 +46,32 @@ fn body() -> Json {
 }
 
 fn create(uid: Uid) -> Command {
-    input::create(Body::Contact, body(), &mut || uid).expect("a valid body")
+    input::create(InputKind::Contact, body(), &mut || uid).expect("a valid body")
 }
 
 fn update() -> Command {
     let body = json!({"phone": "+31 6 555 01 99", "title": "Director"});
-    input::update(Body::Contact, Target::Uid(uid(1)), None, body, &mut || uid(2)).expect("a valid body")
+    input::update(InputKind::Contact, Target::Uid(uid(1)), None, body, &mut || uid(2)).expect("a valid body")
 }
 
 /// What comes of the create, with the event that tells of it.
 fn created() -> Event {
     let decision = decide(create(uid(1)), &Known(None)).expect("nothing stands against it");
-    let fact = decision.facts.into_iter().next().expect("a create makes a fact");
-    let verb = fact.verb;
+    let fact = decision.new_events.into_iter().next().expect("a create makes a fact");
+    let event_type = fact.event_type;
     let (record, changed) = Record::evolve(None, fact, Seq(1), AT);
     let origin = "load".to_owned();
-    Event { epoch: 1, seq: Seq(1), at: AT, verb, previous_version: None, changed, record, origin, traceparent: None }
+    Event {
+        epoch: 1,
+        seq: Seq(1),
+        at: AT,
+        event_type,
+        previous_version: None,
+        changed,
+        record,
+        origin,
+        traceparent: None,
+    }
 }
 
 fn decisions(c: &mut Criterion) {
@@ -80,7 +90,7 @@ fn decisions(c: &mut Criterion) {
     group.bench_function("refuse a duplicate", |b| {
         b.iter_batched(|| create(again), |command| one(command, &known), BatchSize::SmallInput);
     });
-    let fact = decide(create(uid(1)), &empty).expect("nothing stands against it").facts.remove(0);
+    let fact = decide(create(uid(1)), &empty).expect("nothing stands against it").new_events.remove(0);
     group.bench_function("evolve a new contact", |b| {
         b.iter_batched(|| fact.clone(), |fact| Record::evolve(None, fact, Seq(1), AT), BatchSize::SmallInput);
     });
@@ -95,14 +105,14 @@ fn codec(c: &mut Criterion) {
         b.iter(|| serde_json::from_slice::<Json>(black_box(&bytes)));
     });
     group.bench_function("input::create of parsed JSON", |b| {
-        b.iter_batched(body, |body| input::create(Body::Contact, body, &mut || uid(1)), BatchSize::SmallInput);
+        b.iter_batched(body, |body| input::create(InputKind::Contact, body, &mut || uid(1)), BatchSize::SmallInput);
     });
 
     let event = created();
-    let (wire, _) = Wire::encode(ACCOUNT, &event);
+    let (wire, _) = EncodedEvent::encode(ACCOUNT, &event);
     assert_eq!(wire.decode().expect("what we wrote we read"), event);
     group.throughput(Throughput::Bytes(wire.body.len() as u64));
-    group.bench_function("Wire::encode", |b| b.iter(|| Wire::encode(ACCOUNT, black_box(&event))));
+    group.bench_function("Wire::encode", |b| b.iter(|| EncodedEvent::encode(ACCOUNT, black_box(&event))));
     group.bench_function("event::decode", |b| b.iter(|| event::decode(black_box(wire.text()))));
     group.finish();
 }
@@ -111,7 +121,7 @@ fn signature(c: &mut Criterion) {
     let mut group = c.benchmark_group("signature");
     let body = vec![b'x'; 1_024];
     let id = format!("{ACCOUNT}:42");
-    let (now, before) = (Secret::generate([7; 32]), Secret::generate([9; 32]));
+    let (now, before) = (SigningSecret::generate([7; 32]), SigningSecret::generate([9; 32]));
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("sign 1 KiB", |b| {
         b.iter(|| sign(std::slice::from_ref(&now), &id, 1_764_000_000, black_box(&body)));

@@ -21,8 +21,8 @@ use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::ping::Pinger;
-use crate::push::{AttemptDays, AttemptLog, Deliverer, Push, Saver, Slots};
-use crate::quota::{Booking, Gauges, Ledger};
+use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
+use crate::quota::{Gauges, QuotaLimiter, ReservationWriter};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
@@ -44,7 +44,7 @@ pub struct App {
     metrics_address: SocketAddr,
     lanes: Lanes,
     store: Store,
-    ledger: Ledger,
+    limiter: QuotaLimiter,
     lifecycle: Lifecycle,
 }
 
@@ -57,7 +57,7 @@ struct Shared {
     shards: Shards,
     clock: Clock,
     metrics: Metrics,
-    ledger: Ledger,
+    limiter: QuotaLimiter,
     last_used: LastUsed,
     lifecycle: Lifecycle,
 }
@@ -77,7 +77,7 @@ impl App {
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
-            ledger: Ledger::new(config.quota.clone()),
+            limiter: QuotaLimiter::new(config.quota.clone()),
             last_used: LastUsed::new(store.clone()),
             lifecycle: Lifecycle::default(),
             config,
@@ -93,9 +93,9 @@ impl App {
         };
         let policy = Arc::new(policy);
         let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent())?);
-        let slots = Slots::new(shared.config.push.in_flight);
+        let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
         let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
-        let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&slots), attempts.clone());
+        let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&limiter), attempts.clone());
         let api = shared.api(&lanes, policy, Arc::new(pinger));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
@@ -107,15 +107,15 @@ impl App {
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
         shared.start_writers(&lanes);
-        shared.start_workers(client, slots, attempts, &lanes);
+        shared.start_workers(client, limiter, attempts, &lanes);
         shared.run(http::KeyCheck::new(&api));
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
         }
         tracing::info!(%address, %metrics_address, "serving");
-        let Shared { config, store, ledger, lifecycle, .. } = shared;
-        Ok(Self { config, address, metrics_address, lanes, store, ledger, lifecycle })
+        let Shared { config, store, limiter, lifecycle, .. } = shared;
+        Ok(Self { config, address, metrics_address, lanes, store, limiter, lifecycle })
     }
 
     /// Where the API listens.
@@ -155,7 +155,7 @@ impl App {
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
         }
-        while self.ledger.book(&self.store).await.context("cannot write the last calls to the ledger")? {}
+        while self.limiter.book(&self.store).await.context("cannot write the last calls to the ledger")? {}
         tracing::info!("stopped");
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Shared {
             store: self.store.clone(),
             feed: self.feed.clone(),
             broker: self.broker.clone(),
-            ledger: self.ledger.clone(),
+            limiter: self.limiter.clone(),
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
@@ -188,26 +188,35 @@ impl Shared {
         }
     }
 
-    fn start_workers(&self, client: Arc<Client>, slots: Arc<Slots>, attempts: AttemptLog, lanes: &Lanes) {
+    fn start_workers(
+        &self,
+        client: Arc<Client>,
+        limiter: Arc<ConcurrencyLimiter>,
+        attempts: AttemptLog,
+        lanes: &Lanes,
+    ) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
         // These two until nobody can ask them for anything any more.
-        let saver = Saver::new(metrics.clone());
-        tasks.spawn(saver.clone().run(self.lifecycle.hard.clone()));
-        tasks.spawn(worker::run(Booking::new(self.ledger.clone(), store.clone()), self.lifecycle.hard.clone()));
+        let flusher = CursorFlusher::new(metrics.clone());
+        tasks.spawn(flusher.clone().run(self.lifecycle.hard.clone()));
+        tasks.spawn(worker::run(
+            ReservationWriter::new(self.limiter.clone(), store.clone()),
+            self.lifecycle.hard.clone(),
+        ));
         tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
-        let deliverer = Arc::new(Deliverer {
+        let context = Arc::new(DeliveryContext {
             client,
             store: store.clone(),
             feed: self.feed.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
-            saver: saver.clone(),
+            flusher: flusher.clone(),
             attempts,
-            slots,
+            limiter,
             masters: MasterKeys::new(&self.config.secrets.master_keys),
             lanes: lanes.clone(),
         });
@@ -234,8 +243,8 @@ impl Shared {
             clock,
             metrics.clone(),
         ));
-        self.run(Push::new(
-            deliverer,
+        self.run(EndpointSupervisor::new(
+            context,
             self.shards.clone(),
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),

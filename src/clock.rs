@@ -90,11 +90,11 @@ impl Clock {
 
 impl Followed {
     /// Microseconds from its beginning to a moment; less than zero for one before it.
-    fn since(&self, moment: Instant) -> i64 {
+    fn since(&self, timestamp: Instant) -> i64 {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        match moment.checked_duration_since(self.began) {
+        match timestamp.checked_duration_since(self.began) {
             Some(after) => micros(after),
-            None => -micros(self.began.saturating_duration_since(moment)),
+            None => -micros(self.began.saturating_duration_since(timestamp)),
         }
     }
 }

@@ -17,30 +17,30 @@ use crate::domain::brand;
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each section is its name in the file")]
 pub struct Config {
-    pub brand: Brand,
+    pub brand: BrandConfig,
     pub http: Http,
     pub metrics: MetricsListener,
     pub database: Database,
     pub commands: Commands,
-    pub nats: Nats,
-    pub push: Push,
-    pub feed: Feed,
+    pub nats: NatsConfig,
+    pub push: PushConfig,
+    pub feed: FeedConfig,
     pub quota: Quota,
     pub secrets: Secrets,
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// What customers see the service as.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
-pub struct Brand {
+pub struct BrandConfig {
     pub name: String,
     pub color: String,
     pub slug: String,
 }
 
-impl Brand {
+impl BrandConfig {
     /// The same, as the public pages show it.
     #[must_use]
     pub fn shown(&self) -> brand::Brand {
@@ -128,7 +128,7 @@ impl Commands {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
-pub struct Nats {
+pub struct NatsConfig {
     pub url: String,
     pub stream: String,
     pub subject_root: String,
@@ -140,7 +140,7 @@ pub struct Nats {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
-pub struct Push {
+pub struct PushConfig {
     pub allow_http: bool,
     pub allow_networks: Vec<ipnet::IpNet>,
     pub user_agent: String,
@@ -154,7 +154,7 @@ pub struct Push {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
-pub struct Feed {
+pub struct FeedConfig {
     pub page_bytes: usize,
     pub in_flight_bytes: usize,
     pub streams_per_key: usize,
@@ -209,7 +209,7 @@ impl fmt::Debug for MasterKey {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
-pub struct Log {
+pub struct LogConfig {
     pub filter: String,
     pub format: LogFormat,
 }
@@ -223,7 +223,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl Default for Brand {
+impl Default for BrandConfig {
     fn default() -> Self {
         Self { name: "Unificus".to_owned(), color: brand::Color::NEUTRAL.to_string(), slug: "unificus".to_owned() }
     }
@@ -272,7 +272,7 @@ impl Default for Commands {
     }
 }
 
-impl Default for Nats {
+impl Default for NatsConfig {
     fn default() -> Self {
         Self {
             url: "nats://127.0.0.1:4222".to_owned(),
@@ -284,7 +284,7 @@ impl Default for Nats {
     }
 }
 
-impl Default for Push {
+impl Default for PushConfig {
     fn default() -> Self {
         Self {
             allow_http: false,
@@ -298,7 +298,7 @@ impl Default for Push {
     }
 }
 
-impl Default for Feed {
+impl Default for FeedConfig {
     fn default() -> Self {
         Self {
             page_bytes: 1 << 20,
@@ -316,7 +316,7 @@ impl Default for Quota {
     }
 }
 
-impl Default for Log {
+impl Default for LogConfig {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
     }
@@ -328,7 +328,7 @@ impl fmt::Debug for Database {
     }
 }
 
-impl fmt::Debug for Nats {
+impl fmt::Debug for NatsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nats").field("url", &without_password(&self.url)).finish_non_exhaustive()
     }

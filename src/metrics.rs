@@ -160,6 +160,24 @@ meters! {
     quota_limit: IntGaugeVec = (["account"], &[]);
 }
 
+/// Counts one in a gauge for as long as it lives.
+pub struct GaugeGuard(IntGauge);
+
+impl GaugeGuard {
+    /// Raises the gauge by one until the guard is dropped.
+    #[must_use]
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// The meters. Cloning shares them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Meters>);

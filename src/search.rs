@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::worker::{Step, Worker};
 
 /// The longest rest between two steps.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const MAX_REST: Duration = Duration::from_secs(1);
 
 /// Indexes the accounts that asked for it, a step each in turn.
 pub struct SearchIndex {
@@ -41,7 +41,7 @@ impl Worker for SearchIndex {
             self.store.ask_for_index(account);
         }
         // Half of the time is left to others: no caller waits for this.
-        tokio::time::sleep(began.elapsed().min(LONGEST_REST)).await;
+        tokio::time::sleep(began.elapsed().min(MAX_REST)).await;
         Ok(Step::Advanced)
     }
 

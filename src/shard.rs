@@ -6,7 +6,7 @@
 //! end its session once the lease has run out, and it counts its own lease by the monotonic clock, so that it owns
 //! nothing from the moment in which it goes on, before it hears of the session's end. Replicas are counted by their
 //! sessions, and each keeps no more than its share. A shard is given up only after the work on it has ended: who works
-//! on one holds its [`Lease`].
+//! on one holds its [`ShardLease`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::domain::AccountId;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::owner::Owner;
+use crate::store::owner::ShardOwner;
 use crate::worker::{Step, Worker};
 
 /// How many shards there are, in every installation.
@@ -35,7 +35,7 @@ pub const LEASE: Duration = Duration::from_secs(6);
 const PUNCTUAL: Duration = Duration::from_secs(3);
 
 /// The right to work on a shard; held while work goes on.
-pub type Lease = Arc<()>;
+pub type ShardLease = Arc<()>;
 
 /// The shard of an account.
 #[must_use]
@@ -51,29 +51,29 @@ pub struct Shards {
 
 #[derive(Default)]
 struct Holding {
-    session: Option<Arc<Owner>>,
+    session: Option<Arc<ShardOwner>>,
     /// When the session's lease was last renewed.
     renewed_at: Option<Instant>,
     /// Rises with each session: what was known under another one must be read again.
     generation: u64,
-    owned: BTreeMap<u8, Lease>,
+    owned: BTreeMap<u8, ShardLease>,
     /// No new work; given up when the last lease is back.
-    leaving: BTreeMap<u8, Lease>,
+    leaving: BTreeMap<u8, ShardLease>,
 }
 
 /// What a worker may work on, at one moment.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Owned {
-    pub owner: Arc<Owner>,
+    pub owner: Arc<ShardOwner>,
     pub generation: u64,
-    leases: BTreeMap<u8, Lease>,
+    leases: BTreeMap<u8, ShardLease>,
 }
 
 impl Owned {
     /// The lease of an account's shard, where it is ours.
     #[must_use]
-    pub fn lease(&self, account: AccountId) -> Option<Lease> {
+    pub fn lease(&self, account: AccountId) -> Option<ShardLease> {
         self.leases.get(&shard_of(account)).cloned()
     }
 }
@@ -94,7 +94,7 @@ impl Shards {
 }
 
 impl Holding {
-    fn living_session(&self) -> Option<Arc<Owner>> {
+    fn living_session(&self) -> Option<Arc<ShardOwner>> {
         self.session.clone().filter(|owner| !owner.is_closed())
     }
 }
@@ -138,7 +138,7 @@ impl Balance {
         Self { store, shards, tasks, wakes, ended: Arc::default(), hints, clock, metrics }
     }
 
-    async fn session(&self) -> anyhow::Result<Arc<Owner>> {
+    async fn session(&self) -> anyhow::Result<Arc<ShardOwner>> {
         {
             let mut holding = self.shards.lock();
             if let Some(owner) = holding.living_session() {
@@ -165,7 +165,7 @@ impl Balance {
     }
 
     /// Unlocks what was left and is not worked on any more.
-    async fn give_up(&self, owner: &Owner) -> anyhow::Result<bool> {
+    async fn give_up(&self, owner: &ShardOwner) -> anyhow::Result<bool> {
         let idle: Vec<u8> = {
             let holding = self.shards.lock();
             holding.leaving.iter().filter(|(_, lease)| Arc::strong_count(lease) == 1).map(|(shard, _)| *shard).collect()
@@ -184,7 +184,7 @@ impl Balance {
 
 impl Balance {
     /// Renews the lease, and ends the sessions of replicas that do not renew theirs. Whether any was ended.
-    async fn renew(&self, owner: &Owner) -> anyhow::Result<bool> {
+    async fn renew(&self, owner: &ShardOwner) -> anyhow::Result<bool> {
         let last = self.shards.lock().renewed_at;
         let punctual = last.is_some_and(|renewed| renewed.elapsed() < PUNCTUAL);
         let renewed = owner.renew(LEASE, &self.clock).await?;
@@ -204,7 +204,7 @@ impl Balance {
         Ok(ended > 0)
     }
 
-    async fn balance(&self, owner: &Owner) -> anyhow::Result<Step> {
+    async fn balance(&self, owner: &ShardOwner) -> anyhow::Result<Step> {
         let ended = self.renew(owner).await?;
         let gave_up = self.give_up(owner).await?;
         let replicas = owner.members().await?;
@@ -221,7 +221,7 @@ impl Balance {
         };
         let taken = owner.try_lock(&wanted, share.saturating_sub(held)).await?;
         let mut holding = self.shards.lock();
-        holding.owned.extend(taken.iter().map(|shard| (*shard, Lease::default())));
+        holding.owned.extend(taken.iter().map(|shard| (*shard, ShardLease::default())));
         self.metrics.shards_owned.set(i64::try_from(holding.owned.len()).unwrap_or(i64::MAX));
         if !taken.is_empty() {
             tracing::info!(shards = holding.owned.len(), "shards taken");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::command::REMEMBERED;
+use crate::command::IDEMPOTENCY_TTL;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -69,7 +69,7 @@ impl Worker for Forget {
     const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let forgotten = self.store.forget_answers(REMEMBERED).await?;
+        let forgotten = self.store.forget_answers(IDEMPOTENCY_TTL).await?;
         Ok(if forgotten > 0 { Step::Advanced } else { Step::Idle })
     }
 

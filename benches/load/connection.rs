@@ -22,7 +22,7 @@ pub(crate) struct Connection {
 }
 
 /// An answer, as long as no other request is sent.
-pub(crate) struct Answer<'a> {
+pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
     /// Whether the server closes the connection after it.
@@ -37,7 +37,7 @@ impl Connection {
     }
 
     /// Sends a complete request and reads its answer. After an error the connection is of no use.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Reply<'_>> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         let head = loop {
@@ -52,7 +52,7 @@ impl Connection {
             filled += self.fill(filled).await?;
         }
         let body = self.buffer.get(head.length..end).unwrap_or_default();
-        Ok(Answer { status: head.status, body, closes: head.closes })
+        Ok(Reply { status: head.status, body, closes: head.closes })
     }
 
     async fn fill(&mut self, filled: usize) -> Result<usize> {

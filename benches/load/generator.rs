@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::connection::{Answer, Connection};
+use crate::connection::{Connection, Reply};
 use crate::contact::{Creates, Target};
 use crate::receipts::Receipts;
 use crate::tally::Tally;
@@ -94,17 +94,17 @@ pub(crate) async fn run(generator: &Arc<Generator>, load: &Load) -> Result<Tally
     let schedule = Arc::new(Schedule::new(load));
     let mut tasks = JoinSet::new();
     for _ in 0..load.connections {
-        let lane = Lane {
+        let worker = Worker {
             generator: Arc::clone(generator),
             schedule: Arc::clone(&schedule),
             tally: Tally::default(),
             connection: None,
         };
-        tasks.spawn(lane.run());
+        tasks.spawn(worker.run());
     }
     let mut tally = Tally { expected: generator.requests.expected(), length: load.length, ..Tally::default() };
-    while let Some(lane) = tasks.join_next().await {
-        tally.merge(lane.context("a connection's task ended in a panic")?);
+    while let Some(worker) = tasks.join_next().await {
+        tally.merge(worker.context("a connection's task ended in a panic")?);
     }
     if schedule.exhausted() {
         tally.length = Instant::now().saturating_duration_since(schedule.counted_from);
@@ -123,7 +123,7 @@ struct Schedule {
     next: AtomicU64,
 }
 
-struct Turn {
+struct PageRequest {
     account: usize,
     due: Instant,
 }
@@ -144,7 +144,7 @@ impl Schedule {
     }
 
     /// Waits for the next request that is due; none when the load is over.
-    async fn turn(&self, shed: &mut u64) -> Option<Turn> {
+    async fn turn(&self, shed: &mut u64) -> Option<PageRequest> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let now = Instant::now();
@@ -162,7 +162,7 @@ impl Schedule {
                 continue;
             }
             let account = self.accounts.start + number as usize % self.accounts.len().max(1);
-            return Some(Turn { account, due });
+            return Some(PageRequest { account, due });
         }
     }
 
@@ -181,14 +181,14 @@ impl Schedule {
 }
 
 /// One connection and what it saw.
-struct Lane {
+struct Worker {
     generator: Arc<Generator>,
     schedule: Arc<Schedule>,
     tally: Tally,
     connection: Option<Connection>,
 }
 
-impl Lane {
+impl Worker {
     async fn run(mut self) -> Tally {
         let mut request = Vec::with_capacity(2_048);
         let expected = self.generator.requests.expected();
@@ -212,7 +212,7 @@ impl Lane {
     }
 
     /// A turn is taken only by a lane that has a connection to take it on.
-    async fn next_turn(&mut self) -> Option<Turn> {
+    async fn next_turn(&mut self) -> Option<PageRequest> {
         while self.connection.is_none() {
             match timeout(PATIENCE, Connection::open(self.generator.target.address)).await {
                 Ok(Ok(connection)) => self.connection = Some(connection),
@@ -226,7 +226,7 @@ impl Lane {
         self.schedule.turn(&mut self.tally.shed).await
     }
 
-    fn record(&mut self, turn: &Turn, answer: &Answer<'_>) {
+    fn record(&mut self, turn: &PageRequest, answer: &Reply<'_>) {
         let now = Instant::now();
         *self.tally.statuses.entry(answer.status).or_default() += 1;
         if answer.status != self.generator.requests.expected() {

@@ -47,7 +47,7 @@ enum Accident {
 }
 
 /// What the verification found.
-struct Verdict {
+struct SoakResult {
     committed: u64,
     lost: u64,
 }
@@ -168,7 +168,7 @@ impl Soak {
     /// An event that failed several times on its own waits for minutes or hours. An outage ends that by the contract:
     /// the first success after it pulls every waiting retry forward. So each endpoint is turned away once more, with
     /// one more event, and then served.
-    async fn verify(&mut self, targets: &[Target]) -> Result<Verdict> {
+    async fn verify(&mut self, targets: &[Target]) -> Result<SoakResult> {
         self.sink.behave(Mode::Unavailable);
         let mut last = JoinSet::new();
         for account in &self.accounts {
@@ -186,7 +186,7 @@ impl Soak {
         whole.await;
         let book = self.sink.book();
         let lost = heads.iter().enumerate().map(|(endpoint, head)| book.missing(endpoint, *head)).sum();
-        Ok(Verdict { committed, lost })
+        Ok(SoakResult { committed, lost })
     }
 
     /// How many events each account's log has.

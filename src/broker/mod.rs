@@ -25,9 +25,9 @@ use percent_encoding::percent_decode_str;
 pub use hints::Hints;
 pub use publish::BATCH;
 pub use scan::Scan;
-pub use survey::{Stored, StreamFacts, Survey};
+pub use survey::{StoredMessage, StreamFacts, Survey};
 
-use crate::config::Nats;
+use crate::config::NatsConfig;
 use crate::metrics::Metrics;
 
 /// The shortest window for duplicates that a server takes; it has no way to have none.
@@ -61,13 +61,13 @@ pub enum BrokerError {
 pub struct Broker {
     client: Client,
     context: Context,
-    config: Nats,
+    config: NatsConfig,
     hints: Hints,
 }
 
 impl Broker {
     /// Connects in the background and keeps connecting; a server that is away is no error here.
-    pub async fn connect(config: &Nats, metrics: &Metrics) -> Result<Self, BrokerError> {
+    pub async fn connect(config: &NatsConfig, metrics: &Metrics) -> Result<Self, BrokerError> {
         let connected = metrics.nats_connected.clone();
         let on_event = move |event: Event| {
             let connected = connected.clone();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Broker, BrokerError, unavailable};
 use crate::contract::event::CONTENT_TYPE;
-use crate::contract::{Identity, Wire};
+use crate::contract::{EncodedEvent, Identity};
 
 /// Events of one account that are published at once. A server takes 1,000 messages in one atomic batch (ADR-50).
 pub const BATCH: usize = 500;
@@ -47,7 +47,7 @@ impl Broker {
     /// Were all of a list sent before the first is acknowledged, the stream could get a hole: a connection that breaks
     /// takes what is in its socket along, and what waits behind that goes out on the next one. So each event awaits
     /// its predecessor's acknowledgement; a long list goes as one atomic batch where the server has that (2.12).
-    pub async fn publish(&self, events: &[Wire], behind: u64) -> Result<u64, BrokerError> {
+    pub async fn publish(&self, events: &[EncodedEvent], behind: u64) -> Result<u64, BrokerError> {
         let mut behind = behind;
         if let Some(first) = events.first().filter(|_| !self.has_fence()) {
             // Such a server cannot compare and store at once. It is asked before, which leaves a moment in between.
@@ -65,9 +65,9 @@ impl Broker {
         };
         // A batch that was given up must not be gone on with: the connection's number tells them apart.
         let id = format!("{}:{}:{}", last.account, last.seq, self.connections());
-        for (place, event) in before.iter().enumerate() {
-            let mut headers = batch_headers(event, &id, place + 1);
-            if place == 0 {
+        for (index, event) in before.iter().enumerate() {
+            let mut headers = batch_headers(event, &id, index + 1);
+            if index == 0 {
                 // For all of the batch, which is stored whole or not at all.
                 headers = self.fenced(headers, event, behind);
             }
@@ -81,7 +81,7 @@ impl Broker {
         self.store(last, headers).await
     }
 
-    async fn store(&self, event: &Wire, headers: HeaderMap) -> Result<u64, BrokerError> {
+    async fn store(&self, event: &EncodedEvent, headers: HeaderMap) -> Result<u64, BrokerError> {
         let answer = self
             .client
             .request_with_headers(self.subject(event), headers, event.body.clone())
@@ -98,7 +98,7 @@ impl Broker {
     }
 
     /// A message that the server takes for a duplicate may be gone from the stream since, or be another message under the same id.
-    async fn is_stored(&self, event: &Wire, sequence: u64) -> Result<u64, BrokerError> {
+    async fn is_stored(&self, event: &EncodedEvent, sequence: u64) -> Result<u64, BrokerError> {
         let stored = self.message_at(sequence).await?;
         if stored.is_some_and(|stored| stored.identity == Some(Identity::of(event))) {
             return Ok(sequence);
@@ -106,7 +106,7 @@ impl Broker {
         Err(BrokerError::Refused(format!("it takes {} for a duplicate of another message", event.id())))
     }
 
-    fn fenced(&self, mut headers: HeaderMap, event: &Wire, behind: u64) -> HeaderMap {
+    fn fenced(&self, mut headers: HeaderMap, event: &EncodedEvent, behind: u64) -> HeaderMap {
         if self.has_fence() {
             headers.insert(EXPECTED_LAST, behind.to_string());
             headers.insert(EXPECTED_LAST_OF, self.subjects_of(event.account));
@@ -119,7 +119,7 @@ impl Broker {
         self.client.is_server_compatible(2, 11, 0)
     }
 
-    fn subject(&self, event: &Wire) -> String {
+    fn subject(&self, event: &EncodedEvent) -> String {
         self.subject_of(&Identity::of(event))
     }
 }
@@ -128,7 +128,7 @@ fn is_moved(code: u64) -> bool {
     [ErrorCode::STREAM_WRONG_LAST_SEQUENCE, ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT].contains(&ErrorCode(code))
 }
 
-fn headers(event: &Wire) -> HeaderMap {
+fn headers(event: &EncodedEvent) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(async_nats::header::NATS_MESSAGE_ID, event.id());
     headers.insert("Content-Type", CONTENT_TYPE);
@@ -138,9 +138,9 @@ fn headers(event: &Wire) -> HeaderMap {
     headers
 }
 
-fn batch_headers(event: &Wire, id: &str, place: usize) -> HeaderMap {
+fn batch_headers(event: &EncodedEvent, id: &str, index: usize) -> HeaderMap {
     let mut headers = headers(event);
     headers.insert("Nats-Batch-Id", id);
-    headers.insert("Nats-Batch-Sequence", place.to_string());
+    headers.insert("Nats-Batch-Sequence", index.to_string());
     headers
 }

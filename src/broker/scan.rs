@@ -4,7 +4,7 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{self};
 use futures_util::StreamExt as _;
 
-use super::survey::Stored;
+use super::survey::StoredMessage;
 use super::{ANSWER, Broker, BrokerError, unavailable};
 use crate::domain::AccountId;
 
@@ -30,15 +30,15 @@ impl Broker {
 
 impl Scan {
     /// The next ones, at most `limit`; none at the end.
-    pub async fn next(&mut self, limit: usize) -> Result<Vec<Stored>, BrokerError> {
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<StoredMessage>, BrokerError> {
         let mut read = Vec::new();
         while read.len() < limit {
             let Some(messages) = &mut self.messages else { break };
             let next = tokio::time::timeout(ANSWER, messages.next()).await.map_err(failed)?;
             let Some(message) = next else { break };
             let message = message.map_err(failed)?;
-            let place = message.info().map_err(failed)?;
-            let (sequence, pending) = (place.stream_sequence, place.pending);
+            let info = message.info().map_err(failed)?;
+            let (sequence, pending) = (info.stream_sequence, info.pending);
             let id = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
             let id = id.map_or("", |id| id.as_str());
             read.push(self.broker.read(sequence, &message.subject, &message.payload, id));

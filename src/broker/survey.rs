@@ -12,7 +12,7 @@ use crate::domain::AccountId;
 
 /// A message of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredMessage {
     /// Its place in the stream.
     pub sequence: u64,
     /// The event that it says it is; `None` where this service cannot have published it so.
@@ -25,8 +25,8 @@ pub struct Stored {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Survey {
-    pub first: Option<Stored>,
-    pub last: Option<Stored>,
+    pub first: Option<StoredMessage>,
+    pub last: Option<StoredMessage>,
     pub messages: u64,
 }
 
@@ -66,17 +66,17 @@ impl Broker {
     }
 
     /// The last message of an account. Asked of the stream's leader, as are all here: a follower may lag.
-    pub async fn last_of(&self, account: AccountId) -> Result<Option<Stored>, BrokerError> {
+    pub async fn last_of(&self, account: AccountId) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
         self.found(stream.get_last_raw_message_by_subject(&self.subjects_of(account)).await)
     }
 
-    async fn first_of(&self, account: AccountId) -> Result<Option<Stored>, BrokerError> {
+    async fn first_of(&self, account: AccountId) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
         self.found(stream.get_first_raw_message_by_subject(self.subjects_of(account), 1).await)
     }
 
-    pub(super) async fn message_at(&self, sequence: u64) -> Result<Option<Stored>, BrokerError> {
+    pub(super) async fn message_at(&self, sequence: u64) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
         self.found(stream.get_raw_message(sequence).await)
     }
@@ -84,7 +84,7 @@ impl Broker {
     fn found(
         &self,
         message: Result<StreamMessage, stream::LastRawMessageError>,
-    ) -> Result<Option<Stored>, BrokerError> {
+    ) -> Result<Option<StoredMessage>, BrokerError> {
         match message {
             Ok(message) => Ok(Some(self.stored(&message))),
             Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
@@ -123,15 +123,15 @@ impl Broker {
         stream.map_err(|error| unavailable("looking for the stream", error))
     }
 
-    fn stored(&self, message: &StreamMessage) -> Stored {
+    fn stored(&self, message: &StreamMessage) -> StoredMessage {
         let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
         self.read(message.sequence, &message.subject, &message.payload, id.map_or("", |id| id.as_str()))
     }
 
     /// A message is the event that its body says where it lies on that event's subject.
-    pub(super) fn read(&self, sequence: u64, subject: &str, payload: &[u8], message_id: &str) -> Stored {
+    pub(super) fn read(&self, sequence: u64, subject: &str, payload: &[u8], message_id: &str) -> StoredMessage {
         let identity = Identity::read(payload).filter(|identity| subject == self.subject_of(identity));
-        Stored { sequence, identity, message_id: message_id.chars().take(MESSAGE_ID_SHOWN).collect() }
+        StoredMessage { sequence, identity, message_id: message_id.chars().take(MESSAGE_ID_SHOWN).collect() }
     }
 
     pub(super) fn subjects_of(&self, account: AccountId) -> String {
@@ -139,7 +139,7 @@ impl Broker {
     }
 
     pub(super) fn subject_of(&self, event: &Identity) -> String {
-        let Identity { account, entity, verb, .. } = event;
-        format!("{}.{account}.evt.{}.{}", self.config.subject_root, entity.name(), verb.name())
+        let Identity { account, entity, event_type, .. } = event;
+        format!("{}.{account}.evt.{}.{}", self.config.subject_root, entity.name(), event_type.name())
     }
 }

@@ -8,16 +8,16 @@ use uuid::Uuid;
 use super::{operator, say};
 use crate::clock;
 use crate::config::Config;
-use crate::contract::moment;
+use crate::contract::timestamp;
 use crate::domain::account::{OnMissing, Tier};
 use crate::domain::{AccountId, Uid};
-use crate::keys::{self, Secret, Terms};
+use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::store::accounts::NewAccount;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Account {
+pub(super) enum AccountCommand {
     /// Make an account and its first key.
     Create {
         /// Its name.
@@ -38,7 +38,7 @@ pub(super) enum Account {
         #[arg(long)]
         json: bool,
     },
-    /// Move an account to another tier.
+    /// CursorCommand an account to another tier.
     Tier {
         /// Its Public ID.
         account: Uuid,
@@ -88,29 +88,29 @@ pub(super) enum Switch {
     Off,
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: Account) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, store: &Store, command: AccountCommand) -> anyhow::Result<()> {
     match command {
-        Account::Create { name, tier, count, json } => create(config, store, &name, (tier, count), json).await,
-        Account::List { json } => list(store, json).await,
-        Account::Tier { account, tier, json } => {
+        AccountCommand::Create { name, tier, count, json } => create(config, store, &name, (tier, count), json).await,
+        AccountCommand::List { json } => list(store, json).await,
+        AccountCommand::Tier { account, tier, json } => {
             let is_there = store.set_tier(AccountId(account), tier, operator(store).await?).await?;
             let sentence = format!("The account is on tier {tier} now.");
             changed(account, is_there, json.then(|| json!({"tier": tier.name()})), &sentence)
         }
-        Account::Behavior { account, on_missing, json } => {
+        AccountCommand::Behavior { account, on_missing, json } => {
             let is_there = store.set_on_missing(AccountId(account), on_missing, operator(store).await?).await?;
             let name = on_missing.name();
             let sentence = format!("Requests for records that do not exist {name} now.");
             changed(account, is_there, json.then(|| json!({"behavior": name})), &sentence)
         }
-        Account::EraseAttempts { account, uid, json } => {
+        AccountCommand::EraseAttempts { account, uid, json } => {
             let is_there = store.accounts().await?.iter().any(|listed| listed.account == AccountId(account));
             ensure!(is_there, "there is no account {account}");
             let erased = store.erase_attempts(AccountId(account), Uid(uid), operator(store).await?).await?;
             let sentence = format!("{erased} attempts keep no answer any more.");
             changed(account, is_there, json.then(|| json!({"uid": uid, "erased": erased})), &sentence)
         }
-        Account::ShowOnce { account, switch, json } => {
+        AccountCommand::ShowOnce { account, switch, json } => {
             let on = switch == Switch::On;
             let is_there = store.set_show_once(AccountId(account), on, operator(store).await?).await?;
             let sentence = if on { "Keys are shown once from now on." } else { "Keys can be shown again from now on." };
@@ -143,7 +143,7 @@ async fn create(
     let mut accounts = Vec::new();
     let mut secrets = Vec::new();
     for number in 1..=count {
-        let (account, secret) = (AccountId(clock::fresh_uid().0), Secret::make(&config.brand.slug));
+        let (account, secret) = (AccountId(clock::fresh_uid().0), SecretKey::make(&config.brand.slug));
         let key = keys::prepare(account, &secret, Terms::named("default"), &masters);
         let name = if count == 1 { name.to_owned() } else { format!("{name} {number}") };
         accounts.push(NewAccount { account, name, key });
@@ -164,7 +164,7 @@ async fn create(
 
 async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
     for listed in store.accounts().await? {
-        let created = moment::seconds(listed.created_at);
+        let created = timestamp::seconds(listed.created_at);
         if json {
             let shown = json!({"public_id": listed.account, "name": listed.name, "tier": listed.tier,
                 "created": created, "events": listed.events});

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::store::brands::{AccountBrand, NewBrand, SetBrand};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Brand {
+pub(super) enum BrandCommand {
     /// Change an account's brand, or give it one. What is not named stays as it is.
     Set {
         /// The account's Public ID.
@@ -53,9 +53,9 @@ pub(super) enum Brand {
     },
 }
 
-pub(super) async fn run(store: &Store, command: Brand) -> anyhow::Result<()> {
+pub(super) async fn run(store: &Store, command: BrandCommand) -> anyhow::Result<()> {
     match command {
-        Brand::Set { account, name, color, host, logo, json } => {
+        BrandCommand::Set { account, name, color, host, logo, json } => {
             let logo = logo.as_deref().map(read_logo).transpose()?;
             let new = NewBrand { name, color, logo, hosts: (!host.is_empty()).then_some(host) };
             match store.set_brand(AccountId(account), &new, operator(store).await?).await? {
@@ -64,8 +64,8 @@ pub(super) async fn run(store: &Store, command: Brand) -> anyhow::Result<()> {
                 SetBrand::HostTaken(host) => bail!("{host} shows another account's brand"),
             }
         }
-        Brand::Show { account, json } => show(store, account, json).await,
-        Brand::Clear { account, json } => {
+        BrandCommand::Show { account, json } => show(store, account, json).await,
+        BrandCommand::Clear { account, json } => {
             if !store.clear_brand(AccountId(account), operator(store).await?).await? {
                 bail!("account {account} has no brand");
             }

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{clock_of, operator, say};
 use crate::clock;
-use crate::command::{self, Failure, Order};
-use crate::contract::input::{self, Body};
-use crate::contract::outcome::What;
+use crate::command::{self, CommandEnvelope, Failure};
+use crate::contract::input::{self, InputKind};
+use crate::contract::outcome::Disposition;
 use crate::domain::{self, AccountId, Delete, Entity, Invalid, Refusal, Target, Uid, named};
 use crate::store::Store;
 use crate::store::lists::List;
@@ -19,7 +19,7 @@ use crate::store::lists::List;
 const MOST: i64 = 1_000;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Field {
+pub(super) enum FieldCommand {
     /// Add a custom field.
     Add {
         #[command(flatten)]
@@ -69,7 +69,7 @@ pub(super) struct New {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Audience {
+pub(super) enum AudienceCommand {
     /// Add an audience.
     Add {
         /// The account's Public ID.
@@ -94,7 +94,7 @@ pub(super) enum Audience {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Company {
+pub(super) enum CompanyCommand {
     /// List a company though no contact belongs to it: the operator says that there is activity.
     Keep {
         /// The account's Public ID.
@@ -111,7 +111,7 @@ pub(super) enum Company {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum World {
+pub(super) enum WorldCommand {
     /// Add a world: a workspace of the account.
     Add {
         /// The account's Public ID.
@@ -132,39 +132,39 @@ pub(super) enum World {
     },
 }
 
-pub(super) async fn field(store: &Store, command: Field) -> anyhow::Result<()> {
+pub(super) async fn field(store: &Store, command: FieldCommand) -> anyhow::Result<()> {
     match command {
-        Field::Add { field: New { account, name, entity, kind, description, allowed_values }, json } => {
+        FieldCommand::Add { field: New { account, name, entity, kind, description, allowed_values }, json } => {
             let body = json!({"entity": entity, "type": kind, "name": name, "description": description,
                 "allowed_values": allowed_values});
-            let add = input::create(Body::CustomField, body, &mut clock::fresh_uid).map_err(refused)?;
-            carry_out(store, account, add, json).await
+            let add = input::create(InputKind::CustomField, body, &mut clock::fresh_uid).map_err(refused)?;
+            execute(store, account, add, json).await
         }
-        Field::List { account, json } => list(store, account, Entity::CustomField, json).await,
-        Field::Archive { account, field, json } => {
+        FieldCommand::List { account, json } => list(store, account, Entity::CustomField, json).await,
+        FieldCommand::Archive { account, field, json } => {
             let target = Target::Uid(Uid(field));
             let archive = domain::Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
-            carry_out(store, account, archive, json).await
+            execute(store, account, archive, json).await
         }
     }
 }
 
-pub(super) async fn audience(store: &Store, command: Audience) -> anyhow::Result<()> {
+pub(super) async fn audience(store: &Store, command: AudienceCommand) -> anyhow::Result<()> {
     match command {
-        Audience::Add { account, name, id, json } => {
+        AudienceCommand::Add { account, name, id, json } => {
             let id = match id {
                 Some(id) => id,
                 None => next_id(store, account).await?,
             };
-            let create = named::Create::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
-            carry_out(store, account, domain::Command::CreateNamed(create), json).await
+            let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
+            execute(store, account, domain::Command::CreateNamed(create), json).await
         }
-        Audience::List { account, json } => list(store, account, Entity::Audience, json).await,
+        AudienceCommand::List { account, json } => list(store, account, Entity::Audience, json).await,
     }
 }
 
-pub(super) async fn company(store: &Store, command: Company) -> anyhow::Result<()> {
-    let Company::Keep { account, company, off, json } = command;
+pub(super) async fn company(store: &Store, command: CompanyCommand) -> anyhow::Result<()> {
+    let CompanyCommand::Keep { account, company, off, json } = command;
     if !store.keep_company(AccountId(account), &company, !off, operator(store).await?).await? {
         bail!("there is no such company");
     }
@@ -177,13 +177,13 @@ pub(super) async fn company(store: &Store, command: Company) -> anyhow::Result<(
     Ok(())
 }
 
-pub(super) async fn world(store: &Store, command: World) -> anyhow::Result<()> {
+pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Result<()> {
     match command {
-        World::Add { account, name, json } => {
-            let create = named::Create::world(clock::fresh_uid(), &name).map_err(invalid)?;
-            carry_out(store, account, domain::Command::CreateNamed(create), json).await
+        WorldCommand::Add { account, name, json } => {
+            let create = named::CreateNamed::world(clock::fresh_uid(), &name).map_err(invalid)?;
+            execute(store, account, domain::Command::CreateNamed(create), json).await
         }
-        World::List { account, json } => list(store, account, Entity::World, json).await,
+        WorldCommand::List { account, json } => list(store, account, Entity::World, json).await,
     }
 }
 
@@ -194,9 +194,9 @@ async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
     Ok(u32::try_from(ids.max().unwrap_or(0))?.saturating_add(1))
 }
 
-async fn carry_out(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {
+async fn execute(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {
     let noun = command.entity().noun();
-    let order = Order {
+    let order = CommandEnvelope {
         account: AccountId(account),
         command,
         origin: "operator".into(),
@@ -204,7 +204,7 @@ async fn carry_out(store: &Store, account: Uuid, command: domain::Command, json:
         traceparent: None,
         bytes: 0,
     };
-    let receipt = command::carry_out(store, &clock_of(store).await?, order).await.map_err(|failure| match failure {
+    let receipt = command::execute(store, &clock_of(store).await?, order).await.map_err(|failure| match failure {
         Failure::NoAccount => anyhow!("there is no account {account}"),
         Failure::Refused { refusal, .. } => refused(refusal),
         Failure::Full | Failure::Unavailable | Failure::Broken => anyhow!(failure),
@@ -212,10 +212,10 @@ async fn carry_out(store: &Store, account: Uuid, command: domain::Command, json:
     if json {
         say(format_args!("{}", receipt.record));
     } else {
-        let done = match receipt.done.what {
-            What::Created => "was added",
-            What::Deleted => "was archived",
-            What::Updated | What::Unchanged => "is as requested",
+        let done = match receipt.done.disposition {
+            Disposition::Created => "was added",
+            Disposition::Deleted => "was archived",
+            Disposition::Updated | Disposition::Unchanged => "is as requested",
         };
         say(format_args!("The {noun} {} {done}.", receipt.done.uid));
     }

@@ -9,22 +9,22 @@ use uuid::Uuid;
 
 use super::{operator, say};
 use crate::config::Config;
-use crate::contract::moment;
+use crate::contract::timestamp;
 use crate::domain::{AccountId, Timestamp, value};
-use crate::keys::{self, Secret, Terms};
+use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
-use crate::store::keys::{Added, ListedKey, Shown};
+use crate::store::keys::{Added, ListedKey, StoredKeyText};
 
 /// The longest name and origin, in characters.
 const LONGEST: usize = 100;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Key {
+pub(super) enum KeyCommand {
     /// Add a key to an account.
     Add {
         #[command(flatten)]
-        new: Wanted,
+        new: NewKeyArgs,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -60,7 +60,7 @@ pub(super) enum Key {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Wanted {
+pub(super) struct NewKeyArgs {
     /// The account's Public ID.
     account: Uuid,
     /// The key's name.
@@ -70,7 +70,7 @@ pub(super) struct Wanted {
     #[arg(long, value_parser = word)]
     origin: Option<String>,
     /// From when on it is refused, such as 2027-01-31T00:00:00+00:00.
-    #[arg(long, value_parser = moment)]
+    #[arg(long, value_parser = timestamp)]
     expires: Option<Timestamp>,
     /// It may read, and write nothing.
     #[arg(long)]
@@ -80,12 +80,12 @@ pub(super) struct Wanted {
     secret_stdin: bool,
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: Key) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, store: &Store, command: KeyCommand) -> anyhow::Result<()> {
     match command {
-        Key::Add { new, json } => add(config, store, new, json).await,
-        Key::List { account, json } => list(store, account, json).await,
-        Key::Reveal { account, key, json } => reveal(config, store, (account, key), json).await,
-        Key::Delete { account, key, json } => {
+        KeyCommand::Add { new, json } => add(config, store, new, json).await,
+        KeyCommand::List { account, json } => list(store, account, json).await,
+        KeyCommand::Reveal { account, key, json } => reveal(config, store, (account, key), json).await,
+        KeyCommand::Delete { account, key, json } => {
             if !store.delete_key(AccountId(account), key, operator(store).await?).await? {
                 bail!("account {account} has no key {key}");
             }
@@ -99,11 +99,11 @@ pub(super) async fn run(config: &Config, store: &Store, command: Key) -> anyhow:
     }
 }
 
-async fn add(config: &Config, store: &Store, new: Wanted, json: bool) -> anyhow::Result<()> {
-    let Wanted { account, name, origin, expires, read_only, secret_stdin } = new;
+async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> anyhow::Result<()> {
+    let NewKeyArgs { account, name, origin, expires, read_only, secret_stdin } = new;
     let by = operator(store).await?;
     ensure!(expires.is_none_or(|expires| by.at < expires), "a key that has expired already is of no use");
-    let secret = if secret_stdin { import(&config.brand.slug)? } else { Secret::make(&config.brand.slug) };
+    let secret = if secret_stdin { import(&config.brand.slug)? } else { SecretKey::make(&config.brand.slug) };
     let origin = origin.unwrap_or_else(|| name.clone());
     let terms = Terms { name, origin, expires_at: expires, read_only };
     let key = keys::prepare(AccountId(account), &secret, terms, &MasterKeys::new(&config.secrets.master_keys));
@@ -114,7 +114,7 @@ async fn add(config: &Config, store: &Store, new: Wanted, json: bool) -> anyhow:
     }
     if json {
         let mut shown = json!({"public_id": account, "key_id": key.key_id, "name": key.name, "origin": key.origin,
-            "expires_at": key.expires_at.map(moment::seconds), "read_only": key.read_only});
+            "expires_at": key.expires_at.map(timestamp::seconds), "read_only": key.read_only});
         // Who brought the text knows it.
         if !secret_stdin && let Json::Object(members) = &mut shown {
             members.insert("secret_key".to_owned(), json!(secret.text()));
@@ -129,12 +129,12 @@ async fn add(config: &Config, store: &Store, new: Wanted, json: bool) -> anyhow:
 }
 
 /// A key that was made elsewhere.
-fn import(slug: &str) -> anyhow::Result<Secret> {
+fn import(slug: &str) -> anyhow::Result<SecretKey> {
     let mut text = String::new();
     // A little more than the longest key, so that a longer one is seen.
     std::io::stdin().take(1_024).read_to_string(&mut text).context("cannot read the key from the standard input")?;
     let secret =
-        Secret::import(text.trim_end_matches(['\r', '\n'])).context("a key is 8 to 255 visible ASCII characters")?;
+        SecretKey::import(text.trim_end_matches(['\r', '\n'])).context("a key is 8 to 255 visible ASCII characters")?;
     ensure!(!secret.is_mistyped(slug), "it has the form of a key that was made here, and not its checksum");
     Ok(secret)
 }
@@ -142,10 +142,10 @@ fn import(slug: &str) -> anyhow::Result<Secret> {
 async fn list(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
     for key in store.keys(AccountId(account)).await? {
         let ListedKey { key_id, name, origin, is_kept, expires_at, read_only, created_at, last_used_at } = key;
-        let (expires, used) = (expires_at.map(moment::seconds), last_used_at.map(moment::seconds));
+        let (expires, used) = (expires_at.map(timestamp::seconds), last_used_at.map(timestamp::seconds));
         if json {
             let shown = json!({"key_id": key_id, "name": name, "origin": origin, "revealable": is_kept,
-                "expires_at": expires, "read_only": read_only, "created": moment::seconds(created_at),
+                "expires_at": expires, "read_only": read_only, "created": timestamp::seconds(created_at),
                 "last_used_at": used});
             say(format_args!("{shown}"));
         } else {
@@ -159,9 +159,9 @@ async fn list(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
 
 async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), json: bool) -> anyhow::Result<()> {
     let sealed = match store.sealed_key(AccountId(account), key, operator(store).await?).await? {
-        Shown::Sealed(sealed) => sealed,
-        Shown::NoKey => bail!("account {account} has no key {key}"),
-        Shown::NotKept => bail!("the text of this key is not kept: it was shown once"),
+        StoredKeyText::Sealed(sealed) => sealed,
+        StoredKeyText::NoKey => bail!("account {account} has no key {key}"),
+        StoredKeyText::NotKept => bail!("the text of this key is not kept: it was shown once"),
     };
     let secret = keys::reveal(AccountId(account), &sealed, &MasterKeys::new(&config.secrets.master_keys));
     let secret = secret.context("none of secrets.master_keys opens this key")?;
@@ -178,6 +178,6 @@ fn word(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("Must not be empty.".to_owned()) } else { Ok(text) }
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
-    moment::parse(text).ok_or_else(|| "an RFC 3339 date-time with an offset".to_owned())
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    timestamp::parse(text).ok_or_else(|| "an RFC 3339 date-time with an offset".to_owned())
 }

@@ -17,7 +17,7 @@ use crate::store::restored::{RaiseOutcome, Raised};
 const AT_ONCE: i64 = 500;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Log {
+pub(super) enum LogCommand {
     /// Say that the database was restored from a backup that is older than events which were already sent. The epoch of
     /// the log rises: new events have ids of their own, cursors from before are answered 410, and the relay and the
     /// webhooks go back to the end of the log.
@@ -34,8 +34,8 @@ pub(super) enum Log {
     },
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: Log) -> anyhow::Result<()> {
-    let Log::Restored { account, all: _, json } = command;
+pub(super) async fn run(config: &Config, store: &Store, command: LogCommand) -> anyhow::Result<()> {
+    let LogCommand::Restored { account, all: _, json } = command;
     let by = operator(store).await?;
     let mut raised: Vec<Raised> = Vec::new();
     loop {

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::say;
 use crate::config::Config;
-use crate::domain::push::HeaderValue;
+use crate::domain::endpoint::HeaderValue;
 use crate::keys;
-use crate::push::{keeping, own_headers};
+use crate::push::{own_headers, secret_storage};
 use crate::secrets::{MasterKeys, Resealed};
 use crate::store::Store;
 use crate::store::sealed::FIRST;
@@ -71,7 +71,7 @@ async fn reseal_endpoints(store: &Store, masters: &MasterKeys, counts: &mut Coun
             let mut are = were.clone();
             let mut anew = false;
             for kept in &mut are.secrets {
-                match keeping::reseal(masters, *account, *endpoint, kept) {
+                match secret_storage::reseal(masters, *account, *endpoint, kept) {
                     Resealed::Anew(sealed) => (*kept, anew) = (sealed, true),
                     Resealed::Already => {}
                     Resealed::Unopened => counts.unopened += 1,

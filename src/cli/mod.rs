@@ -48,10 +48,10 @@ enum Command {
     },
     /// Accounts.
     #[command(subcommand)]
-    Account(account::Account),
+    Account(account::AccountCommand),
     /// Secret keys.
     #[command(subcommand)]
-    Key(key::Key),
+    Key(key::KeyCommand),
     /// Seal everything that is sealed under the first of `secrets.master_keys`. What was sealed under the others is
     /// opened by them until it has ended; a day later they may go.
     RotateMasterKey {
@@ -61,25 +61,25 @@ enum Command {
     },
     /// The white label of an account.
     #[command(subcommand)]
-    Brand(brand::Brand),
+    Brand(brand::BrandCommand),
     /// Custom fields: attributes that an account adds to its records.
     #[command(subcommand)]
-    Field(define::Field),
+    Field(define::FieldCommand),
     /// Audiences that contacts subscribe to.
     #[command(subcommand)]
-    Audience(define::Audience),
+    Audience(define::AudienceCommand),
     /// Companies, as operators see them.
     #[command(subcommand)]
-    Company(define::Company),
+    Company(define::CompanyCommand),
     /// Workspaces of an account.
     #[command(subcommand)]
-    World(define::World),
+    World(define::WorldCommand),
     /// The relay to NATS JetStream.
     #[command(subcommand)]
-    Relay(relay::Relay),
+    Relay(relay::RelayCommand),
     /// The accounts' logs.
     #[command(subcommand)]
-    Log(log::Log),
+    Log(log::LogCommand),
 }
 
 /// Carries out the command line.

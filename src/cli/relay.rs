@@ -10,11 +10,11 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::domain::{AccountId, Seq};
 use crate::metrics::Metrics;
-use crate::relay::verify::{self, Remedy, Report};
+use crate::relay::verify::{self, RelayReport, Remedy};
 use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Relay {
+pub(super) enum RelayCommand {
     /// Compare the stream with the log, message by message, and say what is missing, repeated or foreign. Changes
     /// nothing.
     Verify {
@@ -37,7 +37,7 @@ pub(super) enum Relay {
     },
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: Relay) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, store: &Store, command: RelayCommand) -> anyhow::Result<()> {
     let metrics = Metrics::new().context("cannot register the metrics")?;
     let broker = Broker::connect(&config.nats, &metrics).await?;
     broker.connected().await?;
@@ -45,8 +45,8 @@ pub(super) async fn run(config: &Config, store: &Store, command: Relay) -> anyho
     // Where it is missing, the service makes it and fills it: it has no messages that could be wrong.
     let stream = stream.context("there is no stream yet; the service makes and fills it when it runs")?;
     let (only, json, mends) = match command {
-        Relay::Verify { account, json } => (account.map(AccountId), json, false),
-        Relay::Rewind { account, json } => (account.map(AccountId), json, true),
+        RelayCommand::Verify { account, json } => (account.map(AccountId), json, false),
+        RelayCommand::Rewind { account, json } => (account.map(AccountId), json, true),
     };
     let mut accounts: Vec<AccountId> = store.accounts().await?.into_iter().map(|listed| listed.account).collect();
     if let Some(only) = only {
@@ -73,7 +73,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: Relay) -> anyho
     Ok(())
 }
 
-fn show(account: AccountId, report: &Report, remedy: Option<Remedy>, json: bool) {
+fn show(account: AccountId, report: &RelayReport, remedy: Option<Remedy>, json: bool) {
     let remedy = remedy.map(|remedy| match remedy {
         Remedy::PublishOn(after) => format!("is published on behind {after}"),
         Remedy::Refill => "is published again".to_owned(),
@@ -88,7 +88,7 @@ fn show(account: AccountId, report: &Report, remedy: Option<Remedy>, json: bool)
                 "remedy": remedy})
         ));
     } else if !report.is_sound() {
-        let Report { messages, missing, repeated, foreign, .. } = report;
+        let RelayReport { messages, missing, repeated, foreign, .. } = report;
         let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
         say(format_args!(
             "{account}: {messages} messages, {missing} missing, {repeated} repeated, {foreign} foreign{remedy}"

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
-use super::{Answer, Failure, Order, Pending, Receipt, batch};
+use super::{CommandEnvelope, CommandResult, Failure, Pending, Reply, batch};
 use crate::broker::Hints;
 use crate::clock::{self, Clock};
 use crate::config::Commands;
@@ -62,7 +62,7 @@ impl Lanes {
     }
 
     /// Sends an order and awaits its answer. When the future is dropped the order is carried out all the same.
-    pub async fn submit(&self, order: Order) -> Result<Receipt, Failure> {
+    pub async fn submit(&self, order: CommandEnvelope) -> Result<CommandResult, Failure> {
         let (reply, answer) = oneshot::channel();
         let Some(lane) = self.lane_of(order.account) else { return Err(Failure::Unavailable) };
         let pending = Pending { order, arrived: clock::instant(), reply };
@@ -134,7 +134,7 @@ impl Writer {
                 (batch, queue.len() == 0 && queue.blocked() == 0)
             };
             if !batch.is_empty() {
-                self.carry_out(lane, HeadLock::Brief, batch).await;
+                self.execute(lane, HeadLock::Brief, batch).await;
             } else if stop.is_cancelled() && drained {
                 // The other one ends with us.
                 lane.blocked.notify_one();
@@ -168,7 +168,7 @@ impl Writer {
                 }
             };
             if !batch.is_empty() {
-                self.carry_out(lane, lock, batch).await;
+                self.execute(lane, lock, batch).await;
                 lane.wake.notify_one();
             } else if stop.is_cancelled() && drained {
                 return;
@@ -184,11 +184,11 @@ impl Writer {
     }
 
     /// Carries a batch out and answers its callers. Commands of blocked accounts go back into the queue.
-    async fn carry_out(&self, lane: &Lane, lock: HeadLock, batch: Vec<Pending>) {
+    async fn execute(&self, lane: &Lane, lock: HeadLock, batch: Vec<Pending>) {
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
-        let orders: Vec<&Order> = batch.iter().map(|pending| &pending.order).collect();
-        let carried = batch::carry_out(&self.store, &self.clock, lock, &orders).await;
+        let orders: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.order).collect();
+        let carried = batch::execute(&self.store, &self.clock, lock, &orders).await;
         let mut written: Vec<AccountId> = carried.events.iter().map(|event| event.account).collect();
         for event in &carried.events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
@@ -222,17 +222,17 @@ impl Writer {
         self.hints.written(&written);
     }
 
-    fn answer(&self, pending: Pending, answer: Answer) {
+    fn answer(&self, pending: Pending, answer: Reply) {
         self.metrics.command_seconds.observe(pending.arrived.elapsed().as_secs_f64());
         self.count(&pending.order, &answer);
         // A caller who has gone away does not want it any more.
         let _gone = pending.reply.send(answer);
     }
 
-    fn count(&self, order: &Order, answer: &Answer) {
+    fn count(&self, order: &CommandEnvelope, answer: &Reply) {
         let outcome = match answer {
-            Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
-            Ok(Receipt { replayed: false, .. }) => "done",
+            Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
+            Ok(CommandResult { replayed: false, .. }) => "done",
             Err(Failure::Refused { replayed: false, .. } | Failure::NoAccount) => "refused",
             Err(Failure::Full | Failure::Unavailable) => "unavailable",
             Err(Failure::Broken) => "broken",

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub use batch::REMEMBERED;
+pub use batch::IDEMPOTENCY_TTL;
 pub use lane::{Lanes, Writer};
 
 use crate::clock::{self, Clock};
@@ -34,7 +34,7 @@ use crate::store::batch::HeadLock;
 /// A command and who sends it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Order {
+pub struct CommandEnvelope {
     pub account: AccountId,
     pub command: Command,
     /// The origin of the key that it came with.
@@ -61,7 +61,7 @@ pub struct Idempotency {
 /// A command that was carried out; its events are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Receipt {
+pub struct CommandResult {
     pub done: Done,
     /// The whole record after it, as clients see it.
     pub record: String,
@@ -95,10 +95,10 @@ pub enum Failure {
 }
 
 /// Carries one order out in a process that has no lanes. The sweep of the service finds what it wrote.
-pub async fn carry_out(store: &Store, clock: &Clock, order: Order) -> Result<Receipt, Failure> {
+pub async fn execute(store: &Store, clock: &Clock, order: CommandEnvelope) -> Result<CommandResult, Failure> {
     let began = clock::instant();
     while began.elapsed() < batch::PATIENCE {
-        let mut carried = batch::carry_out(store, clock, HeadLock::Patient, &[&order]).await;
+        let mut carried = batch::execute(store, clock, HeadLock::Patient, &[&order]).await;
         if let Some(answer) = carried.answers.pop().flatten() {
             return answer;
         }
@@ -106,11 +106,11 @@ pub async fn carry_out(store: &Store, clock: &Clock, order: Order) -> Result<Rec
     Err(Failure::Full)
 }
 
-type Answer = Result<Receipt, Failure>;
+type Reply = Result<CommandResult, Failure>;
 
 /// An order in a lane, and where its answer goes.
 struct Pending {
-    order: Order,
+    order: CommandEnvelope,
     arrived: std::time::Instant,
-    reply: oneshot::Sender<Answer>,
+    reply: oneshot::Sender<Reply>,
 }

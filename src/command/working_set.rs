@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::contract::Wire;
-use crate::contract::record::Shown;
+use crate::contract::EncodedEvent;
+use crate::contract::record::RecordJson;
 use crate::domain::{AccountId, Decision, Entity, Event, Record, Seq, Timestamp, Uid, View};
 use crate::projection;
-use crate::store::batch::Head;
+use crate::store::batch::LockedHead;
 use crate::store::lists::Live;
 use crate::store::records::Row;
 
@@ -23,7 +23,7 @@ pub(super) struct WorkingSet {
 }
 
 /// What goes with every event of a command.
-pub(super) struct Context<'a> {
+pub(super) struct DecisionContext<'a> {
     pub(super) at: Timestamp,
     pub(super) origin: &'a str,
     pub(super) traceparent: Option<&'a str>,
@@ -41,7 +41,7 @@ impl View for WorkingSet {
 }
 
 impl WorkingSet {
-    pub(super) fn new(head: Head) -> Self {
+    pub(super) fn new(head: LockedHead) -> Self {
         Self {
             account: head.account,
             epoch: head.epoch,
@@ -64,9 +64,9 @@ impl WorkingSet {
     }
 
     /// The end of the account's log, where the batch moved it.
-    pub(super) fn moved_head(&self) -> Option<Head> {
+    pub(super) fn moved_head(&self) -> Option<LockedHead> {
         let moved = self.head > self.loaded_at;
-        moved.then(|| Head { account: self.account, seq: self.head, epoch: self.epoch, live: self.live.clone() })
+        moved.then(|| LockedHead { account: self.account, seq: self.head, epoch: self.epoch, live: self.live.clone() })
     }
 
     /// One row per record that the batch changed.
@@ -76,22 +76,27 @@ impl WorkingSet {
 
     /// Makes the facts events, at the next positions of the log; returns the record that the command was about, as
     /// clients see it.
-    pub(super) fn apply(&mut self, decision: Decision, context: &Context<'_>, events: &mut Vec<Wire>) -> (Seq, String) {
+    pub(super) fn apply(
+        &mut self,
+        decision: Decision,
+        context: &DecisionContext<'_>,
+        events: &mut Vec<EncodedEvent>,
+    ) -> (Seq, String) {
         let subject = decision.subject;
         let mut shown = None;
-        for fact in decision.facts {
+        for new_event in decision.new_events {
             self.head = self.head.next();
-            let before = self.take(fact.entity, fact.uid);
+            let before = self.take(new_event.entity, new_event.uid);
             let previous_version = before.as_ref().map(|record| record.version);
             let was_live = before.as_ref().is_some_and(|record| !record.deleted);
-            let verb = fact.verb;
-            let (record, changed) = Record::evolve(before, fact, self.head, context.at);
+            let event_type = new_event.event_type;
+            let (record, changed) = Record::evolve(before, new_event, self.head, context.at);
             self.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
             let event = Event {
                 epoch: self.epoch,
                 seq: self.head,
                 at: context.at,
-                verb,
+                event_type,
                 previous_version,
                 changed,
                 record,
@@ -106,8 +111,8 @@ impl WorkingSet {
         shown.unwrap_or_else(|| self.unchanged(subject))
     }
 
-    fn append(&mut self, event: Event, events: &mut Vec<Wire>) -> String {
-        let (wire, range) = Wire::encode(self.account, &event);
+    fn append(&mut self, event: Event, events: &mut Vec<EncodedEvent>) -> String {
+        let (wire, range) = EncodedEvent::encode(self.account, &event);
         let text = wire.text().get(range).unwrap_or_default().to_owned();
         let key = (wire.entity, wire.uid);
         let row = projection::row(self.account, &event, &text);
@@ -132,7 +137,7 @@ impl WorkingSet {
 
     fn unchanged(&self, (entity, uid): (Entity, Uid)) -> (Seq, String) {
         match self.by_uid(entity, uid) {
-            Some(record) => (record.version, serde_json::to_string(&Shown(record)).unwrap_or_default()),
+            Some(record) => (record.version, serde_json::to_string(&RecordJson(record)).unwrap_or_default()),
             // `decide` names as its subject a record that it found.
             None => (Seq::ZERO, String::new()),
         }

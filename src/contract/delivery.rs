@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::Wire;
+use super::EncodedEvent;
 use crate::domain::Seq;
 
 /// The media type of [`batch`] (CloudEvents 1.0, JSON format, section 4).
@@ -10,11 +10,11 @@ pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// A JSON array of events, each with its own bytes.
 #[must_use]
-pub fn batch(events: &[Wire]) -> Bytes {
+pub fn batch(events: &[EncodedEvent]) -> Bytes {
     let size = events.iter().map(|event| event.body.len() + 1).sum::<usize>() + 1;
     let mut body = BytesMut::with_capacity(size);
-    for (place, event) in events.iter().enumerate() {
-        body.put_u8(if place == 0 { b'[' } else { b',' });
+    for (index, event) in events.iter().enumerate() {
+        body.put_u8(if index == 0 { b'[' } else { b',' });
         body.put_slice(&event.body);
     }
     body.put_u8(b']');
@@ -24,19 +24,19 @@ pub fn batch(events: &[Wire]) -> Bytes {
 /// A batch's id: of its first and last event, and a checksum of which lie between. Whoever makes the same batch again
 /// makes the same id; two batches that differ do not meet in one.
 #[must_use]
-pub fn batch_id(events: &[Wire]) -> String {
+pub fn batch_id(events: &[EncodedEvent]) -> String {
     let mut which = crc32fast::Hasher::new();
     for event in events {
         which.update(&event.seq.0.to_be_bytes());
     }
     let (first, last) = (events.first(), events.last().map_or(Seq::ZERO, |event| event.seq));
-    format!("{}-{last}-{:08x}", first.map(Wire::id).unwrap_or_default(), which.finalize())
+    format!("{}-{last}-{:08x}", first.map(EncodedEvent::id).unwrap_or_default(), which.finalize())
 }
 
 /// An event that stands for all of its record's after a position, up to itself. The extension attributes `after` and
 /// `through` say so, positions in 20 digits as in `sequence`; they come first and all else is the event's own bytes.
 #[must_use]
-pub fn newest(event: &Wire, after: Seq) -> Bytes {
+pub fn newest(event: &EncodedEvent, after: Seq) -> Bytes {
     let said = format!(r#"{{"after":"{:020}","through":"{:020}","#, after.0, event.seq.0);
     let mut body = BytesMut::with_capacity(said.len() + event.body.len());
     body.put_slice(said.as_bytes());
@@ -53,14 +53,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{AccountId, Entity, Timestamp, Uid, Verb};
+    use crate::domain::{AccountId, Entity, EventType, Timestamp, Uid};
 
-    fn event(seq: i64) -> Wire {
-        Wire {
+    fn event(seq: i64) -> EncodedEvent {
+        EncodedEvent {
             account: AccountId(Uuid::nil()),
             seq: Seq(seq),
             entity: Entity::Contact,
-            verb: Verb::Created,
+            event_type: EventType::Created,
             uid: Uid(Uuid::nil()),
             at: Timestamp::UNIX_EPOCH,
             origin: Arc::from("o"),
@@ -68,7 +68,7 @@ mod tests {
         }
     }
 
-    fn events(seqs: &[i64]) -> Vec<Wire> {
+    fn events(seqs: &[i64]) -> Vec<EncodedEvent> {
         seqs.iter().copied().map(event).collect()
     }
 

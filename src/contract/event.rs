@@ -8,14 +8,14 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json};
 
 use super::event_id::EventId;
-use super::moment;
-use super::record::{self, Corrupt, Shown, ShownValue};
-use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Seq, Timestamp, Uid, Verb};
+use super::record::{self, Corrupt, FieldValueJson, RecordJson};
+use super::timestamp;
+use crate::domain::{AccountId, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, Seq, Timestamp, Uid};
 
 /// The root of every event type: neutral, since the product is a white label.
 pub const TYPE_ROOT: &str = "crm";
 
-/// The media type of [`Wire::body`].
+/// The media type of [`EncodedEvent::body`].
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// An event's id ends within so many bytes, all of them ASCII.
@@ -24,11 +24,11 @@ const ID_WITHIN: usize = 128;
 /// An encoded event and what a reader needs to route it without parsing. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Wire {
+pub struct EncodedEvent {
     pub account: AccountId,
     pub seq: Seq,
     pub entity: Entity,
-    pub verb: Verb,
+    pub event_type: EventType,
     pub uid: Uid,
     pub at: Timestamp,
     pub origin: Arc<str>,
@@ -36,11 +36,11 @@ pub struct Wire {
     pub body: Bytes,
 }
 
-impl Wire {
+impl EncodedEvent {
     /// Encodes an event of an account, and says where in the bytes the record stands.
     #[must_use]
     pub fn encode(account: AccountId, event: &Event) -> (Self, Range<usize>) {
-        let record = serde_json::to_string(&Shown(&event.record)).unwrap_or_default();
+        let record = serde_json::to_string(&RecordJson(&event.record)).unwrap_or_default();
         let mut body = serde_json::to_string(&Envelope { account, event }).unwrap_or_default();
         // The record comes last, so that its bytes are made once and lie at a place that is known.
         body.truncate(body.len().saturating_sub(2));
@@ -49,17 +49,17 @@ impl Wire {
         body.push_str(&record);
         let range = start..body.len();
         body.push_str("}}");
-        let wire = Self {
+        let event = Self {
             account,
             seq: event.seq,
             entity: event.record.entity,
-            verb: event.verb,
+            event_type: event.event_type,
             uid: event.record.uid,
             at: event.at,
             origin: Arc::from(event.origin.as_str()),
             body: Bytes::from(body),
         };
-        (wire, range)
+        (event, range)
     }
 
     /// The event's id: stable over every delivery on every channel.
@@ -83,7 +83,7 @@ impl Wire {
     /// `contact.created`: the type without its root.
     #[must_use]
     pub fn kind(&self) -> String {
-        kind(self.entity, self.verb)
+        kind(self.entity, self.event_type)
     }
 
     /// The trace that the event's request belongs to, as [`Envelope`] wrote it: before `data`.
@@ -125,15 +125,15 @@ impl Wire {
 
 /// `contact.created`.
 #[must_use]
-pub fn kind(entity: Entity, verb: Verb) -> String {
-    [entity.name(), ".", verb.name()].concat()
+pub fn kind(entity: Entity, event_type: EventType) -> String {
+    [entity.name(), ".", event_type.name()].concat()
 }
 
 /// The inverse of [`kind`].
 #[must_use]
-pub fn parse_kind(kind: &str) -> Option<(Entity, Verb)> {
-    let (entity, verb) = kind.split_once('.')?;
-    Some((Entity::from_name(entity)?, Verb::from_name(verb)?))
+pub fn parse_kind(kind: &str) -> Option<(Entity, EventType)> {
+    let (entity, event_type) = kind.split_once('.')?;
+    Some((Entity::from_name(entity)?, EventType::from_name(event_type)?))
 }
 
 /// Everything but the record.
@@ -150,9 +150,12 @@ impl Serialize for Envelope<'_> {
         let id = EventId { account: self.account, epoch: event.epoch, seq: event.seq };
         map.serialize_entry("id", &format_args!("{id}"))?;
         map.serialize_entry("source", &format_args!("/accounts/{}", self.account))?;
-        map.serialize_entry("type", &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.verb.name()))?;
+        map.serialize_entry(
+            "type",
+            &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.event_type.name()),
+        )?;
         map.serialize_entry("subject", &event.record.uid)?;
-        map.serialize_entry("time", &moment::micros(event.at))?;
+        map.serialize_entry("time", &timestamp::micros(event.at))?;
         map.serialize_entry("sequence", &format_args!("{:020}", event.seq.0))?;
         map.serialize_entry("partitionkey", &event.record.uid)?;
         map.serialize_entry("origin", &event.origin)?;
@@ -177,7 +180,7 @@ impl Serialize for Data<'_> {
     }
 }
 
-struct Changed<'a>(&'a [Change]);
+struct Changed<'a>(&'a [FieldChange]);
 
 impl Serialize for Changed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,14 +188,14 @@ impl Serialize for Changed<'_> {
     }
 }
 
-struct FromTo<'a>(&'a Change);
+struct FromTo<'a>(&'a FieldChange);
 
 impl Serialize for FromTo<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Change { field, from, to } = self.0;
+        let FieldChange { field, from, to } = self.0;
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("from", &ShownValue(*field, from.as_ref()))?;
-        map.serialize_entry("to", &ShownValue(*field, to.as_ref()))?;
+        map.serialize_entry("from", &FieldValueJson(*field, from.as_ref()))?;
+        map.serialize_entry("to", &FieldValueJson(*field, to.as_ref()))?;
         map.end()
     }
 }
@@ -202,7 +205,7 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     let mut json: Map<String, Json> = serde_json::from_str(text)?;
     let kind = string(&mut json, "type")?;
     let root = kind.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
-    let (entity, verb) = root.and_then(parse_kind).ok_or(Corrupt::Key("type"))?;
+    let (entity, event_type) = root.and_then(parse_kind).ok_or(Corrupt::Key("type"))?;
     let id: EventId = string(&mut json, "id")?.parse().map_err(|_| Corrupt::Key("id"))?;
     let mut data = object(&mut json, "data")?;
     let previous_version = match data.remove("previous_version") {
@@ -212,8 +215,8 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     Ok(Event {
         epoch: id.epoch,
         seq: data.remove("seq").and_then(|seq| seq.as_i64()).map(Seq).ok_or(Corrupt::Key("seq"))?,
-        at: moment::parse(&string(&mut json, "time")?).ok_or(Corrupt::Key("time"))?,
-        verb,
+        at: timestamp::parse(&string(&mut json, "time")?).ok_or(Corrupt::Key("time"))?,
+        event_type,
         previous_version,
         changed: changes(entity, object(&mut data, "changed")?)?,
         record: record::from_json(entity, object(&mut data, "record")?)?,
@@ -223,13 +226,13 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
 }
 
 /// Changes in the order of [`Field`], which is the order in which they were written.
-fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<Change>, Corrupt> {
+fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<FieldChange>, Corrupt> {
     let mut changes = Vec::with_capacity(json.len());
     for (name, change) in json {
         let field = Field::from_name(entity, &name).ok_or(Corrupt::Key("changed"))?;
         let Json::Object(mut change) = change else { return Err(Corrupt::Key("changed")) };
         let mut side = |key| record::value_from_json(field, change.remove(key).unwrap_or(Json::Null));
-        changes.push(Change { field, from: side("from")?, to: side("to")? });
+        changes.push(FieldChange { field, from: side("from")?, to: side("to")? });
     }
     changes.sort_unstable_by_key(|change| change.field);
     Ok(changes)

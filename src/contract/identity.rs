@@ -5,8 +5,8 @@ use serde::Deserialize;
 use super::event::{TYPE_ROOT, parse_kind};
 use super::event_id::EventId;
 use super::record::parse_uid;
-use super::{Wire, moment};
-use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid, Verb};
+use super::{EncodedEvent, timestamp};
+use crate::domain::{AccountId, Entity, EventType, Seq, Timestamp, Uid};
 
 /// Two events that were ever appended to any log differ in this: even those of a timeline that was lost with a restore
 /// and those that took their positions. It holds no contents, so erasing a person from an event leaves it the same.
@@ -17,7 +17,7 @@ pub struct Identity {
     pub epoch: i32,
     pub seq: Seq,
     pub entity: Entity,
-    pub verb: Verb,
+    pub event_type: EventType,
     pub uid: Uid,
     pub at: Timestamp,
 }
@@ -25,9 +25,9 @@ pub struct Identity {
 impl Identity {
     /// Of an event of the log.
     #[must_use]
-    pub fn of(event: &Wire) -> Self {
-        let Wire { account, seq, entity, verb, uid, at, .. } = *event;
-        Self { account, epoch: event.epoch(), seq, entity, verb, uid, at }
+    pub fn of(event: &EncodedEvent) -> Self {
+        let EncodedEvent { account, seq, entity, event_type, uid, at, .. } = *event;
+        Self { account, epoch: event.epoch(), seq, entity, event_type, uid, at }
     }
 
     /// As a CloudEvent says it; `None` where this service cannot have written it.
@@ -44,10 +44,18 @@ impl Identity {
         }
         let attributes: Attributes<'_> = serde_json::from_slice(body).ok()?;
         let EventId { account, epoch, seq } = attributes.id.parse().ok()?;
-        let (entity, verb) = parse_kind(attributes.r#type.strip_prefix(TYPE_ROOT)?.strip_prefix('.')?)?;
+        let (entity, event_type) = parse_kind(attributes.r#type.strip_prefix(TYPE_ROOT)?.strip_prefix('.')?)?;
         let is_whole =
             attributes.source == format!("/accounts/{account}") && attributes.sequence == format!("{:020}", seq.0);
         let uid = parse_uid(attributes.subject)?;
-        is_whole.then_some(Self { account, epoch, seq, entity, verb, uid, at: moment::parse(attributes.time)? })
+        is_whole.then_some(Self {
+            account,
+            epoch,
+            seq,
+            entity,
+            event_type,
+            uid,
+            at: timestamp::parse(attributes.time)?,
+        })
     }
 }

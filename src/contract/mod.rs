@@ -12,14 +12,14 @@ mod event_id;
 pub mod generated;
 mod identity;
 pub mod input;
-pub mod moment;
 pub mod outcome;
 pub mod proto;
 pub mod record;
 #[cfg(test)]
 mod tests;
+pub mod timestamp;
 
 pub use cursor::Cursor;
-pub use event::Wire;
+pub use event::EncodedEvent;
 pub use event_id::EventId;
 pub use identity::Identity;

@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Entity, Refusal, Seq, Uid};
 
-/// What is stored.
+/// The stored outcome of a command. Its JSON is read by replicas of the release before, so its names do not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// The command was carried out, or found nothing to change.
     Done(Done),
     /// The command was refused.
     Refused(Refusal),
-    /// It was about no record, and this was answered.
-    Told(Told),
+    /// The request was about no record; the response is stored as it was sent.
+    #[serde(rename = "told")]
+    CachedResponse(CachedResponse),
 }
 
 /// A command that was carried out.
@@ -27,12 +28,13 @@ pub struct Done {
     pub uid: Uid,
     /// The record's version after it: the position of the event that holds the record as answered.
     pub version: Seq,
-    pub what: What,
+    #[serde(rename = "what")]
+    pub disposition: Disposition,
 }
 
 /// An answer that cannot be made again from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct CachedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body as it is kept, in base64: sealed, since it may hold a secret, or its text where there is no master key.
@@ -43,10 +45,35 @@ pub struct Told {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum What {
+pub enum Disposition {
     Created,
     Updated,
     Deleted,
     /// The record is already as the command wanted it: no event.
     Unchanged,
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_json_of_a_stored_outcome_is_that_of_every_release() {
+        let done = Done {
+            entity: Entity::Contact,
+            uid: Uid(Uuid::nil()),
+            version: Seq(7),
+            disposition: Disposition::Unchanged,
+        };
+        let cached = CachedResponse { status: 201, kept: "e30=".to_owned() };
+        let text = |outcome| serde_json::to_string(&outcome).unwrap();
+
+        assert_eq!(
+            text(CommandOutcome::Done(done)),
+            r#"{"done":{"entity":"contact","uid":"00000000-0000-0000-0000-000000000000","version":7,"what":"unchanged"}}"#
+        );
+        assert_eq!(text(CommandOutcome::CachedResponse(cached)), r#"{"told":{"status":201,"kept":"e30="}}"#);
+    }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::moment;
+use super::timestamp;
 use crate::domain::record::Ref;
-use crate::domain::{Address, Entity, Field, Kind, Link, Number, Record, Role, Seq, Uid, Value};
+use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
 
 /// Stored JSON is not what this version or any before it wrote.
 #[derive(Debug, thiserror::Error)]
@@ -28,22 +28,22 @@ pub enum Corrupt {
 
 /// A record, to be serialised as clients see it.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a>(pub &'a Record);
+pub struct RecordJson<'a>(pub &'a Record);
 
-impl Serialize for Shown<'_> {
+impl Serialize for RecordJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let record = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("uid", &record.uid)?;
         for field in record.entity.fields() {
-            map.serialize_entry(field.name(), &ShownValue(*field, record.fields.get(field)))?;
+            map.serialize_entry(field.name(), &FieldValueJson(*field, record.fields.get(field)))?;
             if *field == Field::Address {
                 map.serialize_entry("full_address", &full_address(record))?;
             }
         }
         map.serialize_entry("active", &!record.deleted)?;
-        map.serialize_entry("created", &moment::seconds(record.created_at))?;
-        map.serialize_entry("updated", &moment::seconds(record.updated_at))?;
+        map.serialize_entry("created", &timestamp::seconds(record.created_at))?;
+        map.serialize_entry("updated", &timestamp::seconds(record.updated_at))?;
         map.serialize_entry("version", &record.version)?;
         map.serialize_entry("deleted", &record.deleted)?;
         map.serialize_entry("refs", &record.refs)?;
@@ -54,37 +54,37 @@ impl Serialize for Shown<'_> {
 
 /// The value of a field, or what stands for its absence: an empty list, an address of nulls, `null`.
 #[derive(Debug, Clone, Copy)]
-pub struct ShownValue<'a>(pub Field, pub Option<&'a Value>);
+pub struct FieldValueJson<'a>(pub Field, pub Option<&'a Value>);
 
-impl Serialize for ShownValue<'_> {
+impl Serialize for FieldValueJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.1 {
-            Some(Value::Text(name)) if self.0.kind() == Kind::Category => Category::of(name).serialize(serializer),
-            Some(Value::Links(links)) if self.0.kind() == Kind::Circles => {
+            Some(Value::Text(name)) if self.0.kind() == FieldKind::Category => Category::of(name).serialize(serializer),
+            Some(Value::Links(links)) if self.0.kind() == FieldKind::Circles => {
                 serializer.collect_seq(links.iter().map(|Link { uid, name }| Circle { id: *uid, name: name.into() }))
             }
             Some(value) => Plain(value).serialize(serializer),
             None => match self.0.kind() {
-                Kind::Tags | Kind::Links | Kind::Circles | Kind::Audiences | Kind::Words => {
+                FieldKind::Tags | FieldKind::Links | FieldKind::Circles | FieldKind::Audiences | FieldKind::Words => {
                     <[(); 0]>::serialize(&[], serializer)
                 }
-                Kind::Address => Address::default().serialize(serializer),
-                Kind::Custom(_) => BTreeMap::<(), ()>::new().serialize(serializer),
-                Kind::Text(_)
-                | Kind::Email
-                | Kind::Phone
-                | Kind::Website
-                | Kind::Role
-                | Kind::Person
-                | Kind::Category
-                | Kind::Date
-                | Kind::Time
-                | Kind::Money
-                | Kind::Client
-                | Kind::Contact
-                | Kind::Owner
-                | Kind::Type
-                | Kind::Id => serializer.serialize_none(),
+                FieldKind::Address => Address::default().serialize(serializer),
+                FieldKind::Custom(_) => BTreeMap::<(), ()>::new().serialize(serializer),
+                FieldKind::Text(_)
+                | FieldKind::Email
+                | FieldKind::Phone
+                | FieldKind::Website
+                | FieldKind::Role
+                | FieldKind::Person
+                | FieldKind::Category
+                | FieldKind::Date
+                | FieldKind::Time
+                | FieldKind::Money
+                | FieldKind::Client
+                | FieldKind::Contact
+                | FieldKind::Owner
+                | FieldKind::Type
+                | FieldKind::Id => serializer.serialize_none(),
             },
         }
     }
@@ -154,7 +154,7 @@ fn full_address(record: &Record) -> Option<String> {
     }
 }
 
-/// Reads the text that [`Shown`] wrote.
+/// Reads the text that [`RecordJson`] wrote.
 pub fn decode(entity: Entity, text: &str) -> Result<Record, Corrupt> {
     from_json(entity, serde_json::from_str(text)?)
 }
@@ -180,49 +180,49 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
     })
 }
 
-/// The inverse of [`ShownValue`]: what stands for absence is `None`.
+/// The inverse of [`FieldValueJson`]: what stands for absence is `None`.
 pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrupt> {
     let wrong = || Corrupt::Key(field.name());
     let value = match (field.kind(), json) {
         (_, Json::Null) => None,
-        (Kind::Role, Json::String(text)) => Some(Value::Role(Role::parse(&text).ok_or_else(wrong)?)),
-        (Kind::Tags, json) => list(json, field)?.map(Value::Tags),
-        (Kind::Words, json) => list(json, field)?.map(Value::Words),
-        (Kind::Audiences, json) => list(json, field)?.map(Value::Audiences),
-        (Kind::Links, json) => list(json, field)?.map(Value::Links),
-        (Kind::Circles, json) => {
+        (FieldKind::Role, Json::String(text)) => Some(Value::Role(Role::parse(&text).ok_or_else(wrong)?)),
+        (FieldKind::Tags, json) => list(json, field)?.map(Value::Tags),
+        (FieldKind::Words, json) => list(json, field)?.map(Value::Words),
+        (FieldKind::Audiences, json) => list(json, field)?.map(Value::Audiences),
+        (FieldKind::Links, json) => list(json, field)?.map(Value::Links),
+        (FieldKind::Circles, json) => {
             let links = |circles: Vec<Circle<'_>>| {
                 circles.into_iter().map(|Circle { id, name }| Link { uid: id, name: name.into_owned() }).collect()
             };
             list(json, field)?.map(links).map(Value::Links)
         }
-        (Kind::Person, json) => Some(Value::Person(serde_json::from_value(json).map_err(|_| wrong())?)),
-        (Kind::Money, json) => Some(Value::Money(serde_json::from_value(json).map_err(|_| wrong())?)),
-        (Kind::Id, json) => Some(Value::Number(serde_json::from_value(json).map_err(|_| wrong())?)),
-        (Kind::Category, json) => {
+        (FieldKind::Person, json) => Some(Value::Person(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (FieldKind::Money, json) => Some(Value::Money(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (FieldKind::Id, json) => Some(Value::Number(serde_json::from_value(json).map_err(|_| wrong())?)),
+        (FieldKind::Category, json) => {
             let category: Category<'_> = serde_json::from_value(json).map_err(|_| wrong())?;
             Some(Value::Text(category.name.into_owned()))
         }
-        (Kind::Address, json) => {
+        (FieldKind::Address, json) => {
             let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
             (!address.is_empty()).then_some(Value::Address(address))
         }
-        (Kind::Custom(_), Json::Object(values)) => {
+        (FieldKind::Custom(_), Json::Object(values)) => {
             let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));
             let values: BTreeMap<_, _> = values.collect::<Option<_>>().ok_or_else(wrong)?;
             (!values.is_empty()).then_some(Value::Custom(values))
         }
         (
-            Kind::Text(_)
-            | Kind::Email
-            | Kind::Phone
-            | Kind::Website
-            | Kind::Date
-            | Kind::Time
-            | Kind::Client
-            | Kind::Contact
-            | Kind::Owner
-            | Kind::Type,
+            FieldKind::Text(_)
+            | FieldKind::Email
+            | FieldKind::Phone
+            | FieldKind::Website
+            | FieldKind::Date
+            | FieldKind::Time
+            | FieldKind::Client
+            | FieldKind::Contact
+            | FieldKind::Owner
+            | FieldKind::Type,
             Json::String(text),
         ) => Some(Value::Text(text)),
         _ => return Err(wrong()),
@@ -256,7 +256,7 @@ fn take<T: serde::de::DeserializeOwned>(json: &mut Map<String, Json>, key: &'sta
 }
 
 fn take_moment(json: &mut Map<String, Json>, key: &'static str) -> Result<crate::domain::Timestamp, Corrupt> {
-    json.remove(key).and_then(|value| moment::parse_seconds(value.as_str()?)).ok_or(Corrupt::Key(key))
+    json.remove(key).and_then(|value| timestamp::parse_seconds(value.as_str()?)).ok_or(Corrupt::Key(key))
 }
 
 /// A uid as clients write it: any of the UUID's text forms.

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::services::private;
 use crate::app::App;
 use crate::clock::{self, Clock};
-use crate::command::{Failure, Order};
+use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
-use crate::contract::input::{self, Body};
+use crate::contract::input::{self, InputKind};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Command, Entity, Invalid, named};
-use crate::keys::{self, Secret, Terms};
+use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::store::accounts::{By, NewAccount};
@@ -44,33 +44,33 @@ const PROJECTS: [(&str, &str); 3] =
 
 /// The demo's credentials, which only a development machine keeps in the clear.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Credentials {
+pub(super) struct DemoCredentials {
     pub(super) public_id: Uuid,
     pub(super) secret_key: String,
 }
 
-impl Credentials {
+impl DemoCredentials {
     pub(super) fn account(&self) -> AccountId {
         AccountId(self.public_id)
     }
 }
 
 /// The demo account; made where the data directory or the database does not have it.
-pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyhow::Result<Credentials> {
+pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyhow::Result<DemoCredentials> {
     let file = dir.join(FILE);
-    let kept: Option<Credentials> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let kept: Option<DemoCredentials> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(credentials) = kept
         && store.credentials(credentials.account()).await?.is_some()
     {
         return Ok(credentials);
     }
-    let (account, secret) = (AccountId(clock::fresh_uid().0), Secret::make(&config.brand.slug));
+    let (account, secret) = (AccountId(clock::fresh_uid().0), SecretKey::make(&config.brand.slug));
     let masters = MasterKeys::new(&config.secrets.master_keys);
     let key = keys::prepare(account, &secret, Terms::named("demo"), &masters);
     let by = By { actor: "dev", at: Clock::system().now() };
     let new = NewAccount { account, name: "Demo".to_owned(), key };
     store.create_accounts(&[new], Tier::Thrive, by).await?;
-    let credentials = Credentials { public_id: account.0, secret_key: secret.text().to_owned() };
+    let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned() };
     private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
 }
@@ -98,14 +98,14 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
     for (name, city, website) in COMPANIES {
         let body = json!({"name": name, "role": "Client", "website": website, "tags": ["demo"],
             "address": {"city": city}});
-        create(app, account, Body::Company, body).await?;
+        create(app, account, InputKind::Company, body).await?;
     }
     for (number, name) in (1..).zip(AUDIENCES) {
-        define(app, account, named::Create::audience(clock::fresh_uid(), number, name)).await?;
+        define(app, account, named::CreateNamed::audience(clock::fresh_uid(), number, name)).await?;
     }
-    define(app, account, named::Create::world(clock::fresh_uid(), "Main workspace")).await?;
+    define(app, account, named::CreateNamed::world(clock::fresh_uid(), "Main workspace")).await?;
     for field in fields() {
-        create(app, account, Body::CustomField, field).await?;
+        create(app, account, InputKind::CustomField, field).await?;
     }
     let people = LAST.iter().flat_map(|last| FIRST.iter().map(move |first| (first, last)));
     for (number, (first, last)) in people.enumerate() {
@@ -116,10 +116,11 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
             "phone": format!("+31 20 555 {number:04}"), "tags": ["demo", role.to_lowercase()],
             "address": {"city": city}, "company": {"name": company}, "circles": {"add": [city]},
         });
-        create(app, account, Body::Contact, body).await?;
+        create(app, account, InputKind::Contact, body).await?;
     }
     for (name, status) in PROJECTS {
-        create(app, account, Body::Project, json!({"name": name, "status": status, "team": ["Ann", "Emre"]})).await?;
+        create(app, account, InputKind::Project, json!({"name": name, "status": status, "team": ["Ann", "Emre"]}))
+            .await?;
     }
     Ok(())
 }
@@ -135,19 +136,26 @@ fn fields() -> [serde_json::Value; 4] {
     ]
 }
 
-async fn define(app: &App, account: AccountId, create: Result<named::Create, Vec<Invalid>>) -> anyhow::Result<()> {
+async fn define(app: &App, account: AccountId, create: Result<named::CreateNamed, Vec<Invalid>>) -> anyhow::Result<()> {
     let create = create.map_err(|invalid| anyhow::anyhow!("the demo's own data is refused: {invalid:?}"))?;
     submit(app, account, Command::CreateNamed(create)).await
 }
 
-async fn create(app: &App, account: AccountId, what: Body, body: serde_json::Value) -> anyhow::Result<()> {
+async fn create(app: &App, account: AccountId, what: InputKind, body: serde_json::Value) -> anyhow::Result<()> {
     let command = input::create(what, body, &mut clock::fresh_uid)
         .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
     submit(app, account, command).await
 }
 
 async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Result<()> {
-    let order = Order { account, command, origin: Arc::from("demo"), idempotency: None, traceparent: None, bytes: 512 };
+    let order = CommandEnvelope {
+        account,
+        command,
+        origin: Arc::from("demo"),
+        idempotency: None,
+        traceparent: None,
+        bytes: 512,
+    };
     match app.lanes().submit(order).await {
         // What an interrupted start had made is there already.
         Ok(_) | Err(Failure::Refused { .. }) => Ok(()),

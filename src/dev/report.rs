@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::demo::Credentials;
+use super::demo::DemoCredentials;
 use super::services::private;
 use crate::config::without_password;
 use crate::http::BASE;
@@ -28,7 +28,7 @@ impl Places {
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
-pub(super) fn print(places: &Places, credentials: &Credentials, env_file: &Path) {
+pub(super) fn print(places: &Places, credentials: &DemoCredentials, env_file: &Path) {
     let base_url = places.base_url();
     println!(
         "
@@ -59,7 +59,7 @@ curl -sS {base_url}/contact \\
 }
 
 /// Writes shell lines to a file that only its owner may read. It appears whole, once everything accepts.
-pub(super) fn write_env_file(file: &Path, places: &Places, credentials: &Credentials) -> anyhow::Result<()> {
+pub(super) fn write_env_file(file: &Path, places: &Places, credentials: &DemoCredentials) -> anyhow::Result<()> {
     let mut text = String::new();
     for (name, value) in [
         ("BASE_URL", places.base_url()),

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest name, in characters.
-pub const LONGEST_NAME: usize = 60;
+pub const MAX_NAME: usize = 60;
 
 /// The largest logo, in bytes.
-pub const LARGEST_LOGO: usize = 64 * 1024;
+pub const MAX_LOGO: usize = 64 * 1024;
 
 /// How the public pages look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub struct Brand {
     pub logo: Option<Logo>,
 }
 
-/// The name of a brand: 1 to [`LONGEST_NAME`] characters on one line.
+/// The name of a brand: 1 to [`MAX_NAME`] characters on one line.
 pub fn parse_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
         return Err("a name has 1 to 60 characters on one line");
     }
     Ok(name.to_owned())
@@ -114,7 +114,7 @@ impl Logo {
     /// Tells a PNG and an SVG by how they begin. Whatever an SVG holds besides a picture is for whoever serves it to
     /// disarm.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        if bytes.len() > LARGEST_LOGO {
+        if bytes.len() > MAX_LOGO {
             return Err("a logo has at most 64 KiB");
         }
         let is_svg = || std::str::from_utf8(bytes).is_ok_and(begins_with_svg);

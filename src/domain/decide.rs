@@ -1,24 +1,25 @@
 //! One command decided on what is known: facts, or a refusal.
 
 use super::{
-    Entity, Fact, Invalid, Record, Refusal, Seq, Target, Uid, Verb, company, contact, named, project, push, schema,
+    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid, company, contact, endpoint, named,
+    project, schema,
 };
 
 /// A wish to change one record. Everything in it is valid by itself; only the account's state can still refuse it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is named after what it carries")]
 pub enum Command {
-    CreateContact(contact::Create),
-    UpdateContact(contact::Update),
-    CreateCompany(company::Create),
-    UpdateCompany(company::Update),
-    CreateProject(project::Create),
-    UpdateProject(project::Update),
+    CreateContact(contact::CreateContact),
+    UpdateContact(contact::UpdateContact),
+    CreateCompany(company::CreateCompany),
+    UpdateCompany(company::UpdateCompany),
+    CreateProject(project::CreateProject),
+    UpdateProject(project::UpdateProject),
     AddField(schema::Add),
-    ChangeField(schema::Change),
-    CreateNamed(named::Create),
+    ChangeField(schema::ChangeField),
+    CreateNamed(named::CreateNamed),
     Subscribe(contact::Subscribe),
-    ReportHealth(push::Report),
+    ReportHealth(endpoint::ReportHealth),
     Delete(Delete),
 }
 
@@ -54,15 +55,15 @@ pub struct Decision {
     /// The record that the command was about.
     pub subject: (Entity, Uid),
     /// In the order in which they enter the log; empty where nothing changes.
-    pub facts: Vec<Fact>,
+    pub new_events: Vec<NewEvent>,
 }
 
 impl Decision {
     /// A record is changed by this fact, where there is a change in it.
-    pub(super) fn of_update(fact: Fact) -> Self {
-        let subject = (fact.entity, fact.uid);
-        let facts = if fact.changes.is_empty() { Vec::new() } else { vec![fact] };
-        Self { subject, facts }
+    pub(super) fn of_update(new_event: NewEvent) -> Self {
+        let subject = (new_event.entity, new_event.uid);
+        let new_events = if new_event.changes.is_empty() { Vec::new() } else { vec![new_event] };
+        Self { subject, new_events }
     }
 }
 
@@ -105,8 +106,8 @@ impl Command {
 
 /// Refuses what would make a record too large to be told of. `view` has every record that the decision changes.
 pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Refusal> {
-    let is_heavy = |fact: &Fact| weight(view.by_uid(fact.entity, fact.uid), fact) > MOST_WEIGHT;
-    if !decision.facts.iter().any(is_heavy) {
+    let is_heavy = |new_event: &NewEvent| weight(view.by_uid(new_event.entity, new_event.uid), new_event) > MAX_WEIGHT;
+    if !decision.new_events.iter().any(is_heavy) {
         return Ok(());
     }
     let detail = "The record would be too large: all its fields together have at most 320 KiB.".to_owned();
@@ -115,14 +116,14 @@ pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Ref
 
 /// An event holds a record, and of what changed the value before and after: with three times this and its envelope it
 /// fits the largest message that NATS takes by default (1 MiB).
-const MOST_WEIGHT: usize = 320 << 10;
+const MAX_WEIGHT: usize = 320 << 10;
 
 /// What a record weighs after a fact.
-fn weight(before: Option<&Record>, fact: &Fact) -> usize {
-    let changes = |field| fact.changes.iter().any(|(changed, _)| *changed == field);
+fn weight(before: Option<&Record>, new_event: &NewEvent) -> usize {
+    let changes = |field| new_event.changes.iter().any(|(changed, _)| *changed == field);
     let kept = before.into_iter().flat_map(|record| &record.fields).filter(|(field, _)| !changes(**field));
     let kept: usize = kept.map(|(_, value)| value.weight()).sum();
-    kept + fact.changes.iter().filter_map(|(_, value)| Some(value.as_ref()?.weight())).sum::<usize>()
+    kept + new_event.changes.iter().filter_map(|(_, value)| Some(value.as_ref()?.weight())).sum::<usize>()
 }
 
 /// Decides one command. Pure: the same command on the same view gives the same answer.
@@ -146,9 +147,9 @@ pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
 impl Delete {
     fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, self.entity, &self.target, self.if_match.as_deref())?;
-        let verb = if self.entity == Entity::CustomField { Verb::FieldArchived } else { Verb::Deleted };
-        let fact = Fact { entity: self.entity, uid: record.uid, verb, changes: Vec::new() };
-        Ok(Decision { subject: (self.entity, record.uid), facts: vec![fact] })
+        let event_type = if self.entity == Entity::CustomField { EventType::FieldArchived } else { EventType::Deleted };
+        let new_event = NewEvent { entity: self.entity, uid: record.uid, event_type, changes: Vec::new() };
+        Ok(Decision { subject: (self.entity, record.uid), new_events: vec![new_event] })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Field, Verb};
+use super::{EventType, Field};
 
 /// A kind of record that has a stream in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,14 +99,20 @@ impl Entity {
 
     /// What can happen to such a record.
     #[must_use]
-    pub fn verbs(self) -> &'static [Verb] {
+    pub fn event_types(self) -> &'static [EventType] {
         match self {
-            Self::Contact => &[Verb::Created, Verb::Updated, Verb::Deleted, Verb::Subscribed, Verb::WelcomeRequested],
-            Self::Company => &[Verb::Created, Verb::Updated, Verb::Deleted],
-            Self::Project => &[Verb::Created, Verb::Updated],
-            Self::CustomField => &[Verb::FieldAdded, Verb::FieldChanged, Verb::FieldArchived],
-            Self::Audience | Self::Circle | Self::Note | Self::World => &[Verb::Created],
-            Self::Push => &[Verb::Failing, Verb::Disabled, Verb::Recovered],
+            Self::Contact => &[
+                EventType::Created,
+                EventType::Updated,
+                EventType::Deleted,
+                EventType::Subscribed,
+                EventType::WelcomeRequested,
+            ],
+            Self::Company => &[EventType::Created, EventType::Updated, EventType::Deleted],
+            Self::Project => &[EventType::Created, EventType::Updated],
+            Self::CustomField => &[EventType::FieldAdded, EventType::FieldChanged, EventType::FieldArchived],
+            Self::Audience | Self::Circle | Self::Note | Self::World => &[EventType::Created],
+            Self::Push => &[EventType::Failing, EventType::Disabled, EventType::Recovered],
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Entity, Field, Patch, Record, Seq, Timestamp, Uid, Value};
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each variant is its wire name")]
-pub enum Verb {
+pub enum EventType {
     Created,
     Updated,
     Deleted,
@@ -19,7 +19,7 @@ pub enum Verb {
     Recovered,
 }
 
-impl Verb {
+impl EventType {
     /// Every verb.
     pub const ALL: [Self; 11] = [
         Self::Created,
@@ -56,33 +56,33 @@ impl Verb {
     /// The inverse of [`Self::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.name() == name)
+        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
     }
 }
 
 /// What `decide` found to be true of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Fact {
+pub struct NewEvent {
     pub entity: Entity,
     pub uid: Uid,
-    pub verb: Verb,
+    pub event_type: EventType,
     /// The fields that change and their new values, in the order of [`Field`]; `None` is `null`.
     pub changes: Vec<(Field, Option<Value>)>,
 }
 
-impl Fact {
+impl NewEvent {
     /// A record that comes to be with these fields; one that is given as null is no change.
-    pub(super) fn of_new(entity: Entity, uid: Uid, verb: Verb, patch: Patch) -> Self {
+    pub(super) fn of_new(entity: Entity, uid: Uid, event_type: EventType, patch: Patch) -> Self {
         let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        Self { entity, uid, verb, changes }
+        Self { entity, uid, event_type, changes }
     }
 }
 
 /// One field's change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Change {
+pub struct FieldChange {
     pub field: Field,
     pub from: Option<Value>,
     pub to: Option<Value>,
@@ -97,10 +97,10 @@ pub struct Event {
     pub epoch: i32,
     pub seq: Seq,
     pub at: Timestamp,
-    pub verb: Verb,
+    pub event_type: EventType,
     /// The record's version before; `None` where this event created it.
     pub previous_version: Option<Seq>,
-    pub changed: Vec<Change>,
+    pub changed: Vec<FieldChange>,
     pub record: Record,
     /// The origin of the key that wrote it: a partner filters its own writes by this.
     pub origin: String,

@@ -56,7 +56,7 @@ pub enum Field {
 
 /// What may stand in a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// Any text up to so many characters.
     Text(usize),
     /// An email address, kept in lower case.
@@ -80,7 +80,7 @@ pub enum Kind {
     /// The audiences that a contact subscribed to, by their numbers; written by subscribing.
     Audiences,
     /// Values of the custom fields that the account defined for this owner.
-    Custom(Owner),
+    Custom(FieldOwner),
     /// A company's category.
     Category,
     /// A calendar day: `2026-11-24`.
@@ -106,7 +106,7 @@ pub enum Kind {
 /// Whose records have a custom field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each variant is its wire name")]
-pub enum Owner {
+pub enum FieldOwner {
     Contact,
     Company,
     Project,
@@ -114,7 +114,7 @@ pub enum Owner {
     Target,
 }
 
-impl Owner {
+impl FieldOwner {
     /// Every owner.
     pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::Target];
 
@@ -197,37 +197,37 @@ impl Field {
 
     /// What may stand in it.
     #[must_use]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> FieldKind {
         match self {
-            Self::Role => Kind::Role,
-            Self::Email | Self::HomeEmail | Self::WorkEmail => Kind::Email,
-            Self::Phone | Self::HomePhone | Self::WorkPhone | Self::ShopPhone => Kind::Phone,
-            Self::Website => Kind::Website,
-            Self::Tags => Kind::Tags,
-            Self::Address => Kind::Address,
-            Self::Companies => Kind::Links,
-            Self::PrimaryContact => Kind::Person,
-            Self::Circles => Kind::Circles,
-            Self::Audiences => Kind::Audiences,
-            Self::CustomFields => Kind::Custom(Owner::Contact),
-            Self::CompanyCustomFields => Kind::Custom(Owner::Company),
-            Self::TargetCustomFields => Kind::Custom(Owner::Target),
-            Self::ProjectCustomFields => Kind::Custom(Owner::Project),
-            Self::Category => Kind::Category,
-            Self::StartDate | Self::EndDate | Self::Date => Kind::Date,
-            Self::DueTime => Kind::Time,
-            Self::EstimatedValue => Kind::Money,
-            Self::Client => Kind::Client,
-            Self::Contact => Kind::Contact,
-            Self::Team | Self::AllowedValues => Kind::Words,
-            Self::Owner => Kind::Owner,
-            Self::Type => Kind::Type,
-            Self::Id => Kind::Id,
+            Self::Role => FieldKind::Role,
+            Self::Email | Self::HomeEmail | Self::WorkEmail => FieldKind::Email,
+            Self::Phone | Self::HomePhone | Self::WorkPhone | Self::ShopPhone => FieldKind::Phone,
+            Self::Website => FieldKind::Website,
+            Self::Tags => FieldKind::Tags,
+            Self::Address => FieldKind::Address,
+            Self::Companies => FieldKind::Links,
+            Self::PrimaryContact => FieldKind::Person,
+            Self::Circles => FieldKind::Circles,
+            Self::Audiences => FieldKind::Audiences,
+            Self::CustomFields => FieldKind::Custom(FieldOwner::Contact),
+            Self::CompanyCustomFields => FieldKind::Custom(FieldOwner::Company),
+            Self::TargetCustomFields => FieldKind::Custom(FieldOwner::Target),
+            Self::ProjectCustomFields => FieldKind::Custom(FieldOwner::Project),
+            Self::Category => FieldKind::Category,
+            Self::StartDate | Self::EndDate | Self::Date => FieldKind::Date,
+            Self::DueTime => FieldKind::Time,
+            Self::EstimatedValue => FieldKind::Money,
+            Self::Client => FieldKind::Client,
+            Self::Contact => FieldKind::Contact,
+            Self::Team | Self::AllowedValues => FieldKind::Words,
+            Self::Owner => FieldKind::Owner,
+            Self::Type => FieldKind::Type,
+            Self::Id => FieldKind::Id,
             Self::BackgroundInfo | Self::InfoDescription | Self::InfoDescriptionClient | Self::Note => {
-                Kind::Text(16_384)
+                FieldKind::Text(16_384)
             }
-            Self::Description => Kind::Text(1_000),
-            Self::FailingSince => Kind::Text(64),
+            Self::Description => FieldKind::Text(1_000),
+            Self::FailingSince => FieldKind::Text(64),
             // Names are lookup keys or parts of them: an index row of PostgreSQL holds at most 2,704 bytes.
             Self::Name
             | Self::NamePrefix
@@ -236,7 +236,7 @@ impl Field {
             | Self::Title
             | Self::Status
             | Self::InfoTitleClient
-            | Self::BusinessSector => Kind::Text(255),
+            | Self::BusinessSector => FieldKind::Text(255),
         }
     }
 

@@ -3,19 +3,19 @@
 //! Guarantees: an audience's number and a world's name are unique among an account's.
 
 use super::decide::{Decision, Reads, View, refuse_taken};
-use super::record::fold_key;
-use super::{Entity, Fact, Field, Invalid, Number, Patch, Refusal, Uid, Value, Verb};
+use super::record::normalize_key;
+use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, Value};
 
 /// Makes an audience or a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Create {
+pub struct CreateNamed {
     entity: Entity,
     uid: Uid,
     patch: Patch,
     key: String,
 }
 
-impl Create {
+impl CreateNamed {
     /// A list that contacts can subscribe to, by its number.
     pub fn audience(uid: Uid, id: u32, name: &str) -> Result<Self, Vec<Invalid>> {
         if id == 0 {
@@ -28,7 +28,7 @@ impl Create {
 
     /// A workspace.
     pub fn world(uid: Uid, name: &str) -> Result<Self, Vec<Invalid>> {
-        Ok(Self { entity: Entity::World, uid, patch: named(name)?, key: fold_key(name) })
+        Ok(Self { entity: Entity::World, uid, patch: named(name)?, key: normalize_key(name) })
     }
 
     pub(super) fn entity(&self) -> Entity {
@@ -42,8 +42,8 @@ impl Create {
     pub(super) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let Self { entity, uid, patch, key } = self;
         refuse_taken(view, entity, uid, Some(&key))?;
-        let fact = Fact { entity, uid, verb: Verb::Created, changes: patch.into_iter().collect() };
-        Ok(Decision { subject: (entity, uid), facts: vec![fact] })
+        let new_event = NewEvent { entity, uid, event_type: EventType::Created, changes: patch.into_iter().collect() };
+        Ok(Decision { subject: (entity, uid), new_events: vec![new_event] })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Change, Fact, Verb};
+use super::event::{EventType, FieldChange, NewEvent};
 use super::{Entity, Field, Number, Seq, Timestamp, Uid, Value};
 
 /// A contact, company or what else has a stream. Absent fields are `null`.
@@ -69,8 +69,10 @@ impl Record {
             return None;
         }
         match self.entity {
-            Entity::Contact => self.text(Field::Email).map(fold_key),
-            Entity::Company | Entity::Project | Entity::Circle | Entity::World => self.text(Field::Name).map(fold_key),
+            Entity::Contact => self.text(Field::Email).map(normalize_key),
+            Entity::Company | Entity::Project | Entity::Circle | Entity::World => {
+                self.text(Field::Name).map(normalize_key)
+            }
             Entity::CustomField => Some(custom_field_key(self.text(Field::Owner)?, self.text(Field::Name)?)),
             Entity::Audience => self.number(Field::Id).map(|id| id.to_string()),
             Entity::Note | Entity::Push => None,
@@ -84,11 +86,11 @@ impl Record {
     }
 
     /// Applies a fact. Total: any fact of any record yields a record. Returns what changed, with what stood before.
-    pub fn evolve(before: Option<Self>, fact: Fact, seq: Seq, at: Timestamp) -> (Self, Vec<Change>) {
+    pub fn evolve(before: Option<Self>, new_event: NewEvent, seq: Seq, at: Timestamp) -> (Self, Vec<FieldChange>) {
         let at = to_the_second(at);
         let mut record = before.unwrap_or_else(|| Self {
-            entity: fact.entity,
-            uid: fact.uid,
+            entity: new_event.entity,
+            uid: new_event.uid,
             version: seq,
             deleted: false,
             created_at: at,
@@ -99,42 +101,42 @@ impl Record {
         });
         record.version = seq;
         record.updated_at = at;
-        match fact.verb {
-            Verb::Deleted | Verb::FieldArchived => record.deleted = true,
-            Verb::Created
-            | Verb::Updated
-            | Verb::WelcomeRequested
-            | Verb::Subscribed
-            | Verb::FieldAdded
-            | Verb::FieldChanged
-            | Verb::Failing
-            | Verb::Disabled
-            | Verb::Recovered => {}
+        match new_event.event_type {
+            EventType::Deleted | EventType::FieldArchived => record.deleted = true,
+            EventType::Created
+            | EventType::Updated
+            | EventType::WelcomeRequested
+            | EventType::Subscribed
+            | EventType::FieldAdded
+            | EventType::FieldChanged
+            | EventType::Failing
+            | EventType::Disabled
+            | EventType::Recovered => {}
         }
-        let changed = fact.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
+        let changed = new_event.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
         (record, changed)
     }
 
-    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq) -> Change {
+    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq) -> FieldChange {
         self.field_seq.insert(field, seq);
         let from = match to.clone() {
             Some(value) => self.fields.insert(field, value),
             None => self.fields.remove(&field),
         };
-        Change { field, from, to }
+        FieldChange { field, from, to }
     }
 }
 
 /// Lookup keys are equal when they differ in case or outer space alone.
 #[must_use]
-pub fn fold_key(text: &str) -> String {
+pub fn normalize_key(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
 /// The lookup key of a custom field: one label may stand for a field of each owner.
 #[must_use]
 pub fn custom_field_key(owner: &str, label: &str) -> String {
-    format!("{owner}/{}", fold_key(label))
+    format!("{owner}/{}", normalize_key(label))
 }
 
 fn to_the_second(at: Timestamp) -> Timestamp {

@@ -43,12 +43,12 @@ pub const MAX_INVALID: usize = 100;
 /// What is wrong with a command, from every side that it is looked at from: all of it is said, not the first alone, up
 /// to [`MAX_INVALID`] fields. Beyond them fields are counted and not kept, so that a refusal has a bounded size.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct ValidationErrors {
     listed: Vec<Invalid>,
     unlisted: usize,
 }
 
-impl Gathered {
+impl ValidationErrors {
     /// One more field that cannot be taken.
     pub fn push(&mut self, invalid: Invalid) {
         if self.listed.len() < MAX_INVALID {
@@ -105,7 +105,7 @@ impl Gathered {
     }
 }
 
-impl Extend<Invalid> for Gathered {
+impl Extend<Invalid> for ValidationErrors {
     fn extend<I: IntoIterator<Item = Invalid>>(&mut self, invalid: I) {
         invalid.into_iter().for_each(|invalid| self.push(invalid));
     }
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn a_refusal_lists_a_hundred_fields_and_counts_the_others() {
-        let mut gathered = Gathered::default();
+        let mut gathered = ValidationErrors::default();
         gathered.extend((0..100_000).map(|number| Invalid::new(&number.to_string(), "Must be a string.")));
         assert!(gathered.names("#/99") && !gathered.names("#/100"));
         let Err(Refusal::Invalid(invalid)) = gathered.refuse() else { panic!("nothing is wrong") };
         assert_eq!(invalid.len(), MAX_INVALID + 1);
         let last = invalid.last().expect("the count");
         assert_eq!((last.pointer.as_str(), last.detail.as_str()), ("#", "Further fields cannot be taken: 99900."));
-        assert_eq!(Gathered::default().refuse(), Ok(()));
+        assert_eq!(ValidationErrors::default().refuse(), Ok(()));
     }
 }

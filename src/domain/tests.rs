@@ -5,24 +5,24 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::fixture::{Account, arbitrary, delete, given, key, moment, role, text, uid};
-use super::record::fold_key;
+use super::fixture::{Account, arbitrary, delete, given, key, role, text, timestamp, uid};
+use super::record::normalize_key;
 use super::*;
 
 proptest! {
     #[test]
     fn evolve_is_total_and_says_what_stood_before(
-        facts in vec(arbitrary::fact(), 1..6),
+        new_events in vec(arbitrary::new_event(), 1..6),
         at in arbitrary::micros(),
     ) {
         let mut before: Option<Record> = None;
-        for (fact, seq) in facts.into_iter().zip((1..).map(Seq)) {
+        for (new_event, seq) in new_events.into_iter().zip((1..).map(Seq)) {
             let stood = before.as_ref().map(|record| record.fields.clone()).unwrap_or_default();
-            let (record, changed) = Record::evolve(before, fact.clone(), seq, at);
+            let (record, changed) = Record::evolve(before, new_event.clone(), seq, at);
             prop_assert_eq!(record.version, seq);
             prop_assert_eq!(record.updated_at.nanosecond(), 0);
-            prop_assert_eq!(changed.len(), fact.changes.len());
-            for (change, (field, to)) in changed.into_iter().zip(fact.changes) {
+            prop_assert_eq!(changed.len(), new_event.changes.len());
+            for (change, (field, to)) in changed.into_iter().zip(new_event.changes) {
                 prop_assert_eq!((change.field, &change.to), (field, &to));
                 prop_assert_eq!(change.from.as_ref(), stood.get(&field));
                 prop_assert_eq!(record.fields.get(&field), to.as_ref());
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn a_folded_key_is_its_own_key(text in "(?s).{0,24}") {
-        prop_assert_eq!(fold_key(&fold_key(&text)), fold_key(&text));
+        prop_assert_eq!(normalize_key(&normalize_key(&text)), normalize_key(&text));
     }
 }
 
@@ -60,7 +60,7 @@ fn a_deletion_changes_nothing_but_that() {
     let account = given([fixture::contact("ann@x.org")]);
     let before = account.record(Entity::Contact, "ann@x.org").clone();
     let account = account.and(fixture::deleted(Entity::Contact, "ann@x.org"));
-    let updated_at = moment(Seq(2)).replace_nanosecond(0).expect("zero is a nanosecond");
+    let updated_at = timestamp(Seq(2)).replace_nanosecond(0).expect("zero is a nanosecond");
     let after = Record { deleted: true, version: Seq(2), updated_at, ..before };
     assert_eq!(account.record(Entity::Contact, "ann@x.org"), &after);
 }
@@ -73,8 +73,8 @@ fn every_name_is_read_back() {
             assert_eq!(Field::from_name(entity, field.name()), Some(*field));
         }
     }
-    for verb in Verb::ALL {
-        assert_eq!(Verb::from_name(verb.name()), Some(verb));
+    for event_type in EventType::ALL {
+        assert_eq!(EventType::from_name(event_type.name()), Some(event_type));
     }
     for tier in account::Tier::ALL {
         assert_eq!(account::Tier::from_name(tier.name()), Some(tier));
@@ -121,27 +121,27 @@ fn whole(record: &Record) -> Result<(), TestCaseError> {
 fn command() -> BoxedStrategy<Command> {
     let contact = (fresh(), contact_patch(), option::of(link()), any::<bool>());
     let company = (fresh(), company_patch(), option::of((contact_patch(), option::of(fresh()), any::<bool>())));
-    let besides = |welcome| contact::Besides { welcome, ..contact::Besides::default() };
-    let primary = move |(patch, create_as, welcome)| company::Primary { patch, create_as, besides: besides(welcome) };
+    let related = |welcome| contact::RelatedChanges { welcome, ..contact::RelatedChanges::default() };
+    let primary = move |(patch, create_as, welcome)| company::Primary { patch, create_as, related: related(welcome) };
     prop_oneof![
         contact.prop_filter_map("not whole", move |(uid, patch, link, welcome)| {
-            contact::Create::new(uid, patch, link, besides(welcome)).ok().map(Command::from)
+            contact::CreateContact::new(uid, patch, link, related(welcome)).ok().map(Command::from)
         }),
         company.prop_filter_map("not whole", move |(uid, patch, first)| {
-            company::Create::new(uid, patch, Vec::new(), first.map(primary)).ok().map(Command::from)
+            company::CreateCompany::new(uid, patch, Vec::new(), first.map(primary)).ok().map(Command::from)
         }),
         (email(), update_patch(contact_patch()), option::of(link())).prop_map(|(email, patch, company)| {
-            contact::Update {
+            contact::UpdateContact {
                 target: key(email),
                 if_match: None,
                 patch,
                 address: None,
                 company,
-                besides: contact::Besides::default(),
+                related: contact::RelatedChanges::default(),
             }
             .into()
         }),
-        (name(), update_patch(company_patch())).prop_map(|(name, patch)| company::Update {
+        (name(), update_patch(company_patch())).prop_map(|(name, patch)| company::UpdateCompany {
             target: key(name),
             if_match: None,
             patch,

@@ -26,7 +26,7 @@ pub use heads::Heads;
 pub use restored::{Anchor, Onward};
 use tail::Tail;
 
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
 pub use crate::store::log::{EventPage, PageLimit};
 use crate::store::{Store, StoreError};
@@ -82,7 +82,7 @@ impl Feed {
     }
 
     /// Takes in what this process just committed, in the order of the log for each account, and wakes its readers.
-    pub fn announce(&self, events: Vec<Wire>) {
+    pub fn announce(&self, events: Vec<EncodedEvent>) {
         let mut ends: Vec<(AccountId, Seq)> = Vec::new();
         for event in &events {
             match ends.last_mut() {

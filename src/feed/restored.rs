@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::{EventPage, Feed, PageLimit};
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
 use crate::store::StoreError;
 use crate::store::log::Head;
@@ -18,7 +18,7 @@ pub struct Onward {
 /// The log's event at a position.
 pub enum Anchor {
     /// This event.
-    Event(Wire),
+    Event(EncodedEvent),
     /// Nothing: it ends before.
     Missing,
     /// It was not at hand, and what comes after it was.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
 use crate::store::log::{EventPage, PageLimit};
 
@@ -16,7 +16,7 @@ const NAMED: usize = 65_536;
 pub(super) struct Tail {
     limit: usize,
     bytes: usize,
-    runs: HashMap<AccountId, VecDeque<Wire>>,
+    runs: HashMap<AccountId, VecDeque<EncodedEvent>>,
     /// Every event that was appended, oldest first; those that a broken run dropped are still named.
     order: VecDeque<(AccountId, Seq)>,
 }
@@ -26,7 +26,7 @@ impl Tail {
         Self { limit, bytes: 0, runs: HashMap::new(), order: VecDeque::new() }
     }
 
-    pub(super) fn append(&mut self, events: Vec<Wire>) {
+    pub(super) fn append(&mut self, events: Vec<EncodedEvent>) {
         for event in events {
             let run = self.runs.entry(event.account).or_default();
             // Another replica wrote in between: what we have no longer leads up to the end of the log.
@@ -52,25 +52,25 @@ impl Tail {
         }
         let skip = usize::try_from(after.next().since(first)).ok()?;
         let mut total = 0_usize;
-        let fits = |event: &&Wire| {
+        let fits = |event: &&EncodedEvent| {
             let is_first = total == 0;
             total = total.saturating_add(event.body.len());
             is_first || total <= limit.bytes
         };
-        let events: Vec<Wire> = run.range(skip..).take(limit.events).take_while(fits).cloned().collect();
+        let events: Vec<EncodedEvent> = run.range(skip..).take(limit.events).take_while(fits).cloned().collect();
         let more = events.last().is_some_and(|event| event.seq < last);
         Some(EventPage { events, more })
     }
 
     /// The event at a position, where it is kept.
-    pub(super) fn at(&self, account: AccountId, seq: Seq) -> Option<Wire> {
+    pub(super) fn at(&self, account: AccountId, seq: Seq) -> Option<EncodedEvent> {
         let run = self.runs.get(&account)?;
-        let place = seq.0.checked_sub(run.front()?.seq.0)?;
-        run.get(usize::try_from(place).ok()?).cloned()
+        let index = seq.0.checked_sub(run.front()?.seq.0)?;
+        run.get(usize::try_from(index).ok()?).cloned()
     }
 
     /// The last event of an account, where one is kept.
-    pub(super) fn last(&self, account: AccountId) -> Option<&Wire> {
+    pub(super) fn last(&self, account: AccountId) -> Option<&EncodedEvent> {
         self.runs.get(&account)?.back()
     }
 
@@ -96,6 +96,6 @@ impl Tail {
     }
 }
 
-fn cost(event: &Wire) -> usize {
+fn cost(event: &EncodedEvent) -> usize {
     event.body.len() + OVERHEAD
 }

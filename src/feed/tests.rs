@@ -7,19 +7,19 @@ use uuid::Uuid;
 
 use super::tail::Tail;
 use super::{EventPage, PageLimit};
-use crate::contract::Wire;
-use crate::domain::{AccountId, Entity, Seq, Uid, Verb};
+use crate::contract::EncodedEvent;
+use crate::domain::{AccountId, Entity, EventType, Seq, Uid};
 
 fn account(n: u8) -> AccountId {
     AccountId(Uuid::from_u128(u128::from(n)))
 }
 
-fn event(account_number: u8, seq: i64) -> Wire {
-    Wire {
+fn event(account_number: u8, seq: i64) -> EncodedEvent {
+    EncodedEvent {
         account: account(account_number),
         seq: Seq(seq),
         entity: Entity::Contact,
-        verb: Verb::Created,
+        event_type: EventType::Created,
         uid: Uid(Uuid::nil()),
         at: OffsetDateTime::UNIX_EPOCH,
         origin: "test".into(),

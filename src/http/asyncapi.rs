@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::openapi::{Schema, reference};
 use crate::contract::event::{self, CONTENT_TYPE, TYPE_ROOT};
-use crate::domain::{Entity, Verb};
+use crate::domain::{Entity, EventType};
 
 /// What every channel promises.
 const PROMISE: &str = "At least once; in order per account on the feed, the stream and NATS, in order per record on \
@@ -53,16 +53,16 @@ pub(super) fn document(brand: &str, origin: &str, base: &str, subject_root: &str
 
 fn channels(base: &str, subject_root: &str) -> Json {
     let words = |words: Vec<&str>| Json::from(words);
-    let entities = Entity::ALL.into_iter().filter(|entity| !entity.verbs().is_empty()).map(Entity::name);
+    let entities = Entity::ALL.into_iter().filter(|entity| !entity.event_types().is_empty()).map(Entity::name);
     json!({
         "nats": {
-            "address": format!("{subject_root}.{{account}}.evt.{{entity}}.{{verb}}"),
+            "address": format!("{subject_root}.{{account}}.evt.{{entity}}.{{event_type}}"),
             "description": "A JetStream message per event. `Nats-Msg-Id` is the event's `id`.",
             "servers": [{"$ref": "#/servers/nats"}],
             "parameters": {
                 "account": {"description": "The Public ID."},
                 "entity": {"description": "The kind of record.", "enum": words(entities.collect())},
-                "verb": {"description": "What happened.", "enum": words(Verb::ALL.map(Verb::name).to_vec())},
+                "verb": {"description": "What happened.", "enum": words(EventType::ALL.map(EventType::name).to_vec())},
             },
             "messages": messages(Some("NatsHeaders")),
         },
@@ -89,11 +89,11 @@ fn channels(base: &str, subject_root: &str) -> Json {
 
 /// A message per type of event.
 fn messages(headers: Option<&str>) -> Json {
-    let message = |(entity, verb): (Entity, Verb)| {
-        let kind = event::kind(entity, verb);
+    let message = |(entity, event_type): (Entity, EventType)| {
+        let kind = event::kind(entity, event_type);
         let mut message = json!({
             "name": format!("{TYPE_ROOT}.{kind}"),
-            "title": format!("{}: {}", entity.noun(), verb.name().replace('_', " ")),
+            "title": format!("{}: {}", entity.noun(), event_type.name().replace('_', " ")),
             "contentType": CONTENT_TYPE,
             "payload": {"$ref": format!("#/components/schemas/{kind}")},
         });
@@ -114,8 +114,8 @@ fn header_key(name: &str, description: &str) -> Json {
 }
 
 /// Every type of event.
-fn types() -> impl Iterator<Item = (Entity, Verb)> {
-    Entity::ALL.into_iter().flat_map(|entity| entity.verbs().iter().map(move |verb| (entity, *verb)))
+fn types() -> impl Iterator<Item = (Entity, EventType)> {
+    Entity::ALL.into_iter().flat_map(|entity| entity.event_types().iter().map(move |event_type| (entity, *event_type)))
 }
 
 fn schemas() -> Json {
@@ -124,7 +124,7 @@ fn schemas() -> Json {
     schemas.insert("WebhookHeaders".to_owned(), webhook_headers());
     let shared = Entity::ALL.map(Schema::Record).into_iter().chain([Schema::Event]);
     schemas.extend(shared.map(|schema| (schema.name(), schema.json(None))));
-    schemas.extend(types().map(|(entity, verb)| (event::kind(entity, verb), payload(entity, verb))));
+    schemas.extend(types().map(|(entity, event_type)| (event::kind(entity, event_type), payload(entity, event_type))));
     schemas.into()
 }
 
@@ -156,13 +156,13 @@ fn webhook_headers() -> Json {
 }
 
 /// The type of one event, narrowed down from the envelope of all.
-fn payload(entity: Entity, verb: Verb) -> Json {
+fn payload(entity: Entity, event_type: EventType) -> Json {
     let names: Vec<&str> = entity.fields().iter().map(|field| field.name()).collect();
     json!({
         "allOf": [reference(Schema::Event), {
             "type": "object",
             "properties": {
-                "type": {"const": format!("{TYPE_ROOT}.{}", event::kind(entity, verb))},
+                "type": {"const": format!("{TYPE_ROOT}.{}", event::kind(entity, event_type))},
                 "data": {"type": "object", "properties": {
                     "changed": {"type": "object", "propertyNames": {"enum": names}},
                     "record": reference(Schema::Record(entity)),

@@ -11,13 +11,13 @@ use hyper::{HeaderMap, Method};
 use uuid::Uuid;
 
 use super::authenticator::Claim;
-use super::operations::Dummy;
+use super::operations::SampleMode;
 use super::problem::{Problem, REPLAYED};
 use super::{Api, limits, replays};
 use crate::command::Failure;
 use crate::domain::AccountId;
 use crate::domain::account::{OnMissing, Tier};
-use crate::quota::{Call, Denied, Standing, Told};
+use crate::quota::{Call, Checked, Denied, RateLimitStatus};
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub(super) async fn authenticate(
         // It may be carried out though its caller goes away; a read that nobody waits for is of no use to anybody.
         call.keep_if_dropped();
     }
-    let mut response = carry_out(&api, caller, request, next).await;
+    let mut response = execute(&api, caller, request, next).await;
     let standing = if counts(&response) {
         match call.count().await {
             Ok(standing) => {
@@ -105,7 +105,7 @@ pub(super) async fn authenticate_uncounted(
         Ok(standing) => standing,
         Err(denied) => return Ok(refuse(&api, tier, denied)),
     };
-    let mut response = carry_out(&api, caller, request, next).await;
+    let mut response = execute(&api, caller, request, next).await;
     meter(&api, tier, "free");
     if let Some(standing) = standing {
         limits::show(&standing, response.headers_mut());
@@ -123,22 +123,22 @@ async fn sample(mut request: Request, next: Next) -> Result<Response, Problem> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Problem::test_credentials());
     }
-    request.extensions_mut().insert(Dummy);
+    request.extensions_mut().insert(SampleMode);
     Ok(next.run(request).await)
 }
 
 /// Who calls, and whether they may.
 async fn admit(api: &Api, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
     let caller = api.authenticator.caller(claim).await?;
-    let Told { outcome, revision } = api.ledger.take(caller.account).await;
+    let Checked { outcome, revision } = api.limiter.take(caller.account).await;
     // A call that was taken for nobody is dropped, and so given back.
     Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
 
 /// Who calls, and where they stand.
-async fn recognise(api: &Api, claim: &Claim) -> Result<(Caller, Result<Option<Standing>, Denied>), Problem> {
+async fn recognise(api: &Api, claim: &Claim) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
     let caller = api.authenticator.caller(claim).await?;
-    let Told { outcome, revision } = api.ledger.look(caller.account).await;
+    let Checked { outcome, revision } = api.limiter.look(caller.account).await;
     Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
 
@@ -152,7 +152,7 @@ async fn confirm(api: &Api, caller: Caller, claim: &Claim, revision: Option<i64>
 }
 
 /// The answer to a request that was let in, unless its key may not do what it asks.
-pub(super) async fn carry_out(api: &Api, caller: Caller, mut request: Request, next: Next) -> Response {
+pub(super) async fn execute(api: &Api, caller: Caller, mut request: Request, next: Next) -> Response {
     api.last_used.note(caller.account, caller.key_id);
     if !caller.may(request.method()) {
         return Problem::read_only().into_response();

@@ -12,12 +12,12 @@ use super::auth::Caller;
 use super::problem::Problem;
 use crate::clock;
 use crate::domain::AccountId;
-use crate::keys::Secret;
-use crate::store::accounts::Credentials;
+use crate::keys::SecretKey;
+use crate::store::accounts::AccountCredentials;
 use crate::store::{Store, StoreError};
 
 /// Accounts are looked up again after this time. A change that the count of calls does not tell of takes so long.
-const REMEMBERED: Duration = Duration::from_secs(1);
+const IDEMPOTENCY_TTL: Duration = Duration::from_secs(1);
 
 /// Who a request says that it comes from.
 pub(super) struct Claim {
@@ -34,13 +34,13 @@ pub(super) struct Authenticator {
 
 /// The remembered credentials of an account, and since when.
 struct Known {
-    credentials: Credentials,
+    credentials: AccountCredentials,
     looked_up_at: Instant,
 }
 
 impl Authenticator {
     pub(super) fn new(store: Store, slug: &str) -> Self {
-        let known = Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build();
+        let known = Cache::builder().max_capacity(10_000).time_to_live(IDEMPOTENCY_TTL).build();
         Self { store, slug: slug.to_owned(), known }
     }
 
@@ -50,7 +50,8 @@ impl Authenticator {
         // As it was given out and not otherwise: a UUID has other forms.
         let parse = |id| Uuid::try_parse(id).ok().map(AccountId).filter(|account| account.to_string() == id);
         let account = header("x-public-id").and_then(parse);
-        let secret = header("x-secret-key").and_then(Secret::import).filter(|secret| !secret.is_mistyped(&self.slug));
+        let secret =
+            header("x-secret-key").and_then(SecretKey::import).filter(|secret| !secret.is_mistyped(&self.slug));
         let (Some(account), Some(secret)) = (account, secret) else { return Err(Problem::unauthorized()) };
         Ok(Claim { account, secret_hash: secret.hash() })
     }
@@ -97,8 +98,8 @@ impl Claim {
             }
         }
         // The database's clock said how long it has; what has passed since is measured by one that nobody sets.
-        let passed = clock::instant().saturating_duration_since(*looked_up_at).as_secs_f64();
-        let key = matching.filter(|key| key.expires_in.is_none_or(|seconds| passed < seconds))?;
+        let elapsed = clock::instant().saturating_duration_since(*looked_up_at).as_secs_f64();
+        let key = matching.filter(|key| key.expires_in.is_none_or(|seconds| elapsed < seconds))?;
         Some(Caller {
             account: self.account,
             key_id: key.key_id,

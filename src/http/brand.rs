@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 
 /// A host is looked up again after this time: that long a change may take to be seen.
-const REMEMBERED: Duration = Duration::from_secs(5);
+const IDEMPOTENCY_TTL: Duration = Duration::from_secs(5);
 
 /// Hosts that are remembered at once; a brand may have a logo of 64 KiB.
 const HOSTS: u64 = 1_000;
@@ -46,7 +46,7 @@ pub(super) struct Brands {
 
 impl Brands {
     pub(super) fn new(store: Store, installation: Brand) -> Self {
-        let known = Cache::builder().max_capacity(HOSTS).time_to_live(REMEMBERED).build();
+        let known = Cache::builder().max_capacity(HOSTS).time_to_live(IDEMPOTENCY_TTL).build();
         Self { store, installation: Arc::new(Branded::new(installation)), known }
     }
 

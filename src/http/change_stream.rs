@@ -19,10 +19,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::Api;
 use super::auth::Caller;
-use super::changes::{Wanted, cursor, invalid, position};
+use super::changes::{FeedFilter, cursor, invalid, position};
 use super::extract::Query;
 use super::problem::Problem;
-use super::sessions::{Kind, Session};
+use super::sessions::{Session, SessionKind};
 use crate::clock;
 use crate::contract::Cursor;
 use crate::domain::Seq;
@@ -47,10 +47,10 @@ pub(super) async fn open(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted::of(&query).map_err(invalid)?;
+    let wanted = FeedFilter::of(&query).map_err(invalid)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let from = cursor(last.or_else(|| query.get("after")))?;
-    let session = api.sessions.open(&caller, Kind::Stream)?;
+    let session = api.sessions.open(&caller, SessionKind::Stream)?;
     let (mut follow, head) = api.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
     // Without a cursor a stream begins now: the past is read from the feed.
     follow.seek(position(from, head)?.unwrap_or(head.seq));
@@ -72,7 +72,7 @@ struct Reader {
     api: Arc<Api>,
     caller: Caller,
     session: Session,
-    wanted: Wanted,
+    wanted: FeedFilter,
     follow: Follow,
     epoch: i32,
     beat: Interval,

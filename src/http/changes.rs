@@ -16,16 +16,16 @@ use serde_json::json;
 use super::auth::Caller;
 use super::extract::Query;
 use super::problem::Problem;
-use super::sessions::{Ended, Kind};
+use super::sessions::{Ended, SessionKind};
 use super::{Api, envelope};
-use crate::contract::{Cursor, Wire, proto};
+use crate::contract::{Cursor, EncodedEvent, proto};
 use crate::domain::value::one_of;
 use crate::domain::{Entity, Invalid, Seq};
 use crate::feed::{EventPage, Follow, PageLimit};
 use crate::store::log::Head;
 
 /// The longest wait that a client may ask for, in seconds.
-pub(super) const LONGEST_WAIT: i64 = 30;
+pub(super) const MAX_WAIT: i64 = 30;
 
 /// Bytes of events that are decoded before other requests have their turn: about a millisecond.
 const UNINTERRUPTED: usize = 64 << 10;
@@ -33,12 +33,12 @@ const UNINTERRUPTED: usize = 64 << 10;
 const CURSOR: HeaderName = HeaderName::from_static("x-cursor");
 
 /// What of the log a client wants.
-pub(super) struct Wanted {
+pub(super) struct FeedFilter {
     pub(super) entity: Option<Entity>,
     exclude_own: bool,
 }
 
-impl Wanted {
+impl FeedFilter {
     pub(super) fn of(query: &Query) -> Result<Self, Invalid> {
         let entity = match query.get("entity") {
             None => None,
@@ -50,29 +50,29 @@ impl Wanted {
         Ok(Self { entity, exclude_own: query.flag("exclude_own") })
     }
 
-    pub(super) fn takes(&self, event: &Wire, caller: &Caller) -> bool {
+    pub(super) fn takes(&self, event: &EncodedEvent, caller: &Caller) -> bool {
         let own = self.exclude_own && *event.origin == *caller.origin;
         !own && self.entity.is_none_or(|entity| entity == event.entity)
     }
 }
 
 /// What a client asks of the feed.
-pub(super) struct Asked {
+pub(super) struct FeedRequest {
     pub(super) after: Option<Cursor>,
     pub(super) limit: usize,
     wait: Duration,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: FeedFilter,
 }
 
-impl Asked {
+impl FeedRequest {
     pub(super) fn of(query: &Query) -> Result<Self, Problem> {
         let limit = query.number("limit", 1..=500, 100).map_err(invalid)?;
-        let wait = query.number("wait", 0..=LONGEST_WAIT, 0).map_err(invalid)?;
+        let wait = query.number("wait", 0..=MAX_WAIT, 0).map_err(invalid)?;
         Ok(Self {
             after: cursor(query.get("after"))?,
             limit: usize::try_from(limit).unwrap_or(1),
             wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
-            wanted: Wanted::of(query).map_err(invalid)?,
+            wanted: FeedFilter::of(query).map_err(invalid)?,
         })
     }
 }
@@ -83,7 +83,7 @@ pub(super) async fn read(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Asked { after, limit, wait, wanted } = Asked::of(&query)?;
+    let FeedRequest { after, limit, wait, wanted } = FeedRequest::of(&query)?;
     let (head, after, is_due) = if wait.is_zero() {
         let head = api.feed.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
         (head, position(after, head)?.unwrap_or(Seq::ZERO), true)
@@ -106,14 +106,14 @@ pub(super) async fn read(
     }
     let through = page.events.last().map_or(after, |event| event.seq);
     let more = page.more || !page.events.is_empty() && through < head.seq;
-    let events: Vec<Wire> = page.events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
+    let events: Vec<EncodedEvent> = page.events.into_iter().filter(|event| wanted.takes(event, &caller)).collect();
     let range = Range { epoch: head.epoch, after, through, more };
-    Ok(Answer::of(&headers, events, range).await?.response(|body| room.hold(body)))
+    Ok(FeedPage::of(&headers, events, range).await?.response(|body| room.hold(body)))
 }
 
 /// Waits for events; false where none came in time, or the service stops.
 async fn poll(api: &Api, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
-    let session = api.sessions.open(caller, Kind::LongPoll)?;
+    let session = api.sessions.open(caller, SessionKind::LongPoll)?;
     // Events that came are shown to a key that is known to work, and to no other.
     let confirmed = async {
         follow.grown().await;
@@ -142,16 +142,16 @@ pub(super) struct Range {
 }
 
 /// A page of events, written in the form that the client asked for.
-pub(super) struct Answer {
+pub(super) struct FeedPage {
     kind: &'static str,
     /// For a form that has no place for it.
     cursor: Option<HeaderValue>,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl FeedPage {
     /// Each event is copied once, into the body.
-    pub(super) async fn of(headers: &HeaderMap, events: Vec<Wire>, range: Range) -> Result<Self, Problem> {
+    pub(super) async fn of(headers: &HeaderMap, events: Vec<EncodedEvent>, range: Range) -> Result<Self, Problem> {
         let Range { epoch, after, through, more } = range;
         let cursor = Cursor { epoch, seq: through }.to_string();
         if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
@@ -178,7 +178,7 @@ impl Answer {
 }
 
 /// Length-delimited messages.
-async fn protobuf(events: Vec<Wire>) -> Result<Vec<u8>, Problem> {
+async fn protobuf(events: Vec<EncodedEvent>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     let mut since_yield = 0;
     for event in events {

@@ -29,8 +29,8 @@ pub(super) fn list<'a>(message: &str, items: impl Iterator<Item = &'a [u8]> + Cl
     for part in [r#"{"success":true,"message":"#, &message, r#","data":["#] {
         body.extend_from_slice(part.as_bytes());
     }
-    for (place, item) in items.enumerate() {
-        if place > 0 {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
             body.push(b',');
         }
         body.extend_from_slice(item);

@@ -18,8 +18,8 @@ use super::problem::Problem;
 use super::{Api, conditions, idempotency, trace};
 use crate::command::Idempotency;
 use crate::contract::record::parse_uid;
-use crate::contract::{input, moment};
-use crate::domain::record::fold_key;
+use crate::contract::{input, timestamp};
+use crate::domain::record::normalize_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -72,12 +72,12 @@ impl Write {
 }
 
 /// The longest text that can be a lookup key, in bytes.
-const LONGEST_KEY: usize = 1_024;
+const MAX_KEY: usize = 1_024;
 
 /// The record that a path names.
-pub(super) struct Named(pub(super) Target);
+pub(super) struct NamedTarget(pub(super) Target);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for NamedTarget {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -92,7 +92,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 fn target(identifier: &str, raw: &str) -> Target {
     match parse_uid(identifier) {
         Some(uid) => Target::Uid(uid),
-        None => Target::Key(readings(identifier, raw).iter().map(|text| fold_key(text)).collect()),
+        None => Target::Key(readings(identifier, raw).iter().map(|text| normalize_key(text)).collect()),
     }
 }
 
@@ -100,7 +100,7 @@ fn target(identifier: &str, raw: &str) -> Target {
 /// `%2B`), with a space for it.
 pub(super) fn readings(identifier: &str, raw_path: &str) -> Vec<String> {
     // PostgreSQL takes no NUL, and no key is so long: neither names a record.
-    if identifier.contains('\0') || identifier.len() > LONGEST_KEY {
+    if identifier.contains('\0') || identifier.len() > MAX_KEY {
         return Vec::new();
     }
     let raw = raw_path.rsplit('/').next().filter(|raw| raw.contains('+')).map(|raw| raw.replace('+', "%20"));
@@ -155,9 +155,9 @@ impl Query {
     }
 
     /// A moment with its offset. A space can only be a `+` that was not escaped.
-    pub(super) fn moment(&self, name: &str) -> Result<Option<Timestamp>, Invalid> {
+    pub(super) fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, Invalid> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let detail = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
-        moment::parse(&value.replace(' ', "+")).map(Some).ok_or_else(|| Invalid::new(name, detail))
+        timestamp::parse(&value.replace(' ', "+")).map(Some).ok_or_else(|| Invalid::new(name, detail))
     }
 }

@@ -23,7 +23,7 @@ const SHARE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Accounts that are remembered before those without an answer in flight are forgotten.
-const REMEMBERED: usize = 1_024;
+const IDEMPOTENCY_TTL: usize = 1_024;
 
 /// The room for answers in flight.
 pub(super) struct InFlight {
@@ -42,7 +42,7 @@ pub(super) struct Room {
 }
 
 impl InFlight {
-    pub(super) fn new(config: &config::Feed, metrics: Metrics) -> Arc<Self> {
+    pub(super) fn new(config: &config::FeedConfig, metrics: Metrics) -> Arc<Self> {
         let units = config.in_flight_bytes / UNIT;
         Arc::new(Self {
             all: Arc::new(Semaphore::new(units)),
@@ -85,7 +85,7 @@ impl InFlight {
         if let Some(room) = accounts.get(&account).and_then(Weak::upgrade) {
             return room;
         }
-        if accounts.len() >= REMEMBERED {
+        if accounts.len() >= IDEMPOTENCY_TTL {
             accounts.retain(|_, room| room.strong_count() > 0);
         }
         let room = Arc::new(Semaphore::new(self.units_per_account));

@@ -5,7 +5,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::problem::Problem;
-use crate::quota::{Standing, Window};
+use crate::quota::{RateLimitStatus, Window};
 
 /// The policies' names.
 pub(super) const BURST: &str = "burst";
@@ -15,7 +15,7 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Puts both fields on an answer.
-pub(super) fn show(standing: &Standing, headers: &mut HeaderMap) {
+pub(super) fn show(standing: &RateLimitStatus, headers: &mut HeaderMap) {
     let named = || [(BURST, standing.burst)].into_iter().chain(standing.month.map(|month| (MONTH, month)));
     let list = |item: fn(&str, Window) -> String| {
         named().map(|(name, window)| item(name, window)).collect::<Vec<_>>().join(", ")
@@ -29,7 +29,7 @@ pub(super) fn show(standing: &Standing, headers: &mut HeaderMap) {
 }
 
 /// 429, with the time to wait.
-pub(super) fn refuse(policy: &'static str, standing: &Standing, window: Window) -> Response {
+pub(super) fn refuse(policy: &'static str, standing: &RateLimitStatus, window: Window) -> Response {
     let detail = if policy == MONTH {
         format!("All {} calls of this month are used.", window.quota)
     } else {

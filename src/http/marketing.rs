@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::replays::{self, OnlyReplay};
 use super::{envelope, limits, records};
 use crate::clock;
-use crate::command::{Failure, Idempotency, Order, Receipt};
+use crate::command::{CommandEnvelope, CommandResult, Failure, Idempotency};
 use crate::contract::input::subscriptions;
 use crate::domain::Refusal;
 
@@ -37,7 +37,7 @@ pub(super) async fn subscribe(
     let share = write.body.len() / commands.len().max(1);
     let mut submitted = 0_usize;
     let mut orders = commands.into_iter().map(|command| {
-        let order = command.map(|command| Order {
+        let order = command.map(|command| CommandEnvelope {
             account: caller.account,
             command,
             origin: Arc::clone(&caller.origin),
@@ -52,48 +52,52 @@ pub(super) async fn subscribe(
     let mut items = Vec::new();
     for order in orders.by_ref() {
         let is_guard = order.is_ok();
-        items.push(carry_out(&api, order).await);
+        items.push(execute(&api, order).await);
         if is_guard {
             break;
         }
     }
-    if let Some(Item { outcome: Err(Failure::Refused { refusal: Refusal::KeyReused, .. }), .. }) = items.last() {
+    if let Some(SubscriptionItem { outcome: Err(Failure::Refused { refusal: Refusal::KeyReused, .. }), .. }) =
+        items.last()
+    {
         return Err(Refusal::KeyReused.into());
     }
     // Put into the lane one after the other when first polled, so they are carried out in their order.
-    let rest: Vec<_> = orders.map(|order| carry_out(&api, order)).collect();
+    let rest: Vec<_> = orders.map(|order| execute(&api, order)).collect();
     items.extend(futures_util::future::join_all(rest).await);
     answer(&items)
 }
 
 /// The outcome of one item.
-struct Item {
+struct SubscriptionItem {
     /// Whether it was a command at all.
     submitted: bool,
-    outcome: Result<Receipt, Failure>,
+    outcome: Result<CommandResult, Failure>,
 }
 
 /// Whether each item that would be carried out was carried out before.
 async fn are_stored(api: &Api, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
     let Some(whole) = &write.idempotency else { return Ok(false) };
-    let requests: Vec<_> = (0..items).map(|place| of_item(whole, place)).collect();
+    let requests: Vec<_> = (0..items).map(|index| of_item(whole, index)).collect();
     Ok(!requests.is_empty() && replays::are_stored(api, caller, &requests).await?)
 }
 
-fn of_item(whole: &Idempotency, place: usize) -> Idempotency {
-    let of = |key: &str| if place == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{place}") };
+fn of_item(whole: &Idempotency, index: usize) -> Idempotency {
+    let of = |key: &str| if index == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{index}") };
     Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
-async fn carry_out(api: &Api, order: Result<Order, Refusal>) -> Item {
+async fn execute(api: &Api, order: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {
     match order {
-        Ok(order) => Item { submitted: true, outcome: api.lanes.submit(order).await },
-        Err(refusal) => Item { submitted: false, outcome: Err(Failure::Refused { refusal, replayed: false }) },
+        Ok(order) => SubscriptionItem { submitted: true, outcome: api.lanes.submit(order).await },
+        Err(refusal) => {
+            SubscriptionItem { submitted: false, outcome: Err(Failure::Refused { refusal, replayed: false }) }
+        }
     }
 }
 
 /// A success when one item was managed. When none was, the first trouble that is not an item's own is the answer.
-fn answer(items: &[Item]) -> Result<Response, Problem> {
+fn answer(items: &[SubscriptionItem]) -> Result<Response, Problem> {
     let managed = items.iter().filter(|item| item.outcome.is_ok()).count();
     let trouble = items.iter().find_map(|item| match &item.outcome {
         Err(failure @ (Failure::Full | Failure::Unavailable | Failure::Broken | Failure::NoAccount)) => Some(failure),
@@ -104,7 +108,7 @@ fn answer(items: &[Item]) -> Result<Response, Problem> {
         Some(_) | None => {}
     }
     let replayed = is_replay(items);
-    let data: Vec<_> = items.iter().enumerate().map(|(place, item)| item.shown(place, replayed)).collect();
+    let data: Vec<_> = items.iter().enumerate().map(|(index, item)| item.shown(index, replayed)).collect();
     if managed == 0 {
         return Err(Problem::no_item_managed(&data).replayed(replayed));
     }
@@ -118,24 +122,24 @@ fn answer(items: &[Item]) -> Result<Response, Problem> {
 
 /// Whether nothing was carried out: every item that is a command has the answer of then. A list that was cut off amid
 /// its items is carried on with, and counts.
-fn is_replay(items: &[Item]) -> bool {
+fn is_replay(items: &[SubscriptionItem]) -> bool {
     let mut submitted = items.iter().filter(|item| item.submitted).peekable();
-    submitted.peek().is_some() && submitted.all(Item::is_replayed)
+    submitted.peek().is_some() && submitted.all(SubscriptionItem::is_replayed)
 }
 
-impl Item {
+impl SubscriptionItem {
     fn is_replayed(&self) -> bool {
-        matches!(&self.outcome, Ok(Receipt { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
+        matches!(&self.outcome, Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
     }
 
     /// As it is answered. An item says that it is replayed where the answer as a whole is not: the body of a replay is
     /// that of then.
-    fn shown(&self, place: usize, whole_is_replayed: bool) -> Json {
+    fn shown(&self, index: usize, whole_is_replayed: bool) -> Json {
         let mut shown = match &self.outcome {
-            Ok(receipt) => {
-                json!({"index": place, "success": true, "uid": receipt.done.uid, "version": receipt.done.version})
+            Ok(result) => {
+                json!({"index": index, "success": true, "uid": result.done.uid, "version": result.done.version})
             }
-            Err(failure) => Problem::from(failure.clone()).item(place),
+            Err(failure) => Problem::from(failure.clone()).item(index),
         };
         if let Json::Object(members) = &mut shown
             && self.is_replayed()

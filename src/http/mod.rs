@@ -31,11 +31,11 @@ mod ops;
 mod origin;
 mod pace;
 mod peers;
-mod present;
 mod problem;
 mod projects;
 mod records;
 mod replays;
+mod resolve_links;
 mod samples;
 pub mod server;
 mod sessions;
@@ -55,7 +55,7 @@ use self::brand::Brands;
 use self::docs::Assets;
 use self::finish::finish;
 use self::in_flight::InFlight;
-use self::lists::Walks;
+use self::lists::PageCursorCache;
 use self::openapi::Documents;
 use self::operations::Methods;
 use self::problem::Problem;
@@ -70,7 +70,7 @@ use crate::keys::LastUsed;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::ping::Pinger;
-use crate::quota::Ledger;
+use crate::quota::QuotaLimiter;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 
@@ -84,7 +84,7 @@ pub struct Api {
     store: Store,
     feed: Feed,
     broker: Broker,
-    ledger: Ledger,
+    limiter: QuotaLimiter,
     last_used: LastUsed,
     clock: Clock,
     metrics: Metrics,
@@ -94,7 +94,7 @@ pub struct Api {
     authenticator: Authenticator,
     sessions: Arc<Sessions>,
     in_flight: Arc<InFlight>,
-    walks: Walks,
+    page_cursors: PageCursorCache,
     brands: Brands,
     assets: Assets,
     documents: Documents,
@@ -111,7 +111,7 @@ pub struct Parts {
     pub store: Store,
     pub feed: Feed,
     pub broker: Broker,
-    pub ledger: Ledger,
+    pub limiter: QuotaLimiter,
     pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -124,13 +124,13 @@ impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, ledger, last_used, clock, metrics, policy, pinger, stop } =
+        let Parts { config, lanes, store, feed, broker, limiter, last_used, clock, metrics, policy, pinger, stop } =
             parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let sessions = Sessions::new(config.feed.clone(), metrics.clone());
         let in_flight = InFlight::new(&config.feed, metrics.clone());
         let masters = MasterKeys::new(&config.secrets.master_keys);
-        let walks = Walks::new();
+        let page_cursors = PageCursorCache::new();
         let brands = Brands::new(store.clone(), config.brand.shown());
         let assets = Assets::new();
         let (documents, methods) = (Documents::new(), Methods::new());
@@ -140,7 +140,7 @@ impl Api {
             store,
             feed,
             broker,
-            ledger,
+            limiter,
             last_used,
             clock,
             metrics,
@@ -150,7 +150,7 @@ impl Api {
             authenticator,
             sessions,
             in_flight,
-            walks,
+            page_cursors,
             brands,
             assets,
             documents,

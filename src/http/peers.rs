@@ -18,7 +18,7 @@ pub(super) struct Peers {
 }
 
 /// A connection that is counted until this is dropped.
-pub(super) struct Counted {
+pub(super) struct CountedConnection {
     peers: Arc<Peers>,
     address: Option<IpAddr>,
 }
@@ -29,7 +29,7 @@ impl Peers {
     }
 
     /// Counts a connection; `None` where its address has as many as it may.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<CountedConnection> {
         let address = address.to_canonical();
         let is_counted = self.limit > 0 && !self.exempt.iter().any(|network| network.contains(&address));
         let address = is_counted.then(|| subscriber(address));
@@ -41,7 +41,7 @@ impl Peers {
             }
             *count += 1;
         }
-        Some(Counted { peers: Arc::clone(self), address })
+        Some(CountedConnection { peers: Arc::clone(self), address })
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -50,7 +50,7 @@ impl Peers {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut open = self.peers.open();
@@ -78,7 +78,7 @@ fn subscriber(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn admitted(peers: &Arc<Peers>, addresses: &[&str]) -> Vec<Option<Counted>> {
+    fn admitted(peers: &Arc<Peers>, addresses: &[&str]) -> Vec<Option<CountedConnection>> {
         addresses.iter().map(|address| peers.admit(address.parse().unwrap())).collect()
     }
 

@@ -12,19 +12,19 @@ use super::auth::Caller;
 use super::extract::{Query, Write, readings};
 use super::problem::Problem;
 use super::records;
-use crate::contract::input::Body;
+use crate::contract::input::InputKind;
 use crate::contract::record::parse_uid;
 use crate::domain::{Entity, Target, Uid};
 use crate::store::projects::ProjectBy;
-use crate::store::records::Stored;
+use crate::store::records::StoredRecord;
 
 /// What the two steps of the path mean: each reading is tried in turn.
-pub(super) enum Sought {
+pub(super) enum ProjectSelector {
     Uid(Uid),
     By(Vec<ProjectBy>),
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Sought {
+impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sought {
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    sought: Sought,
+    sought: ProjectSelector,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -57,26 +57,26 @@ pub(super) async fn read(
 pub(super) async fn update(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    sought: Sought,
+    sought: ProjectSelector,
     write: Write,
 ) -> Result<Response, Problem> {
     // The command names the project that was found; when it is gone by then, that is said.
     let target = match sought {
-        Sought::Uid(uid) => Target::Uid(uid),
-        by @ Sought::By(_) => match find(&api, &caller, by).await? {
+        ProjectSelector::Uid(uid) => Target::Uid(uid),
+        by @ ProjectSelector::By(_) => match find(&api, &caller, by).await? {
             Some(stored) => Target::Uid(stored.uid),
             None => Target::Key(Vec::new()),
         },
     };
-    records::change(&api, &caller, Body::Project, target, write).await
+    records::change(&api, &caller, InputKind::Project, target, write).await
 }
 
-async fn find(api: &Api, caller: &Caller, sought: Sought) -> Result<Option<Stored>, Problem> {
+async fn find(api: &Api, caller: &Caller, sought: ProjectSelector) -> Result<Option<StoredRecord>, Problem> {
     let ways = match sought {
-        Sought::Uid(uid) => {
+        ProjectSelector::Uid(uid) => {
             return Ok(api.store.record(caller.account, Entity::Project, &Target::Uid(uid)).await?);
         }
-        Sought::By(ways) => ways,
+        ProjectSelector::By(ways) => ways,
     };
     for by in ways {
         if let Some(stored) = api.store.find_project(caller.account, &by).await? {

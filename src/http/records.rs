@@ -10,19 +10,19 @@ use serde_json::{Value as Json, json};
 
 use super::Api;
 use super::auth::Caller;
-use super::extract::{self, Named, Query, Write};
-use super::present::present;
+use super::extract::{self, NamedTarget, Query, Write};
 use super::problem::{Problem, REPLAYED, gone};
+use super::resolve_links::resolve_links;
 use super::{envelope, meta};
 use crate::clock;
-use crate::command::{Order, Receipt};
-use crate::contract::input::{self, Body};
-use crate::contract::outcome::What;
+use crate::command::{CommandEnvelope, CommandResult};
+use crate::contract::input::{self, InputKind};
+use crate::contract::outcome::Disposition;
 use crate::domain::account::OnMissing;
 use crate::domain::{Command, Delete, Entity, Seq, Target};
-use crate::store::records::Stored;
+use crate::store::records::StoredRecord;
 
-type Answer = Result<Response, Problem>;
+type HandlerResult = Result<Response, Problem>;
 
 /// A kind of record as a resource: handlers are written once, for each of these.
 pub(super) trait Resource: Send + Sync + 'static {
@@ -33,7 +33,7 @@ pub(super) trait Resource: Send + Sync + 'static {
 
 /// A resource that is written by sending its record.
 pub(super) trait Writable: Resource {
-    const BODY: Body;
+    const BODY: InputKind;
 }
 
 macro_rules! resources {
@@ -47,7 +47,7 @@ macro_rules! resources {
         }
 
         $(impl Writable for $name {
-            const BODY: Body = Body::$body;
+            const BODY: InputKind = InputKind::$body;
         })?
     )*};
 }
@@ -61,7 +61,7 @@ resources! {
     World "Worlds were listed.";
 }
 
-pub(super) async fn create<R: Writable>(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Answer {
+pub(super) async fn create<R: Writable>(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> HandlerResult {
     let command = input::create(R::BODY, write.json()?, &mut clock::fresh_uid)?;
     submit(&api, &caller, write, command).await
 }
@@ -69,14 +69,14 @@ pub(super) async fn create<R: Writable>(State(api): State<Arc<Api>>, caller: Cal
 pub(super) async fn update<R: Writable>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Named(target): Named,
+    NamedTarget(target): NamedTarget,
     write: Write,
-) -> Answer {
+) -> HandlerResult {
     change(&api, &caller, R::BODY, target, write).await
 }
 
 /// Changes the record that was found or named.
-pub(super) async fn change(api: &Api, caller: &Caller, what: Body, target: Target, write: Write) -> Answer {
+pub(super) async fn change(api: &Api, caller: &Caller, what: InputKind, target: Target, write: Write) -> HandlerResult {
     let command = input::update(what, target, write.if_match.clone(), write.json()?, &mut clock::fresh_uid)?;
     submit(api, caller, write, command).await.or_else(|problem| missing(caller, what.entity(), problem))
 }
@@ -84,9 +84,9 @@ pub(super) async fn change(api: &Api, caller: &Caller, what: Body, target: Targe
 pub(super) async fn delete<R: Writable>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Named(target): Named,
+    NamedTarget(target): NamedTarget,
     write: Write,
-) -> Answer {
+) -> HandlerResult {
     let command = Command::Delete(Delete { entity: R::ENTITY, target, if_match: write.if_match.clone() });
     submit(&api, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
@@ -94,10 +94,10 @@ pub(super) async fn delete<R: Writable>(
 pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Named(target): Named,
+    NamedTarget(target): NamedTarget,
     query: Query,
     headers: HeaderMap,
-) -> Answer {
+) -> HandlerResult {
     let stored = api.store.record(caller.account, R::ENTITY, &target).await?;
     show(&api, &caller, R::ENTITY, stored, &query, &headers).await
 }
@@ -107,10 +107,10 @@ pub(super) async fn show(
     api: &Api,
     caller: &Caller,
     entity: Entity,
-    stored: Option<Stored>,
+    stored: Option<StoredRecord>,
     query: &Query,
     headers: &HeaderMap,
-) -> Answer {
+) -> HandlerResult {
     let stored = match stored {
         None => return missing(caller, entity, Problem::missing(entity.noun())),
         Some(stored) if stored.deleted => return missing(caller, entity, gone(entity, stored.version.0)),
@@ -119,7 +119,7 @@ pub(super) async fn show(
     let meta = meta::wanted(api, caller, entity, query).await?;
     let has_version = extract::has_version(headers, stored.version) && meta.is_none();
     let as_it_was = has_version.then(|| stored.record.clone());
-    let mut records = present(&api.store, caller.account, entity, vec![stored]).await?;
+    let mut records = resolve_links(&api.store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
     // What a record shows of others may change without it: then its version says too little.
     if as_it_was.as_ref() == Some(&stored.record) {
@@ -135,27 +135,27 @@ pub(super) fn found(entity: Entity, record: &str, version: Seq, attributes: Opti
     envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
-async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> Answer {
+async fn submit(api: &Api, caller: &Caller, write: Write, command: Command) -> HandlerResult {
     // The body has become the command; what waits in a lane need not hold it.
     let Write { body, idempotency, traceparent, .. } = write;
     let bytes = body.len();
     drop(body);
     let (account, origin) = (caller.account, Arc::clone(&caller.origin));
-    let order = Order { account, command, origin, idempotency, traceparent, bytes };
-    let receipt = api.lanes.submit(order).await?;
-    Ok(answer(&receipt))
+    let order = CommandEnvelope { account, command, origin, idempotency, traceparent, bytes };
+    let result = api.lanes.submit(order).await?;
+    Ok(answer(&result))
 }
 
-fn answer(receipt: &Receipt) -> Response {
-    let (status, verb) = match receipt.done.what {
-        What::Created => (StatusCode::CREATED, "was created"),
-        What::Updated => (StatusCode::OK, "was updated"),
-        What::Unchanged => (StatusCode::OK, "is already as requested; nothing was changed"),
-        What::Deleted => (StatusCode::OK, "was deleted"),
+fn answer(result: &CommandResult) -> Response {
+    let (status, event_type) = match result.done.disposition {
+        Disposition::Created => (StatusCode::CREATED, "was created"),
+        Disposition::Updated => (StatusCode::OK, "was updated"),
+        Disposition::Unchanged => (StatusCode::OK, "is already as requested; nothing was changed"),
+        Disposition::Deleted => (StatusCode::OK, "was deleted"),
     };
-    let message = format!("The {} {verb}.", receipt.done.entity.noun());
-    let mut response = envelope::record(status, &message, &receipt.record, receipt.done.version, &json!({}));
-    if receipt.replayed {
+    let message = format!("The {} {event_type}.", result.done.entity.noun());
+    let mut response = envelope::record(status, &message, &result.record, result.done.version, &json!({}));
+    if result.replayed {
         mark_replayed(&mut response);
     }
     response
@@ -167,7 +167,7 @@ pub(super) fn mark_replayed(response: &mut Response) {
 }
 
 /// What the account wants to hear where a record is not there: a problem, or a success without data.
-fn missing(caller: &Caller, entity: Entity, problem: Problem) -> Answer {
+fn missing(caller: &Caller, entity: Entity, problem: Problem) -> HandlerResult {
     if caller.on_missing == OnMissing::Fail || !problem.is_missing_record() {
         return Err(problem);
     }

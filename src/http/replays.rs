@@ -11,18 +11,18 @@ use axum::extract::{FromRequest as _, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::auth::{Caller, carry_out, is_replay, is_write, meter, refuse};
+use super::auth::{Caller, execute, is_replay, is_write, meter, refuse};
 use super::extract::Write;
 use super::{Api, limits};
 use crate::command::Idempotency;
-use crate::quota::{Denied, Standing};
+use crate::quota::{Denied, RateLimitStatus};
 use crate::store::StoreError;
 
 /// Put into a request that may be answered from what is stored, and not be carried out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnlyReplay {
     /// Where the account stands: at its limit.
-    pub(super) standing: Standing,
+    pub(super) standing: RateLimitStatus,
 }
 
 /// The answer to a request that has no call left: that of then, where it was made before.
@@ -31,14 +31,14 @@ pub(super) async fn at_limit(
     caller: Caller,
     request: Request,
     next: Next,
-    standing: Standing,
+    standing: RateLimitStatus,
 ) -> Response {
     let tier = caller.tier;
     let Some(mut request) = if_stored(api, &caller, request).await else {
         return refuse(api, tier, Denied::Month(standing));
     };
     request.extensions_mut().insert(OnlyReplay { standing });
-    let mut response = carry_out(api, caller, request, next).await;
+    let mut response = execute(api, caller, request, next).await;
     // Its handler may still see that it is none, and refuse it.
     meter(api, tier, if is_replay(&response) { "free" } else { "refused" });
     limits::show(&standing, response.headers_mut());

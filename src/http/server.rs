@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::IntGauge;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -28,12 +27,12 @@ use tower::ServiceExt as _;
 use super::closing;
 use super::exchange::{BodyBounds, exchange};
 use super::pace::{Pace, TooSlow};
-use super::peers::{Counted, Peers};
+use super::peers::{CountedConnection, Peers};
 use super::problem::Problem;
 use super::socket::{Conversation, Socket};
 use crate::clock;
 use crate::config::Http;
-use crate::metrics::Metrics;
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// The address at the other end of a request's connection.
 #[derive(Debug, Clone, Copy)]
@@ -182,8 +181,11 @@ impl Server {
                 continue;
             };
             let connection = serve(stream, peer, Arc::clone(&self.terms), stop.clone());
-            let open =
-                Open { _gauge: Gauge::new(&self.terms.metrics.http_connections), _counted: counted, _permit: permit };
+            let open = OpenConnection {
+                _gauge: GaugeGuard::new(&self.terms.metrics.http_connections),
+                _counted: counted,
+                _permit: permit,
+            };
             tasks.spawn(async move {
                 connection.await;
                 drop(open);
@@ -230,25 +232,10 @@ impl Reminder {
 }
 
 /// A connection that is open, counted for as long as it lives, however it ends.
-struct Open {
-    _gauge: Gauge,
-    _counted: Counted,
+struct OpenConnection {
+    _gauge: GaugeGuard,
+    _counted: CountedConnection,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-struct Gauge(IntGauge);
-
-impl Gauge {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Terms {

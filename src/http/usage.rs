@@ -11,7 +11,7 @@ use time::Date;
 use super::auth::Caller;
 use super::problem::Problem;
 use super::{Api, envelope};
-use crate::contract::moment;
+use crate::contract::timestamp;
 use crate::domain::account::Tier;
 use crate::quota::Usage;
 
@@ -29,7 +29,7 @@ pub(super) fn told(tier: Tier, usage: &Usage) -> Response {
         "limit": limit,
         "used": usage.used,
         "remaining": limit.saturating_sub(usage.used),
-        "resets_at": moment::seconds(usage.resets_at),
+        "resets_at": timestamp::seconds(usage.resets_at),
         "days": usage.days.iter().map(day).collect::<Vec<_>>(),
     });
     envelope::success(StatusCode::OK, "This month's calls were counted.", &data.to_string(), &json!({}))

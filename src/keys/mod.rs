@@ -9,7 +9,7 @@ mod used;
 
 use uuid::Uuid;
 
-pub use text::Secret;
+pub use text::SecretKey;
 pub use used::LastUsed;
 
 use crate::clock;
@@ -40,7 +40,7 @@ impl Terms {
 
 /// What is stored of a key.
 #[must_use]
-pub fn prepare(account: AccountId, secret: &Secret, terms: Terms, masters: &MasterKeys) -> NewKey {
+pub fn prepare(account: AccountId, secret: &SecretKey, terms: Terms, masters: &MasterKeys) -> NewKey {
     let Terms { name, origin, expires_at, read_only } = terms;
     let key_id = clock::fresh_uid().0;
     let sealed = masters.seal(&belongs_to(account, key_id), secret.text().as_bytes());
@@ -49,9 +49,9 @@ pub fn prepare(account: AccountId, secret: &Secret, terms: Terms, masters: &Mast
 
 /// The text of a stored key, where a master key opens it.
 #[must_use]
-pub fn reveal(account: AccountId, key: &Sealed, masters: &MasterKeys) -> Option<Secret> {
+pub fn reveal(account: AccountId, key: &Sealed, masters: &MasterKeys) -> Option<SecretKey> {
     let text = masters.open(&belongs_to(account, key.key_id), &key.sealed)?;
-    Secret::import(&String::from_utf8(text).ok()?)
+    SecretKey::import(&String::from_utf8(text).ok()?)
 }
 
 /// A stored key under the first master key.

@@ -18,9 +18,9 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 8..=255;
 
 /// A secret key. It is shown by [`Self::text`] alone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct SecretKey(String);
 
-impl Secret {
+impl SecretKey {
     /// A new one of this brand.
     #[must_use]
     pub fn make(slug: &str) -> Self {
@@ -61,7 +61,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
@@ -71,8 +71,8 @@ impl fmt::Debug for Secret {
 fn checksum(text: &str) -> String {
     let mut rest = usize::try_from(crc32fast::hash(text.as_bytes())).unwrap_or_default();
     let mut digits = [digit(0); CHECK];
-    for place in digits.iter_mut().rev() {
-        *place = digit(rest % DIGITS.len());
+    for digit_slot in digits.iter_mut().rev() {
+        *digit_slot = digit(rest % DIGITS.len());
         rest /= DIGITS.len();
     }
     digits.iter().collect()
@@ -88,11 +88,11 @@ mod tests {
 
     #[test]
     fn a_key_has_its_form_and_its_checksum() {
-        let secret = Secret::make("acme");
+        let secret = SecretKey::make("acme");
         let chance = secret.text().strip_prefix("acme_live_").unwrap();
         assert!(chance.len() == 36 && chance.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{chance}");
         assert!(!secret.is_mistyped("acme"));
-        assert_ne!(secret, Secret::make("acme"));
+        assert_ne!(secret, SecretKey::make("acme"));
     }
 
     /// The check value of CRC-32, 0xCBF43926 of "123456789", and that of nothing, 0.
@@ -108,28 +108,28 @@ mod tests {
 
     #[test]
     fn a_typing_error_anywhere_after_the_brand_is_seen() {
-        let secret = Secret::make("acme");
+        let secret = SecretKey::make("acme");
         for at in "acme_live_".len()..secret.text().len() {
             let mut text = secret.text().to_owned().into_bytes();
             text[at] = if text[at] == b'x' { b'y' } else { b'x' };
-            let typed = Secret::import(std::str::from_utf8(&text).unwrap()).unwrap();
+            let typed = SecretKey::import(std::str::from_utf8(&text).unwrap()).unwrap();
             assert!(typed.is_mistyped("acme"), "character {at}");
             assert!(!typed.is_mistyped("other"), "a key of another brand is not ours to judge");
         }
         let mut cut = secret.text().to_owned();
         cut.pop();
-        let cut = Secret::import(&cut).unwrap();
+        let cut = SecretKey::import(&cut).unwrap();
         assert!(!cut.is_mistyped("acme"), "it has not our form, and may come from elsewhere");
     }
 
     #[test]
     fn a_key_from_elsewhere_is_visible_ascii_of_some_length() {
         for text in ["12345678", "sec_live_abc", "a+b/c=~!\"#", &"x".repeat(255)] {
-            assert_eq!(Secret::import(text).unwrap().text(), text);
+            assert_eq!(SecretKey::import(text).unwrap().text(), text);
         }
         for text in ["", "1234567", "with space", "tab\tbed!", "ünïcödé!", "line\nfeed", &"x".repeat(256)] {
-            assert_eq!(Secret::import(text), None, "{text:?}");
+            assert_eq!(SecretKey::import(text), None, "{text:?}");
         }
-        assert_eq!(format!("{:?}", Secret::make("acme")), "Secret");
+        assert_eq!(format!("{:?}", SecretKey::make("acme")), "Secret");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{AccountId, Entity, Event, Field, Uid, Value, Verb};
+use crate::domain::{AccountId, Entity, Event, EventType, Field, Uid, Value};
 use crate::store::records::Row;
 
 /// The row that an event's record becomes. `text` is the record as the event shows it.
@@ -41,7 +41,8 @@ pub fn fold(earlier: Row, later: Row) -> Row {
 
 /// A live contact's companies, where this event may have changed them.
 fn companies(event: &Event) -> Option<Vec<Uid>> {
-    let touched = event.verb == Verb::Deleted || event.changed.iter().any(|change| change.field == Field::Companies);
+    let touched =
+        event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies);
     if event.record.entity != Entity::Contact || !touched {
         return None;
     }
@@ -52,9 +53,9 @@ fn companies(event: &Event) -> Option<Vec<Uid>> {
 /// A company is listed when it is live and a live contact belongs to it.
 fn relisted(event: &Event) -> BTreeSet<Uid> {
     let record = &event.record;
-    match (record.entity, event.verb) {
-        (Entity::Company, Verb::Deleted) => BTreeSet::from([record.uid]),
-        (Entity::Contact, Verb::Deleted) => linked(record.fields.get(&Field::Companies)).collect(),
+    match (record.entity, event.event_type) {
+        (Entity::Company, EventType::Deleted) => BTreeSet::from([record.uid]),
+        (Entity::Contact, EventType::Deleted) => linked(record.fields.get(&Field::Companies)).collect(),
         (Entity::Contact, _) => {
             let changes = event.changed.iter().filter(|change| change.field == Field::Companies);
             changes.flat_map(|change| linked(change.from.as_ref()).chain(linked(change.to.as_ref()))).collect()

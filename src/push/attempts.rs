@@ -17,13 +17,13 @@ use super::client;
 use crate::clock;
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::metrics::Metrics;
-use crate::store::attempts::Attempt;
+use crate::store::attempts::AttemptRow;
 use crate::store::{Store, StoreError};
 use crate::worker::{self, Step, Worker};
 
 /// Rows that wait at most, and the bytes of their bodies.
-const MOST_ROWS: usize = 20_000;
-const MOST_BYTES: usize = 16 << 20;
+const MAX_ROWS: usize = 20_000;
+const MAX_BYTES: usize = 16 << 20;
 
 /// Rows in one statement.
 const AT_ONCE: usize = 2_000;
@@ -35,7 +35,7 @@ const SOON: Duration = Duration::from_secs(1);
 const AHEAD: u16 = 2;
 
 /// An attempt with its endpoint.
-type Row = (AccountId, Uuid, Attempt);
+type Row = (AccountId, Uuid, AttemptRow);
 
 /// Takes attempts and writes them. Cloning shares it.
 #[derive(Clone)]
@@ -72,9 +72,9 @@ impl AttemptLog {
     }
 
     /// Takes an attempt, or counts it as lost.
-    pub(super) fn put(&self, account: AccountId, endpoint: Uuid, attempt: Attempt) {
+    pub(super) fn put(&self, account: AccountId, endpoint: Uuid, attempt: AttemptRow) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.rows.len() >= MOST_ROWS || queue.bytes + attempt.body.len() > MOST_BYTES {
+        if queue.rows.len() >= MAX_ROWS || queue.bytes + attempt.body.len() > MAX_BYTES {
             self.metrics.push_attempts_unlogged_total.inc();
             return;
         }
@@ -155,8 +155,14 @@ impl Worker for AttemptLog {
 }
 
 /// What is logged of an attempt.
-pub(super) fn row(webhook_id: String, seq: Seq, trigger: &str, attempt: &client::Attempt, now: Timestamp) -> Attempt {
-    Attempt {
+pub(super) fn row(
+    webhook_id: String,
+    seq: Seq,
+    trigger: &str,
+    attempt: &client::Attempt,
+    now: Timestamp,
+) -> AttemptRow {
+    AttemptRow {
         attempt_id: clock::fresh_uid().0,
         at: now,
         seq,

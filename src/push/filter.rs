@@ -1,18 +1,18 @@
 //! Which events an endpoint asked for.
 
-use crate::contract::Wire;
-use crate::domain::push::Settings;
-use crate::domain::{Entity, Verb};
+use crate::contract::EncodedEvent;
+use crate::domain::endpoint::Settings;
+use crate::domain::{Entity, EventType};
 
 /// Patterns of event types without their root: `contact.created`, `contact.*`, `*`. No pattern at all means all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
+pub struct EventFilter {
     patterns: Vec<String>,
     fields: Vec<String>,
     exclude_origin: Option<String>,
 }
 
-impl Filter {
+impl EventFilter {
     /// What an endpoint's settings say.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
@@ -22,12 +22,12 @@ impl Filter {
 
     /// Whether the event is wanted.
     #[must_use]
-    pub fn wants(&self, event: &Wire) -> bool {
+    pub fn wants(&self, event: &EncodedEvent) -> bool {
         let own = self.exclude_origin.as_deref().is_some_and(|origin| origin == &*event.origin);
         !own && self.is_asked_for(event) && self.concerns(event)
     }
 
-    fn is_asked_for(&self, event: &Wire) -> bool {
+    fn is_asked_for(&self, event: &EncodedEvent) -> bool {
         if self.patterns.is_empty() {
             return true;
         }
@@ -36,9 +36,9 @@ impl Filter {
     }
 
     /// Whether one of the fields changed. That a record came to be or ended concerns everybody.
-    fn concerns(&self, event: &Wire) -> bool {
+    fn concerns(&self, event: &EncodedEvent) -> bool {
         self.fields.is_empty()
-            || matches!(event.verb, Verb::Created | Verb::Deleted)
+            || matches!(event.event_type, EventType::Created | EventType::Deleted)
             || event.changed_fields().iter().any(|field| self.fields.contains(field))
     }
 
@@ -47,9 +47,9 @@ impl Filter {
     pub fn is_pattern(text: &str) -> bool {
         match text.split_once('.') {
             None => text == "*",
-            Some((entity, verb)) => {
+            Some((entity, event_type)) => {
                 (entity == "*" || Entity::from_name(entity).is_some())
-                    && (verb == "*" || Verb::from_name(verb).is_some())
+                    && (event_type == "*" || EventType::from_name(event_type).is_some())
             }
         }
     }

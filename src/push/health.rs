@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::command::{Lanes, Order};
-use crate::contract::{Wire, moment};
-use crate::domain::push::{Health, Report};
+use crate::command::{CommandEnvelope, Lanes};
+use crate::contract::{EncodedEvent, timestamp};
+use crate::domain::endpoint::{Health, ReportHealth};
 use crate::domain::{Command, Entity, Timestamp, Uid};
 use crate::store::endpoints::Endpoint;
 
@@ -39,13 +39,13 @@ pub(super) async fn report(
     health: Health,
     failing_since: Option<Timestamp>,
 ) -> anyhow::Result<()> {
-    let report = Report {
+    let report = ReportHealth {
         uid: Uid(endpoint.endpoint_id),
         health,
         description: endpoint.settings.description.clone(),
-        failing_since: failing_since.map(moment::seconds),
+        failing_since: failing_since.map(timestamp::seconds),
     };
-    let order = Order {
+    let order = CommandEnvelope {
         account: endpoint.account,
         command: Command::ReportHealth(report),
         origin: Arc::from(ORIGIN),
@@ -58,7 +58,7 @@ pub(super) async fn report(
 }
 
 /// Whether an event says something of this endpoint.
-pub(super) fn is_about(endpoint: &Endpoint, event: &Wire) -> bool {
+pub(super) fn is_about(endpoint: &Endpoint, event: &EncodedEvent) -> bool {
     event.entity == Entity::Push && event.uid.0 == endpoint.endpoint_id
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::domain::Seq;
 use crate::feed::PAGE_BYTES;
 
@@ -17,13 +17,13 @@ const BYTES: usize = 4 * PAGE_BYTES;
 /// Events by their positions.
 #[derive(Default)]
 pub(super) struct Kept {
-    events: HashMap<Seq, Wire>,
+    events: HashMap<Seq, EncodedEvent>,
     bytes: usize,
 }
 
 impl Kept {
     /// Keeps an event where there is room.
-    pub(super) fn put(&mut self, event: Wire) {
+    pub(super) fn put(&mut self, event: EncodedEvent) {
         self.take(event.seq);
         if self.events.len() < EVENTS && self.bytes + event.body.len() <= BYTES {
             self.bytes += event.body.len();
@@ -32,7 +32,7 @@ impl Kept {
     }
 
     /// Takes an event out, where it was kept.
-    pub(super) fn take(&mut self, seq: Seq) -> Option<Wire> {
+    pub(super) fn take(&mut self, seq: Seq) -> Option<EncodedEvent> {
         let event = self.events.remove(&seq)?;
         self.bytes -= event.body.len();
         Some(event)
@@ -55,15 +55,15 @@ mod tests {
     use uuid::Uuid;
 
     use super::{BYTES, EVENTS, Kept};
-    use crate::contract::Wire;
-    use crate::domain::{AccountId, Entity, Seq, Uid, Verb};
+    use crate::contract::EncodedEvent;
+    use crate::domain::{AccountId, Entity, EventType, Seq, Uid};
 
-    fn event(seq: i64, bytes: usize) -> Wire {
-        Wire {
+    fn event(seq: i64, bytes: usize) -> EncodedEvent {
+        EncodedEvent {
             account: AccountId(Uuid::nil()),
             seq: Seq(seq),
             entity: Entity::Contact,
-            verb: Verb::Created,
+            event_type: EventType::Created,
             uid: Uid(Uuid::nil()),
             at: OffsetDateTime::UNIX_EPOCH,
             origin: "test".into(),

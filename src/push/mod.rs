@@ -1,6 +1,6 @@
 //! Webhooks: an endpoint is a cursor on its account's log.
 //!
-//! A lane per endpoint decides what may be sent now ([`lane`], pure), a runner sends it ([`runner`]), the worker here
+//! A lane per endpoint decides what may be sent now ([`scheduler`], pure), a runner sends it ([`runner`]), the worker here
 //! starts runners for endpoints that have something to do and none for those that have not. In the steady state a
 //! delivery costs no statement and no wait for the disk of its own: the cursor moves, and is written at most every few
 //! tens of milliseconds, and the attempt log takes its rows in batches.
@@ -12,25 +12,25 @@
 pub mod address;
 mod attempts;
 pub mod client;
+mod concurrency;
+mod cursor;
+mod cursor_flusher;
+mod endpoint_worker;
 pub mod filter;
 mod health;
-pub mod keeping;
 mod kept;
-pub mod lane;
 pub mod outcome;
 pub mod own_headers;
 pub mod ping;
-mod place;
-mod runner;
-mod saver;
 pub mod schedule;
+pub mod scheduler;
+pub mod secret_storage;
 pub mod signature;
-mod slots;
+mod supervisor;
 mod target;
-mod worker;
 
 pub use attempts::{AttemptDays, AttemptLog};
-pub use runner::Deliverer;
-pub use saver::Saver;
-pub use slots::Slots;
-pub use worker::Push;
+pub use concurrency::ConcurrencyLimiter;
+pub use cursor_flusher::CursorFlusher;
+pub use endpoint_worker::DeliveryContext;
+pub use supervisor::EndpointSupervisor;

@@ -6,7 +6,7 @@ use super::schedule::RETRY_AFTER_CAP;
 
 /// What became of one attempt, as far as what happens next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// A whole answer with 2xx: the receiver has it.
     Delivered,
     /// It did not arrive, or was not accepted. It is tried again by the schedule.
@@ -46,7 +46,7 @@ pub enum Reason {
 /// that it has some.
 pub const NO_ADDRESS: &str = "no usable address: the host's name has none, or one that deliveries may not go to";
 
-impl Outcome {
+impl AttemptOutcome {
     /// The outcome of a whole answer, by its status (Standard Webhooks 1.0, "Delivery success and failure";
     /// 503 is treated as 502 and 504 are, since `Retry-After` most often comes with it).
     #[must_use]
@@ -97,8 +97,8 @@ impl Outcome {
 /// What the attempt log shows of a row that a version before wrote: word and error of names that lead nowhere are one.
 #[must_use]
 pub fn shown_again<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
-    let connect = Outcome::Failed(Reason::Connect).label();
-    if outcome == Outcome::Failed(Reason::Refused).label() {
+    let connect = AttemptOutcome::Failed(Reason::Connect).label();
+    if outcome == AttemptOutcome::Failed(Reason::Refused).label() {
         return (connect, Some(NO_ADDRESS));
     }
     let unresolved = outcome == connect && error.is_some_and(|error| error.starts_with("dns error"));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_endpoints_owner_cannot_tell_a_refused_address_from_none() {
-        let [refused, none] = [Reason::Refused, Reason::Connect].map(Outcome::Failed);
+        let [refused, none] = [Reason::Refused, Reason::Connect].map(AttemptOutcome::Failed);
         assert_eq!(refused.shown(), none.shown());
         assert_eq!(refused.is_away(), none.is_away(), "nor by when it is tried again");
         assert_ne!(refused.label(), none.label(), "the operator can");
@@ -128,25 +128,25 @@ mod tests {
     fn the_status_decides() {
         let after = Some(Duration::from_secs(7));
         for (status, outcome) in [
-            (200, Outcome::Delivered),
-            (204, Outcome::Delivered),
-            (299, Outcome::Delivered),
-            (199, Outcome::Failed(Reason::Status)),
-            (300, Outcome::Failed(Reason::Status)),
-            (302, Outcome::Failed(Reason::Status)),
-            (400, Outcome::Failed(Reason::Status)),
-            (404, Outcome::Failed(Reason::Status)),
-            (410, Outcome::Gone),
-            (429, Outcome::Throttled { after }),
-            (500, Outcome::Failed(Reason::Status)),
-            (502, Outcome::Throttled { after }),
-            (503, Outcome::Throttled { after }),
-            (504, Outcome::Throttled { after }),
-            (999, Outcome::Failed(Reason::Status)),
+            (200, AttemptOutcome::Delivered),
+            (204, AttemptOutcome::Delivered),
+            (299, AttemptOutcome::Delivered),
+            (199, AttemptOutcome::Failed(Reason::Status)),
+            (300, AttemptOutcome::Failed(Reason::Status)),
+            (302, AttemptOutcome::Failed(Reason::Status)),
+            (400, AttemptOutcome::Failed(Reason::Status)),
+            (404, AttemptOutcome::Failed(Reason::Status)),
+            (410, AttemptOutcome::Gone),
+            (429, AttemptOutcome::Throttled { after }),
+            (500, AttemptOutcome::Failed(Reason::Status)),
+            (502, AttemptOutcome::Throttled { after }),
+            (503, AttemptOutcome::Throttled { after }),
+            (504, AttemptOutcome::Throttled { after }),
+            (999, AttemptOutcome::Failed(Reason::Status)),
         ] {
-            assert_eq!(Outcome::of_status(status, after), outcome, "{status}");
+            assert_eq!(AttemptOutcome::of_status(status, after), outcome, "{status}");
         }
-        let capped = Outcome::of_status(429, Some(HOUR * 11));
-        assert_eq!(capped, Outcome::Throttled { after: Some(HOUR * 10) });
+        let capped = AttemptOutcome::of_status(429, Some(HOUR * 11));
+        assert_eq!(capped, AttemptOutcome::Throttled { after: Some(HOUR * 10) });
     }
 }

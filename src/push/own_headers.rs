@@ -9,9 +9,9 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue as Sent};
 use uuid::Uuid;
 
-use super::keeping::belongs_to;
+use super::secret_storage::belongs_to;
 use crate::domain::AccountId;
-use crate::domain::push::{Header, HeaderValue};
+use crate::domain::endpoint::{Header, HeaderValue};
 use crate::secrets::{MasterKeys, Resealed};
 use crate::store::endpoints::Endpoint;
 
@@ -101,7 +101,7 @@ fn bound(account: AccountId, endpoint: Uuid, name: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::config::MasterKey;
-    use crate::push::keeping::tests::endpoint;
+    use crate::push::secret_storage::tests::endpoint;
 
     fn masters(byte: u8) -> MasterKeys {
         MasterKeys::new(&[MasterKey([byte; 32])])

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::attempts::{self, AttemptLog};
 use super::client::{Attempt, Client};
-use super::slots::Slots;
-use super::target::Target;
+use super::concurrency::ConcurrencyLimiter;
+use super::target::DeliveryTarget;
 use crate::clock::{self, Clock};
 use crate::contract::event::{CONTENT_TYPE, TYPE_ROOT};
-use crate::contract::moment;
+use crate::contract::timestamp;
 use crate::domain::Seq;
 use crate::secrets::MasterKeys;
 use crate::store::endpoints::Endpoint;
@@ -20,7 +20,7 @@ use crate::store::endpoints::Endpoint;
 /// Sends pings, which together have as many of the slots of deliveries as one endpoint may have.
 pub struct Pinger {
     client: Arc<Client>,
-    slots: Arc<Slots>,
+    limiter: Arc<ConcurrencyLimiter>,
     log: AttemptLog,
     in_flight: AtomicUsize,
 }
@@ -37,8 +37,8 @@ impl Drop for Counted<'_> {
 impl Pinger {
     /// Pings share these with deliveries.
     #[must_use]
-    pub fn new(client: Arc<Client>, slots: Arc<Slots>, log: AttemptLog) -> Self {
-        Self { client, slots, log, in_flight: AtomicUsize::new(0) }
+    pub fn new(client: Arc<Client>, limiter: Arc<ConcurrencyLimiter>, log: AttemptLog) -> Self {
+        Self { client, limiter, log, in_flight: AtomicUsize::new(0) }
     }
 
     /// Sends a signed CloudEvent of the type `push.ping`, which holds nothing but the endpoint's id; `None` where no slot
@@ -50,10 +50,10 @@ impl Pinger {
         clock: &Clock,
     ) -> anyhow::Result<Option<Attempt>> {
         let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
-        let target = Target::of(endpoint, masters)?;
+        let target = DeliveryTarget::of(endpoint, masters)?;
         let others = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _counted = Counted(&self.in_flight);
-        let Some(_slot) = self.slots.take(others) else { return Ok(None) };
+        let Some(_slot) = self.limiter.take(others) else { return Ok(None) };
         let (id, now) = (format!("{account}:ping:{}", clock::fresh_uid()), clock.now());
         let body = json!({
             "specversion": "1.0",
@@ -61,7 +61,7 @@ impl Pinger {
             "source": format!("/accounts/{account}"),
             "type": format!("{TYPE_ROOT}.push.ping"),
             "subject": endpoint_id,
-            "time": moment::micros(now),
+            "time": timestamp::micros(now),
             "datacontenttype": "application/json",
             "data": {"endpoint": endpoint_id},
         });

@@ -4,37 +4,37 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::address::EndpointUrl;
-use super::client::{Attempt, Client, Delivery};
-use super::filter::Filter;
-use super::keeping;
-use super::lane::Parcel;
+use super::client::{Attempt, Client, DeliveryRequest};
+use super::filter::EventFilter;
 use super::own_headers;
-use super::signature::{Secret, sign};
-use crate::contract::Wire;
+use super::scheduler::Delivery;
+use super::secret_storage;
+use super::signature::{SigningSecret, sign};
+use crate::contract::EncodedEvent;
 use crate::contract::delivery::{BATCH_CONTENT_TYPE, batch, batch_id, newest};
 use crate::contract::event::CONTENT_TYPE;
 use crate::domain::Timestamp;
-use crate::domain::push::Mode;
+use crate::domain::endpoint::Mode;
 use crate::secrets::MasterKeys;
 use crate::store::endpoints::Endpoint;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// An endpoint, ready to be delivered to.
-pub(super) struct Target {
+pub(super) struct DeliveryTarget {
     pub(super) endpoint: Endpoint,
-    pub(super) filter: Filter,
+    pub(super) filter: EventFilter,
     url: EndpointUrl,
     /// Those that sign, and until when.
-    secrets: Vec<(Secret, Option<Timestamp>)>,
+    secrets: Vec<(SigningSecret, Option<Timestamp>)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Target {
+impl DeliveryTarget {
     pub(super) fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
-        let secrets = keeping::open_all(masters, &endpoint);
+        let secrets = secret_storage::open_all(masters, &endpoint);
         Ok(Self {
-            filter: Filter::of(&endpoint.settings),
+            filter: EventFilter::of(&endpoint.settings),
             url: EndpointUrl::parse(&endpoint.settings.url)?,
             secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
             headers: own_headers::open_all(masters, &endpoint)?,
@@ -43,16 +43,22 @@ impl Target {
     }
 
     /// `webhook-id`: the same for every attempt of the same parcel.
-    pub(super) fn webhook_id(&self, events: &[Wire]) -> String {
+    pub(super) fn webhook_id(&self, events: &[EncodedEvent]) -> String {
         match self.endpoint.settings.mode {
             Mode::Batch { .. } => batch_id(events),
-            Mode::Single | Mode::Latest { .. } => events.first().map(Wire::id).unwrap_or_default(),
+            Mode::Single | Mode::Latest { .. } => events.first().map(EncodedEvent::id).unwrap_or_default(),
         }
     }
 
     /// Makes one attempt. `events` are the parcel's.
-    pub(super) async fn send(&self, client: &Client, parcel: &Parcel, events: &[Wire], now: Timestamp) -> Attempt {
-        let (body, content_type, traceparent) = match (self.endpoint.settings.mode, events, parcel.after) {
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        delivery: &Delivery,
+        events: &[EncodedEvent],
+        now: Timestamp,
+    ) -> Attempt {
+        let (body, content_type, traceparent) = match (self.endpoint.settings.mode, events, delivery.after) {
             (Mode::Batch { .. }, events, _) => (batch(events), BATCH_CONTENT_TYPE, None),
             (Mode::Single | Mode::Latest { .. }, [event, ..], Some(after)) => {
                 (newest(event, after), CONTENT_TYPE, event.traceparent())
@@ -77,7 +83,7 @@ impl Target {
         let timestamp = now.unix_timestamp();
         let traceparent = traceparent.and_then(|text| Some((TRACEPARENT, HeaderValue::from_str(text).ok()?)));
         let headers: Vec<_> = self.headers.iter().cloned().chain(traceparent).collect();
-        let delivery = Delivery {
+        let request = DeliveryRequest {
             url: &self.url,
             headers: &headers,
             webhook_id,
@@ -88,14 +94,14 @@ impl Target {
             timeout: self.endpoint.settings.timeout,
             now,
         };
-        let mut attempt = client.send(delivery).await;
+        let mut attempt = client.send(request).await;
         let cut = attempt.bytes_read > attempt.body.len();
         attempt.body = own_headers::masked(attempt.body, &self.headers, cut);
         attempt
     }
 
     /// Those of its secrets that sign now.
-    fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
         self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
     }
 }

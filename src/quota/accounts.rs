@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::call::Call;
-use super::lease::{Draft, Lease, Lost, block};
+use super::lease::{LeaseUpdate, Lost, QuotaLease, block};
 use super::window::Window;
 use crate::clock;
 use crate::domain::AccountId;
@@ -41,9 +41,9 @@ struct Account {
 /// Who waits for the next booking of an account.
 #[derive(Default)]
 pub(super) struct Waiters {
-    callers: Vec<oneshot::Sender<Place>>,
+    callers: Vec<oneshot::Sender<MonthGrant>>,
     /// Callers who ask without wanting a call.
-    lookers: Vec<oneshot::Sender<Place>>,
+    status_waiters: Vec<oneshot::Sender<MonthGrant>>,
     /// Calls that nobody waits for, where limits are not enforced.
     counted: u64,
 }
@@ -56,7 +56,7 @@ pub(super) enum Wish {
 }
 
 /// Where a caller came in the month.
-pub(super) struct Place {
+pub(super) struct MonthGrant {
     /// The call, where it is granted.
     pub(super) call: Option<Call>,
     pub(super) month: Window,
@@ -69,13 +69,13 @@ pub(super) struct Serial(u64);
 
 struct Held {
     serial: Serial,
-    lease: Lease,
+    lease: QuotaLease,
     /// Answers that wait for the next booking.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// Whether a call's answer may go out.
-pub(super) enum Answer {
+pub(super) enum ReleaseState {
     Counted,
     /// Not before the next booking.
     After(oneshot::Receiver<()>),
@@ -87,29 +87,29 @@ pub(super) enum Answer {
 pub(super) struct Booked {
     pub(super) ask: Ask,
     serial: Serial,
-    draft: Draft,
+    update: LeaseUpdate,
     waiters: Waiters,
 }
 
 /// Who is to be told of a booking.
 pub(super) struct Replies {
     /// The first of them were granted a call each, under this lease.
-    pub(super) callers: Vec<oneshot::Sender<Place>>,
-    pub(super) lookers: Vec<oneshot::Sender<Place>>,
+    pub(super) callers: Vec<oneshot::Sender<MonthGrant>>,
+    pub(super) status_waiters: Vec<oneshot::Sender<MonthGrant>>,
     pub(super) serial: Serial,
 }
 
 impl Accounts {
     /// Waits for the next booking.
-    pub(super) fn wait(&mut self, account: AccountId, wish: Wish) -> oneshot::Receiver<Place> {
-        let (reply, place) = oneshot::channel();
+    pub(super) fn wait(&mut self, account: AccountId, wish: Wish) -> oneshot::Receiver<MonthGrant> {
+        let (reply, index) = oneshot::channel();
         let waiters = &mut self.known.entry(account).or_default().waiters;
         match wish {
             Wish::Call => waiters.callers.push(reply),
-            Wish::Look => waiters.lookers.push(reply),
+            Wish::Look => waiters.status_waiters.push(reply),
         }
         self.due.insert(account);
-        place
+        index
     }
 
     /// Counts a call that waits for nothing.
@@ -119,15 +119,15 @@ impl Accounts {
     }
 
     /// A call that counts is answered, where it may be.
-    pub(super) fn answer(&mut self, account: AccountId, serial: Serial, now: Instant) -> Answer {
-        let Some(held) = self.held(account, serial) else { return Answer::Lost };
+    pub(super) fn answer(&mut self, account: AccountId, serial: Serial, now: Instant) -> ReleaseState {
+        let Some(held) = self.held(account, serial) else { return ReleaseState::Lost };
         if held.lease.answer(now) {
-            return Answer::Counted;
+            return ReleaseState::Counted;
         }
         let (reply, booked) = oneshot::channel();
         held.waiting.push(reply);
         self.due.insert(account);
-        Answer::After(booked)
+        ReleaseState::After(booked)
     }
 
     /// A call does not count: the next booking says so.
@@ -160,7 +160,7 @@ impl Accounts {
     }
 
     /// What the next booking is about: of each account that is due one lease. Accounts that have been quiet are forgotten.
-    pub(super) fn draft(&mut self, enforced: bool, now: Instant) -> BTreeMap<AccountId, Booked> {
+    pub(super) fn update(&mut self, enforced: bool, now: Instant) -> BTreeMap<AccountId, Booked> {
         if self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP) {
             self.swept_at = Some(now);
             self.known.retain(|_, account| !account.is_idle(now));
@@ -172,7 +172,7 @@ impl Accounts {
             let Some(account) = self.known.get_mut(&id) else { continue };
             self.last_serial += 1;
             account.hold(Serial(self.last_serial));
-            if let Some(booked) = account.draft(id, enforced, now) {
+            if let Some(booked) = account.update(id, enforced, now) {
                 drafted.insert(id, booked);
             }
         }
@@ -181,7 +181,7 @@ impl Accounts {
 
     /// A booking was committed.
     pub(super) fn booked(&mut self, grant: &Grant, booked: Booked, now: Instant) -> Option<Replies> {
-        let Booked { ask, serial, draft, waiters } = booked;
+        let Booked { ask, serial, update, waiters } = booked;
         let another = self.next_serial();
         let account = self.known.get_mut(&grant.account)?;
         let is_current = account.leases.last().is_some_and(|held| held.serial == serial);
@@ -197,7 +197,7 @@ impl Accounts {
             held.release(usize::MAX);
             account.waiters.put_first(waiters);
         } else {
-            held.lease.booked(draft, grant.calls, grant.day);
+            held.lease.booked(update, grant.calls, grant.day);
             held.release(held.lease.may_answer());
             if ask.block.is_none() {
                 held.lease.keep_booked(grant.calls);
@@ -207,10 +207,10 @@ impl Accounts {
                 account.leases.push(Held::new(another));
                 account.waiters.put_first(waiters);
             } else {
-                let Waiters { callers, lookers, counted } = waiters;
+                let Waiters { callers, status_waiters, counted } = waiters;
                 // Nobody is refused these: they were carried out.
                 account.waiters.counted += if ask.block.is_some() { 0 } else { counted.saturating_sub(grant.calls) };
-                replies = Some(Replies { callers, lookers, serial });
+                replies = Some(Replies { callers, status_waiters, serial });
             }
         }
         account.forget_settled();
@@ -250,11 +250,11 @@ impl Accounts {
 }
 
 impl Account {
-    fn draft(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<Booked> {
+    fn update(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<Booked> {
         let last = self.leases.len().saturating_sub(1);
-        let place = self.leases.iter().take(last).position(|held| held.is_due(now)).unwrap_or(last);
-        let held = self.leases.get_mut(place)?;
-        let waiters = if place == last { std::mem::take(&mut self.waiters) } else { Waiters::default() };
+        let index = self.leases.iter().take(last).position(|held| held.is_due(now)).unwrap_or(last);
+        let held = self.leases.get_mut(index)?;
+        let waiters = if index == last { std::mem::take(&mut self.waiters) } else { Waiters::default() };
         if waiters.is_empty() && !held.is_due(now) && !held.lease.is_in_doubt() {
             return None;
         }
@@ -265,20 +265,20 @@ impl Account {
         let calls = callers.saturating_add(waiters.counted);
         let block = enforced.then(|| block(self.remaining));
         // Where limits are not enforced nothing is to be given back.
-        let draft = held.lease.draft(calls, block.unwrap_or(u64::MAX), now);
+        let update = held.lease.update(calls, block.unwrap_or(u64::MAX), now);
         let ask = Ask {
             account,
             lease: held.lease.id,
             day: held.lease.day,
             known: held.lease.is_known(),
             calls,
-            accepted: draft.accepted,
-            returned: draft.returned,
-            outstanding: draft.outstanding,
+            accepted: update.accepted,
+            returned: update.returned,
+            outstanding: update.outstanding,
             block,
             opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
         };
-        Some(Booked { ask, serial: held.serial, draft, waiters })
+        Some(Booked { ask, serial: held.serial, update, waiters })
     }
 
     /// Has a lease, under this name where there is none yet.
@@ -318,7 +318,7 @@ impl Account {
 
 impl Held {
     fn new(serial: Serial) -> Self {
-        Self { serial, lease: Lease::new(clock::fresh_uid().0), waiting: Vec::new() }
+        Self { serial, lease: QuotaLease::new(clock::fresh_uid().0), waiting: Vec::new() }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -337,14 +337,14 @@ impl Held {
 
 impl Waiters {
     fn is_empty(&self) -> bool {
-        self.callers.is_empty() && self.lookers.is_empty() && self.counted == 0
+        self.callers.is_empty() && self.status_waiters.is_empty() && self.counted == 0
     }
 
     /// Those who waited for longer come first.
     fn put_first(&mut self, earlier: Self) {
         let later = std::mem::replace(self, earlier);
         self.callers.extend(later.callers);
-        self.lookers.extend(later.lookers);
+        self.status_waiters.extend(later.status_waiters);
         self.counted += later.counted;
     }
 }

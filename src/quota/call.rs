@@ -1,19 +1,19 @@
 //! A call that may be carried out, and what it comes to.
 
-use super::accounts::{Answer, Serial};
-use super::ledger::{Denied, Ledger};
-use super::window::Standing;
+use super::accounts::{ReleaseState, Serial};
+use super::limiter::{Denied, QuotaLimiter};
+use super::window::RateLimitStatus;
 use crate::domain::AccountId;
 
 /// A call that the account's month has room for. It is charged already: [`Self::count`] comes before its answer goes out,
 /// and [`Self::give_back`] where it turns out not to count. One that is dropped was not answered; it is given back, unless
 /// it is [kept](Self::keep_if_dropped).
 pub struct Call {
-    ledger: Ledger,
+    limiter: QuotaLimiter,
     account: AccountId,
     /// The lease that it is of; nothing where limits are not enforced.
     lease: Option<Serial>,
-    standing: Option<Standing>,
+    standing: Option<RateLimitStatus>,
     dropped: Dropped,
 }
 
@@ -26,11 +26,11 @@ enum Dropped {
 }
 
 impl Call {
-    pub(super) fn new(ledger: Ledger, account: AccountId, lease: Option<Serial>) -> Self {
-        Self { ledger, account, lease, standing: None, dropped: Dropped::GivenBack }
+    pub(super) fn new(limiter: QuotaLimiter, account: AccountId, lease: Option<Serial>) -> Self {
+        Self { limiter, account, lease, standing: None, dropped: Dropped::GivenBack }
     }
 
-    pub(super) fn at(mut self, standing: Standing) -> Self {
+    pub(super) fn at(mut self, standing: RateLimitStatus) -> Self {
         self.standing = Some(standing);
         self
     }
@@ -43,20 +43,20 @@ impl Call {
     /// The call counts and its answer may go out; returns where the account stands, or nothing where limits are not
     /// enforced. Near the limit this waits for the next booking, so that a crash can give back what was not answered.
     /// Where it fails the call was given back, and its answer must not go out.
-    pub async fn count(mut self) -> Result<Option<Standing>, Denied> {
+    pub async fn count(mut self) -> Result<Option<RateLimitStatus>, Denied> {
         while let Some(lease) = self.lease {
-            match self.ledger.answer(self.account, lease) {
-                Answer::Counted => break,
-                Answer::After(booked) => {
+            match self.limiter.answer(self.account, lease) {
+                ReleaseState::Counted => break,
+                ReleaseState::After(booked) => {
                     if booked.await.is_err() {
                         self.dropped = Dropped::GivenBack;
                         return Err(Denied::Unavailable);
                     }
                 }
                 // This replica was stopped for so long that the call is another one's by now: it needs one more.
-                Answer::Lost => {
+                ReleaseState::Lost => {
                     self.dropped = Dropped::Settled;
-                    let mut another = self.ledger.take_again(self.account, self.standing).await?;
+                    let mut another = self.limiter.take_again(self.account, self.standing).await?;
                     another.dropped = Dropped::GivenBack;
                     self = another;
                 }
@@ -68,7 +68,7 @@ impl Call {
 
     /// The call does not count; returns where the account stands without it.
     #[must_use]
-    pub fn give_back(mut self) -> Option<Standing> {
+    pub fn give_back(mut self) -> Option<RateLimitStatus> {
         self.dropped = Dropped::GivenBack;
         let mut standing = self.standing?;
         standing.month.iter_mut().for_each(|month| month.left += 1);
@@ -79,8 +79,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         match (self.dropped, self.lease) {
-            (Dropped::GivenBack, lease) => self.ledger.give_back(self.account, lease),
-            (Dropped::Kept, Some(lease)) => self.ledger.keep(self.account, lease),
+            (Dropped::GivenBack, lease) => self.limiter.give_back(self.account, lease),
+            (Dropped::Kept, Some(lease)) => self.limiter.keep(self.account, lease),
             (Dropped::Kept, None) | (Dropped::Settled, _) => {}
         }
     }

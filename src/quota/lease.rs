@@ -28,7 +28,7 @@ const MAX_BLOCK: u64 = 64;
 
 /// One account's calls of one day.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct QuotaLease {
     /// Its row.
     pub(super) id: Uuid,
     /// The day (UTC) that its calls count on; nothing before its first booking, which finds that out.
@@ -56,7 +56,7 @@ pub(super) struct Lease {
 
 /// A booking's statement about a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Draft {
+pub(super) struct LeaseUpdate {
     pub(super) accepted: u64,
     pub(super) returned: u64,
     pub(super) outstanding: u64,
@@ -80,7 +80,7 @@ pub(super) fn block(remaining: u64) -> u64 {
     (remaining / 100).clamp(1, MAX_BLOCK)
 }
 
-impl Lease {
+impl QuotaLease {
     pub(super) fn new(id: Uuid) -> Self {
         Self {
             id,
@@ -176,24 +176,24 @@ impl Lease {
     }
 
     /// A booking that asks for so many calls more.
-    pub(super) fn draft(&mut self, calls: u64, block: u64, now: Instant) -> Draft {
+    pub(super) fn update(&mut self, calls: u64, block: u64, now: Instant) -> LeaseUpdate {
         let outstanding = self.outstanding();
         let through = self.answered.saturating_add(block);
         // From now on the row may be what this booking makes of it, or still what the one before did.
         self.through = self.through.min(through);
         self.at_risk |= outstanding + calls > block;
         self.in_doubt = true;
-        Draft { accepted: self.accepted, returned: self.returned, outstanding, block, through, at: now }
+        LeaseUpdate { accepted: self.accepted, returned: self.returned, outstanding, block, through, at: now }
     }
 
     /// The booking was committed.
-    pub(super) fn booked(&mut self, draft: Draft, granted: u64, day: Date) {
+    pub(super) fn booked(&mut self, update: LeaseUpdate, granted: u64, day: Date) {
         self.day = Some(day);
         self.accepted = self.accepted.saturating_add(granted);
-        self.returned_booked = draft.returned;
-        self.through = draft.through;
-        self.at_risk = draft.outstanding + granted > draft.block;
-        self.renewed_at = Some(draft.at);
+        self.returned_booked = update.returned;
+        self.through = update.through;
+        self.at_risk = update.outstanding + granted > update.block;
+        self.renewed_at = Some(update.at);
         self.in_doubt = false;
     }
 
@@ -243,16 +243,16 @@ mod tests {
     }
 
     impl Database {
-        fn book(&mut self, draft: Draft, calls: u64) -> u64 {
+        fn book(&mut self, update: LeaseUpdate, calls: u64) -> u64 {
             let row = self.row.unwrap_or_default();
-            self.used -= row.granted.saturating_sub(draft.accepted) + draft.returned.saturating_sub(row.returned);
+            self.used -= row.granted.saturating_sub(update.accepted) + update.returned.saturating_sub(row.returned);
             let granted = calls.min(self.limit.saturating_sub(self.used));
             self.used += granted;
             self.row = Some(Row {
-                granted: draft.accepted + granted,
-                returned: draft.returned,
-                unanswered: (draft.outstanding + granted).saturating_sub(draft.block),
-                block: draft.block,
+                granted: update.accepted + granted,
+                returned: update.returned,
+                unanswered: (update.outstanding + granted).saturating_sub(update.block),
+                block: update.block,
             });
             granted
         }
@@ -298,7 +298,7 @@ mod tests {
             acts in vec(act(), 1..200), limit in prop_oneof![1_u64..20, 1_000_u64..20_000]
         ) {
             let now = crate::clock::instant();
-            let mut lease = Lease::new(Uuid::from_u128(1));
+            let mut lease = QuotaLease::new(Uuid::from_u128(1));
             let mut database = Database { limit, ..Database::default() };
             let mut remaining = 0;
             for act in acts {
@@ -310,12 +310,12 @@ mod tests {
                     Act::Keep if lease.outstanding() > 0 => lease.keep(),
                     Act::Answer | Act::GiveBack | Act::Keep => {}
                     Act::Book { calls, ended } => {
-                        let draft = lease.draft(calls, block(remaining), now);
+                        let update = lease.update(calls, block(remaining), now);
                         let before = database.clone();
-                        let granted = database.book(draft, calls);
+                        let granted = database.book(update, calls);
                         match ended {
                             Ended::Committed => {
-                                lease.booked(draft, granted, DAY);
+                                lease.booked(update, granted, DAY);
                                 remaining = limit - database.used;
                             }
                             Ended::RolledBack => database = before,
@@ -335,21 +335,21 @@ mod tests {
         #[test]
         fn repeated_bookings_charge_and_give_back_once(unheard in vec(any::<bool>(), 0..5), calls in 1_u64..50) {
             let now = crate::clock::instant();
-            let mut lease = Lease::new(Uuid::from_u128(1));
+            let mut lease = QuotaLease::new(Uuid::from_u128(1));
             let mut database = Database { limit: 10_000, ..Database::default() };
-            let draft = lease.draft(100, 1, now);
-            let granted = database.book(draft, 100);
-            lease.booked(draft, granted, DAY);
+            let update = lease.update(100, 1, now);
+            let granted = database.book(update, 100);
+            lease.booked(update, granted, DAY);
             (0..calls).for_each(|_| lease.give_back());
             for committed in unheard {
-                let draft = lease.draft(7, 1, now);
+                let update = lease.update(7, 1, now);
                 if committed {
-                    database.book(draft, 7);
+                    database.book(update, 7);
                 }
             }
-            let draft = lease.draft(3, 1, now);
-            let granted = database.book(draft, 3);
-            lease.booked(draft, granted, DAY);
+            let update = lease.update(3, 1, now);
+            let granted = database.book(update, 3);
+            lease.booked(update, granted, DAY);
             prop_assert_eq!(database.used, 100 - calls + 3);
             prop_assert_eq!(lease.outstanding(), 100 - calls + 3);
             prop_assert!(!lease.has_returned());
@@ -360,14 +360,14 @@ mod tests {
     fn near_the_limit_one_call_is_answered_between_two_bookings() {
         assert_eq!([0, 80, 199, 200, 2_000, 6_400, 20_000].map(block), [1, 1, 1, 2, 20, 64, 64]);
         let now = crate::clock::instant();
-        let mut lease = Lease::new(Uuid::from_u128(1));
-        let draft = lease.draft(3, 1, now);
+        let mut lease = QuotaLease::new(Uuid::from_u128(1));
+        let update = lease.update(3, 1, now);
         assert!(!lease.answer(now), "nothing is granted yet");
-        lease.booked(draft, 3, DAY);
+        lease.booked(update, 3, DAY);
         assert_eq!([(); 2].map(|()| lease.answer(now)), [true, false]);
-        let draft = lease.draft(0, 1, now);
+        let update = lease.update(0, 1, now);
         assert!(!lease.answer(now), "the row may still be the one before");
-        lease.booked(draft, 0, DAY);
+        lease.booked(update, 0, DAY);
         assert_eq!([(); 2].map(|()| lease.answer(now)), [true, false]);
         assert_eq!(lease.outstanding(), 1);
     }
@@ -375,9 +375,9 @@ mod tests {
     #[test]
     fn a_replica_that_was_stopped_answers_nothing_before_it_has_renewed_its_lease() {
         let now = crate::clock::instant();
-        let mut lease = Lease::new(Uuid::from_u128(1));
-        let draft = lease.draft(5, 2, now);
-        lease.booked(draft, 5, DAY);
+        let mut lease = QuotaLease::new(Uuid::from_u128(1));
+        let update = lease.update(5, 2, now);
+        lease.booked(update, 5, DAY);
         assert!(lease.wants_renewal(now + RENEW) && !lease.wants_renewal(now));
         assert!(!lease.answer(now + VALID));
         assert_eq!(lease.lost(Uuid::from_u128(2)), Lost::GivenBack);
@@ -387,9 +387,9 @@ mod tests {
     #[test]
     fn a_lease_with_nothing_to_give_back_may_expire_without_losing_a_call() {
         let now = crate::clock::instant();
-        let mut lease = Lease::new(Uuid::from_u128(1));
-        let draft = lease.draft(2, 2, now);
-        lease.booked(draft, 2, DAY);
+        let mut lease = QuotaLease::new(Uuid::from_u128(1));
+        let update = lease.update(2, 2, now);
+        lease.booked(update, 2, DAY);
         lease.give_back();
         assert!(!lease.wants_renewal(now + LEASE) && !lease.is_idle(now + LEASE));
         assert_eq!(lease.lost(Uuid::from_u128(2)), Lost::Kept);

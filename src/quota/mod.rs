@@ -16,12 +16,12 @@ mod burst;
 mod call;
 mod gauges;
 mod lease;
-mod ledger;
+mod limiter;
 mod usage;
 mod window;
 
 pub use call::Call;
 pub use gauges::Gauges;
-pub use ledger::{Booking, Denied, Ledger, Told};
+pub use limiter::{Checked, Denied, QuotaLimiter, ReservationWriter};
 pub use usage::Usage;
-pub use window::{Standing, Window};
+pub use window::{RateLimitStatus, Window};

@@ -19,7 +19,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the present month by the database's clock, as it is booked: [`super::Ledger::look`] books what this replica knows.
+    /// Of the present month by the database's clock, as it is booked: [`super::QuotaLimiter::look`] books what this replica knows.
     pub async fn read(store: &Store, account: AccountId) -> Result<Self, StoreError> {
         let booked = store.month_use(account).await?;
         Ok(Self::of(booked.now, booked.used, booked.days))

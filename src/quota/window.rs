@@ -21,7 +21,7 @@ pub struct Window {
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Standing {
+pub struct RateLimitStatus {
     pub burst: Window,
     /// Nothing where it was not asked for: a second that is full is answered without a look at the month.
     pub month: Option<Window>,
@@ -38,8 +38,8 @@ impl Window {
         let first = month(day(at));
         let days = first.month().length(first.year());
         let seconds = u64::from(days) * 86_400;
-        let passed = (at - first.with_time(Time::MIDNIGHT).assume_utc()).whole_seconds();
-        let reset_in = seconds.saturating_sub(u64::try_from(passed).unwrap_or(0)).max(1);
+        let elapsed = (at - first.with_time(Time::MIDNIGHT).assume_utc()).whole_seconds();
+        let reset_in = seconds.saturating_sub(u64::try_from(elapsed).unwrap_or(0)).max(1);
         Self { quota, seconds, left: quota.saturating_sub(used), reset_in }
     }
 }

@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 
-use crate::broker::{Stored, Survey};
+use crate::broker::{StoredMessage, Survey};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Seq};
-use crate::store::relay::{Logged, Standing};
+use crate::store::relay::{Logged, RelayStatus};
 
 /// How publishing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PublishDecision {
     /// Behind an event, and behind the message at a stream sequence; zero, where the account has none.
     GoOn {
         /// Everything up to here is published.
@@ -54,8 +54,8 @@ impl Lack {
 }
 
 /// The positions of the log that [`judge`] asks about.
-pub(super) fn asked(standing: &Standing, survey: &Survey) -> Vec<Seq> {
-    let seq = |stored: &Option<Stored>| stored.as_ref().and_then(|stored| Some(stored.identity?.seq));
+pub(super) fn asked(standing: &RelayStatus, survey: &Survey) -> Vec<Seq> {
+    let seq = |stored: &Option<StoredMessage>| stored.as_ref().and_then(|stored| Some(stored.identity?.seq));
     let (first, last) = (seq(&survey.first), seq(&survey.last));
     let before = first.map(|first| Seq(first.0 - 1));
     let mut asked: Vec<Seq> = [Some(standing.cursor), first, before, last].into_iter().flatten().collect();
@@ -66,27 +66,32 @@ pub(super) fn asked(standing: &Standing, survey: &Survey) -> Vec<Seq> {
 }
 
 /// Compares the stream with the log.
-pub(super) fn judge(account: AccountId, standing: &Standing, survey: &Survey, log: &HashMap<Seq, Logged>) -> Verdict {
-    let Standing { head, cursor, .. } = *standing;
+pub(super) fn judge(
+    account: AccountId,
+    standing: &RelayStatus,
+    survey: &Survey,
+    log: &HashMap<Seq, Logged>,
+) -> PublishDecision {
+    let RelayStatus { head, cursor, .. } = *standing;
     if cursor > head {
-        return Verdict::Stop { published: cursor };
+        return PublishDecision::Stop { published: cursor };
     }
     let is_retained = |seq: Seq| log.get(&seq).is_some_and(|logged| logged.is_retained);
     let Some(last) = &survey.last else {
         // What was published is gone: by its age, or else by no doing of ours.
         let is_lost = is_retained(cursor);
-        let all = Verdict::GoOn { published: cursor, behind: 0, is_foreign: false };
-        return if is_lost { Verdict::Refill(Lack::Everything) } else { all };
+        let all = PublishDecision::GoOn { published: cursor, behind: 0, is_foreign: false };
+        return if is_lost { PublishDecision::Refill(Lack::Everything) } else { all };
     };
-    let go_on = |published, is_foreign| Verdict::GoOn { published, behind: last.sequence, is_foreign };
-    let logged = |stored: &Stored| Some(stored.identity?).filter(|identity| is_logged(account, identity, log));
+    let go_on = |published, is_foreign| PublishDecision::GoOn { published, behind: last.sequence, is_foreign };
+    let logged = |stored: &StoredMessage| Some(stored.identity?).filter(|identity| is_logged(account, identity, log));
     let first = survey.first.as_ref().and_then(|first| first.identity).filter(|first| first.account == account);
     let Some(end) = logged(last) else {
         return match (last.identity.filter(|last| last.account == account), first) {
             // Everything between is there: so many messages were not forged one by one, but published by a service that
             // had these events in its log.
             (Some(end), Some(first)) if survey.messages >= through(first.seq, end.seq) => {
-                Verdict::Stop { published: end.seq }
+                PublishDecision::Stop { published: end.seq }
             }
             _ => go_on(cursor, true),
         };
@@ -96,10 +101,10 @@ pub(super) fn judge(account: AccountId, standing: &Standing, survey: &Survey, lo
     };
     let expected = through(first.seq, end.seq);
     if is_retained(Seq(first.seq.0 - 1)) {
-        return Verdict::Refill(Lack::Beginning);
+        return PublishDecision::Refill(Lack::Beginning);
     }
     match survey.messages {
-        messages if messages < expected => Verdict::Refill(Lack::Middle),
+        messages if messages < expected => PublishDecision::Refill(Lack::Middle),
         // A copy of an earlier event at the end is not the end.
         messages if messages > expected => go_on(cursor.max(end.seq), true),
         // Behind the cursor: the stream lost its end, as after a power cut, and gets it again.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use anyhow::bail;
 use uuid::Uuid;
 
-use super::judge::{self, Verdict};
+use super::judge::{self, PublishDecision};
 use crate::broker::{BATCH, Broker, BrokerError, StreamFacts, Survey};
 use crate::clock::Clock;
 use crate::contract::Identity;
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::feed::{Anchor, EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
-use crate::shard::{Lease, Owned};
-use crate::store::owner::Owner;
-use crate::store::relay::{Repair, Standing};
+use crate::shard::{Owned, ShardLease};
+use crate::store::owner::ShardOwner;
+use crate::store::relay::{RelayStatus, Repair};
 
 /// Messages that one look takes out of an account's end.
 const REMOVED_AT_ONCE: usize = 1_000;
@@ -54,7 +54,7 @@ pub(super) struct Looking<'a> {
 /// The outcome of one look at one account.
 pub(super) struct Look {
     pub(super) account: AccountId,
-    pub(super) lease: Lease,
+    pub(super) lease: ShardLease,
     pub(super) progress: Option<Progress>,
     /// The time of the first event that is not published yet, where there is one.
     pub(super) unpublished: Option<Timestamp>,
@@ -66,7 +66,7 @@ pub(super) enum Ending {
     Well,
     /// Nothing may be published: the log lacks events that were, up to this one.
     Stopped(Seq),
-    Trouble(anyhow::Error),
+    Failed(anyhow::Error),
 }
 
 /// Whether an account can be published, and from where.
@@ -79,11 +79,11 @@ enum Taken {
 
 impl Looking<'_> {
     /// Publishes one batch of one account's log.
-    pub(super) async fn look(&self, account: AccountId, lease: Lease, known: Option<Progress>) -> Look {
+    pub(super) async fn look(&self, account: AccountId, lease: ShardLease, known: Option<Progress>) -> Look {
         let mut look = Look { account, lease, progress: known, unpublished: None, ending: Ending::Well };
         match self.advance(&mut look).await {
             Ok(ending) => look.ending = ending,
-            Err(error) => look.ending = Ending::Trouble(error),
+            Err(error) => look.ending = Ending::Failed(error),
         }
         look
     }
@@ -135,7 +135,7 @@ impl Looking<'_> {
 
     /// Finds out how far an account is, and repairs its messages where they are not what they should be.
     async fn take_over(&self, account: AccountId) -> anyhow::Result<Taken> {
-        let owner: &Arc<Owner> = &self.owned.owner;
+        let owner: &Arc<ShardOwner> = &self.owned.owner;
         // Before the log: what is published was committed before.
         let mut survey = self.broker.survey(account).await?;
         let Some(standing) = owner.relay_standing(account).await? else { return Ok(Taken::Gone) };
@@ -149,11 +149,11 @@ impl Looking<'_> {
             return self.refill(account, &standing, judge::before_first(account, &survey, &log), "requested").await;
         }
         match judge::judge(account, &standing, &survey, &log) {
-            Verdict::Stop { published } => Ok(Taken::Stopped(published)),
-            Verdict::Refill(lack) => {
+            PublishDecision::Stop { published } => Ok(Taken::Stopped(published)),
+            PublishDecision::Refill(lack) => {
                 self.refill(account, &standing, judge::before_first(account, &survey, &log), lack.name()).await
             }
-            Verdict::GoOn { published, behind, is_foreign } => {
+            PublishDecision::GoOn { published, behind, is_foreign } => {
                 if is_foreign {
                     self.alert(account, &survey);
                 }
@@ -173,7 +173,7 @@ impl Looking<'_> {
     async fn refill(
         &self,
         account: AccountId,
-        standing: &Standing,
+        standing: &RelayStatus,
         before_first: Option<Seq>,
         reason: &'static str,
     ) -> anyhow::Result<Taken> {
@@ -233,7 +233,7 @@ impl Looking<'_> {
             return Ok(Some(progress));
         }
         let standing = self.owned.owner.relay_standing(account).await?;
-        let is_same = |standing: Standing| standing.cursor == progress.saved && standing.repair.is_none();
+        let is_same = |standing: RelayStatus| standing.cursor == progress.saved && standing.repair.is_none();
         Ok(standing.is_some_and(is_same).then_some(progress))
     }
 }

@@ -30,7 +30,7 @@ use crate::clock::{self, Clock};
 use crate::domain::AccountId;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
-use crate::shard::{Lease, Owned, Shards};
+use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
 use crate::worker::{Step, Worker};
@@ -81,7 +81,7 @@ struct Known {
 }
 
 impl Known {
-    fn under(&self, lease: &Lease) -> Option<Progress> {
+    fn under(&self, lease: &ShardLease) -> Option<Progress> {
         self.lease.upgrade().filter(|own| Arc::ptr_eq(own, lease)).map(|_| self.progress)
     }
 }
@@ -148,7 +148,7 @@ impl Relay {
                     }
                 }
                 Ending::Stopped(published) => self.stop(look.account, published),
-                Ending::Trouble(error) => {
+                Ending::Failed(error) => {
                     let error = format!("{error:#}");
                     tracing::warn!(account = %look.account, error, "not relayed, will be repeated");
                     self.troubled.insert(look.account, clock::instant());
@@ -173,12 +173,12 @@ impl Relay {
     /// The second half: writes the cursors that moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let Some((stream, _)) = self.stream else { return Ok(false) };
-        let place = |account: AccountId| {
+        let to_move = |account: AccountId| {
             let Progress { published, saved, repaired, .. } =
                 self.known.get(&account)?.under(&owned.lease(account)?)?;
             Some(RelayMove { account, from: saved, to: published, repair: repaired })
         };
-        let moved: Vec<RelayMove> = self.unsaved.drain().filter_map(place).collect();
+        let moved: Vec<RelayMove> = self.unsaved.drain().filter_map(to_move).collect();
         if moved.is_empty() {
             return Ok(false);
         }

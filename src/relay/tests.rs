@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::judge::{Lack, Verdict, asked, judge};
-use crate::broker::{Stored, Survey};
+use super::judge::{Lack, PublishDecision, asked, judge};
+use crate::broker::{StoredMessage, Survey};
 use crate::contract::Identity;
-use crate::domain::{AccountId, Entity, FIRST_EPOCH, Seq, Timestamp, Uid, Verb};
-use crate::store::relay::{Logged, Standing};
+use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Timestamp, Uid};
+use crate::store::relay::{Logged, RelayStatus};
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
 
@@ -20,7 +20,7 @@ fn event(timeline: u128, seq: i64) -> Identity {
         epoch: FIRST_EPOCH,
         seq: Seq(seq),
         entity: Entity::Contact,
-        verb: Verb::Created,
+        event_type: EventType::Created,
         uid: Uid(Uuid::from_u128(timeline)),
         at: Timestamp::UNIX_EPOCH,
     }
@@ -36,9 +36,9 @@ fn log(head: i64, old: i64) -> impl Fn(&[Seq]) -> HashMap<Seq, Logged> {
 
 /// Messages in the order of the stream, at stream sequences from 101 on.
 fn stream(messages: &[Option<Identity>]) -> Survey {
-    let stored = |place: usize| {
-        let sequence = 101 + u64::try_from(place).unwrap();
-        messages.get(place).map(|identity| Stored { sequence, identity: *identity, message_id: String::new() })
+    let stored = |index: usize| {
+        let sequence = 101 + u64::try_from(index).unwrap();
+        messages.get(index).map(|identity| StoredMessage { sequence, identity: *identity, message_id: String::new() })
     };
     Survey {
         first: stored(0),
@@ -51,15 +51,15 @@ fn events(timeline: u128, seqs: impl IntoIterator<Item = i64>) -> Vec<Option<Ide
     seqs.into_iter().map(|seq| Some(event(timeline, seq))).collect()
 }
 
-fn judged(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> Verdict {
-    let standing = Standing { head: Seq(head), cursor: Seq(cursor), repair: None };
+fn judged(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> PublishDecision {
+    let standing = RelayStatus { head: Seq(head), cursor: Seq(cursor), repair: None };
     let survey = stream(messages);
     let log = log(head, old)(&asked(&standing, &survey));
     judge(ACCOUNT, &standing, &survey, &log)
 }
 
-fn go_on(published: i64, behind: u64, is_foreign: bool) -> Verdict {
-    Verdict::GoOn { published: Seq(published), behind, is_foreign }
+fn go_on(published: i64, behind: u64, is_foreign: bool) -> PublishDecision {
+    PublishDecision::GoOn { published: Seq(published), behind, is_foreign }
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn the_last_event_of_an_unbroken_run_is_how_far_it_is_whatever_the_cursor_says()
 
 #[test]
 fn what_the_retention_does_not_explain_is_published_again() {
-    assert_eq!(judged(&[], 77, 76, 0), Verdict::Refill(Lack::Everything));
-    assert_eq!(judged(&events(1, [77]), 77, 77, 0), Verdict::Refill(Lack::Beginning));
-    assert_eq!(judged(&events(1, 4..=5), 9, 5, 2), Verdict::Refill(Lack::Beginning));
-    assert_eq!(judged(&events(1, [1, 2, 4, 5]), 9, 5, 0), Verdict::Refill(Lack::Middle));
+    assert_eq!(judged(&[], 77, 76, 0), PublishDecision::Refill(Lack::Everything));
+    assert_eq!(judged(&events(1, [77]), 77, 77, 0), PublishDecision::Refill(Lack::Beginning));
+    assert_eq!(judged(&events(1, 4..=5), 9, 5, 2), PublishDecision::Refill(Lack::Beginning));
+    assert_eq!(judged(&events(1, [1, 2, 4, 5]), 9, 5, 0), PublishDecision::Refill(Lack::Middle));
 }
 
 #[test]
@@ -94,11 +94,15 @@ fn a_forged_message_counts_for_nothing() {
 #[test]
 fn events_that_the_log_does_not_have_stop_the_account() {
     let lost = [events(1, 1..=70), events(2, 71..=76)].concat();
-    assert_eq!(judged(&lost, 70, 70, 0), Verdict::Stop { published: Seq(76) }, "restored behind the stream");
-    assert_eq!(judged(&lost, 76, 70, 0), Verdict::Stop { published: Seq(76) }, "and written to since");
-    assert_eq!(judged(&lost, 90, 70, 0), Verdict::Stop { published: Seq(76) }, "and beyond");
-    assert_eq!(judged(&events(1, 1..=70), 70, 76, 0), Verdict::Stop { published: Seq(76) }, "the cursor says so");
-    assert_eq!(judged(&[], 70, 76, 0), Verdict::Stop { published: Seq(76) });
+    assert_eq!(judged(&lost, 70, 70, 0), PublishDecision::Stop { published: Seq(76) }, "restored behind the stream");
+    assert_eq!(judged(&lost, 76, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and written to since");
+    assert_eq!(judged(&lost, 90, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and beyond");
+    assert_eq!(
+        judged(&events(1, 1..=70), 70, 76, 0),
+        PublishDecision::Stop { published: Seq(76) },
+        "the cursor says so"
+    );
+    assert_eq!(judged(&[], 70, 76, 0), PublishDecision::Stop { published: Seq(76) });
 }
 
 proptest! {
@@ -117,16 +121,16 @@ proptest! {
         let true_end = messages.iter().flatten().filter(|event| event.uid.0.as_u128() == 1).map(|event| event.seq.0);
         let end = true_end.max().unwrap_or(0).max(cursor);
         match judged(&messages, head, cursor, 0) {
-            Verdict::GoOn { published, behind, .. } => {
+            PublishDecision::GoOn { published, behind, .. } => {
                 prop_assert!(published.0 <= head.min(end));
                 let last = if messages.is_empty() { 0 } else { 100 + u64::try_from(messages.len()).unwrap() };
                 prop_assert_eq!(behind, last);
             }
-            Verdict::Stop { .. } => {
+            PublishDecision::Stop { .. } => {
                 let is_logged = |event: &Identity| event.uid.0.as_u128() == 1 && event.seq.0 <= head;
                 prop_assert!(cursor > head || messages.last().is_some_and(|last| !last.as_ref().is_some_and(is_logged)));
             }
-            Verdict::Refill(_) => {}
+            PublishDecision::Refill(_) => {}
         }
     }
 }

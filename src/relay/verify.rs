@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::judge::is_logged;
-use crate::broker::{Broker, Stored, StreamFacts};
+use crate::broker::{Broker, StoredMessage, StreamFacts};
 use crate::clock;
 use crate::domain::{AccountId, Seq};
 use crate::store::Store;
@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 
 /// The stream's messages of an account, compared with the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct RelayReport {
     /// All messages of the account.
     pub messages: u64,
     /// The first and the last of its events that the stream has.
@@ -43,7 +43,7 @@ pub struct Report {
     highest: Seq,
 }
 
-impl Report {
+impl RelayReport {
     /// Whether a subscriber that reads the stream from its beginning reads the log, each event once.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    fn message(&mut self, stored: &Stored, account: AccountId, log: &HashMap<Seq, Logged>) {
+    fn message(&mut self, stored: &StoredMessage, account: AccountId, log: &HashMap<Seq, Logged>) {
         self.messages += 1;
         let Some(event) = stored.identity.filter(|event| is_logged(account, event, log)) else {
             self.foreign += 1;
@@ -104,8 +104,13 @@ pub enum Remedy {
 }
 
 /// Compares; changes nothing.
-pub async fn verify(store: &Store, broker: &Broker, stream: StreamFacts, account: AccountId) -> anyhow::Result<Report> {
-    let mut report = Report::default();
+pub async fn verify(
+    store: &Store,
+    broker: &Broker,
+    stream: StreamFacts,
+    account: AccountId,
+) -> anyhow::Result<RelayReport> {
+    let mut report = RelayReport::default();
     let mut scan = broker.scan(account).await?;
     loop {
         let messages = scan.next(AT_ONCE).await?;

@@ -3,7 +3,7 @@
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::keys::{self, Key, NewKey};
+use super::keys::{self, AccountKey, NewKey};
 use super::{Store, StoreError};
 use crate::domain::account::{OnMissing, Tier};
 use crate::domain::{AccountId, Timestamp};
@@ -43,12 +43,12 @@ update account_key set sealed = null where account_id = $1";
 /// What a request is authenticated against.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Credentials {
+pub struct AccountCredentials {
     pub tier: Tier,
     pub on_missing: OnMissing,
     /// Another one says that something here was changed.
     pub revision: i64,
-    pub keys: Vec<Key>,
+    pub keys: Vec<AccountKey>,
 }
 
 /// An account with its first key, to be made.
@@ -137,14 +137,14 @@ impl Store {
     }
 
     /// The account's keys and settings; `None` where there is no such account.
-    pub async fn credentials(&self, account: AccountId) -> Result<Option<Credentials>, StoreError> {
+    pub async fn credentials(&self, account: AccountId) -> Result<Option<AccountCredentials>, StoreError> {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(CREDENTIALS).await?;
         let rows = client.query(&statement, &[&account.0]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
         let (tier, on_missing): (&str, &str) = (first.get(0), first.get(1));
-        Ok(Some(Credentials {
+        Ok(Some(AccountCredentials {
             tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
             revision: first.get(2),

@@ -63,7 +63,7 @@ const PARTITION: &str = "push_attempt_";
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Attempt {
+pub struct AttemptRow {
     pub attempt_id: Uuid,
     pub at: Timestamp,
     pub seq: Seq,
@@ -93,7 +93,7 @@ pub struct Narrowed {
 
 impl Store {
     /// Writes attempts, each with its endpoint, in one statement.
-    pub async fn log_attempts(&self, attempts: &[(AccountId, Uuid, Attempt)]) -> Result<(), StoreError> {
+    pub async fn log_attempts(&self, attempts: &[(AccountId, Uuid, AttemptRow)]) -> Result<(), StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(INSERT).await?;
         let accounts: Vec<Uuid> = attempts.iter().map(|(account, ..)| account.0).collect();
@@ -170,7 +170,7 @@ impl Store {
         endpoint: Uuid,
         narrowed: Narrowed,
         limit: i64,
-    ) -> Result<Vec<Attempt>, StoreError> {
+    ) -> Result<Vec<AttemptRow>, StoreError> {
         let Narrowed { before, status, delivered } = narrowed;
         // Where few fit, all of the endpoint's attempts are looked at.
         let narrowed = status.is_some() || delivered.is_some();
@@ -202,8 +202,8 @@ fn partition(day: Date) -> String {
     format!("{PARTITION}{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
 }
 
-fn attempt(row: &PgRow) -> Attempt {
-    Attempt {
+fn attempt(row: &PgRow) -> AttemptRow {
+    AttemptRow {
         attempt_id: row.get(0),
         at: row.get(1),
         seq: Seq(row.get(2)),

@@ -15,8 +15,8 @@ use super::lists::Live;
 use super::records::{self, Row};
 use super::{Params, Store, StoreError};
 use crate::clock;
-use crate::contract::Wire;
-use crate::contract::outcome::Outcome;
+use crate::contract::EncodedEvent;
+use crate::contract::outcome::CommandOutcome;
 use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
 use crate::metrics::Metrics;
 
@@ -61,7 +61,7 @@ on conflict (account_id, key) do update
 /// What a batch must see before its commands can be decided. Duplicates are harmless.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Wanted {
+pub struct LoadRequest {
     pub accounts: Vec<AccountId>,
     pub uids: Vec<(AccountId, Entity, Uid)>,
     pub keys: Vec<(AccountId, Entity, String)>,
@@ -85,7 +85,7 @@ pub enum HeadLock {
 /// The end of an account's log, and what is there.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Head {
+pub struct LockedHead {
     pub account: AccountId,
     pub seq: Seq,
     /// Goes into every event that is appended.
@@ -96,31 +96,31 @@ pub struct Head {
 /// What was found. Accounts without a head do not exist, or were skipped.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Found {
-    pub heads: Vec<Head>,
+pub struct LoadedState {
+    pub heads: Vec<LockedHead>,
     pub records: Vec<(AccountId, Record)>,
-    pub answers: Vec<Answer>,
+    pub answers: Vec<IdempotencyRecord>,
 }
 
 /// The stored answer to a write.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Answer {
+pub struct IdempotencyRecord {
     pub account: AccountId,
     pub key: String,
     pub request_hash: [u8; 32],
-    pub outcome: Outcome,
+    pub outcome: CommandOutcome,
 }
 
 /// What a batch writes.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Append {
-    pub heads: Vec<Head>,
-    pub events: Vec<Wire>,
+    pub heads: Vec<LockedHead>,
+    pub events: Vec<EncodedEvent>,
     /// One row per record.
     pub rows: Vec<Row>,
-    pub answers: Vec<Answer>,
+    pub answers: Vec<IdempotencyRecord>,
 }
 
 /// A batch whose transaction did not commit, or may have.
@@ -151,13 +151,13 @@ impl Drop for Batch {
 
 impl Store {
     /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
-    pub async fn open_batch(&self, wanted: &Wanted, lock: HeadLock) -> Result<(Batch, Found), StoreError> {
+    pub async fn open_batch(&self, wanted: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
         let client = self.writer().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
         let found = match &batch.client {
             Some(client) => load(client, wanted, lock).await,
-            None => Ok(Found::default()),
+            None => Ok(LoadedState::default()),
         };
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
         match found {
@@ -172,7 +172,7 @@ impl Store {
 
     /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
     /// us may still be at work on that transaction, and only once it is done with it can this be answered.
-    pub async fn is_committed(&self, event: &Wire) -> Result<bool, StoreError> {
+    pub async fn is_committed(&self, event: &EncodedEvent) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("set local lock_timeout = '1s'").await?;
@@ -207,7 +207,7 @@ impl Batch {
     }
 }
 
-async fn load(client: &Object, wanted: &Wanted, lock: HeadLock) -> Result<Found, StoreError> {
+async fn load(client: &Object, wanted: &LoadRequest, lock: HeadLock) -> Result<LoadedState, StoreError> {
     let (begin, lock) = match lock {
         HeadLock::Brief => (BEGIN, LOCK_HEADS),
         HeadLock::Skip => (BEGIN, LOCK_FREE_HEADS),
@@ -235,7 +235,7 @@ async fn load(client: &Object, wanted: &Wanted, lock: HeadLock) -> Result<Found,
         loads.run(client),
     );
     begun?;
-    Ok(Found {
+    Ok(LoadedState {
         heads: heads?.iter().map(head).collect::<Result<_, _>>()?,
         answers: answers?.iter().map(answer).collect::<Result<_, _>>()?,
         records: records?,
@@ -253,7 +253,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
     let h = HeadColumns::of(&append.heads);
-    let a = AnswerColumns::of(&append.answers);
+    let a = IdempotencyColumns::of(&append.answers);
 
     let (appended, upserted, advanced, answered, committed) = tokio::join!(
         biased;
@@ -290,13 +290,13 @@ fn not_written(error: tokio_postgres::Error) -> CommitError {
     }
 }
 
-fn head(row: &PgRow) -> Result<Head, StoreError> {
+fn head(row: &PgRow) -> Result<LockedHead, StoreError> {
     let account = AccountId(row.get(0));
     let live = serde_json::from_str(row.get(2)).map_err(|error| StoreError::corrupt("head", "live", account, error))?;
-    Ok(Head { account, seq: Seq(row.get(1)), epoch: row.get(3), live })
+    Ok(LockedHead { account, seq: Seq(row.get(1)), epoch: row.get(3), live })
 }
 
-pub(super) fn answer(row: &PgRow) -> Result<Answer, StoreError> {
+pub(super) fn answer(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
     let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
@@ -305,7 +305,7 @@ pub(super) fn answer(row: &PgRow) -> Result<Answer, StoreError> {
     let hash: &[u8] = row.get(2);
     let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
     let outcome = serde_json::from_str(row.get(3)).map_err(|error| corrupt("outcome", Box::new(error)))?;
-    Ok(Answer { account, key: key.clone(), request_hash, outcome })
+    Ok(IdempotencyRecord { account, key: key.clone(), request_hash, outcome })
 }
 
 #[derive(Default)]
@@ -316,7 +316,7 @@ struct HeadColumns {
 }
 
 impl HeadColumns {
-    fn of(heads: &[Head]) -> Self {
+    fn of(heads: &[LockedHead]) -> Self {
         let mut columns = Self::default();
         for head in heads {
             columns.account.push(head.account.0);
@@ -339,7 +339,7 @@ struct EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    fn of(events: &'a [Wire]) -> Self {
+    fn of(events: &'a [EncodedEvent]) -> Self {
         let mut columns = Self::default();
         for event in events {
             columns.account.push(event.account.0);
@@ -355,15 +355,15 @@ impl<'a> EventColumns<'a> {
 }
 
 #[derive(Default)]
-pub(super) struct AnswerColumns<'a> {
+pub(super) struct IdempotencyColumns<'a> {
     pub(super) account: Vec<Uuid>,
     pub(super) key: Vec<&'a str>,
     pub(super) hash: Vec<&'a [u8]>,
     pub(super) outcome: Vec<String>,
 }
 
-impl<'a> AnswerColumns<'a> {
-    pub(super) fn of(answers: &'a [Answer]) -> Self {
+impl<'a> IdempotencyColumns<'a> {
+    pub(super) fn of(answers: &'a [IdempotencyRecord]) -> Self {
         let mut columns = Self::default();
         for answer in answers {
             columns.account.push(answer.account.0);

@@ -6,7 +6,7 @@ use super::accounts::{By, audit};
 use super::records::RELIST;
 use super::{Store, StoreError};
 use crate::domain::AccountId;
-use crate::domain::record::fold_key;
+use crate::domain::record::normalize_key;
 
 const LOCK_HEAD: &str = "-- company.lock_head
 select from head where account_id = $1 for update";
@@ -27,7 +27,7 @@ impl Store {
         let transaction = client.transaction().await?;
         // Who is listed is written by whoever holds the head.
         transaction.query(LOCK_HEAD, &[&account.0]).await?;
-        let Some(found) = transaction.query_opt(KEEP, &[&account.0, &fold_key(company), &kept]).await? else {
+        let Some(found) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
             return Ok(false);
         };
         let uid: Uuid = found.get(0);

@@ -7,10 +7,10 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::owner::{PushCursor, Waiting};
-use super::push_changes::Move;
+use super::endpoint_changes::CursorCommand;
+use super::owner::{EndpointCursor, RetryEntry};
 use super::{Params, Store, StoreError, own_headers};
-use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
+use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 const INSERT: &str = "-- push_endpoint.insert
@@ -74,7 +74,7 @@ where exists (select from push_order o where o.account_id = c.account_id and o.e
     where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1))";
 
 /// Events in a delivery at most.
-pub const LARGEST_BATCH: usize = 100;
+pub const MAX_BATCH: usize = 100;
 
 /// An endpoint. What signs its deliveries is not in its `Debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +112,13 @@ impl fmt::Debug for KeptSecret {
 
 /// An endpoint and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct EndpointState {
     /// Its settings.
     pub endpoint: Endpoint,
     /// Its cursor.
-    pub place: PushCursor,
+    pub cursor: EndpointCursor,
     /// Stretches above the cursor that were dealt with before it went back: after, through.
-    pub passed: Vec<(Seq, Seq)>,
+    pub processed: Vec<(Seq, Seq)>,
     /// Whether there are orders for its place.
     pub has_orders: bool,
 }
@@ -126,10 +126,10 @@ pub struct Placed {
 /// An order for whoever owns an endpoint's shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct PushOrder {
+pub struct QueuedCursorCommand {
     pub endpoint: Uuid,
     pub order_id: Uuid,
-    pub order: Move,
+    pub order: CursorCommand,
 }
 
 /// An event that an endpoint took in no attempt.
@@ -146,28 +146,28 @@ pub struct Parked {
 
 impl Store {
     /// An account's endpoints and where each stands, in the order of their making.
-    pub async fn endpoints(&self, account: AccountId) -> Result<Vec<Placed>, StoreError> {
+    pub async fn endpoints(&self, account: AccountId) -> Result<Vec<EndpointState>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
         client.query(&statement, &[&account.0, &None::<Uuid>]).await?.iter().map(placed).collect()
     }
 
     /// One endpoint and where it stands.
-    pub async fn endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<Option<Placed>, StoreError> {
+    pub async fn endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
         client.query_opt(&statement, &[&account.0, &endpoint]).await?.as_ref().map(placed).transpose()
     }
 
     /// What shall become of places and was not carried out yet, in the order in which it was asked for.
-    pub async fn push_orders(&self, account: AccountId) -> Result<Vec<PushOrder>, StoreError> {
+    pub async fn push_orders(&self, account: AccountId) -> Result<Vec<QueuedCursorCommand>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(ORDERS).await?;
         let order = |row: &PgRow| {
             let (endpoint, order_id) = (row.get(0), row.get(1));
-            let order = Move::of(row.get(2), row.get(3), row.get(4));
+            let order = CursorCommand::of(row.get(2), row.get(3), row.get(4));
             let order = order.ok_or_else(|| StoreError::corrupt("push_order", "kind", order_id, "no word"))?;
-            Ok(PushOrder { endpoint, order_id, order })
+            Ok(QueuedCursorCommand { endpoint, order_id, order })
         };
         client.query(&statement, &[&account.0]).await?.iter().map(order).collect()
     }
@@ -193,10 +193,10 @@ impl Store {
     }
 
     /// An endpoint's exceptions in the order of the log.
-    pub async fn waiting(&self, account: AccountId, endpoint: Uuid) -> Result<Vec<Waiting>, StoreError> {
+    pub async fn waiting(&self, account: AccountId, endpoint: Uuid) -> Result<Vec<RetryEntry>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(WAITING).await?;
-        let waiting = |row: &PgRow| Waiting {
+        let waiting = |row: &PgRow| RetryEntry {
             seq: Seq(row.get(0)),
             uid: Uid(row.get(1)),
             attempts: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
@@ -253,9 +253,9 @@ impl<'a> Columns<'a> {
     fn of(endpoint: &'a Endpoint) -> Result<Self, StoreError> {
         let Settings { mode, order, window, rate, headers, timeout, .. } = &endpoint.settings;
         let (max, debounce) = match mode {
-            Mode::Single => (LARGEST_BATCH, Duration::ZERO),
+            Mode::Single => (MAX_BATCH, Duration::ZERO),
             Mode::Batch { max } => (*max, Duration::ZERO),
-            Mode::Latest { debounce } => (LARGEST_BATCH, *debounce),
+            Mode::Latest { debounce } => (MAX_BATCH, *debounce),
         };
         let headers = own_headers::encode(headers)
             .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint.endpoint_id, error))?;
@@ -301,14 +301,14 @@ impl<'a> Columns<'a> {
     }
 }
 
-pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
+pub(super) fn placed(row: &PgRow) -> Result<EndpointState, StoreError> {
     let account = AccountId(row.get(0));
     let endpoint_id: Uuid = row.get(1);
     let corrupt = |column| StoreError::corrupt("push_endpoint", column, format!("{account}/{endpoint_id}"), "no word");
     let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
     let mode = match row.get(7) {
         "single" => Mode::Single,
-        "batch" => Mode::Batch { max: usize::try_from(number(8)).unwrap_or(LARGEST_BATCH) },
+        "batch" => Mode::Batch { max: usize::try_from(number(8)).unwrap_or(MAX_BATCH) },
         "latest" => Mode::Latest { debounce: Duration::from_millis(u64::from(number(9))) },
         _ => return Err(corrupt("mode")),
     };
@@ -321,7 +321,7 @@ pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
         fields: row.get(5),
         exclude_own: row.get(6),
         mode,
-        order: Order::from_name(row.get(10)).ok_or_else(|| corrupt("delivery_order"))?,
+        order: DeliveryOrder::from_name(row.get(10)).ok_or_else(|| corrupt("delivery_order"))?,
         window: usize::try_from(number(11)).unwrap_or(1),
         rate: row.get::<_, Option<i32>>(12).and_then(|rate| u32::try_from(rate).ok()),
         headers,
@@ -339,7 +339,7 @@ pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
         revision: row.get(20),
         created_at: row.get(21),
     };
-    let place = PushCursor {
+    let cursor = EndpointCursor {
         account,
         endpoint: endpoint_id,
         seq: Seq(row.get(22)),
@@ -347,7 +347,7 @@ pub(super) fn placed(row: &PgRow) -> Result<Placed, StoreError> {
         failures: number(24),
         next_at: row.get(25),
     };
-    let passed: Vec<i64> = row.get(26);
-    let passed = passed.as_chunks().0.iter().map(|[after, through]| (Seq(*after), Seq(*through))).collect();
-    Ok(Placed { endpoint, place, passed, has_orders: row.get(27) })
+    let processed: Vec<i64> = row.get(26);
+    let processed = processed.as_chunks().0.iter().map(|[after, through]| (Seq(*after), Seq(*through))).collect();
+    Ok(EndpointState { endpoint, cursor, processed, has_orders: row.get(27) })
 }

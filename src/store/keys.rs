@@ -51,7 +51,7 @@ where k.account_id = u.account_id and k.key_id = u.key_id";
 /// A secret key as requests are compared with it.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Key {
+pub struct AccountKey {
     pub key_id: Uuid,
     /// Stamped on every event that the key writes.
     pub origin: Arc<str>,
@@ -120,7 +120,7 @@ pub enum Added {
 /// What is found of a key that is to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its name")]
-pub enum Shown {
+pub enum StoredKeyText {
     Sealed(Sealed),
     NoKey,
     /// Its text is not kept.
@@ -165,17 +165,17 @@ impl Store {
     }
 
     /// A key's sealed text, for showing it. That it was asked for leaves an audit row.
-    pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<Shown, StoreError> {
+    pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<StoredKeyText, StoreError> {
         let mut client = self.reader().await?;
         let transaction = client.transaction().await?;
         let Some(row) = transaction.query_opt(SEALED, &[&account.0, &key_id]).await? else {
-            return Ok(Shown::NoKey);
+            return Ok(StoredKeyText::NoKey);
         };
-        let Some(sealed) = row.get(1) else { return Ok(Shown::NotKept) };
+        let Some(sealed) = row.get(1) else { return Ok(StoredKeyText::NotKept) };
         let detail = serde_json::json!({"key_id": key_id, "name": row.get::<_, &str>(0)});
         audit(&transaction, &[account.0], by, "key.reveal", &detail).await?;
         transaction.commit().await?;
-        Ok(Shown::Sealed(Sealed { key_id, sealed }))
+        Ok(StoredKeyText::Sealed(Sealed { key_id, sealed }))
     }
 
     /// Writes down when keys were last used. What another is writing at this moment is left to it.
@@ -216,7 +216,7 @@ pub(super) async fn insert(
 
 /// A key from the columns `key_id`, `origin`, `secret_hash`, `expires_in`, `read_only` at `first`; `None` where they are
 /// those of an account without keys.
-pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Option<Key>, StoreError> {
+pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Option<AccountKey>, StoreError> {
     let Some(key_id) = row.get::<_, Option<Uuid>>(first) else { return Ok(None) };
     let hash: &[u8] = row.get(first + 2);
     let secret_hash = hash.try_into().map_err(|error: std::array::TryFromSliceError| {
@@ -224,7 +224,7 @@ pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Optio
     })?;
     let origin = Arc::from(row.get::<_, &str>(first + 1));
     let (expires_in, read_only) = (row.get(first + 3), row.get(first + 4));
-    Ok(Some(Key { key_id, origin, secret_hash, expires_in, read_only }))
+    Ok(Some(AccountKey { key_id, origin, secret_hash, expires_in, read_only }))
 }
 
 fn listed(row: &PgRow) -> ListedKey {

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::records::Stored;
+use super::records::StoredRecord;
 use super::text_index::search_text;
 use super::{Store, StoreError};
 use crate::contract::Cursor;
@@ -48,7 +48,7 @@ impl Live {
 
 /// Which records are wanted. Where nothing is said, all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Filter {
+pub struct ListFilter {
     /// Exclusive.
     pub created_after: Option<Timestamp>,
     /// Exclusive.
@@ -62,7 +62,7 @@ pub struct Filter {
     /// One of the record's tags, as it is written.
     pub tag: Option<String>,
     /// A live company that the contact belongs to.
-    pub company: Option<Named>,
+    pub company: Option<CompanyRef>,
     /// A part of a contact's names, emails or phones, or of another record's lookup key, in any case.
     pub text: Option<String>,
 }
@@ -70,7 +70,7 @@ pub struct Filter {
 /// A record that another is linked to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Named {
+pub enum CompanyRef {
     Uid(Uid),
     /// Folded.
     Key(String),
@@ -97,7 +97,7 @@ pub enum Sort {
 /// The order of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Order {
+pub struct SortOrder {
     pub by: Sort,
     pub descending: bool,
 }
@@ -123,7 +123,7 @@ pub enum Start {
 /// What was counted when the account's log stood at a position. As long as it stands there, it is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Counted {
+pub struct ListCount {
     pub total: i64,
     /// The account's last event at that moment: where to follow the log from.
     pub as_of: Cursor,
@@ -134,25 +134,25 @@ pub struct Counted {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct List {
     pub entity: Entity,
-    pub filter: Filter,
-    pub order: Order,
+    pub filter: ListFilter,
+    pub order: SortOrder,
     pub start: Start,
     pub limit: i64,
     /// What an earlier page of this list was counted at.
-    pub counted: Option<Counted>,
+    pub counted: Option<ListCount>,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// At most as many as were wanted.
-    pub rows: Vec<Stored>,
+    pub rows: Vec<StoredRecord>,
     /// Whether there are further rows.
     pub more: bool,
     /// The place of the last row.
     pub end: Option<Position>,
     /// All rows of the list.
-    pub counted: Counted,
+    pub counted: ListCount,
 }
 
 /// A kind of record in lists.
@@ -164,7 +164,7 @@ struct Table {
     listed: &'static str,
     /// How many those are, from the head.
     total: &'static str,
-    /// Which rows have `Filter::text` in them.
+    /// Which rows have `ListFilter::text` in them.
     text: &'static str,
 }
 
@@ -289,7 +289,7 @@ impl List {
     /// The first page of all records.
     #[must_use]
     pub fn first(entity: Entity, limit: i64) -> Self {
-        let (filter, order) = (Filter::default(), Order::default());
+        let (filter, order) = (ListFilter::default(), SortOrder::default());
         Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
     }
 
@@ -346,7 +346,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
 
     /// The parts of the order that the page may reach into: rows with a value and rows without stand in indexes apart.
     fn parts(&self) -> (Part, Option<Part>) {
-        let Order { by, descending } = self.order;
+        let SortOrder { by, descending } = self.order;
         let (value, bound) = (by.value(), by.bound());
         let all = |condition: String| Part { condition, ordered: by != Sort::Uid };
         let absent = |condition: &str| Part { condition: condition.to_owned(), ordered: false };
@@ -417,18 +417,18 @@ impl Sort {
     }
 }
 
-impl Order {
+impl SortOrder {
     fn direction(self) -> &'static str {
         if self.descending { "desc" } else { "asc" }
     }
 }
 
-impl Filter {
+impl ListFilter {
     /// `text` is the condition on the text.
     fn fragments(&self, text: &'static str) -> String {
         let company = match &self.company {
-            Some(Named::Uid(_)) => Some(COMPANY_UID),
-            Some(Named::Key(_)) => Some(COMPANY_KEY),
+            Some(CompanyRef::Uid(_)) => Some(COMPANY_UID),
+            Some(CompanyRef::Key(_)) => Some(COMPANY_KEY),
             None => None,
         };
         let fragments = [
@@ -446,8 +446,8 @@ impl Filter {
 
     fn company_text(&self) -> Option<String> {
         self.company.as_ref().map(|company| match company {
-            Named::Uid(uid) => uid.to_string(),
-            Named::Key(key) => key.clone(),
+            CompanyRef::Uid(uid) => uid.to_string(),
+            CompanyRef::Key(key) => key.clone(),
         })
     }
 }
@@ -508,14 +508,14 @@ impl Store {
 /// Every row has the head's columns; a single one without a uid stands for an empty page.
 fn page(found: &[PgRow], limit: i64) -> Page {
     let counted = match found.first() {
-        Some(row) => Counted { total: row.get(2), as_of: Cursor { epoch: row.get(1), seq: Seq(row.get(0)) } },
-        None => Counted { total: 0, as_of: Cursor { epoch: 1, seq: Seq::ZERO } },
+        Some(row) => ListCount { total: row.get(2), as_of: Cursor { epoch: row.get(1), seq: Seq(row.get(0)) } },
+        None => ListCount { total: 0, as_of: Cursor { epoch: 1, seq: Seq::ZERO } },
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>(3)?))));
-    let rows: Vec<Stored> = present()
+    let rows: Vec<StoredRecord> = present()
         .take(limit)
-        .map(|(row, uid)| Stored { uid, version: Seq(row.get(4)), deleted: row.get(5), record: row.get(6) })
+        .map(|(row, uid)| StoredRecord { uid, version: Seq(row.get(4)), deleted: row.get(5), record: row.get(6) })
         .collect();
     let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get(7), uid });
     Page { more: present().count() > limit, rows, end, counted }

@@ -9,7 +9,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::{Params, Store, StoreError};
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::contract::event::parse_kind;
 use crate::domain::{AccountId, Seq, Uid};
 
@@ -65,7 +65,7 @@ pub struct PageLimit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
     /// Empty at the end of the log.
-    pub events: Vec<Wire>,
+    pub events: Vec<EncodedEvent>,
     /// Whether the log is known to go on behind the last of them.
     pub more: bool,
 }
@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// The events at positions, in the order of the log.
-    pub async fn events_at(&self, account: AccountId, seqs: &[Seq]) -> Result<Vec<Wire>, StoreError> {
+    pub async fn events_at(&self, account: AccountId, seqs: &[Seq]) -> Result<Vec<EncodedEvent>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(ALL_AT).await?;
         let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
@@ -138,17 +138,17 @@ impl Store {
 }
 
 /// Reads a row of account, seq, uid, type, at, origin and body.
-pub(super) fn wire(row: &PgRow) -> Result<Wire, StoreError> {
+pub(super) fn wire(row: &PgRow) -> Result<EncodedEvent, StoreError> {
     let account = AccountId(row.get(0));
     let seq = Seq(row.get(1));
     let kind: &str = row.get(3);
-    let (entity, verb) = parse_kind(kind)
+    let (entity, event_type) = parse_kind(kind)
         .ok_or_else(|| StoreError::corrupt("event", "type", format!("{account}:{seq}"), kind.to_owned()))?;
-    Ok(Wire {
+    Ok(EncodedEvent {
         account,
         seq,
         entity,
-        verb,
+        event_type,
         uid: Uid(row.get(2)),
         at: row.get(4),
         origin: Arc::from(row.get::<_, &str>(5)),

@@ -5,13 +5,14 @@
 //! or of why a row is written.
 
 pub mod accounts;
-pub mod answers;
 pub mod attempts;
 pub mod batch;
 pub mod brands;
 mod companies;
+pub mod endpoint_changes;
 pub mod endpoints;
 mod error;
+pub mod idempotency;
 mod key_checks;
 pub mod keys;
 pub mod lists;
@@ -21,7 +22,6 @@ mod own_headers;
 pub mod owner;
 mod owner_lease;
 pub mod projects;
-pub mod push_changes;
 pub mod quota;
 mod reading;
 pub mod records;
@@ -60,7 +60,7 @@ pub struct Store {
     /// The searches' share of the read pool.
     searches: Searches,
     /// Accounts whose texts are to be indexed.
-    asked: text_index::Asked,
+    asked: text_index::IndexRequests,
     metrics: Metrics,
 }
 
@@ -106,7 +106,7 @@ impl Store {
         let reader = with(&format!("-c statement_timeout={}s", config.statement_timeout_s));
         let (read, admit) = (pool(reader, config.pool)?, pool(with(LANE_SETTINGS), ADMITTING)?);
         let searches = Searches::new(config, metrics.clone());
-        let asked = text_index::Asked::default();
+        let asked = text_index::IndexRequests::default();
         Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
     }
 

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::domain::push::{Header, HeaderValue};
+use crate::domain::endpoint::{Header, HeaderValue};
 
 /// U+0001: what the text of a sealed value begins with.
 const SEALED: char = '\u{1}';

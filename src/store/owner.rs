@@ -73,7 +73,7 @@ insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, $3, $4, 'push', 'push.disable', $5::text::json from disabled";
 
 /// The session. Dropping it gives up every shard.
-pub struct Owner {
+pub struct ShardOwner {
     pub(super) client: Client,
     pub(super) membership: Membership,
     statements: Statements,
@@ -99,7 +99,7 @@ pub struct RelayMove {
 /// Where a push endpoint stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct PushCursor {
+pub struct EndpointCursor {
     pub account: AccountId,
     pub endpoint: Uuid,
     /// Everything up to here is delivered, filtered out, or waiting.
@@ -114,7 +114,7 @@ pub struct PushCursor {
 /// An event that waits for its own retry while others pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Waiting {
+pub struct RetryEntry {
     pub seq: Seq,
     pub uid: Uid,
     pub attempts: u32,
@@ -126,7 +126,7 @@ pub struct Waiting {
     pub batch: Option<Seq>,
 }
 
-impl Waiting {
+impl RetryEntry {
     /// An event that was not sent yet and has waited long enough.
     #[must_use]
     pub fn behind(seq: Seq, uid: Uid) -> Self {
@@ -137,10 +137,10 @@ impl Waiting {
 /// Changes of one endpoint's place, to be written together.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct PushSave {
-    pub cursor: PushCursor,
+pub struct EndpointSave {
+    pub cursor: EndpointCursor,
     /// New or changed exceptions.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<RetryEntry>,
     /// Exceptions that ended.
     pub settled: Vec<Seq>,
 }
@@ -148,21 +148,21 @@ pub struct PushSave {
 /// What orders make of an endpoint's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct PlaceMove {
-    pub place: PushCursor,
+pub struct CursorUpdate {
+    pub cursor: EndpointCursor,
     /// Stretches above the cursor that were dealt with: after, through.
-    pub passed: Vec<(Seq, Seq)>,
+    pub processed: Vec<(Seq, Seq)>,
     /// Exceptions that end.
     pub dropped: Vec<Seq>,
     /// Exceptions that are parked no longer.
-    pub retried: Vec<Waiting>,
+    pub retried: Vec<RetryEntry>,
     /// The orders, which are carried out with it.
     pub orders: Vec<Uuid>,
 }
 
 impl Store {
     /// Opens a session and joins the members. The connection is driven by the returned future, which ends with it.
-    pub async fn open_owner(&self) -> Result<(Owner, impl Future<Output = ()> + Send + 'static), StoreError> {
+    pub async fn open_owner(&self) -> Result<(ShardOwner, impl Future<Output = ()> + Send + 'static), StoreError> {
         let mut config = self.config.clone();
         config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
         let (client, connection) = config.connect(NoTls).await?;
@@ -179,14 +179,14 @@ impl Store {
         };
         let mut drive = Box::pin(drive);
         let owner = tokio::select! {
-            owner = Owner::join(client, ended) => owner?,
+            owner = ShardOwner::join(client, ended) => owner?,
             () = &mut drive => return Err(StoreError::Unavailable("the connection closed at once".into())),
         };
         Ok((owner, drive))
     }
 }
 
-impl Owner {
+impl ShardOwner {
     async fn join(client: Client, ended: CancellationToken) -> Result<Self, StoreError> {
         let membership = Membership::join(&client).await?;
         let statements =
@@ -217,7 +217,7 @@ impl Owner {
     }
 
     /// Writes where endpoints stand, with their exceptions, in one statement.
-    pub async fn save_push(&self, saves: &[PushSave]) -> Result<(), StoreError> {
+    pub async fn save_push(&self, saves: &[EndpointSave]) -> Result<(), StoreError> {
         let c = CursorColumns::of(saves);
         let s = SettledColumns::of(saves);
         let w = WaitingColumns::of(saves);
@@ -250,24 +250,24 @@ impl Owner {
     }
 
     /// Moves an endpoint's place, and takes the orders for it away, in one statement.
-    pub async fn move_place(&self, moved: &PlaceMove) -> Result<(), StoreError> {
-        let PlaceMove { place, passed, dropped, retried, orders } = moved;
+    pub async fn move_place(&self, moved: &CursorUpdate) -> Result<(), StoreError> {
+        let CursorUpdate { cursor, processed, dropped, retried, orders } = moved;
         let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect::<Vec<i64>>();
         let retried_at: Vec<Timestamp> = retried.iter().map(|event| event.next_at).collect();
         let retried: Vec<i64> = retried.iter().map(|event| event.seq.0).collect();
-        let passed: Vec<i64> = passed.iter().flat_map(|(after, through)| [after.0, through.0]).collect();
+        let processed: Vec<i64> = processed.iter().flat_map(|(after, through)| [after.0, through.0]).collect();
         let values: Params<'_, 11> = [
-            &place.account.0,
-            &place.endpoint,
+            &cursor.account.0,
+            &cursor.endpoint,
             orders,
             &numbers(dropped),
             &retried,
             &retried_at,
-            &place.seq.0,
-            &passed,
-            &place.failing_since,
-            &i32::try_from(place.failures).unwrap_or(i32::MAX),
-            &place.next_at,
+            &cursor.seq.0,
+            &processed,
+            &cursor.failing_since,
+            &i32::try_from(cursor.failures).unwrap_or(i32::MAX),
+            &cursor.next_at,
         ];
         self.client.execute(MOVE_PLACE, &values).await?;
         Ok(())
@@ -299,9 +299,9 @@ struct CursorColumns {
 }
 
 impl CursorColumns {
-    fn of(saves: &[PushSave]) -> Self {
+    fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
-        for PushSave { cursor, .. } in saves {
+        for EndpointSave { cursor, .. } in saves {
             columns.account.push(cursor.account.0);
             columns.endpoint.push(cursor.endpoint);
             columns.seq.push(cursor.seq.0);
@@ -321,9 +321,9 @@ struct SettledColumns {
 }
 
 impl SettledColumns {
-    fn of(saves: &[PushSave]) -> Self {
+    fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
-        for PushSave { cursor, settled, .. } in saves {
+        for EndpointSave { cursor, settled, .. } in saves {
             for seq in settled {
                 columns.account.push(cursor.account.0);
                 columns.endpoint.push(cursor.endpoint);
@@ -348,9 +348,9 @@ struct WaitingColumns {
 }
 
 impl WaitingColumns {
-    fn of(saves: &[PushSave]) -> Self {
+    fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
-        for PushSave { cursor, waiting, .. } in saves {
+        for EndpointSave { cursor, waiting, .. } in saves {
             for event in waiting {
                 columns.account.push(cursor.account.0);
                 columns.endpoint.push(cursor.endpoint);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::{Client, Statement};
 
 use super::StoreError;
-use super::owner::Owner;
+use super::owner::ShardOwner;
 use crate::clock::{self, Clock};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
@@ -74,7 +74,7 @@ impl Membership {
     }
 }
 
-impl Owner {
+impl ShardOwner {
     /// Renews the session's lease from now on by the database's clock, and sets ours by it. Returns when that was asked,
     /// by the monotonic clock: the lease lasts at least until `lease` after this moment.
     pub async fn renew(&self, lease: Duration, clock: &Clock) -> Result<Renewed, StoreError> {

@@ -2,10 +2,10 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::records::{Stored, stored};
+use super::records::{StoredRecord, stored};
 use super::{Store, StoreError};
 use crate::domain::AccountId;
-use crate::domain::record::fold_key;
+use crate::domain::record::normalize_key;
 
 const NAMED: &str = "-- project.named
 select uid, version, deleted, record from project
@@ -32,9 +32,9 @@ pub enum ProjectBy {
 
 impl Store {
     /// The live project that is meant.
-    pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<Stored>, StoreError> {
+    pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<StoredRecord>, StoreError> {
         let (statement, key) = match by {
-            ProjectBy::Name(name) => (NAMED, Some(fold_key(name))),
+            ProjectBy::Name(name) => (NAMED, Some(normalize_key(name))),
             ProjectBy::Part(part) => (CONTAINING, Some(part.to_lowercase())),
             ProjectBy::Latest => (LATEST, None),
         };

@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
-use super::batch::Wanted;
+use super::batch::LoadRequest;
 use super::{Params, Store, StoreError};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
@@ -35,7 +35,7 @@ pub struct Row {
 /// A record as it is read for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Stored {
+pub struct StoredRecord {
     pub uid: Uid,
     pub version: Seq,
     pub deleted: bool,
@@ -148,7 +148,7 @@ enum By {
 }
 
 impl Loads {
-    pub(super) async fn prepare(client: &Object, wanted: &Wanted) -> Result<Self, StoreError> {
+    pub(super) async fn prepare(client: &Object, wanted: &LoadRequest) -> Result<Self, StoreError> {
         let mut loads = Vec::new();
         for entity in Entity::ALL {
             let uids: HashSet<_> = wanted.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
@@ -334,7 +334,7 @@ impl Store {
         account: AccountId,
         entity: Entity,
         target: &Target,
-    ) -> Result<Option<Stored>, StoreError> {
+    ) -> Result<Option<StoredRecord>, StoreError> {
         let client = self.reader().await?;
         let row = match target {
             Target::Uid(uid) => {
@@ -370,6 +370,6 @@ impl Store {
     }
 }
 
-pub(super) fn stored(row: &PgRow) -> Stored {
-    Stored { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
+pub(super) fn stored(row: &PgRow) -> StoredRecord {
+    StoredRecord { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
 }

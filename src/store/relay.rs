@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::log::wire;
-use super::owner::Owner;
+use super::owner::ShardOwner;
 use super::{Store, StoreError};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Seq};
@@ -72,7 +72,7 @@ impl Repair {
 
 /// An account's log and its relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RelayStatus {
     /// The end of the log.
     pub head: Seq,
     /// The last event that was noted as published; zero where none was.
@@ -90,9 +90,9 @@ pub struct Logged {
     pub is_retained: bool,
 }
 
-impl Owner {
+impl ShardOwner {
     /// How an account stands; `None` where there is no such account.
-    pub async fn relay_standing(&self, account: AccountId) -> Result<Option<Standing>, StoreError> {
+    pub async fn relay_standing(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
         let client = &self.client;
         let Some(row) = client.query_typed_opt(STANDING, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
         let repair = match row.get::<_, Option<&str>>(2) {
@@ -103,7 +103,7 @@ impl Owner {
             ),
         };
         let id: Option<Uuid> = row.get(3);
-        Ok(Some(Standing { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair: repair.zip(id) }))
+        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair: repair.zip(id) }))
     }
 
     /// The events of an account at positions, where the log has them. The stream keeps what is younger than `max_age`.
@@ -164,7 +164,7 @@ impl Store {
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
     }
 
-    /// As [`Owner::retained_after`], for whoever owns nothing.
+    /// As [`ShardOwner::retained_after`], for whoever owns nothing.
     pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
         let row = self.reader().await?.query_opt(RETAINED_AFTER, &[&account.0, &max_age.as_secs_f64()]).await?;
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
@@ -181,7 +181,7 @@ impl Store {
         Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
     }
 
-    /// As [`Owner::logged`], for whoever owns nothing.
+    /// As [`ShardOwner::logged`], for whoever owns nothing.
     pub async fn identities(
         &self,
         account: AccountId,

@@ -15,21 +15,21 @@ select record from audience where account_id = $1 and not deleted order by uid";
 /// An account's definitions, each in the order of their making; the archived are not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Schema {
+pub struct AccountSchema {
     pub custom_fields: Vec<Record>,
     pub audiences: Vec<Record>,
 }
 
 impl Store {
     /// The account's schema.
-    pub async fn schema(&self, account: AccountId) -> Result<Schema, StoreError> {
+    pub async fn schema(&self, account: AccountId) -> Result<AccountSchema, StoreError> {
         let client = self.reader().await?;
         let custom_fields = client.prepare_cached(CUSTOM_FIELDS).await?;
         let audiences = client.prepare_cached(AUDIENCES).await?;
         let of: Params<'_, 1> = [&account.0];
         let (custom_fields, audiences) =
             tokio::try_join!(client.query(&custom_fields, &of), client.query(&audiences, &of))?;
-        Ok(Schema {
+        Ok(AccountSchema {
             custom_fields: records(account, Entity::CustomField, &custom_fields)?,
             audiences: records(account, Entity::Audience, &audiences)?,
         })

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::keys::Sealed;
 use super::{Params, Store, StoreError, own_headers};
 use crate::domain::AccountId;
-use crate::domain::push::Header;
+use crate::domain::endpoint::Header;
 
 const KEYS: &str = "-- account_key.sealed_after
 select account_id, key_id, sealed from account_key
@@ -35,14 +35,14 @@ pub struct EndpointSecrets {
 }
 
 /// Whose it is: an account, and one of its keys or endpoints.
-pub type Place = (AccountId, Uuid);
+pub type OwnedBy = (AccountId, Uuid);
 
 /// Where no key or endpoint is: all come after it.
-pub const FIRST: Place = (AccountId(Uuid::nil()), Uuid::nil());
+pub const FIRST: OwnedBy = (AccountId(Uuid::nil()), Uuid::nil());
 
 impl Store {
     /// At most `limit` sealed keys after a place, in the order of places.
-    pub async fn sealed_keys(&self, after: Place, limit: i64) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
+    pub async fn sealed_keys(&self, after: OwnedBy, limit: i64) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
         let client = self.reader().await?;
         let sealed =
             |row: &PgRow| (AccountId(row.get(0)), Sealed { key_id: row.get(1), sealed: row.get::<_, Vec<u8>>(2) });
@@ -58,9 +58,9 @@ impl Store {
     /// The secrets of at most `limit` endpoints after a place, as they are kept, in the order of places.
     pub async fn endpoint_secrets(
         &self,
-        after: Place,
+        after: OwnedBy,
         limit: i64,
-    ) -> Result<Vec<(Place, EndpointSecrets)>, StoreError> {
+    ) -> Result<Vec<(OwnedBy, EndpointSecrets)>, StoreError> {
         let client = self.reader().await?;
         let secrets = |row: &PgRow| {
             let (endpoint, stored_headers): (Uuid, String) = (row.get(1), row.get(3));
@@ -74,13 +74,14 @@ impl Store {
     /// Puts other secrets in the place of some; false where those are not there any more.
     pub async fn reseal_endpoint(
         &self,
-        place: Place,
+        owned_by: OwnedBy,
         were: &EndpointSecrets,
         are: &EndpointSecrets,
     ) -> Result<bool, StoreError> {
         let headers = own_headers::encode(&are.headers)
-            .map_err(|error| StoreError::corrupt("push_endpoint", "headers", place.1, error))?;
-        let values: Params<'_, 6> = [&place.0.0, &place.1, &were.secrets, &are.secrets, &were.stored_headers, &headers];
+            .map_err(|error| StoreError::corrupt("push_endpoint", "headers", owned_by.1, error))?;
+        let values: Params<'_, 6> =
+            [&owned_by.0.0, &owned_by.1, &were.secrets, &are.secrets, &were.stored_headers, &headers];
         Ok(self.reader().await?.execute(RESEAL_ENDPOINT, &values).await? > 0)
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
-use super::lists::{Filter, List, Sort, Start};
+use super::lists::{List, ListFilter, Sort, Start};
 use crate::clock;
 use crate::config;
 use crate::domain::AccountId;
@@ -141,7 +141,7 @@ impl List {
         }
         let sorts = !matches!(self.order.by, Sort::Uid | Sort::Key);
         let skips = matches!(self.start, Start::Offset(rows) if rows > SKIPPED);
-        sorts || skips || self.filter != Filter::default()
+        sorts || skips || self.filter != ListFilter::default()
     }
 }
 

@@ -93,12 +93,12 @@ where account_id = $1 returning (select count(*) from recent) = $3"
 
 /// Accounts whose index somebody asked for. Cloning shares them.
 #[derive(Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct IndexRequests {
     accounts: Arc<Mutex<BTreeSet<AccountId>>>,
     wake: Arc<Notify>,
 }
 
-impl Asked {
+impl IndexRequests {
     fn accounts(&self) -> MutexGuard<'_, BTreeSet<AccountId>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }

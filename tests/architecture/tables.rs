@@ -130,7 +130,7 @@ pub(crate) const TASKS: Only = Only {
 pub(crate) const TASK_EXCEPTIONS: &Exemptions = &[
     ("src/dev/services/", "Postgres and NATS are child processes, each anchored to a thread of its own"),
     ("src/http/server.rs", "a connection each, in the tracker that app drains"),
-    ("src/push/worker.rs", "a runner per endpoint with something to do, in the tracker that app drains"),
+    ("src/push/supervisor.rs", "a worker per endpoint with something to do, in the tracker that app drains"),
     (
         "src/store/reading.rs",
         "cancels an abandoned statement, for seconds at most, and has no caller left to wait for it",

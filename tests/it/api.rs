@@ -298,7 +298,7 @@ async fn real_clients_habits_are_understood() {
 #[tokio::test]
 async fn an_account_may_want_to_hear_of_missing_records_as_a_success() {
     let service = Service::start().await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute("update account set on_missing = 'succeed'").await.unwrap();
     let api = &service.client;
 

@@ -7,12 +7,12 @@ use hyper::Method;
 use serde_json::Value;
 use tokio_postgres::Client as Sql;
 use unificus::clock;
-use unificus::command::{Order, REMEMBERED};
-use unificus::contract::input::{self, Body};
-use unificus::store::batch::{Append, HeadLock, Wanted};
+use unificus::command::{CommandEnvelope, IDEMPOTENCY_TTL};
+use unificus::contract::input::{self, InputKind};
+use unificus::store::batch::{Append, HeadLock, LoadRequest};
 
 use crate::push_delivery::until;
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::{Client, LONG, Service};
 
 /// The service's connections that wait for a lock.
@@ -26,18 +26,18 @@ async fn one_lane() -> Service {
 
 /// Holds the lock on an account, as a replica does that is paused amid a transaction.
 async fn hold(service: &Service, client: &Client) -> Sql {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute("begin").await.unwrap();
     sql.query_one("select from head where account_id = $1 for update", &[&client.account.0]).await.unwrap();
     sql
 }
 
 async fn until_a_lock_is_waited_for(service: &Service) {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     until("a wait for the lock", async || sql.query_one(WAITING, &[]).await.unwrap().get(0)).await;
 }
 
-fn create(client: &Client, name: impl std::fmt::Display) -> tokio::task::JoinHandle<Answer> {
+fn create(client: &Client, name: impl std::fmt::Display) -> tokio::task::JoinHandle<Reply> {
     let (client, email) = (client.clone(), format!("{name}@example.org"));
     tokio::spawn(async move { client.contact(&email).await })
 }
@@ -84,8 +84,15 @@ async fn writes_of_a_locked_account_are_made_once_and_in_their_order_when_the_lo
 
     let mut writes = Vec::new();
     for email in &emails {
-        let command = input::create(Body::Contact, lead(email), &mut clock::fresh_uid).unwrap();
-        let order = Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
+        let command = input::create(InputKind::Contact, lead(email), &mut clock::fresh_uid).unwrap();
+        let order = CommandEnvelope {
+            account,
+            command,
+            origin: "test".into(),
+            idempotency: None,
+            traceparent: None,
+            bytes: 100,
+        };
         let mut write = Box::pin(service.app.lanes().submit(order));
         // The first poll puts it into the lane.
         assert!(futures_util::poll!(write.as_mut()).is_pending());
@@ -148,7 +155,7 @@ async fn an_account_that_two_replicas_write_at_once_starves_on_neither() {
 async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
     let service = one_lane().await;
     // A process that is paused amid a transaction is a client that sends nothing more.
-    let opened = service.store.change_push(service.client.account, &[], REMEMBERED).await.unwrap();
+    let opened = service.store.change_push(service.client.account, &[], IDEMPOTENCY_TTL).await.unwrap();
     let paused = opened.expect("there is the account");
 
     let written = tokio::time::timeout(LONG, async {
@@ -172,7 +179,7 @@ async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
 async fn every_way_to_lock_heads_loads_the_same_of_them() {
     let service = Service::start().await;
     service.client.contact("ann@example.org").await.expect(201);
-    let wanted = Wanted { accounts: vec![service.client.account], ..Wanted::default() };
+    let wanted = LoadRequest { accounts: vec![service.client.account], ..LoadRequest::default() };
     let mut loaded = Vec::new();
     for lock in [HeadLock::Brief, HeadLock::Skip, HeadLock::Patient] {
         let (batch, found) = service.store.open_batch(&wanted, lock).await.unwrap();

@@ -9,10 +9,10 @@ use unificus::domain::brand::Color;
 use unificus::store::accounts::By;
 use unificus::store::brands::{NewBrand, SetBrand};
 
-use crate::support::client::Answer;
+use crate::support::client::Reply;
 use crate::support::{Client, Service};
 
-async fn seen_at(client: &Client, host: &str, path: &str) -> Answer {
+async fn seen_at(client: &Client, host: &str, path: &str) -> Reply {
     client.send(Method::GET, path, &[("host", host)], "").await
 }
 
@@ -79,7 +79,7 @@ async fn only_a_trusted_proxy_says_which_host_was_asked() {
 #[tokio::test]
 async fn a_page_needs_no_database() {
     let service = Service::configured(|config| config.brand.name = "House".to_owned()).await;
-    service.place.sql().await.batch_execute("drop table brand_host").await.unwrap();
+    service.env.sql().await.batch_execute("drop table brand_host").await.unwrap();
     for path in ["/swagger", "/swagger/assets/logo", "/swagger/assets/brand.css", "/asyncapi.json"] {
         assert_eq!(seen_at(&service.client, "api.acme.example", path).await.status, 200, "{path}");
     }
@@ -112,7 +112,7 @@ async fn a_host_is_one_accounts_and_each_change_is_in_the_audit() {
     assert_eq!(service.store.brand_of_host("b.example").await.unwrap(), None);
 
     let actions = "select action from audit where account_id = $1 and action like 'brand.%' order by audit_id";
-    let rows = service.place.sql().await.query(actions, &[&mine.0]).await.unwrap();
+    let rows = service.env.sql().await.query(actions, &[&mine.0]).await.unwrap();
     let actions: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(actions, ["brand.set", "brand.set", "brand.set", "brand.clear"]);
 }
@@ -125,7 +125,7 @@ async fn the_command_line_sets_shows_and_clears() {
         Command::new(env!("CARGO_BIN_EXE_unificus"))
             .args(["brand"])
             .args(arguments)
-            .env("UNIFICUS_DATABASE__URL", &service.place.database)
+            .env("UNIFICUS_DATABASE__URL", &service.env.database)
             .output()
             .unwrap()
     };

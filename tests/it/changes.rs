@@ -17,7 +17,7 @@ async fn the_feed_and_nats_give_the_same_bytes() {
     api.delete(&format!("/contact/{uid}")).await.expect(200);
 
     let feed = api.get("/changes").await;
-    let nats = stream::read(&service.place, api.account, 3).await;
+    let nats = stream::read(&service.env, api.account, 3).await;
 
     let bodies: Vec<&str> = nats.iter().map(|(_, body)| body.as_str()).collect();
     assert!(feed.text.contains(&format!("\"data\":[{}]", bodies.join(","))), "byte for byte");

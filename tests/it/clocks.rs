@@ -19,7 +19,7 @@ const REPLAYED: &str = "idempotent-replayed";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_whose_clock_is_a_day_ahead_forgets_no_stored_answer() {
     let service = Service::start().await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let headers = [("idempotency-key", "once")];
     let create = async |client: &Client, email: &str| {
         client.send(Method::POST, "/contact", &headers, &lead(email).to_string()).await
@@ -34,7 +34,7 @@ async fn a_replica_whose_clock_is_a_day_ahead_forgets_no_stored_answer() {
     .unwrap();
 
     let clock = Clock::system_that_is_wrong_by(time::Duration::hours(25));
-    let ahead = App::start(service.place.config(), clock).await.unwrap();
+    let ahead = App::start(service.env.config(), clock).await.unwrap();
     let old = "select not exists(select from answer where key = 'old')";
     until("the end of the old answer", async || sql.query_one(old, &[]).await.unwrap().get(0)).await;
 
@@ -52,7 +52,7 @@ async fn no_stored_time_follows_the_wrong_clock_of_a_replica() {
     for wrong_by in [time::Duration::hours(25), time::Duration::hours(-25)] {
         let receiver = Receiver::start().await;
         let service = Service::timed(Clock::system_that_is_wrong_by(wrong_by), |_| {}).await;
-        let (api, sql) = (&service.client, service.place.sql().await);
+        let (api, sql) = (&service.client, service.env.sql().await);
         // The first event waits for its next attempt while the second passes.
         receiver.refuse(&format!("{}:1", api.account));
         endpoint_at(api, &receiver.url(), json!({"from": "start"})).await;

@@ -6,18 +6,18 @@ use serde_json::json;
 use unificus::clock::Clock;
 use unificus::dev::services::Services;
 
-use crate::support::servers::{Place, Servers, binaries, directory};
+use crate::support::servers::{Servers, TestEnv, binaries, directory};
 use crate::support::service::{Service, account};
 use crate::support::{LONG, Parts, Receiver, stream};
 
-async fn place() -> Place {
-    Servers::get().place().await
+async fn env() -> TestEnv {
+    Servers::get().env().await
 }
 
 #[tokio::test]
 async fn killed_between_append_and_relay() {
-    let place = place().await;
-    let dying = Parts::start(&place).await;
+    let env = env().await;
+    let dying = Parts::start(&env).await;
     let (account, _) = account(&dying.store).await;
     // Enough for one atomic batch.
     for number in 0..250 {
@@ -25,17 +25,17 @@ async fn killed_between_append_and_relay() {
     }
     dying.kill().await;
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 250).await, stream::unbroken(account, 250));
+    assert_eq!(stream::ids(&env, account, 250).await, stream::unbroken(account, 250));
 }
 
 #[tokio::test]
 async fn killed_between_publish_and_cursor() {
-    let place = place().await;
-    let mut dying = Parts::start(&place).await;
+    let env = env().await;
+    let mut dying = Parts::start(&env).await;
     let (account, _) = account(&dying.store).await;
     for number in 0..3 {
         dying.write(account, &format!("p{number}@example.org")).await;
@@ -45,24 +45,24 @@ async fn killed_between_publish_and_cursor() {
     assert!(dying.relay.publish(&owned).await.unwrap());
     drop(owned);
     dying.kill().await;
-    let sql = place.sql().await;
+    let sql = env.sql().await;
     let cursors: i64 = sql.query_one("select count(*) from relay_cursor", &[]).await.unwrap().get(0);
     assert_eq!(cursors, 0, "it died before the cursor was written");
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
     next.write(account, "late@example.org").await;
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 4).await, stream::unbroken(account, 4));
+    assert_eq!(stream::ids(&env, account, 4).await, stream::unbroken(account, 4));
     let cursor: i64 = sql.query_one("select seq from relay_cursor", &[]).await.unwrap().get(0);
     assert_eq!(cursor, 4);
 }
 
 #[tokio::test]
 async fn a_stream_that_was_lost_is_filled_again() {
-    let place = place().await;
-    let mut parts = Parts::start(&place).await;
+    let env = env().await;
+    let mut parts = Parts::start(&env).await;
     let (account, _) = account(&parts.store).await;
     for number in 0..3 {
         parts.write(account, &format!("p{number}@example.org")).await;
@@ -70,24 +70,24 @@ async fn a_stream_that_was_lost_is_filled_again() {
     parts.wake_up().await;
     parts.relay_all().await;
     parts.kill().await;
-    let context = async_nats::jetstream::new(place.nats().await);
-    context.delete_stream(&place.stream).await.unwrap();
+    let context = async_nats::jetstream::new(env.nats().await);
+    context.delete_stream(&env.stream).await.unwrap();
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
     // It finds the stream missing, makes it, and rewinds; the sweep then finds the account behind.
     next.wake_up().await;
     next.relay_all().await;
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 3).await, stream::unbroken(account, 3));
+    assert_eq!(stream::ids(&env, account, 3).await, stream::unbroken(account, 3));
 }
 
 #[tokio::test]
 async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
     let mut services = Services::start(&directory("rewind"), &binaries()).await.unwrap();
-    let place = Servers::of(&services).await.place().await;
-    let mut parts = Parts::start(&place).await;
+    let env = Servers::of(&services).await.env().await;
+    let mut parts = Parts::start(&env).await;
     let (account, _) = account(&parts.store).await;
     for number in 0..4 {
         parts.write(account, &format!("p{number}@example.org")).await;
@@ -96,20 +96,20 @@ async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
     parts.relay_all().await;
     parts.kill().await;
     // A power cut at the NATS server: acknowledged messages are gone, and with them what it knows of duplicates.
-    let context = async_nats::jetstream::new(place.nats().await);
-    let stream = context.get_stream(&place.stream).await.unwrap();
+    let context = async_nats::jetstream::new(env.nats().await);
+    let stream = context.get_stream(&env.stream).await.unwrap();
     for sequence in [3, 4] {
         stream.delete_message(sequence).await.unwrap();
     }
     services.nats.kill().await.unwrap();
     services.nats.restart().await.unwrap();
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
     assert_eq!(next.store.rewind_relay(Some(account)).await.unwrap(), 1);
     next.wake_up().await;
     next.relay_all().await;
 
-    assert_eq!(stream::ids(&place, account, 4).await, stream::unbroken(account, 4));
+    assert_eq!(stream::ids(&env, account, 4).await, stream::unbroken(account, 4));
     next.kill().await;
     services.stop().await.unwrap();
 }
@@ -125,12 +125,12 @@ async fn killed_between_delivery_and_cursor() {
     }
     receiver.wait_for(5, LONG).await;
     let first: Vec<String> = receiver.counts().into_keys().collect();
-    let place = service.place;
+    let env = service.env;
     service.app.stop().await.unwrap();
     // What a process leaves behind that died before its cursor was written.
-    place.sql().await.batch_execute("update push_cursor set seq = 2").await.unwrap();
+    env.sql().await.batch_execute("update push_cursor set seq = 2").await.unwrap();
 
-    let _next = unificus::app::App::start(place.config(), Clock::system()).await.unwrap();
+    let _next = unificus::app::App::start(env.config(), Clock::system()).await.unwrap();
     receiver.wait_for(8, Duration::from_secs(20)).await;
 
     let counts = receiver.counts();

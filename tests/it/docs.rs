@@ -23,8 +23,8 @@ async fn a_visitor_authorises_reads_downloads_and_creates() {
         try_out(browser, &first).await;
         browser.find(&format!("{first}//button[contains(@class, 'execute')]")).await.click().await;
         let download = browser.find(&format!("{first}//button[text() = 'Download']")).await;
-        let response = browser.find(&format!("{first}//div[div/button[text() = 'Download']]")).await.place().await;
-        let [left, top, width, height] = download.place().await;
+        let response = browser.find(&format!("{first}//div[div/button[text() = 'Download']]")).await.env().await;
+        let [left, top, width, height] = download.env().await;
         assert!(left + width > response[0] + response[2] - 60.0, "at the right");
         assert!(top + height > response[1] + response[3] - 60.0, "at the bottom");
         download.click().await;
@@ -146,7 +146,7 @@ async fn the_events_are_documented_for_anybody() {
     assert_eq!(document.status, 200);
     let document = document.json;
     assert_eq!(document["asyncapi"], "3.0.0");
-    let subjects = format!("{}.{{account}}.evt.{{entity}}.{{verb}}", service.place.subject_root);
+    let subjects = format!("{}.{{account}}.evt.{{entity}}.{{event_type}}", service.env.subject_root);
     assert_eq!(document["channels"]["nats"]["address"], subjects);
 
     // What really is in the log is in the document, and every reference leads somewhere.

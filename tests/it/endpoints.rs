@@ -9,11 +9,11 @@ use hyper::Method;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 use unificus::config::MasterKey;
-use unificus::push::signature::{Secret, sign};
+use unificus::push::signature::{SigningSecret, sign};
 
 use crate::process::unificus;
 use crate::push_delivery::{endpoint_at, seq, seqs};
-use crate::support::client::Answer;
+use crate::support::client::Reply;
 use crate::support::receiver::Received;
 use crate::support::{Client, LONG, Receiver, Service};
 
@@ -166,7 +166,7 @@ async fn a_write_with_an_idempotency_key_is_carried_out_once_and_its_answer_give
     send("/push/endpoints", r#"{"url":"http://127.0.0.1:9/other"}"#).await.expect(422);
     send("/contact", &crate::support::client::lead("ann@example.org").to_string()).await.expect(422);
 
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let kept: String = sql.query_one("select outcome::text from answer", &[]).await.unwrap().get(0);
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let kept = STANDARD.decode(kept["told"]["kept"].as_str().unwrap()).unwrap();
@@ -179,7 +179,7 @@ fn signatures(received: &Received) -> BTreeSet<&str> {
 
 /// What a secret signs of a delivery.
 fn signed(received: &Received, secret: &Value) -> String {
-    let secret = Secret::parse(secret.as_str().unwrap()).unwrap();
+    let secret = SigningSecret::parse(secret.as_str().unwrap()).unwrap();
     let timestamp = received.header("webhook-timestamp").parse().unwrap();
     sign([&secret], received.header("webhook-id"), timestamp, &received.body)
 }
@@ -314,7 +314,7 @@ async fn a_parked_event_is_visible_and_retried_by_one_click() {
     let endpoint = Endpoint::new(&service.client, &receiver.url(), json!({})).await;
     contacts(endpoint.api, 0..2).await;
     endpoint.until_through(2).await;
-    let (sql, id) = (service.place.sql().await, endpoint.made["id"].as_str().unwrap());
+    let (sql, id) = (service.env.sql().await, endpoint.made["id"].as_str().unwrap());
     let park = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         select account_id, $1::text::uuid, seq, uid, 10, now(), true from event where seq = 1";
     assert_eq!(sql.execute(park, &[&id]).await.unwrap(), 1);
@@ -339,7 +339,7 @@ async fn a_parked_event_is_visible_and_retried_by_one_click() {
 async fn the_attempt_log_is_read_newest_first_and_narrowed() {
     let service = Service::start().await;
     let endpoint = Endpoint::new(&service.client, "http://127.0.0.1:9/", json!({})).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute("create table push_attempt_of_no_day partition of push_attempt default").await.unwrap();
     let insert =
         "insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, \
@@ -349,7 +349,7 @@ async fn the_attempt_log_is_read_newest_first_and_narrowed() {
         from push_endpoint, generate_series(1, 4) as n";
     assert_eq!(sql.execute(insert, &[]).await.unwrap(), 4);
     let list = async |query: &str| {
-        let answer: Answer = endpoint.api.get(&endpoint.path(&format!("/attempts{query}"))).await;
+        let answer: Reply = endpoint.api.get(&endpoint.path(&format!("/attempts{query}"))).await;
         answer.expect(200).as_array().unwrap().clone()
     };
     let of = |attempts: &[Value]| attempts.iter().map(|one| one["seq"].as_i64().unwrap()).collect::<Vec<_>>();
@@ -365,8 +365,8 @@ async fn the_attempt_log_is_read_newest_first_and_narrowed() {
 #[tokio::test]
 async fn secrets_are_encrypted_at_rest_and_the_key_can_be_rotated() {
     let service = Service::start().await;
-    let sql = service.place.sql().await;
-    let database = service.place.database.clone();
+    let sql = service.env.sql().await;
+    let database = service.env.database.clone();
     let endpoint = Endpoint::new(&service.client, "http://127.0.0.1:9/", json!({})).await;
     let secret = endpoint.made["secret"].as_str().unwrap();
     let kept =

@@ -207,12 +207,12 @@ async fn lists_that_are_not_taken_hold_a_bounded_part_of_memory_too() {
 async fn memory_that_a_peak_took_is_given_back() {
     const EVENTS: usize = 60;
     const UNREAD: usize = 20;
-    let place = Servers::get().place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let env = Servers::get().env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
     let (account, secret) = account(&store).await;
     // Bounds that let a peak through.
     let settings = [("UNIFICUS_FEED__PAGE_BYTES", "67108864"), ("UNIFICUS_FEED__IN_FLIGHT_BYTES", "5368709120")];
-    let replica = Replica::start(&place, &settings).await;
+    let replica = Replica::start(&env, &settings).await;
     let api = replica.client(account, &secret);
     heavy_events(&api, EVENTS).await;
     let before = replica.memory("RssAnon");

@@ -78,7 +78,7 @@ async fn an_endpoint_that_is_gone_is_disabled_with_an_event_and_an_audit_row() {
     service.client.contact("ann@example.org").await.expect(201);
     let said = until_said(&service, &["crm.push.disabled"]).await;
     assert_eq!((&said[0]["subject"], &said[0]["origin"]), (&made["id"], &json!("push")));
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let rows = async || sql.query("select detail::text from audit where action = 'push.disable'", &[]).await.unwrap();
     until("the audit row", async || !rows().await.is_empty()).await;
     let detail: Value = serde_json::from_str(rows().await[0].get(0)).unwrap();

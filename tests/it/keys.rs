@@ -9,14 +9,14 @@ use time::macros::datetime;
 use unificus::clock::Clock;
 use unificus::config::{self, Config};
 use unificus::domain::AccountId;
-use unificus::keys::{self, Secret, Terms};
+use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
 use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 
 use crate::process::{Dir, complaint, lines, stop, unificus, unificus_fed};
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::process::Process;
 use crate::support::{Client, LONG, Service, until};
 
@@ -36,13 +36,13 @@ fn by() -> By<'static> {
 /// Adds a key to the account of the service's client; returns its id, and a client that has it.
 async fn add(service: &Service, terms: Terms) -> (Uuid, Client) {
     let account = service.client.account;
-    let secret = Secret::make("unificus");
+    let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, terms, &MasterKeys::new(&[]));
     assert_eq!(service.store.add_key(account, &key, by()).await.unwrap(), Added::Done);
     (key.key_id, service.client.as_caller(account, secret.text()))
 }
 
-fn left(answer: &Answer) -> u64 {
+fn left(answer: &Reply) -> u64 {
     let (_, month) = answer.header("ratelimit").split_once("\"month\";r=").unwrap();
     month.split(';').next().unwrap().parse().unwrap()
 }
@@ -87,11 +87,11 @@ async fn a_new_key_works_at_once_where_its_account_is_remembered() {
 async fn a_key_expires_at_its_moment() {
     let expires = datetime!(2026-11-24 12:00 UTC);
     let service = Service::configured(enforced).await;
-    service.place.set_stored_now(expires - time::Duration::hours(1)).await;
+    service.env.set_stored_now(expires - time::Duration::hours(1)).await;
     let (_, client) = add(&service, Terms { expires_at: Some(expires), ..Terms::named("short") }).await;
     client.get("/contacts").await.expect(200);
 
-    service.place.set_stored_now(expires).await;
+    service.env.set_stored_now(expires).await;
 
     // What was looked up before is remembered for a second.
     until("the key's end", async || client.get("/contacts").await.status == 401).await;
@@ -147,11 +147,11 @@ async fn a_read_only_key_reads_and_writes_nothing() {
 #[tokio::test]
 async fn a_mistyped_key_is_refused_without_the_database() {
     let service = Service::start().await;
-    let real = Secret::make("unificus");
+    let real = SecretKey::make("unificus");
     let mut mistyped = real.text().to_owned();
     let last = if mistyped.pop() == Some('0') { '1' } else { '0' };
     mistyped.push(last);
-    service.place.database_goes_away().await;
+    service.env.database_goes_away().await;
 
     // Nothing is remembered of an account that nobody has asked for.
     let call =
@@ -166,7 +166,7 @@ async fn a_mistyped_key_is_refused_without_the_database() {
 #[tokio::test]
 async fn a_key_from_elsewhere_is_taken_verbatim() {
     let service = Service::start().await;
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let account = service.client.account;
     let import = async |text: &str| {
         let arguments = format!("key add {account} moved --secret-stdin --origin legacy --json");
@@ -197,8 +197,8 @@ async fn a_key_from_elsewhere_is_taken_verbatim() {
 #[tokio::test]
 async fn a_kept_key_is_shown_again_under_every_master_key_and_for_its_own_account_only() {
     let service = Service::start().await;
-    let sql = service.place.sql().await;
-    let database = service.place.database.clone();
+    let sql = service.env.sql().await;
+    let database = service.env.database.clone();
     let run = async |arguments: &str, masters: &[&str]| {
         let masters = format!("{masters:?}");
         let settings = [("UNIFICUS_DATABASE__URL", database.as_str()), ("UNIFICUS_SECRETS__MASTER_KEYS", &masters)];
@@ -266,7 +266,7 @@ async fn a_development_machine_keeps_a_master_key_of_its_own() {
 async fn keys_are_shown_once_without_a_master_key_or_where_the_account_wants_it() {
     let service = Service::start().await;
     let masters = format!("{:?}", [MASTERS[0]]);
-    let without = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let without = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let with = [without[0], ("UNIFICUS_SECRETS__MASTER_KEYS", masters.as_str())];
     let account = service.client.account.to_string();
     let kept = async || {
@@ -297,7 +297,7 @@ async fn keys_are_shown_once_without_a_master_key_or_where_the_account_wants_it(
 #[tokio::test]
 async fn keys_are_managed_from_the_command_line_and_every_change_is_audited() {
     let service = Service::configured(enforced).await;
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let account = service.client.account;
     let run = async |arguments: &str| lines(&unificus(arguments, &settings).await);
     let terms = "--origin crm --expires 2999-01-01T01:00:00+01:00 --read-only";
@@ -337,7 +337,7 @@ async fn keys_are_managed_from_the_command_line_and_every_change_is_audited() {
     run(&format!("account behavior {account} succeed --json")).await;
     run(&format!("account show-once {account} on --json")).await;
     let audit = "select action from audit where account_id = $1 order by at, audit_id";
-    let actions = service.place.sql().await.query(audit, &[&account.0]).await.unwrap();
+    let actions = service.env.sql().await.query(audit, &[&account.0]).await.unwrap();
     let actions: Vec<String> = actions.iter().map(|row| row.get(0)).collect();
     assert_eq!(actions, ["account.create", "key.add", "key.delete", "account.on_missing", "account.show_once"]);
 }
@@ -345,7 +345,7 @@ async fn keys_are_managed_from_the_command_line_and_every_change_is_audited() {
 #[tokio::test]
 async fn a_missing_record_is_a_failure_or_a_success_as_the_account_wants() {
     let service = Service::configured(enforced).await;
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let client = &service.client;
     let deleted = client.contact("gone@example.org").await.uid();
     client.delete(&format!("/contact/{deleted}")).await.expect(200);
@@ -390,8 +390,8 @@ async fn a_missing_record_is_a_failure_or_a_success_as_the_account_wants() {
 async fn the_last_use_of_a_key_is_written_once_by_the_databases_clock() {
     let service = Service::configured(enforced).await;
     let now = datetime!(2026-11-24 12:00:30 UTC);
-    service.place.set_stored_now(now).await;
-    let sql = service.place.sql().await;
+    service.env.set_stored_now(now).await;
+    let sql = service.env.sql().await;
     let trail = "create table trail (key_id uuid, at timestamptz);
         create function follow() returns trigger language plpgsql
             as $$ begin insert into trail values (new.key_id, new.last_used_at); return new; end $$;
@@ -411,7 +411,7 @@ async fn the_last_use_of_a_key_is_written_once_by_the_databases_clock() {
         let at: time::OffsetDateTime = row.get(0);
         assert!(at <= now && now - at < LONG, "{at}");
     }
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let list = format!("key list {} --json", service.client.account);
     let listed = lines(&unificus(&list, &settings).await).remove(0);
     assert!(listed["last_used_at"].as_str().unwrap().starts_with("2026-11-24T12:00:"), "{listed}");
@@ -420,7 +420,7 @@ async fn the_last_use_of_a_key_is_written_once_by_the_databases_clock() {
 #[tokio::test]
 async fn a_use_that_cannot_be_written_fails_no_call_and_is_written_later() {
     let service = Service::configured(enforced).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let refuse = "alter table account_key add constraint never check (last_used_at is null)";
     sql.batch_execute(refuse).await.unwrap();
 

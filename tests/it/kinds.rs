@@ -1,7 +1,7 @@
 //! Projects, custom fields, circles, notes, categories, audiences and worlds over HTTP.
 
 use serde_json::{Value, json};
-use unificus::command::{Order, carry_out};
+use unificus::command::{CommandEnvelope, execute};
 use unificus::domain::{Command, named};
 
 use crate::process::{complaint, lines, unificus};
@@ -9,8 +9,8 @@ use crate::support::{Client, Service};
 
 impl Service {
     /// What only an operator makes.
-    async fn make(&self, create: named::Create) {
-        let order = Order {
+    async fn make(&self, create: named::CreateNamed) {
+        let order = CommandEnvelope {
             account: self.client.account,
             command: Command::CreateNamed(create),
             origin: "operator".into(),
@@ -18,11 +18,11 @@ impl Service {
             traceparent: None,
             bytes: 100,
         };
-        carry_out(&self.store, &unificus::clock::Clock::system(), order).await.unwrap();
+        execute(&self.store, &unificus::clock::Clock::system(), order).await.unwrap();
     }
 
     pub(crate) async fn audience(&self, id: u32, name: &str) {
-        self.make(named::Create::audience(unificus::clock::fresh_uid(), id, name).unwrap()).await;
+        self.make(named::CreateNamed::audience(unificus::clock::fresh_uid(), id, name).unwrap()).await;
     }
 }
 
@@ -281,7 +281,7 @@ async fn worlds_are_an_empty_list_until_there_are_some() {
     let empty = service.client.get("/worlds").await;
     assert_eq!(empty.expect(200), &json!([]));
     assert_eq!(empty.json["meta"]["pagination"]["totalItems"], 0);
-    service.make(named::Create::world(unificus::clock::fresh_uid(), "Europe").unwrap()).await;
+    service.make(named::CreateNamed::world(unificus::clock::fresh_uid(), "Europe").unwrap()).await;
     let listed = service.client.get("/worlds").await;
     assert_eq!(listed.expect(200)[0]["name"], "Europe");
 }
@@ -289,7 +289,7 @@ async fn worlds_are_an_empty_list_until_there_are_some() {
 #[tokio::test]
 async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
     let service = Service::start().await;
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let account = service.client.account;
     let run = async |arguments: &str| unificus(&format!("{arguments} --json"), &settings).await;
 
@@ -349,7 +349,7 @@ async fn a_record_never_grows_beyond_what_one_message_takes() {
 #[tokio::test]
 async fn a_company_that_an_operator_keeps_is_listed_without_a_contact() {
     let service = Service::start().await;
-    let (api, settings) = (&service.client, [("UNIFICUS_DATABASE__URL", service.place.database.as_str())]);
+    let (api, settings) = (&service.client, [("UNIFICUS_DATABASE__URL", service.env.database.as_str())]);
     let listed = async || api.get("/companies").await.json["meta"]["pagination"]["totalItems"].clone();
     api.post("/company", json!({"name": "Acme"})).await.expect(201);
     assert_eq!(listed().await, 0);

@@ -9,21 +9,21 @@ use unificus::domain::{Entity, Uid};
 use unificus::store::lists::{List, Position, Start};
 use uuid::Uuid;
 
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::{Client, Service};
 
 /// The emails of a list, those without one as `-`.
-fn emails(answer: &Answer) -> Vec<String> {
+fn emails(answer: &Reply) -> Vec<String> {
     let rows = answer.expect(200).as_array().unwrap();
     rows.iter().map(|row| row["email"].as_str().unwrap_or("-").split('@').next().unwrap().to_owned()).collect()
 }
 
-fn pagination(answer: &Answer) -> &Value {
+fn pagination(answer: &Reply) -> &Value {
     &answer.json["meta"]["pagination"]
 }
 
 /// Follows `nextPage` from `path` to the end.
-async fn walk(api: &Client, path: &str) -> Vec<Answer> {
+async fn walk(api: &Client, path: &str) -> Vec<Reply> {
     let mut pages = vec![api.get(path).await];
     while let Some(next) = pagination(pages.last().unwrap())["nextPage"].as_str() {
         let next = next.strip_prefix(&*api.base).unwrap().to_owned();
@@ -102,7 +102,7 @@ async fn each_filter_lets_its_own_through_and_counts_them() {
 async fn times_of_creation_are_exclusive_bounds_and_those_of_changes_inclusive() {
     let service = Service::start().await;
     let api = &service.client;
-    let at = |answer: Answer, field: &str| answer.json["data"][field].as_str().unwrap().to_owned();
+    let at = |answer: Reply, field: &str| answer.json["data"][field].as_str().unwrap().to_owned();
     let created = at(api.contact("ann@example.org").await, "created");
     let updated = at(api.put("/contact/ann@example.org", json!({"title": "Dr"})).await, "updated");
     let total = async |query: String| pagination(&api.get(&format!("/contacts?{query}")).await)["totalItems"].clone();
@@ -210,7 +210,7 @@ async fn every_order_is_whole_in_pages_of_any_size_and_backwards() {
         ("companies", ""),
     ] {
         let whole = api.get(&format!("/contacts?orderBy={order}")).await;
-        let uids = |pages: &[Answer]| -> Vec<String> {
+        let uids = |pages: &[Reply]| -> Vec<String> {
             let rows = pages.iter().flat_map(|page| page.expect(200).as_array().unwrap());
             rows.map(|row| row["uid"].as_str().unwrap().to_owned()).collect()
         };
@@ -343,7 +343,7 @@ async fn a_filtered_walk_counts_anew_only_what_was_written_since() {
     for number in 0..6 {
         api.contact(&format!("a{number}@example.org")).await.expect(201);
     }
-    let total = |page: &Answer| pagination(page)["totalItems"].clone();
+    let total = |page: &Reply| pagination(page)["totalItems"].clone();
     assert_eq!(total(&api.get("/contacts?limit=2&role=lead").await), 6);
     assert_eq!(total(&api.get("/contacts?limit=2&role=lead&page=2").await), 6);
     api.delete("/contact/a5@example.org").await.expect(200);
@@ -389,7 +389,7 @@ const FILL: &str = "
 #[tokio::test]
 async fn page_5000_touches_no_more_of_the_database_than_page_1() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     sql.execute(FILL, &[&api.account.0]).await.unwrap();
     sql.execute("update head set live = '{\"contact\": 100000}' where account_id = $1", &[&api.account.0])
         .await
@@ -416,9 +416,9 @@ async fn page_5000_touches_no_more_of_the_database_than_page_1() {
 }
 
 fn list(order: &str, start: Start) -> List {
-    use unificus::store::lists::{Order, Sort};
+    use unificus::store::lists::{Sort, SortOrder};
     let by = if order.ends_with("uid") { Sort::Uid } else { Sort::Key };
-    let order = Order { by, descending: order.starts_with('-') };
+    let order = SortOrder { by, descending: order.starts_with('-') };
     List { order, start, ..List::first(Entity::Contact, 20) }
 }
 
@@ -459,7 +459,7 @@ enum Write {
     DeleteCompany(u8),
 }
 
-async fn carry_out(api: &Client, write: Write) {
+async fn execute(api: &Client, write: Write) {
     let email = |contact: u8| format!("c{contact}@example.org");
     let name =
         |company: u8| json!({"name": format!("C{company}"), "create_company_if_not_exists": company.is_multiple_of(2)});
@@ -496,7 +496,7 @@ const COUNTS: &str = "
 fn whatever_is_written_the_counts_are_those_of_the_rows() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let service = runtime.block_on(Service::start());
-    let sql = runtime.block_on(service.place.sql());
+    let sql = runtime.block_on(service.env.sql());
     let some = || prop_oneof![Just(None), (0_u8..5).prop_map(Some)];
     let write = prop_oneof![
         (0_u8..6, some()).prop_map(|(contact, company)| Write::Create(contact, company)),
@@ -512,14 +512,14 @@ fn whatever_is_written_the_counts_are_those_of_the_rows() {
             let api = service.stranger().await;
             for at_once in writes {
                 // What comes at once shares a batch.
-                futures_util::future::join_all(at_once.into_iter().map(|write| carry_out(&api, write))).await;
+                futures_util::future::join_all(at_once.into_iter().map(|write| execute(&api, write))).await;
                 let row = sql.query_one(COUNTS, &[&api.account.0]).await.unwrap();
                 let kept = [0, 1, 2].map(|at| row.get::<_, Option<i64>>(at).unwrap_or(0));
                 let counted = [3, 4, 5].map(|at| row.get::<_, i64>(at));
                 proptest::prop_assert_eq!(kept, counted);
                 proptest::prop_assert_eq!(row.get::<_, i64>(6), counted[2]);
             }
-            let total = |answer: &Answer| pagination(answer)["totalItems"].as_i64().unwrap();
+            let total = |answer: &Reply| pagination(answer)["totalItems"].as_i64().unwrap();
             let row = sql.query_one(COUNTS, &[&api.account.0]).await.unwrap();
             proptest::prop_assert_eq!(total(&api.get("/contacts").await), row.get::<_, i64>(3));
             proptest::prop_assert_eq!(total(&api.get("/companies").await), row.get::<_, i64>(5));

@@ -34,7 +34,7 @@ async fn two_replicas_with_64_writers_each_leave_one_gapless_log_and_nats_has_it
         service.client.changes().await.iter().map(|event| event["data"]["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, (1..).take(n).collect::<Vec<i64>>(), "commit order is seq order");
     let account = service.client.account;
-    assert_eq!(stream::ids(&service.place, account, n).await, stream::unbroken(account, n));
+    assert_eq!(stream::ids(&service.env, account, n).await, stream::unbroken(account, n));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,18 +80,22 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
         after = last.seq;
         for wire in &events {
             let event = wire.decode().unwrap();
-            let text = serde_json::to_string(&unificus::contract::record::Shown(&event.record)).unwrap();
+            let text = serde_json::to_string(&unificus::contract::record::RecordJson(&event.record)).unwrap();
             let row = projection::row(api.account, &event, &text);
             let row = match rebuilt.remove(&row.uid.0) {
                 Some(earlier) => projection::fold(earlier, row),
                 None => row,
             };
             rebuilt.insert(row.uid.0, row);
-            assert_eq!(event::Wire::encode(api.account, &event).0.body, wire.body, "an event is what its bytes say");
+            assert_eq!(
+                event::EncodedEvent::encode(api.account, &event).0.body,
+                wire.body,
+                "an event is what its bytes say"
+            );
         }
     }
 
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let mut live = 0;
     for table in ["contact", "company"] {
         let rows = sql

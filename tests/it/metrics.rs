@@ -24,7 +24,7 @@ async fn one_write_is_seen_on_its_whole_way() {
     api.contact("ann@example.org").await.expect(201);
     api.contact("ann@example.org").await.expect(422);
     receiver.wait_for(1, LONG).await;
-    stream::ids(&service.place, api.account, 1).await;
+    stream::ids(&service.env, api.account, 1).await;
     // The counters of the last steps may be a moment behind what they count.
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
     let metrics = tokio::time::timeout(LONG, async {

@@ -16,7 +16,7 @@ use unificus::dev::services::Services;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 
-use crate::support::client::{Answer, Client, lead};
+use crate::support::client::{Client, Reply, lead};
 use crate::support::document::{Document, Operation};
 use crate::support::servers::{Servers, binaries, directory};
 use crate::support::service::{Service, account, base};
@@ -175,7 +175,7 @@ fn endpoints() -> Vec<Row> {
 }
 
 /// An account of its own for each row, with one record of every kind.
-struct Owner {
+struct FieldOwner {
     client: Client,
     contact: String,
     company: String,
@@ -184,7 +184,7 @@ struct Owner {
     endpoint: String,
 }
 
-impl Owner {
+impl FieldOwner {
     async fn of(service: &Service) -> Self {
         let client = service.stranger().await;
         let mut body = lead("ann@example.org");
@@ -209,10 +209,10 @@ impl Owner {
             ("{field}", &self.field),
             ("{endpoint}", &self.endpoint),
         ];
-        known.into_iter().fold(path.to_owned(), |path, (place, id)| path.replace(place, id))
+        known.into_iter().fold(path.to_owned(), |path, (env, id)| path.replace(env, id))
     }
 
-    async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Answer {
+    async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Reply {
         caller.send(operation.method(), &self.path(path), &[], &text(body)).await
     }
 }
@@ -221,7 +221,7 @@ impl Owner {
 async fn park(service: &Service, client: &Client, endpoint: &str) {
     let statement = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         values ($1, $2::text::uuid, 1, $1, 10, now(), true)";
-    service.place.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
+    service.env.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
 }
 
 fn text(body: &Value) -> String {
@@ -248,7 +248,7 @@ async fn every_operation_succeeds_as_it_is_documented() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
     for (operation, row) in table(&document) {
-        let owner = Owner::of(&service).await;
+        let owner = FieldOwner::of(&service).await;
         if operation.is_stream() {
             assert_eq!(first_bytes_of(&owner, &row.success).await, (200, "text/event-stream".to_owned()));
             continue;
@@ -260,7 +260,7 @@ async fn every_operation_succeeds_as_it_is_documented() {
 }
 
 /// Status and content type of an answer that does not end.
-async fn first_bytes_of(owner: &Owner, call: &Call) -> (u16, String) {
+async fn first_bytes_of(owner: &FieldOwner, call: &Call) -> (u16, String) {
     let url: hyper::Uri = format!("{}{}", owner.client.base, owner.path(call.0)).parse().unwrap();
     let stream = TcpStream::connect(url.authority().unwrap().as_str()).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -286,7 +286,7 @@ async fn first_bytes_of(owner: &Owner, call: &Call) -> (u16, String) {
 async fn every_operation_without_good_keys_is_401() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
-    let owner = Owner::of(&service).await;
+    let owner = FieldOwner::of(&service).await;
     let (id, secret) = (owner.client.account.to_string(), owner.client.secret.to_string());
     let nobody = clock::fresh_uid().to_string();
     let callers: [&[(&str, &str)]; 8] = [
@@ -314,7 +314,7 @@ async fn every_operation_without_good_keys_is_401() {
 async fn every_operation_on_anothers_record_is_404() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
-    let owner = Owner::of(&service).await;
+    let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         if !row.name.contains('{') {
             continue;
@@ -331,7 +331,7 @@ async fn every_operation_on_anothers_record_is_404() {
 async fn every_operation_refuses_what_it_cannot_take() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
-    let owner = Owner::of(&service).await;
+    let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         let has_body = document.body(&operation).is_some();
         assert!(!has_body || operation.answers(422), "{} documents 422", row.name);
@@ -351,7 +351,7 @@ async fn every_operation_refuses_what_it_cannot_take() {
 async fn every_documented_key_of_a_body_is_read() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
-    let owner = Owner::of(&service).await;
+    let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         let Some((schema, example)) = document.body(&operation) else { continue };
         for (key, member) in schema["properties"].as_object().into_iter().flatten() {
@@ -376,7 +376,7 @@ const DUMMY: [(&str, &str); 2] =
 async fn every_get_answers_the_test_credentials_and_nothing_else_does() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
-    let owner = Owner::of(&service).await;
+    let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         let (path, body) = (owner.path(row.success.0), text(&row.success.1));
         let send = || owner.client.try_send_bare(operation.method(), &path, &DUMMY, &body);
@@ -434,9 +434,9 @@ async fn samples_have_pages_and_the_identifiers_that_were_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn samples_and_documentation_need_no_database() {
     let mut services = Services::start(&directory("samples"), &binaries()).await.unwrap();
-    let place = Servers::of(&services).await.place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
-    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let env = Servers::of(&services).await.env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let app = App::start(env.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
     // In good order: the backends of a killed server go on answering for a while.

@@ -25,9 +25,9 @@ async fn write(clients: &[Client], round: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goes_on() {
-    let place = Servers::get().place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
-    let (paused, other) = (Replica::start(&place, &[]).await, Replica::start(&place, &[]).await);
+    let env = Servers::get().env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let (paused, other) = (Replica::start(&env, &[]).await, Replica::start(&env, &[]).await);
     let mut clients = Vec::new();
     for _ in 0..ACCOUNTS {
         let (account, secret) = account(&store).await;
@@ -41,7 +41,7 @@ async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goe
     write(&clients, "meanwhile").await;
     // All of them are relayed before anything else happens.
     for client in &clients {
-        assert_eq!(stream::ids(&place, client.account, 2).await, stream::unbroken(client.account, 2));
+        assert_eq!(stream::ids(&env, client.account, 2).await, stream::unbroken(client.account, 2));
     }
     until_it_owns(&other, 64).await;
 
@@ -50,9 +50,9 @@ async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goe
     until_it_owns(&other, 32).await;
     write(&clients, "after").await;
     for client in &clients {
-        assert_eq!(stream::ids(&place, client.account, 3).await, stream::unbroken(client.account, 3));
+        assert_eq!(stream::ids(&env, client.account, 3).await, stream::unbroken(client.account, 3));
     }
-    let sql = place.sql().await;
+    let sql = env.sql().await;
     let settled = "select not exists(select from head h left join relay_cursor c on c.account_id = h.account_id \
                    where h.seq <> coalesce(c.seq, 0))";
     until("the cursors", async || sql.query_one(settled, &[]).await.unwrap().get(0)).await;
@@ -64,14 +64,14 @@ async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goe
 /// through the other replica, and so are others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_when_the_replica_that_writes_the_same_accounts_is_paused() {
-    let place = Servers::get().place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
-    let (paused, other) = (Replica::start(&place, &[]).await, Replica::start(&place, &[]).await);
+    let env = Servers::get().env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let (paused, other) = (Replica::start(&env, &[]).await, Replica::start(&env, &[]).await);
     let mut accounts = Vec::new();
     for _ in 0..4 {
         accounts.push(account(&store).await);
     }
-    let sql = place.sql().await;
+    let sql = env.sql().await;
     let load: Vec<_> = accounts
         .iter()
         .map(|(account, secret)| {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::support::client::lead;
 use crate::support::process::{Environment, Process, kill};
-use crate::support::servers::{Place, Servers, directory};
+use crate::support::servers::{Servers, TestEnv, directory};
 use crate::support::{Client, LONG, Receiver, Service, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
 #[tokio::test]
 async fn accounts_and_keys_are_made_from_the_command_line() {
     let service = Service::start().await;
-    let settings = [("UNIFICUS_DATABASE__URL", service.place.database.as_str())];
+    let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let run = async |arguments: &str| lines(&unificus(arguments, &settings).await);
 
     let made = run("account create Acme --tier free-trial --json").await.remove(0);
@@ -153,7 +153,7 @@ async fn accounts_and_keys_are_made_from_the_command_line() {
 
 #[tokio::test]
 async fn a_database_is_served_once_it_is_migrated() {
-    let empty = Servers::get().place().await.create_empty("empty").await;
+    let empty = Servers::get().env().await.create_empty("empty").await;
     let settings = [("UNIFICUS_DATABASE__URL", empty.database.as_str()), ("UNIFICUS_NATS__URL", &empty.nats)];
 
     let refused = complaint(&unificus("serve", &settings).await);
@@ -169,11 +169,11 @@ async fn a_database_is_served_once_it_is_migrated() {
 async fn a_setting_that_cannot_be_used_is_named_before_a_port_is_bound() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let place = Servers::get().place().await;
+    let env = Servers::get().env().await;
     let base = [
         ("UNIFICUS_HTTP__LISTEN", taken.as_str()),
-        ("UNIFICUS_DATABASE__URL", &place.database),
-        ("UNIFICUS_NATS__URL", &place.nats),
+        ("UNIFICUS_DATABASE__URL", &env.database),
+        ("UNIFICUS_NATS__URL", &env.nats),
     ];
     for (name, value, named) in [
         ("UNIFICUS_COMMANDS__LANES", "65", "commands.lanes"),
@@ -322,7 +322,7 @@ async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
     let lost: Vec<&String> = made.iter().filter(|uid| created.binary_search(&uid.as_str()).is_err()).collect();
     assert!(lost.is_empty(), "{} of {} contacts are lost: {lost:?}", lost.len(), made.len());
 
-    let place = Place {
+    let env = TestEnv {
         database: environment.database.clone(),
         superuser: String::new(),
         nats: environment.nats.clone(),
@@ -330,7 +330,7 @@ async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
         subject_root: "crm.v1".to_owned(),
     };
     let account = environment.client.account;
-    let ids = stream::ids(&place, account, seqs.len()).await;
+    let ids = stream::ids(&env, account, seqs.len()).await;
     assert_eq!(ids, stream::unbroken(account, seqs.len()));
     ids
 }
@@ -408,12 +408,12 @@ pub(crate) fn complaint(output: &Output) -> String {
 }
 
 /// `unificus serve` on a database, and where it answers.
-pub(crate) async fn serve(place: &Place, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
+pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
     let mut settings = vec![
-        ("UNIFICUS_DATABASE__URL", place.database.as_str()),
-        ("UNIFICUS_NATS__URL", &place.nats),
-        ("UNIFICUS_NATS__STREAM", &place.stream),
-        ("UNIFICUS_NATS__SUBJECT_ROOT", &place.subject_root),
+        ("UNIFICUS_DATABASE__URL", env.database.as_str()),
+        ("UNIFICUS_NATS__URL", &env.nats),
+        ("UNIFICUS_NATS__STREAM", &env.stream),
+        ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
         ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
         ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
         ("UNIFICUS_LOG__FORMAT", "json"),
@@ -435,8 +435,8 @@ pub(crate) async fn serve(place: &Place, more: &[(&str, &str)]) -> (tokio::proce
 }
 
 /// `unificus serve` comes up here, asks who calls, and ends well on SIGTERM.
-async fn serves(place: &Place) {
-    let (mut child, base) = serve(place, &[]).await;
+async fn serves(env: &TestEnv) {
+    let (mut child, base) = serve(env, &[]).await;
     let nobody = Client::new(&base, AccountId(Uuid::nil()), "");
     nobody.get("/contacts").await.expect(401);
 

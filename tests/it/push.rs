@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use unificus::push::signature::{Secret, sign};
+use unificus::push::signature::{SigningSecret, sign};
 
 use crate::push_delivery::{body, endpoint, seq, settled};
 use crate::support::receiver::Received;
@@ -21,7 +21,7 @@ async fn an_event_arrives_signed_as_the_very_bytes_of_the_feed() {
     let id = format!("{}:1", api.account);
     assert_eq!(received.header("webhook-id"), id);
     assert_eq!(received.header("content-type"), "application/cloudevents+json");
-    let secret = Secret::parse(made["secret"].as_str().unwrap()).unwrap();
+    let secret = SigningSecret::parse(made["secret"].as_str().unwrap()).unwrap();
     let timestamp = received.header("webhook-timestamp").parse().unwrap();
     assert_eq!(received.header("webhook-signature"), sign(&[secret], &id, timestamp, &received.body));
     let text = std::str::from_utf8(&received.body).unwrap();

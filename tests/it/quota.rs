@@ -14,7 +14,7 @@ use unificus::metrics::Metrics;
 use unificus::store::Store;
 use unificus::store::accounts::By;
 
-use crate::support::client::Answer;
+use crate::support::client::Reply;
 use crate::support::process::Process;
 use crate::support::service::account_on;
 use crate::support::{Client, LONG, Service, until};
@@ -52,7 +52,7 @@ fn tally(statuses: &[u16]) -> BTreeMap<u16, usize> {
 }
 
 /// `r` of a policy, of the field `RateLimit`.
-fn left(answer: &Answer, policy: &str) -> u64 {
+fn left(answer: &Reply, policy: &str) -> u64 {
     let field = answer.header("ratelimit");
     let item = field.split(", ").find_map(|item| item.strip_prefix(&format!("\"{policy}\";r=")));
     let item = item.unwrap_or_else(|| panic!("no {policy} in {field:?}"));
@@ -108,8 +108,8 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
     let service = Service::start().await;
     let client = on_tier(&service, Tier::FreeTrial).await;
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut killed, one) = crate::process::serve(&service.place, &settings).await;
-    let (_replica, other) = crate::process::serve(&service.place, &settings).await;
+    let (mut killed, one) = crate::process::serve(&service.env, &settings).await;
+    let (_replica, other) = crate::process::serve(&service.env, &settings).await;
     let clients = [&one, &other].map(|base| Client::new(base, client.account, &client.secret));
 
     let both = [&clients[0], &clients[1]];
@@ -130,7 +130,7 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
 #[tokio::test]
 async fn the_month_resets_at_midnight_utc_on_the_first() {
     let service = Service::configured(enforced).await;
-    service.place.set_stored_now(datetime!(2026-11-30 23:59:50 UTC)).await;
+    service.env.set_stored_now(datetime!(2026-11-30 23:59:50 UTC)).await;
     let client = on_tier(&service, Tier::FreeTrial).await;
     let first = client.get("/contacts").await;
     first.expect(200);
@@ -146,7 +146,7 @@ async fn the_month_resets_at_midnight_utc_on_the_first() {
     assert_eq!(refused.json["violated-policies"], json!(["month"]));
     assert_eq!((&refused.json["success"], &refused.json["status"]), (&json!(false), &json!(429)));
 
-    service.place.set_stored_now(datetime!(2026-12-01 00:00 UTC)).await;
+    service.env.set_stored_now(datetime!(2026-12-01 00:00 UTC)).await;
     let anew = client.get("/contacts").await;
     anew.expect(200);
     assert_eq!(left(&anew, "month"), 79);
@@ -190,7 +190,7 @@ fn two_a_second(config: &mut Config) {
 }
 
 /// A refusal, and how many calls were carried out until it came.
-async fn refused_in_its_second(client: &Client, path: &str) -> (Answer, u64) {
+async fn refused_in_its_second(client: &Client, path: &str) -> (Reply, u64) {
     let mut carried_out = 0;
     let refused = async {
         loop {
@@ -255,7 +255,7 @@ async fn a_replica_whose_clock_is_a_day_ahead_counts_on_the_databases_day() {
     let service = Service::timed(wrong, enforced).await;
     service.client.get("/contacts").await.expect(200);
 
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let today = "select count(*) from quota_month
         where month = date_trunc('month', now() at time zone 'UTC')::date
             and days[extract(day from now() at time zone 'UTC')::integer] = 1";

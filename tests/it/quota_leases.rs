@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use unificus::config::{self, Config};
 use unificus::domain::account::Tier;
 use unificus::metrics::Metrics;
-use unificus::quota::{Booking, Call, Ledger};
+use unificus::quota::{Call, QuotaLimiter, ReservationWriter};
 use unificus::store::Store;
 use unificus::worker::Worker as _;
 
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::process::kill;
 use crate::support::proxy::Proxy;
 use crate::support::service::account_on;
@@ -38,7 +38,7 @@ async fn used(sql: &tokio_postgres::Client, client: &Client) -> u64 {
     used.try_into().unwrap()
 }
 
-fn long_polls(client: &Client, polls: u64) -> Vec<JoinHandle<Result<Answer, String>>> {
+fn long_polls(client: &Client, polls: u64) -> Vec<JoinHandle<Result<Reply, String>>> {
     let poll = |client: Client| async move { client.try_send(Method::GET, "/changes?wait=30", &[], "").await };
     (0..polls).map(|_| tokio::spawn(poll(client.clone()))).collect()
 }
@@ -52,7 +52,7 @@ async fn use_up(client: &Client, calls: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_poll_whose_client_goes_away_costs_no_call() {
     let service = Service::configured(enforced).await;
-    let (client, sql) = (free_trial(&service).await, service.place.sql().await);
+    let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let polls = long_polls(&client, 20);
     until("the polls", async || used(&sql, &client).await == 20).await;
 
@@ -68,8 +68,8 @@ async fn a_long_poll_whose_client_goes_away_costs_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_is_carried_out_stays_charged_though_its_client_goes_away() {
     let service = Service::configured(enforced).await;
-    let (client, sql) = (free_trial(&service).await, service.place.sql().await);
-    let holder = service.place.sql().await;
+    let (client, sql) = (free_trial(&service).await, service.env.sql().await);
+    let holder = service.env.sql().await;
     holder.batch_execute("begin; select from head for update").await.unwrap();
     let writer = client.clone();
     let write = tokio::spawn(async move { writer.contact("ann@example.org").await });
@@ -93,9 +93,9 @@ async fn a_write_that_is_carried_out_stays_charged_though_its_client_goes_away()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_killed_costs_an_account_one_call_of_those_that_it_had_not_answered() {
     let service = Service::configured(enforced).await;
-    let (client, sql) = (free_trial(&service).await, service.place.sql().await);
+    let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.place, &settings).await;
+    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&there, 10).await;
     let polls = long_polls(&there, 40);
@@ -119,9 +119,9 @@ async fn a_replica_that_is_killed_costs_an_account_one_call_of_those_that_it_had
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_was_stopped_answers_no_call_that_was_given_back() {
     let service = Service::configured(enforced).await;
-    let (client, sql) = (free_trial(&service).await, service.place.sql().await);
+    let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.place, &settings).await;
+    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&client, LIMIT - 20).await;
     let polls = long_polls(&there, 20);
@@ -185,7 +185,7 @@ async fn an_answer_that_was_lost_is_replayed_beyond_the_limit_and_nothing_else_i
     client.contact("new@example.org").await.expect(429);
     let usage = client.get("/usage").await;
     assert_eq!(usage.expect(200)["used"], json!(LIMIT));
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let contacts = sql.query_one("select count(*) from contact", &[]).await.unwrap().get::<_, i64>(0);
     assert_eq!(contacts, 3, "ann, bob and eve");
 }
@@ -199,7 +199,7 @@ async fn forget_all_but_the_first(sql: &tokio_postgres::Client) {
 #[tokio::test]
 async fn a_list_that_was_cut_off_is_carried_on_with_and_says_of_each_item_what_it_is() {
     let service = Service::configured(enforced).await;
-    let (client, sql) = (free_trial(&service).await, service.place.sql().await);
+    let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let list = json!([{"email": "a@example.org"}, {"email": "b@example.org"}, {"email": "c@example.org"}]).to_string();
     let send = async || client.send(Method::POST, "/marketing/subscribe", &[("idempotency-key", "k")], &list).await;
     let first = send().await;
@@ -225,8 +225,8 @@ async fn a_list_that_was_cut_off_is_carried_on_with_and_says_of_each_item_what_i
 struct Lossy {
     service: Service,
     proxy: Proxy,
-    ledger: Ledger,
-    booking: Booking,
+    ledger: QuotaLimiter,
+    booking: ReservationWriter,
     client: Client,
     sql: tokio_postgres::Client,
 }
@@ -235,12 +235,12 @@ impl Lossy {
     async fn start() -> Self {
         let service = Service::configured(enforced).await;
         let client = free_trial(&service).await;
-        let proxy = Proxy::before(&service.place.database).await;
-        let database = config::Database { url: proxy.url(&service.place.database), ..config::Database::default() };
+        let proxy = Proxy::before(&service.env.database).await;
+        let database = config::Database { url: proxy.url(&service.env.database), ..config::Database::default() };
         let store = Store::new(&database, 1, Metrics::new().unwrap()).unwrap();
-        let ledger = Ledger::new(ENFORCED);
-        let booking = Booking::new(ledger.clone(), store);
-        let sql = service.place.sql().await;
+        let ledger = QuotaLimiter::new(ENFORCED);
+        let booking = ReservationWriter::new(ledger.clone(), store);
+        let sql = service.env.sql().await;
         Self { service, proxy, ledger, booking, client, sql }
     }
 

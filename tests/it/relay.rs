@@ -8,60 +8,60 @@ use unificus::broker::Broker;
 use unificus::clock::Clock;
 use unificus::domain::{AccountId, Seq};
 use unificus::metrics::Metrics;
-use unificus::relay::verify::{self, Remedy, Report};
+use unificus::relay::verify::{self, RelayReport, Remedy};
 
-use crate::support::servers::{Place, Servers};
+use crate::support::servers::{Servers, TestEnv};
 use crate::support::service::{account, base};
 use crate::support::{Client, Parts, Service, stream, until};
 
-async fn place() -> Place {
-    Servers::get().place().await
+async fn env() -> TestEnv {
+    Servers::get().env().await
 }
 
-async fn context(place: &Place) -> Context {
-    jetstream::new(place.nats().await)
+async fn context(env: &TestEnv) -> Context {
+    jetstream::new(env.nats().await)
 }
 
-async fn events(place: &Place) -> Stream {
-    context(place).await.get_stream(&place.stream).await.unwrap()
+async fn events(env: &TestEnv) -> Stream {
+    context(env).await.get_stream(&env.stream).await.unwrap()
 }
 
 /// A replica that has relayed the first `n` events of an account.
-async fn relayed(place: &Place, n: usize) -> (Parts, AccountId) {
-    let mut parts = Parts::start(place).await;
+async fn relayed(env: &TestEnv, n: usize) -> (Parts, AccountId) {
+    let mut parts = Parts::start(env).await;
     let (account, _) = account(&parts.store).await;
     for number in 0..n {
         parts.write(account, &format!("p{number}@example.org")).await;
     }
     parts.wake_up().await;
     parts.relay_all().await;
-    assert_eq!(stream::ids(place, account, n).await, stream::unbroken(account, n));
+    assert_eq!(stream::ids(env, account, n).await, stream::unbroken(account, n));
     (parts, account)
 }
 
 /// Lets the replica work until the stream has `n` messages of the account: for a moment the server takes an event that
 /// is published again for a duplicate of the message that was removed.
-async fn relay(parts: &mut Parts, place: &Place, account: AccountId, n: usize) -> Vec<String> {
+async fn relay(parts: &mut Parts, env: &TestEnv, account: AccountId, n: usize) -> Vec<String> {
     until("the stream is as long as the log", async || {
         parts.wake_up().await;
         parts.relay_all().await;
-        stream::bodies(place, account).await.len() == n
+        stream::bodies(env, account).await.len() == n
     })
     .await;
-    stream::ids(place, account, n).await
+    stream::ids(env, account, n).await
 }
 
 /// Publishes what this service never did.
-async fn forge(place: &Place, account: AccountId, message_id: &str, body: &str) {
+async fn forge(env: &TestEnv, account: AccountId, message_id: &str, body: &str) {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", message_id);
-    let subject = format!("{}.{account}.evt.contact.created", place.subject_root);
-    let context = context(place).await;
+    let subject = format!("{}.{account}.evt.contact.created", env.subject_root);
+    let context = context(env).await;
     context.publish_with_headers(subject, headers, body.to_owned().into()).await.unwrap().await.unwrap();
 }
 
-async fn verified(place: &Place, parts: &Parts, account: AccountId) -> Report {
-    let broker = Broker::connect(&place.config().nats, &Metrics::new().unwrap()).await.unwrap();
+async fn verified(env: &TestEnv, parts: &Parts, account: AccountId) -> RelayReport {
+    let broker = Broker::connect(&env.config().nats, &Metrics::new().unwrap()).await.unwrap();
     broker.connected().await.unwrap();
     let stream = broker.stream_facts().await.unwrap().unwrap();
     verify::verify(&parts.store, &broker, stream, account).await.unwrap()
@@ -72,17 +72,17 @@ async fn a_forged_message_beyond_the_head_does_not_silence_the_relay() {
     let service = Service::start().await;
     let account = service.client.account;
     service.client.contact("one@example.org").await.expect(201);
-    assert_eq!(stream::ids(&service.place, account, 1).await, stream::unbroken(account, 1));
+    assert_eq!(stream::ids(&service.env, account, 1).await, stream::unbroken(account, 1));
     // Whoever takes the account over asks the stream how far it is.
     service.app.stop().await.unwrap();
     let forged = format!("{account}:1000000");
-    forge(&service.place, account, &forged, "{}").await;
-    let app = App::start(service.place.config(), Clock::system()).await.unwrap();
+    forge(&service.env, account, &forged, "{}").await;
+    let app = App::start(service.env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), account, &service.client.secret);
 
     client.contact("two@example.org").await.expect(201);
 
-    let ids = stream::ids(&service.place, account, 3).await;
+    let ids = stream::ids(&service.env, account, 3).await;
     assert_eq!(ids, [format!("{account}:1"), forged, format!("{account}:2")]);
     let service = Service { app, ..service };
     assert!(service.gauge("unificus_relay_foreign_total").await >= 1.0, "an operator sees it");
@@ -92,22 +92,22 @@ async fn a_forged_message_beyond_the_head_does_not_silence_the_relay() {
 /// Within the window for duplicates the server would take the event for one that it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_under_the_id_of_the_next_event_does_not_take_its_place() {
-    let place = place().await;
-    let (mut parts, account) = relayed(&place, 1).await;
+    let env = env().await;
+    let (mut parts, account) = relayed(&env, 1).await;
     let stolen = format!("{account}:2");
-    forge(&place, account, &stolen, "{}").await;
+    forge(&env, account, &stolen, "{}").await;
     // As a stream has it that is asked for no other window.
-    let mut config = events(&place).await.cached_info().config.clone();
+    let mut config = events(&env).await.cached_info().config.clone();
     config.duplicate_window = std::time::Duration::from_mins(2);
-    let context = context(&place).await;
+    let context = context(&env).await;
     context.update_stream(config).await.unwrap();
-    forge(&place, account, &format!("{account}:3"), "{}").await;
+    forge(&env, account, &format!("{account}:3"), "{}").await;
 
     parts.write(account, "two@example.org").await;
     parts.write(account, "three@example.org").await;
     let published = until("all are published", async || {
         parts.relay_all().await;
-        let bodies = stream::bodies(&place, account).await;
+        let bodies = stream::bodies(&env, account).await;
         bodies.iter().filter(|body| body.contains(r#""specversion""#)).count() == 3
     });
     published.await;
@@ -115,109 +115,109 @@ async fn a_message_under_the_id_of_the_next_event_does_not_take_its_place() {
 
 #[tokio::test]
 async fn a_replica_that_knows_the_old_stream_leaves_no_hole_in_a_new_one() {
-    let place = place().await;
-    let (mut parts, account) = relayed(&place, 5).await;
+    let env = env().await;
+    let (mut parts, account) = relayed(&env, 5).await;
     // Another replica saw that it was gone, and made it. The connection of this one never broke.
-    let context = context(&place).await;
-    let config = events(&place).await.cached_info().config.clone();
-    context.delete_stream(&place.stream).await.unwrap();
+    let context = context(&env).await;
+    let config = events(&env).await.cached_info().config.clone();
+    context.delete_stream(&env.stream).await.unwrap();
     context.create_stream(config).await.unwrap();
 
     parts.write(account, "six@example.org").await;
 
-    assert_eq!(relay(&mut parts, &place, account, 6).await, stream::unbroken(account, 6));
+    assert_eq!(relay(&mut parts, &env, account, 6).await, stream::unbroken(account, 6));
 }
 
 #[tokio::test]
 async fn accounts_that_are_quiet_are_published_to_a_stream_that_was_made_anew_elsewhere() {
-    let place = place().await;
-    let (parts, account) = relayed(&place, 3).await;
+    let env = env().await;
+    let (parts, account) = relayed(&env, 3).await;
     parts.kill().await;
-    let context = context(&place).await;
-    let config = events(&place).await.cached_info().config.clone();
-    context.delete_stream(&place.stream).await.unwrap();
+    let context = context(&env).await;
+    let config = events(&env).await.cached_info().config.clone();
+    context.delete_stream(&env.stream).await.unwrap();
     context.create_stream(config).await.unwrap();
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
 
-    assert_eq!(relay(&mut next, &place, account, 3).await, stream::unbroken(account, 3));
+    assert_eq!(relay(&mut next, &env, account, 3).await, stream::unbroken(account, 3));
 }
 
 #[tokio::test]
 async fn a_stream_that_was_purged_is_filled_again() {
-    let place = place().await;
-    let (mut parts, account) = relayed(&place, 5).await;
-    events(&place).await.purge().await.unwrap();
+    let env = env().await;
+    let (mut parts, account) = relayed(&env, 5).await;
+    events(&env).await.purge().await.unwrap();
 
     parts.write(account, "six@example.org").await;
 
-    assert_eq!(relay(&mut parts, &place, account, 6).await, stream::unbroken(account, 6));
+    assert_eq!(relay(&mut parts, &env, account, 6).await, stream::unbroken(account, 6));
 }
 
 /// What a relay left that published the newest event to a stream that was made anew, and nothing before it.
 #[tokio::test]
 async fn a_hole_that_is_there_already_is_found_on_taking_over() {
-    let place = place().await;
+    let env = env().await;
     for lost in [&[1_u64, 2, 3, 4][..], &[2, 3]] {
-        let (parts, account) = relayed(&place, 5).await;
+        let (parts, account) = relayed(&env, 5).await;
         parts.kill().await;
-        let stream = events(&place).await;
+        let stream = events(&env).await;
         let before = stream.cached_info().state.last_sequence - 5;
-        for place in lost {
-            stream.delete_message(before + place).await.unwrap();
+        for env in lost {
+            stream.delete_message(before + env).await.unwrap();
         }
 
-        let mut next = Parts::start(&place).await;
+        let mut next = Parts::start(&env).await;
         next.write(account, "six@example.org").await;
 
-        assert_eq!(relay(&mut next, &place, account, 6).await, stream::unbroken(account, 6), "{lost:?} were lost");
+        assert_eq!(relay(&mut next, &env, account, 6).await, stream::unbroken(account, 6), "{lost:?} were lost");
         next.kill().await;
     }
 }
 
 #[tokio::test]
 async fn a_replaced_owner_that_was_only_paused_stores_nothing() {
-    let place = place().await;
-    let (mut paused, account) = relayed(&place, 2).await;
+    let env = env().await;
+    let (mut paused, account) = relayed(&env, 2).await;
     let owned = paused.shards.owned().unwrap();
     // Its session ends while it does not look, and another replica takes over.
-    let sql = place.superuser().await;
+    let sql = env.superuser().await;
     let end = "select pg_terminate_backend(pid, 30000) from pg_stat_activity
                where datname = current_database() and application_name = 'unificus owner'";
     sql.batch_execute(end).await.unwrap();
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
     for email in ["three@example.org", "four@example.org"] {
         next.write(account, email).await;
     }
     next.wake_up().await;
     next.relay_all().await;
     // No window for duplicates may be what holds it: a pause can last longer.
-    let mut config = events(&place).await.cached_info().config.clone();
+    let mut config = events(&env).await.cached_info().config.clone();
     config.duplicate_window = std::time::Duration::from_millis(100);
-    context(&place).await.update_stream(config).await.unwrap();
-    until("the window for duplicates is over", async || !stream::is_duplicate(&place, account, 2).await).await;
+    context(&env).await.update_stream(config).await.unwrap();
+    until("the window for duplicates is over", async || !stream::is_duplicate(&env, account, 2).await).await;
 
     paused.feed.relay().mark(&[account]);
     let _looked = paused.relay.publish(&owned).await;
 
-    assert_eq!(stream::ids(&place, account, 4).await, stream::unbroken(account, 4));
+    assert_eq!(stream::ids(&env, account, 4).await, stream::unbroken(account, 4));
 }
 
 #[tokio::test]
 async fn verify_reports_what_is_missing_repeated_and_foreign_and_a_rewind_mends_it() {
-    let place = place().await;
-    let (mut parts, account) = relayed(&place, 8).await;
-    assert!(verified(&place, &parts, account).await.is_sound());
-    let copy = stream::bodies(&place, account).await.remove(1);
-    let stream = events(&place).await;
+    let env = env().await;
+    let (mut parts, account) = relayed(&env, 8).await;
+    assert!(verified(&env, &parts, account).await.is_sound());
+    let copy = stream::bodies(&env, account).await.remove(1);
+    let stream = events(&env).await;
     let first = stream.cached_info().state.last_sequence - 7;
     for lost in [2, 3, 5] {
         stream.delete_message(first + lost).await.unwrap();
     }
-    forge(&place, account, "anything", "{}").await;
-    forge(&place, account, "anything else", &copy).await;
+    forge(&env, account, "anything", "{}").await;
+    forge(&env, account, "anything else", &copy).await;
 
-    let report = verified(&place, &parts, account).await;
+    let report = verified(&env, &parts, account).await;
 
     assert_eq!((report.messages, report.first, report.last), (7, Some(Seq(1)), Some(Seq(8))));
     assert_eq!((report.missing, report.repeated, report.foreign), (3, 1, 1));
@@ -225,40 +225,39 @@ async fn verify_reports_what_is_missing_repeated_and_foreign_and_a_rewind_mends_
     assert_eq!(report.foreign_at, [first + 8]);
     assert_eq!(report.remedy(), Some(Remedy::Refill));
     verify::request(&parts.store, account, Remedy::Refill).await.unwrap();
-    assert_eq!(relay(&mut parts, &place, account, 8).await, stream::unbroken(account, 8));
-    assert!(verified(&place, &parts, account).await.is_sound());
-    let asked: i64 =
-        place.sql().await.query_one("select count(repair_id) from relay_cursor", &[]).await.unwrap().get(0);
+    assert_eq!(relay(&mut parts, &env, account, 8).await, stream::unbroken(account, 8));
+    assert!(verified(&env, &parts, account).await.is_sound());
+    let asked: i64 = env.sql().await.query_one("select count(repair_id) from relay_cursor", &[]).await.unwrap().get(0);
     assert_eq!(asked, 0, "the repair is asked for no more");
 }
 
 #[tokio::test]
 async fn an_end_that_the_stream_lost_is_published_on_behind_what_it_has() {
-    let place = place().await;
-    let (mut parts, account) = relayed(&place, 5).await;
-    let stream = events(&place).await;
+    let env = env().await;
+    let (mut parts, account) = relayed(&env, 5).await;
+    let stream = events(&env).await;
     let last = stream.cached_info().state.last_sequence;
     for lost in [last - 1, last] {
         stream.delete_message(lost).await.unwrap();
     }
 
-    let report = verified(&place, &parts, account).await;
+    let report = verified(&env, &parts, account).await;
     assert_eq!((report.missing, report.remedy()), (2, Some(Remedy::PublishOn(Seq(3)))));
     verify::request(&parts.store, account, Remedy::PublishOn(Seq(3))).await.unwrap();
 
-    assert_eq!(relay(&mut parts, &place, account, 5).await, stream::unbroken(account, 5));
+    assert_eq!(relay(&mut parts, &env, account, 5).await, stream::unbroken(account, 5));
 }
 
 /// The end of a process between taking messages out and publishing them again.
 #[tokio::test]
 async fn killed_between_removal_and_refill() {
-    let place = place().await;
-    let (parts, account) = relayed(&place, 5).await;
+    let env = env().await;
+    let (parts, account) = relayed(&env, 5).await;
     verify::request(&parts.store, account, Remedy::Refill).await.unwrap();
     parts.kill().await;
-    events(&place).await.purge().await.unwrap();
+    events(&env).await.purge().await.unwrap();
 
-    let mut next = Parts::start(&place).await;
+    let mut next = Parts::start(&env).await;
 
-    assert_eq!(relay(&mut next, &place, account, 5).await, stream::unbroken(account, 5));
+    assert_eq!(relay(&mut next, &env, account, 5).await, stream::unbroken(account, 5));
 }

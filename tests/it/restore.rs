@@ -12,21 +12,21 @@ use unificus::clock::Clock;
 use unificus::contract::Cursor;
 use unificus::domain::Seq;
 
-use crate::support::servers::Place;
+use crate::support::servers::TestEnv;
 use crate::support::service::base;
 use crate::support::{Client, LONG, Receiver, Service, stream, until};
 
 type Legacy = legacy::Client<HttpConnector, Empty<Bytes>>;
 
 /// `unificus log restored`, as an operator runs it.
-async fn log_restored(place: &Place, arguments: &[&str]) -> Value {
+async fn log_restored(env: &TestEnv, arguments: &[&str]) -> Value {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_unificus"))
         .args(["log", "restored", "--json"])
         .args(arguments)
-        .env("UNIFICUS_DATABASE__URL", &place.database)
-        .env("UNIFICUS_NATS__URL", &place.nats)
-        .env("UNIFICUS_NATS__STREAM", &place.stream)
-        .env("UNIFICUS_NATS__SUBJECT_ROOT", &place.subject_root)
+        .env("UNIFICUS_DATABASE__URL", &env.database)
+        .env("UNIFICUS_NATS__URL", &env.nats)
+        .env("UNIFICUS_NATS__STREAM", &env.stream)
+        .env("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root)
         .stdin(Stdio::null())
         .output()
         .await
@@ -67,38 +67,38 @@ async fn page(app: &App, path: &str) -> (u16, String) {
 }
 
 /// A service of whose log five events are in the backup and three more were published.
-async fn restored() -> (Place, Client) {
+async fn restored() -> (TestEnv, Client) {
     let service = Service::start().await;
     create(&service.client, 1..=5).await;
-    let Service { app, place, store, client } = service;
-    stream::ids(&place, client.account, 5).await;
+    let Service { app, env, store, client } = service;
+    stream::ids(&env, client.account, 5).await;
     // The cursor is written by then.
     app.stop().await.unwrap();
     drop(store);
-    let backup = place.backup().await;
-    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let backup = env.backup().await;
+    let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     create(&client, 6..=8).await;
-    stream::ids(&place, client.account, 8).await;
+    stream::ids(&env, client.account, 8).await;
     app.stop().await.unwrap();
     (backup, client)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
-    let (place, client) = restored().await;
+    let (env, client) = restored().await;
     let account = client.account;
 
-    let said = log_restored(&place, &["--all"]).await;
+    let said = log_restored(&env, &["--all"]).await;
     assert_eq!(said, json!({"public_id": account, "epoch": 2, "head": 5}));
-    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), account, &client.secret);
     client.contact("new@example.org").await.expect(201);
 
     let expected = [stream::unbroken(account, 5), vec![format!("{account}:2:6")]].concat();
     assert_eq!(ids(&client).await, expected);
-    until("the event is published", async || stream::bodies(&place, account).await.len() == 6).await;
-    assert_eq!(stream::ids(&place, account, 6).await, expected, "the lost timeline's messages are gone");
+    until("the event is published", async || stream::bodies(&env, account).await.len() == 6).await;
+    assert_eq!(stream::ids(&env, account, 6).await, expected, "the lost timeline's messages are gone");
     for (epoch, seq) in [(1, 8), (1, 3)] {
         let answer = client.get(&format!("/changes?after={}", cursor(epoch, seq))).await;
         answer.expect(410);
@@ -110,25 +110,25 @@ async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_says_so() {
-    let (place, client) = restored().await;
-    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let (env, client) = restored().await;
+    let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     let account = client.account;
     // As many as were lost, and more: by numbers alone all is well.
     create(&client, 11..=15).await;
 
     until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await > 0.0).await;
-    assert_eq!(stream::ids(&place, account, 8).await, stream::unbroken(account, 8), "nothing is published");
+    assert_eq!(stream::ids(&env, account, 8).await, stream::unbroken(account, 8), "nothing is published");
     assert_eq!(page(&app, "/readyz").await, (200, "ready\n".to_owned()), "the API serves on");
 
-    log_restored(&place, &["--account", &account.to_string()]).await;
+    log_restored(&env, &["--account", &account.to_string()]).await;
     client.contact("new@example.org").await.expect(201);
 
     let expected = [stream::unbroken(account, 10), vec![format!("{account}:2:11")]].concat();
-    until("the event is published", async || stream::bodies(&place, account).await.len() == 11).await;
-    assert_eq!(stream::ids(&place, account, 11).await, expected);
+    until("the event is published", async || stream::bodies(&env, account).await.len() == 11).await;
+    assert_eq!(stream::ids(&env, account, 11).await, expected);
     let feed: Vec<String> = client.changes().await.iter().map(Value::to_string).collect();
-    let bodies = stream::bodies(&place, account).await;
+    let bodies = stream::bodies(&env, account).await;
     let bodies: Vec<String> =
         bodies.iter().map(|body| serde_json::from_str::<Value>(body).unwrap().to_string()).collect();
     assert_eq!(bodies, feed, "the stream has the log's events, and no others");
@@ -142,15 +142,15 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
     let receiver = Receiver::start().await;
     let service = Service::start().await;
     let (other, client) = service.replica().await;
-    let (place, api) = (&service.place, &service.client);
+    let (env, api) = (&service.env, &service.client);
     let account = api.account;
     create(api, 1..=4).await;
     create(&client, 5..=6).await;
     create(api, 7..=8).await;
     api.post("/push/endpoints", json!({"url": receiver.url(), "from": "start"})).await.expect(201);
     receiver.wait_for(8, LONG).await;
-    stream::ids(place, account, 8).await;
-    let sql = place.sql().await;
+    stream::ids(env, account, 8).await;
+    let sql = env.sql().await;
     let cursors = "select (select min(seq) from push_cursor) = 8 and (select seq from relay_cursor) = 8";
     until("the cursors are written", async || {
         sql.query_one(cursors, &[]).await.unwrap().get::<_, Option<bool>>(0) == Some(true)
@@ -172,9 +172,9 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
         sum(&[&service.app, &other], "unificus_relay_stopped_accounts").await > 0.0
     })
     .await;
-    assert_eq!(stream::bodies(place, account).await.len(), 8, "nothing is published");
+    assert_eq!(stream::bodies(env, account).await.len(), 8, "nothing is published");
 
-    log_restored(place, &["--account", &account.to_string()]).await;
+    log_restored(env, &["--account", &account.to_string()]).await;
     create(&client, 10..=10).await;
 
     let expected = [stream::unbroken(account, 6), vec![format!("{account}:2:7")]].concat();
@@ -182,9 +182,9 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
         assert_eq!(ids(client).await, expected);
         client.get(&format!("/changes?after={}", cursor(1, 4))).await.expect(410);
     }
-    let published = async || stream::bodies(place, account).await.iter().any(|body| body.contains(":2:7\""));
+    let published = async || stream::bodies(env, account).await.iter().any(|body| body.contains(":2:7\""));
     until("the event is published", published).await;
-    assert_eq!(stream::ids(place, account, 7).await, expected);
+    assert_eq!(stream::ids(env, account, 7).await, expected);
     until("the event is delivered", async || receiver.counts().contains_key(&expected[6])).await;
     other.stop().await.unwrap();
     service.app.stop().await.unwrap();
@@ -207,9 +207,9 @@ async fn a_stream_of_changes_ends_when_its_log_was_restored() {
     assert_eq!(response.status(), 200);
     let restore = r#"begin; update head set seq = 2, live = '{"contact": 2}'; delete from event where seq > 2;
         delete from contact where version > 2; commit"#;
-    service.place.sql().await.batch_execute(restore).await.unwrap();
+    service.env.sql().await.batch_execute(restore).await.unwrap();
 
-    log_restored(&service.place, &["--all"]).await;
+    log_restored(&service.env, &["--all"]).await;
 
     let ended = async { while response.body_mut().frame().await.is_some() {} };
     tokio::time::timeout(LONG, ended).await.expect("it goes on");
@@ -224,12 +224,12 @@ async fn a_stored_answer_whose_event_was_lost_is_forgotten() {
     let body = crate::support::client::lead("three@example.org").to_string();
     let headers = [("idempotency-key", "lost")];
     api.send(hyper::Method::POST, "/contact", &headers, &body).await.expect(201);
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let restore = r#"begin; update head set seq = 2, live = '{"contact": 2}'; delete from event where seq > 2;
         delete from contact where version > 2; commit"#;
     sql.batch_execute(restore).await.unwrap();
 
-    log_restored(&service.place, &["--all"]).await;
+    log_restored(&service.env, &["--all"]).await;
 
     let answer = api.send(hyper::Method::POST, "/contact", &headers, &body).await;
     answer.expect(201);
@@ -241,7 +241,7 @@ async fn a_stored_answer_whose_event_was_lost_is_forgotten() {
 async fn a_log_that_does_not_end_where_its_head_says_gets_no_new_epoch() {
     let service = Service::start().await;
     create(&service.client, 1..=2).await;
-    service.place.sql().await.batch_execute("update head set seq = 1").await.unwrap();
+    service.env.sql().await.batch_execute("update head set seq = 1").await.unwrap();
 
     let by = unificus::store::accounts::By { actor: "test", at: Clock::system().now() };
     let nobody = unificus::domain::AccountId(uuid::Uuid::nil());

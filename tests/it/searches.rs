@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client as Sql;
 
-use crate::support::client::Answer;
+use crate::support::client::Reply;
 use crate::support::{Client, LONG, Service};
 
 /// Searches of contacts and of attempts that PostgreSQL works on.
@@ -26,7 +26,7 @@ async fn until(sql: &Sql, what: &str, condition: impl Fn(i64) -> bool) {
 /// Reads of a table, which becomes a view of its rows, wait from now on until [`go_on`]. It is no lock that they wait for:
 /// that would have a timeout of its own.
 async fn hold(service: &Service, table: &str) -> Sql {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let hold = format!(
         "create function hold() returns boolean volatile language plpgsql as $$ begin
             while not pg_try_advisory_xact_lock_shared(1) loop perform pg_sleep(0.01); end loop;
@@ -45,19 +45,19 @@ async fn go_on(held: &Sql) {
     held.batch_execute("select pg_advisory_unlock(1)").await.unwrap();
 }
 
-fn search(api: &Client) -> JoinHandle<Answer> {
+fn search(api: &Client) -> JoinHandle<Reply> {
     let api = api.clone();
     tokio::spawn(async move { api.get("/contacts?q=ann&orderBy=title").await })
 }
 
-fn is_refused(answer: &Answer) -> bool {
+fn is_refused(answer: &Reply) -> bool {
     answer.status == 503 && answer.json["type"] == "/problems/too-many-searches"
 }
 
 #[tokio::test]
 async fn a_search_that_nobody_waits_for_ends_in_postgres() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     api.contact("ann@example.org").await.expect(201);
     let slow = hold(&service, "contact").await;
 
@@ -78,7 +78,7 @@ async fn a_search_that_nobody_waits_for_ends_in_postgres() {
 #[tokio::test]
 async fn a_search_that_the_deadline_ends_ends_in_postgres() {
     let service = Service::configured(|config| config.http.request_timeout_s = 1).await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     let _slow = hold(&service, "contact").await;
 
     let late = search(api);
@@ -121,7 +121,7 @@ async fn everything_else_works(api: &Client, name: &str) {
 #[tokio::test]
 async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     let other = service.stranger().await;
     let slow = hold(&service, "contact").await;
 
@@ -143,7 +143,7 @@ async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
 
     go_on(&slow).await;
     let answers = futures_util::future::join_all(searches).await;
-    let (refused, answered): (Vec<Answer>, Vec<Answer>) = answers.into_iter().map(Result::unwrap).partition(is_refused);
+    let (refused, answered): (Vec<Reply>, Vec<Reply>) = answers.into_iter().map(Result::unwrap).partition(is_refused);
     assert!(refused.iter().all(|answer| !answer.header("retry-after").is_empty()));
     assert!(answered.len() >= 2 && answered.iter().all(|answer| answer.status == 200), "{answered:?}");
     assert!((service.gauge("unificus_searches_running").await).abs() < 0.5);
@@ -152,7 +152,7 @@ async fn one_accounts_searches_take_no_more_than_their_share_of_the_readers() {
 #[tokio::test]
 async fn looking_for_attempts_takes_no_more_than_the_accounts_share_of_the_readers() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     let other = service.stranger().await;
     let made = api.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/", "enabled": false})).await;
     let path = format!("/push/endpoints/{}/attempts?status=failed", made.expect(201)["id"].as_str().unwrap());
@@ -173,7 +173,7 @@ async fn looking_for_attempts_takes_no_more_than_the_accounts_share_of_the_reade
 #[tokio::test]
 async fn searches_of_many_accounts_leave_readers_to_everything_else() {
     let service = Service::start().await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let other = service.stranger().await;
     let slow = hold(&service, "contact").await;
 

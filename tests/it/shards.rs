@@ -28,10 +28,10 @@ const FAULT: &str = "create schema fault;
 
 #[tokio::test]
 async fn locks_that_were_taken_before_an_error_are_not_kept_from_other_replicas() {
-    let place = Servers::get().place().await;
-    let sql = place.sql().await;
+    let env = Servers::get().env().await;
+    let sql = env.sql().await;
     sql.batch_execute(FAULT).await.unwrap();
-    let mut one = Parts::start(&place).await;
+    let mut one = Parts::start(&env).await;
     assert!(one.balance.step().await.is_err());
     sql.batch_execute("delete from fault.at").await.unwrap();
     let locked = async || sql.query_one(LOCKED, &[]).await.unwrap().get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
@@ -41,7 +41,7 @@ async fn locks_that_were_taken_before_an_error_are_not_kept_from_other_replicas(
     })
     .await;
 
-    let mut other = Parts::start(&place).await;
+    let mut other = Parts::start(&env).await;
     until("an even share", async || {
         one.balance.step().await.unwrap();
         other.balance.step().await.unwrap();

@@ -8,7 +8,7 @@ use time::macros::datetime;
 use unificus::clock::{self, Clock};
 use unificus::contract::Cursor;
 use unificus::domain::Seq;
-use unificus::keys::{self, Secret, Terms};
+use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
 use unificus::store::accounts::By;
 use unificus::store::keys::Added;
@@ -19,7 +19,7 @@ use crate::support::{Client, LONG, Service, until};
 /// Adds a key to the account of the service's client; returns its id, and a client that has it.
 pub(crate) async fn add_key(service: &Service, terms: Terms) -> (Uuid, Client) {
     let account = service.client.account;
-    let secret = Secret::make("unificus");
+    let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, terms, &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
     assert_eq!(service.store.add_key(account, &key, by).await.unwrap(), Added::Done);
@@ -28,7 +28,7 @@ pub(crate) async fn add_key(service: &Service, terms: Terms) -> (Uuid, Client) {
 
 /// As an operator's mistake or an older replica would: no hint is sent, and the account's revision stays.
 async fn delete_key_unannounced(service: &Service, key: Uuid) {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     assert_eq!(sql.execute("delete from account_key where key_id = $1", &[&key]).await.unwrap(), 1);
 }
 
@@ -85,11 +85,11 @@ async fn a_deleted_key_loses_its_streams_on_every_replica_while_events_flow() {
 async fn an_expired_key_loses_its_stream_while_events_flow() {
     let expires = datetime!(2026-11-24 12:00 UTC);
     let service = Service::start().await;
-    service.place.set_stored_now(expires - time::Duration::HOUR).await;
+    service.env.set_stored_now(expires - time::Duration::HOUR).await;
     let (_, client) = add_key(&service, Terms { expires_at: Some(expires), ..Terms::named("short") }).await;
     let stream = open(&client, 0).await;
 
-    service.place.set_stored_now(expires).await;
+    service.env.set_stored_now(expires).await;
 
     amid_writes(&service.client, ended(stream)).await;
 }
@@ -134,9 +134,9 @@ async fn a_stream_outlives_a_database_that_is_away() {
     let service = Service::start().await;
     let mut stream = open(&service.client, 0).await;
 
-    service.place.database_goes_away().await;
+    service.env.database_goes_away().await;
     until("a refusal", async || service.client.get("/contacts").await.status == 503).await;
-    service.place.database_comes_back().await;
+    service.env.database_comes_back().await;
 
     until("a write", async || service.client.contact("back@example.org").await.status == 201).await;
     let seen = async {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio_postgres::Client as Sql;
 use unificus::domain::{Entity, Seq};
-use unificus::store::lists::{Filter, List};
+use unificus::store::lists::{List, ListFilter};
 
 use crate::support::{Client, LONG, Service};
 
@@ -64,7 +64,7 @@ async fn until(sql: &Sql, api: &Client, condition: impl Fn(Option<i64>) -> bool)
 #[tokio::test]
 async fn the_index_finds_what_looking_at_every_contact_finds() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     let mut people = People::new();
     for (email, first, last, phone) in [
         ("ann@a.org", "Ann", "Lee", "+31 20 555"),
@@ -101,7 +101,7 @@ async fn the_index_finds_what_looking_at_every_contact_finds() {
 #[tokio::test]
 async fn every_account_searches_its_own_contacts() {
     let service = Service::start().await;
-    let (api, other, sql) = (&service.client, service.stranger().await, service.place.sql().await);
+    let (api, other, sql) = (&service.client, service.stranger().await, service.env.sql().await);
     let (mut people, mut others) = (People::new(), People::new());
     write(api, &mut people, "ann@a.org", "Ann", "Lee", "").await;
     write(&other, &mut others, "zoe@z.org", "Zoe", "Lee", "").await;
@@ -124,14 +124,14 @@ const FILL: &str = "
 #[tokio::test]
 async fn a_search_by_the_index_touches_a_hundredth_of_what_looking_at_every_contact_touches() {
     let service = Service::start().await;
-    let (api, sql) = (&service.client, service.place.sql().await);
+    let (api, sql) = (&service.client, service.env.sql().await);
     sql.execute(FILL, &[&api.account.0]).await.unwrap();
     let head = "update head set live = '{\"contact\": 20000}', seq = 20000 where account_id = $1";
     sql.execute(head, &[&api.account.0]).await.unwrap();
     while service.store.index_contacts(api.account).await.unwrap() {}
     sql.batch_execute("vacuum analyze").await.unwrap();
 
-    let filter = Filter { text: Some("name12345".to_owned()), ..Filter::default() };
+    let filter = ListFilter { text: Some("name12345".to_owned()), ..ListFilter::default() };
     let list = List { filter, ..List::first(Entity::Contact, 20) };
     let (scan, index) = (buffers(&sql, api, &list, None).await, buffers(&sql, api, &list, Some(Seq(20_000))).await);
     println!("{scan} buffers by looking at every contact, {index} by the index");

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use unificus::app::App;
 use unificus::clock::{self, Clock};
-use unificus::command::{Failure, Order};
-use unificus::contract::input::{self, Body};
+use unificus::command::{CommandEnvelope, Failure};
+use unificus::contract::input::{self, InputKind};
 use unificus::dev::services::Services;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::servers::{Servers, binaries, directory};
 use crate::support::service::{account, base};
 use crate::support::{Client, LONG, Service, stream};
@@ -31,7 +31,7 @@ const BLOCKED: &str = "from pg_stat_activity where datname = current_database() 
 async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
     const QUEUED: usize = 30;
     let service = Service::configured(|config| config.commands.queued_per_account = QUEUED).await;
-    let (sql, holder) = (service.place.sql().await, service.place.sql().await);
+    let (sql, holder) = (service.env.sql().await, service.env.sql().await);
     sql.batch_execute("alter table contact add constraint no_prospects check (role <> 'Prospect')").await.unwrap();
 
     // While the first write waits for this lock the others gather in the lane, until one finds it full.
@@ -63,7 +63,7 @@ async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     const WRITES: usize = 10;
     let service = Service::start().await;
     let api = &service.client;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
 
     let writers = (0..WRITERS).map(|writer| {
         let client = api.clone();
@@ -89,19 +89,19 @@ async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     emails.sort_unstable();
     emails.dedup();
     assert_eq!((events.len(), emails.len()), (n, n), "every email exactly once");
-    assert_eq!(stream::ids(&service.place, api.account, n).await, stream::unbroken(api.account, n));
+    assert_eq!(stream::ids(&service.env, api.account, n).await, stream::unbroken(api.account, n));
 }
 
 /// The server commits, and its answer gets lost: it waits for a standby that there is not, and is cut off then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_not_repeated() {
     let services = Services::start(&directory("commit"), &binaries()).await.unwrap();
-    let place = Servers::of(&services).await.place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
-    let app = App::start(place.config(), Clock::system()).await.unwrap();
+    let env = Servers::of(&services).await.env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let app = App::start(env.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
-    let sql = place.superuser().await;
+    let sql = env.superuser().await;
     sql.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     sql.batch_execute("select pg_reload_conf()").await.unwrap();
 
@@ -150,17 +150,17 @@ async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not
             execute format('alter database %I set search_path = unreadable, public', current_database());
         end $$";
     let services = Services::start(&directory("unknown"), &binaries()).await.unwrap();
-    let place = Servers::of(&services).await.place().await;
-    let (sql, probe) = (place.superuser().await, place.superuser().await);
+    let env = Servers::of(&services).await.env().await;
+    let (sql, probe) = (env.superuser().await, env.superuser().await);
     sql.batch_execute(UNREADABLE).await.unwrap();
-    let mut config = place.config();
+    let mut config = env.config();
     config.commands.lanes = 1;
     let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
     let app = App::start(config, Clock::system()).await.unwrap();
     let (account, _) = account(&store).await;
     let projects = ["one", "two"].map(|name| {
-        let command = input::create(Body::Project, json!({"name": name}), &mut clock::fresh_uid).unwrap();
-        Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 }
+        let command = input::create(InputKind::Project, json!({"name": name}), &mut clock::fresh_uid).unwrap();
+        CommandEnvelope { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 }
     });
 
     // No commit is answered any more, as soon as one of the test's own is not.
@@ -205,7 +205,7 @@ async fn a_batch_of_which_it_cannot_be_found_out_whether_it_was_committed_is_not
 async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
     const WRITES: usize = 20;
     let service = Service::configured(|config| config.commands.queued_per_account = 1).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute("begin; select from head for update").await.unwrap();
     let mut writes = JoinSet::new();
     for number in 0..WRITES {
@@ -237,7 +237,7 @@ async fn a_full_lane_says_so_and_takes_no_more_than_it_answers() {
 #[tokio::test]
 async fn a_read_that_the_database_does_not_answer_ends_with_a_time_to_come_back() {
     let service = Service::configured(|config| config.http.request_timeout_s = 1).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
 
     busy(&service.client.get("/contacts").await);
@@ -249,7 +249,7 @@ async fn a_read_that_the_database_does_not_answer_ends_with_a_time_to_come_back(
 #[tokio::test]
 async fn a_read_whose_connection_ends_says_when_to_come_back() {
     let service = Service::start().await;
-    let (sql, holder) = (service.place.sql().await, service.place.sql().await);
+    let (sql, holder) = (service.env.sql().await, service.env.sql().await);
     holder.batch_execute("begin; lock table contact in access exclusive mode").await.unwrap();
 
     let client = service.client.clone();
@@ -271,7 +271,7 @@ async fn a_read_whose_connection_ends_says_when_to_come_back() {
 }
 
 /// Sends a create; its role comes back with its answer.
-fn write(writes: &mut JoinSet<(&'static str, Answer)>, client: &Client, role: &'static str, number: usize) {
+fn write(writes: &mut JoinSet<(&'static str, Reply)>, client: &Client, role: &'static str, number: usize) {
     let client = client.clone();
     let mut body = lead(&format!("p{number}@example.org"));
     body["role"] = json!(role);
@@ -298,7 +298,7 @@ async fn create(client: &Client, email: &str) {
 
 /// The answer says: not now, but soon.
 #[track_caller]
-fn busy(answer: &Answer) {
+fn busy(answer: &Reply) {
     answer.expect(503);
     assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", answer.headers);
 }

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::process::{complaint, serve, unificus};
 use crate::push_delivery::{endpoint_at, seqs};
-use crate::support::servers::Place;
+use crate::support::servers::TestEnv;
 use crate::support::{Client, LONG, Receiver, Service};
 
 /// What a newer build's migration leaves behind: something that this build does not know, and a line of its history.
-async fn migrate(place: &Place, version: i32, name: &str, statement: &str) {
-    let sql = place.sql().await;
+async fn migrate(env: &TestEnv, version: i32, name: &str, statement: &str) {
+    let sql = env.sql().await;
     sql.batch_execute(statement).await.unwrap();
     let row = "insert into refinery_schema_history (version, name, applied_on, checksum) values ($1, $2, 'now', '1')";
     sql.execute(row, &[&version, &name]).await.unwrap();
@@ -26,7 +26,7 @@ async fn a_running_replica_goes_on_beside_a_schema_that_is_expanded() {
     let api = &service.client;
     endpoint_at(api, &receiver.url(), json!({})).await;
     let uid = api.contact("ann@example.org").await.uid();
-    migrate(&service.place, 9_001, "more", EXPAND).await;
+    migrate(&service.env, 9_001, "more", EXPAND).await;
 
     api.contact("bob@example.org").await.expect(201);
     api.put(&format!("/contact/{uid}"), json!({"title": "Head of Sales"})).await.expect(200);
@@ -48,17 +48,17 @@ async fn a_running_replica_goes_on_beside_a_schema_that_is_expanded() {
 #[tokio::test]
 async fn a_build_starts_beside_an_expanded_schema_and_refuses_a_contracted_one_clearly() {
     let service = Service::start().await;
-    let place = &service.place;
-    migrate(place, 9_001, "more", EXPAND).await;
-    let (child, base) = serve(place, &[]).await;
+    let env = &service.env;
+    migrate(env, 9_001, "more", EXPAND).await;
+    let (child, base) = serve(env, &[]).await;
     Client::new(&base, service.client.account, &service.client.secret).get("/contacts").await.expect(200);
     drop(child);
 
-    let settings = [("UNIFICUS_DATABASE__URL", place.database.as_str()), ("UNIFICUS_NATS__URL", &place.nats)];
+    let settings = [("UNIFICUS_DATABASE__URL", env.database.as_str()), ("UNIFICUS_NATS__URL", &env.nats)];
     let said = complaint(&unificus("migrate --json", &settings).await);
     assert!(said.contains("9001") && said.contains("migrate with a newer build"), "{said}");
 
-    migrate(place, 9_002, "contract_contact_role", "alter table contact rename column role to kind").await;
+    migrate(env, 9_002, "contract_contact_role", "alter table contact rename column role to kind").await;
     let said = complaint(&unificus("serve", &settings).await);
     assert!(said.contains("9002") && !said.contains("9001") && said.contains("run a newer build"), "{said}");
 }
@@ -66,11 +66,11 @@ async fn a_build_starts_beside_an_expanded_schema_and_refuses_a_contracted_one_c
 #[tokio::test]
 async fn a_new_build_refuses_a_schema_that_was_not_migrated_yet_and_says_how() {
     let service = Service::start().await;
-    let place = &service.place;
+    let env = &service.env;
     let last = "delete from refinery_schema_history where version = (select max(version) from refinery_schema_history)
         returning version";
-    let last: i32 = place.sql().await.query_one(last, &[]).await.unwrap().get(0);
-    let settings = [("UNIFICUS_DATABASE__URL", place.database.as_str()), ("UNIFICUS_NATS__URL", &place.nats)];
+    let last: i32 = env.sql().await.query_one(last, &[]).await.unwrap().get(0);
+    let settings = [("UNIFICUS_DATABASE__URL", env.database.as_str()), ("UNIFICUS_NATS__URL", &env.nats)];
     let said = complaint(&unificus("serve", &settings).await);
     assert!(said.contains(&last.to_string()) && said.contains("run `unificus migrate`"), "{said}");
     service.client.contact("ann@example.org").await.expect(201);

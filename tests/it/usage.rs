@@ -32,7 +32,7 @@ fn days(usage: &Value) -> Vec<(usize, u64)> {
 #[tokio::test]
 async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
     let service = Service::configured(enforced).await;
-    service.place.set_stored_now(datetime!(2026-11-29 23:59:00 UTC)).await;
+    service.env.set_stored_now(datetime!(2026-11-29 23:59:00 UTC)).await;
     let client = on_tier(&service, Tier::Thrive).await;
     let untouched = client.get("/usage").await;
     assert_eq!(days(untouched.expect(200)), []);
@@ -44,7 +44,7 @@ async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
     client.get("/contact/nobody@example.org").await.expect(404);
     // This one is given back, to its own day though that is over.
     client.send(Method::POST, "/contact", &key, &body).await.expect(201);
-    service.place.set_stored_now(datetime!(2026-11-30 00:00:00 UTC)).await;
+    service.env.set_stored_now(datetime!(2026-11-30 00:00:00 UTC)).await;
     client.get("/contacts").await.expect(200);
     client.get("/usage").await.expect(200);
 
@@ -66,7 +66,7 @@ async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
     assert!(answer.header("ratelimit").ends_with(";t=1, \"month\";r=1996;t=86400"), "{}", answer.header("ratelimit"));
     assert_eq!((&answer.json["success"], &answer.json["meta"]), (&json!(true), &json!({})));
 
-    service.place.set_stored_now(datetime!(2026-12-01 00:00:00 UTC)).await;
+    service.env.set_stored_now(datetime!(2026-12-01 00:00:00 UTC)).await;
     let december = client.get("/usage").await;
     let december = december.expect(200);
     assert_eq!((&december["used"], &december["remaining"]), (&json!(0), &json!(2_000)));

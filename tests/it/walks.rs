@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use unificus::clock::Clock;
 
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::{Client, Service};
 
-fn pagination(answer: &Answer) -> &Value {
+fn pagination(answer: &Reply) -> &Value {
     &answer.json["meta"]["pagination"]
 }
 
 /// The path of the next page, to be asked of whichever replica.
-fn next(page: &Answer) -> Option<String> {
+fn next(page: &Reply) -> Option<String> {
     let link = pagination(page)["nextPage"].as_str()?;
     Some(link.split_once("/secure-api").unwrap().1.to_owned())
 }
 
-fn emails(page: &Answer) -> Vec<String> {
+fn emails(page: &Reply) -> Vec<String> {
     let rows = page.expect(200).as_array().unwrap();
     rows.iter().map(|row| row["email"].as_str().unwrap().split('@').next().unwrap().to_owned()).collect()
 }

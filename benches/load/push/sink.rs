@@ -137,7 +137,7 @@ async fn listen(mut desk: Desk, ready: oneshot::Sender<SocketAddr>) -> Result<()
     }
 }
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+type Reply = Response<BoxBody<Bytes, Infallible>>;
 
 async fn serve(stream: TcpStream, desk: Desk) {
     drop(stream.set_nodelay(true));
@@ -147,7 +147,7 @@ async fn serve(stream: TcpStream, desk: Desk) {
 }
 
 /// An error breaks the connection.
-async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Answer> {
+async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Reply> {
     let endpoint = request.uri().path().rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default();
     let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
     let mode = *desk.mode.borrow();
@@ -177,7 +177,7 @@ async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Answ
     Ok(Response::new(Empty::new().boxed()))
 }
 
-fn status(status: u16) -> std::io::Result<Answer> {
+fn status(status: u16) -> std::io::Result<Reply> {
     let mut answer = Response::new(Empty::new().boxed());
     *answer.status_mut() = hyper::StatusCode::from_u16(status).map_err(std::io::Error::other)?;
     Ok(answer)

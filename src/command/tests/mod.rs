@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::queue::Queue;
-use super::{Order, Pending};
+use super::{CommandEnvelope, Pending};
 use crate::clock;
 use crate::domain::{AccountId, Command, Delete, Entity, Target, Uid};
 
@@ -25,7 +25,7 @@ fn command(name: Name) -> Pending {
 
 fn weighing(bytes: usize, (account, number): Name) -> Pending {
     let target = Target::Uid(Uid(Uuid::from_u128(u128::from(number))));
-    let order = Order {
+    let order = CommandEnvelope {
         account: AccountId(Uuid::from_u128(u128::from(account))),
         command: Command::Delete(Delete { entity: Entity::Contact, target, if_match: None }),
         origin: number.to_string().into(),

@@ -6,8 +6,8 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "JSON will get no more types")]
 
-mod besides;
 mod body;
+mod related;
 mod subscribe;
 mod value;
 
@@ -16,8 +16,8 @@ use serde_json::{Map, Value as Json};
 use self::value::{address_lines, value};
 use crate::domain::value::{AddressChange, plain};
 use crate::domain::{
-    Command, Entity, Field, Gathered, Invalid, Kind, Patch, Refusal, Seq, Target, Uid, company, contact, project,
-    schema,
+    Command, Entity, Field, FieldKind, Invalid, Patch, Refusal, Seq, Target, Uid, ValidationErrors, company, contact,
+    project, schema,
 };
 
 pub use body::{Unreadable, parse};
@@ -26,7 +26,7 @@ pub use subscribe::subscriptions;
 /// What a body describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its record's name")]
-pub enum Body {
+pub enum InputKind {
     Contact,
     Company,
     Project,
@@ -36,7 +36,7 @@ pub enum Body {
 /// Draws identifiers for what a command may create: first the record itself, then what comes beside it.
 pub type Fresh<'a> = &'a mut dyn FnMut() -> Uid;
 
-impl Body {
+impl InputKind {
     /// Everything that a body can describe.
     pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::CustomField];
 
@@ -53,34 +53,34 @@ impl Body {
 }
 
 /// Reads the body of a create.
-pub fn create(what: Body, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
+pub fn create(what: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
     let mut reader = Reader::new(body)?;
     let uid = fresh();
     let mut patch = reader.patch(what.entity());
     match what {
-        Body::Contact => {
+        InputKind::Contact => {
             let link = reader.company(fresh).flatten();
-            let besides = reader.besides(&mut patch, fresh);
-            let create = contact::Create::new(uid, patch, link, besides);
+            let related = reader.related(&mut patch, fresh);
+            let create = contact::CreateContact::new(uid, patch, link, related);
             reader.finish_with(create).map(Command::CreateContact)
         }
-        Body::Company => {
+        InputKind::Company => {
             let custom = reader.custom(Entity::Company, &mut patch);
             let primary = reader.primary_contact(fresh);
-            let create = company::Create::new(uid, patch, custom, primary);
+            let create = company::CreateCompany::new(uid, patch, custom, primary);
             reader.finish_with(create).map(Command::CreateCompany)
         }
-        Body::Project => {
+        InputKind::Project => {
             let custom = reader.custom(Entity::Project, &mut patch);
-            reader.finish_with(project::Create::new(uid, patch, custom)).map(Command::CreateProject)
+            reader.finish_with(project::CreateProject::new(uid, patch, custom)).map(Command::CreateProject)
         }
-        Body::CustomField => reader.finish_with(schema::Add::new(uid, patch)).map(Command::AddField),
+        InputKind::CustomField => reader.finish_with(schema::Add::new(uid, patch)).map(Command::AddField),
     }
 }
 
 /// Reads the body of an update. What only a create takes (`role`, `primaryContact`) is passed over.
 pub fn update(
-    what: Body,
+    what: InputKind,
     target: Target,
     if_match: Option<Vec<Seq>>,
     body: Json,
@@ -91,27 +91,28 @@ pub fn update(
     let address = reader.address_change(what.entity());
     let mut patch = reader.patch(what.entity());
     match what {
-        Body::Contact => {
+        InputKind::Contact => {
             let company = reader.company(fresh);
             if company == Some(None) {
                 patch.insert(Field::Companies, None);
             }
-            let besides = reader.besides(&mut patch, fresh);
-            let update = contact::Update { target, if_match, patch, address, company: company.flatten(), besides };
+            let related = reader.related(&mut patch, fresh);
+            let update =
+                contact::UpdateContact { target, if_match, patch, address, company: company.flatten(), related };
             reader.finish_with(Ok(update)).map(Command::UpdateContact)
         }
-        Body::Company => {
+        InputKind::Company => {
             let custom = reader.custom(Entity::Company, &mut patch);
-            let update = company::Update { target, if_match, patch, address, custom };
+            let update = company::UpdateCompany { target, if_match, patch, address, custom };
             reader.finish_with(Ok(update)).map(Command::UpdateCompany)
         }
-        Body::Project => {
+        InputKind::Project => {
             let custom = reader.custom(Entity::Project, &mut patch);
-            let update = project::Update { target, if_match, patch, custom };
+            let update = project::UpdateProject { target, if_match, patch, custom };
             reader.finish_with(Ok(update)).map(Command::UpdateProject)
         }
-        Body::CustomField => {
-            reader.finish_with(Ok(schema::Change { target, if_match, patch })).map(Command::ChangeField)
+        InputKind::CustomField => {
+            reader.finish_with(Ok(schema::ChangeField { target, if_match, patch })).map(Command::ChangeField)
         }
     }
 }
@@ -121,13 +122,13 @@ struct Reader {
     /// What stands before a key in a pointer: `primaryContact/`.
     prefix: &'static str,
     body: Map<String, Json>,
-    invalid: Gathered,
+    invalid: ValidationErrors,
 }
 
 impl Reader {
     fn new(body: Json) -> Result<Self, Refusal> {
         match body {
-            Json::Object(body) => Ok(Self { prefix: "", body, invalid: Gathered::default() }),
+            Json::Object(body) => Ok(Self { prefix: "", body, invalid: ValidationErrors::default() }),
             _ => Err(Refusal::Invalid(vec![Invalid {
                 pointer: "#".to_owned(),
                 detail: "Must be an object.".to_owned(),
@@ -224,6 +225,11 @@ impl Reader {
 fn is_written_apart(field: Field) -> bool {
     matches!(
         field.kind(),
-        Kind::Links | Kind::Person | Kind::Circles | Kind::Audiences | Kind::Custom(_) | Kind::Contact
+        FieldKind::Links
+            | FieldKind::Person
+            | FieldKind::Circles
+            | FieldKind::Audiences
+            | FieldKind::Custom(_)
+            | FieldKind::Contact
     )
 }

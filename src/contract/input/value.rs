@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::domain::schema::Loose;
+use crate::domain::schema::UntypedValue;
 use crate::domain::value::{AddressChange, max_read, plain, tags, words};
-use crate::domain::{Field, Kind, Money, Number, Value};
+use crate::domain::{Field, FieldKind, Money, Number, Value};
 
 /// Most texts of a list of them.
-const MOST_WORDS: usize = 200;
+const MAX_WORDS: usize = 200;
 
 /// The longest text that is read as a number, in bytes.
 const MAX_NUMBER: usize = 400;
@@ -18,20 +18,20 @@ pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
     match (kind, json) {
         (_, Json::Null) if field.nullable() => Ok(None),
         (_, Json::Null) => Err("Must not be null.".to_owned()),
-        (Kind::Tags, Json::Array(words)) => {
+        (FieldKind::Tags, Json::Array(words)) => {
             let words: Option<Vec<&str>> = words.iter().map(Json::as_str).collect();
             let words = words.ok_or("Must be a list of strings.")?;
             tags(words.into_iter()).map(some_tags)
         }
-        (Kind::Tags, Json::String(words)) => tags(words.split(',')).map(some_tags),
-        (Kind::Tags, _) => Err("Must be a list of strings.".to_owned()),
-        (Kind::Address, Json::Object(parts)) => address(parts),
-        (Kind::Category, Json::Object(mut category)) => match category.remove("name") {
+        (FieldKind::Tags, Json::String(words)) => tags(words.split(',')).map(some_tags),
+        (FieldKind::Tags, _) => Err("Must be a list of strings.".to_owned()),
+        (FieldKind::Address, Json::Object(parts)) => address(parts),
+        (FieldKind::Category, Json::Object(mut category)) => match category.remove("name") {
             Some(Json::String(name)) => Value::parse(kind, &name).map(some_text),
             None | Some(Json::Null) => Ok(None),
             Some(_) => Err("Must be an object with a name.".to_owned()),
         },
-        (Kind::Money, Json::Object(mut money)) => match (money.remove("amount"), money.remove("currency")) {
+        (FieldKind::Money, Json::Object(mut money)) => match (money.remove("amount"), money.remove("currency")) {
             (None | Some(Json::Null), _) => Ok(None),
             (Some(amount), Some(Json::String(currency))) => {
                 let amount = number(&amount).ok_or("amount must be a number.")?;
@@ -39,15 +39,15 @@ pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
             }
             (Some(_), _) => Err("Must be an object with amount and currency.".to_owned()),
         },
-        (Kind::Words, Json::Array(texts)) => {
+        (FieldKind::Words, Json::Array(texts)) => {
             let texts: Option<Vec<&str>> = texts.iter().map(Json::as_str).collect();
             let texts = texts.ok_or("Must be a list of strings.")?;
-            words(texts.into_iter(), MOST_WORDS).map(some_words)
+            words(texts.into_iter(), MAX_WORDS).map(some_words)
         }
-        (Kind::Words, Json::String(texts)) => words(texts.split(','), MOST_WORDS).map(some_words),
-        (Kind::Words, _) => Err("Must be a list of strings.".to_owned()),
-        (Kind::Money, _) => Err("Must be an object with amount and currency.".to_owned()),
-        (Kind::Address | Kind::Links | Kind::Person | Kind::Circles | Kind::Custom(_), _) => {
+        (FieldKind::Words, Json::String(texts)) => words(texts.split(','), MAX_WORDS).map(some_words),
+        (FieldKind::Words, _) => Err("Must be a list of strings.".to_owned()),
+        (FieldKind::Money, _) => Err("Must be an object with amount and currency.".to_owned()),
+        (FieldKind::Address | FieldKind::Links | FieldKind::Person | FieldKind::Circles | FieldKind::Custom(_), _) => {
             Err("Must be an object.".to_owned())
         }
         (_, Json::String(text)) if text.trim().is_empty() => match field {
@@ -78,12 +78,12 @@ fn number(json: &Json) -> Option<Number> {
 }
 
 /// A value for a custom field, whose type only the account's schema knows.
-pub(super) fn loose(json: Json) -> Loose {
+pub(super) fn loose(json: Json) -> UntypedValue {
     match json {
-        Json::Null => Loose::Null,
-        Json::Bool(flag) => Loose::Flag(flag),
-        Json::Number(_) => number(&json).map_or(Loose::Other, Loose::Number),
-        Json::String(text) => Loose::Text(text),
+        Json::Null => UntypedValue::Null,
+        Json::Bool(flag) => UntypedValue::Flag(flag),
+        Json::Number(_) => number(&json).map_or(UntypedValue::Other, UntypedValue::Number),
+        Json::String(text) => UntypedValue::Text(text),
         Json::Array(texts) => {
             let text = |json| match json {
                 Json::String(text) => Some(text),
@@ -91,14 +91,14 @@ pub(super) fn loose(json: Json) -> Loose {
                 _ => None,
             };
             // One more than is ever read: the field says how many it takes.
-            let texts = texts.into_iter().take(max_read(MOST_WORDS) + 1);
-            texts.map(text).collect::<Option<_>>().map_or(Loose::Other, Loose::Words)
+            let texts = texts.into_iter().take(max_read(MAX_WORDS) + 1);
+            texts.map(text).collect::<Option<_>>().map_or(UntypedValue::Other, UntypedValue::Words)
         }
         Json::Object(mut money) => match (money.remove("amount"), money.remove("currency")) {
             (Some(amount), Some(Json::String(currency))) => {
-                number(&amount).map_or(Loose::Other, |amount| Loose::Money(amount, currency))
+                number(&amount).map_or(UntypedValue::Other, |amount| UntypedValue::Money(amount, currency))
             }
-            _ => Loose::Other,
+            _ => UntypedValue::Other,
         },
     }
 }

@@ -12,7 +12,7 @@ use super::event::{TYPE_ROOT, kind, parse_kind};
 use super::generated as wire;
 use super::record::parse_uid;
 use crate::domain::record::Ref;
-use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Record, Seq, Timestamp, Uid};
+use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Field, FieldChange, Record, Seq, Timestamp, Uid};
 
 /// The media type of [`length_delimited`].
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -34,7 +34,7 @@ pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
     wire::Event {
         account: account.to_string(),
         seq: event.seq.0,
-        r#type: [TYPE_ROOT, ".", &kind(event.record.entity, event.verb)].concat(),
+        r#type: [TYPE_ROOT, ".", &kind(event.record.entity, event.event_type)].concat(),
         time_us: micros(event.at),
         previous_version: event.previous_version.map(|version| version.0),
         changed: event.changed.iter().map(change).collect(),
@@ -48,13 +48,13 @@ pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
 /// The event of a message, and whose it is.
 pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> {
     let root = message.r#type.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
-    let (entity, verb) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
+    let (entity, event_type) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
     let Uid(account) = parse_uid(&message.account).ok_or(Unusable("account"))?;
     let event = Event {
         epoch: message.epoch.unwrap_or(FIRST_EPOCH),
         seq: position(message.seq, "seq")?,
-        at: moment(message.time_us, "time_us")?,
-        verb,
+        at: timestamp(message.time_us, "time_us")?,
+        event_type,
         previous_version: message.previous_version.map(|seq| position(seq, "previous_version")).transpose()?,
         changed: message.changed.into_iter().map(|change| read_change(entity, change)).collect::<Result<_, _>>()?,
         record: read_record(entity, message.record.ok_or(Unusable("record"))?)?,
@@ -64,7 +64,7 @@ pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> 
     Ok((AccountId(account), event))
 }
 
-fn change(change: &Change) -> wire::Change {
+fn change(change: &FieldChange) -> wire::Change {
     wire::Change {
         field: change.field.name().to_owned(),
         from: change.from.as_ref().map(|from| value::write(change.field, from)),
@@ -72,10 +72,10 @@ fn change(change: &Change) -> wire::Change {
     }
 }
 
-fn read_change(entity: Entity, change: wire::Change) -> Result<Change, Unusable> {
+fn read_change(entity: Entity, change: wire::Change) -> Result<FieldChange, Unusable> {
     let field = Field::from_name(entity, &change.field).ok_or(Unusable("field"))?;
     let side = |side: Option<wire::Value>| side.map_or(Ok(None), |side| value::read(field, side));
-    Ok(Change { field, from: side(change.from)?, to: side(change.to)? })
+    Ok(FieldChange { field, from: side(change.from)?, to: side(change.to)? })
 }
 
 fn record(record: &Record) -> wire::Record {
@@ -106,8 +106,8 @@ fn read_record(entity: Entity, record: wire::Record) -> Result<Record, Unusable>
         uid: uid(&record.uid)?,
         version: position(record.version, "version")?,
         deleted: record.deleted,
-        created_at: moment(record.created_us, "created_us")?,
-        updated_at: moment(record.updated_us, "updated_us")?,
+        created_at: timestamp(record.created_us, "created_us")?,
+        updated_at: timestamp(record.updated_us, "updated_us")?,
         fields: attributes::read(entity, record.entity)?,
         field_seq: field_seq.collect::<Result<_, _>>()?,
         refs: record.refs.into_iter().map(|wire::Ref { source, id }| Ref { source, id }).collect(),
@@ -128,6 +128,6 @@ fn micros(at: Timestamp) -> i64 {
     at.unix_timestamp() * 1_000_000 + i64::from(at.microsecond())
 }
 
-fn moment(micros: i64, name: &'static str) -> Result<Timestamp, Unusable> {
+fn timestamp(micros: i64, name: &'static str) -> Result<Timestamp, Unusable> {
     Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| Unusable(name))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Unusable, uid, wire};
 use crate::contract::generated::value::Kind as Typed;
-use crate::domain::{Address, Field, Kind, Link, Money, Number, Person, Role, Uid, Value};
+use crate::domain::{Address, Field, FieldKind, Link, Money, Number, Person, Role, Uid, Value};
 
 pub(super) fn write(field: Field, value: &Value) -> wire::Value {
     let kind = match value {
@@ -12,7 +12,7 @@ pub(super) fn write(field: Field, value: &Value) -> wire::Value {
         Value::Role(role) => Typed::Role(write_role(*role)),
         Value::Tags(tags) => Typed::Tags(wire::Tags { tags: tags.clone() }),
         Value::Address(address) => Typed::Address(write_address(address)),
-        Value::Links(links) if field.kind() == Kind::Circles => {
+        Value::Links(links) if field.kind() == FieldKind::Circles => {
             Typed::Circles(wire::Links { links: write_links(links) })
         }
         Value::Links(links) => Typed::Companies(wire::Links { links: write_links(links) }),
@@ -64,38 +64,40 @@ pub(super) fn read(field: Field, value: wire::Value) -> Result<Option<Value>, Un
     let wrong = Unusable(field.name());
     match (field.kind(), value.kind.ok_or(wrong)?) {
         (
-            Kind::Text(_)
-            | Kind::Email
-            | Kind::Phone
-            | Kind::Website
-            | Kind::Category
-            | Kind::Date
-            | Kind::Time
-            | Kind::Client
-            | Kind::Contact
-            | Kind::Owner
-            | Kind::Type,
+            FieldKind::Text(_)
+            | FieldKind::Email
+            | FieldKind::Phone
+            | FieldKind::Website
+            | FieldKind::Category
+            | FieldKind::Date
+            | FieldKind::Time
+            | FieldKind::Client
+            | FieldKind::Contact
+            | FieldKind::Owner
+            | FieldKind::Type,
             Typed::Text(text),
         ) => Ok(Some(Value::Text(text))),
-        (Kind::Role, Typed::Role(number)) => read_role(number).map(|role| role.map(Value::Role)),
-        (Kind::Tags, Typed::Tags(wire::Tags { tags })) => Ok((!tags.is_empty()).then_some(Value::Tags(tags))),
-        (Kind::Address, Typed::Address(address)) => {
+        (FieldKind::Role, Typed::Role(number)) => read_role(number).map(|role| role.map(Value::Role)),
+        (FieldKind::Tags, Typed::Tags(wire::Tags { tags })) => Ok((!tags.is_empty()).then_some(Value::Tags(tags))),
+        (FieldKind::Address, Typed::Address(address)) => {
             let address = read_address(address);
             Ok((!address.is_empty()).then_some(Value::Address(address)))
         }
-        (Kind::Links, Typed::Companies(wire::Links { links }))
-        | (Kind::Circles, Typed::Circles(wire::Links { links })) => {
+        (FieldKind::Links, Typed::Companies(wire::Links { links }))
+        | (FieldKind::Circles, Typed::Circles(wire::Links { links })) => {
             let links = links.into_iter().map(read_link).collect::<Result<Vec<_>, _>>()?;
             Ok((!links.is_empty()).then_some(Value::Links(links)))
         }
-        (Kind::Person, Typed::Person(person)) => read_person(person).map(|person| Some(Value::Person(person))),
-        (Kind::Id, Typed::Number(number)) => Number::new(number).map(|id| Some(Value::Number(id))).ok_or(wrong),
-        (Kind::Money, Typed::Money(money)) => read_money(money, wrong).map(|money| Some(Value::Money(money))),
-        (Kind::Words, Typed::Words(wire::Words { words })) => Ok((!words.is_empty()).then_some(Value::Words(words))),
-        (Kind::Audiences, Typed::Audiences(wire::Audiences { ids })) => {
+        (FieldKind::Person, Typed::Person(person)) => read_person(person).map(|person| Some(Value::Person(person))),
+        (FieldKind::Id, Typed::Number(number)) => Number::new(number).map(|id| Some(Value::Number(id))).ok_or(wrong),
+        (FieldKind::Money, Typed::Money(money)) => read_money(money, wrong).map(|money| Some(Value::Money(money))),
+        (FieldKind::Words, Typed::Words(wire::Words { words })) => {
+            Ok((!words.is_empty()).then_some(Value::Words(words)))
+        }
+        (FieldKind::Audiences, Typed::Audiences(wire::Audiences { ids })) => {
             Ok((!ids.is_empty()).then_some(Value::Audiences(ids)))
         }
-        (Kind::Custom(_), Typed::Custom(wire::CustomValues { values })) => {
+        (FieldKind::Custom(_), Typed::Custom(wire::CustomValues { values })) => {
             let values = values.into_iter().map(|(key, value)| Ok((uid(&key)?, read_custom(value, wrong)?)));
             let values = values.collect::<Result<BTreeMap<_, _>, Unusable>>()?;
             Ok((!values.is_empty()).then_some(Value::Custom(values)))

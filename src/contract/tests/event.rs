@@ -3,14 +3,14 @@ use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, phone_changed, shown};
 use crate::contract::event::{decode, kind, parse_kind};
-use crate::contract::outcome::{Done, Outcome, What};
-use crate::contract::record::{self, Corrupt, Shown};
-use crate::contract::{Wire, moment};
+use crate::contract::outcome::{CommandOutcome, Disposition, Done};
+use crate::contract::record::{self, Corrupt, RecordJson};
+use crate::contract::{EncodedEvent, timestamp};
 use crate::domain::fixture::{arbitrary, uid};
 use crate::domain::{Entity, Event, Invalid, Refusal, Seq};
 
 fn json(event: &Event) -> Json {
-    serde_json::from_str(Wire::encode(ACCOUNT, event).0.text()).expect("an event is JSON")
+    serde_json::from_str(EncodedEvent::encode(ACCOUNT, event).0.text()).expect("an event is JSON")
 }
 
 #[test]
@@ -108,10 +108,11 @@ fn what_is_no_event_is_refused_by_what_it_lacks() {
 
 #[test]
 fn a_kind_is_read_back() {
-    for (entity, verb) in
-        Entity::ALL.into_iter().flat_map(|entity| entity.verbs().iter().map(move |verb| (entity, *verb)))
+    for (entity, event_type) in Entity::ALL
+        .into_iter()
+        .flat_map(|entity| entity.event_types().iter().map(move |event_type| (entity, *event_type)))
     {
-        assert_eq!(parse_kind(&kind(entity, verb)), Some((entity, verb)));
+        assert_eq!(parse_kind(&kind(entity, event_type)), Some((entity, event_type)));
     }
     for unknown in ["contact", "contact.", ".created", "planet.created", "contact.created.twice", "Contact.created"] {
         assert_eq!(parse_kind(unknown), None, "{unknown}");
@@ -120,59 +121,64 @@ fn a_kind_is_read_back() {
 
 #[test]
 fn a_moment_needs_its_offset() {
-    let at = moment::parse("2024-10-04T02:01:03.5+02:00").expect("a moment");
-    assert_eq!(moment::micros(at), "2024-10-04T00:01:03.500000Z");
-    assert_eq!(moment::parse("2024-10-04T02:01:03"), None);
-    assert_eq!(moment::parse("2024-10-04"), None);
+    let at = timestamp::parse("2024-10-04T02:01:03.5+02:00").expect("a moment");
+    assert_eq!(timestamp::micros(at), "2024-10-04T00:01:03.500000Z");
+    assert_eq!(timestamp::parse("2024-10-04T02:01:03"), None);
+    assert_eq!(timestamp::parse("2024-10-04"), None);
 }
 
 /// These lie in the database for a day, so that a new version reads what the old one wrote.
 #[test]
 fn a_stored_outcome_has_always_the_same_text() {
     let uid = uid("ann@x.org");
-    let done = Outcome::Done(Done { entity: Entity::Contact, uid, version: Seq(42), what: What::Unchanged });
-    let refused = Outcome::Refused(Refusal::Invalid(vec![Invalid::new("email", "Is required.")]));
+    let done = CommandOutcome::Done(Done {
+        entity: Entity::Contact,
+        uid,
+        version: Seq(42),
+        disposition: Disposition::Unchanged,
+    });
+    let refused = CommandOutcome::Refused(Refusal::Invalid(vec![Invalid::new("email", "Is required.")]));
     for (outcome, text) in [
         (done, format!(r#"{{"done":{{"entity":"contact","uid":"{uid}","version":42,"what":"unchanged"}}}}"#)),
         (refused, r##"{"refused":{"invalid":[{"pointer":"#/email","detail":"Is required."}]}}"##.to_owned()),
         (
-            Outcome::Refused(Refusal::Gone { entity: Entity::Company, deleted_seq: Seq(7) }),
+            CommandOutcome::Refused(Refusal::Gone { entity: Entity::Company, deleted_seq: Seq(7) }),
             r#"{"refused":{"gone":{"entity":"company","deleted_seq":7}}}"#.to_owned(),
         ),
-        (Outcome::Refused(Refusal::KeyReused), r#"{"refused":"key_reused"}"#.to_owned()),
+        (CommandOutcome::Refused(Refusal::KeyReused), r#"{"refused":"key_reused"}"#.to_owned()),
     ] {
         assert_eq!(serde_json::to_string(&outcome).expect("JSON"), text);
-        assert_eq!(serde_json::from_str::<Outcome>(&text).expect("an outcome"), outcome);
+        assert_eq!(serde_json::from_str::<CommandOutcome>(&text).expect("an outcome"), outcome);
     }
 }
 
 proptest! {
     #[test]
     fn any_event_reads_as_itself((account, event) in arbitrary::event()) {
-        let (wire, _) = Wire::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event);
         let again = wire.decode().expect("what we wrote we read");
         prop_assert_eq!(shown(&again), shown(&event));
-        prop_assert_eq!(Wire::encode(account, &again).0, wire);
+        prop_assert_eq!(EncodedEvent::encode(account, &again).0, wire);
     }
 
     #[test]
     fn the_range_is_the_records_text((account, event) in arbitrary::event()) {
-        let (wire, range) = Wire::encode(account, &event);
+        let (wire, range) = EncodedEvent::encode(account, &event);
         let text = wire.text().get(range).expect("the range lies in the body");
-        prop_assert_eq!(text, serde_json::to_string(&Shown(&event.record)).expect("JSON"));
+        prop_assert_eq!(text, serde_json::to_string(&RecordJson(&event.record)).expect("JSON"));
         let record = record::decode(event.record.entity, text).expect("what we wrote we read");
         prop_assert_eq!(shown(&record), shown(&event.record));
     }
 
     #[test]
     fn a_wire_says_what_its_body_says((account, event) in arbitrary::event()) {
-        let (wire, _) = Wire::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event);
         let json: Json = serde_json::from_str(wire.text()).expect("JSON");
         let said = |key: &str| json.get(key).and_then(Json::as_str);
         prop_assert_eq!(said("id"), Some(&*wire.id()));
         prop_assert_eq!(said("type"), Some(&*["crm.", &wire.kind()].concat()));
         prop_assert_eq!(said("subject"), Some(&*wire.uid.to_string()));
-        prop_assert_eq!(said("time"), Some(&*moment::micros(wire.at)));
+        prop_assert_eq!(said("time"), Some(&*timestamp::micros(wire.at)));
         prop_assert_eq!(said("sequence"), Some(&*format!("{:020}", wire.seq.0)));
         prop_assert_eq!(said("origin"), Some(&*wire.origin));
     }
@@ -180,7 +186,7 @@ proptest! {
     /// CloudEvents 1.0: attribute names are lower-case letters and digits; an extension is a string here, never null.
     #[test]
     fn any_event_has_the_attributes_of_a_cloud_event((account, event) in arbitrary::event()) {
-        let (wire, _) = Wire::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event);
         let json: Json = serde_json::from_str(wire.text()).expect("JSON");
         for (name, value) in json.as_object().expect("an object") {
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{}", name);

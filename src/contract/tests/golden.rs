@@ -15,7 +15,7 @@ use super::shown;
 use crate::contract::event::{decode, kind};
 use crate::contract::proto::{from_proto, to_proto};
 use crate::contract::record::parse_uid;
-use crate::contract::{Wire, generated};
+use crate::contract::{EncodedEvent, generated};
 use crate::domain::{AccountId, Entity, Uid};
 
 const SHAPES: [&str; 2] = ["v1", "v2"];
@@ -24,7 +24,9 @@ const TODAY: &str = "v2";
 #[test]
 fn there_is_one_of_every_kind() {
     let present: BTreeSet<String> = goldens(TODAY).iter().map(Golden::kind).collect();
-    let kinds = Entity::ALL.into_iter().flat_map(|entity| entity.verbs().iter().map(move |verb| kind(entity, *verb)));
+    let kinds = Entity::ALL
+        .into_iter()
+        .flat_map(|entity| entity.event_types().iter().map(move |event_type| kind(entity, *event_type)));
     assert_eq!(present, kinds.collect());
 }
 
@@ -32,7 +34,7 @@ fn there_is_one_of_every_kind() {
 fn each_of_today_is_read_and_written_again_to_the_same_bytes() {
     for golden in goldens(TODAY) {
         let event = decode(&golden.json).unwrap_or_else(|error| panic!("{golden:?} {error}"));
-        let (wire, _) = Wire::encode(golden.account(), &event);
+        let (wire, _) = EncodedEvent::encode(golden.account(), &event);
         assert_eq!(wire.text(), golden.json, "{golden:?}");
         assert_eq!(wire.kind(), golden.kind(), "{golden:?}");
     }

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::contract::input::{self, Body};
+use crate::contract::input::{self, InputKind};
 use crate::domain::contact::CompanyLink;
 use crate::domain::fixture::{role, tags, text, welcome};
 use crate::domain::{Command, Field, Patch, Refusal, Role, Target, Uid, Value, company, contact};
@@ -9,11 +9,11 @@ use crate::domain::{Command, Field, Patch, Refusal, Role, Target, Uid, Value, co
 const OWN: Uid = Uid(Uuid::from_u128(1));
 const BESIDE: Uid = Uid(Uuid::from_u128(2));
 
-pub(super) fn create(what: Body, body: Json) -> Result<Command, Refusal> {
+pub(super) fn create(what: InputKind, body: Json) -> Result<Command, Refusal> {
     input::create(what, body, &mut numbered(1))
 }
 
-pub(super) fn update(what: Body, body: Json) -> Result<Command, Refusal> {
+pub(super) fn update(what: InputKind, body: Json) -> Result<Command, Refusal> {
     input::update(what, Target::Uid(OWN), None, body, &mut numbered(2))
 }
 
@@ -24,8 +24,8 @@ pub(super) fn numbered(first: u128) -> impl FnMut() -> Uid {
 }
 
 /// What an update of a contact was read as.
-pub(super) fn read(body: Json) -> contact::Update {
-    match update(Body::Contact, body) {
+pub(super) fn read(body: Json) -> contact::UpdateContact {
+    match update(InputKind::Contact, body) {
         Ok(Command::UpdateContact(update)) => update,
         other => panic!("not an update of a contact: {other:#?}"),
     }
@@ -44,7 +44,7 @@ pub(super) fn invalid(read: Result<Command, Refusal>) -> Vec<String> {
 }
 
 pub(super) fn refused(body: Json) -> Vec<String> {
-    invalid(update(Body::Contact, body))
+    invalid(update(InputKind::Contact, body))
 }
 
 #[test]
@@ -56,12 +56,12 @@ fn the_smallest_create_of_the_contract_is_taken() {
         (Field::LastName, text("Doe")),
         (Field::Email, text("john.doe@email.com")),
     ]);
-    let expected = contact::Create::new(OWN, fields, None, welcome()).expect("a whole contact");
-    assert_eq!(create(Body::Contact, body), Ok(Command::CreateContact(expected)));
+    let expected = contact::CreateContact::new(OWN, fields, None, welcome()).expect("a whole contact");
+    assert_eq!(create(InputKind::Contact, body), Ok(Command::CreateContact(expected)));
 
-    let expected =
-        company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), None).expect("a whole company");
-    assert_eq!(create(Body::Company, json!({"name": "Acme"})), Ok(Command::CreateCompany(expected)));
+    let expected = company::CreateCompany::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), None)
+        .expect("a whole company");
+    assert_eq!(create(InputKind::Company, json!({"name": "Acme"})), Ok(Command::CreateCompany(expected)));
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn keys_that_an_action_does_not_take_are_passed_over() {
         "primaryContact": 17, "audiences": 17, "title": "Dr",
     });
     assert_eq!(read(body).patch, patch([(Field::Title, text("Dr"))]));
-    let update = update(Body::Company, json!({"role": 17, "primaryContact": 17, "email": 17, "company": 17}));
-    let expected = company::Update {
+    let update = update(InputKind::Company, json!({"role": 17, "primaryContact": 17, "email": 17, "company": 17}));
+    let expected = company::UpdateCompany {
         target: Target::Uid(OWN),
         if_match: None,
         patch: Patch::new(),
@@ -86,12 +86,12 @@ fn keys_that_an_action_does_not_take_are_passed_over() {
 fn a_role_is_read_in_any_case() {
     for (sent, meant) in [("lead", Role::Lead), (" PROSPECT ", Role::Prospect), ("Client", Role::Client)] {
         let fields = patch([(Field::Role, role(meant)), (Field::Name, text("Acme"))]);
-        let expected = company::Create::new(OWN, fields, Vec::new(), None).expect("a whole company");
+        let expected = company::CreateCompany::new(OWN, fields, Vec::new(), None).expect("a whole company");
         let body = json!({"role": sent, "name": "Acme"});
-        assert_eq!(create(Body::Company, body), Ok(Command::CreateCompany(expected)));
+        assert_eq!(create(InputKind::Company, body), Ok(Command::CreateCompany(expected)));
     }
     for wrong in [json!("Boss"), json!(""), json!(null), json!(1)] {
-        assert_eq!(invalid(create(Body::Company, json!({"role": wrong, "name": "Acme"}))), ["#/role"]);
+        assert_eq!(invalid(create(InputKind::Company, json!({"role": wrong, "name": "Acme"}))), ["#/role"]);
     }
 }
 
@@ -114,7 +114,7 @@ fn every_field_that_cannot_be_taken_is_listed_once() {
         "#/send_welcome_email",
         "#/last_name",
     ];
-    assert_eq!(invalid(create(Body::Contact, body)), expected);
+    assert_eq!(invalid(create(InputKind::Contact, body)), expected);
 
     let first = json!({"email": "nobody", "website": "x.org", "send_welcome_email": 1, "create_primary_contact_if_not_exists": 1});
     let expected = [
@@ -124,27 +124,30 @@ fn every_field_that_cannot_be_taken_is_listed_once() {
         "#/primaryContact/send_welcome_email",
         "#/name",
     ];
-    assert_eq!(invalid(create(Body::Company, json!({"primaryContact": first}))), expected);
-    assert_eq!(invalid(create(Body::Company, json!({"name": "Acme", "primaryContact": "Ann"}))), ["#/primaryContact"]);
+    assert_eq!(invalid(create(InputKind::Company, json!({"primaryContact": first}))), expected);
+    assert_eq!(
+        invalid(create(InputKind::Company, json!({"name": "Acme", "primaryContact": "Ann"}))),
+        ["#/primaryContact"]
+    );
 }
 
 #[test]
 fn a_body_that_is_no_object_is_refused_whole() {
     for body in [json!(null), json!([]), json!("a"), json!(1)] {
-        assert_eq!(invalid(create(Body::Contact, body.clone())), ["#"]);
-        assert_eq!(invalid(update(Body::Company, body)), ["#"]);
+        assert_eq!(invalid(create(InputKind::Contact, body.clone())), ["#"]);
+        assert_eq!(invalid(update(InputKind::Company, body)), ["#"]);
     }
 }
 
 #[test]
 fn what_is_required_of_a_contact_depends_on_its_role() {
-    let lacks = |body| invalid(create(Body::Contact, body));
+    let lacks = |body| invalid(create(InputKind::Contact, body));
     assert_eq!(lacks(json!({})), ["#/role", "#/first_name", "#/last_name", "#/email"]);
     assert_eq!(lacks(json!({"role": "Lead", "first_name": "", "email": null})), ["#/last_name"]);
     for other in ["Prospect", "Client"] {
         assert_eq!(lacks(json!({"role": other, "first_name": "", "last_name": "", "email": ""})), ["#/email"]);
     }
-    let lead = create(Body::Contact, json!({"role": "Lead", "first_name": "", "last_name": ""}));
+    let lead = create(InputKind::Contact, json!({"role": "Lead", "first_name": "", "last_name": ""}));
     assert!(matches!(lead, Ok(Command::CreateContact(_))), "{lead:#?}");
 }
 
@@ -179,14 +182,15 @@ fn a_first_contact_is_read_with_any_contact_field() {
     });
     let fields =
         patch([(Field::FirstName, text("Ann")), (Field::Email, text("ann@x.org")), (Field::Tags, tags(["a"]))]);
-    let primary = company::Primary { patch: fields, create_as: Some(BESIDE), besides: welcome() };
-    let expected =
-        company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), Some(primary)).expect("whole");
-    assert_eq!(create(Body::Company, body), Ok(Command::CreateCompany(expected)));
+    let primary = company::Primary { patch: fields, create_as: Some(BESIDE), related: welcome() };
+    let expected = company::CreateCompany::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), Some(primary))
+        .expect("whole");
+    assert_eq!(create(InputKind::Company, body), Ok(Command::CreateCompany(expected)));
 
-    let expected = company::Create::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), None).expect("whole");
+    let expected =
+        company::CreateCompany::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), None).expect("whole");
     assert_eq!(
-        create(Body::Company, json!({"name": "Acme", "primaryContact": null})),
+        create(InputKind::Company, json!({"name": "Acme", "primaryContact": null})),
         Ok(Command::CreateCompany(expected))
     );
 }
@@ -195,7 +199,7 @@ fn a_first_contact_is_read_with_any_contact_field() {
 fn a_leads_first_contact_may_be_nothing_but_the_flag() {
     let first = json!({"create_primary_contact_if_not_exists": true});
     let company = |role: &str| json!({"name": "Acme", "role": role, "primaryContact": first});
-    let lead = create(Body::Company, company("lead"));
+    let lead = create(InputKind::Company, company("lead"));
     assert!(matches!(lead, Ok(Command::CreateCompany(_))), "{lead:#?}");
-    assert_eq!(invalid(create(Body::Company, company("client"))), ["#/primaryContact/email"]);
+    assert_eq!(invalid(create(InputKind::Company, company("client"))), ["#/primaryContact/email"]);
 }

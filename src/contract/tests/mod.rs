@@ -1,20 +1,22 @@
 //! What the contract promises: golden files of every kind of event, properties of any event, and the bodies that real
 //! clients send.
 
-mod besides;
 mod cursor;
 mod event;
 mod event_id;
 mod golden;
 mod input;
 mod proto;
+mod related;
 mod values;
 
 use uuid::Uuid;
 
-use crate::domain::fixture::{city, links, moment, role, tags, text, uid};
+use crate::domain::fixture::{city, links, role, tags, text, timestamp, uid};
 use crate::domain::record::Ref;
-use crate::domain::{AccountId, Change, Entity, Event, FIRST_EPOCH, Field, Record, Role, Seq, Timestamp, Verb};
+use crate::domain::{
+    AccountId, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, Record, Role, Seq, Timestamp,
+};
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x6f1c_33a4_0d3c_4f5e_9d6b_3f0d_9b1f_2c11));
 
@@ -45,9 +47,9 @@ fn phone_changed() -> Event {
         epoch: FIRST_EPOCH,
         seq: Seq(42),
         at: second(42) + time::Duration::microseconds(123_456),
-        verb: Verb::Updated,
+        event_type: EventType::Updated,
         previous_version: Some(Seq(37)),
-        changed: vec![Change { field: Field::Phone, from: text("+3120"), to: text("+3106") }],
+        changed: vec![FieldChange { field: Field::Phone, from: text("+3120"), to: text("+3106") }],
         record,
         origin: "tryton".to_owned(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
@@ -55,7 +57,7 @@ fn phone_changed() -> Event {
 }
 
 fn second(seq: i64) -> Timestamp {
-    moment(Seq(seq)).replace_nanosecond(0).expect("zero is a nanosecond")
+    timestamp(Seq(seq)).replace_nanosecond(0).expect("zero is a nanosecond")
 }
 
 /// Everything in it: links are equal by their uid, whatever name they have.

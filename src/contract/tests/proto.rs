@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::{ACCOUNT, phone_changed, shown};
-use crate::contract::Wire;
+use crate::contract::EncodedEvent;
 use crate::contract::generated::record::Entity as Attributes;
 use crate::contract::generated::value::Kind as Typed;
 use crate::contract::generated::{self, Value};
@@ -95,7 +95,7 @@ proptest! {
         let (whose, again) = from_proto(message).expect("what we wrote we read");
         prop_assert_eq!(whose, account);
         prop_assert_eq!(shown(&again), shown(&event));
-        prop_assert_eq!(Wire::encode(whose, &again), Wire::encode(account, &event), "and is the same JSON");
+        prop_assert_eq!(EncodedEvent::encode(whose, &again), EncodedEvent::encode(account, &event), "and is the same JSON");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::input::{create, invalid, patch, read, refused, update};
-use crate::contract::input::Body;
+use crate::contract::input::InputKind;
 use crate::domain::fixture::{tags, text};
-use crate::domain::{Address, Entity, Field, Kind};
+use crate::domain::{Address, Entity, Field, FieldKind};
 
 #[test]
 fn tags_are_a_list_or_one_text_and_a_set() {
@@ -75,13 +75,13 @@ fn null_and_the_empty_text_clear_what_may_be_null() {
     );
     assert_eq!(refused(json!({"first_name": null, "last_name": null})), ["#/first_name", "#/last_name"]);
     for none in [json!(null), json!(""), json!(" ")] {
-        assert_eq!(invalid(update(Body::Company, json!({"name": none}))), ["#/name"]);
+        assert_eq!(invalid(update(InputKind::Company, json!({"name": none}))), ["#/name"]);
     }
 }
 
 /// Whether it is written by its value under its name.
 fn has_value_of_its_own(field: Field) -> bool {
-    !matches!(field.kind(), Kind::Links | Kind::Circles | Kind::Audiences | Kind::Custom(_))
+    !matches!(field.kind(), FieldKind::Links | FieldKind::Circles | FieldKind::Audiences | FieldKind::Custom(_))
 }
 
 #[test]
@@ -143,10 +143,10 @@ fn nul_is_refused_wherever_text_is_taken() {
     assert_eq!(refused(json!({"address": {"zip": nul}})), ["#/address"]);
     assert_eq!(refused(json!({"full_address": nul})), ["#/full_address"]);
     assert_eq!(refused(json!({"company": {"name": nul}})), ["#/company/name"]);
-    assert_eq!(invalid(create(Body::Company, json!({"name": nul}))), ["#/name"]);
+    assert_eq!(invalid(create(InputKind::Company, json!({"name": nul}))), ["#/name"]);
     let first = json!({"email": "a@x.org", "title": nul});
     assert_eq!(
-        invalid(create(Body::Company, json!({"name": "Acme", "primaryContact": first}))),
+        invalid(create(InputKind::Company, json!({"name": "Acme", "primaryContact": first}))),
         ["#/primaryContact/title"]
     );
 }

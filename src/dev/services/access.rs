@@ -17,9 +17,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::credentials::Password;
-use super::data_dir::Owner;
+use super::data_dir::DataDirOwner;
 use super::private;
-use super::spawn::Runner;
+use super::spawn::ServiceAccount;
 
 /// Recovery after a crash may come first.
 const SINGLE_USER: Duration = Duration::from_mins(2);
@@ -28,8 +28,8 @@ const SINGLE_USER: Duration = Duration::from_mins(2);
 pub(super) async fn close(
     cluster: &Path,
     postgres: &Path,
-    runner: &Runner,
-    owner: Option<Owner>,
+    account: &ServiceAccount,
+    owner: Option<DataDirOwner>,
     (superuser, password): (&str, &Password),
 ) -> Result<()> {
     let file = cluster.join("pg_hba.conf");
@@ -37,7 +37,9 @@ pub(super) async fn close(
     if std::fs::read_to_string(&file).is_ok_and(|present| present == rules) {
         return Ok(());
     }
-    set_password(cluster, postgres, runner, (superuser, password)).await.context("setting the superuser's password")?;
+    set_password(cluster, postgres, account, (superuser, password))
+        .await
+        .context("setting the superuser's password")?;
     private::write_for(owner, &file, &rules)
 }
 
@@ -55,10 +57,10 @@ fn rules(password: &Password) -> String {
 async fn set_password(
     cluster: &Path,
     postgres: &Path,
-    runner: &Runner,
+    account: &ServiceAccount,
     (superuser, password): (&str, &Password),
 ) -> Result<()> {
-    let mut command = runner.command(postgres, Signal::SIGKILL);
+    let mut command = account.command(postgres, Signal::SIGKILL);
     command.args(["--single", "-c", "password_encryption=scram-sha-256", "-D"]).arg(cluster).arg("postgres");
     command.current_dir(cluster).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().context("running Postgres in single-user mode")?;

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::spawn::{Anchored, Runner};
+use super::spawn::{Anchored, ServiceAccount};
 use super::{holders, log};
 
 const POLL: Duration = Duration::from_millis(10);
@@ -25,7 +25,7 @@ const HASTY_STOP: Duration = Duration::from_secs(5);
 /// The pause before a server that died is started again: doubled with each death in a row, as if it were the last
 /// one's fault, and short again after a life of `STEADY`.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(30);
 
 /// Tells whether the server on a port is ready for clients.
@@ -37,7 +37,7 @@ pub(super) struct Launch {
     pub name: &'static str,
     pub program: PathBuf,
     pub args: Vec<OsString>,
-    pub runner: Runner,
+    pub account: ServiceAccount,
     /// The data and the working directory: the latter marks the server as the holder of the former.
     pub data: PathBuf,
     /// A file by which a killed server would bar the way to the next.
@@ -128,7 +128,7 @@ impl Daemon {
             }
             warn!(server = self.launch.name, ?pause, "a server has ended; starting it again");
             sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pause = MAX_PAUSE.min(pause * 2);
             if let Err(error) = self.restart().await {
                 warn!(server = self.launch.name, error = format!("{error:#}"), "a server could not be started again");
             }
@@ -177,7 +177,7 @@ async fn spawn(launch: &Launch) -> Result<Anchored> {
         }
     }
     let log = log::open(&launch.log)?;
-    let mut command = launch.runner.command(&launch.program, launch.stop);
+    let mut command = launch.account.command(&launch.program, launch.stop);
     command.args(&launch.args).current_dir(&launch.data);
     command.stdout(clone(&log)?).stderr(log);
     Anchored::spawn(command).await.with_context(|| format!("running {}", launch.program.display()))

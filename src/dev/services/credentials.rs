@@ -38,7 +38,7 @@ impl fmt::Debug for Password {
 
 /// The passwords of one data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Credentials {
+pub(super) struct ServerCredentials {
     /// Of Postgres's superuser, which only the launcher uses: to make roles and databases.
     pub superuser: Password,
     /// Of [`SERVICE_ROLE`] in Postgres.
@@ -47,7 +47,7 @@ pub(super) struct Credentials {
     pub nats: Password,
 }
 
-impl Credentials {
+impl ServerCredentials {
     /// The passwords that the directory has; new ones where it has none or they cannot be read. A password that is lost
     /// costs nothing: each start sets those that are here where the servers have others.
     ///
@@ -83,11 +83,11 @@ mod tests {
     fn passwords_are_drawn_once_and_are_for_their_owner_alone() {
         let dir = std::env::temp_dir().join(format!("unificus-credentials-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let first = Credentials::of(&dir).unwrap();
-        let second = Credentials::of(&dir).unwrap();
+        let first = ServerCredentials::of(&dir).unwrap();
+        let second = ServerCredentials::of(&dir).unwrap();
         let mode = dir.join(FILE).metadata().unwrap().permissions().mode() & 0o777;
         std::fs::write(dir.join(FILE), "superuser = \"short'; drop\"\nservice = \"\"\nnats = \"\"").unwrap();
-        let third = Credentials::of(&dir).unwrap();
+        let third = ServerCredentials::of(&dir).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
 
         assert_eq!(mode, private::MODE);

@@ -26,7 +26,7 @@ const PREDECESSOR_ENDS: Duration = Duration::from_secs(2);
 
 /// The OS user that owns the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct DataDirOwner {
     pub uid: u32,
     pub gid: u32,
 }
@@ -34,7 +34,7 @@ pub(super) struct Owner {
 /// A directory that is made, ours, reachable and locked.
 pub(super) struct DataDir {
     path: PathBuf,
-    owner: Option<Owner>,
+    owner: Option<DataDirOwner>,
     /// The lock ends with this file, so also with the process. Children do not inherit it.
     _lock: File,
 }
@@ -65,13 +65,13 @@ impl DataDir {
     }
 
     /// Who Postgres is to run as: nothing when it is simply the user that we are.
-    pub(super) fn owner(&self) -> Option<Owner> {
+    pub(super) fn owner(&self) -> Option<DataDirOwner> {
         self.owner
     }
 }
 
 /// A directory that is there already keeps its mode: it may be more than ours. What is in it is closed by itself.
-fn make(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+fn make(path: &Path, owner: Option<DataDirOwner>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -79,7 +79,7 @@ fn make(path: &Path, owner: Option<Owner>) -> io::Result<()> {
         create_dir_all(parent)?;
     }
     DirBuilder::new().mode(0o700).create(path)?;
-    if let Some(Owner { gid, .. }) = owner {
+    if let Some(DataDirOwner { gid, .. }) = owner {
         // The group of user postgres may pass through to the cluster, but not look around.
         chown(path, None, Some(gid))?;
         set_permissions(path, Permissions::from_mode(0o710))?;
@@ -97,17 +97,17 @@ fn ours(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn postgres_user() -> Result<Owner> {
+fn postgres_user() -> Result<DataDirOwner> {
     let user = User::from_name(POSTGRES_USER).context("looking up the OS user of Postgres")?.with_context(|| {
         format!(
             "this is root, and there is no OS user `{POSTGRES_USER}` to run Postgres as: `make setup` installs both"
         )
     })?;
-    Ok(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+    Ok(DataDirOwner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
 }
 
 /// Says which directory bars the way, because "permission denied" from Postgres about a deep path does not.
-fn reachable(path: &Path, owner: Owner) -> Result<()> {
+fn reachable(path: &Path, owner: DataDirOwner) -> Result<()> {
     for dir in path.ancestors() {
         if !may_pass(&metadata(dir)?, owner) {
             bail!(
@@ -123,7 +123,7 @@ fn reachable(path: &Path, owner: Owner) -> Result<()> {
 
 /// Of the three classes the first that fits decides, as in the kernel. Further groups of the user and access lists
 /// are left out: they only matter where somebody set them up with care.
-fn may_pass(dir: &Metadata, owner: Owner) -> bool {
+fn may_pass(dir: &Metadata, owner: DataDirOwner) -> bool {
     let bit = if dir.uid() == owner.uid {
         0o100
     } else if dir.gid() == owner.gid {

@@ -37,20 +37,20 @@ use anyhow::Result;
 
 pub use binaries::Binaries;
 pub use credentials::SERVICE_ROLE;
-pub use nats::Nats;
+pub use nats::NatsServer;
 pub use postgres::Postgres;
 
-use credentials::Credentials;
+use credentials::ServerCredentials;
 use data_dir::DataDir;
 use ports::Ports;
-use spawn::Runner;
+use spawn::ServiceAccount;
 
 /// Both servers, accepting connections. Dropping it ends them in good order, but does not wait for that.
 pub struct Services {
     /// On `dir/postgres`.
     pub postgres: Postgres,
     /// On `dir/nats`.
-    pub nats: Nats,
+    pub nats: NatsServer,
     /// Held as long as the servers run: it is the lock on the directory. Fields drop in order, so it goes last.
     _dir: DataDir,
 }
@@ -65,13 +65,13 @@ impl Services {
     pub async fn start(dir: &Path, binaries: &Binaries) -> Result<Self> {
         let dir = DataDir::open(dir).await?;
         // A child that is still on its way out holds its old port, so the data is vacated before ports are looked at.
-        tokio::try_join!(Postgres::vacate(&dir), Nats::vacate(&dir))?;
+        tokio::try_join!(Postgres::vacate(&dir), NatsServer::vacate(&dir))?;
         let ports = Ports::claim(dir.path())?;
-        let credentials = Credentials::of(dir.path())?;
-        let runner = Runner::new(binaries.setpriv.clone());
+        let credentials = ServerCredentials::of(dir.path())?;
+        let account = ServiceAccount::new(binaries.setpriv.clone());
         let (postgres, nats) = tokio::try_join!(
-            Postgres::start(&dir, &binaries.postgres_bin, runner.clone(), ports.postgres, credentials.clone()),
-            Nats::start(&dir, &binaries.nats, runner, ports.nats, credentials),
+            Postgres::start(&dir, &binaries.postgres_bin, account.clone(), ports.postgres, credentials.clone()),
+            NatsServer::start(&dir, &binaries.nats, account, ports.nats, credentials),
         )?;
         Ok(Self { postgres, nats, _dir: dir })
     }

@@ -11,9 +11,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::child::{Daemon, Launch};
-use super::credentials::{Credentials, Password, SERVICE_ROLE};
+use super::credentials::{Password, SERVICE_ROLE, ServerCredentials};
 use super::data_dir::DataDir;
-use super::spawn::Runner;
+use super::spawn::ServiceAccount;
 use super::{holders, private};
 
 const PROGRAM: &str = "nats-server";
@@ -21,15 +21,15 @@ const STORE: &str = "nats";
 const STOP: Signal = Signal::SIGTERM;
 
 /// What a server introduces itself with is far shorter.
-const LONGEST_INFO: u64 = 64 << 10;
+const MAX_INFO: u64 = 64 << 10;
 
 /// A NATS server of our own on loopback, with `JetStream` on files. It has one user, with a password.
-pub struct Nats {
+pub struct NatsServer {
     daemon: Daemon,
     password: Password,
 }
 
-impl Nats {
+impl NatsServer {
     /// Waits until no server of a former process is left on the data.
     pub(super) async fn vacate(dir: &DataDir) -> Result<()> {
         holders::vacate(&dir.join(STORE), PROGRAM, STOP).await
@@ -39,9 +39,9 @@ impl Nats {
     pub(super) async fn start(
         dir: &DataDir,
         program: &Path,
-        runner: Runner,
+        account: ServiceAccount,
         port: u16,
-        Credentials { nats: password, .. }: Credentials,
+        ServerCredentials { nats: password, .. }: ServerCredentials,
     ) -> Result<Self> {
         let store = dir.join(STORE);
         DirBuilder::new().mode(0o700).recursive(true).create(&store).context("making the directory of NATS")?;
@@ -51,7 +51,7 @@ impl Nats {
             name: PROGRAM,
             program: program.to_path_buf(),
             args: ["-c".into(), config.into(), "-sd".into(), store.clone().into()].into(),
-            runner,
+            account,
             data: store,
             leftover: None,
             log: dir.join("nats.log"),
@@ -128,6 +128,6 @@ async fn accepts(port: u16) -> bool {
         return false;
     };
     let mut line = String::new();
-    let read = BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line).await;
+    let read = BufReader::new(stream.take(MAX_INFO)).read_line(&mut line).await;
     read.is_ok() && ["INFO ", "\"jetstream\":true", "\"auth_required\":true"].iter().all(|part| line.contains(part))
 }

@@ -9,9 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::child::{Daemon, Launch};
-use super::credentials::{Credentials, SERVICE_ROLE};
+use super::credentials::{SERVICE_ROLE, ServerCredentials};
 use super::data_dir::DataDir;
-use super::spawn::Runner;
+use super::spawn::ServiceAccount;
 use super::{access, holders, roles};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -59,7 +59,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// superuser, and the superuser's password is for the launcher and for tests.
 pub struct Postgres {
     daemon: Daemon,
-    credentials: Credentials,
+    credentials: ServerCredentials,
 }
 
 impl Postgres {
@@ -74,22 +74,22 @@ impl Postgres {
     pub(super) async fn start(
         dir: &DataDir,
         bin: &Path,
-        runner: Runner,
+        account: ServiceAccount,
         port: u16,
-        credentials: Credentials,
+        credentials: ServerCredentials,
     ) -> Result<Self> {
-        let runner = runner.run_as(dir.owner());
+        let account = account.run_as(dir.owner());
         let cluster = dir.join(CLUSTER);
         if !cluster.is_dir() {
-            make_cluster(dir, bin, &runner).await.context("making the Postgres cluster")?;
+            make_cluster(dir, bin, &account).await.context("making the Postgres cluster")?;
         }
         remove_leftover(&cluster.join(PID_FILE))?;
         let superuser = (SUPERUSER, &credentials.superuser);
-        access::close(&cluster, &bin.join(PROGRAM), &runner, dir.owner(), superuser)
+        access::close(&cluster, &bin.join(PROGRAM), &account, dir.owner(), superuser)
             .await
             .context("closing the Postgres cluster to connections without a password")?;
         let url = superuser_url(port, DATABASE, &credentials);
-        let daemon = Daemon::start(launch(dir, bin, runner, port, url)).await?;
+        let daemon = Daemon::start(launch(dir, bin, account, port, url)).await?;
         let postgres = Self { daemon, credentials };
         roles::ensure(&postgres.superuser_url(), SERVICE_ROLE, &postgres.credentials.service)
             .await
@@ -167,7 +167,7 @@ impl Postgres {
     }
 }
 
-fn superuser_url(port: u16, database: &str, credentials: &Credentials) -> String {
+fn superuser_url(port: u16, database: &str, credentials: &ServerCredentials) -> String {
     format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{port}/{database}", credentials.superuser.reveal())
 }
 
@@ -181,7 +181,7 @@ fn remove_leftover(pid_file: &Path) -> Result<()> {
     }
 }
 
-fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16, superuser_url: String) -> Launch {
+fn launch(dir: &DataDir, bin: &Path, account: ServiceAccount, port: u16, superuser_url: String) -> Launch {
     let data = dir.join(CLUSTER);
     let mut args: Vec<OsString> = vec!["-D".into(), data.clone().into(), "-p".into(), port.to_string().into()];
     for (name, value) in SETTINGS {
@@ -191,7 +191,7 @@ fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16, superuser_url: S
         name: PROGRAM,
         program: bin.join(PROGRAM),
         args,
-        runner,
+        account,
         leftover: Some(data.join(PID_FILE)),
         data,
         log: dir.join("postgres.log"),
@@ -206,7 +206,7 @@ fn launch(dir: &DataDir, bin: &Path, runner: Runner, port: u16, superuser_url: S
     }
 }
 
-async fn make_cluster(dir: &DataDir, bin: &Path, runner: &Runner) -> Result<()> {
+async fn make_cluster(dir: &DataDir, bin: &Path, account: &ServiceAccount) -> Result<()> {
     let unfinished = dir.join(UNFINISHED);
     if unfinished.exists() {
         remove_dir_all(&unfinished).context("removing a half-made cluster")?;
@@ -216,15 +216,15 @@ async fn make_cluster(dir: &DataDir, bin: &Path, runner: &Runner) -> Result<()> 
         chown(&unfinished, Some(owner.uid), Some(owner.gid)).context("giving its directory to its user")?;
     }
     // Not every system has the locale in which UTF-8 text sorts by code point; `C` sorts the same, bytewise.
-    let in_utf8 = initdb(initdb_command(dir, bin, runner, "C.UTF-8")).await;
+    let in_utf8 = initdb(initdb_command(dir, bin, account, "C.UTF-8")).await;
     if let Err(first) = in_utf8 {
-        initdb(initdb_command(dir, bin, runner, "C")).await.context(first)?;
+        initdb(initdb_command(dir, bin, account, "C")).await.context(first)?;
     }
     rename(&unfinished, dir.join(CLUSTER)).context("putting the finished cluster in place")
 }
 
-fn initdb_command(dir: &DataDir, bin: &Path, runner: &Runner, locale: &str) -> Command {
-    let mut command = runner.command(&bin.join("initdb"), Signal::SIGKILL);
+fn initdb_command(dir: &DataDir, bin: &Path, account: &ServiceAccount, locale: &str) -> Command {
+    let mut command = account.command(&bin.join("initdb"), Signal::SIGKILL);
     // Nobody may connect until there are passwords.
     command
         .args(["--no-sync", "--auth=reject", "--encoding=UTF8", "-U", SUPERUSER, "--locale", locale, "-D"])

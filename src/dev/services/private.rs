@@ -7,14 +7,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::data_dir::Owner;
+use super::data_dir::DataDirOwner;
 
 /// Read and write for the owner, nothing for others.
 pub(super) const MODE: u32 = 0o600;
 
 /// Writes a file that only its owner may read, whole or not at all. It belongs to the user that we are, unless another
 /// one is given, for which we have to be root.
-pub(super) fn write_for(owner: Option<Owner>, file: &Path, text: &str) -> Result<()> {
+pub(super) fn write_for(owner: Option<DataDirOwner>, file: &Path, text: &str) -> Result<()> {
     let context = || format!("cannot write {}", file.display());
     let part = file.with_extension("part");
     match remove_file(&part) {
@@ -23,7 +23,7 @@ pub(super) fn write_for(owner: Option<Owner>, file: &Path, text: &str) -> Result
     }
     let mut open = OpenOptions::new();
     let mut handle = open.write(true).create_new(true).mode(MODE).open(&part).with_context(context)?;
-    if let Some(Owner { uid, gid }) = owner {
+    if let Some(DataDirOwner { uid, gid }) = owner {
         fchown(&handle, Some(uid), Some(gid)).with_context(context)?;
     }
     handle.write_all(text.as_bytes()).with_context(context)?;

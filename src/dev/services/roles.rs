@@ -55,9 +55,9 @@ pub(super) async fn ensure(superuser_url: &str, role: &str, password: &Password)
     let password = password.reveal();
     let client = connect(superuser_url).await?;
     let exists = client.query_opt("-- dev.role_exists\nselect from pg_roles where rolname = $1", &[&role]).await?;
-    let verb = if exists.is_some() { "alter" } else { "create" };
+    let event_type = if exists.is_some() { "alter" } else { "create" };
     let rights = "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls";
-    Ok(client.batch_execute(&format!("{verb} role {role} {rights} password '{password}'")).await?)
+    Ok(client.batch_execute(&format!("{event_type} role {role} {rights} password '{password}'")).await?)
 }
 
 /// Makes a database that belongs to the role, or hands one over that belongs to another. Its owner changes last, so that a

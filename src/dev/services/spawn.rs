@@ -13,23 +13,23 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::data_dir::Owner;
+use super::data_dir::DataDirOwner;
 
 /// How a program is run so that it ends when its parent does.
 #[derive(Clone)]
-pub(super) struct Runner {
+pub(super) struct ServiceAccount {
     setpriv: Option<PathBuf>,
-    owner: Option<Owner>,
+    owner: Option<DataDirOwner>,
 }
 
-impl Runner {
+impl ServiceAccount {
     /// Without `setpriv` a program does not end with its parent; that is how it is off Linux.
     pub(super) fn new(setpriv: Option<PathBuf>) -> Self {
         Self { setpriv, owner: None }
     }
 
     /// The same as another OS user, for which we have to be root.
-    pub(super) fn run_as(self, owner: Option<Owner>) -> Self {
+    pub(super) fn run_as(self, owner: Option<DataDirOwner>) -> Self {
         Self { owner, ..self }
     }
 
@@ -39,7 +39,7 @@ impl Runner {
         let mut command = match &self.setpriv {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
-                if let Some(Owner { uid, gid }) = self.owner {
+                if let Some(DataDirOwner { uid, gid }) = self.owner {
                     command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--init-groups".to_owned()]);
                 }
                 command.arg(format!("--pdeathsig={}", at_parents_death.as_str())).arg("--").arg(program);

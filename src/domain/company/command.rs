@@ -1,18 +1,19 @@
 //! The commands of companies and their decisions.
 
-use crate::domain::contact::Besides;
+use crate::domain::contact::RelatedChanges;
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
-use crate::domain::record::fold_key;
-use crate::domain::refusal::Gathered;
+use crate::domain::record::normalize_key;
+use crate::domain::refusal::ValidationErrors;
 use crate::domain::schema::{self, Input};
 use crate::domain::value::AddressChange;
 use crate::domain::{
-    Entity, Fact, Field, Invalid, Link, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, contact,
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value,
+    contact,
 };
 
 /// Makes a company.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Create {
+pub struct CreateCompany {
     uid: Uid,
     patch: Patch,
     custom: Vec<Input>,
@@ -27,13 +28,13 @@ pub struct Primary {
     pub patch: Patch,
     /// The uid for a contact to be created where none has the email; `None` where that is a refusal.
     pub create_as: Option<Uid>,
-    pub besides: Besides,
+    pub related: RelatedChanges,
 }
 
 /// Changes a company.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Update {
+pub struct UpdateCompany {
     pub target: Target,
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
@@ -42,7 +43,7 @@ pub struct Update {
     pub custom: Vec<Input>,
 }
 
-impl Create {
+impl CreateCompany {
     /// A company that has all it needs by itself; else every field that it lacks.
     pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>, primary: Option<Primary>) -> Result<Self, Vec<Invalid>> {
         let mut missing = missing(&patch);
@@ -54,33 +55,33 @@ impl Create {
         read_name(&self.patch, reads);
         schema::read(&self.custom, reads);
         if let Some(primary) = &self.primary {
-            reads.keys.extend(primary.email().map(|email| (Entity::Contact, fold_key(email))));
-            primary.besides.reads(reads);
+            reads.keys.extend(primary.email().map(|email| (Entity::Contact, normalize_key(email))));
+            primary.related.reads(reads);
         }
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(refuse_taken_name(view, self.uid, &patch))?;
         invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
         let mut contact_facts = Vec::new();
         if let Some(primary) = self.primary {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
             let resolved = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten());
-            if let Some((person, facts)) = invalid.of(resolved.map_err(inside_primary))? {
+            if let Some((person, new_events)) = invalid.of(resolved.map_err(inside_primary))? {
                 patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
-                contact_facts = facts;
+                contact_facts = new_events;
             }
         }
         invalid.refuse()?;
-        let mut facts = vec![Fact::of_new(Entity::Company, self.uid, Verb::Created, patch)];
-        facts.append(&mut contact_facts);
-        Ok(Decision { subject: (Entity::Company, self.uid), facts })
+        let mut new_events = vec![NewEvent::of_new(Entity::Company, self.uid, EventType::Created, patch)];
+        new_events.append(&mut contact_facts);
+        Ok(Decision { subject: (Entity::Company, self.uid), new_events })
     }
 }
 
-impl Update {
+impl UpdateCompany {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::Company, &self.target);
         read_name(&self.patch, reads);
@@ -90,7 +91,7 @@ impl Update {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Company, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(refuse_taken_name(view, record.uid, &patch))?;
         invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
         invalid.refuse()?;
@@ -98,7 +99,12 @@ impl Update {
             address.put(record, &mut patch);
         }
         let changes = record.differences(patch);
-        Ok(Decision::of_update(Fact { entity: Entity::Company, uid: record.uid, verb: Verb::Updated, changes }))
+        Ok(Decision::of_update(NewEvent {
+            entity: Entity::Company,
+            uid: record.uid,
+            event_type: EventType::Updated,
+            changes,
+        }))
     }
 }
 
@@ -117,8 +123,8 @@ impl Primary {
         Vec::new()
     }
 
-    fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<Fact>), Refusal> {
-        let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &fold_key(email)));
+    fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<NewEvent>), Refusal> {
+        let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &normalize_key(email)));
         if let Some(contact) = existing {
             return Ok((Person::of(contact), self.link(contact, company)?));
         }
@@ -130,12 +136,13 @@ impl Primary {
     }
 
     /// An existing contact is linked and welcomed; what else is said of it here is not for this to change.
-    fn link(&self, contact: &Record, company: Link) -> Result<Vec<Fact>, Refusal> {
+    fn link(&self, contact: &Record, company: Link) -> Result<Vec<NewEvent>, Refusal> {
         let links = Value::Links(contact::with_link(contact, company, "email")?);
         let changes = vec![(Field::Companies, Some(links))];
-        let mut facts = vec![Fact { entity: Entity::Contact, uid: contact.uid, verb: Verb::Updated, changes }];
-        facts.extend(self.besides.welcome.then(|| contact::welcome(contact.uid)));
-        Ok(facts)
+        let mut new_events =
+            vec![NewEvent { entity: Entity::Contact, uid: contact.uid, event_type: EventType::Updated, changes }];
+        new_events.extend(self.related.welcome.then(|| contact::welcome(contact.uid)));
+        Ok(new_events)
     }
 
     /// The contact takes the company's role unless it has its own.
@@ -145,7 +152,7 @@ impl Primary {
         uid: Uid,
         company: Link,
         role: Option<Value>,
-    ) -> Result<(Person, Vec<Fact>), Refusal> {
+    ) -> Result<(Person, Vec<NewEvent>), Refusal> {
         let mut patch = self.patch;
         patch.entry(Field::Role).or_insert_with(|| Some(role.unwrap_or(Value::Role(Role::Lead))));
         for name in [Field::FirstName, Field::LastName] {
@@ -158,7 +165,7 @@ impl Primary {
             last_name: text(&patch, Field::LastName),
             email: patch.get(&Field::Email).cloned().flatten().and_then(|email| email.as_text().map(str::to_owned)),
         };
-        Ok((person, contact::created(view, uid, patch, self.besides)?))
+        Ok((person, contact::created(view, uid, patch, self.related)?))
     }
 }
 
@@ -190,11 +197,11 @@ fn text(patch: &Patch, field: Field) -> String {
 
 fn read_name(patch: &Patch, reads: &mut Reads) {
     if let Some(Some(Value::Text(name))) = patch.get(&Field::Name) {
-        reads.keys.push((Entity::Company, fold_key(name)));
+        reads.keys.push((Entity::Company, normalize_key(name)));
     }
 }
 
 fn refuse_taken_name(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
     let Some(Some(Value::Text(name))) = patch.get(&Field::Name) else { return Ok(()) };
-    refuse_taken(view, Entity::Company, own, Some(&fold_key(name)))
+    refuse_taken(view, Entity::Company, own, Some(&normalize_key(name)))
 }

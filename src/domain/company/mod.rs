@@ -6,4 +6,4 @@ mod command;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Create, Primary, Update};
+pub use command::{CreateCompany, Primary, UpdateCompany};

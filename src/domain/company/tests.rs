@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
-use super::{Create, Primary, Update};
-use crate::domain::contact::{self, Besides, CompanyLink};
+use super::{CreateCompany, Primary, UpdateCompany};
+use crate::domain::contact::{self, CompanyLink, RelatedChanges};
 use crate::domain::fixture::{
     arbitrary, city, company, contact, created, delete, deleted, given, key, links, person, role, tags, text, uid,
     updated, welcome, welcome_requested,
 };
-use crate::domain::{Entity, Fact, Field, Patch, Person, Refusal, Role, Seq, Target, Value};
+use crate::domain::{Entity, Field, NewEvent, Patch, Person, Refusal, Role, Seq, Target, Value};
 
 const CONTACT: Entity = Entity::Contact;
 const COMPANY: Entity = Entity::Company;
@@ -17,17 +17,17 @@ fn acme<const N: usize>(more: [(Field, Option<Value>); N]) -> Patch {
     [(Field::Name, text("Acme"))].into_iter().chain(more).collect()
 }
 
-fn create(patch: Patch, primary: Option<Primary>) -> Create {
-    Create::new(uid("Acme"), patch, Vec::new(), primary).expect("a whole company")
+fn create(patch: Patch, primary: Option<Primary>) -> CreateCompany {
+    CreateCompany::new(uid("Acme"), patch, Vec::new(), primary).expect("a whole company")
 }
 
-fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> Update {
-    Update { target: key(name), if_match: None, patch: Patch::from(changes), address: None, custom: Vec::new() }
+fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> UpdateCompany {
+    UpdateCompany { target: key(name), if_match: None, patch: Patch::from(changes), address: None, custom: Vec::new() }
 }
 
 /// A first contact with these fields, to be created as `name` where none has the email.
 fn primary<const N: usize>(name: &str, fields: [(Field, Option<Value>); N]) -> Primary {
-    Primary { patch: Patch::from(fields), create_as: Some(uid(name)), besides: Besides::default() }
+    Primary { patch: Patch::from(fields), create_as: Some(uid(name)), related: RelatedChanges::default() }
 }
 
 /// The fields by which [`person`] is called Ann Lee.
@@ -36,13 +36,13 @@ fn ann_lee() -> [(Field, Option<Value>); 3] {
 }
 
 fn lacks(patch: Patch, primary: Option<Primary>) -> Vec<String> {
-    let invalid = Create::new(uid("Acme"), patch, Vec::new(), primary).expect_err("not whole");
+    let invalid = CreateCompany::new(uid("Acme"), patch, Vec::new(), primary).expect_err("not whole");
     invalid.into_iter().map(|invalid| invalid.pointer).collect()
 }
 
 #[test]
 fn a_company_needs_nothing_but_a_name() {
-    given([]).when(create(acme([(Field::Phone, None)]), None)).about(COMPANY, "Acme").then_facts([company("Acme")]);
+    given([]).when(create(acme([(Field::Phone, None)]), None)).about(COMPANY, "Acme").then_events([company("Acme")]);
     assert_eq!(lacks(Patch::new(), None), ["#/name"]);
     assert_eq!(lacks(Patch::from([(Field::Name, text(""))]), None), ["#/name"]);
 }
@@ -51,22 +51,22 @@ fn a_company_needs_nothing_but_a_name() {
 fn a_name_belongs_to_one_live_company_whatever_its_case() {
     let shouted = || Patch::from([(Field::Name, text("ACME"))]);
     given([company("Acme"), company("Beta")])
-        .when(Create::new(uid("other"), shouted(), Vec::new(), None).expect("a whole company"))
+        .when(CreateCompany::new(uid("other"), shouted(), Vec::new(), None).expect("a whole company"))
         .then_invalid(["#/name"])
         .when(update("beta", [(Field::Name, text("aCME"))]))
         .then_invalid(["#/name"])
         .when(delete(COMPANY, key("acme")))
         .about(COMPANY, "Acme")
-        .then_facts([deleted(COMPANY, "Acme")])
+        .then_events([deleted(COMPANY, "Acme")])
         .when(update("beta", [(Field::Name, text("aCME"))]))
-        .then_facts([updated(COMPANY, "Beta").with(Field::Name, text("aCME"))]);
+        .then_events([updated(COMPANY, "Beta").with(Field::Name, text("aCME"))]);
 }
 
 #[test]
 fn a_company_may_change_its_own_names_case() {
     given([company("Acme")])
         .when(update("acme", [(Field::Name, text("ACME"))]))
-        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("ACME"))]);
+        .then_events([updated(COMPANY, "Acme").with(Field::Name, text("ACME"))]);
 }
 
 #[test]
@@ -90,17 +90,17 @@ fn a_renamed_company_is_no_change_of_its_links() {
     let linked = contact(ANN).with(Field::Companies, links(["Acme"]));
     let account = given([company("Acme"), linked])
         .when(update("Acme", [(Field::Name, text("Acme & Co"))]))
-        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
+        .then_events([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
     assert_eq!(account.record(CONTACT, ANN).version, Seq(2));
 
     let link = CompanyLink { name: "acme & co".to_owned(), create_as: None };
-    let update = contact::Update {
+    let update = contact::UpdateContact {
         target: key(ANN),
         if_match: None,
         patch: Patch::new(),
         address: None,
         company: Some(link),
-        besides: Besides::default(),
+        related: RelatedChanges::default(),
     };
     account.when(update).then_nothing();
 }
@@ -110,10 +110,10 @@ fn a_first_contact_is_found_by_its_email() {
     given([company("Beta"), contact(ANN).with(Field::Companies, links(["Beta"]))])
         .when(create(
             acme([]),
-            Some(Primary { besides: welcome(), ..primary("unused", [(Field::Email, text("ANN@x.org"))]) }),
+            Some(Primary { related: welcome(), ..primary("unused", [(Field::Email, text("ANN@x.org"))]) }),
         ))
         .about(COMPANY, "Acme")
-        .then_facts([
+        .then_events([
             company("Acme").with(Field::PrimaryContact, person(ANN)),
             updated(CONTACT, ANN).with(Field::Companies, links(["Beta", "Acme"])),
             welcome_requested(ANN),
@@ -126,16 +126,16 @@ fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
     let ann = contact(ANN).with(Field::Companies, links(["Acme"]));
     let client = || acme([(Field::Role, role(Role::Client))]);
     given([])
-        .when(create(client(), Some(Primary { besides: welcome(), ..primary(ANN, ann_lee()) })))
+        .when(create(client(), Some(Primary { related: welcome(), ..primary(ANN, ann_lee()) })))
         .about(COMPANY, "Acme")
-        .then_facts([company.clone(), ann.clone(), welcome_requested(ANN)]);
+        .then_events([company.clone(), ann.clone(), welcome_requested(ANN)]);
 
     let mut prospect = primary(ANN, ann_lee());
     prospect.patch.insert(Field::Role, role(Role::Prospect));
     let changes = ann.changes.iter().filter(|(field, _)| *field != Field::Role).cloned().collect();
     given([])
         .when(create(client(), Some(prospect)))
-        .then_facts([company, Fact { changes, ..ann }.with(Field::Role, role(Role::Prospect))]);
+        .then_events([company, NewEvent { changes, ..ann }.with(Field::Role, role(Role::Prospect))]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_first_contact_that_is_missing_is_refused_where_it_shall_not_be_created() {
         .then_invalid(["#/primaryContact/email"])
         .and(contact(ANN))
         .when(delete(CONTACT, key(ANN)))
-        .then_facts([deleted(CONTACT, ANN)])
+        .then_events([deleted(CONTACT, ANN)])
         .when(create(acme([]), Some(found_only)))
         .then_invalid(["#/primaryContact/email"]);
 }
@@ -162,7 +162,7 @@ fn a_leads_first_contact_may_be_nothing_but_the_wish_to_have_one() {
         .with(Field::Companies, links(["Acme"]));
     given([])
         .when(create(acme([(Field::Role, role(Role::Lead))]), Some(primary("L", []))))
-        .then_facts([lead_company.with(Field::PrimaryContact, Some(Value::Person(nameless))), lead_contact]);
+        .then_events([lead_company.with(Field::PrimaryContact, Some(Value::Person(nameless))), lead_contact]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn any_other_first_contact_needs_an_email() {
 fn a_deleted_company_is_gone_by_its_uid_and_unknown_by_its_name() {
     given([company("Acme")])
         .and(deleted(COMPANY, "Acme"))
-        .when(Update { target: Target::Uid(uid("Acme")), ..update("Acme", []) })
+        .when(UpdateCompany { target: Target::Uid(uid("Acme")), ..update("Acme", []) })
         .then_refused(Refusal::Gone { entity: COMPANY, deleted_seq: Seq(2) })
         .when(update("Acme", []))
         .then_refused(Refusal::NotFound(COMPANY));
@@ -191,16 +191,16 @@ fn a_deleted_company_is_gone_by_its_uid_and_unknown_by_its_name() {
 fn a_stale_version_is_refused() {
     let renamed = || update("Acme", [(Field::Name, text("Acme & Co"))]);
     given([company("Acme")])
-        .when(Update { if_match: Some(vec![Seq(2)]), ..renamed() })
+        .when(UpdateCompany { if_match: Some(vec![Seq(2)]), ..renamed() })
         .then_refused(Refusal::Stale { version: Seq(1) })
-        .when(Update { if_match: Some(vec![Seq(1)]), ..renamed() })
-        .then_facts([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
+        .when(UpdateCompany { if_match: Some(vec![Seq(1)]), ..renamed() })
+        .then_events([updated(COMPANY, "Acme").with(Field::Name, text("Acme & Co"))]);
 }
 
 proptest! {
     #[test]
     fn a_patch_that_was_applied_changes_nothing_the_second_time(patch in arbitrary::patch(COMPANY)) {
-        let update = Update { target: Target::Uid(uid("Acme")), if_match: None, patch, address: None, custom: Vec::new() };
+        let update = UpdateCompany { target: Target::Uid(uid("Acme")), if_match: None, patch, address: None, custom: Vec::new() };
         given([company("Acme")]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

@@ -1,103 +1,113 @@
 //! The commands of contacts and their decisions.
 
-use super::besides::{Besides, CompanyLink};
+use super::related::{CompanyLink, RelatedChanges};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
-use crate::domain::record::fold_key;
-use crate::domain::refusal::Gathered;
+use crate::domain::record::normalize_key;
+use crate::domain::refusal::ValidationErrors;
 use crate::domain::value::AddressChange;
 use crate::domain::{
-    Entity, Fact, Field, Invalid, Link, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, Verb, schema,
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, schema,
 };
 
 /// Companies that one contact may belong to: every event of the contact lists them.
-const MOST_COMPANIES: usize = 100;
+const MAX_COMPANIES: usize = 100;
 
 /// Makes a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Create {
+pub struct CreateContact {
     uid: Uid,
     patch: Patch,
     company: Option<CompanyLink>,
-    besides: Besides,
+    related: RelatedChanges,
 }
 
 /// Changes a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Update {
+pub struct UpdateContact {
     pub target: Target,
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub address: Option<AddressChange>,
     pub company: Option<CompanyLink>,
-    pub besides: Besides,
+    pub related: RelatedChanges,
 }
 
-impl Create {
+impl CreateContact {
     /// A contact that has all it needs by itself; else every field that it lacks.
-    pub fn new(uid: Uid, patch: Patch, company: Option<CompanyLink>, besides: Besides) -> Result<Self, Vec<Invalid>> {
+    pub fn new(
+        uid: Uid,
+        patch: Patch,
+        company: Option<CompanyLink>,
+        related: RelatedChanges,
+    ) -> Result<Self, Vec<Invalid>> {
         let missing = missing(&patch);
-        if missing.is_empty() { Ok(Self { uid, patch, company, besides }) } else { Err(missing) }
+        if missing.is_empty() { Ok(Self { uid, patch, company, related }) } else { Err(missing) }
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
-        read_references(&self.patch, self.company.as_ref(), &self.besides, reads);
+        read_references(&self.patch, self.company.as_ref(), &self.related, reads);
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(refuse_taken_email(view, self.uid, &patch))?;
-        let mut facts = Vec::with_capacity(1);
+        let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = patch.get(&Field::Role).cloned().flatten();
             if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
-                facts.extend(created);
+                new_events.extend(created);
                 patch.insert(Field::Companies, Some(Value::Links(vec![link])));
             }
         }
-        facts.extend(invalid.of(created(view, self.uid, patch, self.besides))?.unwrap_or_default());
+        new_events.extend(invalid.of(created(view, self.uid, patch, self.related))?.unwrap_or_default());
         invalid.refuse()?;
-        Ok(Decision { subject: (Entity::Contact, self.uid), facts })
+        Ok(Decision { subject: (Entity::Contact, self.uid), new_events })
     }
 }
 
-impl Update {
+impl UpdateContact {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::Contact, &self.target);
-        read_references(&self.patch, self.company.as_ref(), &self.besides, reads);
+        read_references(&self.patch, self.company.as_ref(), &self.related, reads);
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Contact, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(refuse_taken_email(view, record.uid, &patch))?;
         invalid.of(refuse_no_email(record, &patch))?;
         if let Some(address) = self.address {
             address.put(record, &mut patch);
         }
-        let mut facts = Vec::with_capacity(1);
+        let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = record.fields.get(&Field::Role).cloned();
             if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
-                facts.extend(created);
+                new_events.extend(created);
                 let links = invalid.of(with_link(record, link, "company"))?.map(Value::Links);
                 patch.insert(Field::Companies, links);
             }
         }
-        let Besides { circles, notes, custom, welcome: wanted } = self.besides;
+        let RelatedChanges { circles, notes, custom, welcome: wanted } = self.related;
         invalid.of(schema::resolve(view, Some(record), custom, &mut patch))?;
-        facts.extend(invalid.of(circles.resolve(view, Some(record), &mut patch))?.unwrap_or_default());
+        new_events.extend(invalid.of(circles.resolve(view, Some(record), &mut patch))?.unwrap_or_default());
         invalid.refuse()?;
         let changes = record.differences(patch);
         if !changes.is_empty() {
-            facts.push(Fact { entity: Entity::Contact, uid: record.uid, verb: Verb::Updated, changes });
+            new_events.push(NewEvent {
+                entity: Entity::Contact,
+                uid: record.uid,
+                event_type: EventType::Updated,
+                changes,
+            });
         }
-        facts.extend(notes.into_iter().map(|note| note.fact(record.uid)));
-        facts.extend(wanted.then(|| welcome(record.uid)));
-        Ok(Decision { subject: (Entity::Contact, record.uid), facts })
+        new_events.extend(notes.into_iter().map(|note| note.new_event(record.uid)));
+        new_events.extend(wanted.then(|| welcome(record.uid)));
+        Ok(Decision { subject: (Entity::Contact, record.uid), new_events })
     }
 }
 
@@ -106,17 +116,17 @@ pub(in crate::domain) fn created(
     view: &impl View,
     uid: Uid,
     mut patch: Patch,
-    besides: Besides,
-) -> Result<Vec<Fact>, Refusal> {
-    let Besides { circles, notes, custom, welcome: wanted } = besides;
-    let mut invalid = Gathered::default();
+    related: RelatedChanges,
+) -> Result<Vec<NewEvent>, Refusal> {
+    let RelatedChanges { circles, notes, custom, welcome: wanted } = related;
+    let mut invalid = ValidationErrors::default();
     invalid.of(schema::resolve(view, None, custom, &mut patch))?;
-    let mut facts = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
+    let mut new_events = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
     invalid.refuse()?;
-    facts.push(Fact::of_new(Entity::Contact, uid, Verb::Created, patch));
-    facts.extend(notes.into_iter().map(|note| note.fact(uid)));
-    facts.extend(wanted.then(|| welcome(uid)));
-    Ok(facts)
+    new_events.push(NewEvent::of_new(Entity::Contact, uid, EventType::Created, patch));
+    new_events.extend(notes.into_iter().map(|note| note.new_event(uid)));
+    new_events.extend(wanted.then(|| welcome(uid)));
+    Ok(new_events)
 }
 
 /// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
@@ -138,31 +148,31 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str
     if !links.contains(&link) {
         links.push(link);
     }
-    if links.len() > MOST_COMPANIES {
-        let detail = format!("A contact belongs to at most {MOST_COMPANIES} companies.");
+    if links.len() > MAX_COMPANIES {
+        let detail = format!("A contact belongs to at most {MAX_COMPANIES} companies.");
         return Err(Refusal::Invalid(vec![Invalid::new(written_as, detail)]));
     }
     Ok(links)
 }
 
 /// The event that a subscriber who sends email acts on; this service sends none.
-pub(in crate::domain) fn welcome(uid: Uid) -> Fact {
-    Fact { entity: Entity::Contact, uid, verb: Verb::WelcomeRequested, changes: Vec::new() }
+pub(in crate::domain) fn welcome(uid: Uid) -> NewEvent {
+    NewEvent { entity: Entity::Contact, uid, event_type: EventType::WelcomeRequested, changes: Vec::new() }
 }
 
-fn read_references(patch: &Patch, company: Option<&CompanyLink>, besides: &Besides, reads: &mut Reads) {
+fn read_references(patch: &Patch, company: Option<&CompanyLink>, related: &RelatedChanges, reads: &mut Reads) {
     if let Some(Some(Value::Text(email))) = patch.get(&Field::Email) {
-        reads.keys.push((Entity::Contact, fold_key(email)));
+        reads.keys.push((Entity::Contact, normalize_key(email)));
     }
     if let Some(link) = company {
-        reads.keys.push((Entity::Company, fold_key(&link.name)));
+        reads.keys.push((Entity::Company, normalize_key(&link.name)));
     }
-    besides.reads(reads);
+    related.reads(reads);
 }
 
 fn refuse_taken_email(view: &impl View, own: Uid, patch: &Patch) -> Result<(), Refusal> {
     let Some(Some(Value::Text(email))) = patch.get(&Field::Email) else { return Ok(()) };
-    refuse_taken(view, Entity::Contact, own, Some(&fold_key(email)))
+    refuse_taken(view, Entity::Contact, own, Some(&normalize_key(email)))
 }
 
 fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {

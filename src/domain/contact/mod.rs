@@ -2,13 +2,13 @@
 //!
 //! Guarantees: an email address belongs to at most one live contact of an account; everyone but a Lead has one.
 
-mod besides;
 mod command;
+mod related;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 
-pub use besides::{Besides, CircleName, Circles, CompanyLink, Note};
-pub use command::{Create, Update};
+pub use command::{CreateContact, UpdateContact};
 pub(super) use command::{created, welcome, with_link};
+pub use related::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
 pub use subscribe::Subscribe;

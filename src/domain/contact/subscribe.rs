@@ -1,9 +1,9 @@
 //! Subscribing to audiences, by email address.
 
 use crate::domain::decide::{Decision, Reads, View};
-use crate::domain::record::fold_key;
-use crate::domain::refusal::Gathered;
-use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Role, Uid, Value, Verb};
+use crate::domain::record::normalize_key;
+use crate::domain::refusal::ValidationErrors;
+use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Role, Uid, Value};
 
 /// Unknown audiences that are named in a refusal.
 const MAX_UNKNOWN: usize = 5;
@@ -27,22 +27,22 @@ impl Subscribe {
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
-        reads.keys.push((Entity::Contact, fold_key(&self.email)));
+        reads.keys.push((Entity::Contact, normalize_key(&self.email)));
         reads.keys.extend(self.audiences.iter().map(|id| (Entity::Audience, id.to_string())));
     }
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let unknown = self.audiences.iter().filter(|id| view.by_key(Entity::Audience, &id.to_string()).is_none());
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         // A hundred items of a request each have a list: an item says what is wrong with the first of its own.
         let unknown = unknown.take(MAX_UNKNOWN);
         invalid.extend(unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}."))));
         invalid.refuse()?;
-        let contact = view.by_key(Entity::Contact, &fold_key(&self.email));
+        let contact = view.by_key(Entity::Contact, &normalize_key(&self.email));
         let uid = contact.map_or(self.create_as, |contact| contact.uid);
-        let mut facts = Vec::new();
+        let mut new_events = Vec::new();
         if contact.is_none() {
-            facts.push(lead(uid, self.patch));
+            new_events.push(lead(uid, self.patch));
         }
         let before = contact.map(subscribed).unwrap_or_default();
         let mut audiences = before.clone();
@@ -51,9 +51,9 @@ impl Subscribe {
         audiences.dedup();
         if audiences != before {
             let changes = vec![(Field::Audiences, Some(Value::Audiences(audiences)))];
-            facts.push(Fact { entity: Entity::Contact, uid, verb: Verb::Subscribed, changes });
+            new_events.push(NewEvent { entity: Entity::Contact, uid, event_type: EventType::Subscribed, changes });
         }
-        Ok(Decision { subject: (Entity::Contact, uid), facts })
+        Ok(Decision { subject: (Entity::Contact, uid), new_events })
     }
 }
 
@@ -64,10 +64,10 @@ fn subscribed(contact: &Record) -> Vec<i64> {
     }
 }
 
-fn lead(uid: Uid, mut patch: Patch) -> Fact {
+fn lead(uid: Uid, mut patch: Patch) -> NewEvent {
     patch.insert(Field::Role, Some(Value::Role(Role::Lead)));
     for name in [Field::FirstName, Field::LastName] {
         patch.entry(name).or_insert_with(|| Some(Value::Text(String::new())));
     }
-    Fact::of_new(Entity::Contact, uid, Verb::Created, patch)
+    NewEvent::of_new(Entity::Contact, uid, EventType::Created, patch)
 }

@@ -3,13 +3,13 @@
 use uuid::Uuid;
 
 use crate::domain::decide::{Decision, Reads, View, find};
-use crate::domain::refusal::Gathered;
+use crate::domain::refusal::ValidationErrors;
 use crate::domain::schema::{self, Input};
-use crate::domain::{Entity, Fact, Field, Invalid, Patch, Record, Refusal, Seq, Target, Uid, Value, Verb};
+use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Seq, Target, Uid, Value};
 
 /// Makes a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Create {
+pub struct CreateProject {
     uid: Uid,
     patch: Patch,
     custom: Vec<Input>,
@@ -18,7 +18,7 @@ pub struct Create {
 /// Changes a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Update {
+pub struct UpdateProject {
     pub target: Target,
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
@@ -26,7 +26,7 @@ pub struct Update {
     pub custom: Vec<Input>,
 }
 
-impl Create {
+impl CreateProject {
     /// A project that has all it needs by itself; else what it lacks.
     pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>) -> Result<Self, Vec<Invalid>> {
         match patch.get(&Field::Name) {
@@ -41,16 +41,16 @@ impl Create {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
         invalid.of(refuse_unfit(view, None, &patch))?;
         invalid.refuse()?;
-        let created = Fact::of_new(Entity::Project, self.uid, Verb::Created, patch);
-        Ok(Decision { subject: (Entity::Project, self.uid), facts: vec![created] })
+        let created = NewEvent::of_new(Entity::Project, self.uid, EventType::Created, patch);
+        Ok(Decision { subject: (Entity::Project, self.uid), new_events: vec![created] })
     }
 }
 
-impl Update {
+impl UpdateProject {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::Project, &self.target);
         read_references(&self.patch, &self.custom, reads);
@@ -59,12 +59,17 @@ impl Update {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Project, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = Gathered::default();
+        let mut invalid = ValidationErrors::default();
         invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
         invalid.of(refuse_unfit(view, Some(record), &patch))?;
         invalid.refuse()?;
         let changes = record.differences(patch);
-        Ok(Decision::of_update(Fact { entity: Entity::Project, uid: record.uid, verb: Verb::Updated, changes }))
+        Ok(Decision::of_update(NewEvent {
+            entity: Entity::Project,
+            uid: record.uid,
+            event_type: EventType::Updated,
+            changes,
+        }))
     }
 }
 

@@ -35,8 +35,8 @@ impl Choices {
             return Ok(same.clone());
         }
         let index = self.index(allowed)?;
-        let place = named(&index, allowed, text).ok_or_else(|| must_be_one_of(allowed))?;
-        allowed.get(place).cloned().ok_or_else(|| must_be_one_of(allowed))
+        let index = named(&index, allowed, text).ok_or_else(|| must_be_one_of(allowed))?;
+        allowed.get(index).cloned().ok_or_else(|| must_be_one_of(allowed))
     }
 
     /// The allowed values that texts name, in the order of the list, so that the same choice is the same value.
@@ -50,12 +50,12 @@ impl Choices {
             return Ok(None);
         }
         let literal: HashMap<&str, usize> =
-            allowed.iter().enumerate().rev().map(|(place, value)| (value.as_str(), place)).collect();
+            allowed.iter().enumerate().rev().map(|(index, value)| (value.as_str(), index)).collect();
         let mut index = None;
         let mut chosen = vec![false; allowed.len()];
         for text in &texts {
-            let place = if let Some(place) = literal.get(text.as_str()) {
-                Some(*place)
+            let index = if let Some(index) = literal.get(text.as_str()) {
+                Some(*index)
             } else {
                 let index = match &index {
                     Some(index) => index,
@@ -63,8 +63,8 @@ impl Choices {
                 };
                 named(index, allowed, text)
             };
-            let place = place.and_then(|place| chosen.get_mut(place));
-            *place.ok_or_else(|| must_be_one_of(allowed))? = true;
+            let index = index.and_then(|index| chosen.get_mut(index));
+            *index.ok_or_else(|| must_be_one_of(allowed))? = true;
         }
         let values = allowed.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(value, _)| value.clone());
         Ok(Some(Value::Words(values.collect())))
@@ -75,7 +75,7 @@ impl Choices {
         if self.indexed_bytes > MAX_INDEXED_BYTES {
             return Err("Is one of too many choices in one write: send values as the field lists them.".to_owned());
         }
-        Ok(allowed.iter().enumerate().rev().map(|(place, value)| (value.to_lowercase(), place)).collect())
+        Ok(allowed.iter().enumerate().rev().map(|(index, value)| (value.to_lowercase(), index)).collect())
     }
 }
 
@@ -127,12 +127,12 @@ mod tests {
             let expected: Option<Vec<usize>> = texts.iter().map(|text| plainly(&allowed, text)).collect();
             for text in &texts {
                 let one = Choices::default().one(&allowed, text);
-                prop_assert_eq!(one.ok(), plainly(&allowed, text).map(|place| allowed[place].clone()));
+                prop_assert_eq!(one.ok(), plainly(&allowed, text).map(|index| allowed[index].clone()));
             }
             let several = Choices::default().several(&allowed, texts.iter().map(String::as_str));
             let expected = expected.map(|places| {
-                let chosen = (0..allowed.len()).filter(|place| places.contains(place));
-                Some(Value::Words(chosen.map(|place| allowed[place].clone()).collect()))
+                let chosen = (0..allowed.len()).filter(|index| places.contains(index));
+                Some(Value::Words(chosen.map(|index| allowed[index].clone()).collect()))
             });
             prop_assert_eq!(several.ok(), expected);
         }

@@ -3,7 +3,7 @@
 use super::{Definition, FieldType};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::custom_field_key;
-use crate::domain::{Entity, Fact, Field, Invalid, Patch, Refusal, Seq, Target, Uid, Value, Verb};
+use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, Value};
 
 /// Defines a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Add {
 /// Changes what people see of a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Change {
+pub struct ChangeField {
     pub target: Target,
     /// The versions of which one must be the present one; `None` where any will do.
     pub if_match: Option<Vec<Seq>>,
@@ -46,8 +46,8 @@ impl Add {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         refuse_taken(view, Entity::CustomField, self.uid, self.key().as_deref())?;
-        let fact = Fact::of_new(Entity::CustomField, self.uid, Verb::FieldAdded, self.patch);
-        Ok(Decision { subject: (Entity::CustomField, self.uid), facts: vec![fact] })
+        let new_event = NewEvent::of_new(Entity::CustomField, self.uid, EventType::FieldAdded, self.patch);
+        Ok(Decision { subject: (Entity::CustomField, self.uid), new_events: vec![new_event] })
     }
 
     fn key(&self) -> Option<String> {
@@ -56,12 +56,12 @@ impl Add {
     }
 }
 
-impl Change {
+impl ChangeField {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::CustomField, &self.target);
         // The owner is known when the definition is: the label is looked for under each.
         if let Some(label) = self.label() {
-            let owners = crate::domain::field::Owner::ALL;
+            let owners = crate::domain::field::FieldOwner::ALL;
             let keys = owners.map(|owner| (Entity::CustomField, custom_field_key(owner.name(), label)));
             reads.keys.extend(keys);
         }
@@ -90,7 +90,12 @@ impl Change {
         if !invalid.is_empty() {
             return Err(Refusal::Invalid(invalid));
         }
-        Ok(Decision::of_update(Fact { entity: Entity::CustomField, uid, verb: Verb::FieldChanged, changes }))
+        Ok(Decision::of_update(NewEvent {
+            entity: Entity::CustomField,
+            uid,
+            event_type: EventType::FieldChanged,
+            changes,
+        }))
     }
 
     fn label(&self) -> Option<&str> {

@@ -5,15 +5,15 @@
 
 mod choice;
 mod command;
-mod fit;
 #[cfg(test)]
 mod tests;
+mod validate;
 
-pub use command::{Add, Change};
-pub use fit::{Input, Loose};
-pub(super) use fit::{read, resolve};
+pub use command::{Add, ChangeField};
+pub use validate::{Input, UntypedValue};
+pub(super) use validate::{read, resolve};
 
-use super::field::Owner;
+use super::field::FieldOwner;
 use super::{Field, Record, Uid, Value};
 
 /// What may stand in a custom field.
@@ -106,7 +106,7 @@ impl FieldType {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Definition<'a> {
     pub uid: Uid,
-    pub owner: Owner,
+    pub owner: FieldOwner,
     pub kind: FieldType,
     pub label: &'a str,
     pub description: Option<&'a str>,
@@ -121,7 +121,7 @@ impl<'a> Definition<'a> {
     pub fn of(record: &'a Record) -> Option<Self> {
         Some(Self {
             uid: record.uid,
-            owner: Owner::parse(record.text(Field::Owner)?)?,
+            owner: FieldOwner::parse(record.text(Field::Owner)?)?,
             kind: FieldType::parse(record.text(Field::Type)?)?,
             label: record.text(Field::Name)?,
             description: record.text(Field::Description),

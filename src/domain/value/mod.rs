@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::Owner;
+use super::field::FieldOwner;
 use super::schema::FieldType;
-use super::{Field, Kind, Record, Uid};
+use super::{Field, FieldKind, Record, Uid};
 
 pub use address::{Address, AddressChange};
 pub use list::{MAX_TAGS, max_read, tags, words};
 pub use number::{Money, Number};
 pub use text::plain;
-pub(super) use text::{date, email, moment, time_of_day, uid, website};
+pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
 
 /// The value of one attribute; `null` is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,34 +121,37 @@ impl Eq for Person {}
 
 impl Value {
     /// Reads a text for a field of this kind; `Err` says in one plain sentence what is wrong with it.
-    pub fn parse(kind: Kind, text: &str) -> Result<Self, String> {
+    pub fn parse(kind: FieldKind, text: &str) -> Result<Self, String> {
         match kind {
-            Kind::Text(limit) => plain(text, limit).map(Self::Text),
-            Kind::Phone => plain(text, 64).map(Self::Text),
-            Kind::Email => email(text).map(Self::Text),
-            Kind::Website => website(text).map(Self::Text),
-            Kind::Role => {
+            FieldKind::Text(limit) => plain(text, limit).map(Self::Text),
+            FieldKind::Phone => plain(text, 64).map(Self::Text),
+            FieldKind::Email => email(text).map(Self::Text),
+            FieldKind::Website => website(text).map(Self::Text),
+            FieldKind::Role => {
                 Role::parse(text).map(Self::Role).ok_or_else(|| "Must be one of Lead, Prospect, Client.".to_owned())
             }
-            Kind::Tags => tags(text.split(',')).map(Self::Tags),
-            Kind::Date => date(text).map(Self::Text),
-            Kind::Time => time_of_day(text).map(Self::Text),
-            Kind::Owner => match Owner::parse(text) {
+            FieldKind::Tags => tags(text.split(',')).map(Self::Tags),
+            FieldKind::Date => date(text).map(Self::Text),
+            FieldKind::Time => time_of_day(text).map(Self::Text),
+            FieldKind::Owner => match FieldOwner::parse(text) {
                 Some(owner) => Ok(Self::Text(owner.name().to_owned())),
-                None => Err(one_of(Owner::ALL.map(Owner::name))),
+                None => Err(one_of(FieldOwner::ALL.map(FieldOwner::name))),
             },
-            Kind::Type => match FieldType::parse(text) {
+            FieldKind::Type => match FieldType::parse(text) {
                 Some(kind) => Ok(Self::Text(kind.name().to_owned())),
                 None => Err(one_of(FieldType::ALL.map(FieldType::name))),
             },
-            Kind::Category => plain(text, 100).map(Self::Text),
-            Kind::Client | Kind::Contact => uid(text).map(Self::Text),
-            Kind::Words => Err("Must be a list of strings.".to_owned()),
-            Kind::Audiences => Err("Must be a list of numbers.".to_owned()),
-            Kind::Id => Err("Must be a number.".to_owned()),
-            Kind::Address | Kind::Links | Kind::Person | Kind::Circles | Kind::Custom(_) | Kind::Money => {
-                Err("Must be an object.".to_owned())
-            }
+            FieldKind::Category => plain(text, 100).map(Self::Text),
+            FieldKind::Client | FieldKind::Contact => uid(text).map(Self::Text),
+            FieldKind::Words => Err("Must be a list of strings.".to_owned()),
+            FieldKind::Audiences => Err("Must be a list of numbers.".to_owned()),
+            FieldKind::Id => Err("Must be a number.".to_owned()),
+            FieldKind::Address
+            | FieldKind::Links
+            | FieldKind::Person
+            | FieldKind::Circles
+            | FieldKind::Custom(_)
+            | FieldKind::Money => Err("Must be an object.".to_owned()),
         }
     }
 

@@ -43,13 +43,13 @@ pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
 const MAX_MOMENT: usize = 64;
 
 /// A moment with its offset (RFC 3339, `date-time`), kept in UTC to the second.
-pub(in crate::domain) fn moment(text: &str) -> Result<String, String> {
+pub(in crate::domain) fn timestamp(text: &str) -> Result<String, String> {
     let wrong = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
     let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
     let text = Some(text.trim()).filter(|text| text.len() <= MAX_MOMENT);
-    let moment = text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-    let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)?.format(layout).ok());
-    moment.ok_or_else(|| wrong.to_owned())
+    let timestamp = text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    let timestamp = timestamp.and_then(|timestamp| timestamp.checked_to_offset(UtcOffset::UTC)?.format(layout).ok());
+    timestamp.ok_or_else(|| wrong.to_owned())
 }
 
 /// The uid of a record, in the usual form.

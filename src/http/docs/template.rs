@@ -34,10 +34,10 @@ impl Template {
         let gap = |rest: &str| {
             let found = [(scheme.as_str(), Piece::Scheme), (authority.as_str(), Piece::Authority)];
             let found = found.into_iter().filter_map(|(gap, piece)| Some((rest.find(gap)?, piece)));
-            found.min_by_key(|(place, _)| *place)
+            found.min_by_key(|(index, _)| *index)
         };
-        while let Some((place, piece)) = gap(rest) {
-            let (before, after) = rest.split_at(place);
+        while let Some((index, piece)) = gap(rest) {
+            let (before, after) = rest.split_at(index);
             pieces.extend([Piece::Text(before.to_owned()), piece]);
             rest = after.get(scheme.len()..).unwrap_or_default();
         }

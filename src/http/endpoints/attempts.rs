@@ -8,16 +8,16 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Answer, missing, parse};
+use super::{HandlerResult, missing, parse};
 use crate::contract::event::TYPE_ROOT;
-use crate::contract::moment;
+use crate::contract::timestamp;
 use crate::domain::{Invalid, Seq};
 use crate::http::auth::Caller;
 use crate::http::extract::Query;
 use crate::http::problem::Problem;
 use crate::http::{Api, envelope};
 use crate::push::outcome::shown_again;
-use crate::store::attempts::{Attempt, Narrowed};
+use crate::store::attempts::{AttemptRow, Narrowed};
 use crate::store::endpoints::Parked;
 
 /// Attempts, and parked events, in one answer.
@@ -28,7 +28,7 @@ pub(in crate::http) async fn attempts(
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
-) -> Answer {
+) -> HandlerResult {
     let narrowed = narrowed(&query)?;
     let id = parse(&id)?;
     api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
@@ -56,14 +56,14 @@ pub(in crate::http) fn narrowed(query: &Query) -> Result<Narrowed, Problem> {
     if errors.is_empty() { Ok(narrowed) } else { Err(Problem::invalid(&errors)) }
 }
 
-pub(in crate::http) fn listed_attempts(attempts: &[Attempt]) -> Response {
+pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
     let shown: Vec<Json> = attempts
         .iter()
         .map(|attempt| {
             let (outcome, error) = shown_again(&attempt.outcome, attempt.error.as_deref());
             json!({
                 "id": attempt.attempt_id,
-                "at": moment::seconds(attempt.at),
+                "at": timestamp::seconds(attempt.at),
                 "seq": attempt.seq,
                 "webhook_id": attempt.webhook_id,
                 "trigger": attempt.trigger,
@@ -84,7 +84,7 @@ pub(in crate::http) async fn parked(
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
-) -> Answer {
+) -> HandlerResult {
     let after = after_seq(&query)?;
     let id = parse(&id)?;
     api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
@@ -105,7 +105,7 @@ pub(in crate::http) fn listed_parked(parked: &[Parked]) -> Response {
                 "subject": event.uid,
                 "type": format!("{TYPE_ROOT}.{}", event.kind),
                 "attempts": event.attempts,
-                "parked_at": moment::seconds(event.parked_at),
+                "parked_at": timestamp::seconds(event.parked_at),
             })
         })
         .collect();

@@ -1,10 +1,10 @@
 //! `/push/endpoints`: where an account's events go by webhook.
 
 pub(super) mod attempts;
-pub(super) mod moves;
+pub(super) mod cursor_commands;
+mod idempotent_write;
 pub(super) mod secrets;
 mod settings;
-mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use hyper::StatusCode;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use self::writing::{Halt, Said, Writing};
+use self::idempotent_write::{IdempotentWrite, ResponseBody, WriteError};
 use super::auth::Caller;
 use super::extract::Write;
 use super::problem::Problem;
 use super::{Api, envelope};
 use crate::clock;
-use crate::contract::{Cursor, moment};
-use crate::domain::push::{Header, Health, Mode, Signature, State as Standing};
+use crate::contract::{Cursor, timestamp};
+use crate::domain::endpoint::{Header, Health, Mode, Signature, State as RateLimitStatus};
 use crate::domain::{Invalid, Seq};
-use crate::push::signature::Secret;
-use crate::push::{keeping, own_headers};
+use crate::push::signature::SigningSecret;
+use crate::push::{own_headers, secret_storage};
 use crate::secrets::MasterKeys;
-use crate::store::endpoints::{Endpoint, KeptSecret, LARGEST_BATCH, Placed};
-use crate::store::owner::PushCursor;
-use crate::store::push_changes::Move;
+use crate::store::endpoint_changes::CursorCommand;
+use crate::store::endpoints::{Endpoint, EndpointState, KeptSecret, MAX_BATCH};
+use crate::store::owner::EndpointCursor;
 
-type Answer = Result<Response, Problem>;
-type Written = Result<Response, Halt>;
+type HandlerResult = Result<Response, Problem>;
+type Written = Result<Response, WriteError>;
 
 pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Written {
     let mut body = object(&write)?;
@@ -46,21 +46,22 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
             return Err(Problem::invalid(&errors.collect::<Vec<_>>()).into());
         }
     };
-    let writing = Writing::open(&api, &caller, &write).await?;
+    let writing = IdempotentWrite::open(&api, &caller, &write).await?;
     if writing.change.count().await? >= api.config.push.endpoints_per_account {
         let detail = format!("An account has at most {} endpoints.", api.config.push.endpoints_per_account);
         return Err(Problem::invalid(&[Invalid { pointer: "#".to_owned(), detail }]).into());
     }
-    let secret = Secret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
+    let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let endpoint_id = clock::fresh_uid().0;
-    let kept = keeping::keep(&api.masters, caller.account, endpoint_id, &secret).ok_or_else(Problem::no_master_key)?;
+    let kept =
+        secret_storage::keep(&api.masters, caller.account, endpoint_id, &secret).ok_or_else(Problem::no_master_key)?;
     let mut endpoint = Endpoint {
         account: caller.account,
         endpoint_id,
         settings,
         signature,
         secrets: vec![KeptSecret { kept, until: None }],
-        state: Standing::Live,
+        state: RateLimitStatus::Live,
         reported: Health::Well,
         revision: 0,
         created_at: api.clock.now(),
@@ -70,7 +71,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
     let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
     let message = "The endpoint was created. Its secret is shown this once.";
     let data = with_secret(show(&endpoint, None, Some(&secret)), &secret);
-    writing.finish("push.create", &detail, Said { status: StatusCode::CREATED, message, data }).await
+    writing.finish("push.create", &detail, ResponseBody { status: StatusCode::CREATED, message, data }).await
 }
 
 /// A body that must be an object.
@@ -86,21 +87,21 @@ fn context<'a>(api: &'a Api, caller: &'a Caller) -> settings::Context<'a> {
     settings::Context { policy: &api.policy, origin: &caller.origin, window: api.config.push.window }
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Answer {
+pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> HandlerResult {
     Ok(listed(&api.masters, &api.store.endpoints(caller.account).await?))
 }
 
-pub(super) fn listed(masters: &MasterKeys, endpoints: &[Placed]) -> Response {
+pub(super) fn listed(masters: &MasterKeys, endpoints: &[EndpointState]) -> Response {
     let shown: Vec<Json> = endpoints.iter().map(|placed| show_placed(masters, placed)).collect();
     envelope::success(StatusCode::OK, "Endpoints were listed.", &json!(shown).to_string(), &json!({}))
 }
 
-pub(super) async fn read(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer {
+pub(super) async fn read(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> HandlerResult {
     let placed = api.store.endpoint(caller.account, parse(&id)?).await?.ok_or_else(missing)?;
     Ok(found(&api.masters, &placed))
 }
 
-pub(super) fn found(masters: &MasterKeys, placed: &Placed) -> Response {
+pub(super) fn found(masters: &MasterKeys, placed: &EndpointState) -> Response {
     let shown = show_placed(masters, placed);
     envelope::success(StatusCode::OK, "The endpoint was found.", &shown.to_string(), &json!({}))
 }
@@ -113,7 +114,7 @@ pub(super) async fn update(
 ) -> Written {
     let id = parse(&id)?;
     let mut body = object(&write)?;
-    let (writing, mut placed) = Writing::of(&api, &caller, &write, id).await?;
+    let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
     let signature = settings::signature(&mut body).and_then(|asked| match asked {
         Some(asked) if asked != placed.endpoint.signature => {
             Err(Invalid::new("signature", "Must be changed by rotating the secret."))
@@ -137,9 +138,9 @@ pub(super) async fn update(
     }
     if before.url != url {
         // How long the one before was away, or asked to be left alone, says nothing of this one.
-        writing.change.order(id, Move::Resume, api.clock.now()).await?;
+        writing.change.order(id, CursorCommand::Resume, api.clock.now()).await?;
     }
-    let said = Said::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
+    let said = ResponseBody::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
     writing.finish("push.update", &json!({"endpoint": id, "url": url}), said).await
 }
 
@@ -150,11 +151,11 @@ pub(super) async fn delete(
     write: Write,
 ) -> Written {
     let endpoint = parse(&id)?;
-    let writing = Writing::open(&api, &caller, &write).await?;
+    let writing = IdempotentWrite::open(&api, &caller, &write).await?;
     if !writing.change.delete(endpoint).await? {
         return Err(missing().into());
     }
-    let said = Said::ok("The endpoint was deleted.", Json::Null);
+    let said = ResponseBody::ok("The endpoint was deleted.", Json::Null);
     writing.finish("push.delete", &json!({"endpoint": endpoint}), said).await
 }
 
@@ -196,20 +197,20 @@ async fn position(api: &Api, caller: &Caller, value: &Json) -> Result<Option<Seq
     Ok(seq.filter(|seq| (Seq::ZERO..=head.seq).contains(seq)))
 }
 
-fn show_placed(masters: &MasterKeys, placed: &Placed) -> Json {
-    let Placed { endpoint, place, .. } = placed;
+fn show_placed(masters: &MasterKeys, placed: &EndpointState) -> Json {
+    let EndpointState { endpoint, cursor, .. } = placed;
     let present = endpoint.secrets.first();
-    let secret = present.and_then(|s| keeping::open(masters, endpoint.account, endpoint.endpoint_id, &s.kept));
-    show(endpoint, Some(place), secret.as_ref())
+    let secret = present.and_then(|s| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &s.kept));
+    show(endpoint, Some(cursor), secret.as_ref())
 }
 
 /// An endpoint as everybody sees it who may: of its headers the names. Its secret is asked for what checks its signatures.
-fn show(endpoint: &Endpoint, place: Option<&PushCursor>, secret: Option<&Secret>) -> Json {
+fn show(endpoint: &Endpoint, cursor: Option<&EndpointCursor>, secret: Option<&SigningSecret>) -> Json {
     let settings = &endpoint.settings;
     let (max_batch, debounce) = match settings.mode {
-        Mode::Single => (LARGEST_BATCH, Duration::ZERO),
+        Mode::Single => (MAX_BATCH, Duration::ZERO),
         Mode::Batch { max } => (max, Duration::ZERO),
-        Mode::Latest { debounce } => (LARGEST_BATCH, debounce),
+        Mode::Latest { debounce } => (MAX_BATCH, debounce),
     };
     let headers: Map<String, Json> =
         settings.headers.iter().map(|header| (header.name.clone(), json!(own_headers::MASK))).collect();
@@ -229,16 +230,16 @@ fn show(endpoint: &Endpoint, place: Option<&PushCursor>, secret: Option<&Secret>
         "headers": headers,
         "timeout_s": settings.timeout.as_secs(),
         "signature": endpoint.signature.name(),
-        "public_key": secret.and_then(Secret::public_key),
+        "public_key": secret.and_then(SigningSecret::public_key),
         "state": endpoint.state.name(),
-        "created": moment::seconds(endpoint.created_at),
-        "through_seq": place.map(|place| place.seq),
-        "failing_since": place.and_then(|place| place.failing_since).map(moment::seconds),
+        "created": timestamp::seconds(endpoint.created_at),
+        "through_seq": cursor.map(|cursor| cursor.seq),
+        "failing_since": cursor.and_then(|cursor| cursor.failing_since).map(timestamp::seconds),
     })
 }
 
 /// Together with the secret that the receiver needs, once. The one of Ed25519 stays here: its public key does.
-fn with_secret(mut shown: Json, secret: &Secret) -> Json {
+fn with_secret(mut shown: Json, secret: &SigningSecret) -> Json {
     if let (Json::Object(members), None) = (&mut shown, secret.public_key()) {
         members.insert("secret".to_owned(), json!(secret.reveal()));
     }

@@ -6,24 +6,24 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use serde_json::{Value as Json, json};
 
-use super::writing::{Said, Writing};
+use super::idempotent_write::{IdempotentWrite, ResponseBody};
 use super::{Written, object, parse, settings, show, with_secret};
 use crate::domain::Invalid;
-use crate::domain::push::Signature;
+use crate::domain::endpoint::Signature;
 use crate::http::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
-use crate::push::keeping;
-use crate::push::signature::Secret;
+use crate::push::secret_storage;
+use crate::push::signature::SigningSecret;
 use crate::store::endpoints::KeptSecret;
 
 /// The longest time that the secret before still signs.
-const LONGEST_OVERLAP_S: u64 = 7 * 24 * 3_600;
+const MAX_OVERLAP_S: u64 = 7 * 24 * 3_600;
 /// How long it does where that is not said.
 const OVERLAP_S: u64 = 24 * 3_600;
 /// Secrets that sign at once, the present one included.
-const MOST_SECRETS: usize = 4;
+const MAX_SECRETS: usize = 4;
 
 pub(in crate::http) async fn rotate(
     State(api): State<Arc<Api>>,
@@ -35,9 +35,7 @@ pub(in crate::http) async fn rotate(
     let mut body = object(&write)?;
     let overlap = match body.remove("overlap_s") {
         None | Some(Json::Null) => Ok(OVERLAP_S),
-        Some(value) => {
-            settings::whole(&value, 0, LONGEST_OVERLAP_S).map_err(|detail| Invalid::new("overlap_s", detail))
-        }
+        Some(value) => settings::whole(&value, 0, MAX_OVERLAP_S).map_err(|detail| Invalid::new("overlap_s", detail)),
     };
     let (overlap, signature) = match (overlap, settings::signature(&mut body)) {
         (Ok(overlap), Ok(signature)) => (Duration::from_secs(overlap), signature),
@@ -46,10 +44,10 @@ pub(in crate::http) async fn rotate(
             return Err(Problem::invalid(&errors).into());
         }
     };
-    let (writing, mut placed) = Writing::of(&api, &caller, &write, id).await?;
+    let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
     let endpoint = &mut placed.endpoint;
     let signature = signature.unwrap_or(endpoint.signature);
-    let secret = Secret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
+    let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let now = api.clock.now();
     // None of those before signs for longer than it would have.
     let until = now + overlap;
@@ -58,15 +56,16 @@ pub(in crate::http) async fn rotate(
         .drain(..)
         .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
     let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
-    let kept = keeping::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
-    endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MOST_SECRETS).collect();
+    let kept = secret_storage::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
+    endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MAX_SECRETS).collect();
     endpoint.signature = signature;
     writing.update(endpoint).await?;
     let message = match signature {
         Signature::Hmac => "The endpoint has another secret, which is shown this once.",
         Signature::Ed25519 => "The endpoint has another key; its public part checks what it signs.",
     };
-    let said = Said::ok(message, with_secret(show(&placed.endpoint, Some(&placed.place), Some(&secret)), &secret));
+    let said =
+        ResponseBody::ok(message, with_secret(show(&placed.endpoint, Some(&placed.cursor), Some(&secret)), &secret));
     writing.finish("push.rotate", &json!({"endpoint": id, "overlap_s": overlap.as_secs()}), said).await
 }
 
@@ -78,7 +77,7 @@ pub(in crate::http) async fn test(
     write: Write,
 ) -> Written {
     let id = parse(&id)?;
-    let (writing, placed) = Writing::of(&api, &caller, &write, id).await?;
+    let (writing, placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
     writing.change.roll_back().await?;
     let attempt = api.pinger.send(&api.masters, placed.endpoint, &api.clock).await;
     let attempt = attempt.map_err(|error| {
@@ -86,9 +85,9 @@ pub(in crate::http) async fn test(
         Problem::internal()
     })?;
     let attempt = attempt.ok_or_else(Problem::no_slot)?;
-    let delivered = attempt.outcome == crate::push::outcome::Outcome::Delivered;
+    let delivered = attempt.outcome == crate::push::outcome::AttemptOutcome::Delivered;
     let message = if delivered { "The endpoint took the test." } else { "The endpoint did not take the test." };
-    let said = Said::ok(
+    let said = ResponseBody::ok(
         message,
         json!({
             "delivered": delivered,
@@ -98,5 +97,5 @@ pub(in crate::http) async fn test(
             "duration_ms": u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
         }),
     );
-    Writing::open(&api, &caller, &write).await?.remember(said).await
+    IdempotentWrite::open(&api, &caller, &write).await?.remember(said).await
 }

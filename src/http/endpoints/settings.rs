@@ -5,25 +5,25 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use serde_json::{Map, Value as Json};
 
-use crate::domain::push::{Header, HeaderValue, Mode, Order, Settings, Signature};
+use crate::domain::endpoint::{DeliveryOrder, Header, HeaderValue, Mode, Settings, Signature};
 use crate::domain::value::plain;
 use crate::domain::{Entity, Field, Invalid};
 use crate::push::address::AddressPolicy;
 use crate::push::client::is_reserved;
-use crate::push::filter::Filter;
+use crate::push::filter::EventFilter;
 use crate::push::own_headers::MASK;
-use crate::store::endpoints::LARGEST_BATCH;
+use crate::store::endpoints::MAX_BATCH;
 
 /// The longest description, in characters, and the longest value of an own header.
-const LONGEST_TEXT: usize = 255;
-const LONGEST_VALUE: usize = 1_000;
+const MAX_TEXT: usize = 255;
+const MAX_VALUE: usize = 1_000;
 /// Patterns of events, names of fields.
-const MOST_WORDS: usize = 100;
-const MOST_HEADERS: usize = 20;
-const LARGEST_WINDOW: usize = 256;
-const HIGHEST_RATE: u32 = 10_000;
-const LONGEST_DEBOUNCE_MS: u64 = 60_000;
-const LONGEST_TIMEOUT_S: u64 = 60;
+const MAX_WORDS: usize = 100;
+const MAX_HEADERS: usize = 20;
+const MAX_WINDOW: usize = 256;
+const MAX_RATE: u32 = 10_000;
+const MAX_DEBOUNCE_MS: u64 = 60_000;
+const MAX_TIMEOUT_S: u64 = 60;
 /// Seconds that an attempt may take where the endpoint does not say.
 const TIMEOUT_S: u64 = 15;
 
@@ -36,8 +36,8 @@ pub(super) fn defaults(window: usize) -> Settings {
         fields: Vec::new(),
         exclude_own: None,
         mode: Mode::Single,
-        order: Order::Record,
-        window: window.min(LARGEST_WINDOW),
+        order: DeliveryOrder::Record,
+        window: window.min(MAX_WINDOW),
         rate: None,
         headers: Vec::new(),
         timeout: Duration::from_secs(TIMEOUT_S),
@@ -65,10 +65,10 @@ pub(super) fn read(
     let mut reader = Reader { body, errors: &mut errors };
     reader.put(&mut settings.url, None, "url", |value| url(value, context.policy));
     reader.put(&mut settings.description, Some(default.description), "description", |value| {
-        plain(value.as_str().ok_or("Must be a string.")?, LONGEST_TEXT)
+        plain(value.as_str().ok_or("Must be a string.")?, MAX_TEXT)
     });
     reader.put(&mut settings.events, Some(default.events), "events", |value| {
-        words(value, Filter::is_pattern)
+        words(value, EventFilter::is_pattern)
             .ok_or_else(|| "Must be a list of at most 100 event types such as contact.*.".into())
     });
     reader.put(&mut settings.fields, Some(default.fields), "fields", |value| {
@@ -80,14 +80,14 @@ pub(super) fn read(
     });
     settings.mode = mode(&mut reader, settings.mode);
     reader.put(&mut settings.order, Some(default.order), "order", |value| {
-        value.as_str().and_then(Order::from_name).ok_or_else(|| "Must be record, strict or none.".into())
+        value.as_str().and_then(DeliveryOrder::from_name).ok_or_else(|| "Must be record, strict or none.".into())
     });
     reader.put(&mut settings.window, Some(default.window), "window", |value| {
-        let window = whole(value, 1, LARGEST_WINDOW as u64)?;
+        let window = whole(value, 1, MAX_WINDOW as u64)?;
         usize::try_from(window).map_err(|error| error.to_string())
     });
     reader.put(&mut settings.rate, Some(None), "rate", |value| {
-        let rate = whole(value, 1, HIGHEST_RATE.into())?;
+        let rate = whole(value, 1, MAX_RATE.into())?;
         u32::try_from(rate).map(Some).map_err(|error| error.to_string())
     });
     let mut own = Own { keeps: !before.headers.is_empty(), headers: std::mem::take(&mut settings.headers) };
@@ -95,7 +95,7 @@ pub(super) fn read(
     reader.put(&mut own, Some(none), "headers", |value| headers(value, &before.headers));
     settings.headers = own.headers;
     reader.put(&mut settings.timeout, Some(default.timeout), "timeout_s", |value| {
-        whole(value, 1, LONGEST_TIMEOUT_S).map(Duration::from_secs)
+        whole(value, 1, MAX_TIMEOUT_S).map(Duration::from_secs)
     });
     if settings.url.is_empty() && !errors.iter().any(|error| error.pointer == "#/url") {
         errors.insert(0, Invalid::new("url", "Is required."));
@@ -155,19 +155,19 @@ impl Reader<'_> {
 /// The mode with what belongs to it: `max_batch` says something of a batch alone, `debounce_ms` of the latest alone.
 fn mode(reader: &mut Reader<'_>, before: Mode) -> Mode {
     let (mut name, mut max, mut debounce) = match before {
-        Mode::Single => ("single", LARGEST_BATCH, Duration::ZERO),
+        Mode::Single => ("single", MAX_BATCH, Duration::ZERO),
         Mode::Batch { max } => ("batch", max, Duration::ZERO),
-        Mode::Latest { debounce } => ("latest", LARGEST_BATCH, debounce),
+        Mode::Latest { debounce } => ("latest", MAX_BATCH, debounce),
     };
     reader.put(&mut name, Some("single"), "mode", |value| {
         let known = ["single", "batch", "latest"].into_iter().find(|known| value == known);
         known.ok_or_else(|| "Must be single, batch or latest.".into())
     });
-    reader.put(&mut max, Some(LARGEST_BATCH), "max_batch", |value| {
-        usize::try_from(whole(value, 1, LARGEST_BATCH as u64)?).map_err(|error| error.to_string())
+    reader.put(&mut max, Some(MAX_BATCH), "max_batch", |value| {
+        usize::try_from(whole(value, 1, MAX_BATCH as u64)?).map_err(|error| error.to_string())
     });
     reader.put(&mut debounce, Some(Duration::ZERO), "debounce_ms", |value| {
-        whole(value, 0, LONGEST_DEBOUNCE_MS).map(Duration::from_millis)
+        whole(value, 0, MAX_DEBOUNCE_MS).map(Duration::from_millis)
     });
     match name {
         "batch" => Mode::Batch { max },
@@ -185,7 +185,7 @@ fn url(value: &Json, policy: &AddressPolicy) -> Result<String, String> {
 }
 
 fn words(value: &Json, known: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let words = value.as_array().filter(|words| words.len() <= MOST_WORDS)?;
+    let words = value.as_array().filter(|words| words.len() <= MAX_WORDS)?;
     words.iter().map(|word| word.as_str().filter(|word| known(word)).map(str::to_owned)).collect()
 }
 
@@ -208,8 +208,8 @@ struct Own {
 /// Own headers: none that the delivery itself has, none that says how the message is framed, encoded or routed. The mask
 /// that stands for a value where one is shown keeps the value that `before` has.
 fn headers(value: &Json, before: &[Header]) -> Result<Own, String> {
-    let wrong = || format!("Must be an object of at most {MOST_HEADERS} headers and their values.");
-    let own = value.as_object().filter(|own| own.len() <= MOST_HEADERS).ok_or_else(wrong)?;
+    let wrong = || format!("Must be an object of at most {MAX_HEADERS} headers and their values.");
+    let own = value.as_object().filter(|own| own.len() <= MAX_HEADERS).ok_or_else(wrong)?;
     let mut headers: Vec<Header> = Vec::with_capacity(own.len());
     let mut keeps = false;
     for (name, value) in own {
@@ -217,16 +217,15 @@ fn headers(value: &Json, before: &[Header]) -> Result<Own, String> {
         let Ok(parsed) = HeaderName::try_from(&*lower) else {
             return Err("Can hold names of headers alone.".to_owned());
         };
-        if lower.len() > LONGEST_TEXT || is_reserved(&parsed) || lower.starts_with("content-") || lower == "traceparent"
-        {
+        if lower.len() > MAX_TEXT || is_reserved(&parsed) || lower.starts_with("content-") || lower == "traceparent" {
             return Err(format!("Can hold no {lower}: it is written by the delivery itself."));
         }
         if headers.iter().any(|other| other.name == lower) {
             return Err(format!("Must hold {lower} once."));
         }
-        let printable = |text: &&str| text.len() <= LONGEST_VALUE && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let printable = |text: &&str| text.len() <= MAX_VALUE && text.bytes().all(|b| (b' '..=b'~').contains(&b));
         let Some(value) = value.as_str().filter(printable) else {
-            return Err(format!("Must hold up to {LONGEST_VALUE} visible ASCII characters for {lower}."));
+            return Err(format!("Must hold up to {MAX_VALUE} visible ASCII characters for {lower}."));
         };
         if value != MASK {
             // Told here, where it is set, and not by deliveries that lack it.

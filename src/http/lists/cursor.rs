@@ -11,36 +11,36 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::turn::Turn;
-use crate::contract::{Cursor, moment};
+use super::page_request::PageRequest;
+use crate::contract::{Cursor, timestamp};
 use crate::domain::{Invalid, Seq, Uid};
-use crate::store::lists::{Counted, Filter, Named, Position, Sort};
+use crate::store::lists::{CompanyRef, ListCount, ListFilter, Position, Sort};
 
 /// Of the layout below. Another layout gets another number.
 const LAYOUT: u8 = 1;
 /// The longest value that a list is ordered by, in bytes: a lookup key, or 128 characters of a field.
-const LONGEST_VALUE: usize = 1_280;
+const MAX_VALUE: usize = 1_280;
 /// Bytes before the value.
 const FIXED: usize = 1 + 8 + 8 + 4 + 8 + 8 + 16 + 1;
 /// No account has as many records; a greater number could not be reckoned with.
-const HIGHEST_TOTAL: i64 = 1 << 48;
+const MAX_TOTAL: i64 = 1 << 48;
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct After {
     pub(super) position: Position,
-    pub(super) counted: Counted,
+    pub(super) counted: ListCount,
     /// The number of the page that begins here.
     pub(super) number: i64,
 }
 
 impl After {
     /// The text that a link carries; `None` where the value is longer than any that is stored.
-    pub(super) fn encode(&self, turn: &Turn) -> Option<String> {
+    pub(super) fn encode(&self, page_request: &PageRequest) -> Option<String> {
         let Self { position: Position { value, uid }, counted, number } = self;
         let mut bytes = Vec::with_capacity(FIXED + value.as_ref().map_or(0, String::len));
         bytes.push(LAYOUT);
-        bytes.extend(digest(turn));
+        bytes.extend(digest(page_request));
         bytes.extend(number.to_be_bytes());
         bytes.extend(counted.as_of.epoch.to_be_bytes());
         bytes.extend(counted.as_of.seq.0.to_be_bytes());
@@ -48,24 +48,24 @@ impl After {
         bytes.extend(uid.0.as_bytes());
         bytes.push(u8::from(value.is_some()));
         bytes.extend(value.as_deref().unwrap_or_default().as_bytes());
-        (bytes.len() <= FIXED + LONGEST_VALUE).then(|| URL_SAFE_NO_PAD.encode(bytes))
+        (bytes.len() <= FIXED + MAX_VALUE).then(|| URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// Reads what [`Self::encode`] wrote for the same list.
-    pub(super) fn decode(text: &str, turn: &Turn) -> Result<Self, Invalid> {
+    pub(super) fn decode(text: &str, page_request: &PageRequest) -> Result<Self, Invalid> {
         let invalid = |detail| Invalid::new("after", detail);
         let foreign = "Must be taken from a nextPage link of this service.";
         // Looked at before it is decoded: four characters stand for three bytes.
-        if text.len() > (FIXED + LONGEST_VALUE).div_ceil(3) * 4 {
+        if text.len() > (FIXED + MAX_VALUE).div_ceil(3) * 4 {
             return Err(invalid(foreign));
         }
         let (list, after) = URL_SAFE_NO_PAD.decode(text).ok().and_then(|b| read(&b)).ok_or_else(|| invalid(foreign))?;
-        if list != digest(turn) {
+        if list != digest(page_request) {
             let other =
                 "Must be used with the account, filters and orderBy of the list whose nextPage link it is from.";
             return Err(invalid(other));
         }
-        let fits = fits(turn.order.by, after.position.value.as_deref());
+        let fits = fits(page_request.order.by, after.position.value.as_deref());
         if fits { Ok(after) } else { Err(invalid(foreign)) }
     }
 }
@@ -86,10 +86,10 @@ fn read(bytes: &[u8]) -> Option<([u8; 8], After)> {
         1 => Some(value.to_owned()),
         _ => return None,
     };
-    let counted = Counted { total, as_of: Cursor { epoch, seq } };
+    let counted = ListCount { total, as_of: Cursor { epoch, seq } };
     let sound = layout == LAYOUT
         && (1..=i64::from(i32::MAX)).contains(&number)
-        && (0..=HIGHEST_TOTAL).contains(&total)
+        && (0..=MAX_TOTAL).contains(&total)
         && seq >= Seq::ZERO;
     sound.then_some((list, After { position: Position { value, uid }, counted, number }))
 }
@@ -105,8 +105,9 @@ fn fits(by: Sort, value: Option<&str>) -> bool {
     match (by, value) {
         (Sort::Uid, value) => value.is_none(),
         // As it was written: PostgreSQL reads fewer forms of a moment than RFC 3339 has.
-        (Sort::Updated, value) => value
-            .is_some_and(|value| moment::parse(value).is_some_and(|at| at.year() > 0 && moment::micros(at) == value)),
+        (Sort::Updated, value) => value.is_some_and(|value| {
+            timestamp::parse(value).is_some_and(|at| at.year() > 0 && timestamp::micros(at) == value)
+        }),
         (Sort::Version, value) => value.is_some_and(|value| value.parse::<i64>().is_ok()),
         (Sort::Number(_), value) => value.is_none_or(|value| value.parse::<i64>().is_ok()),
         (Sort::Key | Sort::Field(_), value) => value.is_none_or(|value| !value.contains('\0')),
@@ -114,10 +115,10 @@ fn fits(by: Sort, value: Option<&str>) -> bool {
 }
 
 /// The beginning of a digest of all that makes the list another one. The size of its pages does not.
-fn digest(turn: &Turn) -> [u8; 8] {
-    let Turn { account, entity, filter, order, key_id: _, size: _, number: _ } = turn;
-    let Filter { created_after, created_before, updated_from, key, role, tag, company, text } = filter;
-    let moment = |at: &Option<crate::domain::Timestamp>| at.map(|at| at.unix_timestamp_nanos().to_string());
+fn digest(page_request: &PageRequest) -> [u8; 8] {
+    let PageRequest { account, entity, filter, order, key_id: _, size: _, number: _ } = page_request;
+    let ListFilter { created_after, created_before, updated_from, key, role, tag, company, text } = filter;
+    let timestamp = |at: &Option<crate::domain::Timestamp>| at.map(|at| at.unix_timestamp_nanos().to_string());
     let by = match order.by {
         Sort::Uid => "uid".to_owned(),
         Sort::Key => "key".to_owned(),
@@ -127,17 +128,17 @@ fn digest(turn: &Turn) -> [u8; 8] {
         Sort::Number(name) => format!("number of {name}"),
     };
     let company = company.as_ref().map(|company| match company {
-        Named::Uid(uid) => format!("uid {uid}"),
-        Named::Key(key) => format!("key {key}"),
+        CompanyRef::Uid(uid) => format!("uid {uid}"),
+        CompanyRef::Key(key) => format!("key {key}"),
     });
     let parts = [
         Some(account.to_string()),
         Some(entity.name().to_owned()),
         Some(by),
         Some(order.descending.to_string()),
-        moment(created_after),
-        moment(created_before),
-        moment(updated_from),
+        timestamp(created_after),
+        timestamp(created_before),
+        timestamp(updated_from),
         key.clone(),
         role.map(str::to_owned),
         tag.clone(),

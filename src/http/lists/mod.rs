@@ -11,9 +11,9 @@
 //! client at a time walks one replica. The link to the page before has a number only.
 
 mod cursor;
+mod page_request;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +25,16 @@ use hyper::Uri;
 use moka::future::Cache;
 use serde_json::{Value as Json, json};
 
-use self::turn::Turn;
+use self::page_request::PageRequest;
 use super::auth::Caller;
 use super::extract::{Origin, Query};
-use super::present::present;
 use super::problem::Problem;
 use super::records::Resource;
+use super::resolve_links::resolve_links;
 use super::{Api, envelope, meta};
 use crate::domain::AccountId;
-use crate::store::lists::{Counted, Filter, Named, Page, Position, Start};
-use crate::store::records::Stored;
+use crate::store::lists::{CompanyRef, ListCount, ListFilter, Page, Position, Start};
+use crate::store::records::StoredRecord;
 
 pub(super) async fn list<R: Resource>(
     State(api): State<Arc<Api>>,
@@ -43,46 +43,46 @@ pub(super) async fn list<R: Resource>(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
-    let (turn, after) = Turn::read(R::ENTITY, caller.account, caller.key_id, &query)?;
+    let (page_request, after) = PageRequest::read(R::ENTITY, caller.account, caller.key_id, &query)?;
     let mut page = match after {
-        Some(after) => turn.page(&api, Start::After(after.position), Some(after.counted)).await?,
-        None => api.walks.page(&api, &turn).await?,
+        Some(after) => page_request.page(&api, Start::After(after.position), Some(after.counted)).await?,
+        None => api.page_cursors.page(&api, &page_request).await?,
     };
-    page.rows = present(&api.store, caller.account, R::ENTITY, page.rows).await?;
+    page.rows = resolve_links(&api.store, caller.account, R::ENTITY, page.rows).await?;
     let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
     // What is read at a time is bounded by the connections that read; what waits for its client is not.
     let mut room = api.in_flight.room(caller.account, 0).await?;
     room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
-    let links = Links { origin: &origin, uri: &uri, query: &query };
-    Ok(show::<R>(&links, &turn, page, attributes, |body| room.hold(body)))
+    let links = PageLinks { origin: &origin, uri: &uri, query: &query };
+    Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
 }
 
 /// The answer that [`list`] gives where an account has so many records, each of which `draw` makes up.
 pub(super) fn sampled<R: Resource>(
-    links: &Links<'_>,
+    links: &PageLinks<'_>,
     account: AccountId,
-    counted: Counted,
+    counted: ListCount,
     attributes: Option<Json>,
-    mut draw: impl FnMut() -> Stored,
+    mut draw: impl FnMut() -> StoredRecord,
 ) -> Result<Response, Problem> {
-    let (turn, _) = Turn::read(R::ENTITY, account, account.0, links.query)?;
-    let before = (turn.number - 1).saturating_mul(turn.size);
-    let here = (counted.total - before).clamp(0, turn.size);
+    let (page_request, _) = PageRequest::read(R::ENTITY, account, account.0, links.query)?;
+    let before = (page_request.number - 1).saturating_mul(page_request.size);
+    let here = (counted.total - before).clamp(0, page_request.size);
     let rows = (0..here).map(|_| draw()).collect();
     let page = Page { rows, more: before.saturating_add(here) < counted.total, end: None, counted };
-    Ok(show::<R>(links, &turn, page, attributes, Into::into))
+    Ok(show::<R>(links, &page_request, page, attributes, Into::into))
 }
 
 /// The records are copied once, into the body, which `hold` makes an answer's of.
 fn show<R: Resource>(
-    links: &Links<'_>,
-    turn: &Turn,
+    links: &PageLinks<'_>,
+    page_request: &PageRequest,
     page: Page,
     attributes: Option<Json>,
     hold: impl FnOnce(Vec<u8>) -> Bytes,
 ) -> Response {
     let mut meta = json!({
-        "pagination": links.pagination(turn, &page),
+        "pagination": links.pagination(page_request, &page),
         "as_of": page.counted.as_of.to_string(),
     });
     if let Json::Object(members) = &mut meta {
@@ -93,76 +93,77 @@ fn show<R: Resource>(
 }
 
 /// Where pages begin that were not asked for yet.
-pub(super) struct Walks {
-    next: Cache<Turn, Bookmark>,
+pub(super) struct PageCursorCache {
+    next: Cache<PageRequest, PageCursor>,
 }
 
 /// What is known of a page before it is asked for.
 #[derive(Clone)]
-struct Bookmark {
+struct PageCursor {
     after: Position,
-    counted: Counted,
+    counted: ListCount,
 }
 
-impl Walks {
+impl PageCursorCache {
     /// A client may take so long from one page to the next.
-    const REMEMBERED: Duration = Duration::from_mins(15);
+    const IDEMPOTENCY_TTL: Duration = Duration::from_mins(15);
     /// Bytes, about.
     const CAPACITY: u64 = 16 << 20;
 
     pub(super) fn new() -> Self {
-        let next = Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::REMEMBERED).build();
+        let next =
+            Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::IDEMPOTENCY_TTL).build();
         Self { next }
     }
 
-    async fn page(&self, api: &Api, turn: &Turn) -> Result<Page, Problem> {
-        let bookmark = self.next.get(turn).await;
-        let counted = bookmark.as_ref().map(|bookmark| bookmark.counted);
-        let after = bookmark.map(|bookmark| bookmark.after);
+    async fn page(&self, api: &Api, page_request: &PageRequest) -> Result<Page, Problem> {
+        let page_cursor = self.next.get(page_request).await;
+        let counted = page_cursor.as_ref().map(|page_cursor| page_cursor.counted);
+        let after = page_cursor.map(|page_cursor| page_cursor.after);
         let start = match &after {
             Some(after) => Start::After(after.clone()),
-            None => Start::Offset((turn.number - 1).saturating_mul(turn.size)),
+            None => Start::Offset((page_request.number - 1).saturating_mul(page_request.size)),
         };
-        let page = turn.page(api, start, counted).await?;
+        let page = page_request.page(api, start, counted).await?;
         // An empty page ends where it began, so that what is added later is on the page after it.
         if let Some(after) = page.end.clone().or(after) {
-            let next = Turn { number: turn.number + 1, ..turn.clone() };
-            self.next.insert(next, Bookmark { after, counted: page.counted }).await;
+            let next = PageRequest { number: page_request.number + 1, ..page_request.clone() };
+            self.next.insert(next, PageCursor { after, counted: page.counted }).await;
         }
         Ok(page)
     }
 }
 
-fn weight(turn: &Turn, bookmark: &Bookmark) -> u32 {
-    let Filter { key, tag, company, text, .. } = &turn.filter;
+fn weight(page_request: &PageRequest, page_cursor: &PageCursor) -> u32 {
+    let ListFilter { key, tag, company, text, .. } = &page_request.filter;
     let company = match company {
-        Some(Named::Key(key)) => Some(key),
-        Some(Named::Uid(_)) | None => None,
+        Some(CompanyRef::Key(key)) => Some(key),
+        Some(CompanyRef::Uid(_)) | None => None,
     };
-    let texts = [key.as_ref(), tag.as_ref(), company, text.as_ref(), bookmark.after.value.as_ref()];
+    let texts = [key.as_ref(), tag.as_ref(), company, text.as_ref(), page_cursor.after.value.as_ref()];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
     // What the cache keeps of its own is about as much as what it is given.
-    u32::try_from(2 * (size_of::<Turn>() + size_of::<Bookmark>()) + texts).unwrap_or(u32::MAX)
+    u32::try_from(2 * (size_of::<PageRequest>() + size_of::<PageCursor>()) + texts).unwrap_or(u32::MAX)
 }
 
 /// What links to other pages are made from.
-pub(super) struct Links<'a> {
+pub(super) struct PageLinks<'a> {
     pub(super) origin: &'a Origin,
     pub(super) uri: &'a Uri,
     pub(super) query: &'a Query,
 }
 
-impl Links<'_> {
+impl PageLinks<'_> {
     /// `meta.pagination`: all six keys, always. Whether there is a next page is said by the rows: while records come and
     /// go, a walk may end before or after the page that the total makes the last.
-    fn pagination(&self, turn: &Turn, page: &Page) -> Json {
-        let Turn { size, number, .. } = *turn;
+    fn pagination(&self, page_request: &PageRequest, page: &Page) -> Json {
+        let PageRequest { size, number, .. } = *page_request;
         let total = page.counted.total.max(0);
         let counted = (total + size - 1) / size;
         // A client that stops at the last page by its number stops no sooner than one that follows the links.
         let pages = if page.more { counted.max(number + 1) } else { counted };
         let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
-        let next = page.more.then(|| self.link(number + 1, turn.end(page)));
+        let next = page.more.then(|| self.link(number + 1, page_request.end(page)));
         json!({
             "pageSize": size,
             "totalPages": pages,

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::contract::input::Body;
+use crate::contract::input::InputKind;
 use crate::domain::schema::{Definition, FieldType};
-use crate::domain::{Entity, Field, Kind, Owner, Record, Role};
+use crate::domain::{Entity, Field, FieldKind, FieldOwner, Record, Role};
 
 const READ: &[&str] = &["read"];
 const CREATE: &[&str] = &["read", "create"];
@@ -12,7 +12,7 @@ const WRITE: &[&str] = &["read", "create", "update"];
 const WRITE_ONLY: &[&str] = &["create", "update"];
 
 /// The attributes of a record in the order in which it shows them, and those that can only be written.
-pub(super) fn attributes(entity: Entity, custom: impl Fn(Owner) -> Json) -> Vec<(String, Json)> {
+pub(super) fn attributes(entity: Entity, custom: impl Fn(FieldOwner) -> Json) -> Vec<(String, Json)> {
     let mut all = vec![("uid".to_owned(), plain("Uid", json!({"type": "string", "format": "uuid"}), false, READ))];
     for field in entity.fields().iter().copied() {
         all.push((field.name().to_owned(), attribute(entity, field, &custom)));
@@ -81,20 +81,20 @@ pub(super) fn audience(record: &Record) -> Option<(String, Json)> {
     Some((id, plain(record.text(Field::Name)?, json!({"type": "boolean"}), true, READ)))
 }
 
-fn attribute(entity: Entity, field: Field, custom: &impl Fn(Owner) -> Json) -> Json {
+fn attribute(entity: Entity, field: Field, custom: &impl Fn(FieldOwner) -> Json) -> Json {
     let mut shape = shape(field.kind());
     if let Json::Object(shape) = &mut shape {
-        if let Kind::Custom(owner) = field.kind() {
+        if let FieldKind::Custom(owner) = field.kind() {
             shape.insert("properties".to_owned(), custom(owner));
         }
         if let Some(description) = description(field) {
             shape.insert("field_description".to_owned(), json!(description));
         }
     }
-    let written = Body::ALL.into_iter().any(|body| body.entity() == entity);
-    let actions = if matches!(field.kind(), Kind::Role | Kind::Person | Kind::Owner | Kind::Type) {
+    let written = InputKind::ALL.into_iter().any(|body| body.entity() == entity);
+    let actions = if matches!(field.kind(), FieldKind::Role | FieldKind::Person | FieldKind::Owner | FieldKind::Type) {
         CREATE
-    } else if !written || matches!(field.kind(), Kind::Links | Kind::Audiences) {
+    } else if !written || matches!(field.kind(), FieldKind::Links | FieldKind::Audiences) {
         READ
     } else {
         WRITE
@@ -131,38 +131,38 @@ fn is_required(entity: Entity, field: Field) -> bool {
     }
 }
 
-fn shape(kind: Kind) -> Json {
+fn shape(kind: FieldKind) -> Json {
     match kind {
-        Kind::Text(_) => json!({"type": "string"}),
-        Kind::Category => json!({"type": "object", "properties": {
+        FieldKind::Text(_) => json!({"type": "string"}),
+        FieldKind::Category => json!({"type": "object", "properties": {
             "name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}}),
-        Kind::Email => json!({"type": "string", "format": "email"}),
-        Kind::Phone => json!({"type": "string", "format": "phone"}),
-        Kind::Website => json!({"type": "string", "format": "uri"}),
-        Kind::Role => {
+        FieldKind::Email => json!({"type": "string", "format": "email"}),
+        FieldKind::Phone => json!({"type": "string", "format": "phone"}),
+        FieldKind::Website => json!({"type": "string", "format": "uri"}),
+        FieldKind::Role => {
             let roles = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
             json!({"type": "string", "allowed_values": roles})
         }
-        Kind::Owner => json!({"type": "string", "allowed_values": Owner::ALL.map(Owner::name)}),
-        Kind::Type => json!({"type": "string", "allowed_values": FieldType::ALL.map(FieldType::name)}),
-        Kind::Tags | Kind::Words => json!({"type": "array", "items": {"type": "string"}}),
-        Kind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        Kind::Links => named_items("uid"),
-        Kind::Circles => named_items("id"),
-        Kind::Address => {
+        FieldKind::Owner => json!({"type": "string", "allowed_values": FieldOwner::ALL.map(FieldOwner::name)}),
+        FieldKind::Type => json!({"type": "string", "allowed_values": FieldType::ALL.map(FieldType::name)}),
+        FieldKind::Tags | FieldKind::Words => json!({"type": "array", "items": {"type": "string"}}),
+        FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
+        FieldKind::Links => named_items("uid"),
+        FieldKind::Circles => named_items("id"),
+        FieldKind::Address => {
             let lines = ["address_line_1", "address_line_2", "city", "state", "country", "zip"];
             let lines: Map<_, _> = lines.map(|line| (line.to_owned(), json!({"type": "string"}))).into_iter().collect();
             json!({"type": "object", "properties": lines})
         }
-        Kind::Person => json!({"type": "object", "properties": {
+        FieldKind::Person => json!({"type": "object", "properties": {
             "uid": {"type": "string", "format": "uuid"}, "first_name": {"type": "string"},
             "last_name": {"type": "string"}, "email": {"type": "string", "format": "email"}}}),
-        Kind::Custom(_) => json!({"type": "object"}),
-        Kind::Date => json!({"type": "string", "format": "date"}),
-        Kind::Time => json!({"type": "string", "format": "time"}),
-        Kind::Money => money(),
-        Kind::Client | Kind::Contact => json!({"type": "string", "format": "uuid"}),
-        Kind::Id => json!({"type": "integer"}),
+        FieldKind::Custom(_) => json!({"type": "object"}),
+        FieldKind::Date => json!({"type": "string", "format": "date"}),
+        FieldKind::Time => json!({"type": "string", "format": "time"}),
+        FieldKind::Money => money(),
+        FieldKind::Client | FieldKind::Contact => json!({"type": "string", "format": "uuid"}),
+        FieldKind::Id => json!({"type": "integer"}),
     }
 }
 

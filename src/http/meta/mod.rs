@@ -19,8 +19,8 @@ use super::problem::Problem;
 use super::records::Resource;
 use super::{Api, envelope};
 use crate::domain::schema::Definition;
-use crate::domain::{Entity, Owner};
-use crate::store::schema::Schema;
+use crate::domain::{Entity, FieldOwner};
+use crate::store::schema::AccountSchema;
 
 pub(super) async fn read<R: Resource>(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
     let schema = api.store.schema(caller.account).await?;
@@ -46,14 +46,14 @@ impl Serialize for Meta {
 }
 
 /// What an account's records of this kind have.
-pub(super) fn of(entity: Entity, schema: &Schema) -> Meta {
+pub(super) fn of(entity: Entity, schema: &AccountSchema) -> Meta {
     let mut meta = attributes(entity, |owner| properties(owner, schema));
     if entity == Entity::Contact {
         // A client that asks for contacts' attributes is told of everything that the account defined.
         let audiences = schema.audiences.iter().filter_map(audience).collect();
         let others = [
-            ("company_custom_fields", "Custom fields of companies", properties(Owner::Company, schema)),
-            ("project_custom_fields", "Custom fields of projects", properties(Owner::Project, schema)),
+            ("company_custom_fields", "Custom fields of companies", properties(FieldOwner::Company, schema)),
+            ("project_custom_fields", "Custom fields of projects", properties(FieldOwner::Project, schema)),
             ("marketing_audiences", "Audiences to subscribe to", Json::Object(audiences)),
             ("meta_attributes", "What the service keeps about every record", kept()),
         ];
@@ -68,7 +68,7 @@ pub(super) fn of(entity: Entity, schema: &Schema) -> Meta {
     Meta(meta)
 }
 
-fn properties(owner: Owner, schema: &Schema) -> Json {
+fn properties(owner: FieldOwner, schema: &AccountSchema) -> Json {
     let definitions = schema.custom_fields.iter().filter_map(Definition::of);
     let own = definitions.filter(|definition| definition.owner == owner);
     Json::Object(own.map(|definition| (definition.uid.to_string(), custom_field(&definition))).collect())

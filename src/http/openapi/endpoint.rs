@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::schema::{moment, nullable, object, text, uuid, with};
-use crate::domain::push::{Order, Signature, State};
+use super::schema::{nullable, object, text, timestamp, uuid, with};
+use crate::domain::endpoint::{DeliveryOrder, Signature, State};
 
 /// An endpoint as answers show it.
 pub(super) fn shown() -> Json {
@@ -44,10 +44,10 @@ pub(super) fn rotate() -> Json {
 
 /// The body that sends events again.
 pub(super) fn replay() -> Json {
-    let place = |about: &str| json!({"type": ["string", "integer"], "minimum": 0, "description": about});
+    let position = |about: &str| json!({"type": ["string", "integer"], "minimum": 0, "description": about});
     json!({"type": "object", "required": ["from"], "properties": {
-        "from": place("After which: `start`, a cursor, or the number of an event."),
-        "to": with(place("The last one, in the same way."), "type", json!(["string", "integer", "null"])),
+        "from": position("After which: `start`, a cursor, or the number of an event."),
+        "to": with(position("The last one, in the same way."), "type", json!(["string", "integer", "null"])),
     }})
 }
 
@@ -73,7 +73,7 @@ pub(super) fn test() -> Json {
 pub(super) fn attempt() -> Json {
     let attempt = json!({
         "id": uuid(),
-        "at": moment(),
+        "at": timestamp(),
         "seq": {"type": "integer", "description": "The event, or the first of a batch; 0 for a test."},
         "webhook_id": {"type": "string"},
         "trigger": {"type": "string", "description": "What it was made for: `event`, `retry` or `test`."},
@@ -94,7 +94,7 @@ pub(super) fn parked() -> Json {
         "subject": uuid(),
         "type": {"type": "string"},
         "attempts": {"type": "integer", "minimum": 0},
-        "parked_at": moment(),
+        "parked_at": timestamp(),
     });
     object(parked, &[])
 }
@@ -116,9 +116,9 @@ fn properties() -> Json {
             "description": "What checks the signatures where they are Ed25519: `whpk_…`.",
         },
         "state": one_of(State::ALL.iter().map(|state| state.name())),
-        "created": moment(),
+        "created": timestamp(),
         "through_seq": {"type": ["integer", "null"], "description": "Everything up to here was dealt with."},
-        "failing_since": nullable(moment()),
+        "failing_since": nullable(timestamp()),
     });
     if let (Json::Object(all), Json::Object(settings)) = (&mut all, settings(std::convert::identity)) {
         all.extend(settings);
@@ -155,7 +155,7 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "max_batch": or_null(whole(1, 100, "Events in a batch at most; a batch never exceeds 256 KiB.")),
         "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record's first event waits for newer ones.")),
         "order": or_null(with(
-            one_of(Order::ALL.iter().map(|order| order.name())),
+            one_of(DeliveryOrder::ALL.iter().map(|order| order.name())),
             "description",
             json!(
                 "Which events wait for each other: `record` those of one record, `strict` all, so that one delivery is \

@@ -24,11 +24,11 @@ pub(super) use self::schema::Schema;
 use super::brand::brand_of;
 use super::docs::{self, Template};
 use super::extract::Origin;
-use super::operations::parameter::{Parameter, Place};
-use super::operations::{self, Body, Operation, Tag};
+use super::operations::parameter::{Parameter, ParameterLocation};
+use super::operations::{self, BodySpec, Operation, Tag};
 use super::{Api, BASE};
 use crate::domain::brand::Brand;
-use crate::store::schema::Schema as Definitions;
+use crate::store::schema::AccountSchema;
 
 /// The schemes of the two headers.
 const SCHEMES: [(&str, &str, &str); 2] = [
@@ -69,7 +69,7 @@ pub(super) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: 
 
 /// What tells a document with an account's own fields from every other: the brand's name, and each definition with its
 /// version.
-fn revision(brand: &Brand, own: &Definitions) -> [u8; 32] {
+fn revision(brand: &Brand, own: &AccountSchema) -> [u8; 32] {
     let mut hash = Sha256::new().chain_update(&brand.name).chain_update([0]);
     for definition in own.custom_fields.iter().chain(&own.audiences) {
         hash.update(definition.uid.0.as_bytes());
@@ -79,14 +79,14 @@ fn revision(brand: &Brand, own: &Definitions) -> [u8; 32] {
 }
 
 /// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
-async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<Definitions> {
+async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<AccountSchema> {
     let claim = api.authenticator.claim(headers).ok()?;
     let caller = api.authenticator.caller(&claim).await.ok()?;
     api.store.schema(caller.account).await.ok()
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
-fn document(brand: &Brand, origin: &Origin, own: Option<&Definitions>) -> Json {
+fn document(brand: &Brand, origin: &Origin, own: Option<&AccountSchema>) -> Json {
     let operations = operations::all();
     let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(own))).collect();
     let schemes: Map<_, _> = SCHEMES
@@ -153,8 +153,9 @@ fn described(operation: &Operation, path: &str) -> Json {
         // A star that begins a paragraph of Markdown would be a list.
         paragraphs.push("\\* dummy request allowed".to_owned());
     }
-    let has_place =
-        |parameter: &&Parameter| parameter.place != Place::Path || path.contains(&format!("{{{}}}", parameter.name));
+    let has_place = |parameter: &&Parameter| {
+        parameter.location != ParameterLocation::Path || path.contains(&format!("{{{}}}", parameter.name))
+    };
     let conditional = parameters.iter().any(|parameter| parameter.name == "If-None-Match");
     // What a read-only key is answered.
     let scope: &[u16] = if route.method == Method::GET { &[] } else { &[403] };
@@ -186,16 +187,16 @@ fn alias_id(id: &str, path: &str) -> String {
 }
 
 fn parameter(parameter: &Parameter) -> Json {
-    let Parameter { name, place, description, schema, example } = parameter;
-    let mut shown = json!({"name": name, "in": place.name(), "description": description, "schema": schema});
+    let Parameter { name, location, description, schema, example } = parameter;
+    let mut shown = json!({"name": name, "in": location.name(), "description": description, "schema": schema});
     if let Json::Object(members) = &mut shown {
-        members.extend((*place == Place::Path).then(|| ("required".to_owned(), json!(true))));
+        members.extend((*location == ParameterLocation::Path).then(|| ("required".to_owned(), json!(true))));
         members.extend(example.clone().map(|example| ("example".to_owned(), example)));
     }
     shown
 }
 
-fn request_body(body: &Body) -> Json {
+fn request_body(body: &BodySpec) -> Json {
     json!({
         "required": true,
         "content": {"application/json": {"schema": reference(body.schema), "example": body.example}},

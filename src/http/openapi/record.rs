@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::schema::{moment, nullable, object, text, uuid, with};
-use crate::contract::input::{self, Body};
+use super::schema::{nullable, object, text, timestamp, uuid, with};
+use crate::contract::input::{self, InputKind};
 use crate::domain::schema::{Definition, FieldType};
-use crate::domain::{Entity, Field, Kind, Owner, Refusal, Role, Uid};
-use crate::store::schema::Schema as Definitions;
+use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
+use crate::store::schema::AccountSchema;
 
 /// A record in an answer or event.
-pub(super) fn shown(entity: Entity, own: Option<&Definitions>) -> Json {
+pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     let always = always_there(entity);
     let mut properties = Map::new();
     properties.insert("uid".to_owned(), uuid());
@@ -31,8 +31,8 @@ pub(super) fn shown(entity: Entity, own: Option<&Definitions>) -> Json {
     let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
     let kept = [
         ("active", json!({"type": "boolean"})),
-        ("created", moment()),
-        ("updated", moment()),
+        ("created", timestamp()),
+        ("updated", timestamp()),
         (
             "version",
             json!({"type": "integer", "minimum": 1, "description": "The position of its last event; its ETag."}),
@@ -55,10 +55,10 @@ pub(super) fn shown(entity: Entity, own: Option<&Definitions>) -> Json {
 /// The keys that are never null.
 fn always_there(entity: Entity) -> BTreeSet<String> {
     let body = match entity {
-        Entity::Contact => Body::Contact,
-        Entity::Company => Body::Company,
-        Entity::Project => Body::Project,
-        Entity::CustomField => Body::CustomField,
+        Entity::Contact => InputKind::Contact,
+        Entity::Company => InputKind::Company,
+        Entity::Project => InputKind::Project,
+        Entity::CustomField => InputKind::CustomField,
         Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => {
             let given = entity.fields().iter().filter(|field| !field.nullable());
             return given.map(|field| field.name().to_owned()).collect();
@@ -68,27 +68,27 @@ fn always_there(entity: Entity) -> BTreeSet<String> {
 }
 
 /// What a field holds in an answer, where it holds something.
-fn value(field: Field, own: Option<&Definitions>) -> Json {
+fn value(field: Field, own: Option<&AccountSchema>) -> Json {
     match field.kind() {
-        Kind::Text(_)
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Website
-        | Kind::Role
-        | Kind::Date
-        | Kind::Time
-        | Kind::Client
-        | Kind::Contact
-        | Kind::Owner
-        | Kind::Type
-        | Kind::Id => taken(field),
-        Kind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
-        Kind::Words => json!({"type": "array", "items": text(255)}),
-        Kind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        Kind::Address => object(address(), &[]),
-        Kind::Links => named_items("uid"),
-        Kind::Circles => named_items("id"),
-        Kind::Person => object(
+        FieldKind::Text(_)
+        | FieldKind::Email
+        | FieldKind::Phone
+        | FieldKind::Website
+        | FieldKind::Role
+        | FieldKind::Date
+        | FieldKind::Time
+        | FieldKind::Client
+        | FieldKind::Contact
+        | FieldKind::Owner
+        | FieldKind::Type
+        | FieldKind::Id => taken(field),
+        FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
+        FieldKind::Words => json!({"type": "array", "items": text(255)}),
+        FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
+        FieldKind::Address => object(address(), &[]),
+        FieldKind::Links => named_items("uid"),
+        FieldKind::Circles => named_items("id"),
+        FieldKind::Person => object(
             json!({
                 "uid": uuid(),
                 "first_name": {"type": "string"},
@@ -97,12 +97,12 @@ fn value(field: Field, own: Option<&Definitions>) -> Json {
             }),
             &[],
         ),
-        Kind::Category => object(
+        FieldKind::Category => object(
             json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
             &[],
         ),
-        Kind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
-        Kind::Custom(owner) => custom_fields(owner, own, |schema| schema),
+        FieldKind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
+        FieldKind::Custom(owner) => custom_fields(owner, own, |schema| schema),
     }
 }
 
@@ -112,57 +112,61 @@ fn named_items(key: &str) -> Json {
 
 /// What stands for the absence of a value of this kind: an empty list, an empty object and an address of nulls are no
 /// `null`.
-fn is_null_when_absent(kind: Kind) -> bool {
+fn is_null_when_absent(kind: FieldKind) -> bool {
     match kind {
-        Kind::Text(_)
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Website
-        | Kind::Role
-        | Kind::Person
-        | Kind::Category
-        | Kind::Date
-        | Kind::Time
-        | Kind::Money
-        | Kind::Client
-        | Kind::Contact
-        | Kind::Owner
-        | Kind::Type
-        | Kind::Id => true,
-        Kind::Tags | Kind::Words | Kind::Address | Kind::Links | Kind::Circles | Kind::Audiences | Kind::Custom(_) => {
-            false
-        }
+        FieldKind::Text(_)
+        | FieldKind::Email
+        | FieldKind::Phone
+        | FieldKind::Website
+        | FieldKind::Role
+        | FieldKind::Person
+        | FieldKind::Category
+        | FieldKind::Date
+        | FieldKind::Time
+        | FieldKind::Money
+        | FieldKind::Client
+        | FieldKind::Contact
+        | FieldKind::Owner
+        | FieldKind::Type
+        | FieldKind::Id => true,
+        FieldKind::Tags
+        | FieldKind::Words
+        | FieldKind::Address
+        | FieldKind::Links
+        | FieldKind::Circles
+        | FieldKind::Audiences
+        | FieldKind::Custom(_) => false,
     }
 }
 
 /// What a body may hold for a field, where it holds something.
 pub(super) fn taken(field: Field) -> Json {
     match field.kind() {
-        Kind::Text(limit) => text(limit),
-        Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
-        Kind::Phone => text(64),
-        Kind::Website => json!({
+        FieldKind::Text(limit) => text(limit),
+        FieldKind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
+        FieldKind::Phone => text(64),
+        FieldKind::Website => json!({
             "type": "string",
             "format": "uri",
             "maxLength": 2_048,
             "description": "An absolute URL: https:// or http://.",
         }),
-        Kind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
-        Kind::Owner => one_of(&Owner::ALL.map(Owner::name)),
-        Kind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
-        Kind::Tags => json!({
+        FieldKind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
+        FieldKind::Owner => one_of(&FieldOwner::ALL.map(FieldOwner::name)),
+        FieldKind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
+        FieldKind::Tags => json!({
             "type": ["array", "string"],
             "items": text(100),
             "maxItems": 200,
             "description": "A list, or one text with commas.",
         }),
-        Kind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
-        Kind::Date => json!({"type": "string", "format": "date"}),
-        Kind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
-        Kind::Client | Kind::Contact => uuid(),
-        Kind::Id => json!({"type": "integer", "minimum": 1}),
-        Kind::Category => json!({"type": ["object", "string"], "properties": {"name": nullable(text(100))}}),
-        Kind::Money => json!({
+        FieldKind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
+        FieldKind::Date => json!({"type": "string", "format": "date"}),
+        FieldKind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
+        FieldKind::Client | FieldKind::Contact => uuid(),
+        FieldKind::Id => json!({"type": "integer", "minimum": 1}),
+        FieldKind::Category => json!({"type": ["object", "string"], "properties": {"name": nullable(text(100))}}),
+        FieldKind::Money => json!({
             "type": "object",
             "required": ["amount", "currency"],
             "properties": {
@@ -170,11 +174,11 @@ pub(super) fn taken(field: Field) -> Json {
                 "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."},
             },
         }),
-        Kind::Address => json!({"type": "object", "properties": address()}),
-        Kind::Links => company_link(),
-        Kind::Circles => circles(),
+        FieldKind::Address => json!({"type": "object", "properties": address()}),
+        FieldKind::Links => company_link(),
+        FieldKind::Circles => circles(),
         // These have keys of their own, or none.
-        Kind::Person | Kind::Audiences | Kind::Custom(_) => json!({"type": "object"}),
+        FieldKind::Person | FieldKind::Audiences | FieldKind::Custom(_) => json!({"type": "object"}),
     }
 }
 
@@ -203,7 +207,7 @@ struct Required {
 
 impl Required {
     /// As the reader of bodies says it of bodies that lack everything.
-    fn of(body: Body) -> Self {
+    fn of(body: InputKind) -> Self {
         let missing = |json: Json| -> BTreeSet<String> {
             match input::create(body, json, &mut || Uid(Uuid::nil())) {
                 Err(Refusal::Invalid(missing)) => {
@@ -221,7 +225,7 @@ impl Required {
 }
 
 /// The body that makes a record.
-pub(super) fn create(body: Body, own: Option<&Definitions>) -> Json {
+pub(super) fn create(body: InputKind, own: Option<&AccountSchema>) -> Json {
     let Required { always, unless_lead } = Required::of(body);
     let properties = written(body.entity(), Action::Create, own);
     let mut schema = json!({"type": "object", "required": always, "properties": properties});
@@ -233,7 +237,7 @@ pub(super) fn create(body: Body, own: Option<&Definitions>) -> Json {
 }
 
 /// The body that changes one.
-pub(super) fn update(body: Body, own: Option<&Definitions>) -> Json {
+pub(super) fn update(body: InputKind, own: Option<&AccountSchema>) -> Json {
     json!({"type": "object", "properties": written(body.entity(), Action::Update, own)})
 }
 
@@ -247,34 +251,36 @@ enum Action {
 }
 
 /// The keys that a body may have. Others are passed over.
-fn written(entity: Entity, action: Action, own: Option<&Definitions>) -> Map<String, Json> {
+fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<String, Json> {
     let mut properties = Map::new();
     for field in entity.fields().iter().copied() {
         let (name, schema) = match field.kind() {
             // What is set once.
-            Kind::Role | Kind::Owner | Kind::Type | Kind::Person if action == Action::Update => continue,
-            Kind::Links if action == Action::Inside => continue,
-            Kind::Audiences | Kind::Contact => continue,
-            Kind::Links => ("company", taken(field)),
-            Kind::Person => (field.name(), primary_contact(own)),
-            Kind::Custom(owner) => (field.name(), custom_fields(owner, own, nullable)),
-            Kind::Text(_)
-            | Kind::Email
-            | Kind::Phone
-            | Kind::Website
-            | Kind::Role
-            | Kind::Tags
-            | Kind::Address
-            | Kind::Circles
-            | Kind::Category
-            | Kind::Date
-            | Kind::Time
-            | Kind::Money
-            | Kind::Client
-            | Kind::Words
-            | Kind::Owner
-            | Kind::Type
-            | Kind::Id => (field.name(), taken(field)),
+            FieldKind::Role | FieldKind::Owner | FieldKind::Type | FieldKind::Person if action == Action::Update => {
+                continue;
+            }
+            FieldKind::Links if action == Action::Inside => continue,
+            FieldKind::Audiences | FieldKind::Contact => continue,
+            FieldKind::Links => ("company", taken(field)),
+            FieldKind::Person => (field.name(), primary_contact(own)),
+            FieldKind::Custom(owner) => (field.name(), custom_fields(owner, own, nullable)),
+            FieldKind::Text(_)
+            | FieldKind::Email
+            | FieldKind::Phone
+            | FieldKind::Website
+            | FieldKind::Role
+            | FieldKind::Tags
+            | FieldKind::Address
+            | FieldKind::Circles
+            | FieldKind::Category
+            | FieldKind::Date
+            | FieldKind::Time
+            | FieldKind::Money
+            | FieldKind::Client
+            | FieldKind::Words
+            | FieldKind::Owner
+            | FieldKind::Type
+            | FieldKind::Id => (field.name(), taken(field)),
         };
         properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
         if field == Field::Address {
@@ -291,7 +297,7 @@ fn written(entity: Entity, action: Action, own: Option<&Definitions>) -> Map<Str
 }
 
 /// Values by the UUIDs of their fields; `each` adapts the schema of a value.
-fn custom_fields(owner: Owner, own: Option<&Definitions>, each: impl Fn(Json) -> Json) -> Json {
+fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(Json) -> Json) -> Json {
     let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
     let Some(own) = own else { return with(schema, "additionalProperties", json!({})) };
     let definitions = own.custom_fields.iter().filter_map(Definition::of);
@@ -308,7 +314,7 @@ fn custom_value(definition: &Definition<'_>) -> Json {
         FieldType::Number => json!({"type": "number"}),
         FieldType::Currency => taken(Field::EstimatedValue),
         FieldType::Date => taken(Field::Date),
-        FieldType::DateTime => moment(),
+        FieldType::DateTime => timestamp(),
         FieldType::Checkbox => json!({"type": "boolean"}),
         FieldType::Dropdown => json!({"type": "string", "enum": definition.allowed_values}),
         FieldType::MultiSelect => json!({"type": "array", "items": {"enum": definition.allowed_values}}),
@@ -364,7 +370,7 @@ fn company_link() -> Json {
     })
 }
 
-fn primary_contact(own: Option<&Definitions>) -> Json {
+fn primary_contact(own: Option<&AccountSchema>) -> Json {
     let mut properties = written(Entity::Contact, Action::Inside, own);
     let create = flag("Makes a contact where none has the email address.");
     properties.insert("create_primary_contact_if_not_exists".to_owned(), create);

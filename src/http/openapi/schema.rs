@@ -5,9 +5,9 @@ use serde_json::{Map, Value as Json, json};
 use super::reference;
 use super::{endpoint, record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
-use crate::contract::input::Body;
+use crate::contract::input::InputKind;
 use crate::domain::{Entity, Field};
-use crate::store::schema::Schema as Definitions;
+use crate::store::schema::AccountSchema;
 
 /// A named schema of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +15,9 @@ pub(in crate::http) enum Schema {
     /// A record as every answer and event shows it.
     Record(Entity),
     /// The body that makes one.
-    Create(Body),
+    Create(InputKind),
     /// The body that changes one.
-    Update(Body),
+    Update(InputKind),
     Attributes,
     Subscriptions,
     SubscriptionResult,
@@ -37,7 +37,7 @@ pub(in crate::http) enum Schema {
     Problem,
 }
 
-const BODIES: [Body; 4] = [Body::Contact, Body::Company, Body::Project, Body::CustomField];
+const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
 const OTHERS: [Schema; 17] = [
     Schema::Attributes,
@@ -90,7 +90,7 @@ impl Schema {
         }
     }
 
-    pub(in crate::http) fn json(self, own: Option<&Definitions>) -> Json {
+    pub(in crate::http) fn json(self, own: Option<&AccountSchema>) -> Json {
         match self {
             Self::Record(entity) => record::shown(entity, own),
             Self::Create(body) => record::create(body, own),
@@ -165,7 +165,7 @@ pub(super) fn uuid() -> Json {
     json!({"type": "string", "format": "uuid"})
 }
 
-pub(super) fn moment() -> Json {
+pub(super) fn timestamp() -> Json {
     json!({"type": "string", "format": "date-time"})
 }
 
@@ -218,7 +218,9 @@ fn subscription_result() -> Json {
 }
 
 fn event() -> Json {
-    let of = |entity: Entity| entity.verbs().iter().map(move |verb| [TYPE_ROOT, ".", &kind(entity, *verb)].concat());
+    let of = |entity: Entity| {
+        entity.event_types().iter().map(move |event_type| [TYPE_ROOT, ".", &kind(entity, *event_type)].concat())
+    };
     let types: Vec<String> = Entity::ALL.into_iter().flat_map(of).collect();
     let records: Vec<Json> = Entity::ALL.into_iter().map(|entity| reference(Schema::Record(entity))).collect();
     let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
@@ -235,7 +237,7 @@ fn event() -> Json {
         "source": {"type": "string"},
         "type": {"enum": types},
         "subject": uuid(),
-        "time": moment(),
+        "time": timestamp(),
         "sequence": {"type": "string", "pattern": "^[0-9]{20}$"},
         "partitionkey": uuid(),
         "origin": {"type": "string"},

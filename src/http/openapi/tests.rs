@@ -3,16 +3,16 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Schema, document};
-use crate::config::Brand;
-use crate::contract::input::Body;
-use crate::contract::record::Shown;
-use crate::domain::{Entity, Fact, Field, Owner, Record, Seq, Timestamp, Uid, Value, Verb};
+use crate::config::BrandConfig;
+use crate::contract::input::InputKind;
+use crate::contract::record::RecordJson;
+use crate::domain::{Entity, EventType, Field, FieldOwner, NewEvent, Record, Seq, Timestamp, Uid, Value};
 use crate::http::extract::Origin;
 use crate::http::samples;
-use crate::store::schema::Schema as Definitions;
+use crate::store::schema::AccountSchema;
 
-fn made(own: Option<&Definitions>) -> Json {
-    document(&Brand::default().shown(), &Origin("https://crm.example.com".to_owned()), own)
+fn made(own: Option<&AccountSchema>) -> Json {
+    document(&BrandConfig::default().shown(), &Origin("https://crm.example.com".to_owned()), own)
 }
 
 fn keys(schema: &Json) -> BTreeSet<&str> {
@@ -54,7 +54,7 @@ fn the_same_bytes_for_the_same_asker() {
 #[test]
 fn a_records_schema_has_the_keys_that_records_have() {
     for entity in Entity::ALL {
-        let shown = json!(Shown(&samples::record(entity, Timestamp::UNIX_EPOCH)));
+        let shown = json!(RecordJson(&samples::record(entity, Timestamp::UNIX_EPOCH)));
         let shown: BTreeSet<&str> = shown.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(keys(&Schema::Record(entity).json(None)), shown);
     }
@@ -62,22 +62,22 @@ fn a_records_schema_has_the_keys_that_records_have() {
 
 #[test]
 fn what_is_required_follows_from_the_rules() {
-    let contact = Schema::Create(Body::Contact).json(None);
+    let contact = Schema::Create(InputKind::Contact).json(None);
     assert_eq!(contact["required"], json!(["first_name", "last_name", "role"]));
     let unless_lead = json!([{"properties": {"role": {"const": "Lead"}}}, {"required": ["email"]}]);
     assert_eq!(contact["anyOf"], unless_lead);
-    assert_eq!(Schema::Create(Body::Company).json(None)["required"], json!(["name"]));
-    assert_eq!(Schema::Update(Body::Company).json(None).get("required"), None);
+    assert_eq!(Schema::Create(InputKind::Company).json(None)["required"], json!(["name"]));
+    assert_eq!(Schema::Update(InputKind::Company).json(None).get("required"), None);
 }
 
 #[test]
 fn an_accounts_own_fields_stand_in_its_schemas() {
     let uid = Uid(uuid::Uuid::from_u128(17));
-    let texts = [(Field::Owner, Owner::Contact.name()), (Field::Type, "number"), (Field::Name, "Shoe size")];
+    let texts = [(Field::Owner, FieldOwner::Contact.name()), (Field::Type, "number"), (Field::Name, "Shoe size")];
     let changes = texts.map(|(field, text)| (field, Some(Value::Text(text.to_owned())))).into();
-    let added = Fact { entity: Entity::CustomField, uid, verb: Verb::FieldAdded, changes };
+    let added = NewEvent { entity: Entity::CustomField, uid, event_type: EventType::FieldAdded, changes };
     let (field, _) = Record::evolve(None, added, Seq(1), Timestamp::UNIX_EPOCH);
-    let document = made(Some(&Definitions { custom_fields: vec![field], audiences: Vec::new() }));
+    let document = made(Some(&AccountSchema { custom_fields: vec![field], audiences: Vec::new() }));
     let own = |schema: &str| {
         let at = format!("/components/schemas/{schema}/properties/custom_fields/properties/{uid}");
         document.pointer(&at).cloned()

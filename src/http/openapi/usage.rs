@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::schema::{moment, object};
+use super::schema::{object, timestamp};
 use crate::domain::account::Tier;
 
 pub(super) fn schema() -> Json {
@@ -14,7 +14,7 @@ pub(super) fn schema() -> Json {
             "limit": calls(),
             "used": calls(),
             "remaining": calls(),
-            "resets_at": moment(),
+            "resets_at": timestamp(),
             "days": {"type": "array", "items": day, "description": "From the first of the month to today."},
         }),
         &[],

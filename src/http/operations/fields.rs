@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
+use super::operation::{BodySpec, Operation, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta};
 use super::records::{CREATE, READ, UPDATE};
-use crate::contract::input::Body as Described;
+use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::lists::list;
 use crate::http::openapi::Schema;
@@ -40,7 +40,7 @@ pub(super) fn operations() -> Vec<Operation> {
             description: "Its uid is the key of its values in `custom_fields` of the records of `entity`; those of `target` stand in \
                 `target_custom_fields` of contacts.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Described::CustomField), example: color }),
+            body: Some(BodySpec { schema: Schema::Create(Described::CustomField), example: color }),
             success: Success { status: 201, shape: Shape::Record(FIELD) },
             refusals: CREATE,
         },
@@ -66,7 +66,7 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "Change a custom field",
             description: "Its name, its description, its allowed values: `entity` and `type` stay as they are.",
             parameters: vec![id(), idempotency_key(), if_match()],
-            body: Some(Body { schema: Schema::Update(Described::CustomField), example: json!({"name": "Colour"}) }),
+            body: Some(BodySpec { schema: Schema::Update(Described::CustomField), example: json!({"name": "Colour"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(FIELD) },
             refusals: UPDATE,
         },

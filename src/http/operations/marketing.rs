@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::operation::{Body, Operation, Shape, Success, Tag, get, post};
+use super::operation::{BodySpec, Operation, Shape, Success, Tag, get, post};
 use super::parameter::{idempotency_key, listing};
 use super::records::CREATE;
 use crate::domain::Entity;
@@ -26,7 +26,7 @@ pub(super) fn operations() -> Vec<Operation> {
             description: "Each item by itself, its result at the same place of `data`; a Lead is made where no contact has the email \
                 address. 200 when at least one item was managed.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Subscriptions, example: subscriptions }),
+            body: Some(BodySpec { schema: Schema::Subscriptions, example: subscriptions }),
             success: Success { status: 200, shape: Shape::List(Schema::SubscriptionResult) },
             refusals: CREATE,
         },

@@ -21,7 +21,7 @@ use axum::Router;
 use hyper::Method;
 use hyper::header::HeaderValue;
 
-pub(super) use self::operation::{Body, Dummy, Operation, Shape, Success, Tag};
+pub(super) use self::operation::{BodySpec, Operation, SampleMode, Shape, Success, Tag};
 use super::{Api, BASE};
 
 /// All of them, by tag.

@@ -27,7 +27,7 @@ pub(in crate::http) struct Operation {
     /// Markdown.
     pub(in crate::http) description: &'static str,
     pub(in crate::http) parameters: Vec<Parameter>,
-    pub(in crate::http) body: Option<Body>,
+    pub(in crate::http) body: Option<BodySpec>,
     pub(in crate::http) success: Success,
     /// The statuses of refusals besides those that every operation has: 401, 429, 503.
     pub(in crate::http) refusals: &'static [u16],
@@ -97,7 +97,7 @@ impl Tag {
 }
 
 /// A body that an operation takes.
-pub(in crate::http) struct Body {
+pub(in crate::http) struct BodySpec {
     pub(in crate::http) schema: Schema,
     pub(in crate::http) example: Json,
 }
@@ -143,7 +143,7 @@ pub(in crate::http) struct Route {
 
 /// Put into a request with the test credentials by whoever recognised them.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Dummy;
+pub(in crate::http) struct SampleMode;
 
 /// A GET, with the sample that answers the test credentials.
 pub(super) fn get<H, T, S, U>(handler: H, sample: S) -> Route
@@ -154,8 +154,8 @@ where
     U: 'static,
 {
     let either = move |State(api): State<Arc<Api>>, request: Request| async move {
-        match request.extensions().get::<Dummy>() {
-            Some(Dummy) => sample.call(request, api).await,
+        match request.extensions().get::<SampleMode>() {
+            Some(SampleMode) => sample.call(request, api).await,
             None => handler.call(request, api).await,
         }
     };

@@ -8,7 +8,7 @@ use crate::domain::Role;
 #[derive(Clone)]
 pub(in crate::http) struct Parameter {
     pub(in crate::http) name: &'static str,
-    pub(in crate::http) place: Place,
+    pub(in crate::http) location: ParameterLocation,
     pub(in crate::http) description: &'static str,
     pub(in crate::http) schema: Json,
     pub(in crate::http) example: Option<Json>,
@@ -16,13 +16,13 @@ pub(in crate::http) struct Parameter {
 
 /// Where a parameter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Place {
+pub(in crate::http) enum ParameterLocation {
     Path,
     Query,
     Header,
 }
 
-impl Place {
+impl ParameterLocation {
     pub(in crate::http) fn name(self) -> &'static str {
         match self {
             Self::Path => "path",
@@ -35,21 +35,21 @@ impl Place {
 impl Parameter {
     pub(super) fn path(name: &'static str, description: &'static str, example: &'static str) -> Self {
         let schema = json!({"type": "string", "minLength": 1});
-        Self { name, place: Place::Path, description, schema, example: Some(json!(example)) }
+        Self { name, location: ParameterLocation::Path, description, schema, example: Some(json!(example)) }
     }
 
     /// A step of the path that is one of these words.
     pub(super) fn choice(name: &'static str, description: &'static str, words: &[&str]) -> Self {
         let schema = json!({"type": "string", "enum": words});
-        Self { name, place: Place::Path, description, schema, example: None }
+        Self { name, location: ParameterLocation::Path, description, schema, example: None }
     }
 
     pub(super) fn query(name: &'static str, description: &'static str, schema: Json) -> Self {
-        Self { name, place: Place::Query, description, schema, example: None }
+        Self { name, location: ParameterLocation::Query, description, schema, example: None }
     }
 
     fn header(name: &'static str, description: &'static str, schema: Json) -> Self {
-        Self { name, place: Place::Header, description, schema, example: None }
+        Self { name, location: ParameterLocation::Header, description, schema, example: None }
     }
 
     fn example(self, example: impl Into<Json>) -> Self {
@@ -95,20 +95,20 @@ pub(super) fn listing() -> Vec<Parameter> {
 
 /// `createdMin`, `createdMax`, `updatedMin` and `orderBy` of a list.
 fn narrowing() -> [Parameter; 4] {
-    let moment = || json!({"type": "string", "format": "date-time"});
+    let timestamp = || json!({"type": "string", "format": "date-time"});
     [
         Parameter::query(
             "createdMin",
             "Only what was created after this moment: RFC 3339 with its offset. `created` is shown to the second, and what \
                 was created in the very second of the bound is left out, unless the bound has fractions of a second. To \
                 synchronise, use `updatedMin` or the feed, which leave out nothing.",
-            moment(),
+            timestamp(),
         )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "createdMax",
             "Only what was created before this moment, which is later than `createdMin`.",
-            moment(),
+            timestamp(),
         )
         .example("2040-01-01T00:00:00+00:00"),
         Parameter::query(
@@ -117,7 +117,7 @@ fn narrowing() -> [Parameter; 4] {
                 seen, which is shown to the second, can be given as it stands: what was changed in that second is listed \
                 again. Changes that are under way at the same time may come to be seen a little later than others of a \
                 later moment, so ask from a minute before it. The feed of changes needs no overlap.",
-            moment(),
+            timestamp(),
         )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(

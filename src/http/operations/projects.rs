@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::operation::{Body, Operation, Shape, Success, Tag, get, post, put};
+use super::operation::{BodySpec, Operation, Shape, Success, Tag, get, post, put};
 use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta, search};
 use super::records::{CREATE, META, READ, UPDATE};
-use crate::contract::input::Body as Described;
+use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::lists::list;
 use crate::http::openapi::Schema;
@@ -76,7 +76,7 @@ fn reading() -> [Operation; 4] {
 }
 
 fn writing() -> [Operation; 3] {
-    let change = || Some(Body { schema: Schema::Update(Described::Project), example: json!({"status": "Done"}) });
+    let change = || Some(BodySpec { schema: Schema::Update(Described::Project), example: json!({"status": "Done"}) });
     [
         Operation {
             route: post(create::<Project>),
@@ -87,7 +87,7 @@ fn writing() -> [Operation; 3] {
             summary: "Create a project",
             description: "`client` is the uid of a company or contact.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Described::Project), example: json!({"name": "New roof"}) }),
+            body: Some(BodySpec { schema: Schema::Create(Described::Project), example: json!({"name": "New roof"}) }),
             success: Success { status: 201, shape: Shape::Record(PROJECT) },
             refusals: CREATE,
         },

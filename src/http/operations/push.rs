@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::operation::{Body, Operation, Route, Shape, Success, Tag, delete, get, post, put};
+use super::operation::{BodySpec, Operation, Route, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{Parameter, idempotency_key};
-use crate::http::endpoints::{self, attempts, moves, secrets};
+use crate::http::endpoints::{self, attempts, cursor_commands, secrets};
 use crate::http::openapi::Schema;
 use crate::http::samples;
 
@@ -47,7 +47,7 @@ fn resource() -> Vec<Operation> {
                 An endpoint is a cursor on the account's log: what happens \
                 while it is away, paused or disabled is sent when it is back.",
             parameters: vec![idempotency_key()],
-            body: Some(Body {
+            body: Some(BodySpec {
                 schema: Schema::EndpointCreate,
                 example: json!({"url": "https://example.com/hook", "events": ["contact.*"]}),
             }),
@@ -76,7 +76,10 @@ fn resource() -> Vec<Operation> {
             summary: "Change a push endpoint",
             description: "What is absent stays as it is; `null` is the default again. What is on its way is sent as it was.",
             parameters: vec![id(), idempotency_key()],
-            body: Some(Body { schema: Schema::EndpointUpdate, example: json!({"events": ["contact.*", "company.*"]}) }),
+            body: Some(BodySpec {
+                schema: Schema::EndpointUpdate,
+                example: json!({"events": ["contact.*", "company.*"]}),
+            }),
             success: Success { status: 200, shape: Shape::Written(Schema::Endpoint) },
             refusals: WRITE,
         },
@@ -98,9 +101,9 @@ fn resource() -> Vec<Operation> {
 
 /// What it signs with, whether it is delivered to, and from where on.
 fn moved() -> Vec<Operation> {
-    let replay = Some(Body { schema: Schema::EndpointReplay, example: json!({"from": "start"}) });
-    let rotate = Some(Body { schema: Schema::EndpointRotate, example: json!({"overlap_s": 3_600}) });
-    let skip = Some(Body { schema: Schema::EndpointSkip, example: json!({"seq": 1}) });
+    let replay = Some(BodySpec { schema: Schema::EndpointReplay, example: json!({"from": "start"}) });
+    let rotate = Some(BodySpec { schema: Schema::EndpointRotate, example: json!({"overlap_s": 3_600}) });
+    let skip = Some(BodySpec { schema: Schema::EndpointSkip, example: json!({"seq": 1}) });
     vec![
         Operation {
             success: Success { status: 200, shape: Shape::Written(Schema::EndpointCreated) },
@@ -117,13 +120,13 @@ fn moved() -> Vec<Operation> {
             )
         },
         action(
-            post(moves::pause),
+            post(cursor_commands::pause),
             "/push/endpoints/{id}/pause",
             ["pauseEndpoint", "Pause a push endpoint", "What happens meanwhile is sent when it is resumed."],
             None,
         ),
         action(
-            post(moves::resume),
+            post(cursor_commands::resume),
             "/push/endpoints/{id}/resume",
             [
                 "resumeEndpoint",
@@ -134,7 +137,7 @@ fn moved() -> Vec<Operation> {
             None,
         ),
         action(
-            post(moves::replay),
+            post(cursor_commands::replay),
             "/push/endpoints/{id}/replay",
             [
                 "replayEndpoint",
@@ -145,7 +148,7 @@ fn moved() -> Vec<Operation> {
             replay,
         ),
         action(
-            post(moves::skip),
+            post(cursor_commands::skip),
             "/push/endpoints/{id}/skip",
             ["skipEndpoint", "Pass over events", "What was not delivered up to and with this event is not sent."],
             skip,
@@ -153,7 +156,7 @@ fn moved() -> Vec<Operation> {
         Operation {
             parameters: vec![id(), seq(), idempotency_key()],
             ..action(
-                post(moves::retry),
+                post(cursor_commands::retry),
                 "/push/endpoints/{id}/parked/{seq}/retry",
                 ["retryParkedEvent", "Try a parked event again", "Once. Where it fails again it stays parked."],
                 None,
@@ -222,7 +225,7 @@ fn action(
     route: Route,
     path: &'static str,
     [name, summary, description]: [&'static str; 3],
-    body: Option<Body>,
+    body: Option<BodySpec>,
 ) -> Operation {
     Operation {
         route,

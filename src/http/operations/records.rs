@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::operation::{Body, Operation, Shape, Success, Tag, delete, get, post, put};
+use super::operation::{BodySpec, Operation, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{
     Parameter, belonging, idempotency_key, if_match, if_none_match, kind_of, listing, meta, search,
 };
-use crate::contract::input::Body as Described;
+use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::lists::list;
 use crate::http::openapi::Schema;
@@ -83,7 +83,7 @@ fn changing_companies() -> [Operation; 3] {
             description: "The name must be new to the account, in any case of its letters. `primaryContact` links the \
                 company to a contact, or makes one where `create_primary_contact_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
+            body: Some(BodySpec { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -97,7 +97,7 @@ fn changing_companies() -> [Operation; 3] {
             description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` and \
                 `primaryContact` are set on creation alone and passed over here.",
             parameters: vec![company_id(), idempotency_key(), if_match()],
-            body: Some(Body {
+            body: Some(BodySpec {
                 schema: Schema::Update(Described::Company),
                 example: json!({"phone": "+31 20 555 0100"}),
             }),
@@ -191,7 +191,7 @@ fn changing_contacts() -> [Operation; 3] {
                 `company` links the contact to a company by its name, or makes one where \
                 `create_company_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
-            body: Some(Body { schema: Schema::Create(Described::Contact), example: smallest }),
+            body: Some(BodySpec { schema: Schema::Create(Described::Contact), example: smallest }),
             success: Success { status: 201, shape: Shape::Record(record) },
             refusals: CREATE,
         },
@@ -205,7 +205,7 @@ fn changing_contacts() -> [Operation; 3] {
             description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` is set on \
                 creation alone and passed over here.",
             parameters: vec![contact_id(), idempotency_key(), if_match()],
-            body: Some(Body { schema: Schema::Update(Described::Contact), example: json!({"title": "Dr"}) }),
+            body: Some(BodySpec { schema: Schema::Update(Described::Contact), example: json!({"title": "Dr"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: UPDATE,
         },

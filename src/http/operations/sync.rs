@@ -27,7 +27,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 Parameter::query(
                     "wait",
                     "How many seconds to wait for an event where there is none yet.",
-                    json!({"type": "integer", "minimum": 0, "maximum": changes::LONGEST_WAIT, "default": 0}),
+                    json!({"type": "integer", "minimum": 0, "maximum": changes::MAX_WAIT, "default": 0}),
                 ),
                 entity(),
                 exclude_own(),

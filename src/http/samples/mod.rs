@@ -19,25 +19,25 @@ use uuid::Uuid;
 use self::records::event;
 pub(super) use self::records::record;
 use super::Api;
-use super::changes::{self, Asked, Range};
+use super::changes::{self, FeedRequest, Range};
 use super::endpoints;
 use super::envelope;
-use super::extract::{Named, Origin, Query};
-use super::lists::{self, Links};
+use super::extract::{NamedTarget, Origin, Query};
+use super::lists::{self, PageLinks};
 use super::problem::Problem;
-use super::projects::Sought;
+use super::projects::ProjectSelector;
 use super::records::{Resource, found};
 use super::usage;
-use crate::contract::record::{Shown, parse_uid};
-use crate::contract::{Cursor, Wire};
+use crate::contract::record::{RecordJson, parse_uid};
+use crate::contract::{Cursor, EncodedEvent};
 use crate::domain::account::Tier;
-use crate::domain::{AccountId, Entity, Field, Owner, Record, Seq, Timestamp, Value};
+use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
 use crate::quota::Usage;
-use crate::store::lists::Counted;
-use crate::store::records::Stored;
-use crate::store::schema::Schema;
+use crate::store::lists::ListCount;
+use crate::store::records::StoredRecord;
+use crate::store::schema::AccountSchema;
 
-type Answer = Result<Response, Problem>;
+type HandlerResult = Result<Response, Problem>;
 
 /// The account of the test credentials, which there is not.
 const NOBODY: AccountId = AccountId(Uuid::nil());
@@ -53,23 +53,23 @@ pub(super) async fn list<R: Resource>(
     origin: Origin,
     OriginalUri(uri): OriginalUri,
     query: Query,
-) -> Answer {
+) -> HandlerResult {
     let now = api.clock.now();
-    let links = Links { origin: &origin, uri: &uri, query: &query };
-    let counted = Counted { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
+    let links = PageLinks { origin: &origin, uri: &uri, query: &query };
+    let counted = ListCount { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
     lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
         let record = record(R::ENTITY, now);
-        Stored { uid: record.uid, version: record.version, deleted: false, record: shown(&record) }
+        StoredRecord { uid: record.uid, version: record.version, deleted: false, record: shown(&record) }
     })
 }
 
 /// The record that was asked for: its identifier is put into what is drawn.
 pub(super) async fn read<R: Resource>(
     State(api): State<Arc<Api>>,
-    _named: Named,
+    _named: NamedTarget,
     Path(identifier): Path<String>,
     query: Query,
-) -> Answer {
+) -> HandlerResult {
     let now = api.clock.now();
     let mut record = record(R::ENTITY, now);
     match (parse_uid(&identifier), R::ENTITY) {
@@ -83,10 +83,10 @@ pub(super) async fn read<R: Resource>(
 /// A project, by whatever it is sought.
 pub(super) async fn project(
     State(api): State<Arc<Api>>,
-    _sought: Sought,
+    _sought: ProjectSelector,
     Path((kind, identifier)): Path<(String, String)>,
     query: Query,
-) -> Answer {
+) -> HandlerResult {
     let now = api.clock.now();
     let mut record = record(Entity::Project, now);
     match (kind.as_str(), parse_uid(&identifier)) {
@@ -108,7 +108,7 @@ fn put(record: &mut Record, field: Field, text: &str) {
     }
 }
 
-pub(super) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> Answer {
+pub(super) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> HandlerResult {
     Ok(envelope::bare(&super::meta::of(R::ENTITY, &schema(api.clock.now()))))
 }
 
@@ -118,39 +118,39 @@ fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
 }
 
 /// What an account might have defined.
-fn schema(now: Timestamp) -> Schema {
-    let field = |owner: Owner| {
+fn schema(now: Timestamp) -> AccountSchema {
+    let field = |owner: FieldOwner| {
         let mut field = record(Entity::CustomField, now);
         put(&mut field, Field::Owner, owner.name());
         field
     };
     let audiences = (0..words::number(1..=3)).map(|_| record(Entity::Audience, now)).collect();
-    Schema { custom_fields: Owner::ALL.map(field).into(), audiences }
+    AccountSchema { custom_fields: FieldOwner::ALL.map(field).into(), audiences }
 }
 
-pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> Answer {
-    let asked = Asked::of(&query)?;
+pub(super) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> HandlerResult {
+    let asked = FeedRequest::of(&query)?;
     let after = asked.after.map_or(Seq::ZERO, |cursor| cursor.seq);
     let limit = i64::try_from(asked.limit).unwrap_or(1);
     let through = Seq(after.0.saturating_add(limit).min(EVENTS).max(after.0));
     let now = api.clock.now();
-    let events: Vec<Wire> = (after.0..through.0)
+    let events: Vec<EncodedEvent> = (after.0..through.0)
         .map(|seq| {
             let entity = asked.wanted.entity.or_else(|| words::one(&Entity::ALL)).unwrap_or(Entity::Contact);
-            Wire::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
+            EncodedEvent::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
         })
         .collect();
     let range = Range { epoch: EPOCH, after, through, more: through < Seq(EVENTS) };
-    Ok(changes::Answer::of(&headers, events, range).await?.response(Into::into))
+    Ok(changes::FeedPage::of(&headers, events, range).await?.response(Into::into))
 }
 
-pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> Answer {
+pub(super) async fn endpoints(State(api): State<Arc<Api>>) -> HandlerResult {
     let now = api.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::endpoint(now)).collect();
     Ok(endpoints::listed(&api.masters, &drawn))
 }
 
-pub(super) async fn endpoint(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer {
+pub(super) async fn endpoint(State(api): State<Arc<Api>>, Path(id): Path<String>) -> HandlerResult {
     let mut drawn = records::endpoint(api.clock.now());
     if let Ok(id) = Uuid::try_parse(&id) {
         drawn.endpoint.endpoint_id = id;
@@ -158,14 +158,14 @@ pub(super) async fn endpoint(State(api): State<Arc<Api>>, Path(id): Path<String>
     Ok(endpoints::found(&api.masters, &drawn))
 }
 
-pub(super) async fn attempts(State(api): State<Arc<Api>>, query: Query) -> Answer {
+pub(super) async fn attempts(State(api): State<Arc<Api>>, query: Query) -> HandlerResult {
     endpoints::attempts::narrowed(&query)?;
     let now = api.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=5)).map(|_| records::attempt(now)).collect();
     Ok(endpoints::attempts::listed_attempts(&drawn))
 }
 
-pub(super) async fn parked(State(api): State<Arc<Api>>, query: Query) -> Answer {
+pub(super) async fn parked(State(api): State<Arc<Api>>, query: Query) -> HandlerResult {
     endpoints::attempts::after_seq(&query)?;
     let now = api.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::parked(now)).collect();
@@ -180,5 +180,5 @@ pub(super) async fn usage(State(api): State<Arc<Api>>) -> Response {
 }
 
 fn shown(record: &Record) -> String {
-    serde_json::to_string(&Shown(record)).unwrap_or_default()
+    serde_json::to_string(&RecordJson(record)).unwrap_or_default()
 }

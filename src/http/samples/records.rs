@@ -6,17 +6,17 @@ use time::Duration;
 
 use super::{NOBODY, words};
 use crate::clock;
-use crate::domain::push::{Health, Mode, Order, Settings, Signature, State};
+use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
 use crate::domain::schema::FieldType;
 use crate::domain::value::tags;
 use crate::domain::{
-    Address, Change, Entity, Event, FIRST_EPOCH, Fact, Field, Kind, Link, Money, Owner, Person, Record, Role, Seq,
-    Timestamp, Value, Verb,
+    Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, Link, Money, NewEvent,
+    Person, Record, Role, Seq, Timestamp, Value,
 };
-use crate::push::signature::Secret;
-use crate::store::attempts::Attempt;
-use crate::store::endpoints::{Endpoint, KeptSecret, Parked, Placed};
-use crate::store::owner::PushCursor;
+use crate::push::signature::SigningSecret;
+use crate::store::attempts::AttemptRow;
+use crate::store::endpoints::{Endpoint, EndpointState, KeptSecret, Parked};
+use crate::store::owner::EndpointCursor;
 
 /// The longest time ago that a sample was made, in seconds.
 const YEAR: i64 = 365 * 24 * 3_600;
@@ -24,18 +24,18 @@ const YEAR: i64 = 365 * 24 * 3_600;
 /// A record that was created some time ago.
 pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
     let age = words::number(1..=YEAR);
-    let created = Fact { entity, uid: clock::fresh_uid(), verb: made(entity), changes: changes(entity) };
+    let created = NewEvent { entity, uid: clock::fresh_uid(), event_type: made(entity), changes: changes(entity) };
     Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
 }
 
 /// An event at this place of the log: of a new record, or of one that changes.
 pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
     let at = ago(now, words::number(1..=YEAR));
-    let event = |verb, previous_version, (record, changed): (Record, Vec<Change>)| Event {
+    let event = |event_type, previous_version, (record, changed): (Record, Vec<FieldChange>)| Event {
         epoch: FIRST_EPOCH,
         seq,
         at,
-        verb,
+        event_type,
         previous_version,
         changed,
         record,
@@ -43,19 +43,19 @@ pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
         traceparent: None,
     };
     let uid = clock::fresh_uid();
-    let created = Fact { entity, uid, verb: made(entity), changes: changes(entity) };
+    let created = NewEvent { entity, uid, event_type: made(entity), changes: changes(entity) };
     let before = Seq(words::number(1..=seq.0));
-    if before == seq || !entity.verbs().contains(&Verb::Updated) {
+    if before == seq || !entity.event_types().contains(&EventType::Updated) {
         return event(made(entity), None, Record::evolve(None, created, seq, at));
     }
     let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR);
     let changing = [Field::Phone, Field::Tags, Field::Status].into_iter().filter(|f| entity.fields().contains(f));
     let changes = record.differences(changing.map(|field| (field, Some(value(entity, field)))).collect());
-    let updated = Fact { entity, uid, verb: Verb::Updated, changes };
-    event(Verb::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
+    let updated = NewEvent { entity, uid, event_type: EventType::Updated, changes };
+    event(EventType::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
 }
 
-pub(super) fn endpoint(now: Timestamp) -> Placed {
+pub(super) fn endpoint(now: Timestamp) -> EndpointState {
     let endpoint_id = clock::fresh_uid().0;
     let endpoint = Endpoint {
         account: NOBODY,
@@ -67,20 +67,20 @@ pub(super) fn endpoint(now: Timestamp) -> Placed {
             fields: words::chance(20).then(|| "email".to_owned()).into_iter().collect(),
             exclude_own: words::chance(50).then(|| "sample".to_owned()),
             mode: Mode::Single,
-            order: words::one(Order::ALL).unwrap_or(Order::Record),
+            order: words::one(&DeliveryOrder::ALL).unwrap_or(DeliveryOrder::Record),
             window: 32,
             rate: words::chance(30).then_some(50),
             headers: Vec::new(),
             timeout: std::time::Duration::from_secs(15),
         },
         signature: Signature::Hmac,
-        secrets: vec![KeptSecret { kept: Secret::generate(rand::random()).reveal().into_bytes(), until: None }],
+        secrets: vec![KeptSecret { kept: SigningSecret::generate(rand::random()).reveal().into_bytes(), until: None }],
         state: State::Live,
         reported: Health::Well,
         revision: 0,
         created_at: ago(now, words::number(1..=YEAR)),
     };
-    let place = PushCursor {
+    let cursor = EndpointCursor {
         account: NOBODY,
         endpoint: endpoint_id,
         seq: Seq(words::number(0..=1_000)),
@@ -88,13 +88,13 @@ pub(super) fn endpoint(now: Timestamp) -> Placed {
         failures: 0,
         next_at: None,
     };
-    Placed { endpoint, place, passed: Vec::new(), has_orders: false }
+    EndpointState { endpoint, cursor, processed: Vec::new(), has_orders: false }
 }
 
-pub(super) fn attempt(now: Timestamp) -> Attempt {
+pub(super) fn attempt(now: Timestamp) -> AttemptRow {
     let (at, seq) = (ago(now, words::number(1..=86_400)), words::number(1..=1_000));
     let delivered = words::chance(80);
-    Attempt {
+    AttemptRow {
         attempt_id: clock::fresh_uid().0,
         at,
         seq: Seq(seq),
@@ -120,8 +120,8 @@ pub(super) fn parked(now: Timestamp) -> Parked {
 }
 
 /// What happens first to a record.
-fn made(entity: Entity) -> Verb {
-    entity.verbs().first().copied().unwrap_or(Verb::Created)
+fn made(entity: Entity) -> EventType {
+    entity.event_types().first().copied().unwrap_or(EventType::Created)
 }
 
 fn ago(now: Timestamp, seconds: i64) -> Timestamp {
@@ -154,37 +154,37 @@ fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
 
 fn value(entity: Entity, field: Field) -> Value {
     match field.kind() {
-        Kind::Text(_) if field == Field::Name => Value::Text(name(entity)),
-        Kind::Text(_) if (entity, field) == (Entity::Push, Field::Status) => {
+        FieldKind::Text(_) if field == Field::Name => Value::Text(name(entity)),
+        FieldKind::Text(_) if (entity, field) == (Entity::Push, Field::Status) => {
             Value::Text(Health::Failing.name().to_owned())
         }
-        Kind::Text(_) => Value::Text(text(field)),
-        Kind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
-        Kind::Phone => Value::Text(words::phone()),
-        Kind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
-        Kind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
-        Kind::Tags => {
+        FieldKind::Text(_) => Value::Text(text(field)),
+        FieldKind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
+        FieldKind::Phone => Value::Text(words::phone()),
+        FieldKind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
+        FieldKind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
+        FieldKind::Tags => {
             let drawn = words::some(words::TAGS);
             Value::Tags(tags(drawn.iter().map(String::as_str)).unwrap_or_default())
         }
-        Kind::Words => Value::Words(words::some(words::COLORS)),
-        Kind::Date => Value::Text(day(if field == Field::EndDate { 2027 } else { 2026 })),
-        Kind::Time => Value::Text(format!("{:02}:{:02}", words::number(8..=18), words::number(0..=59))),
-        Kind::Client | Kind::Contact => Value::Text(clock::fresh_uid().to_string()),
-        Kind::Owner => Value::Text(words::one(&Owner::ALL).unwrap_or(Owner::Contact).name().to_owned()),
-        Kind::Type => Value::Text(words::one(&FieldType::ALL).unwrap_or(FieldType::Text).name().to_owned()),
-        Kind::Id => Value::Number(words::whole(1..=999)),
-        Kind::Money => Value::Money(Money { amount: words::whole(1..=99_999), currency: "EUR".to_owned() }),
-        Kind::Category => Value::Text(words::word(words::TRADES).to_owned()),
-        Kind::Audiences => Value::Audiences(vec![words::number(1..=999)]),
-        Kind::Circles => Value::Links(vec![Link { uid: clock::fresh_uid(), name: name(Entity::Circle) }]),
-        Kind::Custom(_) => {
+        FieldKind::Words => Value::Words(words::some(words::COLORS)),
+        FieldKind::Date => Value::Text(day(if field == Field::EndDate { 2027 } else { 2026 })),
+        FieldKind::Time => Value::Text(format!("{:02}:{:02}", words::number(8..=18), words::number(0..=59))),
+        FieldKind::Client | FieldKind::Contact => Value::Text(clock::fresh_uid().to_string()),
+        FieldKind::Owner => Value::Text(words::one(&FieldOwner::ALL).unwrap_or(FieldOwner::Contact).name().to_owned()),
+        FieldKind::Type => Value::Text(words::one(&FieldType::ALL).unwrap_or(FieldType::Text).name().to_owned()),
+        FieldKind::Id => Value::Number(words::whole(1..=999)),
+        FieldKind::Money => Value::Money(Money { amount: words::whole(1..=99_999), currency: "EUR".to_owned() }),
+        FieldKind::Category => Value::Text(words::word(words::TRADES).to_owned()),
+        FieldKind::Audiences => Value::Audiences(vec![words::number(1..=999)]),
+        FieldKind::Circles => Value::Links(vec![Link { uid: clock::fresh_uid(), name: name(Entity::Circle) }]),
+        FieldKind::Custom(_) => {
             let note = Value::Text(words::word(words::SENTENCES).to_owned());
             Value::Custom(BTreeMap::from([(clock::fresh_uid(), note)]))
         }
-        Kind::Address => Value::Address(address()),
-        Kind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
-        Kind::Person => Value::Person(person()),
+        FieldKind::Address => Value::Address(address()),
+        FieldKind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
+        FieldKind::Person => Value::Person(person()),
     }
 }
 

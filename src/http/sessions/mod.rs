@@ -38,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// The kind of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SessionKind {
     Stream,
     LongPoll,
 }
@@ -57,7 +57,7 @@ pub(super) struct Sessions {
     keys: Mutex<HashMap<AccountId, HashMap<Uuid, OfKey>>>,
     /// When the last check began that reached all keys.
     checked_at: watch::Sender<Instant>,
-    limits: config::Feed,
+    limits: config::FeedConfig,
     metrics: Metrics,
 }
 
@@ -70,10 +70,10 @@ struct OfKey {
 }
 
 impl OfKey {
-    fn count(&mut self, kind: Kind) -> &mut usize {
+    fn count(&mut self, kind: SessionKind) -> &mut usize {
         match kind {
-            Kind::Stream => &mut self.streams,
-            Kind::LongPoll => &mut self.long_polls,
+            SessionKind::Stream => &mut self.streams,
+            SessionKind::LongPoll => &mut self.long_polls,
         }
     }
 }
@@ -83,7 +83,7 @@ pub(super) struct Session {
     sessions: Arc<Sessions>,
     account: AccountId,
     key_id: Uuid,
-    kind: Kind,
+    kind: SessionKind,
     gone: CancellationToken,
     /// The caller was let in then.
     opened_at: Instant,
@@ -91,23 +91,25 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: config::Feed, metrics: Metrics) -> Arc<Self> {
+    pub(super) fn new(limits: config::FeedConfig, metrics: Metrics) -> Arc<Self> {
         let checked_at = watch::channel(clock::instant()).0;
         Arc::new(Self { keys: Mutex::default(), checked_at, limits, metrics })
     }
 
     /// A session of a caller who was let in just now; 429 where there are too many.
-    pub(super) fn open(self: &Arc<Self>, caller: &Caller, kind: Kind) -> Result<Session, Problem> {
+    pub(super) fn open(self: &Arc<Self>, caller: &Caller, kind: SessionKind) -> Result<Session, Problem> {
         let Caller { account, key_id, .. } = *caller;
         let mut keys = self.keys();
         let of_account = keys.entry(account).or_default();
         let of_all_keys: usize = of_account.values_mut().map(|key| *key.count(kind)).sum();
         let of_key = of_account.entry(key_id).or_default();
         let refusal = match kind {
-            Kind::Stream if of_key.streams >= self.limits.streams_per_key => Some(Limit::StreamsOfKey),
-            Kind::Stream if of_all_keys >= self.limits.streams_per_account => Some(Limit::StreamsOfAccount),
-            Kind::LongPoll if of_all_keys >= self.limits.long_polls_per_account => Some(Limit::LongPollsOfAccount),
-            Kind::Stream | Kind::LongPoll => None,
+            SessionKind::Stream if of_key.streams >= self.limits.streams_per_key => Some(Limit::StreamsOfKey),
+            SessionKind::Stream if of_all_keys >= self.limits.streams_per_account => Some(Limit::StreamsOfAccount),
+            SessionKind::LongPoll if of_all_keys >= self.limits.long_polls_per_account => {
+                Some(Limit::LongPollsOfAccount)
+            }
+            SessionKind::Stream | SessionKind::LongPoll => None,
         };
         if let Some(limit) = refusal {
             // An entry that was made for this one session goes again.
@@ -124,10 +126,10 @@ impl Sessions {
         Ok(Session { sessions: Arc::clone(self), account, key_id, kind, gone, opened_at: clock::instant(), grace })
     }
 
-    fn gauge(&self, kind: Kind) -> &IntGauge {
+    fn gauge(&self, kind: SessionKind) -> &IntGauge {
         match kind {
-            Kind::Stream => &self.metrics.feed_streams,
-            Kind::LongPoll => &self.metrics.feed_long_polls,
+            SessionKind::Stream => &self.metrics.feed_streams,
+            SessionKind::LongPoll => &self.metrics.feed_long_polls,
         }
     }
 
@@ -212,7 +214,7 @@ impl Limit {
         }
     }
 
-    fn refusal(self, limits: &config::Feed) -> Problem {
+    fn refusal(self, limits: &config::FeedConfig) -> Problem {
         match self {
             Self::StreamsOfKey => Problem::too_many_sessions(format!(
                 "This key has {} streams open, which is the most. Close one, or follow several kinds of records on one.",

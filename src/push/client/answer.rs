@@ -10,9 +10,9 @@ use hyper::header::RETRY_AFTER;
 use time::OffsetDateTime;
 
 use super::deadline::Deadline;
-use super::failure::Failure;
+use super::failure::AttemptFailure;
 use super::retry_after;
-use crate::push::outcome::Outcome;
+use crate::push::outcome::AttemptOutcome;
 
 /// How much of an answer's body is read. Then the connection is closed.
 pub const READ_LIMIT: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub const KEEP_LIMIT: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Attempt {
     /// What it means for the delivery.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The answer's status, if there was a head of an answer.
     pub status: Option<u16>,
     /// The answer's `Retry-After`, whatever its status, at most 10 h.
@@ -42,9 +42,9 @@ pub struct Attempt {
 
 impl Attempt {
     /// No head of an answer. The caller adds the time that it took.
-    pub(super) fn without_answer(failure: Failure) -> Self {
+    pub(super) fn without_answer(failure: AttemptFailure) -> Self {
         Self {
-            outcome: Outcome::Failed(failure.reason),
+            outcome: AttemptOutcome::Failed(failure.reason),
             status: None,
             retry_after: None,
             body: Bytes::new(),
@@ -65,8 +65,8 @@ impl Attempt {
         let retry_after = header.and_then(|value| retry_after::parse(value, now));
         let mut read = Read::default();
         let failure = deadline.hold(read.all_of(response.into_body())).await.err();
-        let outcome = match (Outcome::of_status(status, retry_after), &failure) {
-            (Outcome::Delivered, Some(failure)) => Outcome::Failed(failure.reason),
+        let outcome = match (AttemptOutcome::of_status(status, retry_after), &failure) {
+            (AttemptOutcome::Delivered, Some(failure)) => AttemptOutcome::Failed(failure.reason),
             (outcome, _) => outcome,
         };
         Self {
@@ -90,10 +90,10 @@ struct Read {
 
 impl Read {
     /// Stops at the limit; dropping a body before its end closes the connection.
-    async fn all_of(&mut self, mut body: Incoming) -> Result<(), Failure> {
+    async fn all_of(&mut self, mut body: Incoming) -> Result<(), AttemptFailure> {
         while self.bytes < READ_LIMIT {
             let Some(frame) = body.frame().await else { break };
-            let frame = frame.map_err(|error| Failure::of_body(&error))?;
+            let frame = frame.map_err(|error| AttemptFailure::of_body(&error))?;
             if let Ok(bytes) = frame.into_data() {
                 self.take(bytes);
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::failure::Failure;
+use super::failure::AttemptFailure;
 
 /// One point in time for every step of an attempt, so that none of them gets time of its own.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,10 @@ impl Deadline {
     }
 
     /// The work's result, or the failure to be done in time. Then the work is dropped, and its connection with it.
-    pub(super) async fn hold<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        timeout_at(self.at.into(), work).await.unwrap_or_else(|_| Err(Failure::late(self.timeout)))
+    pub(super) async fn hold<T>(
+        &self,
+        work: impl Future<Output = Result<T, AttemptFailure>>,
+    ) -> Result<T, AttemptFailure> {
+        timeout_at(self.at.into(), work).await.unwrap_or_else(|_| Err(AttemptFailure::late(self.timeout)))
     }
 }

@@ -16,7 +16,7 @@ const TEXT_LIMIT: usize = 400;
 
 /// Why there is no whole answer, and the same for a person to read.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct AttemptFailure {
     pub(super) reason: Reason,
     /// For the endpoint's owner.
     pub(super) error: String,
@@ -24,7 +24,7 @@ pub(super) struct Failure {
     pub(super) no_address: Option<String>,
 }
 
-impl Failure {
+impl AttemptFailure {
     fn new(reason: Reason, error: String) -> Self {
         Self { reason, error, no_address: None }
     }

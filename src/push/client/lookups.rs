@@ -25,14 +25,14 @@ pub(super) fn system_lookup() -> Lookup {
 }
 
 /// An error that all who wait for one lookup are told of.
-type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
+type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// Looks names up. Cloning shares it.
 #[derive(Clone)]
 pub(super) struct Lookups {
     lookup: Lookup,
     threads: Arc<Semaphore>,
-    under_way: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, Found>>>>>,
+    under_way: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, LookupResult>>>>>,
 }
 
 /// A lookup that has a thread; dropped when that is free again.
@@ -70,7 +70,7 @@ impl Lookups {
     }
 
     /// Starts a lookup, where nobody did while a thread was waited for.
-    fn start(&self, name: String, thread: OwnedSemaphorePermit) -> Shared<BoxFuture<'static, Found>> {
+    fn start(&self, name: String, thread: OwnedSemaphorePermit) -> Shared<BoxFuture<'static, LookupResult>> {
         let mut under_way = self.lock();
         if let Some(found) = under_way.get(&name) {
             return found.clone();
@@ -83,7 +83,7 @@ impl Lookups {
         found
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Shared<BoxFuture<'static, Found>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Shared<BoxFuture<'static, LookupResult>>>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

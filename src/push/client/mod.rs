@@ -32,7 +32,7 @@ use time::OffsetDateTime;
 pub use self::answer::{Attempt, KEEP_LIMIT, READ_LIMIT};
 use self::connect::Connector;
 use self::deadline::Deadline;
-use self::failure::Failure;
+use self::failure::AttemptFailure;
 use self::lookups::system_lookup;
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
@@ -84,7 +84,7 @@ pub enum ClientError {
 
 /// What goes out.
 #[derive(Debug)]
-pub struct Delivery<'a> {
+pub struct DeliveryRequest<'a> {
     /// Where to.
     pub url: &'a EndpointUrl,
     /// The endpoint's own headers and `traceparent`. Those that [`is_reserved`] names are left out.
@@ -168,7 +168,7 @@ impl Client {
 
     /// Makes one attempt. Whatever happens is in the [`Attempt`]; it never takes longer than the delivery's
     /// timeout. Dropping the future gives the attempt up and closes its connection, or its stream of HTTP/2.
-    pub async fn send(&self, delivery: Delivery<'_>) -> Attempt {
+    pub async fn send(&self, delivery: DeliveryRequest<'_>) -> Attempt {
         let started = instant();
         let deadline = Deadline::after(started, delivery.timeout);
         let mut attempt = match deadline.hold(self.head(&delivery)).await {
@@ -186,13 +186,13 @@ impl Client {
         attempt
     }
 
-    async fn head(&self, delivery: &Delivery<'_>) -> Result<Response<Incoming>, Failure> {
-        self.policy.check_endpoint(delivery.url).map_err(Failure::refused)?;
-        let request = self.request(delivery).map_err(|error| Failure::bad_request(&error))?;
-        self.http.request(request).await.map_err(|error| Failure::of_request(&error))
+    async fn head(&self, delivery: &DeliveryRequest<'_>) -> Result<Response<Incoming>, AttemptFailure> {
+        self.policy.check_endpoint(delivery.url).map_err(AttemptFailure::refused)?;
+        let request = self.request(delivery).map_err(|error| AttemptFailure::bad_request(&error))?;
+        self.http.request(request).await.map_err(|error| AttemptFailure::of_request(&error))
     }
 
-    fn request(&self, delivery: &Delivery<'_>) -> Result<Request<Full<Bytes>>, InvalidHeaderValue> {
+    fn request(&self, delivery: &DeliveryRequest<'_>) -> Result<Request<Full<Bytes>>, InvalidHeaderValue> {
         let mut request = Request::new(Full::new(delivery.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = delivery.url.uri().clone();

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::Sha256;
 
-use crate::domain::push::Signature;
+use crate::domain::endpoint::Signature;
 
 /// What every symmetric secret begins with when it is shown to a person.
 const PREFIX: &str = "whsec_";
@@ -29,9 +29,9 @@ const ENTRY: usize = 4 + 88 + 1;
 /// Ed25519.
 ///
 /// It has no `Display` and its `Debug` shows nothing, so that a secret reaches a log or an answer only
-/// where somebody wrote [`Secret::reveal`].
+/// where somebody wrote [`SigningSecret::reveal`].
 #[derive(Clone)]
-pub struct Secret {
+pub struct SigningSecret {
     key: Vec<u8>,
     /// What it signs with, ready: a delivery pays for no key setup.
     signer: Signer,
@@ -43,7 +43,7 @@ enum Signer {
     Ed25519(Arc<Ed25519KeyPair>),
 }
 
-impl Secret {
+impl SigningSecret {
     /// A new symmetric secret out of 32 bytes that the caller took from a cryptographic source of randomness.
     #[must_use]
     pub fn generate(random: [u8; 32]) -> Self {
@@ -114,7 +114,7 @@ fn prefixed(prefix: &str, key: &[u8]) -> String {
     text
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SigningSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(redacted)")
     }
@@ -141,7 +141,7 @@ pub enum InvalidSecret {
 /// `timestamp` is the time of this attempt in unix seconds. `id` must hold no full stop (ours are UUIDs): the
 /// spec asks for it, because otherwise one signature could stand for two splits of the same bytes.
 #[must_use]
-pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, timestamp: i64, body: &[u8]) -> String {
+pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a SigningSecret>, id: &str, timestamp: i64, body: &[u8]) -> String {
     let head = format!("{id}.{timestamp}.");
     let mut header = String::with_capacity(ENTRY);
     for secret in secrets {

@@ -10,8 +10,8 @@ const TIMESTAMP: i64 = 1_614_265_330;
 const BODY: &[u8] = br#"{"test": 2432232314}"#;
 const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
-fn secret(text: &str) -> Secret {
-    Secret::parse(text).expect("a valid secret")
+fn secret(text: &str) -> SigningSecret {
+    SigningSecret::parse(text).expect("a valid secret")
 }
 
 #[test]
@@ -23,9 +23,9 @@ fn signs_the_vector_of_the_reference_libraries() {
 /// made with Python's `hmac`.
 #[test]
 fn signs_what_python_signs() {
-    let shortest = Secret::parse(&format!("whsec_{}", STANDARD.encode([7_u8; 24]))).expect("24 bytes");
-    let longest = Secret::parse(&format!("whsec_{}", STANDARD.encode([9_u8; 64]))).expect("64 bytes");
-    let generated = Secret::generate([1; 32]);
+    let shortest = SigningSecret::parse(&format!("whsec_{}", STANDARD.encode([7_u8; 24]))).expect("24 bytes");
+    let longest = SigningSecret::parse(&format!("whsec_{}", STANDARD.encode([9_u8; 64]))).expect("64 bytes");
+    let generated = SigningSecret::generate([1; 32]);
     assert_eq!(sign(&[shortest], "a", 0, b""), "v1,JA12mD8ndaxQUckzVd74NXNDVkR6h846+GcjbK3TMck=");
     assert_eq!(sign(&[longest], "a", -1, &[0xff, 0x00, 0xfe]), "v1,dYsrMuCcaAvBIwVUf5sU68YqYWm/a4iTeMqVmSgN46k=");
     assert_eq!(
@@ -36,7 +36,7 @@ fn signs_what_python_signs() {
 
 #[test]
 fn signs_with_every_live_secret_in_order() {
-    let other = Secret::generate([3; 32]);
+    let other = SigningSecret::generate([3; 32]);
     let alone = sign(std::slice::from_ref(&other), ID, TIMESTAMP, BODY);
     assert_eq!(sign(&[secret(SECRET), other], ID, TIMESTAMP, BODY), format!("{SIGNATURE} {alone}"));
     assert_eq!(sign(&[], ID, TIMESTAMP, BODY), "");
@@ -56,7 +56,7 @@ fn refuses_what_is_no_secret() {
         (&too_short, InvalidSecret::Length),
         (&too_long, InvalidSecret::Length),
     ] {
-        assert_eq!(Secret::parse(text).map(|secret| secret.reveal()), Err(why), "{text}");
+        assert_eq!(SigningSecret::parse(text).map(|secret| secret.reveal()), Err(why), "{text}");
     }
 }
 
@@ -69,8 +69,8 @@ fn shows_itself_only_where_asked() {
 proptest! {
     #[test]
     fn reveal_and_parse_are_inverse(random: [u8; 32]) {
-        let secret = Secret::generate(random);
-        let again = Secret::parse(&secret.reveal()).expect("what we reveal we read");
+        let secret = SigningSecret::generate(random);
+        let again = SigningSecret::parse(&secret.reveal()).expect("what we reveal we read");
         prop_assert_eq!(again.reveal(), secret.reveal());
         prop_assert_eq!(sign(&[again], ID, TIMESTAMP, BODY), sign(&[secret], ID, TIMESTAMP, BODY));
     }

@@ -3,16 +3,16 @@
 use hyper::Method;
 use serde_json::{Value, json};
 use unificus::clock::Clock;
-use unificus::keys::{self as secret_keys, Secret, Terms};
+use unificus::keys::{self as secret_keys, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
 use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 
-use crate::support::client::{Answer, lead};
+use crate::support::client::{Reply, lead};
 use crate::support::raw::{ask, assert_problem, keys};
 use crate::support::{Client, Receiver, Service};
 
-async fn put(client: &Client, uid: &str, lines: &str) -> Answer {
+async fn put(client: &Client, uid: &str, lines: &str) -> Reply {
     let body = r#"{"title":"Dr"}"#;
     let request = format!(
         "PUT /secure-api/contact/{uid} HTTP/1.1\r\nHost: localhost\r\n{}{lines}Content-Length: {}\r\n\r\n{body}",
@@ -49,14 +49,14 @@ async fn a_condition_that_cannot_be_read_lets_nothing_through() {
 /// Another key of the client's account, of this origin.
 async fn key_of(service: &Service, origin: &str) -> Client {
     let account = service.client.account;
-    let secret = Secret::make("unificus");
+    let secret = SecretKey::make("unificus");
     let key = secret_keys::prepare(account, &secret, Terms::named(origin), &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
     assert_eq!(service.store.add_key(account, &key, by).await.unwrap(), Added::Done);
     service.client.as_caller(account, secret.text())
 }
 
-async fn with_key(client: &Client, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+async fn with_key(client: &Client, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
     let headers = [&[("idempotency-key", "k1")], headers].concat();
     client.send(method, path, &headers, &body.to_string()).await
 }
@@ -119,7 +119,7 @@ async fn the_condition_and_the_query_are_part_of_the_request_that_a_key_names() 
 #[tokio::test]
 async fn what_the_release_before_answered_is_not_carried_out_again() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     for (path, body) in [
         ("/contact", lead("ann@example.org")),
         ("/marketing/subscribe", json!([{"email": "cal@example.org"}, {"email": "dan@example.org"}])),

@@ -140,9 +140,9 @@ async fn an_owner_cannot_tell_a_name_of_a_forbidden_address_from_one_of_none() {
 async fn an_address_is_held_to_the_policy_of_the_day_at_each_attempt() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
-    let place = service.place;
+    let env = service.env;
     service.app.stop().await.unwrap();
-    let mut config = place.config();
+    let mut config = env.config();
     config.push.allow_networks.clear();
     let app = unificus::app::App::start(config, unificus::clock::Clock::system()).await.unwrap();
     let client = crate::support::Client::new(
@@ -150,7 +150,7 @@ async fn an_address_is_held_to_the_policy_of_the_day_at_each_attempt() {
         service.client.account,
         &service.client.secret,
     );
-    let service = Service { app, place, store: service.store, client };
+    let service = Service { app, env, store: service.store, client };
     service.client.contact("ann@example.org").await.expect(201);
 
     until_attempts(&service, "refused", 1).await;

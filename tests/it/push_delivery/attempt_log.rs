@@ -17,19 +17,19 @@ const DAYS: &str = "select substr(c.relname, 14) from pg_inherits i join pg_clas
 
 /// The days that there are partitions of.
 async fn days(service: &Service) -> Vec<String> {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.query(DAYS, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 /// The day so many days before that of Postgres, as a partition's name ends.
 async fn ago(service: &Service, days: i32) -> String {
     let day = "select to_char((now() at time zone 'UTC')::date - $1::integer, 'YYYYMMDD')";
-    service.place.sql().await.query_one(day, &[&days]).await.unwrap().get(0)
+    service.env.sql().await.query_one(day, &[&days]).await.unwrap().get(0)
 }
 
 /// Makes the partition of a day so many days ago.
 async fn make_day(service: &Service, days: i32) -> String {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let name = ago(service, days).await;
     let day: Date = sql.query_one("select to_date($1, 'YYYYMMDD')", &[&name]).await.unwrap().get(0);
     let next = day.next_day().unwrap();
@@ -70,7 +70,7 @@ async fn a_replica_whose_clock_is_wrong_drops_and_makes_no_days() {
     let (over, others) = (make_day(&service, 40).await, days(&service).await);
     for wrong in [-400, 400] {
         let clock = Clock::manual(Clock::system().now() + time::Duration::days(wrong));
-        let app = unificus::app::App::start(service.place.config(), clock).await.unwrap();
+        let app = unificus::app::App::start(service.env.config(), clock).await.unwrap();
         until("its look at the days", async || !days(&service).await.contains(&over)).await;
         app.stop().await.unwrap();
         let left: Vec<&String> = others.iter().filter(|day| **day != over).collect();
@@ -185,7 +185,7 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     endpoint(&service, &batches, json!({"from": "start", "mode": "batch"})).await;
     settled(&service, "the attempts", "select count(*) = 3 from push_attempt").await;
 
-    let database = service.place.database.clone();
+    let database = service.env.database.clone();
     let erase = format!("account erase-attempts {account} {bob} --json");
     let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &database)]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -193,7 +193,7 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     assert_eq!(said, json!({"public_id": account, "uid": bob, "erased": 2}), "his own, and the batch that he was in");
 
     let kept = "select seq, convert_from(body, 'UTF8') from push_attempt order by seq, endpoint_id";
-    let kept = service.place.sql().await.query(kept, &[]).await.unwrap();
+    let kept = service.env.sql().await.query(kept, &[]).await.unwrap();
     let mut kept: Vec<(i64, String)> = kept.iter().map(|row| (row.get(0), row.get(1))).collect();
     kept.sort();
     assert_eq!(kept, [(1, String::new()), (1, "seen".to_owned()), (2, String::new())]);
@@ -210,6 +210,6 @@ async fn attempts_are_written_in_batches() {
 
     settled(&service, "the attempts", "select count(*) = 20 from push_attempt").await;
     let transactions = "select count(distinct xmin::text) from push_attempt";
-    let transactions: i64 = service.place.sql().await.query_one(transactions, &[]).await.unwrap().get(0);
+    let transactions: i64 = service.env.sql().await.query_one(transactions, &[]).await.unwrap().get(0);
     assert!(transactions < 20, "{transactions} transactions");
 }

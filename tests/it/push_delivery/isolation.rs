@@ -77,7 +77,7 @@ async fn endpoints_without_anything_to_do_hold_no_task() {
     const ENDPOINTS: i64 = 10_000;
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     // Beside the one that is delivered to: as many as there are accounts, with nothing in their logs.
     let copy = "with made as (select gen_random_uuid() as account_id, gen_random_uuid() as endpoint_id
                               from generate_series(1, $1::bigint)),

@@ -79,7 +79,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 /// Waits until a query says yes.
 pub(crate) async fn settled(service: &Service, what: &str, sql: &str) {
-    let client = service.place.sql().await;
+    let client = service.env.sql().await;
     until(what, async || client.query_one(sql, &[]).await.unwrap().get(0)).await;
 }
 
@@ -95,7 +95,7 @@ async fn state(service: &Service) -> Value {
 
 /// What waits, as it is stored: seq, attempts, whether it is parked.
 async fn waiting(service: &Service) -> Vec<(i64, i32, bool)> {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let rows = sql.query("select seq, attempts, parked from push_waiting order by seq", &[]).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unificus::clock::Clock;
-use unificus::keys::{self, Secret, Terms};
+use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
 use unificus::store::accounts::By;
 
@@ -23,7 +23,7 @@ fn path(made: &Value, rest: &str) -> String {
 
 /// The tables of the database in which a text stands, in a text or as bytes.
 async fn tables_with(service: &Service, text: &str) -> Vec<String> {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let tables = "select c.relname::text from pg_class c
         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1";
     let mut found = Vec::new();
@@ -41,13 +41,13 @@ async fn tables_with(service: &Service, text: &str) -> Vec<String> {
 }
 
 async fn stored(service: &Service) -> String {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.query_one("select headers::text from push_endpoint", &[]).await.unwrap().get(0)
 }
 
 /// A client of the account with a key that may only read.
 async fn reader(service: &Service) -> Client {
-    let secret = Secret::make("unificus");
+    let secret = SecretKey::make("unificus");
     let terms = Terms { read_only: true, ..Terms::named("reader") };
     let key = keys::prepare(service.client.account, &secret, terms, &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
@@ -147,7 +147,7 @@ async fn a_value_is_never_sent_to_another_server_than_it_was_given_for() {
 async fn values_stored_in_clear_are_sent_on_and_sealed_by_the_next_write_or_the_rotation() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let made = endpoint(&service, &receiver, json!({})).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let as_before =
         format!("update push_endpoint set headers = '[[\"authorization\",\"{VALUE}\"]]', revision = revision + 1");
     sql.execute(&as_before, &[]).await.unwrap();
@@ -161,7 +161,7 @@ async fn values_stored_in_clear_are_sent_on_and_sealed_by_the_next_write_or_the_
     assert!(!stored(&service).await.contains("hush"), "any write of the endpoint seals");
 
     sql.execute(&as_before, &[]).await.unwrap();
-    let database = service.place.database.clone();
+    let database = service.env.database.clone();
     let rotate = async |masters: &[&str]| {
         let masters = format!("{masters:?}");
         let settings = [("UNIFICUS_DATABASE__URL", database.as_str()), ("UNIFICUS_SECRETS__MASTER_KEYS", &masters)];

@@ -43,11 +43,11 @@ async fn write(clients: &[Client], round: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_endpoint_is_delivered_by_one_replica_and_when_that_dies_the_other_continues_within_five_seconds() {
-    let place = Servers::get().place().await;
-    let store = Store::new(&place.config().database, 1, Metrics::new().unwrap()).unwrap();
+    let env = Servers::get().env().await;
+    let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
     let receiver = Receiver::start().await;
-    let mut one = Replica::start(&place, &[("UNIFICUS_PUSH__USER_AGENT", "one")]).await;
-    let other = Replica::start(&place, &[("UNIFICUS_PUSH__USER_AGENT", "other")]).await;
+    let mut one = Replica::start(&env, &[("UNIFICUS_PUSH__USER_AGENT", "one")]).await;
+    let other = Replica::start(&env, &[("UNIFICUS_PUSH__USER_AGENT", "other")]).await;
     let mut clients = Vec::new();
     for _ in 0..ACCOUNTS {
         let (account, secret) = account(&store).await;

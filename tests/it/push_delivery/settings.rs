@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unificus::push::signature::{Secret, sign};
+use unificus::push::signature::{SigningSecret, sign};
 
 use super::{Timed, body, endpoint, endpoint_at, seqs, settled, until};
 use crate::support::receiver::Received;
@@ -14,9 +14,9 @@ const NOBODY: &str = "http://127.0.0.1:9/";
 
 /// Another writer of the row, in a transaction that ends while a change waits for it.
 async fn change_beside(service: &Service, other: &str, change: impl Future<Output = ()>) {
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     sql.batch_execute(&format!("begin; update push_endpoint set {other}")).await.unwrap();
-    let looking = service.place.sql().await;
+    let looking = service.env.sql().await;
     let waits = "select exists(select from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock')";
     let waited = async {
@@ -37,7 +37,7 @@ async fn a_change_undoes_nothing_that_was_written_beside_it() {
         api.put(&path(""), json!({"description": "ours"})).await.expect(200);
     };
     change_beside(&service, resealed, put).await;
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let kept =
         async || -> i32 { sql.query_one("select cardinality(secrets) from push_endpoint", &[]).await.unwrap().get(0) };
     assert_eq!(kept().await, 2, "as a rotation of the master key left them");
@@ -68,7 +68,7 @@ async fn without_a_master_key_no_secret_is_made() {
         assert!(refused.json["detail"].as_str().unwrap().contains("secrets.master_keys"), "{}", refused.text);
         assert_eq!(refused.json["title"], "No master key");
     }
-    let sql = service.place.sql().await;
+    let sql = service.env.sql().await;
     let secrets: Vec<Vec<Vec<u8>>> =
         sql.query("select secrets from push_endpoint", &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert!(secrets.len() == 1 && secrets[0].len() == 1, "{secrets:?}");
@@ -144,7 +144,7 @@ async fn after_the_overlap_the_secret_before_signs_no_more() {
     let rotated = timed.service.client.post(&path, json!({"overlap_s": 3_600})).await.expect(200).clone();
     let signed = |received: &Received, by: &[&Value]| -> BTreeSet<String> {
         let (id, timestamp) = (received.header("webhook-id"), received.header("webhook-timestamp").parse().unwrap());
-        let secret = |secret: &&Value| Secret::parse(secret["secret"].as_str().unwrap()).unwrap();
+        let secret = |secret: &&Value| SigningSecret::parse(secret["secret"].as_str().unwrap()).unwrap();
         by.iter().map(secret).map(|secret| sign([&secret], id, timestamp, &received.body)).collect()
     };
     let signatures = |received: &Received| -> BTreeSet<String> {

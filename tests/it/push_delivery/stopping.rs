@@ -16,11 +16,11 @@ async fn what_hangs_at_a_stop_goes_again_under_its_id_from_the_next_replica() {
     service.client.contact("ann@example.org").await.expect(201);
     receiver.wait_for(1, LONG).await;
 
-    let place = service.place;
+    let env = service.env;
     // Requests would have 25 s.
     tokio::time::timeout(LONG / 2, service.app.stop()).await.expect("it awaits the receiver").unwrap();
     receiver.recover();
-    let _next = App::start(place.config(), Clock::system()).await.unwrap();
+    let _next = App::start(env.config(), Clock::system()).await.unwrap();
 
     let received = receiver.wait_for(2, LONG).await;
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));

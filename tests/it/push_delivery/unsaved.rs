@@ -17,11 +17,11 @@ async fn refuse_places(service: &Service, description: &str) {
         end $$;
         create or replace trigger refuse before update on push_cursor for each row execute function refuse()"
     );
-    service.place.sql().await.batch_execute(&refuse).await.unwrap();
+    service.env.sql().await.batch_execute(&refuse).await.unwrap();
 }
 
 async fn take_places_again(service: &Service) {
-    service.place.sql().await.batch_execute("drop trigger refuse on push_cursor").await.unwrap();
+    service.env.sql().await.batch_execute("drop trigger refuse on push_cursor").await.unwrap();
 }
 
 async fn until_refused(service: &Service, more: f64) {
@@ -99,7 +99,7 @@ async fn a_verdict_on_settings_that_were_changed_meanwhile_disables_nothing() {
             return new;
         end $$;
         create trigger change after insert on push_health for each row execute function change()";
-    service.place.sql().await.batch_execute(change).await.unwrap();
+    service.env.sql().await.batch_execute(change).await.unwrap();
     receiver.respond_with(410);
     service.client.contact("ann@example.org").await.expect(201);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::json;
-use unificus::push::signature::{Secret, sign};
+use unificus::push::signature::{SigningSecret, sign};
 
 use super::{Timed, body, endpoint, sent, until};
 use crate::support::client::lead;
@@ -28,7 +28,7 @@ async fn a_delivery_is_a_post_of_a_cloudevent_with_its_headers() {
     let id = received.header("webhook-id");
     assert_eq!(id, body(&received)["id"]);
     let timestamp = received.header("webhook-timestamp").parse().unwrap();
-    let secret = Secret::parse(made["secret"].as_str().unwrap()).unwrap();
+    let secret = SigningSecret::parse(made["secret"].as_str().unwrap()).unwrap();
     let expected = sign(&[secret], id, timestamp, &received.body);
     assert!(received.header("webhook-signature").split(' ').any(|one| one == expected));
 }
@@ -56,7 +56,7 @@ async fn the_webhook_id_is_stable_over_retries_and_each_attempt_is_signed_for_it
     timed.event_at(&receiver).await;
     until("the retry", async || sent(&receiver, 1) == 2).await;
 
-    let secret = Secret::parse(made["secret"].as_str().unwrap()).unwrap();
+    let secret = SigningSecret::parse(made["secret"].as_str().unwrap()).unwrap();
     let attempts = receiver.received().into_iter().filter(|received| super::seq(received) == 1);
     let attempts: Vec<_> = attempts.collect();
     let [first, second] = attempts.as_slice() else { panic!("two attempts") };

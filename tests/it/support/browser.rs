@@ -158,9 +158,9 @@ impl Element<'_> {
     }
 
     /// Where it stands in the window, in pixels: left, top, width, height.
-    pub(crate) async fn place(&self) -> [f64; 4] {
-        let place = self.browser.ask(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
-        ["x", "y", "width", "height"].map(|side| place[side].as_f64().unwrap())
+    pub(crate) async fn env(&self) -> [f64; 4] {
+        let env = self.browser.ask(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
+        ["x", "y", "width", "height"].map(|side| env[side].as_f64().unwrap())
     }
 
     /// A property of its computed style.

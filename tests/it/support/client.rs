@@ -22,14 +22,14 @@ pub(crate) struct Client {
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
     pub(crate) json: Value,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -58,23 +58,23 @@ impl Client {
         Self { account, secret: secret.into(), ..self.clone() }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, &[], "").await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.send(Method::POST, path, &[], &body.to_string()).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Reply {
         self.send(Method::PUT, path, &[], &body.to_string()).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, &[], "").await
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         self.try_send(method, path, headers, body).await.unwrap()
     }
 
@@ -85,7 +85,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Result<Answer, String> {
+    ) -> Result<Reply, String> {
         let account = self.account.to_string();
         let keys = [("x-public-id", account.as_str()), ("x-secret-key", &*self.secret)];
         self.try_send_bare(method, path, &[&keys, headers].concat(), body).await
@@ -98,7 +98,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Result<Answer, String> {
+    ) -> Result<Reply, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -109,11 +109,11 @@ impl Client {
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let text = String::from_utf8_lossy(&body).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, text, json })
+        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, text, json })
     }
 
     /// Makes a Lead.
-    pub(crate) async fn contact(&self, email: &str) -> Answer {
+    pub(crate) async fn contact(&self, email: &str) -> Reply {
         self.post("/contact", lead(email)).await
     }
 

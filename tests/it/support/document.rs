@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::client::{Answer, Client};
+use super::client::{Client, Reply};
 
 /// The document, as anybody gets it.
 pub(crate) struct Document(pub(crate) Value);
@@ -34,7 +34,7 @@ impl Document {
 
     /// A panic where the answer's status, content type or body is not what the document says of the operation.
     #[track_caller]
-    pub(crate) fn assert_says(&self, operation: &Operation<'_>, answer: &Answer) {
+    pub(crate) fn assert_says(&self, operation: &Operation<'_>, answer: &Reply) {
         let (name, status) = (&operation.name, answer.status.to_string());
         let documented = self.resolve(&operation.described["responses"][&status]);
         assert!(documented.is_object(), "{name} answers {status}, which is not documented: {}", answer.text);

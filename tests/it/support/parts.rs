@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use unificus::broker::Broker;
 use unificus::clock::{self, Clock};
-use unificus::command::{Lanes, Order, Writer};
-use unificus::contract::input::{self, Body};
+use unificus::command::{CommandEnvelope, Lanes, Writer};
+use unificus::contract::input::{self, InputKind};
 use unificus::domain::AccountId;
 use unificus::feed::Feed;
 use unificus::metrics::Metrics;
@@ -19,7 +19,7 @@ use unificus::sweep::Sweep;
 use unificus::worker::{Step, Worker};
 
 use super::client::lead;
-use super::servers::Place;
+use super::servers::TestEnv;
 
 /// A replica whose workers run only when they are told to. Dropping it is the end of the process.
 pub(crate) struct Parts {
@@ -35,8 +35,8 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) async fn start(place: &Place) -> Self {
-        let (config, clock, metrics) = (place.config(), Clock::system(), Metrics::new().unwrap());
+    pub(crate) async fn start(env: &TestEnv) -> Self {
+        let (config, clock, metrics) = (env.config(), Clock::system(), Metrics::new().unwrap());
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone()).unwrap();
         let feed = Feed::new(store.clone(), 1 << 20);
         let broker = Broker::connect(&config.nats, &metrics).await.unwrap();
@@ -65,8 +65,15 @@ impl Parts {
 
     /// Appends a contact's creation to the log.
     pub(crate) async fn write(&self, account: AccountId, email: &str) {
-        let command = input::create(Body::Contact, lead(email), &mut clock::fresh_uid).unwrap();
-        let order = Order { account, command, origin: "test".into(), idempotency: None, traceparent: None, bytes: 100 };
+        let command = input::create(InputKind::Contact, lead(email), &mut clock::fresh_uid).unwrap();
+        let order = CommandEnvelope {
+            account,
+            command,
+            origin: "test".into(),
+            idempotency: None,
+            traceparent: None,
+            bytes: 100,
+        };
         self.lanes.submit(order).await.unwrap();
     }
 

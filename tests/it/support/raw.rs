@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::client::Answer;
+use super::client::Reply;
 use super::{Client, LONG};
 
 /// A connection to the service.
@@ -33,11 +33,11 @@ impl Raw {
     }
 
     /// The next answer, read whole.
-    pub(crate) async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Reply {
         tokio::time::timeout(LONG, self.next()).await.expect("no answer comes")
     }
 
-    async fn next(&mut self) -> Answer {
+    async fn next(&mut self) -> Reply {
         let end = loop {
             match self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 Some(end) => break end + 4,
@@ -59,7 +59,7 @@ impl Raw {
         }
         let text = String::from_utf8_lossy(&self.read.drain(..length).collect::<Vec<_>>()).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, text, json }
+        Reply { status, headers, text, json }
     }
 
     async fn fill(&mut self) {
@@ -87,7 +87,7 @@ impl Raw {
 }
 
 /// One request on a connection of its own.
-pub(crate) async fn ask(client: &Client, request: impl AsRef<[u8]>) -> Answer {
+pub(crate) async fn ask(client: &Client, request: impl AsRef<[u8]>) -> Reply {
     let mut raw = Raw::connect(client).await;
     raw.send(request).await;
     raw.answer().await
@@ -104,7 +104,7 @@ fn address(client: &Client) -> std::net::SocketAddr {
 
 /// Refused, with a body that says so to people and programs.
 #[track_caller]
-pub(crate) fn assert_problem(answer: &Answer, status: u16) {
+pub(crate) fn assert_problem(answer: &Reply, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text);
     assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
     assert_eq!(answer.header("x-content-type-options"), "nosniff");

@@ -246,10 +246,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     shared.connections.send_modify(|connections| connections.open -= 1);
 }
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+type Reply = Response<BoxBody<Bytes, Infallible>>;
 
 /// An error ends the connection without an answer.
-async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Answer> {
+async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Reply> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let behaviour = shared.behaviour.borrow().clone();
@@ -277,7 +277,7 @@ impl Behaviour {
     }
 }
 
-fn respond(status: u16, headers: HeaderMap, body: BoxBody<Bytes, Infallible>) -> Answer {
+fn respond(status: u16, headers: HeaderMap, body: BoxBody<Bytes, Infallible>) -> Reply {
     let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
     *answer.headers_mut() = headers;

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use unificus::domain::AccountId;
 
 use super::process::kill;
-use super::servers::{MASTER, Place};
+use super::servers::{MASTER, TestEnv};
 use super::{Client, LONG};
 
 /// A running replica, killed when it is dropped.
@@ -21,13 +21,13 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// Starts it and waits until it serves. Webhooks may go to loopback, and calls have no limit.
-    pub(crate) async fn start(place: &Place, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(env: &TestEnv, more: &[(&str, &str)]) -> Self {
         let masters = format!("{:?}", [String::from(MASTER)]);
         let settings = [
-            ("UNIFICUS_DATABASE__URL", place.database.as_str()),
-            ("UNIFICUS_NATS__URL", &place.nats),
-            ("UNIFICUS_NATS__STREAM", &place.stream),
-            ("UNIFICUS_NATS__SUBJECT_ROOT", &place.subject_root),
+            ("UNIFICUS_DATABASE__URL", env.database.as_str()),
+            ("UNIFICUS_NATS__URL", &env.nats),
+            ("UNIFICUS_NATS__STREAM", &env.stream),
+            ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
             ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
             ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
             ("UNIFICUS_QUOTA__ENFORCED", "false"),

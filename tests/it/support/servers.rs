@@ -27,7 +27,7 @@ pub(crate) struct Servers {
 }
 
 /// A place of a test's own on the servers.
-pub(crate) struct Place {
+pub(crate) struct TestEnv {
     pub(crate) database: String,
     /// The same database for the superuser.
     pub(crate) superuser: String,
@@ -96,12 +96,12 @@ impl Servers {
     }
 
     /// A fresh, migrated database and subjects that no other test uses.
-    pub(crate) async fn place(&self) -> Place {
+    pub(crate) async fn env(&self) -> TestEnv {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("test_{number}");
         self.execute(&format!("create database {name} template {TEMPLATE} owner {SERVICE_ROLE}")).await;
-        Place {
+        TestEnv {
             database: at(&self.postgres, &name),
             superuser: at(&self.superuser, &name),
             nats: self.nats.clone(),
@@ -121,7 +121,7 @@ fn at(url: &str, database: &str) -> String {
     format!("{server}/{database}")
 }
 
-impl Place {
+impl TestEnv {
     /// The defaults, here, on ports that the system chooses, with a master key; webhooks may go to loopback, and calls have
     /// no limit.
     pub(crate) fn config(&self) -> Config {
@@ -190,10 +190,10 @@ impl Place {
     /// What is counted by day, and keys that expire, are timed by this moment from now on: the database's clock as they
     /// see it stands there.
     pub(crate) async fn set_stored_now(&self, at: time::OffsetDateTime) {
-        let moment = at.unix_timestamp_nanos() / 1_000;
+        let timestamp = at.unix_timestamp_nanos() / 1_000;
         let stand = format!(
             "create or replace function stored_now() returns timestamptz language sql stable parallel safe
-             as $$ select timestamptz 'epoch' + {moment} * interval '1 microsecond' $$"
+             as $$ select timestamptz 'epoch' + {timestamp} * interval '1 microsecond' $$"
         );
         self.sql().await.batch_execute(&stand).await.unwrap();
     }

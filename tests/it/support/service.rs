@@ -5,19 +5,19 @@ use unificus::clock::{self, Clock};
 use unificus::config::Config;
 use unificus::domain::AccountId;
 use unificus::domain::account::Tier;
-use unificus::keys::{self, Secret, Terms};
+use unificus::keys::{self, SecretKey, Terms};
 use unificus::metrics::Metrics;
 use unificus::secrets::MasterKeys;
 use unificus::store::Store;
 use unificus::store::accounts::{By, NewAccount};
 
 use super::Client;
-use super::servers::{Place, Servers};
+use super::servers::{Servers, TestEnv};
 
 /// A running service with one account.
 pub(crate) struct Service {
     pub(crate) app: App,
-    pub(crate) place: Place,
+    pub(crate) env: TestEnv,
     pub(crate) store: Store,
     pub(crate) client: Client,
 }
@@ -33,14 +33,14 @@ impl Service {
     }
 
     pub(crate) async fn timed(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
-        let place = Servers::get().place().await;
-        let mut config = place.config();
+        let env = Servers::get().env().await;
+        let mut config = env.config();
         change(&mut config);
         let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
         let app = App::start(config, clock).await.unwrap();
         let (account, secret) = account(&store).await;
         let client = Client::new(&base(&app), account, &secret);
-        Self { app, place, store, client }
+        Self { app, env, store, client }
     }
 
     /// One more replica on the same database, and the same client against it.
@@ -49,7 +49,7 @@ impl Service {
     }
 
     pub(crate) async fn replica_configured(&self, change: impl FnOnce(&mut Config)) -> (App, Client) {
-        let mut config = self.place.config();
+        let mut config = self.env.config();
         change(&mut config);
         let app = App::start(config, Clock::system()).await.unwrap();
         let client = Client::new(&base(&app), self.client.account, &self.client.secret);
@@ -82,7 +82,7 @@ pub(crate) async fn account(store: &Store) -> (AccountId, String) {
 
 pub(crate) async fn account_on(store: &Store, tier: Tier) -> (AccountId, String) {
     let account = AccountId(clock::fresh_uid().0);
-    let secret = Secret::make("unificus");
+    let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, Terms::named("test"), &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
     let new = NewAccount { account, name: "Test".to_owned(), key };

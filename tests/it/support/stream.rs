@@ -4,23 +4,23 @@ use async_nats::jetstream::{self, consumer};
 use futures_util::StreamExt as _;
 
 use super::LONG;
-use super::servers::Place;
+use super::servers::TestEnv;
 
 /// The `Nats-Msg-Id`s of the first `n` messages of an account, in the order of the stream, and that there are no more.
-pub(crate) async fn ids(place: &Place, account: impl std::fmt::Display, n: usize) -> Vec<String> {
-    let messages = read(place, account, n).await;
+pub(crate) async fn ids(env: &TestEnv, account: impl std::fmt::Display, n: usize) -> Vec<String> {
+    let messages = read(env, account, n).await;
     messages.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Id and body of each message.
-pub(crate) async fn read(place: &Place, account: impl std::fmt::Display, n: usize) -> Vec<(String, String)> {
-    let context = jetstream::new(place.nats().await);
-    let filter = format!("{}.{account}.evt.>", place.subject_root);
+pub(crate) async fn read(env: &TestEnv, account: impl std::fmt::Display, n: usize) -> Vec<(String, String)> {
+    let context = jetstream::new(env.nats().await);
+    let filter = format!("{}.{account}.evt.>", env.subject_root);
     let config = consumer::pull::OrderedConfig { filter_subject: filter.clone(), ..Default::default() };
     let read = async {
         // The relay makes the stream, maybe only now.
         let stream = loop {
-            match context.get_stream(&place.stream).await {
+            match context.get_stream(&env.stream).await {
                 Ok(stream) => break stream,
                 Err(_) => tokio::task::yield_now().await,
             }
@@ -50,10 +50,10 @@ pub(crate) fn unbroken(account: impl std::fmt::Display, n: usize) -> Vec<String>
 }
 
 /// The bodies of all messages of an account that there are now, in the order of the stream.
-pub(crate) async fn bodies(place: &Place, account: impl std::fmt::Display) -> Vec<String> {
-    let context = jetstream::new(place.nats().await);
-    let stream = context.get_stream(&place.stream).await.unwrap();
-    let filter = format!("{}.{account}.evt.>", place.subject_root);
+pub(crate) async fn bodies(env: &TestEnv, account: impl std::fmt::Display) -> Vec<String> {
+    let context = jetstream::new(env.nats().await);
+    let stream = context.get_stream(&env.stream).await.unwrap();
+    let filter = format!("{}.{account}.evt.>", env.subject_root);
     let (mut bodies, mut from) = (Vec::new(), 1);
     while let Ok(message) = stream.get_first_raw_message_by_subject(&filter, from).await {
         from = message.sequence + 1;
@@ -64,12 +64,12 @@ pub(crate) async fn bodies(place: &Place, account: impl std::fmt::Display) -> Ve
 
 /// Whether the server still takes an event under a stored id for a duplicate. It stores nothing: the message is to lie
 /// behind one that there is not.
-pub(crate) async fn is_duplicate(place: &Place, account: impl std::fmt::Display, seq: usize) -> bool {
-    let client = place.nats().await;
+pub(crate) async fn is_duplicate(env: &TestEnv, account: impl std::fmt::Display, seq: usize) -> bool {
+    let client = env.nats().await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Msg-Id", format!("{account}:{seq}"));
     headers.insert("Nats-Expected-Last-Msg-Id", "none");
-    let subject = format!("{}.{account}.evt.contact.created", place.subject_root);
+    let subject = format!("{}.{account}.evt.contact.created", env.subject_root);
     let answer = client.request_with_headers(subject, headers, "{}".into()).await.unwrap();
     String::from_utf8_lossy(&answer.payload).contains("duplicate")
 }

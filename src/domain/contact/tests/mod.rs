@@ -1,16 +1,16 @@
 //! What commands of contacts lead to, as given, when, then. It knows nothing of JSON or of storage.
 
-mod besides;
+mod related;
 
 use proptest::prelude::*;
 
-use super::{Besides, CompanyLink, Create, Update};
+use super::{CompanyLink, CreateContact, RelatedChanges, UpdateContact};
 use crate::domain::fixture::{
     arbitrary, city, company, contact, created, delete, deleted, given, key, lead, links, role, tags, text, uid,
-    updated, welcome, welcome_requested,
+    updated,
 };
-use crate::domain::record::fold_key;
-use crate::domain::{Delete, Entity, Fact, Field, Patch, Refusal, Role, Seq, Target, Value};
+use crate::domain::record::normalize_key;
+use crate::domain::{Delete, Entity, Field, NewEvent, Patch, Refusal, Role, Seq, Target, Value};
 
 const CONTACT: Entity = Entity::Contact;
 const COMPANY: Entity = Entity::Company;
@@ -22,18 +22,18 @@ fn ann() -> Patch {
     contact(ANN).changes.into_iter().collect()
 }
 
-fn create(name: &str, patch: Patch) -> Create {
-    Create::new(uid(name), patch, None, Besides::default()).expect("a whole contact")
+fn create(name: &str, patch: Patch) -> CreateContact {
+    CreateContact::new(uid(name), patch, None, RelatedChanges::default()).expect("a whole contact")
 }
 
-fn update<const N: usize>(email: &str, changes: [(Field, Option<Value>); N]) -> Update {
-    Update {
+fn update<const N: usize>(email: &str, changes: [(Field, Option<Value>); N]) -> UpdateContact {
+    UpdateContact {
         target: key(email),
         if_match: None,
         patch: Patch::from(changes),
         address: None,
         company: None,
-        besides: Besides::default(),
+        related: RelatedChanges::default(),
     }
 }
 
@@ -46,7 +46,7 @@ fn existing_or_new(name: &str) -> CompanyLink {
 }
 
 /// A contact with a value of every kind.
-fn full(email: &str) -> Fact {
+fn full(email: &str) -> NewEvent {
     contact(email)
         .with(Field::HomeEmail, text("home@x.org"))
         .with(Field::Phone, text("+31 20 123"))
@@ -63,7 +63,7 @@ fn a_contact_is_created_with_what_was_given() {
     let account = given([])
         .when(create(ANN, ann().into_iter().chain(patch).collect()))
         .about(CONTACT, ANN)
-        .then_facts([contact(ANN).with(Field::Title, text("Dr"))]);
+        .then_events([contact(ANN).with(Field::Title, text("Dr"))]);
     let record = account.record(CONTACT, ANN);
     assert_eq!((record.version, record.key().as_deref()), (Seq(1), Some(ANN)));
 }
@@ -71,14 +71,15 @@ fn a_contact_is_created_with_what_was_given() {
 #[test]
 fn a_lead_needs_names_and_a_role_and_the_names_may_be_empty() {
     let smallest = [(Field::Role, role(Role::Lead)), (Field::FirstName, text("")), (Field::LastName, text(""))];
-    let facts = smallest.iter().cloned().fold(created(CONTACT, "L"), |fact, (field, value)| fact.with(field, value));
-    given([]).when(create("L", Patch::from(smallest))).then_facts([facts]);
+    let new_events =
+        smallest.iter().cloned().fold(created(CONTACT, "L"), |new_event, (field, value)| new_event.with(field, value));
+    given([]).when(create("L", Patch::from(smallest))).then_events([new_events]);
 }
 
 #[test]
 fn everything_that_a_contact_lacks_is_listed() {
     let lacks = |patch| {
-        let invalid = Create::new(uid(ANN), patch, None, Besides::default()).expect_err("not whole");
+        let invalid = CreateContact::new(uid(ANN), patch, None, RelatedChanges::default()).expect_err("not whole");
         invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>()
     };
     assert_eq!(lacks(Patch::new()), ["#/role", "#/first_name", "#/last_name", "#/email"]);
@@ -95,7 +96,7 @@ fn an_email_belongs_to_one_live_contact() {
         .when(update(BOB, [(Field::Email, text(ANN))]))
         .then_invalid(["#/email"])
         .when(update(ANN, [(Field::Email, text(ANN)), (Field::Title, text("Dr"))]))
-        .then_facts([updated(CONTACT, ANN).with(Field::Title, text("Dr"))]);
+        .then_events([updated(CONTACT, ANN).with(Field::Title, text("Dr"))]);
 }
 
 #[test]
@@ -103,14 +104,14 @@ fn an_email_is_free_after_its_contact_was_deleted() {
     given([contact(ANN)])
         .when(delete(CONTACT, key(ANN)))
         .about(CONTACT, ANN)
-        .then_facts([deleted(CONTACT, ANN)])
+        .then_events([deleted(CONTACT, ANN)])
         .when(create("second", ann()))
-        .then_facts([Fact { uid: uid("second"), ..contact(ANN) }]);
+        .then_events([NewEvent { uid: uid("second"), ..contact(ANN) }]);
 }
 
 #[test]
 fn an_unchanged_write_is_no_fact_whatever_the_kind() {
-    let Fact { changes, .. } = full(ANN);
+    let NewEvent { changes, .. } = full(ANN);
     for (field, value) in changes {
         given([company("Acme"), full(ANN)]).when(update(ANN, [(field, value)])).about(CONTACT, ANN).then_nothing();
     }
@@ -122,24 +123,24 @@ fn an_unchanged_write_is_no_fact_whatever_the_kind() {
 fn only_what_differs_is_a_change_in_the_order_of_the_fields() {
     given([full(ANN)])
         .when(update(ANN, [(Field::Tags, tags(["c"])), (Field::Phone, text("+31 20 123")), (Field::Address, None)]))
-        .then_facts([updated(CONTACT, ANN).with(Field::Tags, tags(["c"])).with(Field::Address, None)]);
+        .then_events([updated(CONTACT, ANN).with(Field::Tags, tags(["c"])).with(Field::Address, None)]);
 }
 
 #[test]
 fn a_company_is_linked_by_its_name_in_any_case() {
     given([company("Acme"), contact(ANN)])
-        .when(Update { company: Some(existing("aCME")), ..update(ANN, []) })
+        .when(UpdateContact { company: Some(existing("aCME")), ..update(ANN, []) })
         .about(CONTACT, ANN)
-        .then_facts([updated(CONTACT, ANN).with(Field::Companies, links(["Acme"]))])
-        .when(Update { company: Some(existing_or_new("ACME")), ..update(ANN, []) })
+        .then_events([updated(CONTACT, ANN).with(Field::Companies, links(["Acme"]))])
+        .when(UpdateContact { company: Some(existing_or_new("ACME")), ..update(ANN, []) })
         .then_nothing();
 }
 
 #[test]
 fn a_second_company_is_linked_beside_the_first() {
     given([company("Acme"), company("Beta"), full(ANN)])
-        .when(Update { company: Some(existing("Beta")), ..update(ANN, []) })
-        .then_facts([updated(CONTACT, ANN).with(Field::Companies, links(["Acme", "Beta"]))]);
+        .when(UpdateContact { company: Some(existing("Beta")), ..update(ANN, []) })
+        .then_events([updated(CONTACT, ANN).with(Field::Companies, links(["Acme", "Beta"]))]);
 }
 
 #[test]
@@ -147,24 +148,32 @@ fn a_company_that_is_missing_is_created_where_that_is_wanted() {
     let acme = created(COMPANY, "Acme").with(Field::Role, role(Role::Client)).with(Field::Name, text("Acme"));
     let linked = contact(ANN).with(Field::Companies, links(["Acme"]));
     given([])
-        .when(Create::new(uid(ANN), ann(), Some(existing_or_new("Acme")), Besides::default()).expect("a whole contact"))
+        .when(
+            CreateContact::new(uid(ANN), ann(), Some(existing_or_new("Acme")), RelatedChanges::default())
+                .expect("a whole contact"),
+        )
         .about(CONTACT, ANN)
-        .then_facts([acme.clone(), linked]);
+        .then_events([acme.clone(), linked]);
     given([contact(ANN)])
-        .when(Update { company: Some(existing_or_new("Acme")), ..update(ANN, []) })
-        .then_facts([acme, updated(CONTACT, ANN).with(Field::Companies, links(["Acme"]))]);
+        .when(UpdateContact { company: Some(existing_or_new("Acme")), ..update(ANN, []) })
+        .then_events([acme, updated(CONTACT, ANN).with(Field::Companies, links(["Acme"]))]);
 }
 
 #[test]
 fn a_company_that_is_missing_is_refused_otherwise() {
     given([contact(ANN), company("Gone")])
         .when(delete(COMPANY, key("Gone")))
-        .then_facts([deleted(COMPANY, "Gone")])
-        .when(Update { company: Some(existing("Gone")), ..update(ANN, []) })
+        .then_events([deleted(COMPANY, "Gone")])
+        .when(UpdateContact { company: Some(existing("Gone")), ..update(ANN, []) })
         .then_invalid(["#/company/name"])
         .when(
-            Create::new(uid("L"), lead("L").changes.into_iter().collect(), Some(existing("Acme")), Besides::default())
-                .expect("a Lead"),
+            CreateContact::new(
+                uid("L"),
+                lead("L").changes.into_iter().collect(),
+                Some(existing("Acme")),
+                RelatedChanges::default(),
+            )
+            .expect("a Lead"),
         )
         .then_invalid(["#/company/name"]);
 }
@@ -173,7 +182,7 @@ fn a_company_that_is_missing_is_refused_otherwise() {
 fn null_takes_every_company_away() {
     given([full(ANN)])
         .when(update(ANN, [(Field::Companies, None)]))
-        .then_facts([updated(CONTACT, ANN).with(Field::Companies, None)])
+        .then_events([updated(CONTACT, ANN).with(Field::Companies, None)])
         .when(update(ANN, [(Field::Companies, None)]))
         .then_nothing();
 }
@@ -184,7 +193,7 @@ fn only_a_lead_may_lose_its_email() {
         .when(update(ANN, [(Field::Email, None)]))
         .then_invalid(["#/email"])
         .when(update(BOB, [(Field::Email, None)]))
-        .then_facts([updated(CONTACT, "L").with(Field::Email, None)]);
+        .then_events([updated(CONTACT, "L").with(Field::Email, None)]);
 }
 
 #[test]
@@ -192,16 +201,16 @@ fn one_of_the_versions_of_if_match_must_be_the_present_one() {
     let at = |versions: &[i64]| Some(versions.iter().copied().map(Seq).collect());
     let title = || [(Field::Title, text("Dr"))];
     given([company("Acme"), contact(ANN)])
-        .when(Update { if_match: at(&[1, 3]), ..update(ANN, title()) })
+        .when(UpdateContact { if_match: at(&[1, 3]), ..update(ANN, title()) })
         .then_refused(Refusal::Stale { version: Seq(2) })
-        .when(Update { if_match: at(&[]), ..update(ANN, title()) })
+        .when(UpdateContact { if_match: at(&[]), ..update(ANN, title()) })
         .then_refused(Refusal::Stale { version: Seq(2) })
         .when(Delete { if_match: at(&[1]), ..delete(CONTACT, key(ANN)) })
         .then_refused(Refusal::Stale { version: Seq(2) })
-        .when(Update { if_match: at(&[1, 2]), ..update(ANN, title()) })
-        .then_facts([updated(CONTACT, ANN).with(Field::Title, text("Dr"))])
+        .when(UpdateContact { if_match: at(&[1, 2]), ..update(ANN, title()) })
+        .then_events([updated(CONTACT, ANN).with(Field::Title, text("Dr"))])
         .when(Delete { if_match: at(&[3]), ..delete(CONTACT, key(ANN)) })
-        .then_facts([deleted(CONTACT, ANN)]);
+        .then_events([deleted(CONTACT, ANN)]);
 }
 
 #[test]
@@ -210,7 +219,7 @@ fn a_deleted_contact_is_gone_by_its_uid_and_unknown_by_its_email() {
     let account = given([contact(ANN)]).and(deleted(CONTACT, ANN));
     assert_eq!(account.record(CONTACT, ANN).text(Field::Email), Some(ANN), "a tombstone keeps its fields");
     account
-        .when(Update { target: Target::Uid(uid(ANN)), ..update(ANN, []) })
+        .when(UpdateContact { target: Target::Uid(uid(ANN)), ..update(ANN, []) })
         .then_refused(gone.clone())
         .when(delete(CONTACT, Target::Uid(uid(ANN))))
         .then_refused(gone)
@@ -222,19 +231,8 @@ fn a_deleted_contact_is_gone_by_its_uid_and_unknown_by_its_email() {
 
 #[test]
 fn the_first_key_that_a_live_contact_has_is_the_target() {
-    let target = Target::Key(["a+b@x.org", BOB, ANN].map(fold_key).to_vec());
-    given([contact(ANN), contact(BOB)]).when(delete(CONTACT, target)).then_facts([deleted(CONTACT, BOB)]);
-}
-
-#[test]
-fn a_welcome_is_a_fact_of_its_own() {
-    given([])
-        .when(Create::new(uid(ANN), ann(), None, welcome()).expect("a whole contact"))
-        .then_facts([contact(ANN), welcome_requested(ANN)])
-        .when(Update { besides: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
-        .then_facts([updated(CONTACT, ANN).with(Field::Title, text("Dr")), welcome_requested(ANN)])
-        .when(Update { besides: welcome(), ..update(ANN, [(Field::Title, text("Dr"))]) })
-        .then_facts([welcome_requested(ANN)]);
+    let target = Target::Key(["a+b@x.org", BOB, ANN].map(normalize_key).to_vec());
+    given([contact(ANN), contact(BOB)]).when(delete(CONTACT, target)).then_events([deleted(CONTACT, BOB)]);
 }
 
 proptest! {
@@ -243,7 +241,7 @@ proptest! {
         patch in arbitrary::patch(CONTACT),
         link in prop_oneof![Just(None), Just(Some(existing("acme"))), Just(Some(existing_or_new("Beta")))],
     ) {
-        let update = Update { target: Target::Uid(uid(ANN)), if_match: None, patch, address: None, company: link, besides: Besides::default() };
+        let update = UpdateContact { target: Target::Uid(uid(ANN)), if_match: None, patch, address: None, company: link, related: RelatedChanges::default() };
         given([company("Acme"), lead(ANN)]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

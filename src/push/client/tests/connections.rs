@@ -35,7 +35,7 @@ async fn giving_an_attempt_up_closes_its_connection() {
     }
     receiver.wait_for_open(0, LONG).await;
     receiver.recover();
-    assert_eq!(send(&client, &url, LONG).await.outcome, Outcome::Delivered);
+    assert_eq!(send(&client, &url, LONG).await.outcome, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn nobody_listening_is_a_failure_to_connect() {
     let url = receiver.url();
     receiver.stop().await;
     let attempt = send(&client(), &url, LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Connect));
     let error = attempt.error.expect("an error");
     assert!(error.contains("refused"), "{error}");
 }
@@ -54,12 +54,12 @@ async fn a_name_without_address_is_a_failure_to_connect() {
     let unknown = || io::Error::other("failed to lookup address information: Name or service not known");
     let client = client_looking_up(Arc::new(move |_| Err(unknown())));
     let attempt = send(&client, "http://receiver.test/hook", LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Connect));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Connect));
     assert_eq!(attempt.error.as_deref(), Some(NO_ADDRESS));
     let detail = attempt.no_address.expect("more for the operator");
     assert!(detail.contains("Name or service not known"), "{detail}");
     let empty = send(&client_resolving(Vec::new), "http://receiver.test/hook", LONG).await;
-    assert_eq!(empty.outcome, Outcome::Failed(Reason::Connect));
+    assert_eq!(empty.outcome, AttemptOutcome::Failed(Reason::Connect));
 }
 
 /// An endpoint's owner could otherwise ask for one name after the other and learn which of them the operator's network has.
@@ -93,7 +93,7 @@ async fn the_deadline_covers_resolving() {
         Ok(Vec::new())
     }));
     let attempt = send(&client, "http://receiver.test/hook", DEADLINE).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Timeout));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Timeout));
     assert!((DEADLINE..LONG / 10).contains(&attempt.elapsed), "{:?}", attempt.elapsed);
     drop(silent);
 }
@@ -106,7 +106,7 @@ async fn a_forbidden_address_in_the_url_is_refused_at_each_attempt() {
     let decimal = format!("http://2130706433:{}/", receiver.addr().port());
     for url in [receiver.url(), mapped, decimal] {
         let attempt = send(&client, &url, LONG).await;
-        assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused), "{url}");
+        assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Refused), "{url}");
     }
     assert_eq!(receiver.connections().accepted, 0);
 }
@@ -116,7 +116,7 @@ async fn the_system_resolver_is_held_to_the_policy() {
     let receiver = Receiver::start().await;
     let client = client_under(permitting_nothing());
     let attempt = send(&client, &format!("http://localhost:{}/", receiver.addr().port()), LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Refused));
     assert_eq!(attempt.error.as_deref(), Some(NO_ADDRESS));
     let detail = attempt.no_address.expect("more for the operator");
     assert!(detail.contains("loopback"), "{detail}");
@@ -129,7 +129,7 @@ async fn one_forbidden_address_among_permitted_ones_refuses_the_name() {
     for addrs in [["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"], ["127.0.0.1", "::ffff:127.0.0.1"]] {
         let client = client_resolving(move || addrs.to_vec());
         let attempt = send(&client, &url_by_name(&receiver), LONG).await;
-        assert_eq!(attempt.outcome, Outcome::Failed(Reason::Refused), "{addrs:?}");
+        assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Refused), "{addrs:?}");
     }
     assert_eq!(receiver.connections().accepted, 0);
 }
@@ -146,10 +146,10 @@ async fn a_name_that_changes_its_meaning_is_refused_on_the_address_used() {
         _ => vec!["127.0.0.2"],
     });
     let first = send(&client, &url_by_name(&receiver), LONG).await;
-    assert_eq!(first.outcome, Outcome::Delivered);
+    assert_eq!(first.outcome, AttemptOutcome::Delivered);
     receiver.wait_for_open(0, LONG).await;
     let second = send(&client, &url_by_name(&receiver), LONG).await;
-    assert_eq!(second.outcome, Outcome::Failed(Reason::Refused));
+    assert_eq!(second.outcome, AttemptOutcome::Failed(Reason::Refused));
     assert_eq!(second.error.as_deref(), Some(NO_ADDRESS));
     let detail = "the name has no usable address: the host's address is refused: loopback (RFC 1122 §3.2.1.3)";
     assert_eq!(second.no_address.as_deref(), Some(detail));

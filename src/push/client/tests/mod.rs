@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use self::receiver::Receiver;
 use super::lookups::Lookup;
 use super::*;
-use crate::push::outcome::{NO_ADDRESS, Outcome, Reason};
+use crate::push::outcome::{AttemptOutcome, NO_ADDRESS, Reason};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 /// When an attempt at a name without a usable address ends.
@@ -58,7 +58,7 @@ async fn send(client: &Client, url: &str, timeout: Duration) -> Attempt {
 
 async fn send_with(client: &Client, url: &str, timeout: Duration, headers: &[(HeaderName, HeaderValue)]) -> Attempt {
     let url = EndpointUrl::parse(url).expect("a URL");
-    let delivery = Delivery {
+    let delivery = DeliveryRequest {
         url: &url,
         headers,
         webhook_id: "0190163d-8694-739b-aea5-966c26f8ad91",

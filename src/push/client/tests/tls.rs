@@ -122,7 +122,7 @@ async fn a_trusted_certificate_for_the_name_delivers() {
     let client = client_trusting(std::slice::from_ref(&identity.0), LONG);
     let port = tls_peer(identity, Arc::new(NoClientAuth)).await;
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
-    assert_eq!((attempt.outcome, attempt.status), (Outcome::Delivered, Some(204)), "{:?}", attempt.error);
+    assert_eq!((attempt.outcome, attempt.status), (AttemptOutcome::Delivered, Some(204)), "{:?}", attempt.error);
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn http_2_is_spoken_where_it_is_offered_and_many_deliveries_share_a_connec
     let url = format!("https://receiver.test:{port}/hook");
     send(&client, &url, LONG).await;
     for attempt in futures_util::future::join_all((0..8).map(|_| send(&client, &url, LONG))).await {
-        assert_eq!((attempt.outcome, attempt.status), (Outcome::Delivered, Some(200)), "{:?}", attempt.error);
+        assert_eq!((attempt.outcome, attempt.status), (AttemptOutcome::Delivered, Some(200)), "{:?}", attempt.error);
     }
     let seen = seen.lock().expect("seen");
     assert_eq!((seen.connections, seen.requests.len()), (1, 9));
@@ -150,15 +150,20 @@ async fn over_http_2_too_a_flood_is_read_for_64_kib_and_silence_ends_at_the_dead
     // More of them than the connection's window holds: each gives back what it took.
     for _ in 0..20 {
         let flooded = send(&client, &url, LONG).await;
-        assert_eq!((flooded.outcome, flooded.bytes_read), (Outcome::Delivered, READ_LIMIT), "{:?}", flooded.error);
+        assert_eq!(
+            (flooded.outcome, flooded.bytes_read),
+            (AttemptOutcome::Delivered, READ_LIMIT),
+            "{:?}",
+            flooded.error
+        );
     }
 
     *answers.lock().expect("answers") = Answers::Never;
     let silent = send(&client, &url, DEADLINE).await;
-    assert_eq!(silent.outcome, Outcome::Failed(Reason::Timeout));
+    assert_eq!(silent.outcome, AttemptOutcome::Failed(Reason::Timeout));
 
     *answers.lock().expect("answers") = Answers::Empty;
-    assert_eq!(send(&client, &url, LONG).await.outcome, Outcome::Delivered);
+    assert_eq!(send(&client, &url, LONG).await.outcome, AttemptOutcome::Delivered);
     assert_eq!(seen.lock().expect("seen").connections, 1, "none of them cost the others their connection");
 }
 
@@ -167,7 +172,7 @@ async fn an_untrusted_certificate_is_a_failure_of_tls() {
     let client = client_trusting(&[], LONG);
     let port = tls_peer(identity("receiver.test"), Arc::new(NoClientAuth)).await;
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Tls));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Tls));
     let error = attempt.error.expect("an error");
     assert!(error.contains("UnknownIssuer"), "{error}");
 }
@@ -178,7 +183,7 @@ async fn a_certificate_for_another_name_is_a_failure_of_tls() {
     let client = client_trusting(std::slice::from_ref(&identity.0), LONG);
     let port = tls_peer(identity, Arc::new(NoClientAuth)).await;
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Tls));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Tls));
     let error = attempt.error.expect("an error");
     assert!(error.contains("not valid for name"), "{error}");
 }
@@ -192,7 +197,7 @@ async fn a_peer_that_wants_a_client_certificate_is_a_failure_of_tls() {
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(trust(trusted)), ring()).build();
     let port = tls_peer(identity, clients.expect("a verifier")).await;
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Tls), "{:?}", attempt.error);
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Tls), "{:?}", attempt.error);
 }
 
 #[tokio::test]
@@ -201,7 +206,7 @@ async fn a_peer_that_speaks_no_tls_is_a_failure_of_tls() {
     for bytes in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), b""] {
         let url = peer_that_says(bytes).await.replace("http://", "https://");
         let attempt = send(&client, &url, LONG).await;
-        assert_eq!(attempt.outcome, Outcome::Failed(Reason::Tls), "{:?}", attempt.error);
+        assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Tls), "{:?}", attempt.error);
     }
 }
 
@@ -211,7 +216,7 @@ async fn a_handshake_that_never_ends_runs_into_the_connect_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = silent.local_addr().expect("an address").port();
     let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
-    assert_eq!(attempt.outcome, Outcome::Failed(Reason::Timeout));
+    assert_eq!(attempt.outcome, AttemptOutcome::Failed(Reason::Timeout));
     assert_eq!(attempt.error.as_deref(), Some("no connection within 300ms"));
     assert!((DEADLINE..LONG / 10).contains(&attempt.elapsed), "{:?}", attempt.elapsed);
 }

@@ -1,0 +1,138 @@
+use serde_json::{Value as Json, json};
+
+use super::input::{create, invalid, numbered, patch, read, refused, update};
+use crate::contract::input::{InputKind, subscriptions};
+use crate::domain::contact::{CircleName, Note, Subscribe};
+use crate::domain::fixture::{text, words};
+use crate::domain::schema::{Input, UntypedValue};
+use crate::domain::{Command, Field, Money, Number, Refusal, Uid, Value};
+
+const FIELD: &str = "0193b1de-0000-7000-8000-000000000001";
+
+fn number(number: f64) -> Number {
+    Number::new(number).expect("finite")
+}
+
+fn uid(text: &str) -> Uid {
+    crate::contract::record::parse_uid(text).expect("a uid")
+}
+
+#[test]
+fn circles_are_named_or_numbered_and_a_read_contact_can_be_sent_back() {
+    let name = |name: &str, create_as| CircleName::Name { name: name.to_owned(), create_as };
+    let mut drawn = numbered(2);
+    let expected = vec![name("VIP", drawn()), CircleName::Uid(uid(FIELD)), name("7", drawn())];
+    let sent = json!({"circles": {"add": [" VIP ", FIELD, 7, "vip"], "remove": null}});
+    assert_eq!(read(sent).related.circles.add, expected);
+    let sent_back = json!({"circles": [{"id": FIELD, "name": "VIP"}]});
+    assert_eq!(read(sent_back).related.circles.add, [CircleName::Uid(uid(FIELD))]);
+    for none in [json!(null), json!({}), json!([])] {
+        assert_eq!(read(json!({"circles": none})).related.circles.add, []);
+    }
+    assert_eq!(refused(json!({"circles": 7})), ["#/circles"]);
+    assert_eq!(
+        refused(json!({"circles": {"add": {}, "remove": [null, ""]}})),
+        ["#/circles/add", "#/circles/remove/0", "#/circles/remove/1"]
+    );
+}
+
+#[test]
+fn notes_are_objects_or_plain_strings() {
+    let uid = numbered(2)();
+    let note = |fields| vec![Note { uid, patch: patch(fields) }];
+    let expected = note([(Field::Note, text("Met in Rome"))]);
+    for sent in [json!(["Met in Rome"]), json!("Met in Rome"), json!([{"note": "Met in Rome"}])] {
+        assert_eq!(read(json!({ "notes": sent })).related.notes, expected);
+    }
+    let whole = json!([{"title": "Call", "note": null, "date": "2026-11-24"}]);
+    let fields = [(Field::Title, text("Call")), (Field::Note, None), (Field::Date, text("2026-11-24"))];
+    assert_eq!(read(json!({ "notes": whole })).related.notes, vec![Note { uid, patch: patch(fields) }]);
+    for none in [json!(null), json!([]), json!([""]), json!([{"title": ""}])] {
+        assert_eq!(read(json!({ "notes": none })).related.notes, []);
+    }
+    assert_eq!(refused(json!({"notes": 7})), ["#/notes"]);
+    assert_eq!(refused(json!({"notes": [7, {"date": "24.11.2026"}]})), ["#/notes/0", "#/notes/1/date"]);
+}
+
+#[test]
+fn a_custom_value_waits_for_its_fields_type() {
+    let of = |value| vec![Input { field: Field::CustomFields, uid: uid(FIELD), value }];
+    for (sent, expected) in [
+        (json!(null), UntypedValue::Null),
+        (json!(true), UntypedValue::Flag(true)),
+        (json!(1.5), UntypedValue::Number(number(1.5))),
+        (json!("a"), UntypedValue::Text("a".to_owned())),
+        (json!(["a", 1]), UntypedValue::Words(vec!["a".to_owned(), "1".to_owned()])),
+        (json!({"amount": "9.5", "currency": "EUR"}), UntypedValue::Money(number(9.5), "EUR".to_owned())),
+        (json!({"amount": 1}), UntypedValue::Other),
+        (json!([null]), UntypedValue::Other),
+    ] {
+        assert_eq!(read(json!({"custom_fields": {FIELD: sent}})).related.custom, of(expected));
+    }
+    for none in [json!(null), json!({}), json!([])] {
+        assert_eq!(read(json!({"custom_fields": none})).related.custom, [], "PHP's empty object is a list");
+    }
+    assert_eq!(
+        refused(json!({"custom_fields": {"a/b": 1}, "target_custom_fields": 7})),
+        ["#/custom_fields/a~1b", "#/target_custom_fields"]
+    );
+}
+
+#[test]
+fn a_category_is_its_name_and_money_an_amount_and_a_currency() {
+    let category = |sent: Json| match update(InputKind::Company, json!({ "category": sent })) {
+        Ok(Command::UpdateCompany(mut update)) => update.patch.remove(&Field::Category),
+        other => panic!("not an update of a company: {other:#?}"),
+    };
+    assert_eq!(category(json!({"name": "Wholesale", "color": 7})), Some(text("Wholesale")));
+    assert_eq!(category(json!({"name": " "})), Some(None));
+    assert_eq!(category(json!(null)), Some(None));
+    assert_eq!(invalid(update(InputKind::Company, json!({"category": {"name": 7}}))), ["#/category"]);
+
+    let project = |sent: Json| match update(InputKind::Project, sent) {
+        Ok(Command::UpdateProject(update)) => update.patch,
+        other => panic!("not an update of a project: {other:#?}"),
+    };
+    let money = Some(Value::Money(Money { amount: number(12_000.5), currency: "EUR".to_owned() }));
+    let sent =
+        json!({"estimated_value": {"amount": 12_000.5, "currency": "eur"}, "team": "Ann, Bob", "due_time": "17:30"});
+    let expected =
+        [(Field::EstimatedValue, money), (Field::Team, words(["Ann", "Bob"])), (Field::DueTime, text("17:30"))];
+    assert_eq!(project(sent), patch(expected));
+    let wrong = json!({"estimated_value": {"amount": "much", "currency": "EUR"}, "start_date": "soon", "due_time": "25:00",
+        "client": "Acme", "team": [1]});
+    assert_eq!(
+        invalid(update(InputKind::Project, wrong)),
+        ["#/start_date", "#/due_time", "#/estimated_value", "#/client", "#/team"]
+    );
+    assert_eq!(
+        invalid(create(InputKind::CustomField, json!({"entity": "planet", "type": "colour"}))),
+        ["#/entity", "#/type", "#/name"]
+    );
+}
+
+#[test]
+fn every_item_of_a_subscription_stands_for_itself() {
+    let read = |body| subscriptions(body, &mut numbered(1));
+    let sent = json!([
+        {"email": "ANN@x.org", "first_name": "Ann", "last_name": null, "audiences": [1, "2"]},
+        {"email": "nobody", "audiences": ["x"]},
+        {"first_name": "Bob"},
+        7,
+        {"email": "bob@x.org"},
+    ]);
+    let items = read(sent).expect("a list");
+    let fields = patch([(Field::Email, text("ann@x.org")), (Field::FirstName, text("Ann"))]);
+    let expected = Subscribe::new(numbered(1)(), fields, vec![1, 2]).expect("an email");
+    assert_eq!(items.first(), Some(&Ok(Command::Subscribe(expected))));
+    let pointers = |item: &Result<Command, Refusal>| match item {
+        Err(Refusal::Invalid(invalid)) => invalid.iter().map(|invalid| invalid.pointer.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let refused: Vec<Vec<String>> = items.iter().map(pointers).collect();
+    let expected: [&[&str]; 5] = [&[], &["#/email", "#/audiences"], &["#/email"], &["#"], &[]];
+    assert_eq!(refused, expected);
+    for none in [json!({}), json!([]), json!(null), Json::Array(vec![json!({}); 101])] {
+        assert!(matches!(read(none), Err(Refusal::Invalid(_))));
+    }
+}

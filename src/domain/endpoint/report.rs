@@ -1,0 +1,52 @@
+//! What the log is told of an endpoint's health.
+
+use super::Health;
+use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::{Entity, EventType, Field, NewEvent, Patch, Uid, Value};
+
+/// Says how an endpoint fares. What the log says already it is not told again, but that an endpoint was disabled: it may
+/// have been resumed in between without taking anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ReportHealth {
+    /// The endpoint's id.
+    pub uid: Uid,
+    pub health: Health,
+    /// How its owner knows it.
+    pub description: String,
+    /// Since when it takes nothing: RFC 3339; `None` where it is well.
+    pub failing_since: Option<String>,
+}
+
+impl ReportHealth {
+    pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
+        reads.uids.push((Entity::Push, self.uid));
+    }
+
+    pub(in crate::domain) fn decide(self, view: &impl View) -> Decision {
+        let Self { uid, health, description, failing_since } = self;
+        let subject = (Entity::Push, uid);
+        let before = view.by_uid(Entity::Push, uid);
+        // Nothing was said of it yet, so that it is well.
+        let was = before.and_then(|record| record.text(Field::Status)).unwrap_or_else(|| Health::Well.name());
+        if was == health.name() && health != Health::Disabled {
+            return Decision { subject, new_events: Vec::new() };
+        }
+        let event_type = match health {
+            Health::Well => EventType::Recovered,
+            Health::Failing => EventType::Failing,
+            Health::Disabled => EventType::Disabled,
+        };
+        let text = |text: String| Some(Value::Text(text)).filter(|value| value.as_text() != Some(""));
+        let patch = Patch::from([
+            (Field::Status, text(health.name().to_owned())),
+            (Field::Description, text(description)),
+            (Field::FailingSince, failing_since.and_then(text)),
+        ]);
+        let changes = match before {
+            Some(record) => record.differences(patch),
+            None => patch.into_iter().filter(|(_, value)| value.is_some()).collect(),
+        };
+        Decision { subject, new_events: vec![NewEvent { entity: Entity::Push, uid, event_type, changes }] }
+    }
+}

@@ -1,0 +1,210 @@
+//! Values for custom fields as they come in, and whether they fit.
+
+use std::collections::BTreeMap;
+
+use super::choice::Choices;
+use super::{Definition, FieldType};
+use crate::domain::decide::{Reads, View};
+use crate::domain::field::FieldOwner;
+use crate::domain::refusal::ValidationErrors;
+use crate::domain::value::{date, email, plain, timestamp, website};
+use crate::domain::{Entity, Field, FieldKind, Invalid, Money, Number, Patch, Record, Refusal, Uid, Value};
+
+/// The longest text that is read as a number, in bytes: no number needs more digits to be told from its neighbours.
+const MAX_NUMBER: usize = 400;
+
+/// A value for one custom field, of whatever type the client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Input {
+    /// The attribute that it stood under.
+    pub field: Field,
+    pub uid: Uid,
+    pub value: UntypedValue,
+}
+
+/// A value before its field's type is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is named after what it carries")]
+pub enum UntypedValue {
+    Null,
+    Flag(bool),
+    Number(Number),
+    Text(String),
+    Words(Vec<String>),
+    Money(Number, String),
+    /// What fits no type.
+    Other,
+}
+
+impl UntypedValue {
+    /// A value as a client sends it back.
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Number(number) => Self::Number(*number),
+            Value::Flag(flag) => Self::Flag(*flag),
+            Value::Money(money) => Self::Money(money.amount, money.currency.clone()),
+            Value::Words(words) => Self::Words(words.clone()),
+            Value::Role(_)
+            | Value::Tags(_)
+            | Value::Address(_)
+            | Value::Links(_)
+            | Value::Person(_)
+            | Value::Audiences(_)
+            | Value::Custom(_) => Self::Other,
+        }
+    }
+}
+
+/// The definitions that the inputs need.
+pub(in crate::domain) fn read(inputs: &[Input], reads: &mut Reads) {
+    reads.uids.extend(inputs.iter().map(|input| (Entity::CustomField, input.uid)));
+}
+
+/// Puts the inputs over the values that the record has, into the patch; else says of each what is wrong with it.
+pub(in crate::domain) fn resolve(
+    view: &impl View,
+    record: Option<&Record>,
+    inputs: Vec<Input>,
+    patch: &mut Patch,
+) -> Result<(), Refusal> {
+    let mut merged: BTreeMap<Field, BTreeMap<Uid, Value>> = BTreeMap::new();
+    let mut invalid = ValidationErrors::default();
+    let mut choices = Choices::default();
+    for Input { field, uid, value } in inputs {
+        let values = merged.entry(field).or_insert_with(|| present(record, field));
+        match validate(view, &mut choices, field, uid, value, values.get(&uid)) {
+            Ok(Some(value)) => {
+                values.insert(uid, value);
+            }
+            Ok(None) => {
+                values.remove(&uid);
+            }
+            Err(detail) => invalid.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
+        }
+    }
+    invalid.refuse()?;
+    for (field, values) in merged {
+        patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
+    }
+    Ok(())
+}
+
+fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
+    match record.and_then(|record| record.fields.get(&field)) {
+        Some(Value::Custom(values)) => values.clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// `Ok(None)` is `null`. What is wrong is said with the field's label and uid, since a uid alone tells people nothing.
+fn validate(
+    view: &impl View,
+    choices: &mut Choices,
+    field: Field,
+    uid: Uid,
+    value: UntypedValue,
+    present: Option<&Value>,
+) -> Result<Option<Value>, String> {
+    // What a client read it may send back, and it may clear it, whatever has become of the field since.
+    if let Some(present) = present
+        && (value == UntypedValue::Null || value == UntypedValue::of(present))
+    {
+        return Ok((value != UntypedValue::Null).then(|| present.clone()));
+    }
+    let FieldKind::Custom(owner) = field.kind() else { return Err("Has no custom fields.".to_owned()) };
+    let definition = view.by_uid(Entity::CustomField, uid).and_then(Definition::of);
+    let Some(definition) = definition.filter(|definition| definition.owner == owner) else {
+        return Err(format!("There is no custom field {uid} of {}.", plural(owner)));
+    };
+    let named = |detail: &str| format!("The custom field \"{}\" ({uid}) {detail}", definition.label);
+    if definition.archived {
+        return Err(named("is archived and takes no values."));
+    }
+    typed(&definition, choices, value).map_err(|detail| named(&uncapitalised(&detail)))
+}
+
+fn plural(owner: FieldOwner) -> &'static str {
+    match owner {
+        FieldOwner::Contact => "contacts",
+        FieldOwner::Company => "companies",
+        FieldOwner::Project => "projects",
+        FieldOwner::Target => "contacts' targets",
+    }
+}
+
+fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(chars).collect()
+}
+
+fn typed(definition: &Definition<'_>, choices: &mut Choices, value: UntypedValue) -> Result<Option<Value>, String> {
+    let kind = definition.kind;
+    match (kind, value) {
+        (_, UntypedValue::Null) => Ok(None),
+        (FieldType::MultiSelect, UntypedValue::Words(chosen)) => {
+            choices.several(definition.allowed_values, chosen.iter().map(String::as_str))
+        }
+        (FieldType::MultiSelect, UntypedValue::Text(chosen)) => {
+            choices.several(definition.allowed_values, chosen.split(','))
+        }
+        (_, UntypedValue::Text(text)) if text.trim().is_empty() => Ok(None),
+        (FieldType::Checkbox, UntypedValue::Flag(flag)) => Ok(Some(Value::Flag(flag))),
+        (FieldType::Number, UntypedValue::Number(number)) => Ok(Some(Value::Number(number))),
+        (FieldType::Currency, UntypedValue::Money(amount, currency)) => {
+            Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
+        }
+        (_, UntypedValue::Text(text)) => written(definition, choices, &text).map(Some),
+        // A list of choices may be of numbers.
+        (FieldType::Dropdown | FieldType::Text, UntypedValue::Number(number)) => {
+            written(definition, choices, &number.to_string()).map(Some)
+        }
+        _ => Err(expected(kind).to_owned()),
+    }
+}
+
+fn written(definition: &Definition<'_>, choices: &mut Choices, text: &str) -> Result<Value, String> {
+    match definition.kind {
+        FieldType::Text => plain(text, 1_000).map(Value::Text),
+        FieldType::LongText => plain(text, 16_384).map(Value::Text),
+        FieldType::Phone => plain(text, 64).map(Value::Text),
+        FieldType::Email => email(text).map(Value::Text),
+        FieldType::Url | FieldType::File => website(text).map(Value::Text),
+        FieldType::Date => date(text).map(Value::Text),
+        FieldType::DateTime => timestamp(text).map(Value::Text),
+        FieldType::Dropdown => choices.one(definition.allowed_values, text).map(Value::Text),
+        FieldType::Number => {
+            let text = Some(text.trim()).filter(|text| text.len() <= MAX_NUMBER);
+            let number = text.and_then(|text| text.parse().ok()).and_then(Number::new);
+            number.map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned())
+        }
+        // A longer text is none of these, and is not converted.
+        FieldType::Checkbox if text.trim().len() > "false".len() => Err(expected(definition.kind).to_owned()),
+        FieldType::Checkbox => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
+            "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
+            _ => Err(expected(definition.kind).to_owned()),
+        },
+        FieldType::Currency | FieldType::MultiSelect => Err(expected(definition.kind).to_owned()),
+    }
+}
+
+fn expected(kind: FieldType) -> &'static str {
+    match kind {
+        FieldType::Text
+        | FieldType::LongText
+        | FieldType::Dropdown
+        | FieldType::Phone
+        | FieldType::Email
+        | FieldType::Url
+        | FieldType::File
+        | FieldType::Date
+        | FieldType::DateTime => "Must be a string.",
+        FieldType::Number => "Must be a number.",
+        FieldType::Currency => "Must be an object with amount and currency.",
+        FieldType::Checkbox => "Must be true or false.",
+        FieldType::MultiSelect => "Must be a list of strings.",
+    }
+}

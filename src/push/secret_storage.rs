@@ -1,0 +1,126 @@
+//! Endpoints' secrets at rest: sealed under a master key.
+//!
+//! What is sealed begins with its version. A text, which begins with `whs`, is from before secrets had to be sealed: it
+//! is still read, and sealed when the master key is rotated.
+
+use uuid::Uuid;
+
+use super::signature::SigningSecret;
+use crate::domain::{AccountId, Timestamp};
+use crate::secrets::{MasterKeys, Resealed};
+use crate::store::endpoints::{Endpoint, KeptSecret};
+
+/// What every secret's text begins with.
+const TEXT: &[u8] = b"whs";
+
+/// What is stored of a secret; `None` where there is no master key to seal it.
+#[must_use]
+pub fn keep(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &SigningSecret) -> Option<Vec<u8>> {
+    masters.seal(&belongs_to(account, endpoint), secret.reveal().as_bytes())
+}
+
+/// A stored secret; `None` where no master key opens it.
+#[must_use]
+pub fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Option<SigningSecret> {
+    if kept.starts_with(TEXT) {
+        return SigningSecret::parse(std::str::from_utf8(kept).ok()?).ok();
+    }
+    let text = masters.open(&belongs_to(account, endpoint), kept)?;
+    SigningSecret::parse(&String::from_utf8(text).ok()?).ok()
+}
+
+/// The secrets of an endpoint, the present one first, and until when each signs; `None` where one does not open.
+#[must_use]
+pub fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(SigningSecret, Option<Timestamp>)>> {
+    let open = |KeptSecret { kept, until }: &KeptSecret| {
+        Some((open(masters, endpoint.account, endpoint.endpoint_id, kept)?, *until))
+    };
+    endpoint.secrets.iter().map(open).collect()
+}
+
+/// A stored secret under the first master key.
+#[must_use]
+pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Resealed {
+    let bound = belongs_to(account, endpoint);
+    if kept.starts_with(TEXT) {
+        return masters.seal(&bound, kept).map_or(Resealed::Unopened, Resealed::Anew);
+    }
+    masters.reseal(&bound, kept)
+}
+
+/// What a sealed secret is bound to.
+pub(super) fn belongs_to(account: AccountId, endpoint: Uuid) -> Vec<u8> {
+    [*account.0.as_bytes(), *endpoint.as_bytes()].concat()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::MasterKey;
+    use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
+
+    /// An endpoint with one secret that is not sealed.
+    pub(in crate::push) fn endpoint() -> Endpoint {
+        let settings = Settings {
+            url: "https://example.org/".to_owned(),
+            description: String::new(),
+            events: Vec::new(),
+            fields: Vec::new(),
+            exclude_own: None,
+            mode: Mode::Single,
+            order: DeliveryOrder::Record,
+            window: 32,
+            rate: None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(15),
+        };
+        Endpoint {
+            account: AccountId(Uuid::from_u128(1)),
+            endpoint_id: Uuid::from_u128(2),
+            settings,
+            signature: Signature::Hmac,
+            secrets: vec![KeptSecret { kept: SigningSecret::generate([7; 32]).reveal().into_bytes(), until: None }],
+            state: State::Live,
+            reported: Health::Well,
+            revision: 0,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn masters(byte: u8) -> MasterKeys {
+        MasterKeys::new(&[MasterKey([byte; 32])])
+    }
+
+    #[test]
+    fn secrets_are_sealed_at_rest_and_belong_to_their_account_and_endpoint() {
+        let Endpoint { account, endpoint_id, .. } = endpoint();
+        for signature in Signature::ALL {
+            let secret = SigningSecret::of_scheme(signature, [9; 32]).unwrap();
+            let kept = keep(&masters(1), account, endpoint_id, &secret).unwrap();
+            assert!(!String::from_utf8_lossy(&kept).contains("whs"), "{signature:?}");
+            let opened = |masters: &MasterKeys, account, endpoint| open(masters, account, endpoint, &kept);
+            assert_eq!(opened(&masters(1), account, endpoint_id).unwrap().reveal(), secret.reveal());
+            assert!(opened(&masters(2), account, endpoint_id).is_none());
+            assert!(opened(&masters(1), account, Uuid::from_u128(3)).is_none());
+            assert!(opened(&masters(1), AccountId(Uuid::from_u128(3)), endpoint_id).is_none());
+            assert_eq!(keep(&MasterKeys::new(&[]), account, endpoint_id, &secret), None);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_not_sealed_goes_on() {
+        let endpoint = endpoint();
+        let opened = open_all(&masters(1), &endpoint).unwrap();
+        assert_eq!(opened[0].0.reveal(), SigningSecret::generate([7; 32]).reveal());
+    }
+
+    #[test]
+    fn an_endpoint_prints_no_secret() {
+        let endpoint = endpoint();
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("KeptSecret") && !shown.contains("whsec"), "{shown}");
+        assert!(!shown.contains("119, 104, 115"), "nor its bytes: {shown}");
+    }
+}

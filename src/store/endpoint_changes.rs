@@ -1,0 +1,219 @@
+//! Changes of an account's push endpoints: one transaction each, under the lock on the account's head.
+//!
+//! The lock makes changes of one account follow each other, so that a limit on their number holds and a request with
+//! an idempotency key is carried out once. An endpoint's place is not written here but by whoever owns its shard: a
+//! change leaves an order for them.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use uuid::Uuid;
+
+use super::accounts::{By, INSERT_AUDIT};
+use super::batch::{self, IdempotencyColumns, IdempotencyRecord};
+use super::endpoints::{self, Endpoint, EndpointState};
+use super::{Store, StoreError};
+use crate::clock;
+use crate::domain::{AccountId, Seq, Timestamp};
+
+const COUNT: &str = "-- push_endpoint.count
+select count(*) from push_endpoint where account_id = $1";
+
+/// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
+const LOCK: &str = "-- push_endpoint.lock
+select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
+
+const ORDER: &str = "-- push_order.insert
+insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
+values ($1, $2, $3, $4, $5, $6, $7)";
+
+/// What an endpoint's place shall become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorCommand {
+    /// What comes after `after` is sent again, up to `through` where that is said.
+    Replay {
+        /// Before the first one.
+        after: Seq,
+        /// The last one; `None` goes on to the end.
+        through: Option<Seq>,
+    },
+    /// Nothing up to here is sent any more.
+    Skip {
+        /// The last one that is not.
+        through: Seq,
+    },
+    /// A parked event is tried again.
+    Retry {
+        /// The event.
+        seq: Seq,
+    },
+    /// Whatever it failed at is forgotten.
+    Resume,
+}
+
+impl CursorCommand {
+    /// The columns `kind`, `from_seq`, `to_seq`.
+    fn columns(self) -> (&'static str, i64, Option<i64>) {
+        match self {
+            Self::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
+            Self::Skip { through } => ("skip", through.0, None),
+            Self::Retry { seq } => ("retry", seq.0, None),
+            Self::Resume => ("resume", 0, None),
+        }
+    }
+
+    /// The inverse of [`Self::columns`].
+    pub(super) fn of(kind: &str, from: i64, to: Option<i64>) -> Option<Self> {
+        match kind {
+            "replay" => Some(Self::Replay { after: Seq(from), through: to.map(Seq) }),
+            "skip" => Some(Self::Skip { through: Seq(from) }),
+            "retry" => Some(Self::Retry { seq: Seq(from) }),
+            "resume" => Some(Self::Resume),
+            _ => None,
+        }
+    }
+}
+
+/// An open change. Dropped before it is committed, it is rolled back.
+pub struct PushChange {
+    /// Taken when the transaction has ended; otherwise the connection is closed with us, and the server rolls back.
+    client: Option<Object>,
+    account: AccountId,
+}
+
+impl Drop for PushChange {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// What was found when a change was opened.
+pub struct Opened {
+    /// To go on with.
+    pub change: PushChange,
+    /// The end of the log.
+    pub head: Seq,
+    /// The stored answers to earlier requests with the same keys.
+    pub answers: Vec<IdempotencyRecord>,
+}
+
+impl Store {
+    /// Opens a change, and looks up what was answered under idempotency keys within the time `remembered`; `None` where
+    /// there is no such account.
+    pub async fn change_push(
+        &self,
+        account: AccountId,
+        keys: &[&str],
+        remembered: Duration,
+    ) -> Result<Option<Opened>, StoreError> {
+        let client = self.reader().await?;
+        let change = PushChange { client: Some(client), account };
+        let client = change.client()?;
+        client.batch_execute("begin").await?;
+        let heads = client.query(batch::LOCK_HEADS, &[&vec![account.0]]).await?;
+        let Some(head) = heads.first() else { return Ok(None) };
+        let head = Seq(head.get(1));
+        let answers = if keys.is_empty() {
+            Vec::new()
+        } else {
+            let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
+            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &remembered]).await?
+        };
+        let answers = answers.iter().map(batch::answer).collect::<Result<_, _>>()?;
+        Ok(Some(Opened { change, head, answers }))
+    }
+}
+
+impl PushChange {
+    fn client(&self) -> Result<&Object, StoreError> {
+        self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
+    }
+
+    /// How many endpoints the account has.
+    pub async fn count(&self) -> Result<usize, StoreError> {
+        let row = self.client()?.query_one(COUNT, &[&self.account.0]).await?;
+        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX))
+    }
+
+    /// One of the account's endpoints, and where it stands. Until the change ends nobody else writes its settings.
+    pub async fn endpoint(&self, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
+        self.client()?.execute(LOCK, &[&self.account.0, &endpoint]).await?;
+        // A statement of its own sees what was committed while the lock was waited for.
+        let row = self.client()?.query_opt(endpoints::LIST, &[&self.account.0, &endpoint]).await?;
+        row.as_ref().map(endpoints::placed).transpose()
+    }
+
+    /// Adds an endpoint that stands at `from`, or at the end of the log.
+    pub async fn insert(&self, new: &Endpoint, from: Option<Seq>) -> Result<(), StoreError> {
+        endpoints::insert(self.client()?, new, from).await
+    }
+
+    /// Writes an endpoint's settings, state and secrets, and raises its revision.
+    pub async fn update(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        endpoints::update(self.client()?, endpoint).await
+    }
+
+    /// Deletes an endpoint with all that it has; false where there is none.
+    pub async fn delete(&self, endpoint: Uuid) -> Result<bool, StoreError> {
+        Ok(self.client()?.execute(endpoints::DELETE, &[&self.account.0, &endpoint]).await? > 0)
+    }
+
+    /// Whether an event of the endpoint is parked.
+    pub async fn is_parked(&self, endpoint: Uuid, seq: Seq) -> Result<bool, StoreError> {
+        let row = self.client()?.query_opt(endpoints::IS_PARKED, &[&self.account.0, &endpoint, &seq.0]).await?;
+        Ok(row.is_some())
+    }
+
+    /// Leaves an order for whoever owns the endpoint's shard.
+    pub async fn order(&self, endpoint: Uuid, order: CursorCommand, at: Timestamp) -> Result<(), StoreError> {
+        let (kind, from, to) = order.columns();
+        let id = clock::fresh_uid().0;
+        self.client()?.execute(ORDER, &[&self.account.0, &endpoint, &id, &kind, &from, &to, &at]).await?;
+        Ok(())
+    }
+
+    /// Commits, with an audit row, and the answer where it shall be remembered.
+    pub async fn commit(
+        mut self,
+        by: By<'_>,
+        action: &str,
+        detail: &serde_json::Value,
+        answer: Option<IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        let client = self.client()?;
+        let (accounts, ids) = (vec![self.account.0], vec![clock::fresh_uid().0]);
+        client.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
+        remember(client, answer).await?;
+        client.batch_execute("commit").await?;
+        // Ended well, the connection goes back to the pool.
+        drop(self.client.take());
+        Ok(())
+    }
+
+    /// Ends without a trace, and keeps the connection.
+    pub async fn roll_back(mut self) -> Result<(), StoreError> {
+        self.client()?.batch_execute("rollback").await?;
+        drop(self.client.take());
+        Ok(())
+    }
+
+    /// Commits the answer alone: what it tells of was done elsewhere.
+    pub async fn commit_answer(mut self, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
+        let client = self.client()?;
+        remember(client, answer).await?;
+        client.batch_execute("commit").await?;
+        drop(self.client.take());
+        Ok(())
+    }
+}
+
+async fn remember(client: &Object, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
+    if let Some(answer) = answer {
+        let answers = [answer];
+        let a = IdempotencyColumns::of(&answers);
+        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
+    }
+    Ok(())
+}
