@@ -85,7 +85,7 @@ impl Store {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
         let keys: Vec<(AccountId, &NewKey)> = new.iter().map(|new| (new.account, &new.key)).collect();
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.execute(INSERT_ACCOUNT, &[&accounts, &names, &tier.name(), &by.at]).await?;
         transaction.execute(INSERT_HEADS, &[&accounts]).await?;
@@ -96,7 +96,7 @@ impl Store {
 
     /// Moves an account to another tier; false where there is no such account.
     pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await? == 0 {
             return Ok(false);
@@ -108,7 +108,7 @@ impl Store {
 
     /// Sets what the account hears of records that do not exist; false where there is no such account.
     pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_ON_MISSING, &[&account.0, &to.name()]).await? == 0 {
             return Ok(false);
@@ -122,7 +122,7 @@ impl Store {
     /// Sets whether the account's keys are shown once only: then the texts that are kept are forgotten, for good. False
     /// where there is no such account.
     pub async fn set_show_once(&self, account: AccountId, show_once: bool, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_SHOW_ONCE, &[&account.0, &show_once]).await? == 0 {
             return Ok(false);

@@ -7,6 +7,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::accounts::{By, audit};
+use super::reading::Freshness;
 use super::{Params, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
@@ -94,7 +95,7 @@ pub struct Narrowed {
 impl Store {
     /// Writes attempts, each with its endpoint, in one statement.
     pub async fn log_attempts(&self, attempts: &[(AccountId, Uuid, AttemptRow)]) -> Result<(), StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(INSERT).await?;
         let accounts: Vec<Uuid> = attempts.iter().map(|(account, ..)| account.0).collect();
         let endpoints: Vec<Uuid> = attempts.iter().map(|(_, endpoint, _)| *endpoint).collect();
@@ -132,7 +133,7 @@ impl Store {
     /// Makes the partitions from yesterday until so many days ahead of today, as Postgres has it; returns how many were
     /// missing.
     pub async fn make_attempt_days(&self, ahead: u16) -> Result<usize, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
         let wanted = (-1..=i64::from(ahead)).filter_map(|days| today.checked_add(time::Duration::days(days)));
         let missing = wanted.filter(|day| !there.contains(&partition(*day))).filter_map(|day| {
@@ -144,7 +145,7 @@ impl Store {
 
     /// Drops the partitions of days that are more than `keep` before today, as Postgres has it; returns how many.
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
         // The names sort as their days do.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
@@ -154,7 +155,7 @@ impl Store {
 
     /// Takes what receivers answered to deliveries of a record's events out of the log; returns of how many.
     pub async fn erase_attempts(&self, account: AccountId, uid: Uid, by: By<'_>) -> Result<u64, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(UNHURRIED).await?;
         let erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
@@ -174,7 +175,11 @@ impl Store {
         let Narrowed { before, status, delivered } = narrowed;
         // Where few fit, all of the endpoint's attempts are looked at.
         let narrowed = status.is_some() || delivered.is_some();
-        let reading = if narrowed { self.searching(account).await? } else { self.reading(account).await? };
+        let reading = if narrowed {
+            self.searching(account, Freshness::MayLag).await?
+        } else {
+            self.reading(account, Freshness::MayLag).await?
+        };
         let rows = reading.query(LIST, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }

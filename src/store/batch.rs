@@ -152,7 +152,7 @@ impl Drop for Batch {
 impl Store {
     /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
     pub async fn open_batch(&self, wanted: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
-        let client = self.writer().await?;
+        let client = self.lane().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
         let found = match &batch.client {
@@ -173,7 +173,7 @@ impl Store {
     /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
     /// us may still be at work on that transaction, and only once it is done with it can this be answered.
     pub async fn is_committed(&self, event: &EncodedEvent) -> Result<bool, StoreError> {
-        let mut client = self.writer().await?;
+        let mut client = self.lane().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("set local lock_timeout = '1s'").await?;
         transaction.query(LOCK_HEADS, &[&vec![event.account.0]]).await?;

@@ -76,7 +76,7 @@ impl Store {
         let color = color.map(|color| color.to_string());
         let format = logo.as_ref().map(|logo| logo.format.media_type());
         let bytes = logo.as_ref().map(|logo| &*logo.bytes);
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let changed = transaction.execute(SET, &[&account.0, name, &color, &format, &bytes]).await?;
         if changed == 0 {
@@ -98,7 +98,7 @@ impl Store {
 
     /// Takes an account's brand away; false where it has none.
     pub async fn clear_brand(&self, account: AccountId, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let cleared = transaction.execute(CLEAR, &[&account.0]).await?;
         if cleared == 0 {

@@ -108,7 +108,7 @@ impl Store {
         keys: &[&str],
         remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let change = PushChange { client: Some(client), account };
         let client = change.client()?;
         client.batch_execute("begin").await?;

@@ -15,7 +15,7 @@ delete from answer where (account_id, key) in (
 impl Store {
     /// Deletes at most a thousand answers of this age or older; returns how many.
     pub async fn forget_answers(&self, age: Duration) -> Result<u64, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(FORGET).await?;
         Ok(client.execute(&statement, &[&age.as_secs_f64()]).await?)
     }

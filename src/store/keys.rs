@@ -130,7 +130,7 @@ pub enum StoredKeyText {
 impl Store {
     /// Adds a key to an account.
     pub async fn add_key(&self, account: AccountId, key: &NewKey, by: By<'_>) -> Result<Added, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if !revise(&transaction, account).await? {
             return Ok(Added::NoAccount);
@@ -146,7 +146,7 @@ impl Store {
 
     /// Deletes a key: its next call is refused. False where the account has no such key.
     pub async fn delete_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         // The account first, as in every change of it.
         let is_there = revise(&transaction, account).await?;
@@ -166,7 +166,7 @@ impl Store {
 
     /// A key's sealed text, for showing it. That it was asked for leaves an audit row.
     pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<StoredKeyText, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let Some(row) = transaction.query_opt(SEALED, &[&account.0, &key_id]).await? else {
             return Ok(StoredKeyText::NoKey);
@@ -183,7 +183,7 @@ impl Store {
         let accounts: Vec<Uuid> = used.iter().map(|used| used.account.0).collect();
         let ids: Vec<Uuid> = used.iter().map(|used| used.key_id).collect();
         let ages: Vec<f64> = used.iter().map(|used| used.ago.as_secs_f64()).collect();
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(USED).await?;
         client.execute(&statement, &[&accounts, &ids, &ages]).await?;
         Ok(())

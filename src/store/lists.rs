@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::reading::Freshness;
 use super::records::StoredRecord;
 use super::text_index::search_text;
 use super::{Store, StoreError};
@@ -499,7 +500,11 @@ impl Store {
             &through,
         ];
         let parameters: Vec<_> = parameters.into_iter().zip(TYPES).collect();
-        let reading = if list.is_search() { self.searching(account).await? } else { self.reading(account).await? };
+        let reading = if list.is_search() {
+            self.searching(account, Freshness::MayLag).await?
+        } else {
+            self.reading(account, Freshness::MayLag).await?
+        };
         let rows = reading.query_typed(&list.statement(indexed), &parameters).await?;
         Ok(page(&rows, list.limit))
     }

@@ -219,7 +219,7 @@ impl Store {
 
     /// Every account's use of the present month.
     pub async fn quota_use(&self) -> Result<Vec<Use>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.replica_reader().await?;
         let statement = client.prepare_cached(USE).await?;
         client.query(&statement, &[]).await?.iter().map(row_use).collect()
     }

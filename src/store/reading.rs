@@ -26,6 +26,15 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// How much a read must see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Every commit.
+    Current,
+    /// The commits that the standby has, where one is configured.
+    MayLag,
+}
+
 /// A connection for one statement.
 pub(super) struct Reading {
     account: AccountId,
@@ -43,18 +52,22 @@ struct Held {
 
 impl Store {
     /// A connection for an indexed read.
-    pub(super) async fn reading(&self, account: AccountId) -> Result<Reading, StoreError> {
-        self.hold(account, None).await
+    pub(super) async fn reading(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
+        self.hold(account, from, None).await
     }
 
-    /// A connection for a read that may look at all rows of an account: one of the account's share of the pool.
-    pub(super) async fn searching(&self, account: AccountId) -> Result<Reading, StoreError> {
+    /// A connection for a read that may look at all rows of an account: one of the account's share of the connections.
+    pub(super) async fn searching(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
         let slot = self.searches.enter(account).await?;
-        self.hold(account, Some(slot)).await
+        self.hold(account, from, Some(slot)).await
     }
 
-    async fn hold(&self, account: AccountId, slot: Option<SearchSlot>) -> Result<Reading, StoreError> {
-        let held = Some(Held { client: self.reader().await?, _slot: slot });
+    async fn hold(&self, account: AccountId, from: Freshness, slot: Option<SearchSlot>) -> Result<Reading, StoreError> {
+        let client = match from {
+            Freshness::Current => self.reader().await?,
+            Freshness::MayLag => self.replica_reader().await?,
+        };
+        let held = Some(Held { client, _slot: slot });
         Ok(Reading { account, held, unfinished: false, metrics: self.metrics.clone() })
     }
 }

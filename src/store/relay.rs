@@ -141,7 +141,7 @@ impl Store {
     /// Notes which stream events are published in from now on, and that what went into another one is not in it.
     /// Returns how many accounts that concerns.
     pub async fn begin_stream(&self, made_at_ns: i64) -> Result<u64, StoreError> {
-        Ok(self.reader().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
+        Ok(self.writer().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
     }
 
     /// The next accounts that have a cursor, in the order of their ids.
@@ -154,7 +154,7 @@ impl Store {
 
     /// Asks the owner of the account's shard for a repair. What was asked for before is replaced.
     pub async fn request_relay_repair(&self, account: AccountId, repair: Repair, id: Uuid) -> Result<(), StoreError> {
-        self.reader().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
+        self.writer().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
         Ok(())
     }
 
@@ -172,12 +172,12 @@ impl Store {
 
     /// Puts one account's relay back to a position where it is beyond it: it will ask the stream how far it is.
     pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<bool, StoreError> {
-        Ok(self.reader().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
+        Ok(self.writer().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
     }
 
     /// Puts the relay of one account, or of all, back to the beginning: it will ask the stream how far it is.
     pub async fn rewind_relay(&self, account: Option<AccountId>) -> Result<u64, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
     }
 

@@ -71,7 +71,7 @@ impl Store {
         limit: i64,
         by: By<'_>,
     ) -> Result<RaiseOutcome, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let locked = transaction.query(LOCK, &[&after.0, &only.map(|account| account.0), &limit]).await?;
         let ids: Vec<uuid::Uuid> = locked.iter().map(|row| row.get(0)).collect();

@@ -26,6 +26,7 @@ mod metrics;
 mod openapi;
 mod operations;
 mod paused;
+mod pools;
 mod process;
 mod proto;
 mod push;
