@@ -35,10 +35,10 @@ const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
-pub(super) const LOAD_ANSWERS: &str = "-- batch.load_answers
+pub(super) const LOAD_ANSWERS: &str = "-- idempotency_record.load
 select a.account_id, a.key, a.request_hash, a.outcome::text
 from unnest($1::uuid[], $2::text[]) as k(account_id, key)
-join answer a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
+join idempotency_record a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
@@ -51,8 +51,8 @@ update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
-pub(super) const STORE_ANSWERS: &str = "-- batch.store_answers
-insert into answer (account_id, key, request_hash, outcome, at)
+pub(super) const STORE_ANSWERS: &str = "-- idempotency_record.store
+insert into idempotency_record (account_id, key, request_hash, outcome, at)
 select account_id, key, request_hash, outcome::json, clock_timestamp()
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, key, request_hash, outcome)
 on conflict (account_id, key) do update
@@ -300,7 +300,7 @@ pub(super) fn answer(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
     let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::corrupt("answer", column, format!("{account}/{key}"), source)
+        StoreError::corrupt("idempotency_record", column, format!("{account}/{key}"), source)
     };
     let hash: &[u8] = row.get(2);
     let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;

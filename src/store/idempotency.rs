@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{Store, StoreError};
 
-const FORGET: &str = "-- answer.forget
-delete from answer where (account_id, key) in (
-        select account_id, key from answer where at < now() - make_interval(secs => $1) limit 1000)
+const FORGET: &str = "-- idempotency_record.forget
+delete from idempotency_record where (account_id, key) in (
+        select account_id, key from idempotency_record where at < now() - make_interval(secs => $1) limit 1000)
     and at < now() - make_interval(secs => $1)";
 
 impl Store {

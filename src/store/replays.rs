@@ -4,10 +4,10 @@ use super::{Store, StoreError};
 use crate::domain::AccountId;
 
 /// An answer in the last minutes of its day is left out: it may be forgotten before the request is carried out.
-const COUNT: &str = "-- answer.count
+const COUNT: &str = "-- idempotency_record.count
 select count(*) from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
 where exists (
-    select from answer a
+    select from idempotency_record a
     where a.account_id = $1 and a.key in (k.key, k.unscoped_key) and a.request_hash = k.request_hash
         and a.at > now() - interval '23 hours 58 minutes')";
 

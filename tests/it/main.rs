@@ -34,6 +34,7 @@ mod push_delivery;
 mod quota;
 mod quota_leases;
 mod relay;
+mod release_before;
 mod restore;
 mod searches;
 mod services;

@@ -192,7 +192,7 @@ async fn an_answer_that_was_lost_is_replayed_beyond_the_limit_and_nothing_else_i
 
 /// A process that ends amid a list has carried out its first items.
 async fn forget_all_but_the_first(sql: &tokio_postgres::Client) {
-    let forget = "delete from answer where position(E'\\x01' in key) > 0";
+    let forget = "delete from idempotency_record where position(E'\\x01' in key) > 0";
     assert_eq!(sql.execute(forget, &[]).await.unwrap(), 2);
 }
 

@@ -151,7 +151,7 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
     receiver.wait_for(8, LONG).await;
     stream::ids(env, account, 8).await;
     let sql = env.sql().await;
-    let cursors = "select (select min(seq) from push_cursor) = 8 and (select seq from relay_cursor) = 8";
+    let cursors = "select (select min(seq) from push_endpoint_cursor) = 8 and (select seq from relay_cursor) = 8";
     until("the cursors are written", async || {
         sql.query_one(cursors, &[]).await.unwrap().get::<_, Option<bool>>(0) == Some(true)
     })

@@ -132,7 +132,8 @@ async fn what_the_release_before_answered_is_not_carried_out_again() {
         assert!(first.status < 300, "{path}: {}", first.text);
         // As that release stored it. What is sealed stays with the key it was sealed for.
         if path != "/push/endpoints" {
-            let unscope = "update answer set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
+            let unscope =
+                "update idempotency_record set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
             assert!(sql.execute(unscope, &[]).await.unwrap() > 0);
         }
         let events = service.client.changes().await.len();

@@ -15,13 +15,13 @@ async fn refuse_places(service: &Service, description: &str) {
             end if;
             return new;
         end $$;
-        create or replace trigger refuse before update on push_cursor for each row execute function refuse()"
+        create or replace trigger refuse before update on push_endpoint_cursor for each row execute function refuse()"
     );
     service.env.sql().await.batch_execute(&refuse).await.unwrap();
 }
 
 async fn take_places_again(service: &Service) {
-    service.env.sql().await.batch_execute("drop trigger refuse on push_cursor").await.unwrap();
+    service.env.sql().await.batch_execute("drop trigger refuse on push_endpoint_cursor").await.unwrap();
 }
 
 async fn until_refused(service: &Service, more: f64) {
@@ -50,7 +50,7 @@ async fn no_runner_starts_from_a_place_older_than_one_that_could_not_be_written(
     assert_eq!(seqs(&receiver.received()), [1], "nothing is sent from a place that is not the last");
 
     take_places_again(&service).await;
-    settled(&service, "its place", "select seq = 2 from push_cursor").await;
+    settled(&service, "its place", "select seq = 2 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1, 2], "each once");
 }
 
@@ -62,7 +62,7 @@ async fn a_place_that_could_not_be_written_is_written_without_another_event() {
     service.client.contact("ann@example.org").await.expect(201);
     until_refused(&service, 3.0).await;
     take_places_again(&service).await;
-    settled(&service, "its place", "select seq = 1 from push_cursor").await;
+    settled(&service, "its place", "select seq = 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1]);
 }
 
@@ -76,7 +76,7 @@ async fn a_place_that_is_refused_holds_up_no_other_endpoint() {
         service.client.contact(&format!("p{number}@example.org")).await.expect(201);
     }
     let at = |made: &Value, seq: i64| {
-        format!("select seq = {seq} from push_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
+        format!("select seq = {seq} from push_endpoint_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
     };
     settled(&service, "the other's place", &at(&taken, 3)).await;
     // Nor its pause: what one endpoint waits for is its own.
@@ -114,6 +114,6 @@ async fn a_verdict_on_settings_that_were_changed_meanwhile_disables_nothing() {
     receiver.recover();
     let path = format!("/push/endpoints/{}/resume", shown["id"].as_str().unwrap());
     service.client.post(&path, Value::Null).await.expect(200);
-    settled(&service, "its place", "select seq >= 1 from push_cursor").await;
+    settled(&service, "its place", "select seq >= 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.accepted()), [1], "nothing was skipped");
 }
