@@ -289,7 +289,7 @@ impl EndpointWorker {
                 detail = attempt.no_address, "delivery failed");
         }
         let trigger = if first { "event" } else { "retry" };
-        let row = attempts::row(self.target.webhook_id(&events), delivery.name(), trigger, &attempt, now);
+        let row = attempts::row(self.target.webhook_id(&events), delivery.name(), &events, trigger, &attempt, now);
         self.context.attempts.put(account, endpoint_id, row);
         let action = self.scheduler.ended(delivery.name(), attempt.outcome, now, rand::random());
         if !delivered {

@@ -70,7 +70,7 @@ impl Pinger {
         if let Some(detail) = &attempt.no_address {
             tracing::info!(%account, endpoint = %endpoint_id, detail, "endpoint has no usable address");
         }
-        self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, "test", &attempt, clock.now()));
+        self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, &[], "test", &attempt, clock.now()));
         Ok(Some(attempt))
     }
 }

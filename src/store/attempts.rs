@@ -13,7 +13,8 @@ use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Attempts have ids that grow with time, and partitions by time: the newest come first without a sort.
 const LIST: &str = "-- push_attempt.list
-select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body
+select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body,
+    coalesce(uids, '{}') as uids
 from push_attempt
 where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id < $3)
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
@@ -23,22 +24,27 @@ order by attempt_id desc limit $6";
 const INSERT: &str = "-- push_attempt.insert
 with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
-    duration_ms, bytes, body)
+    duration_ms, bytes, body, uids)
 select a.account_id, a.endpoint_id, a.attempt_id, a.at, a.seq, a.webhook_id, a.trigger, a.outcome, a.status, a.error,
-    a.duration_ms, a.bytes, a.body
+    a.duration_ms, a.bytes, a.body, string_to_array(a.uids, ',')::uuid[]
 from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[], $6::text[], $7::text[],
-    $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[])
+    $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[], $14::text[])
     as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
-        body)";
+        body, uids)";
 
-/// Today by Postgres, which all replicas have in common, and the partitions that there are.
-/// A batch is called after its first and its last event: what lies between may be of the record.
 const ERASE: &str = "-- push_attempt.erase
+update push_attempt set body = '' where account_id = $1 and body <> '' and $2 = any(uids)";
+
+/// Erases rows of versions before `uids`, and of their replicas during an upgrade. Nothing but the webhook id names the
+/// last event of their batches; each event between the first and the last may have been delivered. The statement finds
+/// nothing once attempts are kept for no longer than the column exists.
+const ERASE_WITHOUT_UIDS: &str = "-- push_attempt.erase_without_uids
 update push_attempt a set body = ''
-where a.account_id = $1 and a.body <> '' and exists (
+where a.account_id = $1 and a.body <> '' and a.uids is null and exists (
     select from event e where e.account_id = $1 and e.uid = $2 and e.seq between a.seq
         and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
 
+/// Returns today by Postgres's clock, which all replicas have in common, and the partitions that exist.
 const PARTITIONS: &str = "-- push_attempt.partitions
 select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -69,6 +75,8 @@ pub struct AttemptRow {
     pub at: Timestamp,
     pub seq: Seq,
     pub webhook_id: String,
+    /// The records whose events were delivered, each once; what a receiver responded is erased by them.
+    pub uids: Vec<Uid>,
     /// What it was made for: `event`, `retry` or `test`.
     pub trigger: String,
     /// `delivered`, else why not.
@@ -111,7 +119,8 @@ impl Store {
         let durations: Vec<i32> = of().map(|attempt| attempt.duration_ms).collect();
         let bytes: Vec<i64> = of().map(|attempt| attempt.bytes).collect();
         let bodies: Vec<&[u8]> = of().map(|attempt| attempt.body.as_slice()).collect();
-        let values: Params<'_, 13> = [
+        let uids: Vec<String> = of().map(|attempt| joined(&attempt.uids)).collect();
+        let values: Params<'_, 14> = [
             &accounts,
             &endpoints,
             &ids,
@@ -125,6 +134,7 @@ impl Store {
             &durations,
             &bytes,
             &bodies,
+            &uids,
         ];
         client.execute(&statement, &values).await?;
         Ok(())
@@ -158,7 +168,8 @@ impl Store {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(UNHURRIED).await?;
-        let erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
+        let mut erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
+        erased += transaction.execute(ERASE_WITHOUT_UIDS, &[&account.0, &uid.0]).await?;
         audit(&transaction, &[account.0], by, "push.erase", &json!({"uid": uid, "attempts": erased})).await?;
         transaction.commit().await?;
         Ok(erased)
@@ -202,6 +213,11 @@ async fn turn(client: &mut Object, statements: Vec<String>) -> Result<usize, Sto
     Ok(statements.len())
 }
 
+/// Uids as one text: an array of arrays would need all of one length.
+fn joined(uids: &[Uid]) -> String {
+    uids.iter().map(Uid::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// `push_attempt_20261124`.
 fn partition(day: Date) -> String {
     format!("{PARTITION}{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
@@ -209,16 +225,17 @@ fn partition(day: Date) -> String {
 
 fn attempt(row: &PgRow) -> AttemptRow {
     AttemptRow {
-        attempt_id: row.get(0),
-        at: row.get(1),
-        seq: Seq(row.get(2)),
-        webhook_id: row.get(3),
-        trigger: row.get(4),
-        outcome: row.get(5),
-        status: row.get(6),
-        error: row.get(7),
-        duration_ms: row.get(8),
-        bytes: row.get(9),
-        body: row.get(10),
+        attempt_id: row.get("attempt_id"),
+        at: row.get("at"),
+        seq: Seq(row.get("seq")),
+        webhook_id: row.get("webhook_id"),
+        uids: row.get::<_, Vec<Uuid>>("uids").into_iter().map(Uid).collect(),
+        trigger: row.get("trigger"),
+        outcome: row.get("outcome"),
+        status: row.get("status"),
+        error: row.get("error"),
+        duration_ms: row.get("duration_ms"),
+        bytes: row.get("bytes"),
+        body: row.get("body"),
     }
 }

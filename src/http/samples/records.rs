@@ -99,6 +99,7 @@ pub(super) fn attempt(now: Timestamp) -> AttemptRow {
         at,
         seq: Seq(seq),
         webhook_id: format!("{NOBODY}:{seq}"),
+        uids: Vec::new(),
         trigger: "event".to_owned(),
         outcome: if delivered { "delivered" } else { "status" }.to_owned(),
         status: Some(if delivered { 200 } else { 500 }),
