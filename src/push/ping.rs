@@ -14,8 +14,8 @@ use crate::clock::{self, Clock};
 use crate::contract::event::{CONTENT_TYPE, TYPE_ROOT};
 use crate::contract::timestamp;
 use crate::domain::Seq;
+use crate::domain::endpoint::Endpoint;
 use crate::secrets::MasterKeys;
-use crate::store::endpoints::Endpoint;
 
 /// Sends pings, which together have as many of the slots of deliveries as one endpoint may have.
 pub struct Pinger {

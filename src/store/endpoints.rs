@@ -1,16 +1,18 @@
-//! Push endpoints: their settings, and where each stands.
+//! Push endpoints: their settings, cursors, retry entries and queued cursor commands.
 
-use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::endpoint_changes::CursorCommand;
-use super::owner::{EndpointCursor, RetryEntry};
+use super::endpoint_changes::command_of_columns;
 use super::{Params, Store, StoreError, own_headers};
-use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
+use crate::domain::endpoint::settings::MAX_BATCH;
+use crate::domain::endpoint::{
+    DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent,
+    QueuedCursorCommand, RetryEntry, SeqRange, Settings, Signature, StoredSecret,
+};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 const INSERT: &str = "-- push_endpoint.insert
@@ -73,116 +75,45 @@ where exists (select from push_order o where o.account_id = c.account_id and o.e
     select from push_waiting w
     where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1))";
 
-/// Events in a delivery at most.
-pub const MAX_BATCH: usize = 100;
-
-/// An endpoint. What signs its deliveries is not in its `Debug`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Endpoint {
-    pub account: AccountId,
-    pub endpoint_id: Uuid,
-    pub settings: Settings,
-    /// How the present secret signs.
-    pub signature: Signature,
-    /// The present secret, then those before it that still sign.
-    pub secrets: Vec<KeptSecret>,
-    pub state: State,
-    /// What the log was last told.
-    pub reported: Health,
-    /// Another one says that something here was changed.
-    pub revision: i64,
-    pub created_at: Timestamp,
-}
-
-/// A secret as it is kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeptSecret {
-    /// Sealed, or its text where it is from before secrets had to be sealed.
-    pub kept: Vec<u8>,
-    /// When it ends; `None` for the present one.
-    pub until: Option<Timestamp>,
-}
-
-impl fmt::Debug for KeptSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptSecret").field("until", &self.until).finish_non_exhaustive()
-    }
-}
-
-/// An endpoint and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointState {
-    /// Its settings.
-    pub endpoint: Endpoint,
-    /// Its cursor.
-    pub cursor: EndpointCursor,
-    /// Stretches above the cursor that were dealt with before it went back: after, through.
-    pub processed: Vec<(Seq, Seq)>,
-    /// Whether there are orders for its place.
-    pub has_orders: bool,
-}
-
-/// An order for whoever owns an endpoint's shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct QueuedCursorCommand {
-    pub endpoint: Uuid,
-    pub order_id: Uuid,
-    pub order: CursorCommand,
-}
-
-/// An event that an endpoint took in no attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Parked {
-    pub seq: Seq,
-    pub uid: Uid,
-    /// Its type without the root.
-    pub kind: String,
-    pub attempts: i32,
-    pub parked_at: Timestamp,
-}
-
 impl Store {
-    /// An account's endpoints and where each stands, in the order of their making.
+    /// Returns an account's endpoints with their cursors, in the order in which they were created.
     pub async fn endpoints(&self, account: AccountId) -> Result<Vec<EndpointState>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
-        client.query(&statement, &[&account.0, &None::<Uuid>]).await?.iter().map(placed).collect()
+        client.query(&statement, &[&account.0, &None::<Uuid>]).await?.iter().map(endpoint_state).collect()
     }
 
-    /// One endpoint and where it stands.
+    /// Returns one endpoint with its cursor.
     pub async fn endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
-        client.query_opt(&statement, &[&account.0, &endpoint]).await?.as_ref().map(placed).transpose()
+        client.query_opt(&statement, &[&account.0, &endpoint]).await?.as_ref().map(endpoint_state).transpose()
     }
 
-    /// What shall become of places and was not carried out yet, in the order in which it was asked for.
-    pub async fn push_orders(&self, account: AccountId) -> Result<Vec<QueuedCursorCommand>, StoreError> {
+    /// Returns an account's cursor commands that were not applied yet, in the order in which they were queued.
+    pub async fn cursor_commands(&self, account: AccountId) -> Result<Vec<QueuedCursorCommand>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(ORDERS).await?;
-        let order = |row: &PgRow| {
-            let (endpoint, order_id) = (row.get(0), row.get(1));
-            let order = CursorCommand::of(row.get(2), row.get(3), row.get(4));
-            let order = order.ok_or_else(|| StoreError::corrupt("push_order", "kind", order_id, "no word"))?;
-            Ok(QueuedCursorCommand { endpoint, order_id, order })
+        let command = |row: &PgRow| {
+            let (endpoint, command_id) = (row.get(0), row.get(1));
+            let command = command_of_columns(row.get(2), row.get(3), row.get(4));
+            let command = command.ok_or_else(|| StoreError::corrupt("push_order", "kind", command_id, "no word"))?;
+            Ok(QueuedCursorCommand { endpoint, command_id, command })
         };
-        client.query(&statement, &[&account.0]).await?.iter().map(order).collect()
+        client.query(&statement, &[&account.0]).await?.iter().map(command).collect()
     }
 
-    /// At most `limit` of an endpoint's parked events after a position.
+    /// Returns at most `limit` of an endpoint's parked events after a position.
     pub async fn parked(
         &self,
         account: AccountId,
         endpoint: Uuid,
         after: Seq,
         limit: i64,
-    ) -> Result<Vec<Parked>, StoreError> {
+    ) -> Result<Vec<ParkedEvent>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(PARKED).await?;
-        let parked = |row: &PgRow| Parked {
+        let parked = |row: &PgRow| ParkedEvent {
             seq: Seq(row.get(0)),
             uid: Uid(row.get(1)),
             kind: row.get(2),
@@ -192,11 +123,11 @@ impl Store {
         Ok(client.query(&statement, &[&account.0, &endpoint, &after.0, &limit]).await?.iter().map(parked).collect())
     }
 
-    /// An endpoint's exceptions in the order of the log.
-    pub async fn waiting(&self, account: AccountId, endpoint: Uuid) -> Result<Vec<RetryEntry>, StoreError> {
+    /// Returns an endpoint's retry entries in the order of the log.
+    pub async fn retry_entries(&self, account: AccountId, endpoint: Uuid) -> Result<Vec<RetryEntry>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(WAITING).await?;
-        let waiting = |row: &PgRow| RetryEntry {
+        let entry = |row: &PgRow| RetryEntry {
             seq: Seq(row.get(0)),
             uid: Uid(row.get(1)),
             attempts: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
@@ -205,10 +136,10 @@ impl Store {
             first: Seq(row.get(5)),
             batch: row.get::<_, Option<i64>>(6).map(Seq),
         };
-        Ok(client.query(&statement, &[&account.0, &endpoint]).await?.iter().map(waiting).collect())
+        Ok(client.query(&statement, &[&account.0, &endpoint]).await?.iter().map(entry).collect())
     }
 
-    /// Accounts with an endpoint that has something to do, and by how many events it is behind.
+    /// Returns the accounts with an endpoint that has events or commands pending, and by how many events it is behind.
     pub async fn behind_push(&self, now: Timestamp) -> Result<Vec<(AccountId, u64)>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(DUE).await?;
@@ -218,7 +149,7 @@ impl Store {
     }
 }
 
-/// Adds an endpoint that stands at `from`, or at the end of the log.
+/// Adds an endpoint whose cursor starts at `from`, or at the end of the log.
 pub(super) async fn insert(client: &Object, new: &Endpoint, from: Option<Seq>) -> Result<(), StoreError> {
     client.execute(INSERT_CURSOR, &[&new.account.0, &new.endpoint_id, &from.map(|seq| seq.0)]).await?;
     let (c, settings) = (Columns::of(new)?, &new.settings);
@@ -226,7 +157,7 @@ pub(super) async fn insert(client: &Object, new: &Endpoint, from: Option<Seq>) -
     Ok(())
 }
 
-/// Writes an endpoint's settings, state and secrets, and raises its revision.
+/// Writes an endpoint's settings, status and secrets, and raises its revision.
 pub(super) async fn update(client: &Object, endpoint: &Endpoint) -> Result<(), StoreError> {
     let c = Columns::of(endpoint)?;
     client.execute(UPDATE, &c.values(endpoint, &endpoint.settings)).await?;
@@ -246,32 +177,27 @@ struct Columns<'a> {
     signature: &'static str,
     secrets: Vec<&'a [u8]>,
     until: Vec<Option<Timestamp>>,
-    state: &'static str,
+    status: &'static str,
 }
 
 impl<'a> Columns<'a> {
     fn of(endpoint: &'a Endpoint) -> Result<Self, StoreError> {
         let Settings { mode, order, window, rate, headers, timeout, .. } = &endpoint.settings;
-        let (max, debounce) = match mode {
-            Mode::Single => (MAX_BATCH, Duration::ZERO),
-            Mode::Batch { max } => (*max, Duration::ZERO),
-            Mode::Latest { debounce } => (MAX_BATCH, *debounce),
-        };
         let headers = own_headers::encode(headers)
             .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint.endpoint_id, error))?;
         Ok(Self {
             mode: mode.name(),
-            max_batch: i32::try_from(max).unwrap_or(i32::MAX),
-            debounce_ms: i32::try_from(debounce.as_millis()).unwrap_or(i32::MAX),
+            max_batch: i32::try_from(mode.max_batch()).unwrap_or(i32::MAX),
+            debounce_ms: i32::try_from(mode.debounce().as_millis()).unwrap_or(i32::MAX),
             order: order.name(),
             window: i32::try_from(*window).unwrap_or(i32::MAX),
             rate: rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
             headers,
             timeout_s: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX),
             signature: endpoint.signature.name(),
-            secrets: endpoint.secrets.iter().map(|secret| secret.kept.as_slice()).collect(),
-            until: endpoint.secrets.iter().map(|secret| secret.until).collect(),
-            state: endpoint.state.name(),
+            secrets: endpoint.secrets.iter().map(|secret| secret.bytes.as_slice()).collect(),
+            until: endpoint.secrets.iter().map(|secret| secret.expires_at).collect(),
+            status: endpoint.status.name(),
         })
     }
 
@@ -296,22 +222,18 @@ impl<'a> Columns<'a> {
             &self.signature,
             &self.secrets,
             &self.until,
-            &self.state,
+            &self.status,
         ]
     }
 }
 
-pub(super) fn placed(row: &PgRow) -> Result<EndpointState, StoreError> {
+pub(super) fn endpoint_state(row: &PgRow) -> Result<EndpointState, StoreError> {
     let account = AccountId(row.get(0));
     let endpoint_id: Uuid = row.get(1);
     let corrupt = |column| StoreError::corrupt("push_endpoint", column, format!("{account}/{endpoint_id}"), "no word");
     let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
-    let mode = match row.get(7) {
-        "single" => Mode::Single,
-        "batch" => Mode::Batch { max: usize::try_from(number(8)).unwrap_or(MAX_BATCH) },
-        "latest" => Mode::Latest { debounce: Duration::from_millis(u64::from(number(9))) },
-        _ => return Err(corrupt("mode")),
-    };
+    let max_batch = usize::try_from(number(8)).unwrap_or(MAX_BATCH);
+    let mode = Mode::of_name(row.get(7), max_batch, Duration::from_millis(u64::from(number(9))));
     let headers = own_headers::decode(row.get(13))
         .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint_id, error))?;
     let settings = Settings {
@@ -320,21 +242,22 @@ pub(super) fn placed(row: &PgRow) -> Result<EndpointState, StoreError> {
         events: row.get(4),
         fields: row.get(5),
         exclude_own: row.get(6),
-        mode,
+        mode: mode.ok_or_else(|| corrupt("mode"))?,
         order: DeliveryOrder::from_name(row.get(10)).ok_or_else(|| corrupt("delivery_order"))?,
         window: usize::try_from(number(11)).unwrap_or(1),
         rate: row.get::<_, Option<i32>>(12).and_then(|rate| u32::try_from(rate).ok()),
         headers,
         timeout: Duration::from_secs(u64::from(number(14))),
     };
-    let (kept, until): (Vec<Vec<u8>>, Vec<Option<Timestamp>>) = (row.get(16), row.get(17));
+    let (secrets, expiries): (Vec<Vec<u8>>, Vec<Option<Timestamp>>) = (row.get(16), row.get(17));
+    let secrets = secrets.into_iter().zip(expiries);
     let endpoint = Endpoint {
         account,
         endpoint_id,
         settings,
         signature: Signature::from_name(row.get(15)).ok_or_else(|| corrupt("signature"))?,
-        secrets: kept.into_iter().zip(until).map(|(kept, until)| KeptSecret { kept, until }).collect(),
-        state: State::from_name(row.get(18)).ok_or_else(|| corrupt("state"))?,
+        secrets: secrets.map(|(bytes, expires_at)| StoredSecret { bytes, expires_at }).collect(),
+        status: EndpointStatus::from_name(row.get(18)).ok_or_else(|| corrupt("state"))?,
         reported: Health::from_name(row.get(19)).ok_or_else(|| corrupt("reported"))?,
         revision: row.get(20),
         created_at: row.get(21),
@@ -348,6 +271,6 @@ pub(super) fn placed(row: &PgRow) -> Result<EndpointState, StoreError> {
         next_at: row.get(25),
     };
     let processed: Vec<i64> = row.get(26);
-    let processed = processed.as_chunks().0.iter().map(|[after, through]| (Seq(*after), Seq(*through))).collect();
-    Ok(EndpointState { endpoint, cursor, processed, has_orders: row.get(27) })
+    let processed = processed.as_chunks().0.iter().map(|[after, through]| SeqRange::new(Seq(*after), Seq(*through)));
+    Ok(EndpointState { endpoint, cursor, processed: processed.collect(), has_commands: row.get(27) })
 }

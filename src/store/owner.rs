@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::owner_lease::Membership;
 use super::{Params, SESSION_SETTINGS, Store, StoreError};
 use crate::clock;
-use crate::domain::{AccountId, Seq, Timestamp, Uid};
+use crate::domain::endpoint::{CursorUpdate, EndpointSave};
+use crate::domain::{AccountId, Seq, Timestamp};
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
 with moved as (
@@ -51,7 +52,7 @@ on conflict (account_id, endpoint_id, seq) do update
     set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked,
         first_seq = excluded.first_seq, batch = excluded.batch";
 
-const MOVE_PLACE: &str = "-- push_cursor.move
+const UPDATE_CURSOR: &str = "-- push_cursor.move
 with taken as (
     delete from push_order where account_id = $1 and endpoint_id = $2 and order_id = any($3) returning order_id
 ), dropped as (
@@ -94,70 +95,6 @@ pub struct RelayMove {
     pub to: Seq,
     /// The repair that was carried out, which ends with this.
     pub repair: Option<Uuid>,
-}
-
-/// Where a push endpoint stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EndpointCursor {
-    pub account: AccountId,
-    pub endpoint: Uuid,
-    /// Everything up to here is delivered, filtered out, or waiting.
-    pub seq: Seq,
-    pub failing_since: Option<Timestamp>,
-    /// Failures since the last success.
-    pub failures: u32,
-    /// Not before this moment, where the endpoint is failing or throttled.
-    pub next_at: Option<Timestamp>,
-}
-
-/// An event that waits for its own retry while others pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct RetryEntry {
-    pub seq: Seq,
-    pub uid: Uid,
-    pub attempts: u32,
-    pub next_at: Timestamp,
-    pub parked: bool,
-    /// The first of its record's events that it stands for; most often itself.
-    pub first: Seq,
-    /// The first event of the batch that it goes in, once it was sent in one.
-    pub batch: Option<Seq>,
-}
-
-impl RetryEntry {
-    /// An event that was not sent yet and has waited long enough.
-    #[must_use]
-    pub fn behind(seq: Seq, uid: Uid) -> Self {
-        Self { seq, uid, attempts: 0, next_at: Timestamp::UNIX_EPOCH, parked: false, first: seq, batch: None }
-    }
-}
-
-/// Changes of one endpoint's place, to be written together.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EndpointSave {
-    pub cursor: EndpointCursor,
-    /// New or changed exceptions.
-    pub waiting: Vec<RetryEntry>,
-    /// Exceptions that ended.
-    pub settled: Vec<Seq>,
-}
-
-/// What orders make of an endpoint's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct CursorUpdate {
-    pub cursor: EndpointCursor,
-    /// Stretches above the cursor that were dealt with: after, through.
-    pub processed: Vec<(Seq, Seq)>,
-    /// Exceptions that end.
-    pub dropped: Vec<Seq>,
-    /// Exceptions that are parked no longer.
-    pub retried: Vec<RetryEntry>,
-    /// The orders, which are carried out with it.
-    pub orders: Vec<Uuid>,
 }
 
 impl Store {
@@ -216,7 +153,7 @@ impl ShardOwner {
         Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
     }
 
-    /// Writes where endpoints stand, with their exceptions, in one statement.
+    /// Writes the cursors and the changed retry entries of endpoints, in one statement.
     pub async fn save_push(&self, saves: &[EndpointSave]) -> Result<(), StoreError> {
         let c = CursorColumns::of(saves);
         let s = SettledColumns::of(saves);
@@ -249,17 +186,17 @@ impl ShardOwner {
         Ok(())
     }
 
-    /// Moves an endpoint's place, and takes the orders for it away, in one statement.
-    pub async fn move_place(&self, moved: &CursorUpdate) -> Result<(), StoreError> {
-        let CursorUpdate { cursor, processed, dropped, retried, orders } = moved;
+    /// Writes the result of cursor commands and removes the commands, in one statement.
+    pub async fn update_cursor(&self, update: &CursorUpdate) -> Result<(), StoreError> {
+        let CursorUpdate { cursor, processed, dropped, retried, commands } = update;
         let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect::<Vec<i64>>();
         let retried_at: Vec<Timestamp> = retried.iter().map(|event| event.next_at).collect();
         let retried: Vec<i64> = retried.iter().map(|event| event.seq.0).collect();
-        let processed: Vec<i64> = processed.iter().flat_map(|(after, through)| [after.0, through.0]).collect();
+        let processed: Vec<i64> = processed.iter().flat_map(|range| [range.after.0, range.through.0]).collect();
         let values: Params<'_, 11> = [
             &cursor.account.0,
             &cursor.endpoint,
-            orders,
+            commands,
             &numbers(dropped),
             &retried,
             &retried_at,
@@ -269,12 +206,12 @@ impl ShardOwner {
             &i32::try_from(cursor.failures).unwrap_or(i32::MAX),
             &cursor.next_at,
         ];
-        self.client.execute(MOVE_PLACE, &values).await?;
+        self.client.execute(UPDATE_CURSOR, &values).await?;
         Ok(())
     }
 
-    /// Takes an endpoint out of service, since it said that it is gone or failed for days; with an audit row. False where
-    /// it is not live, or was changed since it had this revision: then it was another endpoint that said so.
+    /// Disables an endpoint that answered 410 or failed for five days, with an audit row. Returns false where it is not live
+    /// or has another revision: then the attempts were made with other settings.
     pub async fn disable_endpoint(
         &self,
         (account, endpoint): (AccountId, Uuid),
@@ -350,8 +287,8 @@ struct WaitingColumns {
 impl WaitingColumns {
     fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
-        for EndpointSave { cursor, waiting, .. } in saves {
-            for event in waiting {
+        for EndpointSave { cursor, retries, .. } in saves {
+            for event in retries {
                 columns.account.push(cursor.account.0);
                 columns.endpoint.push(cursor.endpoint);
                 columns.seq.push(event.seq.0);

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{Delivery, DeliveryPolicy, DeliveryScheduler, EndpointAction, EventMeta};
 use crate::domain::endpoint::{DeliveryOrder, Mode};
+use crate::domain::endpoint::{EndpointCursor, EndpointSave, RetryEntry};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 use crate::push::outcome::{AttemptOutcome, Reason};
-use crate::store::owner::{EndpointCursor, EndpointSave, RetryEntry};
 
 const FAILED: AttemptOutcome = AttemptOutcome::Failed(Reason::Status);
 const THROTTLED: AttemptOutcome = AttemptOutcome::Throttled { after: None };
@@ -53,13 +53,13 @@ impl Table {
 
     /// Writes as `push_endpoint_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
     fn apply(&mut self, save: EndpointSave) {
-        let EndpointSave { cursor, waiting, settled } = save;
+        let EndpointSave { cursor, retries, settled } = save;
         assert!(cursor.seq >= self.cursor.seq, "a cursor never goes back by itself");
         self.cursor = cursor;
         for seq in settled {
             self.waiting.remove(&seq);
         }
-        self.waiting.extend(waiting.into_iter().map(|event| (event.seq, event)));
+        self.waiting.extend(retries.into_iter().map(|event| (event.seq, event)));
     }
 
     /// The lane that a next process makes of it.
