@@ -21,7 +21,7 @@ select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], 
 
 const CREDENTIALS: &str = "-- account.credentials
 select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
-    extract(epoch from k.expires_at - stored_now())::float8, k.read_only
+    extract(epoch from k.expires_at - stored_now())::float8 as expires_in, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
 const LIST: &str = "-- account.list
@@ -143,12 +143,12 @@ impl Store {
         let rows = client.query(&statement, &[&account.0]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
-        let (tier, on_missing): (&str, &str) = (first.get(0), first.get(1));
+        let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
         Ok(Some(AccountCredentials {
             tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
-            revision: first.get(2),
-            keys: rows.iter().filter_map(|row| keys::key(row, 3, account).transpose()).collect::<Result<_, _>>()?,
+            revision: first.get("revision"),
+            keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
         }))
     }
 

@@ -157,7 +157,7 @@ impl Store {
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
-        // The names sort as their days do.
+        // The names sort as their days do. Where no calendar has the day, no partition is older.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
         turn(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await

@@ -155,10 +155,7 @@ impl Store {
         let client = self.lane().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
-        let found = match &batch.client {
-            Some(client) => load(client, wanted, lock).await,
-            None => Ok(LoadedState::default()),
-        };
+        let found = load(batch.client()?, wanted, lock).await;
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
         match found {
             Ok(found) => Ok((batch, found)),
@@ -184,18 +181,20 @@ impl Store {
 }
 
 impl Batch {
+    fn client(&self) -> Result<&Object, StoreError> {
+        self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
+    }
+
     /// Ends without a trace, and keeps the connection.
     async fn roll_back(mut self) -> Result<(), StoreError> {
-        if let Some(client) = &self.client {
-            client.batch_execute("rollback").await?;
-        }
+        self.client()?.batch_execute("rollback").await?;
         drop(self.client.take());
         Ok(())
     }
 
     /// Writes everything and commits: one round trip.
     pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
-        let Some(client) = &self.client else { return Ok(()) };
+        let client = self.client().map_err(CommitError::RolledBack)?;
         let started = clock::instant();
         let written = write(client, append).await;
         self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
@@ -252,8 +251,8 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     };
     let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
-    let h = HeadColumns::of(&append.heads);
-    let a = IdempotencyColumns::of(&append.answers);
+    let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
+    let a = IdempotencyColumns::of(&append.answers).map_err(CommitError::RolledBack)?;
 
     let (appended, upserted, advanced, answered, committed) = tokio::join!(
         biased;
@@ -316,14 +315,16 @@ struct HeadColumns {
 }
 
 impl HeadColumns {
-    fn of(heads: &[LockedHead]) -> Self {
+    fn of(heads: &[LockedHead]) -> Result<Self, StoreError> {
         let mut columns = Self::default();
         for head in heads {
+            let live = serde_json::to_string(&head.live)
+                .map_err(|error| StoreError::corrupt("head", "live", head.account, error))?;
             columns.account.push(head.account.0);
             columns.seq.push(head.seq.0);
-            columns.live.push(serde_json::to_string(&head.live).unwrap_or_default());
+            columns.live.push(live);
         }
-        columns
+        Ok(columns)
     }
 }
 
@@ -363,14 +364,18 @@ pub(super) struct IdempotencyColumns<'a> {
 }
 
 impl<'a> IdempotencyColumns<'a> {
-    pub(super) fn of(answers: &'a [IdempotencyRecord]) -> Self {
+    pub(super) fn of(records: &'a [IdempotencyRecord]) -> Result<Self, StoreError> {
         let mut columns = Self::default();
-        for answer in answers {
-            columns.account.push(answer.account.0);
-            columns.key.push(&answer.key);
-            columns.hash.push(&answer.request_hash);
-            columns.outcome.push(serde_json::to_string(&answer.outcome).unwrap_or_default());
+        for record in records {
+            let outcome = serde_json::to_string(&record.outcome).map_err(|error| {
+                let key = format!("{}/{}", record.account, record.key);
+                StoreError::corrupt("idempotency_record", "outcome", key, error)
+            })?;
+            columns.account.push(record.account.0);
+            columns.key.push(&record.key);
+            columns.hash.push(&record.request_hash);
+            columns.outcome.push(outcome);
         }
-        columns
+        Ok(columns)
     }
 }

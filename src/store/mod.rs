@@ -33,6 +33,7 @@ pub mod accounts;
 pub mod attempts;
 pub mod batch;
 pub mod brands;
+mod columns;
 mod companies;
 pub mod endpoint_changes;
 pub mod endpoints;

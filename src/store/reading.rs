@@ -108,6 +108,7 @@ impl Reading {
         outcome.map_err(StoreError::from).inspect_err(|error| {
             if let StoreError::TimedOut(_) = error {
                 self.metrics.statements_ended_total.with_label_values(&["timeout"]).inc();
+                // Every statement has a first line, its name.
                 let name = statement.lines().next().unwrap_or_default().trim_start_matches("-- ");
                 tracing::warn!(account = %self.account, statement = name, "statement reached its timeout");
             }
@@ -140,7 +141,7 @@ async fn cancel(held: Held) {
                 if let Err(error) = asked {
                     tracing::warn!(error = %error, "cancelling an abandoned statement failed");
                 }
-                let _ended_one_way_or_another = next.as_mut().await;
+                let _result = next.as_mut().await;
             };
             if tokio::time::timeout(ATTEMPT, attempt).await.is_ok() {
                 break;

@@ -18,7 +18,9 @@ select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
 from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
 const IDENTITIES: &str = "-- log.identities
-select account_id, seq, uid, type, at, origin, left(body, 128), at > now() - make_interval(secs => $3) from event
+select account_id, seq, uid, type, at, origin, left(body, 128) as body,
+    at > now() - make_interval(secs => $3) as is_retained
+from event
 where account_id = $1 and seq = any($2)";
 
 /// From the end backwards, over what a refill publishes.
@@ -102,8 +104,12 @@ impl ShardOwner {
                     .ok_or_else(|| StoreError::corrupt("relay_cursor", "repair", account, name.to_owned()))?,
             ),
         };
-        let id: Option<Uuid> = row.get(3);
-        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair: repair.zip(id) }))
+        let repair = match (repair, row.get::<_, Option<Uuid>>(3)) {
+            (Some(repair), Some(id)) => Some((repair, id)),
+            (None, _) => None,
+            (Some(_), None) => return Err(StoreError::corrupt("relay_cursor", "repair_id", account, "null")),
+        };
+        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair }))
     }
 
     /// The events of an account at positions, where the log has them. The stream keeps what is younger than `max_age`.
@@ -198,5 +204,5 @@ impl Store {
 
 fn logged(row: &tokio_postgres::Row) -> Result<(Seq, Logged), StoreError> {
     let event = wire(row)?;
-    Ok((event.seq, Logged { identity: Identity::of(&event), is_retained: row.get(7) }))
+    Ok((event.seq, Logged { identity: Identity::of(&event), is_retained: row.get("is_retained") }))
 }

@@ -1,11 +1,11 @@
 //! Whether the answers to requests are stored.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns};
 use crate::domain::AccountId;
 
 /// An answer in the last minutes of its day is left out: it may be forgotten before the request is carried out.
 const COUNT: &str = "-- idempotency_record.count
-select count(*) from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
+select count(*) as stored from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
 where exists (
     select from idempotency_record a
     where a.account_id = $1 and a.key in (k.key, k.unscoped_key) and a.request_hash = k.request_hash
@@ -24,6 +24,6 @@ impl Store {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(COUNT).await?;
         let row = client.query_one(&statement, &[&account.0, &keys, &unscoped, &request_hashes]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+        columns::integer::<i64, _>(&row, "idempotency_record", "stored", &account)
     }
 }

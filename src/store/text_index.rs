@@ -112,11 +112,11 @@ impl Store {
         let statement = client.prepare_cached(STATE).await?;
         let Some(row) = client.query_opt(&statement, &[&account.0]).await? else { return Ok(None) };
         let (through, head, complete) = (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2));
-        let behind = head - through.unwrap_or_default();
-        if through.is_none() || !complete || behind > STALE {
+        let usable = through.filter(|through| complete && head - through <= USABLE);
+        if usable.is_none_or(|through| head - through > STALE) {
             self.ask_for_index(account);
         }
-        Ok(through.filter(|_| complete && behind <= USABLE).map(Seq))
+        Ok(usable.map(Seq))
     }
 
     /// The account's index is to be brought forward, in a step or more.
