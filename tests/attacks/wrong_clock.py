@@ -41,12 +41,12 @@ def main():
         for number in range(options.answers):
             create(right, number)
         # Expires one record: when it is gone, the other replica has deleted expired records.
-        cluster.sql("update answer set at = at - interval '25 hours' where key = 'k0'")
+        cluster.sql("update idempotency_record set at = at - interval '25 hours' where key = 'k0'")
         wrong = cluster.start_replica(prefix=["env", f"LD_PRELOAD={library}"])
         deadline = time.monotonic() + 70
-        while cluster.sql("select count(*) from answer where key = 'k0'") != "0" and time.monotonic() < deadline:
+        while cluster.sql("select count(*) from idempotency_record where key = 'k0'") != "0" and time.monotonic() < deadline:
             time.sleep(0.2)
-        kept = int(cluster.sql("select count(*) from answer"))
+        kept = int(cluster.sql("select count(*) from idempotency_record"))
         replayed = sum(create(right, n)[1].get("Idempotent-Replayed") == "true" for n in range(1, options.answers))
         create(wrong, "wrong")
         off = "select max(extract(epoch from at - clock_timestamp()))::bigint from"

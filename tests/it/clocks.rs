@@ -27,15 +27,15 @@ async fn a_replica_whose_clock_is_a_day_ahead_deletes_no_idempotency_record() {
     let uid = create(&service.client, "ann@example.org").await.uid();
     // A record older than a day: when it is gone, the other replica has deleted expired records.
     sql.batch_execute(
-        "insert into answer (account_id, key, request_hash, outcome, at)
-         select account_id, 'old', request_hash, outcome, at - interval '25 hours' from answer",
+        "insert into idempotency_record (account_id, key, request_hash, outcome, at)
+         select account_id, 'old', request_hash, outcome, at - interval '25 hours' from idempotency_record",
     )
     .await
     .unwrap();
 
     let clock = Clock::system_that_is_wrong_by(time::Duration::hours(25));
     let ahead = App::start(service.env.config(), clock).await.unwrap();
-    let old = "select not exists(select from answer where key = 'old')";
+    let old = "select not exists(select from idempotency_record where key = 'old')";
     until("the deletion of the old record", async || sql.query_one(old, &[]).await.unwrap().get(0)).await;
 
     for client in [&service.client, &Client::new(&base(&ahead), service.client.account, &service.client.secret)] {
@@ -60,7 +60,7 @@ async fn no_stored_time_follows_the_wrong_clock_of_a_replica() {
         let created = api.send(Method::POST, "/contact", &headers, &lead("ann@example.org").to_string()).await;
         created.expect(201);
         api.contact("bob@example.org").await.expect(201);
-        let stored = ["push_attempt", "push_waiting", "answer", "audit", "event", "owner_lease"];
+        let stored = ["push_attempt", "push_retry", "idempotency_record", "audit", "event", "owner_lease"];
         for table in stored {
             let any = format!("select exists(select from {table})");
             until(table, async || sql.query_one(&any, &[]).await.unwrap().get(0)).await;

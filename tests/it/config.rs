@@ -43,6 +43,7 @@ fn unusable_settings_are_refused_by_name() {
         ("[nats]\nreplicas = 2", "nats.replicas"),
         ("[nats]\nsubject_root = 'a.>'", "nats.subject_root"),
         ("[database]\nurl = 'x'", "database.url"),
+        ("[database]\nread_url = 'x'", "database.read_url"),
         ("[log]\nfilter = 'a=b=c'", "log.filter"),
         ("nonsense", "TOML"),
     ] {
@@ -57,15 +58,18 @@ fn unusable_settings_are_refused_by_name() {
 #[test]
 fn no_password_is_shown_by_debug_or_in_an_error() {
     let text = "[database]\nurl = 'postgresql://unificus:hush1@db/unificus?password=hush2'\n\
+                read_url = 'postgresql://unificus:hush4@standby/unificus'\n\
                 [nats]\nurl = 'nats://unificus:hush3@nats:4222'";
     let config = Config::from_parts(text, []).unwrap();
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hush"), "{shown}");
     assert!(shown.contains("unificus:***@db") && shown.contains("unificus:***@nats:4222"), "{shown}");
+    assert!(shown.contains("unificus:***@standby"), "{shown}");
 
     for wrong in [
         "[database]\nurl = 'postgresql://unificus:hush@db:port/unificus'",
         "[database]\nurl = 'unificus:hush@'",
+        "[database]\nread_url = 'postgresql://unificus:hush@db:port/unificus'",
         "[nats]\nurl = 'nats://unificus:hush@[nats'",
         "[database]\nurl = ['postgresql://unificus:hush@db']",
         "[database]\nurl = 'postgresql://unificus:hush@db",

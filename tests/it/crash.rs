@@ -128,7 +128,7 @@ async fn killed_between_delivery_and_cursor() {
     let env = service.env;
     service.app.stop().await.unwrap();
     // The state that a process leaves when it dies before its cursor is written.
-    env.sql().await.batch_execute("update push_cursor set seq = 2").await.unwrap();
+    env.sql().await.batch_execute("update push_endpoint_cursor set seq = 2").await.unwrap();
 
     let _next = unificus::app::App::start(env.config(), Clock::system()).await.unwrap();
     receiver.wait_for(8, Duration::from_secs(20)).await;

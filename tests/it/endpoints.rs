@@ -168,7 +168,7 @@ async fn a_write_with_an_idempotency_key_is_executed_once_and_its_response_repla
     send("/contact", &crate::support::client::lead("ann@example.org").to_string()).await.expect(422);
 
     let sql = service.env.sql().await;
-    let kept: String = sql.query_one("select outcome::text from answer", &[]).await.unwrap().get(0);
+    let kept: String = sql.query_one("select outcome::text from idempotency_record", &[]).await.unwrap().get(0);
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let kept = STANDARD.decode(kept["told"]["kept"].as_str().unwrap()).unwrap();
     assert!(!String::from_utf8_lossy(&kept).contains("whsec_"), "it is sealed at rest");
@@ -316,7 +316,7 @@ async fn a_parked_event_is_visible_and_retried_by_one_click() {
     contacts(endpoint.api, 0..2).await;
     endpoint.until_through(2).await;
     let (sql, id) = (service.env.sql().await, endpoint.made["id"].as_str().unwrap());
-    let park = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+    let park = "insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         select account_id, $1::text::uuid, seq, uid, 10, now(), true from event where seq = 1";
     assert_eq!(sql.execute(park, &[&id]).await.unwrap(), 1);
     let parked = async || endpoint.api.get(&endpoint.path("/parked")).await.expect(200).clone();

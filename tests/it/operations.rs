@@ -219,7 +219,7 @@ impl FieldOwner {
 
 /// Parks the endpoint's first event.
 async fn park(service: &Service, client: &Client, endpoint: &str) {
-    let statement = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+    let statement = "insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         values ($1, $2::text::uuid, 1, $1, 10, now(), true)";
     service.env.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
 }

@@ -51,7 +51,7 @@ async fn an_endpoint_gets_the_events_of_its_filters() {
 
 /// Waits until every endpoint's saved cursor is at the end of the log.
 async fn wait_until_through(service: &Service, head: i64) {
-    let through = format!("select bool_and(seq >= {head}) from push_cursor");
+    let through = format!("select bool_and(seq >= {head}) from push_endpoint_cursor");
     settled(service, "every endpoint's cursor at the end of the log", &through).await;
 }
 

@@ -192,7 +192,7 @@ async fn a_lost_response_is_replayed_beyond_the_limit_and_nothing_else_is_execut
 
 /// A process that ends while it executes a list has executed the first items.
 async fn delete_all_but_the_first(sql: &tokio_postgres::Client) {
-    let delete = "delete from answer where position(E'\\x01' in key) > 0";
+    let delete = "delete from idempotency_record where position(E'\\x01' in key) > 0";
     assert_eq!(sql.execute(delete, &[]).await.unwrap(), 2);
 }
 

@@ -151,7 +151,7 @@ async fn two_running_replicas_drop_the_lost_events_and_continue_in_another_epoch
     receiver.wait_for(8, LONG).await;
     stream::ids(env, account, 8).await;
     let sql = env.sql().await;
-    let cursors = "select (select min(seq) from push_cursor) = 8 and (select seq from relay_cursor) = 8";
+    let cursors = "select (select min(seq) from push_endpoint_cursor) = 8 and (select seq from relay_cursor) = 8";
     until("the cursors are written", async || {
         sql.query_one(cursors, &[]).await.unwrap().get::<_, Option<bool>>(0) == Some(true)
     })

@@ -25,7 +25,7 @@ pub(super) async fn measure(bench: &mut PushBench) -> Result<()> {
     let until = Instant::now() + SOON;
     let waiting = loop {
         let row = client
-            .query_one("select count(*) from push_waiting where account_id = $1::text::uuid", &[&account.public_id])
+            .query_one("select count(*) from push_retry where account_id = $1::text::uuid", &[&account.public_id])
             .await?;
         let waiting: i64 = row.try_get(0)?;
         if waiting >= WAITING || Instant::now() > until {

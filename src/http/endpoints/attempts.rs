@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{HandlerResult, missing, parse};
 use crate::contract::event::TYPE_ROOT;
 use crate::contract::timestamp;
+use crate::domain::endpoint::ParkedEvent;
 use crate::domain::{Invalid, Seq};
 use crate::http::auth::Caller;
 use crate::http::extract::Query;
@@ -18,7 +19,6 @@ use crate::http::problem::Problem;
 use crate::http::{Api, envelope};
 use crate::push::outcome::shown_again;
 use crate::store::attempts::{AttemptRow, Narrowed};
-use crate::store::endpoints::Parked;
 
 /// Attempts, and parked events, in one answer.
 const PAGE: i64 = 100;
@@ -96,7 +96,7 @@ pub(in crate::http) fn after_seq(query: &Query) -> Result<Seq, Problem> {
     query.number("after", 0..=i64::MAX, 0).map(Seq).map_err(|invalid| Problem::invalid(&[invalid]))
 }
 
-pub(in crate::http) fn listed_parked(parked: &[Parked]) -> Response {
+pub(in crate::http) fn listed_parked(parked: &[ParkedEvent]) -> Response {
     let shown: Vec<Json> = parked
         .iter()
         .map(|event| {

@@ -9,13 +9,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::idempotent_write::{IdempotentWrite, ResponseBody};
 use super::{Written, missing, object, parse, position, show_placed};
-use crate::domain::endpoint::State as RateLimitStatus;
+use crate::domain::endpoint::CursorCommand;
 use crate::domain::{Invalid, Seq};
 use crate::http::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
-use crate::store::endpoint_changes::CursorCommand;
 
 pub(in crate::http) async fn pause(
     State(api): State<Arc<Api>>,
@@ -26,8 +25,7 @@ pub(in crate::http) async fn pause(
     let id = parse(&id)?;
     let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
     // What was disabled stays so until it is resumed.
-    if placed.endpoint.state == RateLimitStatus::Live {
-        placed.endpoint.state = RateLimitStatus::Paused;
+    if placed.endpoint.pause() {
         writing.update(&mut placed.endpoint).await?;
     }
     let said =
@@ -43,9 +41,9 @@ pub(in crate::http) async fn resume(
 ) -> Written {
     let id = parse(&id)?;
     let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
-    placed.endpoint.state = RateLimitStatus::Live;
+    placed.endpoint.resume();
     writing.update(&mut placed.endpoint).await?;
-    writing.change.order(id, CursorCommand::Resume, api.clock.now()).await?;
+    writing.change.enqueue(id, CursorCommand::Resume, api.clock.now()).await?;
     let said = ResponseBody::ok(
         "The endpoint goes on where it stands; nothing was skipped.",
         show_placed(&api.masters, &placed),
@@ -64,7 +62,7 @@ pub(in crate::http) async fn replay(
     api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
     let (after, through) = seq_range(&api, &caller, &mut body).await?;
     let (writing, placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
-    writing.change.order(id, CursorCommand::Replay { after, through }, api.clock.now()).await?;
+    writing.change.enqueue(id, CursorCommand::Replay { after, through }, api.clock.now()).await?;
     let said = ResponseBody::ok("These events will be sent again.", show_placed(&api.masters, &placed));
     writing.finish("push.replay", &json!({"endpoint": id, "after": after, "through": through}), said).await
 }
@@ -105,7 +103,7 @@ pub(in crate::http) async fn skip(
         let invalid = Invalid::new("seq", "Must be the number of an event of the log.");
         return Err(Problem::invalid(&[invalid]).into());
     };
-    writing.change.order(id, CursorCommand::Skip { through: seq }, api.clock.now()).await?;
+    writing.change.enqueue(id, CursorCommand::Skip { through: seq }, api.clock.now()).await?;
     let said = ResponseBody::ok("Events up to this one will not be sent.", show_placed(&api.masters, &placed));
     writing.finish("push.skip", &json!({"endpoint": id, "through": seq}), said).await
 }
@@ -122,7 +120,7 @@ pub(in crate::http) async fn retry(
     if !writing.change.is_parked(id, seq).await? {
         return Err(Problem::missing("parked event").into());
     }
-    writing.change.order(id, CursorCommand::Retry { seq }, api.clock.now()).await?;
+    writing.change.enqueue(id, CursorCommand::Retry { seq }, api.clock.now()).await?;
     let said = ResponseBody::ok("The event will be tried again.", show_placed(&api.masters, &placed));
     writing.finish("push.retry", &json!({"endpoint": id, "seq": seq}), said).await
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::command::IDEMPOTENCY_TTL;
 use crate::contract::outcome::{CachedResponse, CommandOutcome};
+use crate::domain::endpoint::{Endpoint, EndpointState};
 use crate::domain::{Refusal, Seq};
 use crate::http::Api;
 use crate::http::auth::Caller;
@@ -21,7 +22,6 @@ use crate::store::StoreError;
 use crate::store::accounts::By;
 use crate::store::batch::IdempotencyRecord;
 use crate::store::endpoint_changes::{Opened, PushChange};
-use crate::store::endpoints::{Endpoint, EndpointState};
 
 /// An open write. Dropped before it is finished, it leaves no trace.
 pub(super) struct IdempotentWrite<'a> {

@@ -7,7 +7,6 @@ pub(super) mod secrets;
 mod settings;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -22,14 +21,14 @@ use super::problem::Problem;
 use super::{Api, envelope};
 use crate::clock;
 use crate::contract::{Cursor, timestamp};
-use crate::domain::endpoint::{Header, Health, Mode, Signature, State as RateLimitStatus};
+use crate::domain::endpoint::{
+    CursorCommand, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Header, Health, Settings, Signature,
+    StoredSecret,
+};
 use crate::domain::{Invalid, Seq};
 use crate::push::signature::SigningSecret;
 use crate::push::{own_headers, secret_storage};
 use crate::secrets::MasterKeys;
-use crate::store::endpoint_changes::CursorCommand;
-use crate::store::endpoints::{Endpoint, EndpointState, KeptSecret, MAX_BATCH};
-use crate::store::owner::EndpointCursor;
 
 type HandlerResult = Result<Response, Problem>;
 type Written = Result<Response, WriteError>;
@@ -38,7 +37,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
     let mut body = object(&write)?;
     let from = from(&api, &caller, &mut body).await?;
     let signature = settings::signature(&mut body);
-    let settings = settings::read(settings::defaults(api.config.push.window), &mut body, &context(&api, &caller));
+    let settings = settings::read(Settings::defaults(api.config.push.window), &mut body, &context(&api, &caller));
     let (settings, signature, from) = match (settings, signature, from) {
         (Ok(settings), Ok(signature), Ok(from)) => (settings, signature.unwrap_or(Signature::Hmac), from),
         (settings, signature, from) => {
@@ -60,8 +59,8 @@ pub(super) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: W
         endpoint_id,
         settings,
         signature,
-        secrets: vec![KeptSecret { kept, until: None }],
-        state: RateLimitStatus::Live,
+        secrets: vec![StoredSecret::present(kept)],
+        status: EndpointStatus::Live,
         reported: Health::Well,
         revision: 0,
         created_at: api.clock.now(),
@@ -138,7 +137,7 @@ pub(super) async fn update(
     }
     if before.url != url {
         // How long the one before was away, or asked to be left alone, says nothing of this one.
-        writing.change.order(id, CursorCommand::Resume, api.clock.now()).await?;
+        writing.change.enqueue(id, CursorCommand::Resume, api.clock.now()).await?;
     }
     let said = ResponseBody::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
     writing.finish("push.update", &json!({"endpoint": id, "url": url}), said).await
@@ -200,18 +199,13 @@ async fn position(api: &Api, caller: &Caller, value: &Json) -> Result<Option<Seq
 fn show_placed(masters: &MasterKeys, placed: &EndpointState) -> Json {
     let EndpointState { endpoint, cursor, .. } = placed;
     let present = endpoint.secrets.first();
-    let secret = present.and_then(|s| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &s.kept));
+    let secret = present.and_then(|s| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &s.bytes));
     show(endpoint, Some(cursor), secret.as_ref())
 }
 
 /// An endpoint as everybody sees it who may: of its headers the names. Its secret is asked for what checks its signatures.
 fn show(endpoint: &Endpoint, cursor: Option<&EndpointCursor>, secret: Option<&SigningSecret>) -> Json {
     let settings = &endpoint.settings;
-    let (max_batch, debounce) = match settings.mode {
-        Mode::Single => (MAX_BATCH, Duration::ZERO),
-        Mode::Batch { max } => (max, Duration::ZERO),
-        Mode::Latest { debounce } => (MAX_BATCH, debounce),
-    };
     let headers: Map<String, Json> =
         settings.headers.iter().map(|header| (header.name.clone(), json!(own_headers::MASK))).collect();
     json!({
@@ -222,8 +216,8 @@ fn show(endpoint: &Endpoint, cursor: Option<&EndpointCursor>, secret: Option<&Si
         "fields": settings.fields,
         "exclude_own": settings.exclude_own.is_some(),
         "mode": settings.mode.name(),
-        "max_batch": max_batch,
-        "debounce_ms": u64::try_from(debounce.as_millis()).unwrap_or(u64::MAX),
+        "max_batch": settings.mode.max_batch(),
+        "debounce_ms": u64::try_from(settings.mode.debounce().as_millis()).unwrap_or(u64::MAX),
         "order": settings.order.name(),
         "window": settings.window,
         "rate": settings.rate,
@@ -231,7 +225,7 @@ fn show(endpoint: &Endpoint, cursor: Option<&EndpointCursor>, secret: Option<&Si
         "timeout_s": settings.timeout.as_secs(),
         "signature": endpoint.signature.name(),
         "public_key": secret.and_then(SigningSecret::public_key),
-        "state": endpoint.state.name(),
+        "state": endpoint.status.name(),
         "created": timestamp::seconds(endpoint.created_at),
         "through_seq": cursor.map(|cursor| cursor.seq),
         "failing_since": cursor.and_then(|cursor| cursor.failing_since).map(timestamp::seconds),

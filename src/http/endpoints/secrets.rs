@@ -10,20 +10,14 @@ use super::idempotent_write::{IdempotentWrite, ResponseBody};
 use super::{Written, object, parse, settings, show, with_secret};
 use crate::domain::Invalid;
 use crate::domain::endpoint::Signature;
+use crate::domain::endpoint::secret::{self, DEFAULT_OVERLAP, OVERLAP_S};
+use crate::domain::endpoint::settings::whole;
 use crate::http::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::Write;
 use crate::http::problem::Problem;
 use crate::push::secret_storage;
 use crate::push::signature::SigningSecret;
-use crate::store::endpoints::KeptSecret;
-
-/// The longest time that the secret before still signs.
-const MAX_OVERLAP_S: u64 = 7 * 24 * 3_600;
-/// How long it does where that is not said.
-const OVERLAP_S: u64 = 24 * 3_600;
-/// Secrets that sign at once, the present one included.
-const MAX_SECRETS: usize = 4;
 
 pub(in crate::http) async fn rotate(
     State(api): State<Arc<Api>>,
@@ -34,11 +28,13 @@ pub(in crate::http) async fn rotate(
     let id = parse(&id)?;
     let mut body = object(&write)?;
     let overlap = match body.remove("overlap_s") {
-        None | Some(Json::Null) => Ok(OVERLAP_S),
-        Some(value) => settings::whole(&value, 0, MAX_OVERLAP_S).map_err(|detail| Invalid::new("overlap_s", detail)),
+        None | Some(Json::Null) => Ok(DEFAULT_OVERLAP),
+        Some(value) => whole(value.as_u64(), &OVERLAP_S)
+            .map(Duration::from_secs)
+            .map_err(|detail| Invalid::new("overlap_s", detail)),
     };
     let (overlap, signature) = match (overlap, settings::signature(&mut body)) {
-        (Ok(overlap), Ok(signature)) => (Duration::from_secs(overlap), signature),
+        (Ok(overlap), Ok(signature)) => (overlap, signature),
         (overlap, signature) => {
             let errors: Vec<Invalid> = overlap.err().into_iter().chain(signature.err()).collect();
             return Err(Problem::invalid(&errors).into());
@@ -48,16 +44,8 @@ pub(in crate::http) async fn rotate(
     let endpoint = &mut placed.endpoint;
     let signature = signature.unwrap_or(endpoint.signature);
     let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
-    let now = api.clock.now();
-    // None of those before signs for longer than it would have.
-    let until = now + overlap;
-    let before = endpoint
-        .secrets
-        .drain(..)
-        .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
-    let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
-    let kept = secret_storage::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
-    endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MAX_SECRETS).collect();
+    let stored = secret_storage::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
+    endpoint.secrets = secret::rotate(std::mem::take(&mut endpoint.secrets), stored, overlap, api.clock.now());
     endpoint.signature = signature;
     writing.update(endpoint).await?;
     let message = match signature {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::schema::{nullable, object, text, timestamp, uuid, with};
-use crate::domain::endpoint::{DeliveryOrder, Signature, State};
+use crate::domain::endpoint::{DeliveryOrder, EndpointStatus, Signature};
 
 /// An endpoint as answers show it.
 pub(super) fn shown() -> Json {
@@ -115,7 +115,7 @@ fn properties() -> Json {
             "type": ["string", "null"],
             "description": "What checks the signatures where they are Ed25519: `whpk_…`.",
         },
-        "state": one_of(State::ALL.iter().map(|state| state.name())),
+        "state": one_of(EndpointStatus::ALL.iter().map(|status| status.name())),
         "created": timestamp(),
         "through_seq": {"type": ["integer", "null"], "description": "Everything up to here was dealt with."},
         "failing_since": nullable(timestamp()),

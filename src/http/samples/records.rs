@@ -6,7 +6,10 @@ use time::Duration;
 
 use super::{NOBODY, words};
 use crate::clock;
-use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
+use crate::domain::endpoint::{
+    DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent, Settings,
+    Signature, StoredSecret,
+};
 use crate::domain::schema::FieldType;
 use crate::domain::value::tags;
 use crate::domain::{
@@ -15,8 +18,6 @@ use crate::domain::{
 };
 use crate::push::signature::SigningSecret;
 use crate::store::attempts::AttemptRow;
-use crate::store::endpoints::{Endpoint, EndpointState, KeptSecret, Parked};
-use crate::store::owner::EndpointCursor;
 
 /// The longest time ago that a sample was made, in seconds.
 const YEAR: i64 = 365 * 24 * 3_600;
@@ -74,8 +75,8 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
             timeout: std::time::Duration::from_secs(15),
         },
         signature: Signature::Hmac,
-        secrets: vec![KeptSecret { kept: SigningSecret::generate(rand::random()).reveal().into_bytes(), until: None }],
-        state: State::Live,
+        secrets: vec![StoredSecret::present(SigningSecret::generate(rand::random()).reveal().into_bytes())],
+        status: EndpointStatus::Live,
         reported: Health::Well,
         revision: 0,
         created_at: ago(now, words::number(1..=YEAR)),
@@ -88,7 +89,7 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
         failures: 0,
         next_at: None,
     };
-    EndpointState { endpoint, cursor, processed: Vec::new(), has_orders: false }
+    EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false }
 }
 
 pub(super) fn attempt(now: Timestamp) -> AttemptRow {
@@ -99,6 +100,7 @@ pub(super) fn attempt(now: Timestamp) -> AttemptRow {
         at,
         seq: Seq(seq),
         webhook_id: format!("{NOBODY}:{seq}"),
+        uids: Vec::new(),
         trigger: "event".to_owned(),
         outcome: if delivered { "delivered" } else { "status" }.to_owned(),
         status: Some(if delivered { 200 } else { 500 }),
@@ -109,8 +111,8 @@ pub(super) fn attempt(now: Timestamp) -> AttemptRow {
     }
 }
 
-pub(super) fn parked(now: Timestamp) -> Parked {
-    Parked {
+pub(super) fn parked(now: Timestamp) -> ParkedEvent {
+    ParkedEvent {
         seq: Seq(words::number(1..=1_000)),
         uid: clock::fresh_uid(),
         kind: "contact.created".to_owned(),

@@ -132,7 +132,8 @@ async fn requests_executed_by_the_previous_release_are_not_executed_again() {
         assert!(first.status < 300, "{path}: {}", first.text);
         // As the previous release stored it. A sealed response stays with the key that it was sealed for.
         if path != "/push/endpoints" {
-            let unscope = "update answer set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
+            let unscope =
+                "update idempotency_record set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
             assert!(sql.execute(unscope, &[]).await.unwrap() > 0);
         }
         let events = service.client.changes().await.len();

@@ -185,16 +185,8 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     endpoint(&service, &batches, json!({"from": "start", "mode": "batch"})).await;
     settled(&service, "the attempts", "select count(*) = 3 from push_attempt").await;
 
-    let database = service.env.database.clone();
-    let erase = format!("account erase-attempts {account} {bob} --json");
-    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &database)]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        printed,
-        json!({"public_id": account, "uid": bob, "erased": 2}),
-        "his own, and the batch that he was in"
-    );
+    let printed = erase(&service, &bob).await;
+    assert_eq!(printed, json!({"public_id": account, "uid": bob, "erased": 2}), "his own, and the batch that he was in");
 
     let kept = "select seq, convert_from(body, 'UTF8') from push_attempt order by seq, endpoint_id";
     let kept = service.env.sql().await.query(kept, &[]).await.unwrap();
@@ -202,6 +194,35 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     kept.sort();
     assert_eq!(kept, [(1, String::new()), (1, "seen".to_owned()), (2, String::new())]);
     settled(&service, "the audit row", "select count(*) = 1 from audit where action = 'push.erase'").await;
+}
+
+/// Erases what receivers responded to deliveries of a record, and returns what the command says.
+async fn erase(service: &Service, uid: &str) -> Value {
+    let erase = format!("account erase-attempts {} {uid} --json", service.client.account);
+    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &service.env.database)]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn an_attempt_is_erased_by_its_records_and_one_of_the_release_before_by_its_webhook_id() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    receiver.respond_with_body(200, "seen");
+    let mut uids = Vec::new();
+    for name in ["ann", "bob", "cid"] {
+        uids.push(service.client.contact(&format!("{name}@example.org")).await.uid());
+    }
+    endpoint(&service, &receiver, json!({"from": "start", "mode": "batch"})).await;
+    settled(&service, "the attempt", "select count(*) = 1 from push_attempt").await;
+    let sql = service.env.sql().await;
+
+    // The id spans the first and the last record; the one between was not delivered with them.
+    let two = format!("update push_attempt set uids = array['{}', '{}']::uuid[]", uids[0], uids[2]);
+    sql.batch_execute(&two).await.unwrap();
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 0);
+    sql.batch_execute("update push_attempt set uids = null").await.unwrap();
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 1);
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 0, "nothing is left to erase");
 }
 
 #[tokio::test]

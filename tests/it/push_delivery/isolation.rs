@@ -83,7 +83,7 @@ async fn idle_endpoints_hold_no_task() {
                               from generate_series(1, $1::bigint)),
         heads as (insert into head (account_id, seq, epoch) select account_id, 0, epoch from made, (select epoch from head
                   limit 1) h),
-        cursors as (insert into push_cursor (account_id, endpoint_id, seq) select account_id, endpoint_id, 0 from made)
+        cursors as (insert into push_endpoint_cursor (account_id, endpoint_id, seq) select account_id, endpoint_id, 0 from made)
         insert into push_endpoint (account_id, endpoint_id, url, events, delivery_order, timeout_s, state, secrets,
             secrets_until, created_at)
         select made.account_id, made.endpoint_id, url, events, delivery_order, timeout_s, state, secrets, secrets_until,
@@ -91,7 +91,7 @@ async fn idle_endpoints_hold_no_task() {
     sql.execute(copy, &[&ENDPOINTS]).await.unwrap();
     service.client.contact("ann@example.org").await.expect(201);
     receiver.wait_for(1, LONG).await;
-    settled(&service, "it is delivered", "select count(*) = 1 from push_cursor where seq = 1").await;
+    settled(&service, "it is delivered", "select count(*) = 1 from push_endpoint_cursor where seq = 1").await;
 
     let workers = async {
         let mut pause = tokio::time::interval(Duration::from_millis(50));

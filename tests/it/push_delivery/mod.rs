@@ -96,7 +96,7 @@ async fn state(service: &Service) -> Value {
 /// The stored retry entries: seq, attempts, whether parked.
 async fn waiting(service: &Service) -> Vec<(i64, i32, bool)> {
     let sql = service.env.sql().await;
-    let rows = sql.query("select seq, attempts, parked from push_waiting order by seq", &[]).await.unwrap();
+    let rows = sql.query("select seq, attempts, parked from push_retry order by seq", &[]).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }
 

@@ -125,7 +125,7 @@ async fn a_batch_is_all_or_nothing_under_one_id_that_is_stable_over_retries() {
     let first = receiver.wait_for(1, LONG).await.remove(0);
     receiver.wait_for(2, LONG).await;
     receiver.recover();
-    settled(&service, "all is delivered", "select seq = 5 from push_cursor").await;
+    settled(&service, "all is delivered", "select seq = 5 from push_endpoint_cursor").await;
 
     assert_eq!(first.header("content-type"), "application/cloudevents-batch+json");
     let seqs = |received: &Received| -> Vec<i64> {
@@ -159,7 +159,7 @@ async fn after_an_outage_latest_mode_sends_one_message_per_record_with_its_range
     let tried = receiver.received().len();
     receiver.wait_for(tried + 2, LONG).await;
     receiver.recover();
-    settled(&service, "all is delivered", "select seq = 20 from push_cursor").await;
+    settled(&service, "all is delivered", "select seq = 20 from push_endpoint_cursor").await;
 
     let mut accepted = receiver.accepted();
     accepted.sort_by_key(|one| body(one)["sequence"].to_string());
@@ -183,7 +183,7 @@ async fn an_event_is_sent_if_a_selected_field_changed_or_its_record_was_created_
     api.put(&format!("/contact/{uid}"), json!({"first_name": "Bea"})).await.expect(200);
     api.put(&format!("/contact/{uid}"), json!({"title": "Dr"})).await.expect(200);
     api.delete(&format!("/contact/{uid}")).await.expect(200);
-    settled(&service, "all is dealt with", "select seq = 4 from push_cursor").await;
+    settled(&service, "all is dealt with", "select seq = 4 from push_endpoint_cursor").await;
 
     let seqs: Vec<Value> = receiver.received().iter().map(|one| body(one)["data"]["seq"].clone()).collect();
     assert_eq!(seqs, [1, 3, 4]);

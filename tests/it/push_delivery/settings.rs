@@ -85,7 +85,7 @@ async fn an_endpoint_begins_at_the_cursor_of_a_page_of_changes() {
     assert_eq!(page.expect(200).as_array().unwrap().len(), 2);
     endpoint(&service, &receiver, json!({"from": page.json["meta"]["cursor"], "order": "strict"})).await;
 
-    settled(&service, "the end of the log", "select seq = 5 from push_cursor").await;
+    settled(&service, "the end of the log", "select seq = 5 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [3, 4, 5]);
 }
 

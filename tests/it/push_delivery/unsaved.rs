@@ -15,13 +15,13 @@ async fn refuse_cursors(service: &Service, description: &str) {
             end if;
             return new;
         end $$;
-        create or replace trigger refuse before update on push_cursor for each row execute function refuse()"
+        create or replace trigger refuse before update on push_endpoint_cursor for each row execute function refuse()"
     );
     service.env.sql().await.batch_execute(&refuse).await.unwrap();
 }
 
 async fn accept_cursors(service: &Service) {
-    service.env.sql().await.batch_execute("drop trigger refuse on push_cursor").await.unwrap();
+    service.env.sql().await.batch_execute("drop trigger refuse on push_endpoint_cursor").await.unwrap();
 }
 
 async fn until_refused(service: &Service, more: f64) {
@@ -50,7 +50,7 @@ async fn no_worker_starts_from_a_cursor_older_than_one_that_could_not_be_saved()
     assert_eq!(seqs(&receiver.received()), [1], "nothing is sent from an outdated cursor");
 
     accept_cursors(&service).await;
-    settled(&service, "the cursor", "select seq = 2 from push_cursor").await;
+    settled(&service, "the cursor", "select seq = 2 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1, 2], "each once");
 }
 
@@ -62,7 +62,7 @@ async fn a_cursor_that_could_not_be_saved_is_saved_without_another_event() {
     service.client.contact("ann@example.org").await.expect(201);
     until_refused(&service, 3.0).await;
     accept_cursors(&service).await;
-    settled(&service, "the cursor", "select seq = 1 from push_cursor").await;
+    settled(&service, "the cursor", "select seq = 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1]);
 }
 
@@ -76,7 +76,7 @@ async fn a_cursor_that_is_refused_delays_no_other_endpoint() {
         service.client.contact(&format!("p{number}@example.org")).await.expect(201);
     }
     let at = |made: &Value, seq: i64| {
-        format!("select seq = {seq} from push_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
+        format!("select seq = {seq} from push_endpoint_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
     };
     settled(&service, "the other's cursor", &at(&accepted, 3)).await;
     // Nor is its pause delayed: an endpoint waits only for its own cursor.
@@ -114,6 +114,6 @@ async fn a_decision_about_outdated_settings_disables_nothing() {
     receiver.recover();
     let path = format!("/push/endpoints/{}/resume", shown["id"].as_str().unwrap());
     service.client.post(&path, Value::Null).await.expect(200);
-    settled(&service, "the cursor", "select seq >= 1 from push_cursor").await;
+    settled(&service, "the cursor", "select seq >= 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.accepted()), [1], "nothing was skipped");
 }

@@ -1,4 +1,4 @@
-use super::{Health, ReportHealth};
+use crate::domain::endpoint::{Health, ReportHealth};
 use crate::domain::fixture::{given, text, uid};
 use crate::domain::{Entity, EventType, Field, NewEvent, Value};
 
@@ -7,12 +7,12 @@ fn report(health: Health) -> ReportHealth {
     ReportHealth { uid: uid("hook"), health, description: "Ours".to_owned(), failing_since }
 }
 
-fn told(event_type: EventType, changes: Vec<(Field, Option<Value>)>) -> NewEvent {
+fn event(event_type: EventType, changes: Vec<(Field, Option<Value>)>) -> NewEvent {
     NewEvent { entity: Entity::Push, uid: uid("hook"), event_type, changes }
 }
 
 #[test]
-fn the_log_is_told_each_turn_of_an_endpoints_health_once() {
+fn the_log_records_each_change_of_an_endpoints_health_once() {
     let since = text("2026-11-24T03:00:00+00:00");
     let failing =
         vec![(Field::Status, text("failing")), (Field::Description, text("Ours")), (Field::FailingSince, since)];
@@ -20,15 +20,15 @@ fn the_log_is_told_each_turn_of_an_endpoints_health_once() {
         .when(report(Health::Well))
         .then_nothing()
         .when(report(Health::Failing))
-        .then_events([told(EventType::Failing, failing)])
+        .then_events([event(EventType::Failing, failing)])
         .when(report(Health::Failing))
         .then_nothing()
         .when(report(Health::Disabled))
-        .then_events([told(EventType::Disabled, vec![(Field::Status, text("disabled"))])])
+        .then_events([event(EventType::Disabled, vec![(Field::Status, text("disabled"))])])
         .when(report(Health::Disabled))
-        .then_events([told(EventType::Disabled, vec![])])
+        .then_events([event(EventType::Disabled, vec![])])
         .when(report(Health::Well))
-        .then_events([told(EventType::Recovered, vec![(Field::Status, text("well")), (Field::FailingSince, None)])])
+        .then_events([event(EventType::Recovered, vec![(Field::Status, text("well")), (Field::FailingSince, None)])])
         .when(report(Health::Well))
         .then_nothing();
 }

@@ -1,20 +1,32 @@
-//! What the log is told of an endpoint's health.
+//! Health of an endpoint as the account's log records it.
 
-use super::Health;
 use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::text_enum::text_enum;
 use crate::domain::{Entity, EventType, Field, NewEvent, Patch, Uid, Value};
 
-/// Says how an endpoint fares. What the log says already it is not told again, but that an endpoint was disabled: it may
-/// have been resumed in between without taking anything.
+text_enum! {
+    /// Health of an endpoint.
+    pub enum Health {
+        /// It accepts deliveries.
+        Well = "well",
+        /// It has accepted nothing for 24 h.
+        Failing = "failing",
+        /// Deliveries to it have ended.
+        Disabled = "disabled",
+    }
+}
+
+/// Records the health of an endpoint. A health that the log has already yields no event, except `disabled`: the endpoint
+/// may have been resumed in between without accepting anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ReportHealth {
     /// The endpoint's id.
     pub uid: Uid,
+    /// The health now.
     pub health: Health,
-    /// How its owner knows it.
+    /// The endpoint's description, by which its owner knows it.
     pub description: String,
-    /// Since when it takes nothing: RFC 3339; `None` where it is well.
+    /// The time since which it has accepted nothing, RFC 3339; `None` where it is well.
     pub failing_since: Option<String>,
 }
 
@@ -27,7 +39,7 @@ impl ReportHealth {
         let Self { uid, health, description, failing_since } = self;
         let subject = (Entity::Push, uid);
         let before = view.by_uid(Entity::Push, uid);
-        // Nothing was said of it yet, so that it is well.
+        // An endpoint without a record is well.
         let was = before.and_then(|record| record.text(Field::Status)).unwrap_or_else(|| Health::Well.name());
         if was == health.name() && health != Health::Disabled {
             return Decision { subject, new_events: Vec::new() };
