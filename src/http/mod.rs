@@ -1,47 +1,14 @@
 //! The Secure API over HTTP.
 //!
-//! The list of routes stands in `operations`, and `openapi` documents it. A resource is a file; what they share stands in
-//! `extract` (requests), `envelope` (answers) and `problem` (errors); `samples` answer the test credentials. Nothing
-//! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
+//! A request comes in by `server`, is read and authenticated by `request`, is carried out by a handler of `resources` and
+//! answered in the forms of `response`; `spec` has the list of operations and the documents made of it. This file puts
+//! them together. The folder knows nothing of SQL or NATS.
 
-mod asyncapi;
-mod auth;
-mod authenticator;
-mod brand;
-mod change_stream;
-mod changes;
-mod closing;
-mod conditions;
-mod docs;
-mod endpoints;
-mod envelope;
-mod exchange;
-mod extract;
-mod finish;
-mod head;
-mod idempotency;
-mod in_flight;
-mod limits;
-mod lists;
-mod marketing;
-mod meta;
-mod openapi;
-mod operations;
-mod ops;
-mod origin;
-mod pace;
-mod peers;
-mod problem;
-mod projects;
-mod records;
-mod replays;
-mod resolve_links;
-mod samples;
+mod request;
+mod resources;
+mod response;
 pub mod server;
-mod sessions;
-mod socket;
-mod trace;
-mod usage;
+mod spec;
 
 use std::sync::Arc;
 
@@ -50,17 +17,20 @@ use axum::middleware;
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 
-use self::authenticator::Authenticator;
-use self::brand::Brands;
-use self::docs::Assets;
-use self::finish::finish;
-use self::in_flight::InFlight;
-use self::lists::PageCursorCache;
-use self::openapi::Documents;
-use self::operations::Methods;
-use self::problem::Problem;
-pub use self::sessions::KeyCheck;
-use self::sessions::Sessions;
+use self::request::auth;
+use self::request::authenticator::Authenticator;
+pub use self::request::sessions::KeyCheck;
+use self::request::sessions::Sessions;
+use self::resources::lists::PageCursorCache;
+use self::resources::ops;
+use self::response::in_flight::InFlight;
+use self::response::problem::Problem;
+use self::server::finish::finish;
+use self::spec::brand::Brands;
+use self::spec::docs::Assets;
+use self::spec::openapi::Documents;
+use self::spec::operations::Methods;
+use self::spec::{docs, openapi, operations};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::Lanes;

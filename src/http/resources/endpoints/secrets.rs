@@ -1,0 +1,101 @@
+//! What an endpoint's deliveries are signed with, and a delivery to try it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use serde_json::{Value as Json, json};
+
+use super::idempotent_write::{IdempotentWrite, ResponseBody};
+use super::{Written, object, parse, settings, show, with_secret};
+use crate::domain::Invalid;
+use crate::domain::endpoint::Signature;
+use crate::http::Api;
+use crate::http::request::auth::Caller;
+use crate::http::request::extract::Write;
+use crate::http::response::problem::Problem;
+use crate::push::secret_storage;
+use crate::push::signature::SigningSecret;
+use crate::store::endpoints::KeptSecret;
+
+/// The longest time that the secret before still signs.
+const MAX_OVERLAP_S: u64 = 7 * 24 * 3_600;
+/// How long it does where that is not said.
+const OVERLAP_S: u64 = 24 * 3_600;
+/// Secrets that sign at once, the present one included.
+const MAX_SECRETS: usize = 4;
+
+pub(in crate::http) async fn rotate(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    write: Write,
+) -> Written {
+    let id = parse(&id)?;
+    let mut body = object(&write)?;
+    let overlap = match body.remove("overlap_s") {
+        None | Some(Json::Null) => Ok(OVERLAP_S),
+        Some(value) => settings::whole(&value, 0, MAX_OVERLAP_S).map_err(|detail| Invalid::new("overlap_s", detail)),
+    };
+    let (overlap, signature) = match (overlap, settings::signature(&mut body)) {
+        (Ok(overlap), Ok(signature)) => (Duration::from_secs(overlap), signature),
+        (overlap, signature) => {
+            let errors: Vec<Invalid> = overlap.err().into_iter().chain(signature.err()).collect();
+            return Err(Problem::invalid(&errors).into());
+        }
+    };
+    let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
+    let endpoint = &mut placed.endpoint;
+    let signature = signature.unwrap_or(endpoint.signature);
+    let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
+    let now = api.clock.now();
+    // None of those before signs for longer than it would have.
+    let until = now + overlap;
+    let before = endpoint
+        .secrets
+        .drain(..)
+        .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
+    let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
+    let kept = secret_storage::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
+    endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MAX_SECRETS).collect();
+    endpoint.signature = signature;
+    writing.update(endpoint).await?;
+    let message = match signature {
+        Signature::Hmac => "The endpoint has another secret, which is shown this once.",
+        Signature::Ed25519 => "The endpoint has another key; its public part checks what it signs.",
+    };
+    let said =
+        ResponseBody::ok(message, with_secret(show(&placed.endpoint, Some(&placed.cursor), Some(&secret)), &secret));
+    writing.finish("push.rotate", &json!({"endpoint": id, "overlap_s": overlap.as_secs()}), said).await
+}
+
+/// Sends a `push.ping` now, whatever state the endpoint is in. No lock is held meanwhile.
+pub(in crate::http) async fn test(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    write: Write,
+) -> Written {
+    let id = parse(&id)?;
+    let (writing, placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
+    writing.change.roll_back().await?;
+    let attempt = api.pinger.send(&api.masters, placed.endpoint, &api.clock).await;
+    let attempt = attempt.map_err(|error| {
+        tracing::error!(account = %caller.account, endpoint = %id, error = format!("{error:#}"), "endpoint not tried");
+        Problem::internal()
+    })?;
+    let attempt = attempt.ok_or_else(Problem::no_slot)?;
+    let delivered = attempt.outcome == crate::push::outcome::AttemptOutcome::Delivered;
+    let message = if delivered { "The endpoint took the test." } else { "The endpoint did not take the test." };
+    let said = ResponseBody::ok(
+        message,
+        json!({
+            "delivered": delivered,
+            "outcome": attempt.outcome.shown(),
+            "status": attempt.status,
+            "error": attempt.error,
+            "duration_ms": u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }),
+    );
+    IdempotentWrite::open(&api, &caller, &write).await?.remember(said).await
+}

@@ -1,0 +1,163 @@
+//! The list that a query asks for: filters, order, page.
+
+use uuid::Uuid;
+
+use super::cursor::After;
+use crate::contract::record::parse_uid;
+use crate::domain::record::normalize_key;
+use crate::domain::value::plain;
+use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestamp};
+use crate::http::Api;
+use crate::http::request::extract::Query;
+use crate::http::response::problem::Problem;
+use crate::store::lists::{CompanyRef, List, ListCount, ListFilter, Page, Sort, SortOrder, Start};
+
+/// Items on a page where the client does not say.
+const PAGE_SIZE: i64 = 10;
+/// The longest text to search for.
+const MAX_TEXT: usize = 255;
+
+/// A page that a caller asks for. Two keys of an account walk apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PageRequest {
+    pub(super) account: AccountId,
+    pub(super) key_id: Uuid,
+    pub(super) entity: Entity,
+    pub(super) filter: ListFilter,
+    pub(super) order: SortOrder,
+    pub(super) size: i64,
+    pub(super) number: i64,
+}
+
+impl PageRequest {
+    /// Reads the query, and where it says that the page begins; reports all that is wrong in it. Parameters that this list
+    /// does not have are ignored. A place goes before a number, and brings the number that it stands for.
+    pub(super) fn read(
+        entity: Entity,
+        account: AccountId,
+        key_id: Uuid,
+        query: &Query,
+    ) -> Result<(Self, Option<After>), Problem> {
+        let mut errors = Vec::new();
+        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), &mut errors);
+        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), &mut errors);
+        let order = keep(order(entity, query), &mut errors);
+        let filter = filter(entity, query, &mut errors);
+        let mut page_request = Self { account, key_id, entity, filter, order, size, number };
+        // Only a list that is understood can be told from another.
+        let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
+        let after = keep(after.transpose(), &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::invalid(&errors));
+        }
+        page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
+        Ok((page_request, after))
+    }
+
+    pub(super) async fn page(&self, api: &Api, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
+        let Self { entity, order, size: limit, .. } = *self;
+        let list = List { entity, filter: self.filter.clone(), order, start, limit, counted };
+        Ok(api.store.page(self.account, &list).await?)
+    }
+
+    /// The place where the page after this one begins, for its link.
+    pub(super) fn end(&self, page: &Page) -> Option<String> {
+        let (position, counted) = (page.end.clone()?, page.counted);
+        After { position, counted, number: self.number + 1 }.encode(self)
+    }
+}
+
+/// The filters of a list beyond those that every list has.
+fn filters(entity: Entity) -> &'static [&'static str] {
+    match entity {
+        Entity::Contact => &["email", "role", "tag", "company", "q"],
+        Entity::Company => &["role", "tag", "q"],
+        Entity::Project => &["q"],
+        Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => &[],
+    }
+}
+
+fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> ListFilter {
+    let mut timestamp = |name| keep(query.timestamp(name), errors);
+    let (created_after, created_before) = (timestamp("createdMin"), timestamp("createdMax"));
+    let updated_from = timestamp("updatedMin");
+    errors.extend(backwards(created_after, created_before));
+    let created_after = created_after.map(before_its_second);
+    let mut text = |name: &str| {
+        let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
+        let value = plain(value, MAX_TEXT).map_err(|detail| Invalid::new(name, detail));
+        keep(value.map(Some), errors).filter(|text| !text.is_empty())
+    };
+    let (email, tag, company, part) = (text("email"), text("tag"), text("company"), text("q"));
+    let role = text("role").and_then(|role| {
+        let detail = "Must be Lead, Prospect or Client.";
+        keep(Role::parse(&role).map(Some).ok_or_else(|| Invalid::new("role", detail)), errors)
+    });
+    ListFilter {
+        created_after,
+        created_before,
+        updated_from,
+        key: email.as_deref().map(normalize_key),
+        role: role.map(Role::name),
+        tag,
+        company: company.map(|company| {
+            parse_uid(&company).map_or_else(|| CompanyRef::Key(normalize_key(&company)), CompanyRef::Uid)
+        }),
+        text: part,
+    }
+}
+
+fn backwards(after: Option<Timestamp>, before: Option<Timestamp>) -> Option<Invalid> {
+    (after? >= before?).then(|| Invalid::new("createdMin", "Must be before createdMax."))
+}
+
+/// Records are stamped with the second of their creation. A bound within a second lets through what was created in that
+/// second, since some of it came after the bound; one at its beginning is exclusive as it stands.
+fn before_its_second(after: Timestamp) -> Timestamp {
+    let second = after.replace_nanosecond(0).unwrap_or(after);
+    if second == after { after } else { second.checked_sub(time::Duration::MICROSECOND).unwrap_or(second) }
+}
+
+/// `orderBy`: a field of the records as they are shown, or what the service keeps about them; after `-` descending.
+fn order(entity: Entity, query: &Query) -> Result<SortOrder, Invalid> {
+    let Some(wanted) = query.get("orderBy") else { return Ok(SortOrder::default()) };
+    let wanted = wanted.trim();
+    let (name, descending) = wanted.strip_prefix('-').map_or((wanted, false), |name| (name, true));
+    let by = sort(entity, name).ok_or_else(|| {
+        let detail = format!("Must be a field of a {}, after a - for descending order.", entity.noun());
+        Invalid::new("orderBy", detail)
+    })?;
+    Ok(SortOrder { by, descending })
+}
+
+fn sort(entity: Entity, name: &str) -> Option<Sort> {
+    match name {
+        "created" | "uid" => Some(Sort::Uid),
+        "updated" => Some(Sort::Updated),
+        "version" => Some(Sort::Version),
+        "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
+        _ => {
+            let field = Field::from_name(entity, name)?;
+            let numbered = field.kind() == FieldKind::Id;
+            let sort = if numbered { Sort::Number(field.name()) } else { Sort::Field(field.name()) };
+            Some(if Some(field) == key_field(entity) { Sort::Key } else { sort })
+        }
+    }
+}
+
+/// The field whose folded value is the record's lookup key.
+fn key_field(entity: Entity) -> Option<Field> {
+    match entity {
+        Entity::Contact => Some(Field::Email),
+        Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
+        Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push => None,
+    }
+}
+
+/// The value, where it can be taken; else a default in its place, and the error among the others.
+fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut Vec<Invalid>) -> T {
+    value.unwrap_or_else(|error| {
+        errors.push(error);
+        T::default()
+    })
+}

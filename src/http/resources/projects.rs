@@ -1,0 +1,87 @@
+//! `/project/{type}/{identifier}`: a project by its uid, its name, a part of its name, or its age.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use hyper::HeaderMap;
+
+use super::records;
+use crate::contract::input::InputKind;
+use crate::contract::record::parse_uid;
+use crate::domain::{Entity, Target, Uid};
+use crate::http::Api;
+use crate::http::request::auth::Caller;
+use crate::http::request::extract::{Query, Write, readings};
+use crate::http::response::problem::Problem;
+use crate::store::projects::ProjectBy;
+use crate::store::records::StoredRecord;
+
+/// What the two steps of the path mean: each reading is tried in turn.
+pub(in crate::http) enum ProjectSelector {
+    Uid(Uid),
+    By(Vec<ProjectBy>),
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((kind, identifier)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::malformed("The identifier in the path is not UTF-8."))?;
+        let texts = readings(&identifier, parts.uri.path());
+        match kind.as_str() {
+            "uid" => Ok(parse_uid(&identifier).map_or(Self::By(Vec::new()), Self::Uid)),
+            "name" => Ok(Self::By(texts.into_iter().map(ProjectBy::Name).collect())),
+            "contains_the_following" => Ok(Self::By(texts.into_iter().map(ProjectBy::Part).collect())),
+            "most_recent" if identifier == "true" => Ok(Self::By(vec![ProjectBy::Latest])),
+            "most_recent" => Ok(Self::By(Vec::new())),
+            _ => Err(Problem::no_route()),
+        }
+    }
+}
+
+pub(in crate::http) async fn read(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    sought: ProjectSelector,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let stored = find(&api, &caller, sought).await?;
+    records::show(&api, &caller, Entity::Project, stored, &query, &headers).await
+}
+
+pub(in crate::http) async fn update(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    sought: ProjectSelector,
+    write: Write,
+) -> Result<Response, Problem> {
+    // The command names the project that was found; when it is gone by then, that is said.
+    let target = match sought {
+        ProjectSelector::Uid(uid) => Target::Uid(uid),
+        by @ ProjectSelector::By(_) => match find(&api, &caller, by).await? {
+            Some(stored) => Target::Uid(stored.uid),
+            None => Target::Key(Vec::new()),
+        },
+    };
+    records::change(&api, &caller, InputKind::Project, target, write).await
+}
+
+async fn find(api: &Api, caller: &Caller, sought: ProjectSelector) -> Result<Option<StoredRecord>, Problem> {
+    let ways = match sought {
+        ProjectSelector::Uid(uid) => {
+            return Ok(api.store.record(caller.account, Entity::Project, &Target::Uid(uid)).await?);
+        }
+        ProjectSelector::By(ways) => ways,
+    };
+    for by in ways {
+        if let Some(stored) = api.store.find_project(caller.account, &by).await? {
+            return Ok(Some(stored));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,37 @@
+//! `/usage`: how many calls the account has made this month, and how many it has left.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use hyper::StatusCode;
+use serde_json::json;
+use time::Date;
+
+use crate::contract::timestamp;
+use crate::domain::account::Tier;
+use crate::http::Api;
+use crate::http::request::auth::Caller;
+use crate::http::response::envelope;
+use crate::http::response::problem::Problem;
+use crate::quota::Usage;
+
+pub(in crate::http) async fn read(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
+    let usage = Usage::read(&api.store, caller.account).await?;
+    Ok(told(caller.tier, &usage))
+}
+
+/// The answer.
+pub(in crate::http) fn told(tier: Tier, usage: &Usage) -> Response {
+    let limit = tier.monthly_calls();
+    let day = |(date, calls): &(Date, u64)| json!({"date": date.to_string(), "calls": calls});
+    let data = json!({
+        "tier": tier.name(),
+        "limit": limit,
+        "used": usage.used,
+        "remaining": limit.saturating_sub(usage.used),
+        "resets_at": timestamp::seconds(usage.resets_at),
+        "days": usage.days.iter().map(day).collect::<Vec<_>>(),
+    });
+    envelope::success(StatusCode::OK, "This month's calls were counted.", &data.to_string(), &json!({}))
+}

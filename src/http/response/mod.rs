@@ -1,0 +1,8 @@
+//! Answers: the envelope of a success, the problem of a refusal, and the room that large answers take.
+//!
+//! Guarantees: an error's status is chosen in `problem` alone. It knows nothing of requests, resources or connections.
+
+pub(in crate::http) mod envelope;
+pub(in crate::http) mod in_flight;
+pub(in crate::http) mod limits;
+pub(in crate::http) mod problem;

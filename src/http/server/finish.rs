@@ -1,0 +1,75 @@
+//! The outermost layer, around every route of both listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, StatusCode};
+
+use crate::clock;
+use crate::http::Api;
+use crate::http::request::head;
+use crate::http::response::problem::Problem;
+
+/// Finding out who calls and whether they may takes no longer than this, or the request ends.
+const ADMISSION: Duration = Duration::from_secs(10);
+
+/// Heads that can be read in one way only, one deadline, one count, and problems get their bodies.
+pub(in crate::http) async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let began = clock::instant();
+    let method = known_method(request.method());
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    // Paths that no route matches are one label: they are anybody's to invent.
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (parts, body) = request.into_parts();
+    let allow = if parts.method == Method::OPTIONS { api.methods.of(route, &path) } else { None };
+    let mut response = match (head::check(&parts, &api.config.http), allow) {
+        (Err(problem), _) => problem.render(&path),
+        (Ok(()), Some(allow)) => options(allow),
+        (Ok(()), None) => {
+            let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
+            match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
+                Ok(response) => render(response, &path),
+                Err(_) => Problem::too_slow().render(&path),
+            }
+        }
+    };
+    // No answer is anything but what its content type says.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    api.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
+    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// The answer to OPTIONS: no keys are asked for and no call is counted. No other origin is promised anything, so it has
+/// nothing of CORS.
+fn options(allow: &HeaderValue) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow.clone());
+    response
+}
+
+/// A method as a label: any token is a method, and labels are not for callers to invent.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
+}
+
+fn render(mut response: Response, path: &str) -> Response {
+    match Problem::of(&mut response) {
+        Some(problem) => {
+            let mut rendered = problem.render(path);
+            // What the layers in between put on the bare answer stays.
+            for (name, value) in response.headers() {
+                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+            rendered
+        }
+        None => response,
+    }
+}

@@ -1,0 +1,15 @@
+//! Connections: the listener, its limits, and the layer around every route.
+//!
+//! Guarantees: every wait on a client has a bound. It knows nothing of resources or keys.
+
+mod closing;
+mod exchange;
+pub(in crate::http) mod finish;
+mod listener;
+mod pace;
+mod peers;
+mod socket;
+
+pub(in crate::http) use self::exchange::SlowBody;
+pub(in crate::http) use self::listener::Peer;
+pub use self::listener::Server;

@@ -1,0 +1,61 @@
+//! Audiences, subscriptions and worlds.
+
+use serde_json::json;
+
+use super::operation::{BodySpec, Operation, Shape, Success, Tag, get, post};
+use super::parameter::{idempotency_key, listing};
+use super::records::CREATE;
+use crate::domain::Entity;
+use crate::http::resources::lists::list;
+use crate::http::resources::marketing;
+use crate::http::resources::records::{Audience, World};
+use crate::http::spec::openapi::Schema;
+use crate::http::spec::samples;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let subscriptions = json!([
+        {"email": "john.doe@email.com", "first_name": "John", "last_name": "Doe", "audiences": []},
+    ]);
+    vec![
+        Operation {
+            route: post(marketing::subscribe),
+            path: "/marketing/subscribe",
+            aliases: &[],
+            tag: Tag::Marketing,
+            id: "subscribe",
+            summary: "Subscribe contacts to audiences",
+            description: "Each item by itself, its result at the same place of `data`; a Lead is made where no contact has the email \
+                address. 200 when at least one item was managed.",
+            parameters: vec![idempotency_key()],
+            body: Some(BodySpec { schema: Schema::Subscriptions, example: subscriptions }),
+            success: Success { status: 200, shape: Shape::List(Schema::SubscriptionResult) },
+            refusals: CREATE,
+        },
+        Operation {
+            route: get(list::<Audience>, samples::list::<Audience>),
+            path: "/audiences",
+            aliases: &[],
+            tag: Tag::Marketing,
+            id: "listAudiences",
+            summary: "List audiences",
+            description: "What contacts can be subscribed to.",
+            parameters: listing(),
+            body: None,
+            success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::Audience)) },
+            refusals: &[422],
+        },
+        Operation {
+            route: get(list::<World>, samples::list::<World>),
+            path: "/worlds",
+            aliases: &[],
+            tag: Tag::Worlds,
+            id: "listWorlds",
+            summary: "List worlds",
+            description: "The account's workspaces: an empty list unless it has some.",
+            parameters: listing(),
+            body: None,
+            success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::World)) },
+            refusals: &[422],
+        },
+    ]
+}

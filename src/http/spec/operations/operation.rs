@@ -1,0 +1,180 @@
+//! What an operation is made of.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use hyper::Method;
+use serde_json::Value as Json;
+
+use super::parameter::Parameter;
+use crate::http::Api;
+use crate::http::response::problem::Problem;
+use crate::http::spec::openapi::Schema;
+
+/// A route and its documentation.
+pub(in crate::http) struct Operation {
+    pub(in crate::http) route: Route,
+    /// Below the base path; `{name}` stands for one segment.
+    pub(in crate::http) path: &'static str,
+    /// Other paths of the same operation, for clients that know it by them.
+    pub(in crate::http) aliases: &'static [&'static str],
+    pub(in crate::http) tag: Tag,
+    /// What a generated client calls it.
+    pub(in crate::http) id: &'static str,
+    pub(in crate::http) summary: &'static str,
+    /// Markdown.
+    pub(in crate::http) description: &'static str,
+    pub(in crate::http) parameters: Vec<Parameter>,
+    pub(in crate::http) body: Option<BodySpec>,
+    pub(in crate::http) success: Success,
+    /// The statuses of refusals besides those that every operation has: 401, 429, 503.
+    pub(in crate::http) refusals: &'static [u16],
+}
+
+impl Operation {
+    /// Its path, then its aliases.
+    pub(in crate::http) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.path).chain(self.aliases.iter().copied())
+    }
+}
+
+/// A group of operations; the declaration order is the order in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Tag {
+    Company,
+    Contact,
+    Project,
+    Marketing,
+    Worlds,
+    Sync,
+    Push,
+    Usage,
+    Meta,
+}
+
+impl Tag {
+    pub(in crate::http) const ALL: [Self; 9] = [
+        Self::Company,
+        Self::Contact,
+        Self::Project,
+        Self::Marketing,
+        Self::Worlds,
+        Self::Sync,
+        Self::Push,
+        Self::Usage,
+        Self::Meta,
+    ];
+
+    pub(in crate::http) fn name(self) -> &'static str {
+        match self {
+            Self::Company => "company",
+            Self::Contact => "contact",
+            Self::Project => "project",
+            Self::Marketing => "marketing",
+            Self::Worlds => "worlds",
+            Self::Sync => "sync",
+            Self::Push => "push",
+            Self::Usage => "usage",
+            Self::Meta => "meta",
+        }
+    }
+
+    pub(in crate::http) fn description(self) -> &'static str {
+        match self {
+            Self::Company => "Organisations that contacts belong to.",
+            Self::Contact => "People.",
+            Self::Project => "Work for a client.",
+            Self::Marketing => "Audiences, and who subscribed to them.",
+            Self::Worlds => "The account's workspaces.",
+            Self::Sync => "Every change of the account, in order and without a gap.",
+            Self::Push => "Webhooks: where the account's changes are sent to.",
+            Self::Usage => "The calls of this month.",
+            Self::Meta => "The fields that the account added to its records.",
+        }
+    }
+}
+
+/// A body that an operation takes.
+pub(in crate::http) struct BodySpec {
+    pub(in crate::http) schema: Schema,
+    pub(in crate::http) example: Json,
+}
+
+/// The answer to a request that was carried out.
+pub(in crate::http) struct Success {
+    pub(in crate::http) status: u16,
+    pub(in crate::http) shape: Shape,
+}
+
+/// What a success looks like.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) enum Shape {
+    /// The envelope around one of these, tagged with its version.
+    Record(Schema),
+    /// The same, or around `null` where the account wants to hear of a missing record as a success.
+    RecordOrNull(Schema),
+    /// The envelope around a page of these, with `meta.pagination`.
+    Page(Schema),
+    /// The envelope around something without a version.
+    Data(Schema),
+    /// The same after a write.
+    Written(Schema),
+    /// The envelope around all of these.
+    List(Schema),
+    /// The envelope around `null`.
+    Nothing,
+    /// One of these without the envelope.
+    Bare(Schema),
+    /// A page of the log, as JSON or protobuf.
+    Changes,
+    /// The log as server-sent events.
+    Stream,
+}
+
+/// A method and its handlers.
+pub(in crate::http) struct Route {
+    pub(in crate::http) method: Method,
+    pub(in crate::http) handlers: MethodRouter<Arc<Api>>,
+    /// Whether the test credentials are answered by a sample.
+    pub(in crate::http) sampled: bool,
+}
+
+/// Put into a request with the test credentials by whoever recognised them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct SampleMode;
+
+/// A GET, with the sample that answers the test credentials.
+pub(super) fn get<H, T, S, U>(handler: H, sample: S) -> Route
+where
+    H: Handler<T, Arc<Api>>,
+    S: Handler<U, Arc<Api>>,
+    T: 'static,
+    U: 'static,
+{
+    let either = move |State(api): State<Arc<Api>>, request: Request| async move {
+        match request.extensions().get::<SampleMode>() {
+            Some(SampleMode) => sample.call(request, api).await,
+            None => handler.call(request, api).await,
+        }
+    };
+    Route { method: Method::GET, handlers: on(MethodFilter::GET, either), sampled: true }
+}
+
+/// A GET that has no sample: a stream.
+pub(super) fn stream<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+    Route { sampled: false, ..get(handler, || async { Problem::test_credentials() }) }
+}
+
+pub(super) fn post<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+    Route { method: Method::POST, handlers: on(MethodFilter::POST, handler), sampled: false }
+}
+
+pub(super) fn put<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+    Route { method: Method::PUT, handlers: on(MethodFilter::PUT, handler), sampled: false }
+}
+
+pub(super) fn delete<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+    Route { method: Method::DELETE, handlers: on(MethodFilter::DELETE, handler), sampled: false }
+}
