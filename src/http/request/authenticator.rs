@@ -8,7 +8,7 @@ use moka::future::Cache;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use crate::clock;
 use crate::domain::AccountId;
 use crate::http::response::problem::Problem;
@@ -25,7 +25,8 @@ pub(in crate::http) struct Claim {
     secret_hash: [u8; 32],
 }
 
-/// Knows keys by their hashes.
+/// Recognises keys by their hashes. Cloning shares the cache.
+#[derive(Clone)]
 pub(in crate::http) struct Authenticator {
     store: Store,
     slug: String,

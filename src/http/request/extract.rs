@@ -1,37 +1,25 @@
 //! Reading requests: bodies as JSON whatever their content type says, identifiers, conditions, parameters.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::Uri;
 use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::conditions;
-pub(in crate::http) use super::conditions::{has_tag, has_version};
 use super::idempotency;
-pub(in crate::http) use super::origin::Origin;
+use super::slow_body::SlowBody;
 use super::trace;
 use crate::command::Idempotency;
 use crate::contract::record::parse_uid;
 use crate::contract::{input, timestamp};
 use crate::domain::record::normalize_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
-use crate::http::Api;
 use crate::http::response::problem::Problem;
-use crate::http::server::SlowBody;
-
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthorized)
-    }
-}
 
 /// A write: its body, and what the request says around it.
 pub(in crate::http) struct Write {
@@ -41,11 +29,18 @@ pub(in crate::http) struct Write {
     pub(in crate::http) traceparent: Option<String>,
 }
 
-impl FromRequest<Arc<Api>> for Write {
+/// The longest body that is read, in bytes. A longer one is refused with 413.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct BodyLimit(pub(in crate::http) usize);
+
+impl<S: Send + Sync> FromRequest<S> for Write
+where
+    BodyLimit: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
-        let limit = api.config.http.body_limit_bytes;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let BodyLimit(limit) = BodyLimit::from_ref(state);
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::unauthorized)?;
         let if_match = conditions::for_write(&parts.headers)?;

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use hyper::header::IF_MATCH;
 use sha2::{Digest as _, Sha256};
 
-use super::head::{IDEMPOTENCY_KEY, only};
+use super::header::{IDEMPOTENCY_KEY, only};
 use crate::command::Idempotency;
 use crate::http::response::problem::Problem;
 

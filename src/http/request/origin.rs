@@ -3,15 +3,13 @@
 //! A host is taken apart before it is believed: it stands in the links of answers and chooses a brand.
 
 use std::fmt;
-use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use hyper::header::{HOST, HeaderName};
 
-use super::head::only;
-use crate::config::Http;
-use crate::http::Api;
+use super::header::only;
+use super::peer::TrustedProxies;
 use crate::http::response::problem::Problem;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -41,7 +39,7 @@ impl Origin {
 
     /// What a request says of it. `Host` is not looked at where the target is an absolute URI (RFC 9112, 3.2.2) or a
     /// trusted proxy says which host it was asked for.
-    pub(in crate::http) fn of(parts: &Parts, http: &Http) -> Result<Self, Problem> {
+    pub(super) fn of(parts: &Parts, proxies: &TrustedProxies) -> Result<Self, Problem> {
         let host = only(&parts.headers, &HOST)?;
         let host = match parts.uri.authority() {
             Some(authority) => Some(authority.as_str()),
@@ -49,7 +47,7 @@ impl Origin {
         };
         let host = host.map(|host| Authority::parse(host).ok_or_else(bad_host)).transpose()?;
         let (mut scheme, mut authority) = ("http", host);
-        if is_from_proxy(parts, http) {
+        if proxies.sent(parts) {
             if let Some(forwarded) = forwarded(parts, &FORWARDED_PROTO)? {
                 scheme =
                     parse_scheme(forwarded).ok_or_else(|| bad_forwarded("X-Forwarded-Proto must be http or https"))?;
@@ -65,11 +63,6 @@ impl Origin {
             None => Self(format!("{scheme}://localhost")),
         })
     }
-}
-
-fn is_from_proxy(parts: &Parts, http: &Http) -> bool {
-    let peer = parts.extensions.get::<crate::http::server::Peer>();
-    peer.is_some_and(|peer| http.trusted_proxies.iter().any(|network| network.contains(&peer.0.ip().to_canonical())))
 }
 
 /// The first of the values that proxies put in a row: that of the proxy nearest to the client.
@@ -136,11 +129,12 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-impl FromRequestParts<Arc<Api>> for Origin {
+impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        Self::of(parts, &api.config.http)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // The outermost layer read it from the head.
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::internal)
     }
 }
 

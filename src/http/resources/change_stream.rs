@@ -17,13 +17,12 @@ use hyper::HeaderMap;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::changes::{FeedFilter, cursor, invalid, position};
+use super::changes::{FeedFilter, FeedState, cursor, invalid, position};
 use crate::clock;
 use crate::contract::Cursor;
 use crate::domain::Seq;
 use crate::feed::{EventPage, Follow, PageLimit};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::sessions::{Session, SessionKind};
 use crate::http::response::problem::Problem;
@@ -42,7 +41,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SHARED: usize = 8 << 10;
 
 pub(in crate::http) async fn open(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<FeedState>>,
     caller: Caller,
     query: Query,
     headers: HeaderMap,
@@ -50,13 +49,13 @@ pub(in crate::http) async fn open(
     let wanted = FeedFilter::of(&query).map_err(invalid)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let from = cursor(last.or_else(|| query.get("after")))?;
-    let session = api.sessions.open(&caller, SessionKind::Stream)?;
-    let (mut follow, head) = api.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+    let session = state.sessions.open(&caller, SessionKind::Stream)?;
+    let (mut follow, head) = state.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
     // Without a cursor a stream begins now: the past is read from the feed.
     follow.seek(position(from, head)?.unwrap_or(head.seq));
     let mut beat = interval_at(Instant::from_std(clock::instant() + HEARTBEAT), HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let reader = Reader { api, caller, session, wanted, follow, epoch: head.epoch, beat, frames: VecDeque::new() };
+    let reader = Reader { state, caller, session, wanted, follow, epoch: head.epoch, beat, frames: VecDeque::new() };
     let frames = stream::unfold(reader, async |mut reader| {
         let frame = reader.next_frame().await?;
         Some((Ok::<_, Infallible>(frame), reader))
@@ -69,7 +68,7 @@ pub(in crate::http) async fn open(
 
 /// A client that follows the log.
 struct Reader {
-    api: Arc<Api>,
+    state: Arc<FeedState>,
     caller: Caller,
     session: Session,
     wanted: FeedFilter,
@@ -86,10 +85,10 @@ impl Reader {
         if let Some(frame) = self.frames.pop_front() {
             return Some(frame);
         }
-        let Self { api, session, follow, beat, .. } = self;
+        let Self { state, session, follow, beat, .. } = self;
         let page = tokio::select! {
             biased;
-            () = api.stop.cancelled() => return None,
+            () = state.stop.cancelled() => return None,
             _ = session.ended() => return None,
             _ = beat.tick() => return Some(Bytes::from_static(b":\n\n")),
             page = confirmed(session, follow) => page,

@@ -16,14 +16,17 @@ use serde_json::json;
 use crate::contract::{Cursor, EncodedEvent, proto};
 use crate::domain::value::one_of;
 use crate::domain::{Entity, Invalid, Seq};
+use crate::feed::Feed;
 use crate::feed::{EventPage, Follow, PageLimit};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
+use crate::http::request::sessions::Sessions;
 use crate::http::request::sessions::{Ended, SessionKind};
 use crate::http::response::envelope;
+use crate::http::response::in_flight::InFlight;
 use crate::http::response::problem::Problem;
 use crate::store::log::Head;
+use tokio_util::sync::CancellationToken;
 
 /// The longest wait that a client may ask for, in seconds.
 pub(in crate::http) const MAX_WAIT: i64 = 30;
@@ -33,7 +36,18 @@ const UNINTERRUPTED: usize = 64 << 10;
 
 const CURSOR: HeaderName = HeaderName::from_static("x-cursor");
 
-/// What of the log a client wants.
+/// What the handlers of the log need.
+pub(in crate::http) struct FeedState {
+    pub(in crate::http) feed: Feed,
+    pub(in crate::http) sessions: Arc<Sessions>,
+    pub(in crate::http) in_flight: Arc<InFlight>,
+    /// The most bytes of events on a page, unless a single event is larger.
+    pub(in crate::http) page_bytes: usize,
+    /// Streams and waiting requests end when this is cancelled.
+    pub(in crate::http) stop: CancellationToken,
+}
+
+/// The part of the log that a client asks for.
 pub(in crate::http) struct FeedFilter {
     pub(in crate::http) entity: Option<Entity>,
     exclude_own: bool,
@@ -79,25 +93,25 @@ impl FeedRequest {
 }
 
 pub(in crate::http) async fn read(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<FeedState>>,
     caller: Caller,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let FeedRequest { after, limit, wait, wanted } = FeedRequest::of(&query)?;
     let (head, after, is_due) = if wait.is_zero() {
-        let head = api.feed.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+        let head = state.feed.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
         (head, position(after, head)?.unwrap_or(Seq::ZERO), true)
     } else {
-        let (mut follow, head) = api.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+        let (mut follow, head) = state.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
         follow.seek(position(after, head)?.unwrap_or(Seq::ZERO));
-        let is_due = follow.is_behind() || poll(&api, &caller, &mut follow, wait).await?;
+        let is_due = follow.is_behind() || poll(&state, &caller, &mut follow, wait).await?;
         (head, follow.position(), is_due)
     };
-    let room = api.in_flight.room(caller.account, api.config.feed.page_bytes).await?;
+    let room = state.in_flight.room(caller.account, state.page_bytes).await?;
     let page = if is_due {
-        let limit = PageLimit { events: limit, bytes: api.config.feed.page_bytes };
-        api.feed.after(caller.account, after, limit).await?
+        let limit = PageLimit { events: limit, bytes: state.page_bytes };
+        state.feed.after(caller.account, after, limit).await?
     } else {
         EventPage { events: Vec::new(), more: false }
     };
@@ -113,8 +127,8 @@ pub(in crate::http) async fn read(
 }
 
 /// Waits for events; false where none came in time, or the service stops.
-async fn poll(api: &Api, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
-    let session = api.sessions.open(caller, SessionKind::LongPoll)?;
+async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
+    let session = state.sessions.open(caller, SessionKind::LongPoll)?;
     // Events that came are shown to a key that is known to work, and to no other.
     let confirmed = async {
         follow.grown().await;
@@ -128,7 +142,7 @@ async fn poll(api: &Api, caller: &Caller, follow: &mut Follow, wait: Duration) -
         },
         () = confirmed => Ok(true),
         () = tokio::time::sleep(wait) => Ok(false),
-        () = api.stop.cancelled() => Ok(false),
+        () = state.stop.cancelled() => Ok(false),
     }
 }
 

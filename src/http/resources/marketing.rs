@@ -7,33 +7,34 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
-use super::records;
+use super::records::RecordsState;
 use crate::clock;
-use crate::command::{CommandEnvelope, CommandResult, Failure, Idempotency};
+use crate::command::{CommandEnvelope, CommandResult, Failure, Idempotency, Lanes};
 use crate::contract::input::subscriptions;
 use crate::domain::Refusal;
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::request::replays::{self, OnlyReplay};
 use crate::http::response::envelope;
 use crate::http::response::limits;
 use crate::http::response::problem::Problem;
+use crate::http::response::replayed::mark_replayed;
+use crate::store::Store;
 
 /// Stands between a request's idempotency key and an item's place: no header has it.
 const BETWEEN: char = '\u{1}';
 
 pub(in crate::http) async fn subscribe(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<RecordsState>>,
     caller: Caller,
     only_replay: Option<Extension<OnlyReplay>>,
     write: Write,
 ) -> Result<Response, Problem> {
     let commands = subscriptions(write.json()?, &mut clock::fresh_uid)?;
-    if let Some(Extension(OnlyReplay { standing })) = only_replay {
+    if let Some(Extension(OnlyReplay { status })) = only_replay {
         let items = commands.iter().filter(|command| command.is_ok()).count();
-        if !are_stored(&api, &caller, &write, items).await? {
-            return Ok(limits::refuse(limits::MONTH, &standing, standing.month.unwrap_or(standing.burst)));
+        if !are_stored(&state.store, &caller, &write, items).await? {
+            return Ok(limits::refuse(limits::MONTH, &status, status.month.unwrap_or(status.burst)));
         }
     }
     let share = write.body.len() / commands.len().max(1);
@@ -54,7 +55,7 @@ pub(in crate::http) async fn subscribe(
     let mut items = Vec::new();
     for order in orders.by_ref() {
         let is_guard = order.is_ok();
-        items.push(execute(&api, order).await);
+        items.push(execute(&state.lanes, order).await);
         if is_guard {
             break;
         }
@@ -65,7 +66,7 @@ pub(in crate::http) async fn subscribe(
         return Err(Refusal::KeyReused.into());
     }
     // Put into the lane one after the other when first polled, so they are carried out in their order.
-    let rest: Vec<_> = orders.map(|order| execute(&api, order)).collect();
+    let rest: Vec<_> = orders.map(|order| execute(&state.lanes, order)).collect();
     items.extend(futures_util::future::join_all(rest).await);
     answer(&items)
 }
@@ -78,10 +79,10 @@ struct SubscriptionItem {
 }
 
 /// Whether each item that would be carried out was carried out before.
-async fn are_stored(api: &Api, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
+async fn are_stored(store: &Store, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
     let Some(whole) = &write.idempotency else { return Ok(false) };
     let requests: Vec<_> = (0..items).map(|index| of_item(whole, index)).collect();
-    Ok(!requests.is_empty() && replays::are_stored(api, caller, &requests).await?)
+    Ok(!requests.is_empty() && replays::are_stored(store, caller, &requests).await?)
 }
 
 fn of_item(whole: &Idempotency, index: usize) -> Idempotency {
@@ -89,9 +90,9 @@ fn of_item(whole: &Idempotency, index: usize) -> Idempotency {
     Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
-async fn execute(api: &Api, order: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {
+async fn execute(lanes: &Lanes, order: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {
     match order {
-        Ok(order) => SubscriptionItem { submitted: true, outcome: api.lanes.submit(order).await },
+        Ok(order) => SubscriptionItem { submitted: true, outcome: lanes.submit(order).await },
         Err(refusal) => {
             SubscriptionItem { submitted: false, outcome: Err(Failure::Refused { refusal, replayed: false }) }
         }
@@ -117,7 +118,7 @@ fn answer(items: &[SubscriptionItem]) -> Result<Response, Problem> {
     let message = format!("{managed} of {} subscriptions were managed.", items.len());
     let mut response = envelope::success(hyper::StatusCode::OK, &message, &json!(data).to_string(), &json!({}));
     if replayed {
-        records::mark_replayed(&mut response);
+        mark_replayed(&mut response);
     }
     Ok(response)
 }

@@ -6,11 +6,23 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::http::Api;
+use crate::broker::Broker;
 use crate::http::response::problem::Problem;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use tokio_util::sync::CancellationToken;
 
-pub(in crate::http) async fn metrics(State(api): State<Arc<Api>>) -> Response {
-    match api.metrics.render() {
+/// What the routes of operators need.
+pub(in crate::http) struct OpsState {
+    pub(in crate::http) metrics: Metrics,
+    pub(in crate::http) store: Store,
+    pub(in crate::http) broker: Broker,
+    /// Cancelled when the service begins to stop.
+    pub(in crate::http) stop: CancellationToken,
+}
+
+pub(in crate::http) async fn metrics(State(state): State<Arc<OpsState>>) -> Response {
+    match state.metrics.render() {
         Ok(text) => {
             let mut response = text.into_response();
             let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -31,10 +43,10 @@ pub(in crate::http) async fn alive() -> &'static str {
 
 /// Requests can be carried out: the database answers and no stop is under way. NATS may be away: what is committed
 /// then is published when it is back.
-pub(in crate::http) async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    if api.stop.is_cancelled() {
+pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result<&'static str, Problem> {
+    if state.stop.is_cancelled() {
         return Err(Problem::unavailable("The service is stopping."));
     }
-    api.store.ping().await?;
-    Ok(if api.broker.is_connected() { "ready\n" } else { "ready, without NATS\n" })
+    state.store.ping().await?;
+    Ok(if state.broker.is_connected() { "ready\n" } else { "ready, without NATS\n" })
 }

@@ -7,14 +7,14 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use hyper::HeaderMap;
 
-use super::records;
+use super::records::{self, RecordsState};
 use crate::contract::input::InputKind;
 use crate::contract::record::parse_uid;
 use crate::domain::{Entity, Target, Uid};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::{Query, Write, readings};
 use crate::http::response::problem::Problem;
+use crate::store::Store;
 use crate::store::projects::ProjectBy;
 use crate::store::records::StoredRecord;
 
@@ -44,42 +44,42 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
 }
 
 pub(in crate::http) async fn read(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<RecordsState>>,
     caller: Caller,
-    sought: ProjectSelector,
+    selector: ProjectSelector,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let stored = find(&api, &caller, sought).await?;
-    records::show(&api, &caller, Entity::Project, stored, &query, &headers).await
+    let stored = find(&state.store, &caller, selector).await?;
+    records::show(&state.store, &caller, Entity::Project, stored, &query, &headers).await
 }
 
 pub(in crate::http) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<RecordsState>>,
     caller: Caller,
-    sought: ProjectSelector,
+    selector: ProjectSelector,
     write: Write,
 ) -> Result<Response, Problem> {
     // The command names the project that was found; when it is gone by then, that is said.
-    let target = match sought {
+    let target = match selector {
         ProjectSelector::Uid(uid) => Target::Uid(uid),
-        by @ ProjectSelector::By(_) => match find(&api, &caller, by).await? {
+        by @ ProjectSelector::By(_) => match find(&state.store, &caller, by).await? {
             Some(stored) => Target::Uid(stored.uid),
             None => Target::Key(Vec::new()),
         },
     };
-    records::change(&api, &caller, InputKind::Project, target, write).await
+    records::change(&state.lanes, &caller, InputKind::Project, target, write).await
 }
 
-async fn find(api: &Api, caller: &Caller, sought: ProjectSelector) -> Result<Option<StoredRecord>, Problem> {
-    let ways = match sought {
+async fn find(store: &Store, caller: &Caller, selector: ProjectSelector) -> Result<Option<StoredRecord>, Problem> {
+    let ways = match selector {
         ProjectSelector::Uid(uid) => {
-            return Ok(api.store.record(caller.account, Entity::Project, &Target::Uid(uid)).await?);
+            return Ok(store.record(caller.account, Entity::Project, &Target::Uid(uid)).await?);
         }
         ProjectSelector::By(ways) => ways,
     };
     for by in ways {
-        if let Some(stored) = api.store.find_project(caller.account, &by).await? {
+        if let Some(stored) = store.find_project(caller.account, &by).await? {
             return Ok(Some(stored));
         }
     }

@@ -10,19 +10,19 @@ use time::Date;
 
 use crate::contract::timestamp;
 use crate::domain::account::Tier;
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
 use crate::quota::Usage;
+use crate::store::Store;
 
-pub(in crate::http) async fn read(State(api): State<Arc<Api>>, caller: Caller) -> Result<Response, Problem> {
-    let usage = Usage::read(&api.store, caller.account).await?;
-    Ok(told(caller.tier, &usage))
+pub(in crate::http) async fn read(State(store): State<Arc<Store>>, caller: Caller) -> Result<Response, Problem> {
+    let usage = Usage::read(&store, caller.account).await?;
+    Ok(render(caller.tier, &usage))
 }
 
-/// The answer.
-pub(in crate::http) fn told(tier: Tier, usage: &Usage) -> Response {
+/// The response.
+pub(in crate::http) fn render(tier: Tier, usage: &Usage) -> Response {
     let limit = tier.monthly_calls();
     let day = |(date, calls): &(Date, u64)| json!({"date": date.to_string(), "calls": calls});
     let data = json!({

@@ -6,3 +6,4 @@ pub(in crate::http) mod envelope;
 pub(in crate::http) mod in_flight;
 pub(in crate::http) mod limits;
 pub(in crate::http) mod problem;
+pub(in crate::http) mod replayed;

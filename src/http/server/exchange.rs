@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 use super::pace::Pace;
 use super::socket::{Answering, Conversation};
 use crate::clock;
+use crate::http::request::slow_body::SlowBody;
 
 /// A request that was answered early is read to its end where so little of its body is left, in bytes: the connection
 /// can then serve another one.
@@ -28,25 +29,6 @@ const REST: Duration = Duration::from_millis(100);
 
 type Frames = Option<Result<Frame<Bytes>, BoxError>>;
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// The body of a request did not come at a least pace, or not in time.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the body came too slowly")]
-pub(in crate::http) struct SlowBody;
-
-impl SlowBody {
-    /// Whether this is what an error comes from.
-    pub(in crate::http) fn caused(error: &(dyn Error + 'static)) -> bool {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if error.is::<Self>() {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
 
 /// How the body of a request must come.
 #[derive(Debug, Clone, Copy)]

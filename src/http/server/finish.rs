@@ -9,29 +9,41 @@ use axum::response::Response;
 use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, StatusCode};
 
+use super::allow::AllowedMethods;
 use crate::clock;
-use crate::http::Api;
 use crate::http::request::head;
+use crate::http::request::peer::TrustedProxies;
 use crate::http::response::problem::Problem;
+use crate::metrics::Metrics;
 
 /// Finding out who calls and whether they may takes no longer than this, or the request ends.
 const ADMISSION: Duration = Duration::from_secs(10);
 
+/// The state of the outermost layer.
+pub(in crate::http) struct Finish {
+    pub(in crate::http) methods: AllowedMethods,
+    pub(in crate::http) proxies: TrustedProxies,
+    /// The deadline of a handler; the admission before it has another [`ADMISSION`].
+    pub(in crate::http) request_timeout: Duration,
+    pub(in crate::http) metrics: Metrics,
+}
+
 /// Heads that can be read in one way only, one deadline, one count, and problems get their bodies.
-pub(in crate::http) async fn finish(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: Request, next: Next) -> Response {
     let began = clock::instant();
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     // Paths that no route matches are one label: they are anybody's to invent.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (parts, body) = request.into_parts();
-    let allow = if parts.method == Method::OPTIONS { api.methods.of(route, &path) } else { None };
-    let mut response = match (head::check(&parts, &api.config.http), allow) {
+    let (mut parts, body) = request.into_parts();
+    let allow = if parts.method == Method::OPTIONS { state.methods.of(route, &path) } else { None };
+    let mut response = match (head::check(&parts, &state.proxies), allow) {
         (Err(problem), _) => problem.render(&path),
-        (Ok(()), Some(allow)) => options(allow),
-        (Ok(()), None) => {
-            let deadline = Duration::from_secs(api.config.http.request_timeout_s) + ADMISSION;
+        (Ok(_), Some(allow)) => options(allow),
+        (Ok(origin), None) => {
+            parts.extensions.insert(origin);
+            let deadline = state.request_timeout + ADMISSION;
             match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
                 Ok(response) => render(response, &path),
                 Err(_) => Problem::too_slow().render(&path),
@@ -40,8 +52,8 @@ pub(in crate::http) async fn finish(State(api): State<Arc<Api>>, request: Reques
     };
     // No answer is anything but what its content type says.
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    api.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
-    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    state.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
+    state.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     response
 }
 

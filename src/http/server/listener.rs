@@ -31,12 +31,9 @@ use super::peers::{CountedConnection, Peers};
 use super::socket::{Conversation, Socket};
 use crate::clock;
 use crate::config::Http;
+use crate::http::request::peer::Peer;
 use crate::http::response::problem::Problem;
 use crate::metrics::{GaugeGuard, Metrics};
-
-/// The address at the other end of a request's connection.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Peer(pub(in crate::http) SocketAddr);
 
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;

@@ -2,6 +2,7 @@
 //!
 //! Guarantees: every wait on a client has a bound. It knows nothing of resources or keys.
 
+pub(in crate::http) mod allow;
 mod closing;
 mod exchange;
 pub(in crate::http) mod finish;
@@ -10,6 +11,4 @@ mod pace;
 mod peers;
 mod socket;
 
-pub(in crate::http) use self::exchange::SlowBody;
-pub(in crate::http) use self::listener::Peer;
 pub use self::listener::Server;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
-use super::docs::{self, Asset, Template};
+use super::docs::{Asset, Template};
 use crate::domain::brand::{Brand, parse_host};
-use crate::http::Api;
-use crate::http::request::extract::Origin;
+use crate::http::request::origin::Origin;
 use crate::store::Store;
 use crate::store::StoreError;
+use bytes::Bytes;
 
 /// A host is looked up again after this time: that long a change may take to be seen.
 const IDEMPOTENCY_TTL: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(in crate::http) struct Branded {
 
 impl Branded {
     pub(in crate::http) fn new(brand: Brand) -> Self {
-        let (style, logo) = (docs::style(&brand), docs::logo(&brand));
+        let (style, logo) = (style(&brand), logo(&brand));
         let (page, openapi, events) = Default::default();
         Self { brand, style, logo, page, openapi, events }
     }
@@ -59,17 +59,29 @@ impl Brands {
             logo: own.logo.or_else(|| installation.logo.clone()),
         })))
     }
-}
 
-/// The brand that a visitor of `origin` sees. The public pages need no database: while it is away, the installation's.
-pub(in crate::http) async fn brand_of(api: &Api, origin: &Origin) -> Arc<Branded> {
-    let brands = &api.brands;
-    let Ok(host) = parse_host(origin.host()) else { return Arc::clone(&brands.installation) };
-    match brands.known.try_get_with_by_ref(&host, brands.of_host(&host)).await {
-        Ok(brand) => brand,
-        Err(error) => {
-            tracing::warn!(error = error.report(), "a host's brand cannot be looked up");
-            Arc::clone(&brands.installation)
+    /// The brand that a visitor of `origin` sees. The public pages need no database: while it cannot be reached, the
+    /// installation's brand is shown.
+    pub(super) async fn shown_at(&self, origin: &Origin) -> Arc<Branded> {
+        let Ok(host) = parse_host(origin.host()) else { return Arc::clone(&self.installation) };
+        match self.known.try_get_with_by_ref(&host, self.of_host(&host)).await {
+            Ok(brand) => brand,
+            Err(error) => {
+                tracing::warn!(host, error = error.report(), "look up brand of host failed");
+                Arc::clone(&self.installation)
+            }
         }
     }
+}
+
+/// The brand's colours as variables.
+fn style(brand: &Brand) -> Asset {
+    let (color, text) = (brand.color, brand.color.text());
+    Asset::new("text/css; charset=utf-8", format!(":root {{ --brand: {color}; --on-brand: {text}; }}\n"))
+}
+
+/// The brand's own logo.
+fn logo(brand: &Brand) -> Option<Asset> {
+    let logo = brand.logo.as_ref()?;
+    Some(Asset::new(logo.format.media_type(), Bytes::copy_from_slice(&logo.bytes)))
 }

@@ -2,9 +2,12 @@
 //!
 //! Guarantees: the router and the documents are built from one list. It knows nothing of connections.
 
-pub(in crate::http) mod asyncapi;
+mod asyncapi;
 pub(in crate::http) mod brand;
 pub(in crate::http) mod docs;
 pub(in crate::http) mod openapi;
 pub(in crate::http) mod operations;
-pub(in crate::http) mod samples;
+mod samples;
+
+/// The path that every route of the API stands below.
+pub const BASE: &str = "/secure-api";

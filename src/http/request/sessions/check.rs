@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::Sessions;
 use crate::clock;
 use crate::domain::AccountId;
-use crate::http::Api;
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
@@ -25,9 +24,8 @@ pub struct KeyCheck {
 
 impl KeyCheck {
     /// Checks the keys of the sessions that the routes open.
-    #[must_use]
-    pub fn new(api: &Api) -> Self {
-        Self { sessions: Arc::clone(&api.sessions), store: api.store.clone() }
+    pub(in crate::http) fn new(sessions: Arc<Sessions>, store: Store) -> Self {
+        Self { sessions, store }
     }
 }
 

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub use check::KeyCheck;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use crate::clock;
 use crate::config;
 use crate::domain::AccountId;

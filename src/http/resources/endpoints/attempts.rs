@@ -8,12 +8,12 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::EndpointsState;
 use super::{HandlerResult, missing, parse};
 use crate::contract::event::TYPE_ROOT;
 use crate::contract::timestamp;
 use crate::domain::{Invalid, Seq};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
@@ -25,15 +25,15 @@ use crate::store::endpoints::Parked;
 const PAGE: i64 = 100;
 
 pub(in crate::http) async fn attempts(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
 ) -> HandlerResult {
     let narrowed = narrowed(&query)?;
     let id = parse(&id)?;
-    api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
-    Ok(listed_attempts(&api.store.attempts(caller.account, id, narrowed, PAGE).await?))
+    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
+    Ok(listed_attempts(&state.store.attempts(caller.account, id, narrowed, PAGE).await?))
 }
 
 /// What a query asks for.
@@ -81,15 +81,15 @@ pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
 }
 
 pub(in crate::http) async fn parked(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
 ) -> HandlerResult {
     let after = after_seq(&query)?;
     let id = parse(&id)?;
-    api.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
-    Ok(listed_parked(&api.store.parked(caller.account, id, after, PAGE).await?))
+    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
+    Ok(listed_parked(&state.store.parked(caller.account, id, after, PAGE).await?))
 }
 
 /// The place after which parked events are asked for.

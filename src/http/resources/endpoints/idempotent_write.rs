@@ -7,15 +7,15 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::EndpointsState;
 use crate::command::IDEMPOTENCY_TTL;
 use crate::contract::outcome::{CachedResponse, CommandOutcome};
 use crate::domain::{Refusal, Seq};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
-use crate::http::resources::records::mark_replayed;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
+use crate::http::response::replayed::mark_replayed;
 use crate::push::own_headers;
 use crate::store::StoreError;
 use crate::store::accounts::By;
@@ -25,7 +25,7 @@ use crate::store::endpoints::{Endpoint, EndpointState};
 
 /// An open write. Dropped before it is finished, it leaves no trace.
 pub(super) struct IdempotentWrite<'a> {
-    api: &'a Api,
+    state: &'a EndpointsState,
     caller: &'a Caller,
     write: &'a Write,
     pub(super) change: PushChange,
@@ -80,12 +80,16 @@ impl From<StoreError> for WriteError {
 
 impl<'a> IdempotentWrite<'a> {
     /// Opens a write that was not carried out before.
-    pub(super) async fn open(api: &'a Api, caller: &'a Caller, write: &'a Write) -> Result<Self, WriteError> {
+    pub(super) async fn open(
+        state: &'a EndpointsState,
+        caller: &'a Caller,
+        write: &'a Write,
+    ) -> Result<Self, WriteError> {
         let key = write.idempotency.as_ref();
         let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
-        let opened = api.store.change_push(caller.account, &keys, IDEMPOTENCY_TTL).await?;
+        let opened = state.store.change_push(caller.account, &keys, IDEMPOTENCY_TTL).await?;
         let Opened { change, head, answers } = opened.ok_or_else(Problem::unauthorized)?;
-        let writing = Self { api, caller, write, change, head };
+        let writing = Self { state, caller, write, change, head };
         let Some(key) = key else { return Ok(writing) };
         let is_same = |answer: &IdempotencyRecord| answer.request_hash == key.request_hash;
         // Another request under the unscoped key may be of another origin: then it says nothing of this one.
@@ -103,31 +107,31 @@ impl<'a> IdempotentWrite<'a> {
 
     /// The same, about one of the account's endpoints.
     pub(super) async fn of(
-        api: &'a Api,
+        state: &'a EndpointsState,
         caller: &'a Caller,
         write: &'a Write,
         endpoint: Uuid,
     ) -> Result<(Self, EndpointState), WriteError> {
-        let writing = Self::open(api, caller, write).await?;
+        let writing = Self::open(state, caller, write).await?;
         let placed = writing.change.endpoint(endpoint).await?.ok_or_else(|| Problem::missing("endpoint"))?;
         Ok((writing, placed))
     }
 
     /// Writes an endpoint's settings, with everything sealed that can be.
     pub(super) async fn update(&self, endpoint: &mut Endpoint) -> Result<(), WriteError> {
-        own_headers::seal(&self.api.masters, endpoint);
+        own_headers::seal(&self.state.masters, endpoint);
         Ok(self.change.update(endpoint).await?)
     }
 
     /// Commits, with an audit row of this action, and wakes whoever delivers.
     pub(super) async fn finish(self, action: &str, detail: &Json, said: ResponseBody) -> Result<Response, WriteError> {
         let actor = self.caller.key_id.to_string();
-        let by = By { actor: &actor, at: self.api.clock.now() };
+        let by = By { actor: &actor, at: self.state.clock.now() };
         let body = said.body();
         let answer = self.answer(&said, &body);
         self.change.commit(by, action, detail, answer).await?;
-        self.api.feed.settings_changed(self.caller.account);
-        self.api.broker.hints().written(&[self.caller.account]);
+        self.state.feed.settings_changed(self.caller.account);
+        self.state.broker.hints().written(&[self.caller.account]);
         Ok(envelope::json_text(said.status, body))
     }
 
@@ -141,7 +145,7 @@ impl<'a> IdempotentWrite<'a> {
 
     fn answer(&self, said: &ResponseBody, body: &str) -> Option<IdempotencyRecord> {
         let key = self.write.idempotency.as_ref()?;
-        let kept = self.api.masters.seal(&self.belongs_to(&key.key), body.as_bytes());
+        let kept = self.state.masters.seal(&self.belongs_to(&key.key), body.as_bytes());
         let kept = STANDARD.encode(kept.unwrap_or_else(|| body.as_bytes().to_vec()));
         Some(IdempotencyRecord {
             account: self.caller.account,
@@ -155,7 +159,7 @@ impl<'a> IdempotentWrite<'a> {
     fn repeat(&self, key: &str, told: &CachedResponse) -> Result<Response, Problem> {
         let kept = STANDARD.decode(&told.kept).ok().and_then(|kept| {
             // A text begins with a brace, what is sealed with its version.
-            if kept.starts_with(b"{") { Some(kept) } else { self.api.masters.open(&self.belongs_to(key), &kept) }
+            if kept.starts_with(b"{") { Some(kept) } else { self.state.masters.open(&self.belongs_to(key), &kept) }
         });
         let body = kept.and_then(|kept| String::from_utf8(kept).ok()).ok_or_else(Problem::internal)?;
         let created = told.status == StatusCode::CREATED.as_u16();

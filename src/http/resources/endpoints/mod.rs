@@ -16,18 +16,22 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use self::idempotent_write::{IdempotentWrite, ResponseBody, WriteError};
-use crate::clock;
+use crate::broker::Broker;
+use crate::clock::{self, Clock};
 use crate::contract::{Cursor, timestamp};
 use crate::domain::endpoint::{Header, Health, Mode, Signature, State as RateLimitStatus};
 use crate::domain::{Invalid, Seq};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::feed::Feed;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
+use crate::push::address::AddressPolicy;
+use crate::push::ping::Pinger;
 use crate::push::signature::SigningSecret;
 use crate::push::{own_headers, secret_storage};
 use crate::secrets::MasterKeys;
+use crate::store::Store;
 use crate::store::endpoint_changes::CursorCommand;
 use crate::store::endpoints::{Endpoint, EndpointState, KeptSecret, MAX_BATCH};
 use crate::store::owner::EndpointCursor;
@@ -35,11 +39,26 @@ use crate::store::owner::EndpointCursor;
 type HandlerResult = Result<Response, Problem>;
 type Written = Result<Response, WriteError>;
 
-pub(in crate::http) async fn create(State(api): State<Arc<Api>>, caller: Caller, write: Write) -> Written {
+/// What the handlers of endpoints need.
+pub(in crate::http) struct EndpointsState {
+    pub(in crate::http) store: Store,
+    pub(in crate::http) feed: Feed,
+    pub(in crate::http) broker: Broker,
+    pub(in crate::http) clock: Clock,
+    pub(in crate::http) masters: MasterKeys,
+    pub(in crate::http) policy: Arc<AddressPolicy>,
+    pub(in crate::http) pinger: Arc<Pinger>,
+    /// The deliveries in flight of an endpoint whose settings do not say.
+    pub(in crate::http) window: usize,
+    /// The most endpoints of an account. Another one is refused with 422.
+    pub(in crate::http) per_account: usize,
+}
+
+pub(in crate::http) async fn create(State(state): State<Arc<EndpointsState>>, caller: Caller, write: Write) -> Written {
     let mut body = object(&write)?;
-    let from = from(&api, &caller, &mut body).await?;
+    let from = from(&state, &caller, &mut body).await?;
     let signature = settings::signature(&mut body);
-    let settings = settings::read(settings::defaults(api.config.push.window), &mut body, &context(&api, &caller));
+    let settings = settings::read(settings::defaults(state.window), &mut body, &context(&state, &caller));
     let (settings, signature, from) = match (settings, signature, from) {
         (Ok(settings), Ok(signature), Ok(from)) => (settings, signature.unwrap_or(Signature::Hmac), from),
         (settings, signature, from) => {
@@ -47,15 +66,15 @@ pub(in crate::http) async fn create(State(api): State<Arc<Api>>, caller: Caller,
             return Err(Problem::invalid(&errors.collect::<Vec<_>>()).into());
         }
     };
-    let writing = IdempotentWrite::open(&api, &caller, &write).await?;
-    if writing.change.count().await? >= api.config.push.endpoints_per_account {
-        let detail = format!("An account has at most {} endpoints.", api.config.push.endpoints_per_account);
+    let writing = IdempotentWrite::open(&state, &caller, &write).await?;
+    if writing.change.count().await? >= state.per_account {
+        let detail = format!("An account has at most {} endpoints.", state.per_account);
         return Err(Problem::invalid(&[Invalid { pointer: "#".to_owned(), detail }]).into());
     }
     let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
     let endpoint_id = clock::fresh_uid().0;
-    let kept =
-        secret_storage::keep(&api.masters, caller.account, endpoint_id, &secret).ok_or_else(Problem::no_master_key)?;
+    let kept = secret_storage::keep(&state.masters, caller.account, endpoint_id, &secret)
+        .ok_or_else(Problem::no_master_key)?;
     let mut endpoint = Endpoint {
         account: caller.account,
         endpoint_id,
@@ -65,9 +84,9 @@ pub(in crate::http) async fn create(State(api): State<Arc<Api>>, caller: Caller,
         state: RateLimitStatus::Live,
         reported: Health::Well,
         revision: 0,
-        created_at: api.clock.now(),
+        created_at: state.clock.now(),
     };
-    own_headers::seal(&api.masters, &mut endpoint);
+    own_headers::seal(&state.masters, &mut endpoint);
     writing.change.insert(&endpoint, from).await?;
     let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
     let message = "The endpoint was created. Its secret is shown this once.";
@@ -84,12 +103,12 @@ fn object(write: &Write) -> Result<Map<String, Json>, Problem> {
     Ok(body)
 }
 
-fn context<'a>(api: &'a Api, caller: &'a Caller) -> settings::Context<'a> {
-    settings::Context { policy: &api.policy, origin: &caller.origin, window: api.config.push.window }
+fn context<'a>(state: &'a EndpointsState, caller: &'a Caller) -> settings::Context<'a> {
+    settings::Context { policy: &state.policy, origin: &caller.origin, window: state.window }
 }
 
-pub(in crate::http) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> HandlerResult {
-    Ok(listed(&api.masters, &api.store.endpoints(caller.account).await?))
+pub(in crate::http) async fn list(State(state): State<Arc<EndpointsState>>, caller: Caller) -> HandlerResult {
+    Ok(listed(&state.masters, &state.store.endpoints(caller.account).await?))
 }
 
 pub(in crate::http) fn listed(masters: &MasterKeys, endpoints: &[EndpointState]) -> Response {
@@ -98,12 +117,12 @@ pub(in crate::http) fn listed(masters: &MasterKeys, endpoints: &[EndpointState])
 }
 
 pub(in crate::http) async fn read(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> HandlerResult {
-    let placed = api.store.endpoint(caller.account, parse(&id)?).await?.ok_or_else(missing)?;
-    Ok(found(&api.masters, &placed))
+    let placed = state.store.endpoint(caller.account, parse(&id)?).await?.ok_or_else(missing)?;
+    Ok(found(&state.masters, &placed))
 }
 
 pub(in crate::http) fn found(masters: &MasterKeys, placed: &EndpointState) -> Response {
@@ -112,21 +131,21 @@ pub(in crate::http) fn found(masters: &MasterKeys, placed: &EndpointState) -> Re
 }
 
 pub(in crate::http) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     write: Write,
 ) -> Written {
     let id = parse(&id)?;
     let mut body = object(&write)?;
-    let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
+    let (writing, mut placed) = IdempotentWrite::of(&state, &caller, &write, id).await?;
     let signature = settings::signature(&mut body).and_then(|asked| match asked {
         Some(asked) if asked != placed.endpoint.signature => {
             Err(Invalid::new("signature", "Must be changed by rotating the secret."))
         }
         _ => Ok(()),
     });
-    let settings = settings::read(placed.endpoint.settings.clone(), &mut body, &context(&api, &caller));
+    let settings = settings::read(placed.endpoint.settings.clone(), &mut body, &context(&state, &caller));
     let settings = match (settings, signature) {
         (Ok(settings), Ok(())) => settings,
         (settings, signature) => {
@@ -143,20 +162,20 @@ pub(in crate::http) async fn update(
     }
     if before.url != url {
         // How long the one before was away, or asked to be left alone, says nothing of this one.
-        writing.change.order(id, CursorCommand::Resume, api.clock.now()).await?;
+        writing.change.order(id, CursorCommand::Resume, state.clock.now()).await?;
     }
-    let said = ResponseBody::ok("The endpoint was updated.", show_placed(&api.masters, &placed));
+    let said = ResponseBody::ok("The endpoint was updated.", show_placed(&state.masters, &placed));
     writing.finish("push.update", &json!({"endpoint": id, "url": url}), said).await
 }
 
 pub(in crate::http) async fn delete(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     write: Write,
 ) -> Written {
     let endpoint = parse(&id)?;
-    let writing = IdempotentWrite::open(&api, &caller, &write).await?;
+    let writing = IdempotentWrite::open(&state, &caller, &write).await?;
     if !writing.change.delete(endpoint).await? {
         return Err(missing().into());
     }
@@ -174,14 +193,14 @@ fn missing() -> Problem {
 
 /// Where an endpoint shall begin; `None` is the end of the log.
 async fn from(
-    api: &Api,
+    state: &EndpointsState,
     caller: &Caller,
     body: &mut Map<String, Json>,
 ) -> Result<Result<Option<Seq>, Invalid>, Problem> {
     match body.remove("from") {
         None | Some(Json::Null) => Ok(Ok(None)),
         Some(Json::String(text)) if text == "now" => Ok(Ok(None)),
-        Some(text @ Json::String(_)) => Ok(position(api, caller, &text)
+        Some(text @ Json::String(_)) => Ok(position(state, caller, &text)
             .await?
             .map(Some)
             .ok_or_else(|| Invalid::new("from", "Must be start, now, or a cursor that this service gave out."))),
@@ -190,11 +209,11 @@ async fn from(
 }
 
 /// A place in the account's log as a body names it: `start`, a cursor, or the number of an event.
-async fn position(api: &Api, caller: &Caller, value: &Json) -> Result<Option<Seq>, Problem> {
+async fn position(state: &EndpointsState, caller: &Caller, value: &Json) -> Result<Option<Seq>, Problem> {
     if value == "start" {
         return Ok(Some(Seq::ZERO));
     }
-    let head = api.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
+    let head = state.store.head(caller.account).await?.ok_or_else(Problem::unauthorized)?;
     let seq = match value.as_str() {
         Some(text) => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == head.epoch).map(|c| c.seq),
         None => value.as_i64().map(Seq),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use serde_json::{Value as Json, json};
 
+use super::EndpointsState;
 use super::idempotent_write::{IdempotentWrite, ResponseBody};
 use super::{Written, object, parse, settings, show, with_secret};
 use crate::domain::Invalid;
 use crate::domain::endpoint::Signature;
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::response::problem::Problem;
 use crate::push::secret_storage;
@@ -26,7 +26,7 @@ const OVERLAP_S: u64 = 24 * 3_600;
 const MAX_SECRETS: usize = 4;
 
 pub(in crate::http) async fn rotate(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     write: Write,
@@ -44,11 +44,11 @@ pub(in crate::http) async fn rotate(
             return Err(Problem::invalid(&errors).into());
         }
     };
-    let (writing, mut placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
+    let (writing, mut placed) = IdempotentWrite::of(&state, &caller, &write, id).await?;
     let endpoint = &mut placed.endpoint;
     let signature = signature.unwrap_or(endpoint.signature);
     let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
-    let now = api.clock.now();
+    let now = state.clock.now();
     // None of those before signs for longer than it would have.
     let until = now + overlap;
     let before = endpoint
@@ -56,7 +56,7 @@ pub(in crate::http) async fn rotate(
         .drain(..)
         .map(|kept| KeptSecret { until: Some(kept.until.map_or(until, |ends| ends.min(until))), ..kept });
     let before: Vec<KeptSecret> = before.filter(|kept| kept.until.is_some_and(|until| until > now)).collect();
-    let kept = secret_storage::keep(&api.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
+    let kept = secret_storage::keep(&state.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
     endpoint.secrets = std::iter::once(KeptSecret { kept, until: None }).chain(before).take(MAX_SECRETS).collect();
     endpoint.signature = signature;
     writing.update(endpoint).await?;
@@ -71,15 +71,15 @@ pub(in crate::http) async fn rotate(
 
 /// Sends a `push.ping` now, whatever state the endpoint is in. No lock is held meanwhile.
 pub(in crate::http) async fn test(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<EndpointsState>>,
     caller: Caller,
     Path(id): Path<String>,
     write: Write,
 ) -> Written {
     let id = parse(&id)?;
-    let (writing, placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
+    let (writing, placed) = IdempotentWrite::of(&state, &caller, &write, id).await?;
     writing.change.roll_back().await?;
-    let attempt = api.pinger.send(&api.masters, placed.endpoint, &api.clock).await;
+    let attempt = state.pinger.send(&state.masters, placed.endpoint, &state.clock).await;
     let attempt = attempt.map_err(|error| {
         tracing::error!(account = %caller.account, endpoint = %id, error = format!("{error:#}"), "endpoint not tried");
         Problem::internal()
@@ -97,5 +97,5 @@ pub(in crate::http) async fn test(
             "duration_ms": u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
         }),
     );
-    IdempotentWrite::open(&api, &caller, &write).await?.remember(said).await
+    IdempotentWrite::open(&state, &caller, &write).await?.remember(said).await
 }

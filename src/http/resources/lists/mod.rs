@@ -25,38 +25,79 @@ use hyper::Uri;
 use moka::future::Cache;
 use serde_json::{Value as Json, json};
 
-use self::page_request::PageRequest;
+use self::cursor::After;
+use self::page_request::{PageRequest, keep};
 use super::meta;
-use super::records::Resource;
 use super::resolve_links::resolve_links;
-use crate::domain::AccountId;
-use crate::http::Api;
-use crate::http::request::auth::Caller;
-use crate::http::request::extract::{Origin, Query};
+use super::resource::Resource;
+use crate::domain::{AccountId, Entity, ValidationErrors};
+use crate::http::request::caller::Caller;
+use crate::http::request::extract::Query;
+use crate::http::request::origin::Origin;
 use crate::http::response::envelope;
+use crate::http::response::in_flight::InFlight;
 use crate::http::response::problem::Problem;
-use crate::store::lists::{CompanyRef, ListCount, ListFilter, Page, Position, Start};
+use crate::store::Store;
+use crate::store::lists::{CompanyRef, List, ListCount, ListFilter, Page, Position, Start};
 use crate::store::records::StoredRecord;
+use uuid::Uuid;
+
+/// What the handlers of lists need.
+pub(in crate::http) struct ListState {
+    pub(in crate::http) store: Store,
+    pub(in crate::http) page_cursors: PageCursorCache,
+    pub(in crate::http) in_flight: Arc<InFlight>,
+}
 
 pub(in crate::http) async fn list<R: Resource>(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ListState>>,
     caller: Caller,
     origin: Origin,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
-    let (page_request, after) = PageRequest::read(R::ENTITY, caller.account, caller.key_id, &query)?;
+    let (page_request, after) = read(R::ENTITY, caller.account, caller.key_id, &query)?;
     let mut page = match after {
-        Some(after) => page_request.page(&api, Start::After(after.position), Some(after.counted)).await?,
-        None => api.page_cursors.page(&api, &page_request).await?,
+        Some(after) => page(&state.store, &page_request, Start::After(after.position), Some(after.counted)).await?,
+        None => state.page_cursors.page(&state.store, &page_request).await?,
     };
-    page.rows = resolve_links(&api.store, caller.account, R::ENTITY, page.rows).await?;
-    let attributes = meta::wanted(&api, &caller, R::ENTITY, &query).await?;
+    page.rows = resolve_links(&state.store, caller.account, R::ENTITY, page.rows).await?;
+    let attributes = meta::requested(&state.store, &caller, R::ENTITY, &query).await?;
     // What is read at a time is bounded by the connections that read; what waits for its client is not.
-    let mut room = api.in_flight.room(caller.account, 0).await?;
+    let mut room = state.in_flight.room(caller.account, 0).await?;
     room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
     let links = PageLinks { origin: &origin, uri: &uri, query: &query };
     Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
+}
+
+/// Reads a query, and refuses it with everything that is wrong with it. `after` takes precedence over `page`, and brings the
+/// number of its page.
+fn read(
+    entity: Entity,
+    account: AccountId,
+    key_id: Uuid,
+    query: &Query,
+) -> Result<(PageRequest, Option<After>), Problem> {
+    let mut errors = ValidationErrors::default();
+    let mut page_request = PageRequest::read(entity, account, key_id, query, &mut errors);
+    // The cursor names its list by a digest, which is compared with that of a valid request only.
+    let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
+    let after = keep(after.transpose(), &mut errors);
+    errors.refuse()?;
+    page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
+    Ok((page_request, after))
+}
+
+async fn page(store: &Store, request: &PageRequest, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
+    let PageRequest { account, entity, order, size: limit, .. } = *request;
+    let list = List { entity, filter: request.filter.clone(), order, start, limit, counted };
+    Ok(store.page(account, &list).await?)
+}
+
+/// The cursor of the page after this one, for its link.
+fn end(page_request: &PageRequest, page: &Page) -> Option<String> {
+    let (position, counted) = (page.end.clone()?, page.counted);
+    After { position, counted, number: page_request.number + 1 }.encode(page_request)
 }
 
 /// The answer that [`list`] gives where an account has so many records, each of which `draw` makes up.
@@ -67,7 +108,7 @@ pub(in crate::http) fn sampled<R: Resource>(
     attributes: Option<Json>,
     mut draw: impl FnMut() -> StoredRecord,
 ) -> Result<Response, Problem> {
-    let (page_request, _) = PageRequest::read(R::ENTITY, account, account.0, links.query)?;
+    let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
     let before = (page_request.number - 1).saturating_mul(page_request.size);
     let here = (counted.total - before).clamp(0, page_request.size);
     let rows = (0..here).map(|_| draw()).collect();
@@ -118,7 +159,7 @@ impl PageCursorCache {
         Self { next }
     }
 
-    async fn page(&self, api: &Api, page_request: &PageRequest) -> Result<Page, Problem> {
+    async fn page(&self, store: &Store, page_request: &PageRequest) -> Result<Page, Problem> {
         let page_cursor = self.next.get(page_request).await;
         let counted = page_cursor.as_ref().map(|page_cursor| page_cursor.counted);
         let after = page_cursor.map(|page_cursor| page_cursor.after);
@@ -126,7 +167,7 @@ impl PageCursorCache {
             Some(after) => Start::After(after.clone()),
             None => Start::Offset((page_request.number - 1).saturating_mul(page_request.size)),
         };
-        let page = page_request.page(api, start, counted).await?;
+        let page = page(store, page_request, start, counted).await?;
         // An empty page ends where it began, so that what is added later is on the page after it.
         if let Some(after) = page.end.clone().or(after) {
             let next = PageRequest { number: page_request.number + 1, ..page_request.clone() };
@@ -165,7 +206,7 @@ impl PageLinks<'_> {
         // A client that stops at the last page by its number stops no sooner than one that follows the links.
         let pages = if page.more { counted.max(number + 1) } else { counted };
         let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
-        let next = page.more.then(|| self.link(number + 1, page_request.end(page)));
+        let next = page.more.then(|| self.link(number + 1, end(page_request, page)));
         json!({
             "pageSize": size,
             "totalPages": pages,

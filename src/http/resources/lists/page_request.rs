@@ -2,15 +2,12 @@
 
 use uuid::Uuid;
 
-use super::cursor::After;
 use crate::contract::record::parse_uid;
 use crate::domain::record::normalize_key;
 use crate::domain::value::plain;
-use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestamp};
-use crate::http::Api;
+use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestamp, ValidationErrors};
 use crate::http::request::extract::Query;
-use crate::http::response::problem::Problem;
-use crate::store::lists::{CompanyRef, List, ListCount, ListFilter, Page, Sort, SortOrder, Start};
+use crate::store::lists::{CompanyRef, ListFilter, Sort, SortOrder};
 
 /// Items on a page where the client does not say.
 const PAGE_SIZE: i64 = 10;
@@ -30,40 +27,20 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Reads the query, and where it says that the page begins; reports all that is wrong in it. Parameters that this list
-    /// does not have are ignored. A place goes before a number, and brings the number that it stands for.
+    /// Reads a query, and adds everything that is wrong with it to `errors`. Parameters that this list does not have are
+    /// ignored.
     pub(super) fn read(
         entity: Entity,
         account: AccountId,
         key_id: Uuid,
         query: &Query,
-    ) -> Result<(Self, Option<After>), Problem> {
-        let mut errors = Vec::new();
-        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), &mut errors);
-        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), &mut errors);
-        let order = keep(order(entity, query), &mut errors);
-        let filter = filter(entity, query, &mut errors);
-        let mut page_request = Self { account, key_id, entity, filter, order, size, number };
-        // Only a list that is understood can be told from another.
-        let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
-        let after = keep(after.transpose(), &mut errors);
-        if !errors.is_empty() {
-            return Err(Problem::invalid(&errors));
-        }
-        page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
-        Ok((page_request, after))
-    }
-
-    pub(super) async fn page(&self, api: &Api, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
-        let Self { entity, order, size: limit, .. } = *self;
-        let list = List { entity, filter: self.filter.clone(), order, start, limit, counted };
-        Ok(api.store.page(self.account, &list).await?)
-    }
-
-    /// The place where the page after this one begins, for its link.
-    pub(super) fn end(&self, page: &Page) -> Option<String> {
-        let (position, counted) = (page.end.clone()?, page.counted);
-        After { position, counted, number: self.number + 1 }.encode(self)
+        errors: &mut ValidationErrors,
+    ) -> Self {
+        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), errors);
+        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), errors);
+        let order = keep(order(entity, query), errors);
+        let filter = filter(entity, query, errors);
+        Self { account, key_id, entity, filter, order, size, number }
     }
 }
 
@@ -77,7 +54,7 @@ fn filters(entity: Entity) -> &'static [&'static str] {
     }
 }
 
-fn filter(entity: Entity, query: &Query, errors: &mut Vec<Invalid>) -> ListFilter {
+fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListFilter {
     let mut timestamp = |name| keep(query.timestamp(name), errors);
     let (created_after, created_before) = (timestamp("createdMin"), timestamp("createdMax"));
     let updated_from = timestamp("updatedMin");
@@ -154,8 +131,8 @@ fn key_field(entity: Entity) -> Option<Field> {
     }
 }
 
-/// The value, where it can be taken; else a default in its place, and the error among the others.
-fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut Vec<Invalid>) -> T {
+/// The value if it is valid. Else a default, which nobody reads because the request is refused for `errors`.
+pub(super) fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut ValidationErrors) -> T {
     value.unwrap_or_else(|error| {
         errors.push(error);
         T::default()

@@ -1,12 +1,10 @@
 //! The cursor of `nextPage` links: what it carries, what it refuses.
 
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
-use uuid::Uuid;
 
-use super::cursor::After;
 use super::*;
 use crate::contract::Cursor;
-use crate::domain::{Entity, Seq, Uid};
+use crate::domain::{Seq, Uid};
 use crate::store::lists::{ListFilter, Sort, SortOrder};
 
 fn page_request() -> PageRequest {

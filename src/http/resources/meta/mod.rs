@@ -13,27 +13,28 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use self::attribute::{attributes, audience, custom_field, kept};
-use super::records::Resource;
+use super::resource::Resource;
+
 use crate::domain::schema::Definition;
 use crate::domain::{Entity, FieldOwner};
-use crate::http::Api;
-use crate::http::request::auth::Caller;
+use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
+use crate::store::Store;
 use crate::store::schema::AccountSchema;
 
 pub(in crate::http) async fn read<R: Resource>(
-    State(api): State<Arc<Api>>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let schema = api.store.schema(caller.account).await?;
+    let schema = store.schema(caller.account).await?;
     Ok(envelope::bare(&of(R::ENTITY, &schema)))
 }
 
 /// The attributes, where the query asks for them with `meta=…`.
-pub(in crate::http) async fn wanted(
-    api: &Api,
+pub(in crate::http) async fn requested(
+    store: &Store,
     caller: &Caller,
     entity: Entity,
     query: &Query,
@@ -41,7 +42,7 @@ pub(in crate::http) async fn wanted(
     if query.get("meta").is_none() {
         return Ok(None);
     }
-    let schema = api.store.schema(caller.account).await?;
+    let schema = store.schema(caller.account).await?;
     Ok(Some(Json::Object(of(entity, &schema).0.into_iter().collect())))
 }
 

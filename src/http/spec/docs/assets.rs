@@ -26,7 +26,7 @@ pub(super) enum Encoding {
 }
 
 impl Asset {
-    pub(super) fn new(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+    pub(in crate::http) fn new(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&bytes));
         Self { media_type, encoding: Encoding::Plain, tag: hash.chars().take(16).collect(), bytes }

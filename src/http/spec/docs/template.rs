@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::request::extract::Origin;
+use crate::http::request::origin::Origin;
 
 /// A text with gaps where its reader's origin stands.
 #[derive(Debug)]

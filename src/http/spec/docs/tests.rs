@@ -2,7 +2,7 @@ use super::assets::Assets;
 use super::html::{Html, fill};
 use super::{render, thousands};
 use crate::domain::brand::{Brand, Color};
-use crate::http::request::extract::Origin;
+use crate::http::request::origin::Origin;
 use crate::http::spec::brand::Branded;
 
 fn page(name: &str, origin: &str) -> String {

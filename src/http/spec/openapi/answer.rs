@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Schema, reference};
+use super::schema::{Schema, reference};
 use crate::contract::proto;
 use crate::http::spec::operations::{Shape, Success};
 

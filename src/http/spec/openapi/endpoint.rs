@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::schema::{nullable, object, text, timestamp, uuid, with};
+use super::shape::{nullable, object, text, timestamp, uuid, with};
 use crate::domain::endpoint::{DeliveryOrder, Signature, State};
 
 /// An endpoint as answers show it.

@@ -6,6 +6,7 @@ mod answer;
 mod endpoint;
 mod record;
 mod schema;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -20,15 +21,16 @@ use moka::future::Cache;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-pub(in crate::http) use self::schema::Schema;
-use super::brand::brand_of;
-use super::docs::{self, Template};
+pub(in crate::http) use self::schema::{Schema, reference};
+use super::BASE;
+use super::brand::Brands;
+use super::docs::{Template, serving};
 use super::operations::parameter::{Parameter, ParameterLocation};
 use super::operations::{self, BodySpec, Operation, Tag};
 use crate::domain::brand::Brand;
-use crate::http::Api;
-use crate::http::BASE;
-use crate::http::request::extract::Origin;
+use crate::http::request::authenticator::Authenticator;
+use crate::http::request::origin::Origin;
+use crate::store::Store;
 use crate::store::schema::AccountSchema;
 
 /// The schemes of the two headers.
@@ -42,29 +44,48 @@ const KEPT: u64 = 32 << 20;
 
 const MEDIA_TYPE: &str = "application/json";
 
-/// Documents with accounts' own fields, by what stands in them.
-pub(in crate::http) struct Documents(Cache<[u8; 32], Arc<Template>>);
+/// The documents that were made.
+pub(in crate::http) struct Documents {
+    brands: Arc<Brands>,
+    authenticator: Authenticator,
+    store: Store,
+    /// Documents with accounts' own fields, by what stands in them.
+    own: Cache<[u8; 32], Arc<Template>>,
+}
 
 impl Documents {
-    pub(in crate::http) fn new() -> Self {
-        Self(Cache::builder().max_capacity(KEPT).weigher(|_, template: &Arc<Template>| template.size()).build())
+    pub(in crate::http) fn new(brands: Arc<Brands>, authenticator: Authenticator, store: Store) -> Self {
+        let own = Cache::builder().max_capacity(KEPT).weigher(|_, template: &Arc<Template>| template.size()).build();
+        Self { brands, authenticator, store, own }
+    }
+
+    /// The definitions of the account whose keys the request has; `None` where the keys are nobody's, or the database
+    /// cannot be reached: the document is public, and is then served without them.
+    async fn own_fields(&self, headers: &HeaderMap) -> Option<AccountSchema> {
+        let claim = self.authenticator.claim(headers).ok()?;
+        let caller = self.authenticator.caller(&claim).await.ok()?;
+        self.store.schema(caller.account).await.ok()
     }
 }
 
 /// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it. A document is
 /// made once, for each brand and each revision of an account's fields.
-pub(in crate::http) async fn serve(State(api): State<Arc<Api>>, origin: Origin, headers: HeaderMap) -> Response {
-    let own = own_fields(&api, &headers).await;
-    let branded = brand_of(&api, &origin).await;
+pub(in crate::http) async fn serve(
+    State(documents): State<Arc<Documents>>,
+    origin: Origin,
+    headers: HeaderMap,
+) -> Response {
+    let own = documents.own_fields(&headers).await;
+    let branded = documents.brands.shown_at(&origin).await;
     let brand = &branded.brand;
     let make = |own| Template::new(MEDIA_TYPE, |origin| document(brand, origin, own).to_string());
     match own {
         Some(own) if !(own.custom_fields.is_empty() && own.audiences.is_empty()) => {
             let made = async { Arc::new(make(Some(&own))) };
-            let template = api.documents.0.get_with(revision(brand, &own), made).await;
-            docs::data(&template, &origin, &headers)
+            let template = documents.own.get_with(revision(brand, &own), made).await;
+            serving::data(&template, &origin, &headers)
         }
-        Some(_) | None => docs::data(branded.openapi.get_or_init(|| make(None)), &origin, &headers),
+        Some(_) | None => serving::data(branded.openapi.get_or_init(|| make(None)), &origin, &headers),
     }
 }
 
@@ -77,13 +98,6 @@ fn revision(brand: &Brand, own: &AccountSchema) -> [u8; 32] {
         hash.update(definition.version.0.to_be_bytes());
     }
     hash.finalize().into()
-}
-
-/// What the account defined whose keys these are; nothing where they are nobody's, or the database is away.
-async fn own_fields(api: &Api, headers: &HeaderMap) -> Option<AccountSchema> {
-    let claim = api.authenticator.claim(headers).ok()?;
-    let caller = api.authenticator.caller(&claim).await.ok()?;
-    api.store.schema(caller.account).await.ok()
 }
 
 /// The document as the client at `origin` shall see it, with the fields that its account added to records.
@@ -202,8 +216,4 @@ fn request_body(body: &BodySpec) -> Json {
         "required": true,
         "content": {"application/json": {"schema": reference(body.schema), "example": body.example}},
     })
-}
-
-pub(in crate::http) fn reference(schema: Schema) -> Json {
-    json!({"$ref": format!("#/components/schemas/{}", schema.name())})
 }

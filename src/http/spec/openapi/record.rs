@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::schema::{nullable, object, text, timestamp, uuid, with};
+use super::shape::{nullable, object, text, timestamp, uuid, with};
 use crate::contract::input::{self, InputKind};
 use crate::domain::schema::{Definition, FieldType};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};

@@ -1,8 +1,8 @@
 //! The named schemas of the document, as JSON Schema (draft 2020-12).
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::reference;
+use super::shape::{nullable, object, timestamp, uuid, with};
 use super::{endpoint, record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
@@ -116,6 +116,10 @@ impl Schema {
     }
 }
 
+pub(in crate::http) fn reference(schema: Schema) -> Json {
+    json!({"$ref": format!("#/components/schemas/{}", schema.name())})
+}
+
 fn title(entity: Entity) -> &'static str {
     match entity {
         Entity::Contact => "Contact",
@@ -128,45 +132,6 @@ fn title(entity: Entity) -> &'static str {
         Entity::World => "World",
         Entity::Push => "EndpointHealth",
     }
-}
-
-/// An object of which every property is there, but for some.
-pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
-    let names = properties.as_object().into_iter().flat_map(Map::keys);
-    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
-    json!({"type": "object", "required": required, "properties": properties})
-}
-
-pub(super) fn with(mut object: Json, key: &str, value: Json) -> Json {
-    if let Json::Object(members) = &mut object {
-        members.insert(key.to_owned(), value);
-    }
-    object
-}
-
-/// A schema that takes `null` too.
-pub(super) fn nullable(mut schema: Json) -> Json {
-    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
-        kinds.push(json!("null"));
-    } else if let Some(kind) = schema.get_mut("type") {
-        *kind = json!([kind, "null"]);
-    }
-    if let Some(Json::Array(values)) = schema.get_mut("enum") {
-        values.push(Json::Null);
-    }
-    schema
-}
-
-pub(super) fn text(limit: usize) -> Json {
-    json!({"type": "string", "maxLength": limit})
-}
-
-pub(super) fn uuid() -> Json {
-    json!({"type": "string", "format": "uuid"})
-}
-
-pub(super) fn timestamp() -> Json {
-    json!({"type": "string", "format": "date-time"})
 }
 
 fn attributes() -> Json {

@@ -7,7 +7,7 @@ use crate::config::BrandConfig;
 use crate::contract::input::InputKind;
 use crate::contract::record::RecordJson;
 use crate::domain::{Entity, EventType, Field, FieldOwner, NewEvent, Record, Seq, Timestamp, Uid, Value};
-use crate::http::request::extract::Origin;
+use crate::http::request::origin::Origin;
 use crate::http::spec::samples;
 use crate::store::schema::AccountSchema;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::schema::{object, timestamp};
+use super::shape::{object, timestamp};
 use crate::domain::account::Tier;
 
 pub(super) fn schema() -> Json {

@@ -8,7 +8,8 @@ use super::records::{CREATE, READ, UPDATE};
 use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
-use crate::http::resources::records::{self, CustomField, create, read, update};
+use crate::http::resources::records::{self, create, read, update};
+use crate::http::resources::resource::CustomField;
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 

@@ -8,7 +8,7 @@ use super::records::CREATE;
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
 use crate::http::resources::marketing;
-use crate::http::resources::records::{Audience, World};
+use crate::http::resources::resource::{Audience, World};
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 

@@ -1,7 +1,5 @@
 //! What an operation is made of.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -9,7 +7,8 @@ use hyper::Method;
 use serde_json::Value as Json;
 
 use super::parameter::Parameter;
-use crate::http::Api;
+use super::state::HandlerState;
+use crate::http::request::auth::SampleMode;
 use crate::http::response::problem::Problem;
 use crate::http::spec::openapi::Schema;
 
@@ -136,45 +135,41 @@ pub(in crate::http) enum Shape {
 /// A method and its handlers.
 pub(in crate::http) struct Route {
     pub(in crate::http) method: Method,
-    pub(in crate::http) handlers: MethodRouter<Arc<Api>>,
+    pub(in crate::http) handlers: MethodRouter<HandlerState>,
     /// Whether the test credentials are answered by a sample.
     pub(in crate::http) sampled: bool,
 }
 
-/// Put into a request with the test credentials by whoever recognised them.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct SampleMode;
-
 /// A GET, with the sample that answers the test credentials.
 pub(super) fn get<H, T, S, U>(handler: H, sample: S) -> Route
 where
-    H: Handler<T, Arc<Api>>,
-    S: Handler<U, Arc<Api>>,
+    H: Handler<T, HandlerState>,
+    S: Handler<U, HandlerState>,
     T: 'static,
     U: 'static,
 {
-    let either = move |State(api): State<Arc<Api>>, request: Request| async move {
+    let either = move |State(state): State<HandlerState>, request: Request| async move {
         match request.extensions().get::<SampleMode>() {
-            Some(SampleMode) => sample.call(request, api).await,
-            None => handler.call(request, api).await,
+            Some(SampleMode) => sample.call(request, state).await,
+            None => handler.call(request, state).await,
         }
     };
     Route { method: Method::GET, handlers: on(MethodFilter::GET, either), sampled: true }
 }
 
 /// A GET that has no sample: a stream.
-pub(super) fn stream<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+pub(super) fn stream<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
     Route { sampled: false, ..get(handler, || async { Problem::test_credentials() }) }
 }
 
-pub(super) fn post<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+pub(super) fn post<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
     Route { method: Method::POST, handlers: on(MethodFilter::POST, handler), sampled: false }
 }
 
-pub(super) fn put<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+pub(super) fn put<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
     Route { method: Method::PUT, handlers: on(MethodFilter::PUT, handler), sampled: false }
 }
 
-pub(super) fn delete<H: Handler<T, Arc<Api>>, T: 'static>(handler: H) -> Route {
+pub(super) fn delete<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
     Route { method: Method::DELETE, handlers: on(MethodFilter::DELETE, handler), sampled: false }
 }

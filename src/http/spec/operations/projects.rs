@@ -10,7 +10,8 @@ use crate::domain::Entity;
 use crate::http::resources::lists::list;
 use crate::http::resources::meta as attributes;
 use crate::http::resources::projects;
-use crate::http::resources::records::{Project, create, read, update};
+use crate::http::resources::records::{create, read, update};
+use crate::http::resources::resource::Project;
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 

@@ -10,7 +10,8 @@ use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
 use crate::http::resources::meta as attributes;
-use crate::http::resources::records::{self, Company, Contact, create, read, update};
+use crate::http::resources::records::{self, create, read, update};
+use crate::http::resources::resource::{Company, Contact};
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 

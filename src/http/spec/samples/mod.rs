@@ -18,17 +18,20 @@ use uuid::Uuid;
 
 use self::records::event;
 pub(in crate::http) use self::records::record;
+use crate::clock::Clock;
 use crate::contract::record::{RecordJson, parse_uid};
 use crate::contract::{Cursor, EncodedEvent};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
-use crate::http::Api;
-use crate::http::request::extract::{NamedTarget, Origin, Query};
+use crate::http::request::extract::{NamedTarget, Query};
+use crate::http::request::origin::Origin;
 use crate::http::resources::changes::{self, FeedRequest, Range};
 use crate::http::resources::endpoints;
+use crate::http::resources::endpoints::EndpointsState;
 use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
-use crate::http::resources::records::{Resource, found};
+use crate::http::resources::records::found;
+use crate::http::resources::resource::Resource;
 use crate::http::resources::usage;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
@@ -49,12 +52,12 @@ const EVENTS: i64 = 25;
 const EPOCH: i32 = 1;
 
 pub(in crate::http) async fn list<R: Resource>(
-    State(api): State<Arc<Api>>,
+    State(clock): State<Clock>,
     origin: Origin,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> HandlerResult {
-    let now = api.clock.now();
+    let now = clock.now();
     let links = PageLinks { origin: &origin, uri: &uri, query: &query };
     let counted = ListCount { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
     lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
@@ -65,12 +68,12 @@ pub(in crate::http) async fn list<R: Resource>(
 
 /// The record that was asked for: its identifier is put into what is drawn.
 pub(in crate::http) async fn read<R: Resource>(
-    State(api): State<Arc<Api>>,
+    State(clock): State<Clock>,
     _named: NamedTarget,
     Path(identifier): Path<String>,
     query: Query,
 ) -> HandlerResult {
-    let now = api.clock.now();
+    let now = clock.now();
     let mut record = record(R::ENTITY, now);
     match (parse_uid(&identifier), R::ENTITY) {
         (Some(uid), _) => record.uid = uid,
@@ -82,12 +85,12 @@ pub(in crate::http) async fn read<R: Resource>(
 
 /// A project, by whatever it is sought.
 pub(in crate::http) async fn project(
-    State(api): State<Arc<Api>>,
-    _sought: ProjectSelector,
+    State(clock): State<Clock>,
+    _selector: ProjectSelector,
     Path((kind, identifier)): Path<(String, String)>,
     query: Query,
 ) -> HandlerResult {
-    let now = api.clock.now();
+    let now = clock.now();
     let mut record = record(Entity::Project, now);
     match (kind.as_str(), parse_uid(&identifier)) {
         ("uid", Some(uid)) => record.uid = uid,
@@ -108,8 +111,8 @@ fn put(record: &mut Record, field: Field, text: &str) {
     }
 }
 
-pub(in crate::http) async fn meta<R: Resource>(State(api): State<Arc<Api>>) -> HandlerResult {
-    Ok(envelope::bare(&crate::http::resources::meta::of(R::ENTITY, &schema(api.clock.now()))))
+pub(in crate::http) async fn meta<R: Resource>(State(clock): State<Clock>) -> HandlerResult {
+    Ok(envelope::bare(&crate::http::resources::meta::of(R::ENTITY, &schema(clock.now()))))
 }
 
 fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
@@ -128,15 +131,15 @@ fn schema(now: Timestamp) -> AccountSchema {
     AccountSchema { custom_fields: FieldOwner::ALL.map(field).into(), audiences }
 }
 
-pub(in crate::http) async fn changes(State(api): State<Arc<Api>>, query: Query, headers: HeaderMap) -> HandlerResult {
-    let asked = FeedRequest::of(&query)?;
-    let after = asked.after.map_or(Seq::ZERO, |cursor| cursor.seq);
-    let limit = i64::try_from(asked.limit).unwrap_or(1);
+pub(in crate::http) async fn changes(State(clock): State<Clock>, query: Query, headers: HeaderMap) -> HandlerResult {
+    let request = FeedRequest::of(&query)?;
+    let after = request.after.map_or(Seq::ZERO, |cursor| cursor.seq);
+    let limit = i64::try_from(request.limit).unwrap_or(1);
     let through = Seq(after.0.saturating_add(limit).min(EVENTS).max(after.0));
-    let now = api.clock.now();
+    let now = clock.now();
     let events: Vec<EncodedEvent> = (after.0..through.0)
         .map(|seq| {
-            let entity = asked.wanted.entity.or_else(|| words::one(&Entity::ALL)).unwrap_or(Entity::Contact);
+            let entity = request.wanted.entity.or_else(|| words::one(&Entity::ALL)).unwrap_or(Entity::Contact);
             EncodedEvent::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
         })
         .collect();
@@ -144,39 +147,42 @@ pub(in crate::http) async fn changes(State(api): State<Arc<Api>>, query: Query, 
     Ok(changes::FeedPage::of(&headers, events, range).await?.response(Into::into))
 }
 
-pub(in crate::http) async fn endpoints(State(api): State<Arc<Api>>) -> HandlerResult {
-    let now = api.clock.now();
+pub(in crate::http) async fn endpoints(State(state): State<Arc<EndpointsState>>) -> HandlerResult {
+    let now = state.clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::endpoint(now)).collect();
-    Ok(endpoints::listed(&api.masters, &drawn))
+    Ok(endpoints::listed(&state.masters, &drawn))
 }
 
-pub(in crate::http) async fn endpoint(State(api): State<Arc<Api>>, Path(id): Path<String>) -> HandlerResult {
-    let mut drawn = records::endpoint(api.clock.now());
+pub(in crate::http) async fn endpoint(
+    State(state): State<Arc<EndpointsState>>,
+    Path(id): Path<String>,
+) -> HandlerResult {
+    let mut drawn = records::endpoint(state.clock.now());
     if let Ok(id) = Uuid::try_parse(&id) {
         drawn.endpoint.endpoint_id = id;
     }
-    Ok(endpoints::found(&api.masters, &drawn))
+    Ok(endpoints::found(&state.masters, &drawn))
 }
 
-pub(in crate::http) async fn attempts(State(api): State<Arc<Api>>, query: Query) -> HandlerResult {
+pub(in crate::http) async fn attempts(State(clock): State<Clock>, query: Query) -> HandlerResult {
     endpoints::attempts::narrowed(&query)?;
-    let now = api.clock.now();
+    let now = clock.now();
     let drawn: Vec<_> = (0..words::number(1..=5)).map(|_| records::attempt(now)).collect();
     Ok(endpoints::attempts::listed_attempts(&drawn))
 }
 
-pub(in crate::http) async fn parked(State(api): State<Arc<Api>>, query: Query) -> HandlerResult {
+pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) -> HandlerResult {
     endpoints::attempts::after_seq(&query)?;
-    let now = api.clock.now();
+    let now = clock.now();
     let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::parked(now)).collect();
     Ok(endpoints::attempts::listed_parked(&drawn))
 }
 
 /// A month with some calls on each of its days.
-pub(in crate::http) async fn usage(State(api): State<Arc<Api>>) -> Response {
-    let usage = Usage::of(api.clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
+pub(in crate::http) async fn usage(State(clock): State<Clock>) -> Response {
+    let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
-    usage::told(Tier::Thrive, &Usage { used, ..usage })
+    usage::render(Tier::Thrive, &Usage { used, ..usage })
 }
 
 fn shown(record: &Record) -> String {
