@@ -1,7 +1,7 @@
 //! The Secure API over HTTP.
 //!
-//! A request comes in by `server`, is read and authenticated by `request`, is carried out by a handler of `resources` and
-//! answered in the forms of `response`; `spec` has the list of operations and the documents made of it. This file puts
+//! `server` accepts a request, `request` reads and authenticates it, a handler of `resources` carries it out and
+//! responds in the forms of `response`; `spec` has the list of operations and the documents made of it. This file puts
 //! them together. The folder knows nothing of SQL or NATS.
 
 mod request;

@@ -76,13 +76,13 @@ impl Admission {
     }
 
     pub(super) fn refuse(&self, tier: Tier, denied: Denied) -> Response {
-        let (policy, status, window) = match denied {
+        let response = match denied {
             Denied::Unavailable => return Problem::no_database().into_response(),
-            Denied::Burst(status) => (limits::BURST, status, status.burst),
-            Denied::Month(status) => (limits::MONTH, status, status.month.unwrap_or(status.burst)),
+            Denied::Burst(status) => limits::refuse_burst(&status),
+            Denied::Month(status) => limits::refuse_month(&status),
         };
         self.count_call(tier, "refused");
-        limits::refuse(policy, &status, window)
+        response
     }
 
     pub(super) fn count_call(&self, tier: Tier, outcome: &str) {

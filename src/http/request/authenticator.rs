@@ -1,4 +1,4 @@
-//! Who a request comes from: the two headers against the keys of the account that they name.
+//! Authentication: compares the two headers with the keys of the account that they name.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,11 @@ use crate::keys::SecretKey;
 use crate::store::accounts::AccountCredentials;
 use crate::store::{Store, StoreError};
 
-/// Accounts are looked up again after this time. A change that the count of calls does not tell of takes so long.
-const IDEMPOTENCY_TTL: Duration = Duration::from_secs(1);
+/// Accounts are read again after this time, which bounds how long a change stays unseen that does not raise the
+/// revision.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// Who a request says that it comes from.
+/// The credentials that a request claims.
 pub(in crate::http) struct Claim {
     account: AccountId,
     secret_hash: [u8; 32],
@@ -33,7 +34,7 @@ pub(in crate::http) struct Authenticator {
     known: Cache<AccountId, Option<Arc<Known>>>,
 }
 
-/// The remembered credentials of an account, and since when.
+/// The cached credentials of an account, and when they were read.
 struct Known {
     credentials: AccountCredentials,
     looked_up_at: Instant,
@@ -41,14 +42,14 @@ struct Known {
 
 impl Authenticator {
     pub(in crate::http) fn new(store: Store, slug: &str) -> Self {
-        let known = Cache::builder().max_capacity(10_000).time_to_live(IDEMPOTENCY_TTL).build();
+        let known = Cache::builder().max_capacity(10_000).time_to_live(CACHE_TTL).build();
         Self { store, slug: slug.to_owned(), known }
     }
 
-    /// What the headers say, where it can be true at all: a mistyped key is refused here.
+    /// Reads the headers. A mistyped key is refused here, without a query.
     pub(in crate::http) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        // As it was given out and not otherwise: a UUID has other forms.
+        // Only in the form in which it is given out: a UUID has other forms.
         let parse = |id| Uuid::try_parse(id).ok().map(AccountId).filter(|account| account.to_string() == id);
         let account = header("x-public-id").and_then(parse);
         let secret =
@@ -57,9 +58,9 @@ impl Authenticator {
         Ok(Claim { account, secret_hash: secret.hash() })
     }
 
-    /// Who it is. A key that is not among those remembered may have been added this moment.
+    /// The caller. A key that is not cached may have been added since the account was read, so it is looked up again.
     pub(in crate::http) async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
-        // Callers of one account that come at once share one look-up.
+        // Concurrent requests of one account share one look-up.
         let look_up = self.look_up(claim.account);
         let entry = self.known.entry(claim.account).or_try_insert_with(look_up).await.map_err(shared)?;
         let is_fresh = entry.is_fresh();
@@ -70,7 +71,8 @@ impl Authenticator {
         }
     }
 
-    /// Who it is by what the database says now, or by what another caller has just found out of this revision.
+    /// The caller by the database's current state, or by the cached one if another request has read this revision
+    /// already.
     pub(in crate::http) async fn caller_anew(&self, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
         let mut known = self.known.get(&claim.account).await.flatten();
         if known.as_ref().is_none_or(|known| revision != Some(known.credentials.revision)) {
@@ -88,17 +90,17 @@ impl Authenticator {
 }
 
 impl Claim {
-    /// The caller, where the account has the key and it has not expired.
+    /// The caller, if the account has the key and it has not expired.
     fn matching(&self, known: Option<&Known>) -> Option<Caller> {
         let Known { credentials, looked_up_at } = known?;
-        // Every key is compared whole, so that the time taken tells nothing of how near a guess came.
+        // Compares every key, and in constant time, so that the time taken does not reveal how near a guess is.
         let mut matching = None;
         for key in &credentials.keys {
             if bool::from(key.secret_hash.ct_eq(&self.secret_hash)) {
                 matching = Some(key);
             }
         }
-        // The database's clock said how long it has; what has passed since is measured by one that nobody sets.
+        // The database computed how long the key has left; the time since then is measured by a monotonic clock.
         let elapsed = clock::instant().saturating_duration_since(*looked_up_at).as_secs_f64();
         let key = matching.filter(|key| key.expires_in.is_none_or(|seconds| elapsed < seconds))?;
         Some(Caller {
@@ -113,7 +115,7 @@ impl Claim {
     }
 }
 
-/// An error that several callers got of one look-up.
+/// The error of a look-up that several requests shared.
 fn shared(error: Arc<StoreError>) -> Problem {
     match Arc::try_unwrap(error) {
         Ok(error) => error.into(),

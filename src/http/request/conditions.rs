@@ -6,7 +6,7 @@ use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use crate::domain::Seq;
 use crate::http::response::problem::Problem;
 
-/// A condition that can be read.
+/// A condition that was parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Tags {
     Any,
@@ -20,14 +20,14 @@ struct Tag {
     opaque: Vec<u8>,
 }
 
-/// A condition that cannot be read.
+/// A condition that cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Malformed;
 
-/// The versions that a write may change; `None` where it may change any. A tag that is weak or none of ours names no
-/// version.
+/// The versions that a write may change; `None` where it may change any. A tag that is weak, or that the service did
+/// not write, names no version.
 pub(in crate::http) fn for_write(headers: &HeaderMap) -> Result<Option<Vec<Seq>>, Problem> {
-    // A condition that is not looked at would let a write through that the client did not want.
+    // Ignoring the condition would carry out a write that the client did not want.
     if headers.contains_key(IF_NONE_MATCH) {
         return Err(Problem::malformed("If-None-Match is for reads: a write takes If-Match. Nothing was changed."));
     }
@@ -41,8 +41,8 @@ pub(in crate::http) fn for_write(headers: &HeaderMap) -> Result<Option<Vec<Seq>>
     }
 }
 
-/// Whether the client already has what this entity tag, with its quotes, names. A condition that cannot be read is not
-/// met: the client gets the whole answer.
+/// Whether the client has the content of this entity tag, which is given with its quotes. A condition that cannot be
+/// parsed is not met: the client gets the whole response.
 pub(in crate::http) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = tag.trim_start_matches("W/").trim_matches('"').as_bytes();
     match tags(headers, &IF_NONE_MATCH) {
@@ -52,12 +52,12 @@ pub(in crate::http) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
     }
 }
 
-/// Whether the client already has this version.
+/// Whether the client has this version.
 pub(in crate::http) fn has_version(headers: &HeaderMap, version: Seq) -> bool {
     has_tag(headers, &format!("\"{version}\""))
 }
 
-/// The version that a tag names, written as the service writes it.
+/// The version that a tag names, in the form in which the service writes it.
 fn version(tag: &Tag) -> Option<Seq> {
     let text = std::str::from_utf8(&tag.opaque).ok().filter(|_| !tag.is_weak)?;
     let number: i64 = text.parse().ok()?;
@@ -69,7 +69,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Malforme
     if lines.is_empty() { Ok(None) } else { parse(&lines.join(&b","[..])).map(Some) }
 }
 
-/// Elements between commas; empty ones are passed over (RFC 9110, 5.6.1.2).
+/// Reads the elements between commas; empty elements are ignored (RFC 9110, 5.6.1.2).
 fn parse(value: &[u8]) -> Result<Tags, Malformed> {
     let (mut tags, mut any, mut rest) = (Vec::new(), 0, value);
     loop {
@@ -107,7 +107,7 @@ fn tag(text: &[u8]) -> Result<(Tag, &[u8]), Malformed> {
     Ok((Tag { is_weak, opaque: opaque.to_vec() }, after.strip_prefix(b"\"").ok_or(Malformed)?))
 }
 
-/// After an element nothing comes, or a comma.
+/// After an element comes a comma, or the end.
 fn end_of_element(rest: &[u8]) -> Result<&[u8], Malformed> {
     match rest.trim_ascii_start() {
         [] => Ok(&[]),

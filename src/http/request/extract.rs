@@ -1,4 +1,4 @@
-//! Reading requests: bodies as JSON whatever their content type says, identifiers, conditions, parameters.
+//! Extractors: bodies as JSON whatever their content type, identifiers, conditions, parameters.
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
@@ -8,6 +8,9 @@ use hyper::Uri;
 use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use super::caller::Caller;
 use super::conditions;
@@ -21,7 +24,7 @@ use crate::domain::record::normalize_key;
 use crate::domain::{Invalid, Seq, Target, Timestamp};
 use crate::http::response::problem::Problem;
 
-/// A write: its body, and what the request says around it.
+/// A write: its body, and the headers that belong to it.
 pub(in crate::http) struct Write {
     pub(in crate::http) body: Bytes,
     pub(in crate::http) idempotency: Option<Idempotency>,
@@ -44,8 +47,8 @@ where
         let (parts, body) = request.into_parts();
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::unauthorized)?;
         let if_match = conditions::for_write(&parts.headers)?;
-        // Before a byte of it is asked for: a client that waits for 100 Continue need not send it.
-        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        // Before the body is read: a client that waits for 100 Continue then need not send it.
+        if !usize::try_from(body.size_hint().lower()).is_ok_and(|lower| lower <= limit) {
             return Err(Problem::too_large(limit));
         }
         let body = match Limited::new(body, limit).collect().await {
@@ -60,7 +63,7 @@ where
 }
 
 impl Write {
-    /// The body as JSON. Its content type is not looked at: clients send JSON under many names.
+    /// The body as JSON. The content type is ignored, because clients send JSON under many names.
     pub(in crate::http) fn json(&self) -> Result<serde_json::Value, Problem> {
         if self.body.is_empty() {
             return Err(Problem::malformed("The body is empty; JSON is expected."));
@@ -86,7 +89,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedTarget {
     }
 }
 
-/// How a path names a record: by its uid, else by its key.
+/// A path names a record by its uid, else by its lookup key.
 fn target(identifier: &str, raw: &str) -> Target {
     match parse_uid(identifier) {
         Some(uid) => Target::Uid(uid),
@@ -94,20 +97,20 @@ fn target(identifier: &str, raw: &str) -> Target {
     }
 }
 
-/// What the last step of a path may mean: the text literally or, where the path has a `+` as it stands (and not as
-/// `%2B`), with a space for it.
+/// The readings of a path's last step: the text as it stands and, if the path has an unescaped `+`, the text with
+/// spaces for it.
 pub(in crate::http) fn readings(identifier: &str, raw_path: &str) -> Vec<String> {
-    // PostgreSQL takes no NUL, and no key is so long: neither names a record.
+    // PostgreSQL stores no NUL and no key is this long, so neither names a record.
     if identifier.contains('\0') || identifier.len() > MAX_KEY {
         return Vec::new();
     }
     let raw = raw_path.rsplit('/').next().filter(|raw| raw.contains('+')).map(|raw| raw.replace('+', "%20"));
-    // What is escaped stays what it is: in `C%2B%2B+Labs` only the last plus is a space.
+    // Escaped characters keep their meaning: in `C%2B%2B+Labs` only the last plus is a space.
     let spaced = raw.and_then(|raw| percent_decode_str(&raw).decode_utf8().ok().map(Cow::into_owned));
     [identifier.to_owned()].into_iter().chain(spaced).collect()
 }
 
-/// The query of a request, decoded, in order.
+/// The query of a request, decoded, in its order.
 pub(in crate::http) struct Query {
     pairs: Vec<(String, String)>,
 }
@@ -122,11 +125,12 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
 impl Query {
     pub(in crate::http) fn of(uri: &Uri) -> Self {
+        // An absent query has no pairs, as an empty one.
         let query = uri.query().unwrap_or_default().as_bytes();
         Self { pairs: url::form_urlencoded::parse(query).into_owned().collect() }
     }
 
-    /// A parameter's value; an empty one is as good as none.
+    /// A parameter's value. An empty value counts as absent.
     pub(in crate::http) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().find(|(key, _)| key == name)?;
         (!value.is_empty()).then_some(value)
@@ -136,12 +140,12 @@ impl Query {
         &self.pairs
     }
 
-    pub(in crate::http) fn number(
+    pub(in crate::http) fn number<N: FromStr + PartialOrd + fmt::Display>(
         &self,
         name: &str,
-        range: std::ops::RangeInclusive<i64>,
-        default: i64,
-    ) -> Result<i64, Invalid> {
+        range: RangeInclusive<N>,
+        default: N,
+    ) -> Result<N, Invalid> {
         let Some(value) = self.get(name) else { return Ok(default) };
         let number = value.trim().parse().ok().filter(|number| range.contains(number));
         let detail = || format!("Must be a whole number from {} to {}.", range.start(), range.end());
@@ -152,7 +156,7 @@ impl Query {
         matches!(self.get(name), Some("true" | "1"))
     }
 
-    /// A moment with its offset. A space can only be a `+` that was not escaped.
+    /// A timestamp with its offset. A space can only be a `+` that was not escaped.
     pub(in crate::http) fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, Invalid> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let detail = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";

@@ -14,7 +14,7 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Opti
     let mut lines = headers.get_all(name).iter();
     let (Some(line), more) = (lines.next(), lines.next()) else { return Ok(None) };
     if more.is_some() {
-        return Err(Problem::malformed(format!("The header {name} stands more than once.")));
+        return Err(Problem::malformed(format!("The header {name} is repeated. Send it once.")));
     }
     let text = line.to_str().map_err(|_| Problem::malformed(format!("The header {name} must be ASCII.")))?;
     Ok(Some(text))

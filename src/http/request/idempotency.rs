@@ -1,7 +1,7 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): which request it names.
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): identifies a request and its retries.
 //!
-//! A key is one's of an account and an origin: two systems that number their requests from 1 do not meet. It names a
-//! request by its method, path, query, `If-Match` and body.
+//! A key belongs to an account and an origin, so that two systems which number their requests from 1 do not collide. It
+//! stands for a request's method, path, query, `If-Match` and body.
 
 use axum::http::request::Parts;
 use hyper::header::IF_MATCH;
@@ -11,10 +11,10 @@ use super::header::{IDEMPOTENCY_KEY, only};
 use crate::command::Idempotency;
 use crate::http::response::problem::Problem;
 
-/// The longest key, in characters.
+/// The longest key, in characters. A longer one is refused with 400.
 const MAX_KEY: usize = 255;
 
-/// Stands between the origin and the key. No header holds it, so its last place in a stored key ends the origin.
+/// Separates the origin from the key. No header contains it, so its last occurrence in a stored key ends the origin.
 const BETWEEN: char = '\u{2}';
 
 /// The idempotency of a write of this origin.
@@ -30,7 +30,7 @@ pub(in crate::http) fn of(parts: &Parts, body: &[u8], origin: &str) -> Result<Op
     }))
 }
 
-/// The draft wants a quoted string (RFC 9651, 3.3.3), most clients send it bare.
+/// The draft requires a quoted string (RFC 9651, 3.3.3); most clients send the bare key.
 fn parse(value: &str) -> Option<String> {
     let value = value.trim();
     let key = match value.strip_prefix('"') {
@@ -42,7 +42,7 @@ fn parse(value: &str) -> Option<String> {
     (is_closed && is_visible && (1..=MAX_KEY).contains(&key.len())).then_some(key)
 }
 
-/// Takes `\"` and `\\` for what they stand for; a quote alone ends the string too early.
+/// Resolves `\"` and `\\`; an unescaped quote ends the string too early.
 fn unquote(quoted: &str) -> Option<String> {
     let mut characters = quoted.chars();
     let mut key = String::with_capacity(quoted.len());
@@ -56,8 +56,8 @@ fn unquote(quoted: &str) -> Option<String> {
     Some(key)
 }
 
-/// SHA-256 over the request. One without a query and a condition is hashed as releases before this one hashed every
-/// request, whose stored answers are good for a day; no method begins with the zero that the others begin with.
+/// SHA-256 over the request. A request without a query and a condition keeps the hash that earlier releases computed,
+/// because their records are valid for a day. Other requests begin with a zero, which no method begins with.
 fn request_hash(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let conditions = parts.headers.get_all(IF_MATCH);
     let query = parts.uri.query();
@@ -71,7 +71,8 @@ fn request_hash(parts: &Parts, body: &[u8]) -> [u8; 32] {
     hash.update(parts.uri.path());
     hash.update([0]);
     if !is_plain {
-        // Neither a query nor a field holds a zero, and the number of lines says where the body begins.
+        // Neither a query nor a field contains a zero, and the number of lines marks where the body begins.
+        // The flag after it tells an absent query from an empty one.
         hash.update(query.unwrap_or_default());
         hash.update([0, u8::from(query.is_some())]);
         hash.update(conditions.iter().count().to_be_bytes());

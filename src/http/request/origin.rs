@@ -1,6 +1,6 @@
-//! Where the client believes that the service is: `http://host:port`.
+//! The address under which the client reached the service: `http://host:port`.
 //!
-//! A host is taken apart before it is believed: it stands in the links of answers and chooses a brand.
+//! The host is parsed and checked before it is used, because it stands in the links of responses and selects a brand.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ const MAX_HOST: usize = 253;
 pub(in crate::http) struct Origin(pub(in crate::http) String);
 
 impl Origin {
-    /// The host's name, without its port.
+    /// The host name, without the port.
     pub(in crate::http) fn host(&self) -> &str {
         let (_, authority) = self.parts();
         match authority.rsplit_once(':') {
@@ -32,13 +32,13 @@ impl Origin {
         }
     }
 
-    /// Its scheme, and its host with its port.
+    /// The scheme, and the host with its port.
     pub(in crate::http) fn parts(&self) -> (&str, &str) {
         self.0.split_once("://").unwrap_or(("http", &self.0))
     }
 
-    /// What a request says of it. `Host` is not looked at where the target is an absolute URI (RFC 9112, 3.2.2) or a
-    /// trusted proxy says which host it was asked for.
+    /// The origin of a request. `Host` is ignored where the target is an absolute URI (RFC 9112, 3.2.2) or a trusted
+    /// proxy forwards the host that it was asked for.
     pub(super) fn of(parts: &Parts, proxies: &TrustedProxies) -> Result<Self, Problem> {
         let host = only(&parts.headers, &HOST)?;
         let host = match parts.uri.authority() {
@@ -59,13 +59,13 @@ impl Origin {
         }
         Ok(match authority {
             Some(authority) => Self(format!("{scheme}://{authority}")),
-            // Only HTTP/1.0 may go without.
+            // Only a request of HTTP/1.0 may have none.
             None => Self(format!("{scheme}://localhost")),
         })
     }
 }
 
-/// The first of the values that proxies put in a row: that of the proxy nearest to the client.
+/// The first of the values that a chain of proxies wrote: that of the proxy nearest to the client.
 fn forwarded<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let Some(value) = parts.headers.get(name) else { return Ok(None) };
     let value = value.to_str().map_err(|_| bad_forwarded("A forwarded header must be ASCII"))?;
@@ -81,10 +81,10 @@ fn bad_host() -> Problem {
 }
 
 fn bad_forwarded(what: &str) -> Problem {
-    Problem::malformed(format!("{what}: the proxy before the service is not set up well."))
+    Problem::malformed(format!("{what}. Correct the configuration of the proxy in front of the service."))
 }
 
-/// A host and a port, as `Host` has them (RFC 9110, 7.2). User information is not among them.
+/// A host and a port, as `Host` has them (RFC 9110, 7.2), without user information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Authority<'a> {
     host: &'a str,
@@ -96,7 +96,7 @@ impl<'a> Authority<'a> {
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (address, port) = rest.split_once(']')?;
             address.parse::<std::net::Ipv6Addr>().ok()?;
-            // With its brackets.
+            // Includes the brackets.
             (text.get(..address.len() + 2)?, port)
         } else {
             let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
@@ -113,8 +113,8 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Letters, digits, `-`, `.` and, since names within a network have it, `_`. A registered name may have more characters
-/// by the grammar (RFC 3986, 3.2.2), and no host has them.
+/// Letters, digits, `-`, `.`, and `_` because names within private networks have it. The grammar (RFC 3986, 3.2.2)
+/// allows further characters, which no host has.
 fn is_name(host: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(allowed)
@@ -133,7 +133,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // The outermost layer read it from the head.
+        // The outermost layer puts it into every request that it passes on.
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::internal)
     }
 }

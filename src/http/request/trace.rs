@@ -5,8 +5,8 @@ use hyper::header::HeaderName;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The parent that a request names. The specification has one that cannot be read ignored, and two of them (3.2, 4.3):
-/// a trace is no condition of the request.
+/// The parent that a request names. One that cannot be parsed is ignored, as are two of them, as the specification says
+/// (3.2, 4.3): a request does not depend on its trace.
 pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<String> {
     let mut lines = headers.get_all(TRACEPARENT).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return None };

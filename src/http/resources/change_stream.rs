@@ -28,16 +28,17 @@ use crate::http::request::sessions::{Session, SessionKind};
 use crate::http::response::problem::Problem;
 use crate::store::StoreError;
 
-/// A comment goes out this often, whatever else does, so that a dead connection is noticed.
+/// A comment is sent at this interval, whatever else is sent, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The most that is read at once.
+/// The most events and bytes of one read.
 const CHUNK: PageLimit = PageLimit { events: 100, bytes: 64 << 10 };
 
-/// A read that failed is repeated after this time, at most twice as long.
+/// A read that failed is retried after this time at the earliest, and after twice this time at the latest.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A body of this length is sent as it stands in memory, where it may be shared; a shorter one is copied to others.
+/// A body of at least this length is sent without a copy, and shared between streams; a shorter one is copied into a
+/// frame with others.
 const SHARED: usize = 8 << 10;
 
 pub(in crate::http) async fn open(
@@ -47,11 +48,12 @@ pub(in crate::http) async fn open(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = FeedFilter::of(&query).map_err(invalid)?;
+    // The outermost layer refuses a value that is not ASCII.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let from = cursor(last.or_else(|| query.get("after")))?;
     let session = state.sessions.open(&caller, SessionKind::Stream)?;
     let (mut follow, head) = state.feed.follow(caller.account).await?.ok_or_else(Problem::unauthorized)?;
-    // Without a cursor a stream begins now: the past is read from the feed.
+    // Without a cursor a stream begins at the end of the log: past events are read from `/changes`.
     follow.seek(position(from, head)?.unwrap_or(head.seq));
     let mut beat = interval_at(Instant::from_std(clock::instant() + HEARTBEAT), HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,7 +68,7 @@ pub(in crate::http) async fn open(
     Ok(response)
 }
 
-/// A client that follows the log.
+/// A stream's position in the log.
 struct Reader {
     state: Arc<FeedState>,
     caller: Caller,
@@ -80,7 +82,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next piece of the stream; `None` ends it, and the client comes back with its cursor.
+    /// The next piece of the stream; `None` ends it, and the client reconnects with its cursor.
     async fn next_frame(&mut self) -> Option<Bytes> {
         if let Some(frame) = self.frames.pop_front() {
             return Some(frame);
@@ -94,18 +96,18 @@ impl Reader {
             page = confirmed(session, follow) => page,
         };
         match page {
-            // The log was restored: the client comes back with a cursor of the epoch before, and is told.
+            // The log was restored: the client reconnects with a cursor of the previous epoch, and is refused with 410.
             Ok(page) if page.events.last().is_none_or(|last| last.epoch() > self.epoch) => return None,
             Ok(page) => self.frames = self.chunk(&page),
             Err(error) => {
-                tracing::warn!(account = %self.caller.account, error = %error, "stream of changes ended");
+                tracing::warn!(account = %self.caller.account, error = %error, "read changes for stream failed; stream ends");
                 return None;
             }
         }
         self.frames.pop_front()
     }
 
-    /// Takes a page in: at least one frame.
+    /// Turns a page into at least one frame.
     fn chunk(&mut self, page: &EventPage) -> VecDeque<Bytes> {
         let mut frames = Frames::default();
         for event in page.events.iter().filter(|event| self.wanted.takes(event, &self.caller)) {
@@ -124,7 +126,7 @@ impl Reader {
             self.follow.seek(last.seq);
         }
         if frames.is_empty() {
-            // Everything was filtered out; the client's cursor may go on all the same.
+            // Every event was filtered out: the client's cursor advances all the same.
             let position = format!("id: {}\n\n", self.cursor(self.follow.position()));
             frames.text.extend_from_slice(position.as_bytes());
         }
@@ -136,15 +138,16 @@ impl Reader {
     }
 }
 
-/// The next events, for a key that is known to work: it is looked at before they are read, and again after, for reading
-/// may have taken long. A database that is away is tried again until the session ends. Dropping the future loses nothing.
+/// The next events, for a key that is known to work: the key is checked before they are read and again after, because
+/// reading may take long. While the database cannot be reached, the read is retried until the session ends. Dropping
+/// the future loses nothing.
 async fn confirmed(session: &Session, follow: &mut Follow) -> Result<EventPage, StoreError> {
     loop {
         follow.grown().await;
         session.confirmed().await;
         match follow.next(CHUNK).await {
             Err(error) if error.is_transient() => {
-                tracing::debug!(error = %error, "reading changes for a stream failed; will retry");
+                tracing::debug!(error = %error, "read changes for stream failed; will retry");
                 tokio::time::sleep(AGAIN.mul_f64(1.0 + rand::random::<f64>())).await;
             }
             page => {
@@ -155,7 +158,7 @@ async fn confirmed(session: &Session, follow: &mut Follow) -> Result<EventPage, 
     }
 }
 
-/// Pieces of a chunk.
+/// The pieces of a chunk.
 #[derive(Default)]
 struct Frames {
     done: VecDeque<Bytes>,

@@ -1,7 +1,7 @@
 //! `/changes`: the account's log, page by page.
 //!
-//! A page is bounded by events and by bytes, and has at least one event where there is any. Its bytes are in memory once
-//! as events while they are read and once as the answer; how many answers there are at a time is bounded too.
+//! A page is bounded by events and by bytes, and has at least one event where there is any. Its bytes are in memory
+//! once as events while they are read and once as the response; `in_flight` bounds the number of such responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +28,15 @@ use crate::http::response::problem::Problem;
 use crate::store::log::Head;
 use tokio_util::sync::CancellationToken;
 
-/// The longest wait that a client may ask for, in seconds.
-pub(in crate::http) const MAX_WAIT: i64 = 30;
+/// The longest `wait`, in seconds. A longer one is refused with 422.
+pub(in crate::http) const MAX_WAIT: u64 = 30;
 
-/// Bytes of events that are decoded before other requests have their turn: about a millisecond.
+/// The bytes of events that are decoded before other tasks run: about 1 ms.
 const UNINTERRUPTED: usize = 64 << 10;
 
 const CURSOR: HeaderName = HeaderName::from_static("x-cursor");
 
-/// What the handlers of the log need.
+/// The state of the handlers of the log.
 pub(in crate::http) struct FeedState {
     pub(in crate::http) feed: Feed,
     pub(in crate::http) sessions: Arc<Sessions>,
@@ -71,7 +71,7 @@ impl FeedFilter {
     }
 }
 
-/// What a client asks of the feed.
+/// The parameters of a request.
 pub(in crate::http) struct FeedRequest {
     pub(in crate::http) after: Option<Cursor>,
     pub(in crate::http) limit: usize,
@@ -85,8 +85,8 @@ impl FeedRequest {
         let wait = query.number("wait", 0..=MAX_WAIT, 0).map_err(invalid)?;
         Ok(Self {
             after: cursor(query.get("after"))?,
-            limit: usize::try_from(limit).unwrap_or(1),
-            wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
+            limit,
+            wait: Duration::from_secs(wait),
             wanted: FeedFilter::of(query).map_err(invalid)?,
         })
     }
@@ -115,7 +115,7 @@ pub(in crate::http) async fn read(
     } else {
         EventPage { events: Vec::new(), more: false }
     };
-    // The log was restored since its head was read: its events do not go on where this cursor stands.
+    // The log was restored after its head was read, so its events do not continue from this cursor.
     if page.events.last().is_some_and(|event| event.epoch() > head.epoch) {
         return Err(Problem::resync());
     }
@@ -126,10 +126,10 @@ pub(in crate::http) async fn read(
     Ok(FeedPage::of(&headers, events, range).await?.response(|body| room.hold(body)))
 }
 
-/// Waits for events; false where none came in time, or the service stops.
+/// Waits for events; returns false where none came in time, or the service is stopping.
 async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
     let session = state.sessions.open(caller, SessionKind::LongPoll)?;
-    // Events that came are shown to a key that is known to work, and to no other.
+    // Events are sent only to a key that is known to work.
     let confirmed = async {
         follow.grown().await;
         session.confirmed().await;
@@ -146,26 +146,26 @@ async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Dur
     }
 }
 
-/// What of the log an answer covers: after `after`, up to `through`.
+/// The part of the log that a page covers: after `after`, up to `through`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Range {
     pub(in crate::http) epoch: i32,
     pub(in crate::http) after: Seq,
     pub(in crate::http) through: Seq,
-    /// Whether there is more behind it.
+    /// Whether the log has events behind it.
     pub(in crate::http) more: bool,
 }
 
-/// A page of events, written in the form that the client asked for.
+/// A page of events, encoded in the form that the client accepts.
 pub(in crate::http) struct FeedPage {
     kind: &'static str,
-    /// For a form that has no place for it.
+    /// For protobuf, which has no envelope to put it into.
     cursor: Option<HeaderValue>,
     body: Vec<u8>,
 }
 
 impl FeedPage {
-    /// Each event is copied once, into the body.
+    /// Encodes a page. Each event is copied once, into the body.
     pub(in crate::http) async fn of(
         headers: &HeaderMap,
         events: Vec<EncodedEvent>,
@@ -175,7 +175,8 @@ impl FeedPage {
         let cursor = Cursor { epoch, seq: through }.to_string();
         if headers.get(ACCEPT).is_some_and(|accept| accept == proto::CONTENT_TYPE) {
             let body = protobuf(events).await?;
-            return Ok(Self { kind: proto::CONTENT_TYPE, cursor: HeaderValue::try_from(cursor).ok(), body });
+            let cursor = HeaderValue::try_from(cursor).map_err(|_| Problem::internal())?;
+            return Ok(Self { kind: proto::CONTENT_TYPE, cursor: Some(cursor), body });
         }
         let meta = json!({
             "cursor": cursor,
@@ -187,7 +188,7 @@ impl FeedPage {
         Ok(Self { kind: "application/json", cursor: None, body })
     }
 
-    /// The answer, with a body that `hold` makes of its bytes.
+    /// The response, with a body that `hold` makes of the bytes.
     pub(in crate::http) fn response(self, hold: impl FnOnce(Vec<u8>) -> Bytes) -> Response {
         let mut response = Response::new(Body::from(hold(self.body)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
@@ -196,7 +197,7 @@ impl FeedPage {
     }
 }
 
-/// Length-delimited messages.
+/// Encodes events as length-delimited protobuf messages.
 async fn protobuf(events: Vec<EncodedEvent>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     let mut since_yield = 0;

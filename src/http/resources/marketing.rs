@@ -1,4 +1,4 @@
-//! `/marketing/subscribe`: many contacts at once, each by itself.
+//! `/marketing/subscribe`: a list of contacts, each carried out by itself.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::response::problem::Problem;
 use crate::http::response::replayed::mark_replayed;
 use crate::store::Store;
 
-/// Stands between a request's idempotency key and an item's place: no header has it.
+/// Separates a request's idempotency key from the index of an item. No header contains it.
 const BETWEEN: char = '\u{1}';
 
 pub(in crate::http) async fn subscribe(
@@ -34,7 +34,7 @@ pub(in crate::http) async fn subscribe(
     if let Some(Extension(OnlyReplay { status })) = only_replay {
         let items = commands.iter().filter(|command| command.is_ok()).count();
         if !are_stored(&state.store, &caller, &write, items).await? {
-            return Ok(limits::refuse(limits::MONTH, &status, status.month.unwrap_or(status.burst)));
+            return Ok(limits::refuse_month(&status));
         }
     }
     let share = write.body.len() / commands.len().max(1);
@@ -51,7 +51,7 @@ pub(in crate::http) async fn subscribe(
         submitted += usize::from(order.is_ok());
         order
     });
-    // The first that is submitted has the request's own key: where that is another request's, so is this whole one.
+    // The first command has the request's own key. If that key belongs to another request, the whole list is refused.
     let mut items = Vec::new();
     for order in orders.by_ref() {
         let is_guard = order.is_ok();
@@ -65,20 +65,20 @@ pub(in crate::http) async fn subscribe(
     {
         return Err(Refusal::KeyReused.into());
     }
-    // Put into the lane one after the other when first polled, so they are carried out in their order.
+    // Each command enters the lane when first polled, so they are carried out in their order.
     let rest: Vec<_> = orders.map(|order| execute(&state.lanes, order)).collect();
     items.extend(futures_util::future::join_all(rest).await);
     answer(&items)
 }
 
-/// The outcome of one item.
+/// The result of one item.
 struct SubscriptionItem {
-    /// Whether it was a command at all.
+    /// Whether the item was a valid command.
     submitted: bool,
     outcome: Result<CommandResult, Failure>,
 }
 
-/// Whether each item that would be carried out was carried out before.
+/// Whether every command among the items was carried out before.
 async fn are_stored(store: &Store, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
     let Some(whole) = &write.idempotency else { return Ok(false) };
     let requests: Vec<_> = (0..items).map(|index| of_item(whole, index)).collect();
@@ -99,7 +99,8 @@ async fn execute(lanes: &Lanes, order: Result<CommandEnvelope, Refusal>) -> Subs
     }
 }
 
-/// A success when one item was managed. When none was, the first trouble that is not an item's own is the answer.
+/// A success when at least one item was carried out. Else the first failure that concerns the whole service, or a
+/// refusal with the reason of each item.
 fn answer(items: &[SubscriptionItem]) -> Result<Response, Problem> {
     let managed = items.iter().filter(|item| item.outcome.is_ok()).count();
     let trouble = items.iter().find_map(|item| match &item.outcome {
@@ -123,8 +124,8 @@ fn answer(items: &[SubscriptionItem]) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Whether nothing was carried out: every item that is a command has the answer of then. A list that was cut off amid
-/// its items is carried on with, and counts.
+/// Whether nothing was carried out: the result of every command was stored. A list that was interrupted and is
+/// continued now counts.
 fn is_replay(items: &[SubscriptionItem]) -> bool {
     let mut submitted = items.iter().filter(|item| item.submitted).peekable();
     submitted.peek().is_some() && submitted.all(SubscriptionItem::is_replayed)
@@ -135,8 +136,8 @@ impl SubscriptionItem {
         matches!(&self.outcome, Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
     }
 
-    /// As it is answered. An item says that it is replayed where the answer as a whole is not: the body of a replay is
-    /// that of then.
+    /// The item's place in the response. It says `replayed` only where the whole response does not: a replayed body is
+    /// the stored one.
     fn shown(&self, index: usize, whole_is_replayed: bool) -> Json {
         let mut shown = match &self.outcome {
             Ok(result) => {

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 use tokio_util::sync::CancellationToken;
 
-/// What the routes of operators need.
+/// The state of the routes of operators.
 pub(in crate::http) struct OpsState {
     pub(in crate::http) metrics: Metrics,
     pub(in crate::http) store: Store,
@@ -30,19 +30,19 @@ pub(in crate::http) async fn metrics(State(state): State<Arc<OpsState>>) -> Resp
             response
         }
         Err(error) => {
-            tracing::error!(error = %error, "metrics cannot be rendered");
+            tracing::error!(error = %error, "render metrics failed");
             Problem::unavailable("The metrics cannot be rendered.").into_response()
         }
     }
 }
 
-/// The process runs.
+/// Responds while the process runs.
 pub(in crate::http) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Requests can be carried out: the database answers and no stop is under way. NATS may be away: what is committed
-/// then is published when it is back.
+/// Responds where requests can be carried out: the database can be reached and the service is not stopping. NATS is not
+/// needed: committed events are published when it is back.
 pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result<&'static str, Problem> {
     if state.stop.is_cancelled() {
         return Err(Problem::unavailable("The service is stopping."));

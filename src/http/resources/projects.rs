@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::store::projects::ProjectBy;
 use crate::store::records::StoredRecord;
 
-/// What the two steps of the path mean: each reading is tried in turn.
+/// The meaning of the last two steps of the path. The readings are tried in turn.
 pub(in crate::http) enum ProjectSelector {
     Uid(Uid),
     By(Vec<ProjectBy>),
@@ -60,7 +60,7 @@ pub(in crate::http) async fn update(
     selector: ProjectSelector,
     write: Write,
 ) -> Result<Response, Problem> {
-    // The command names the project that was found; when it is gone by then, that is said.
+    // The command names the project by its uid. If the project is deleted meanwhile, the command is refused.
     let target = match selector {
         ProjectSelector::Uid(uid) => Target::Uid(uid),
         by @ ProjectSelector::By(_) => match find(&state.store, &caller, by).await? {

@@ -28,7 +28,7 @@ use crate::store::records::StoredRecord;
 
 type HandlerResult = Result<Response, Problem>;
 
-/// What the handlers of records need.
+/// The state of the handlers of records.
 pub(in crate::http) struct RecordsState {
     pub(in crate::http) store: Store,
     pub(in crate::http) lanes: Lanes,
@@ -52,7 +52,7 @@ pub(in crate::http) async fn update<R: Writable>(
     change(&state.lanes, &caller, R::BODY, target, write).await
 }
 
-/// Changes the record that was found or named.
+/// Changes the record that the target names.
 pub(in crate::http) async fn change(
     lanes: &Lanes,
     caller: &Caller,
@@ -85,7 +85,7 @@ pub(in crate::http) async fn read<R: Resource>(
     show(&state.store, &caller, R::ENTITY, stored, &query, &headers).await
 }
 
-/// The answer to a GET of one record, where it was found.
+/// Responds to a GET of one record.
 pub(in crate::http) async fn show(
     store: &Store,
     caller: &Caller,
@@ -104,22 +104,23 @@ pub(in crate::http) async fn show(
     let as_it_was = is_known.then(|| stored.record.clone());
     let mut records = resolve_links(store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
-    // What a record shows of others may change without it: then its version says too little.
+    // Linked names in a record may change without a new version, so an equal version alone does not mean an equal
+    // record.
     if as_it_was.as_ref() == Some(&stored.record) {
         return Ok(envelope::not_modified(stored.version));
     }
-    Ok(found(entity, &stored.record, stored.version, meta))
+    Ok(render(entity, &stored.record, stored.version, meta))
 }
 
-/// A record as it is read, with its attributes where they were asked for.
-pub(in crate::http) fn found(entity: Entity, record: &str, version: Seq, attributes: Option<Json>) -> Response {
+/// Renders a record, with its attributes where they were requested.
+pub(in crate::http) fn render(entity: Entity, record: &str, version: Seq, attributes: Option<Json>) -> Response {
     let message = format!("The {} was found.", entity.noun());
     let meta = attributes.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
     envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
 async fn submit(lanes: &Lanes, caller: &Caller, write: Write, command: Command) -> HandlerResult {
-    // The body has become the command; what waits in a lane need not hold it.
+    // The command holds what it needs of the body, so the body need not wait in the lane.
     let Write { body, idempotency, traceparent, .. } = write;
     let bytes = body.len();
     drop(body);
@@ -144,7 +145,7 @@ fn answer(result: &CommandResult) -> Response {
     response
 }
 
-/// What the account wants to hear where a record is not there: a problem, or a success without data.
+/// A missing record as the account wants to receive it: a problem, or a success without data.
 fn missing(caller: &Caller, entity: Entity, problem: Problem) -> HandlerResult {
     if caller.on_missing == OnMissing::Fail || !problem.is_missing_record() {
         return Err(problem);

@@ -1,7 +1,7 @@
-//! Records as they are now.
+//! Records with their links brought up to date.
 //!
-//! What a record says of others (a contact of its companies, a company of its first contact) was written down when it
-//! was linked. A reader is shown the present names instead, and nothing of what was deleted since.
+//! A record stores the names of linked records (a contact those of its companies, a company that of its primary
+//! contact) as they were when they were linked. A reader gets the current names, and no link to a deleted record.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::domain::{AccountId, Entity, Field, Link, Person, Record, Uid, Value};
 use crate::store::records::StoredRecord;
 use crate::store::{Store, StoreError};
 
-/// Brings the links of these records up to date. The text of a record without links is left as it stands.
+/// Brings the links of these records up to date. A record without links keeps its stored text.
 pub(in crate::http) async fn resolve_links(
     store: &Store,
     account: AccountId,
@@ -32,13 +32,14 @@ pub(in crate::http) async fn resolve_links(
     for (index, mut record) in linked {
         refresh(&mut record, &live);
         if let Some(row) = stored.get_mut(index) {
-            row.record = serde_json::to_string(&RecordJson(&record)).unwrap_or_default();
+            row.record = serde_json::to_string(&RecordJson(&record))
+                .map_err(|error| StoreError::corrupt(entity.name(), "record", row.uid, error))?;
         }
     }
     Ok(stored)
 }
 
-/// Whether the text has links, without reading it: most records have none.
+/// Whether the text has links, without parsing it: most records have none.
 fn has_links(entity: Entity, text: &str) -> bool {
     match entity {
         Entity::Contact => text.contains(r#""companies":[{"#),
@@ -53,7 +54,7 @@ fn has_links(entity: Entity, text: &str) -> bool {
     }
 }
 
-/// What records of this kind have links to.
+/// The kind of records that records of this kind link to.
 fn others(entity: Entity) -> Entity {
     if entity == Entity::Company { Entity::Contact } else { Entity::Company }
 }
@@ -68,7 +69,12 @@ fn links(record: &Record) -> Vec<Uid> {
 
 fn refresh(record: &mut Record, live: &HashMap<Uid, Record>) {
     if let Some(Value::Links(links)) = record.fields.get_mut(&Field::Companies) {
-        links.retain_mut(|link| live.get(&link.uid).is_some_and(|company| rename(link, company)));
+        links.retain(|link| live.contains_key(&link.uid));
+        for link in links {
+            if let Some(company) = live.get(&link.uid) {
+                rename(link, company);
+            }
+        }
     }
     if let Some(Value::Person(person)) = record.fields.get(&Field::PrimaryContact) {
         let now = live.get(&person.uid).map(|contact| Value::Person(Person::of(contact)));
@@ -79,7 +85,8 @@ fn refresh(record: &mut Record, live: &HashMap<Uid, Record>) {
     }
 }
 
-fn rename(link: &mut Link, company: &Record) -> bool {
-    company.text(Field::Name).unwrap_or_default().clone_into(&mut link.name);
-    true
+fn rename(link: &mut Link, company: &Record) {
+    if let Some(name) = company.text(Field::Name) {
+        name.clone_into(&mut link.name);
+    }
 }

@@ -3,14 +3,14 @@
 use crate::contract::input::InputKind;
 use crate::domain::Entity;
 
-/// A kind of record as a resource: handlers are written once, for each of these.
+/// A kind of record as a resource. Handlers are generic over it.
 pub(in crate::http) trait Resource: Send + Sync + 'static {
     const ENTITY: Entity;
-    /// What the answer to a list says.
+    /// The message of a list's response.
     const LISTED: &'static str;
 }
 
-/// A resource that is written by sending its record.
+/// A resource whose records are created and changed by sending them as bodies.
 pub(in crate::http) trait Writable: Resource {
     const BODY: InputKind;
 }

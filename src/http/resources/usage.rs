@@ -1,4 +1,4 @@
-//! `/usage`: how many calls the account has made this month, and how many it has left.
+//! `/usage`: the calls that the account has made this month, and those that it has left.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(in crate::http) async fn read(State(store): State<Arc<Store>>, caller: Calle
     Ok(render(caller.tier, &usage))
 }
 
-/// The response.
+/// Renders the month's calls.
 pub(in crate::http) fn render(tier: Tier, usage: &Usage) -> Response {
     let limit = tier.monthly_calls();
     let day = |(date, calls): &(Date, u64)| json!({"date": date.to_string(), "calls": calls});
@@ -29,6 +29,7 @@ pub(in crate::http) fn render(tier: Tier, usage: &Usage) -> Response {
         "tier": tier.name(),
         "limit": limit,
         "used": usage.used,
+        // A tier that was lowered may have more calls used than it allows: then none remain.
         "remaining": limit.saturating_sub(usage.used),
         "resets_at": timestamp::seconds(usage.resets_at),
         "days": usage.days.iter().map(day).collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
-//! Room for large answers: how many bytes of them this replica holds, and how many of one account's, until their clients
-//! have taken them.
+//! Memory for large responses: bounds the bytes that this replica holds, in all and per account, until clients have
+//! read them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,19 +13,19 @@ use crate::config;
 use crate::domain::AccountId;
 use crate::metrics::Metrics;
 
-/// Room is counted in units of so many bytes.
+/// The unit in which memory is counted, in bytes.
 const UNIT: usize = 1_024;
 
-/// One account holds at most this share of all room.
+/// One account may hold 1/[`SHARE`] of all memory.
 const SHARE: usize = 4;
 
-/// A request that has no room by then is refused.
+/// A request that gets no memory within this time is refused with 503.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Accounts that are remembered before those without an answer in flight are forgotten.
-const IDEMPOTENCY_TTL: usize = 1_024;
+/// Accounts in the map. Beyond this number, accounts without a response in flight are removed.
+const MAX_ACCOUNTS: usize = 1_024;
 
-/// The room for answers in flight.
+/// The memory for responses in flight.
 pub(in crate::http) struct InFlight {
     all: Arc<Semaphore>,
     accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
@@ -33,7 +33,7 @@ pub(in crate::http) struct InFlight {
     metrics: Metrics,
 }
 
-/// Room that one answer takes.
+/// Memory that one response holds.
 pub(in crate::http) struct Room {
     of_account: OwnedSemaphorePermit,
     of_all: OwnedSemaphorePermit,
@@ -52,12 +52,14 @@ impl InFlight {
         })
     }
 
-    /// Waits for room for an answer of so many bytes; 503 where there is none in time. Taken before anything is read, so
-    /// that requests wait without what they asked for.
+    /// Waits for memory for a response of this size; refuses with 503 after [`PATIENCE`]. Called before anything is
+    /// read, so that a waiting request holds no data.
     pub(in crate::http) async fn room(self: &Arc<Self>, account: AccountId, bytes: usize) -> Result<Room, Problem> {
+        // More units than a semaphore counts, 4 TiB, are never free: the request is refused.
         let units = u32::try_from(self.units(bytes)).unwrap_or(u32::MAX);
         let taken = async {
-            // The account's first: where it has none left, it does not wait in front of others.
+            // The account's share first: a request of an account that has none left must not hold memory while it
+            // waits.
             let of_account = self.of(account).acquire_many_owned(units).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(units).await.ok()?;
             Some((of_account, of_all))
@@ -70,14 +72,14 @@ impl InFlight {
         Ok(room)
     }
 
-    /// An answer that is larger than an account's share takes all of it.
+    /// A response that is larger than an account's share takes the whole share.
     fn units(&self, bytes: usize) -> usize {
         bytes.div_ceil(UNIT).min(self.units_per_account)
     }
 
     fn refuse(&self) -> Problem {
         self.metrics.feed_refused_total.with_label_values(&["in_flight_bytes"]).inc();
-        Problem::unavailable("Too many large answers wait to be read by their clients. Try again.")
+        Problem::unavailable("Too many large responses are waiting for their clients. Retry in a few seconds.")
     }
 
     fn of(&self, account: AccountId) -> Arc<Semaphore> {
@@ -85,7 +87,7 @@ impl InFlight {
         if let Some(room) = accounts.get(&account).and_then(Weak::upgrade) {
             return room;
         }
-        if accounts.len() >= IDEMPOTENCY_TTL {
+        if accounts.len() >= MAX_ACCOUNTS {
             accounts.retain(|_, room| room.strong_count() > 0);
         }
         let room = Arc::new(Semaphore::new(self.units_per_account));
@@ -95,14 +97,16 @@ impl InFlight {
 }
 
 impl Room {
-    /// Takes more, where an answer turned out to be larger than what there was room for; 503 where there is none now.
+    /// Reserves more, where a response is larger than the size that was reserved; refuses with 503 where none is free
+    /// now.
     pub(in crate::http) fn cover(&mut self, bytes: usize) -> Result<(), Problem> {
         let needed = self.in_flight.units(bytes).saturating_sub(self.of_all.num_permits());
         let more = |permit: &OwnedSemaphorePermit| {
+            // As in `room`: never free.
             let units = u32::try_from(needed).unwrap_or(u32::MAX);
             Arc::clone(permit.semaphore()).try_acquire_many_owned(units).map_err(|_| self.in_flight.refuse())
         };
-        // Both or none: what was taken of one is given back with the error of the other.
+        // Both or none: if the second is refused, the first is dropped, which gives it back.
         let (of_account, of_all) = (more(&self.of_account)?, more(&self.of_all)?);
         self.of_account.merge(of_account);
         self.of_all.merge(of_all);
@@ -110,8 +114,8 @@ impl Room {
         Ok(())
     }
 
-    /// Gives back what an answer of so many bytes does not need, and ties the rest to the bytes: it is free again when
-    /// the last of them was written to the client's connection, or the connection has ended.
+    /// Gives back the memory that a response of this size does not need, and ties the rest to its bytes: it is released
+    /// when the last byte was written to the client's connection, or the connection has ended.
     pub(in crate::http) fn hold(mut self, body: Vec<u8>) -> Bytes {
         let needed = body.len().div_ceil(UNIT);
         for permit in [&mut self.of_account, &mut self.of_all] {
@@ -122,8 +126,9 @@ impl Room {
         Bytes::from_owner(Held { body, _room: self })
     }
 
-    /// Brings the gauge in line with what is held.
+    /// Sets the gauge to the bytes that are held.
     fn count(&mut self) {
+        // A gauge: 8 EiB are shown in place of more.
         let held = i64::try_from(self.of_all.num_permits() * UNIT).unwrap_or(i64::MAX);
         self.in_flight.metrics.feed_in_flight_bytes.add(held - self.held);
         self.held = held;

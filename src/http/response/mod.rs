@@ -1,4 +1,4 @@
-//! Answers: the envelope of a success, the problem of a refusal, and the room that large answers take.
+//! Responses: the envelope of a success, the problem of a refusal, and the memory that large responses hold.
 //!
 //! Guarantees: an error's status is chosen in `problem` alone. It knows nothing of requests, resources or connections.
 

@@ -1,7 +1,7 @@
-//! What goes wrong, as RFC 9457 problems. The only place where a status follows from an error.
+//! Refusals as RFC 9457 problems. The status of an error is chosen in this file alone.
 //!
-//! Beside the members of the RFC every problem carries `success: false` and `message`, which is what existing clients
-//! read. A problem is rendered by the outermost layer, which knows the request that it belongs to (`instance`).
+//! Beside the members of the RFC every problem has `success: false` and `message`, which existing clients read. A
+//! problem is rendered by the outermost layer, which knows the request's path (`instance`).
 
 use std::borrow::Cow;
 
@@ -18,20 +18,20 @@ use crate::store::StoreError;
 /// The media type of a problem.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Errors that are said in the message.
-const SAID: usize = 5;
+/// The errors that `detail` names. Further ones are counted there, and listed in `errors`.
+const MAX_LISTED: usize = 5;
 
-/// Marks an answer that is the stored one of an earlier request.
+/// Marks a response that is the stored one of an earlier request.
 pub(in crate::http) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// A request that was not carried out.
+/// A request that was refused or failed.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::http) struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
     detail: Cow<'static, str>,
-    /// Members beyond those of the RFC.
+    /// Members that the RFC does not define.
     extra: Vec<(&'static str, Json)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -51,8 +51,7 @@ impl Problem {
     }
 
     pub(in crate::http) fn test_credentials() -> Self {
-        let detail =
-            "The test credentials read sample data: they write nothing and follow no stream. Use an account's.";
+        let detail = "The test credentials only read sample data: they cannot write or follow a stream. Use the keys of an account.";
         Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
     }
 
@@ -64,16 +63,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
     }
 
-    /// The problem that an answer stands for, where it has no body yet.
+    /// The problem that a response without a body stands for.
     pub(in crate::http) fn of(response: &mut Response) -> Option<Self> {
         if let Some(problem) = response.extensions_mut().remove() {
             return Some(problem);
         }
-        // axum's own answer to a method that a route does not take.
+        // axum's response to a method that a route does not have.
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_rendered(response) {
             return Some(Self::method_not_allowed(response.headers().get(ALLOW).cloned()));
         }
-        // Its own answers to paths and queries that it cannot read.
+        // axum's responses to paths and queries that it cannot read.
         let bare = response.status().is_client_error() && !is_rendered(response);
         bare.then(|| Self::malformed("The request's path or query cannot be read."))
     }
@@ -100,7 +99,7 @@ impl Problem {
         problem
     }
 
-    /// Many were sent, and none could be taken; `data` says why of each.
+    /// Refuses a list of which no item could be carried out; `data` has the reason of each item.
     pub(in crate::http) fn no_item_managed(data: &[Json]) -> Self {
         let errors: Vec<Json> = data.iter().enumerate().flat_map(|(index, item)| item_errors(index, item)).collect();
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Validation failed", "No item was managed.");
@@ -109,7 +108,7 @@ impl Problem {
         problem
     }
 
-    /// What is said of one item among many.
+    /// The result of one item of a list.
     pub(in crate::http) fn item(self, index: usize) -> Json {
         let mut item = json!({"index": index, "success": false, "message": self.detail});
         if let Json::Object(members) = &mut item {
@@ -119,13 +118,13 @@ impl Problem {
     }
 
     pub(in crate::http) fn resync() -> Self {
-        let detail = "The log was restored since this cursor was given out: synchronise anew from the lists.";
+        let detail = "The log was restored after this cursor was issued. Synchronise again from the lists.";
         let mut problem = Self::new(StatusCode::GONE, "Resync required", detail);
         problem.kind = "/problems/resync-required";
         problem
     }
 
-    /// 429, as clients know it from other limits: they wait and come again.
+    /// 429, which clients know from rate limits: they wait and retry.
     pub(in crate::http) fn too_many_sessions(detail: String) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams or long polls", detail);
         problem.kind = "/problems/too-many-sessions";
@@ -139,21 +138,21 @@ impl Problem {
         problem
     }
 
-    /// The body of a request did not come.
+    /// The body of a request did not arrive in time.
     pub(in crate::http) fn slow_body() -> Self {
-        Self::slow("The request's body came too slowly. Nothing was changed.")
+        Self::slow("The request's body arrived too slowly; nothing was changed.")
     }
 
-    /// The head of a request began and did not end.
+    /// The head of a request began and did not end in time.
     pub(in crate::http) fn slow_head() -> Self {
-        Self::slow("The request's head came too slowly.")
+        Self::slow("The request's head arrived too slowly.")
     }
 
     fn slow(detail: &'static str) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail)
     }
 
-    /// A transfer coding that the service does not know (RFC 9112, 6.1).
+    /// A transfer coding that the service does not support (RFC 9112, 6.1).
     pub(in crate::http) fn unknown_coding() -> Self {
         let detail = "Transfer-Encoding must be chunked, and nothing before it.";
         Self::new(StatusCode::NOT_IMPLEMENTED, "Not implemented", detail)
@@ -168,7 +167,7 @@ impl Problem {
         Self::new(StatusCode::URI_TOO_LONG, "URI too long", detail)
     }
 
-    /// A head that the HTTP library could not parse, by the status that it chose.
+    /// A head that the HTTP library could not parse, by the status that the library chose.
     pub(in crate::http) fn unreadable_head(status: u16) -> Self {
         match status {
             414 => Self::long_target(),
@@ -181,37 +180,38 @@ impl Problem {
     }
 
     pub(in crate::http) fn too_slow() -> Self {
-        Self::unavailable("The request took too long.")
+        Self::unavailable("The request took too long. Retry in a few seconds.")
     }
 
     pub(in crate::http) fn no_slot() -> Self {
-        Self::unavailable("As many deliveries are in flight as may be. Try again.")
+        Self::unavailable("Too many deliveries are in flight. Retry in a few seconds.")
     }
 
     pub(in crate::http) fn no_database() -> Self {
-        Self::unavailable("The service cannot reach its database. Try again.")
+        Self::unavailable("The service cannot reach its database. Retry in a few seconds.")
     }
 
-    /// The account's share of searches is taken. The same status as a full lane of writes: the account is within its
-    /// limits, and a moment later the same request succeeds.
+    /// The account runs as many searches as it may. 503 as for a full lane, and not 429: the account is within its rate
+    /// limits, and the same request succeeds a moment later.
     fn too_many_searches() -> Self {
-        let detail = "Too many searches of this account are under way. Try again, fewer at once.";
+        let detail = "Too many searches of this account are running. Retry in a moment, with fewer at once.";
         Self { kind: "/problems/too-many-searches", ..Self::unavailable(detail) }
     }
 
     fn search_too_slow() -> Self {
-        let detail = "The search took too long and was ended. Narrow it, or follow the default order without a filter.";
+        let detail =
+            "The search took too long and was ended. Use a narrower filter, or the default order without a filter.";
         Self { kind: "/problems/search-too-slow", ..Self::unavailable(detail) }
     }
 
-    /// No try again helps before the operator has acted.
+    /// Has no `Retry-After`: a retry does not help before the operator has acted.
     pub(in crate::http) fn no_master_key() -> Self {
-        let detail = "Secrets of endpoints are kept sealed alone, and there is no key to seal them: the operator must set \
+        let detail = "Secrets of endpoints are stored sealed, and there is no key to seal them with. The operator must set \
                       secrets.master_keys.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "No master key", detail)
     }
 
-    /// `policy` is the one that ran out, as `RateLimit-Policy` names it.
+    /// `policy` is the name, in `RateLimit-Policy`, of the limit that is used up.
     pub(in crate::http) fn quota_exceeded(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded", detail);
         problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -221,7 +221,7 @@ impl Problem {
     }
 
     pub(in crate::http) fn internal() -> Self {
-        let detail = "The request could not be carried out; nothing was changed. The operators can see why.";
+        let detail = "The request failed; nothing was changed. The reason is in the log of the service.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
     }
 
@@ -232,22 +232,23 @@ impl Problem {
         self
     }
 
-    /// Whether it is the stored answer of an earlier request.
+    /// Whether this is the stored response of an earlier request.
     pub(in crate::http) fn is_replayed(&self) -> bool {
         self.headers.iter().any(|(name, _)| name == REPLAYED)
     }
 
-    /// Whether it says that a record is not there, which an account may want to hear as a success.
+    /// Whether a record is missing, which an account may choose to receive as a success.
     pub(in crate::http) fn is_missing_record(&self) -> bool {
         matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
     }
 
-    /// Its status, as a label.
+    /// The status, as a metric's label.
     pub(in crate::http) fn status_text(&self) -> &str {
         self.status.as_str()
     }
 
-    /// The whole message, where the HTTP library does not write it. The connection ends with it.
+    /// The whole HTTP message, for connections on which the HTTP library writes no response. The connection closes
+    /// after it.
     pub(in crate::http) fn message(&self, instance: &str) -> Vec<u8> {
         let body = self.body(instance);
         let reason = self.status.canonical_reason().unwrap_or(self.title);
@@ -263,7 +264,7 @@ impl Problem {
         .into_bytes()
     }
 
-    /// The answer, for a request of this path.
+    /// The response to a request of this path.
     pub(in crate::http) fn render(&self, instance: &str) -> Response {
         let mut response = (self.status, self.body(instance)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
@@ -290,16 +291,16 @@ impl Problem {
     }
 }
 
-/// What is wrong, of the first few; `errors` lists all.
+/// The first [`MAX_LISTED`] errors as one sentence; `errors` lists all.
 fn in_one_sentence(errors: &[Invalid]) -> String {
-    let said: Vec<String> =
-        errors.iter().take(SAID).map(|error| sentence(error).trim_end_matches('.').to_owned()).collect();
-    let more = errors.len().saturating_sub(SAID);
+    let listed: Vec<String> =
+        errors.iter().take(MAX_LISTED).map(|error| sentence(error).trim_end_matches('.').to_owned()).collect();
+    let more = errors.len().saturating_sub(MAX_LISTED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("{}{more}.", said.join("; "))
+    format!("{}{more}.", listed.join("; "))
 }
 
-/// What is wrong with one item, said of the whole list: `#/2/email`.
+/// The errors of one item, with pointers into the whole list: `#/2/email`.
 fn item_errors(index: usize, item: &Json) -> Vec<Json> {
     let errors = item.get("errors").and_then(Json::as_array).into_iter().flatten();
     let pointer = |error: &Json| {
@@ -312,12 +313,12 @@ fn item_errors(index: usize, item: &Json) -> Vec<Json> {
 /// `#/email` and "Is required." as one sentence: "email is required."
 fn sentence(invalid: &Invalid) -> String {
     let field = invalid.pointer.trim_start_matches(['#', '/']);
-    let mut detail = invalid.detail.chars();
-    let first = detail.next().map(|c| c.to_ascii_lowercase()).unwrap_or_default();
-    // A detail that names its subject stands for itself.
+    // A detail that names its subject is a sentence already.
     if field.is_empty() || !matches!(invalid.detail.split(' ').next(), Some("Is" | "Must" | "Can")) {
         return invalid.detail.clone();
     }
+    let mut detail = invalid.detail.chars();
+    let first: String = detail.next().map(|first| first.to_ascii_lowercase()).into_iter().collect();
     format!("{field} {first}{}", detail.as_str())
 }
 
@@ -326,7 +327,7 @@ fn is_rendered(response: &Response) -> bool {
 }
 
 impl IntoResponse for Problem {
-    /// A bare status that carries the problem; [`Problem::render`] makes the answer of it.
+    /// A bare status that carries the problem; the outermost layer calls [`Problem::render`].
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -340,7 +341,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(entity) => Self::missing(entity.noun()),
             Refusal::Gone { entity, deleted_seq } => gone(entity, deleted_seq.0),
             Refusal::Stale { version } => {
-                let detail = format!("If-Match does not name the present version, which is {version}.");
+                let detail = format!("If-Match does not name the current version, which is {version}.");
                 Self::new(StatusCode::PRECONDITION_FAILED, "Precondition failed", detail)
             }
             Refusal::Invalid(errors) => Self::invalid(&errors),
@@ -353,7 +354,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// A tombstone that was asked for by its uid.
+/// A deleted record that was requested by its uid.
 pub(in crate::http) fn gone(entity: Entity, deleted_seq: i64) -> Problem {
     let detail =
         format!("This {} was {}.", entity.noun(), if entity == Entity::CustomField { "archived" } else { "deleted" });
@@ -367,9 +368,11 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Refused { refusal, replayed } => Self::from(refusal).replayed(replayed),
             Failure::NoAccount => Self::unauthorized(),
-            Failure::Full => Self::unavailable("Too many writes wait; nothing was changed. Try again."),
+            Failure::Full => {
+                Self::unavailable("Too many writes are waiting; nothing was changed. Retry in a few seconds.")
+            }
             Failure::Unavailable => Self::unavailable(
-                "The write's outcome is not known. Send it again with the same Idempotency-Key, or read first.",
+                "The result of the write is not known. Retry with the same Idempotency-Key, or read the record first.",
             ),
             Failure::Broken => Self::internal(),
         }
@@ -379,12 +382,14 @@ impl From<Failure> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            // The metrics count them, and a log line each would be the caller's to write.
+            // Metrics count these two. They are not logged, because a caller could fill the log with them.
             StoreError::Busy => return Self::too_many_searches(),
             StoreError::TimedOut(_) => return Self::search_too_slow(),
             StoreError::Locked(_) => {
                 tracing::warn!(error = error.report(), "request failed");
-                return Self::unavailable("Another change holds what this one needs; nothing was changed. Try again.");
+                return Self::unavailable(
+                    "A concurrent change holds a lock that this one needs; nothing was changed. Retry in a few seconds.",
+                );
             }
             StoreError::Unavailable(_)
             | StoreError::Aborted(_)

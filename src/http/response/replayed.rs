@@ -10,7 +10,8 @@ pub(in crate::http) fn mark_replayed(response: &mut Response) {
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
 }
 
-/// Whether a response is the stored one of an earlier request. A problem has no headers yet: it is asked itself.
+/// Whether a response is the stored one of an earlier request. A problem that is not rendered yet has no headers, so it
+/// is asked.
 pub(in crate::http) fn is_replay(response: &Response) -> bool {
     let is_replayed_refusal = response.extensions().get::<Problem>().is_some_and(Problem::is_replayed);
     is_replayed_refusal || response.headers().contains_key(REPLAYED)

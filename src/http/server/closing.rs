@@ -1,7 +1,7 @@
-//! The end of a connection: what is still to be said, and a close that lets the client hear it.
+//! The end of a connection: a last response, and a close after which the client can still read it.
 //!
-//! A socket that is closed with unread bytes in it resets the connection, and the client loses an answer that it has not
-//! read yet. So the service first says that it sends no more, and then reads on for a while (RFC 9112, 9.6).
+//! Closing a socket that has unread bytes resets the connection, and the client loses a response that it has not read
+//! yet. So the service first shuts down its sending side, and then reads on for a while (RFC 9112, 9.6).
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use tokio::net::TcpStream;
 
 use crate::http::response::problem::Problem;
 
-/// Bytes that are read and thrown away after the last answer.
+/// The bytes that are read and discarded after the last response. A client that sends more is cut off.
 const MAX_READ: usize = 16 << 20;
 
-/// The client has so long to send them and to end the connection.
+/// The time for the client to send them and to close the connection.
 const MAX_TIME: Duration = Duration::from_secs(15);
 
-/// A client that sends nothing for so long is not waited for.
+/// A client that sends nothing for this long is cut off.
 const MAX_SILENCE: Duration = Duration::from_secs(2);
 
-/// Sends a refusal that no request was read for. It is small: a client that does not take it at once gets none.
+/// Sends a refusal on a connection on which no request could be read. A client that does not read it at once gets none.
 pub(in crate::http) async fn refuse(stream: &mut TcpStream, problem: &Problem) {
     let answer = problem.message("/");
     let _unless_gone = tokio::time::timeout(MAX_SILENCE, stream.write_all(&answer)).await;
 }
 
-/// Closes once the client has read what it was sent. False where it had not ended the connection by then.
+/// Closes once the client has read the response. Returns false where the client had not closed the connection by then.
 pub(in crate::http) async fn linger(mut stream: TcpStream) -> bool {
     let read_on = async {
         stream.shutdown().await?;
@@ -42,7 +42,7 @@ pub(in crate::http) async fn linger(mut stream: TcpStream) -> bool {
         Ok::<_, std::io::Error>(false)
     };
     match tokio::time::timeout(MAX_TIME, read_on).await {
-        // An error is a client that is gone.
+        // An error means that the client is gone.
         Ok(ended) => ended.unwrap_or(true),
         Err(_) => false,
     }

@@ -1,4 +1,4 @@
-//! One request and its answer on a connection: a body that must keep coming, and an answer that may come before it has.
+//! One request and its response on a connection: the body must keep arriving, and the response may precede its end.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -20,25 +20,25 @@ use super::socket::{Answering, Conversation};
 use crate::clock;
 use crate::http::request::slow_body::SlowBody;
 
-/// A request that was answered early is read to its end where so little of its body is left, in bytes: the connection
-/// can then serve another one.
+/// If a request was answered early and at most this much of its body is left, in bytes, the rest is read, so that the
+/// connection can serve another request.
 const READ_ON: u64 = 64 << 10;
 
-/// Such a rest is waited for so long.
+/// The time to read such a rest.
 const REST: Duration = Duration::from_millis(100);
 
 type Frames = Option<Result<Frame<Bytes>, BoxError>>;
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How the body of a request must come.
+/// The bounds of a request's body.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct BodyBounds {
     pub(in crate::http) pace: Pace,
-    /// From its first byte to its last.
+    /// The time from the body's first byte to its last.
     pub(in crate::http) whole: Duration,
 }
 
-/// A request's body, shared between whoever reads it and the connection, which wants to know how far that came.
+/// A request's body, shared between its reader and the connection, which checks whether it was read to the end.
 #[derive(Clone)]
 pub(in crate::http) struct RequestBody(Arc<Mutex<Reading>>);
 
@@ -51,7 +51,7 @@ struct Reading {
     state: State,
 }
 
-/// How far the reading of a body came.
+/// The progress of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Untouched,
@@ -68,16 +68,16 @@ impl RequestBody {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Reading) -> T) -> T {
-        // A poisoned reading is of a request whose task has ended.
+        // A poisoned lock is of a request whose task has ended.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads a short rest that is on its way.
+    /// Reads a short rest that is being sent.
     async fn read_on(&mut self, waits_for_continue: bool) -> State {
         let (state, left) = self.with(|reading| (reading.state, reading.body.size_hint().lower()));
         match state {
             State::Read | State::TooSlow => return state,
-            // A client that waits for 100 Continue has been told not to send.
+            // A client that waits for 100 Continue was not told to send, so there is nothing to read.
             State::Untouched if waits_for_continue => return state,
             State::Untouched | State::Begun if left > READ_ON => return state,
             State::Untouched | State::Begun => {}
@@ -149,7 +149,7 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// The body of an answer; the request is being answered as long as there is one.
+/// The body of a response. The request counts as being answered until it is dropped.
 pub(in crate::http) struct AnswerBody {
     body: Body,
     _answering: Answering,
@@ -175,7 +175,7 @@ impl HttpBody for AnswerBody {
     }
 }
 
-/// Lets `answer` have the request, and says on its answer whether the connection goes on.
+/// Calls `answer` with the request, and marks the response where the connection must close after it.
 pub(in crate::http) async fn exchange<F: Future<Output = Response>>(
     request: hyper::Request<Incoming>,
     bounds: BodyBounds,

@@ -16,25 +16,25 @@ use crate::http::request::peer::TrustedProxies;
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 
-/// Finding out who calls and whether they may takes no longer than this, or the request ends.
+/// The time for authentication and the reservation of a call. A request that takes longer is refused with 503.
 const ADMISSION: Duration = Duration::from_secs(10);
 
 /// The state of the outermost layer.
 pub(in crate::http) struct Finish {
     pub(in crate::http) methods: AllowedMethods,
     pub(in crate::http) proxies: TrustedProxies,
-    /// The deadline of a handler; the admission before it has another [`ADMISSION`].
+    /// The deadline of a handler. Admission has [`ADMISSION`] more.
     pub(in crate::http) request_timeout: Duration,
     pub(in crate::http) metrics: Metrics,
 }
 
-/// Heads that can be read in one way only, one deadline, one count, and problems get their bodies.
+/// Refuses ambiguous heads, answers OPTIONS, enforces the deadline, renders problems and counts the request.
 pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: Request, next: Next) -> Response {
     let began = clock::instant();
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    // Paths that no route matches are one label: they are anybody's to invent.
+    // All paths without a route share one label, because a caller can invent paths.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let (mut parts, body) = request.into_parts();
     let allow = if parts.method == Method::OPTIONS { state.methods.of(route, &path) } else { None };
@@ -50,15 +50,15 @@ pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: R
             }
         }
     };
-    // No answer is anything but what its content type says.
+    // Forbids browsers to guess a content type other than the declared one.
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     state.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
     state.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     response
 }
 
-/// The answer to OPTIONS: no keys are asked for and no call is counted. No other origin is promised anything, so it has
-/// nothing of CORS.
+/// The response to OPTIONS: needs no keys and counts no call. It has no CORS headers, because no other origin is
+/// allowed.
 fn options(allow: &HeaderValue) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -66,7 +66,7 @@ fn options(allow: &HeaderValue) -> Response {
     response
 }
 
-/// A method as a label: any token is a method, and labels are not for callers to invent.
+/// A method as a label. Unknown methods share one, because a caller can invent methods.
 fn known_method(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     known.into_iter().find(|known| method == known).unwrap_or("other")
@@ -76,7 +76,7 @@ fn render(mut response: Response, path: &str) -> Response {
     match Problem::of(&mut response) {
         Some(problem) => {
             let mut rendered = problem.render(path);
-            // What the layers in between put on the bare answer stays.
+            // Headers that inner layers put on the bare response are kept.
             for (name, value) in response.headers() {
                 rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
             }

@@ -1,7 +1,7 @@
-//! Listening: connections within bounds, and a graceful end.
+//! The listener: connections within bounds, and a graceful end.
 //!
-//! Every wait on a client has a bound, and a bound that is reached is counted in `http_connections_bounded_total`:
-//! see [`Bound`].
+//! Every wait on a client has a bound. A bound that is reached is counted in `http_connections_bounded_total`: see
+//! [`Bound`].
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,40 +35,40 @@ use crate::http::request::peer::Peer;
 use crate::http::response::problem::Problem;
 use crate::metrics::{GaugeGuard, Metrics};
 
-/// The largest head of a request, in bytes.
+/// The largest head of a request, in bytes. A larger one is refused with 431.
 const MAX_HEAD: usize = 64 << 10;
 
-/// The part of an answer, in bytes, that the system keeps until the client takes it. It bounds the memory of slow clients,
-/// and lets their progress be seen in pieces small enough to measure their pace by.
+/// The part of a response, in bytes, that the system buffers until the client reads it. It bounds the memory of slow
+/// clients, and makes their progress visible in pieces small enough to measure their pace by.
 const SEND_BUFFER: u32 = 128 << 10;
 
-/// Connections that the system completes before they are accepted.
+/// The connections that the system completes before they are accepted.
 const BACKLOG: u32 = 1_024;
 
-/// A body has this much less time than its request: the answer to one that comes too slowly still has to be made.
+/// A body has this much less time than its request, so that there is time to respond to one that is too slow.
 const FOR_THE_ANSWER: Duration = Duration::from_secs(5);
 
-/// The log says at most so often that a limit of connections is reached.
+/// The log repeats that a limit of connections is reached at most once in this time.
 const REMINDED: Duration = Duration::from_mins(1);
 
-/// A bound on a connection. Each is a label of the metric.
+/// A bound on a connection, and a label of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
-    /// No request came on a connection that was kept alive, or was new.
+    /// No request came on a new or kept-alive connection.
     Idle,
     /// A request's head began and did not end.
     Head,
-    /// A request's body did not come.
+    /// A request's body did not arrive.
     Body,
-    /// A client took nothing of an answer.
+    /// A client read nothing of a response.
     WriteStalled,
-    /// A client took an answer too slowly.
+    /// A client read a response too slowly.
     WriteSlow,
-    /// A client went on sending after the last answer.
+    /// A client went on sending after the last response.
     Linger,
-    /// An address had as many connections as it may.
+    /// An address has `http.connections_per_address` connections: another one is refused.
     Address,
-    /// The service had as many connections as it may: the next ones waited.
+    /// `http.max_connections` are open: further ones wait.
     Connections,
 }
 
@@ -98,7 +98,7 @@ impl Bound {
     }
 }
 
-/// A socket that is bound and not yet served.
+/// A socket that is bound and not served yet.
 pub struct Server {
     listener: TcpListener,
     connections: Arc<Semaphore>,
@@ -118,10 +118,10 @@ struct Terms {
 }
 
 impl Server {
-    /// Takes the address, or says why it cannot be had.
+    /// Binds the address.
     pub fn bind(listen: SocketAddr, router: Router, config: &Http, metrics: Metrics) -> std::io::Result<Self> {
         for bound in Bound::ALL {
-            // From the start at 0, so that an alert on its rate sees the first one.
+            // Created at 0, so that an alert on the rate sees the first one.
             metrics.http_connections_bounded_total.with_label_values(&[bound.name()]);
         }
         let write_timeout = Duration::from_secs(config.write_timeout_s);
@@ -146,13 +146,13 @@ impl Server {
         })
     }
 
-    /// Where it listens: the port that the system chose, where port 0 was asked for.
+    /// The bound address: with the port that the system chose, where port 0 was requested.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop`. Each connection is a task of `tasks`: after the stop it answers the request that it is at,
-    /// and ends.
+    /// Serves until `stop`. Each connection is a task of `tasks`: after the stop it finishes the request that it is
+    /// serving, and ends.
     pub async fn run(self, stop: CancellationToken, tasks: TaskTracker) {
         let (mut all, mut one_address) = (Reminder::default(), Reminder::default());
         loop {
@@ -167,8 +167,8 @@ impl Server {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: some will be given back.
-                    tracing::warn!(error = %error, "a connection was not accepted");
+                    // Most likely out of file descriptors, which are freed as connections end.
+                    tracing::warn!(error = %error, "accept connection failed");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
@@ -190,14 +190,14 @@ impl Server {
         }
     }
 
-    /// Beyond the cap connections wait in the listener's queue.
+    /// Beyond the limit connections wait in the listener's queue.
     async fn permit(&self, reminder: &mut Reminder) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
             return Some(permit);
         }
         self.terms.count(Bound::Connections);
         if reminder.is_due() {
-            tracing::warn!("http.max_connections are open; further ones wait");
+            tracing::warn!("http.max_connections reached; further connections wait");
         }
         Arc::clone(&self.connections).acquire_owned().await.ok()
     }
@@ -205,15 +205,15 @@ impl Server {
 
 fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As Tokio's own bind does: a restart does not wait for the connections of the process before.
+    // As Tokio's own bind does: a restart need not wait for connections of the previous process.
     socket.set_reuseaddr(true)?;
-    // Sockets that are accepted inherit it.
+    // Accepted sockets inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// When the log last said that a limit is reached.
+/// The last time at which the log said that a limit is reached.
 #[derive(Default)]
 struct Reminder(Option<Instant>);
 
@@ -228,7 +228,7 @@ impl Reminder {
     }
 }
 
-/// A connection that is open, counted for as long as it lives, however it ends.
+/// An open connection, counted until it is dropped.
 struct OpenConnection {
     _gauge: GaugeGuard,
     _counted: CountedConnection,
@@ -240,18 +240,19 @@ impl Terms {
         self.metrics.http_connections_bounded_total.with_label_values(&[bound.name()]).inc();
     }
 
-    /// Refuses a connection, without a task or a wait: its client hears why if the system takes the answer at once.
+    /// Refuses a connection without a task or a wait: the client gets the reason if the system takes the message at
+    /// once.
     fn refuse(&self, stream: &TcpStream, peer: SocketAddr, reminder: &mut Reminder) {
         self.count(Bound::Address);
         let problem = Problem::too_many_connections();
         self.count_answer(&problem);
         let _unless_gone = stream.try_write(&problem.message("/"));
         if reminder.is_due() {
-            tracing::warn!(address = %peer.ip(), "http.connections_per_address are open from one address; more are refused");
+            tracing::warn!(address = %peer.ip(), "http.connections_per_address reached; further connections are refused");
         }
     }
 
-    /// An answer that no route gave.
+    /// Counts a response that no route gave.
     fn count_answer(&self, problem: &Problem) {
         let labels = ["none", "other", problem.status_text()];
         self.metrics.http_requests_total.with_label_values(&labels).inc();
@@ -259,7 +260,7 @@ impl Terms {
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, terms: Arc<Terms>, stop: CancellationToken) {
-    // An answer is written at once and whole; waiting to fill a packet would only delay it.
+    // Responses are written whole; waiting to fill a packet would only delay them.
     let _best_effort = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     // The system ends a connection whose client acknowledges nothing, even after it was closed here.
@@ -288,16 +289,17 @@ async fn serve(stream: TcpStream, peer: SocketAddr, terms: Arc<Terms>, stop: Can
     close(&terms, io.into_inner(), &conversation, ended, !read_buf.is_empty()).await;
 }
 
-/// The answer of the router.
+/// The router's response.
 async fn answer(terms: &Terms, mut request: Request, peer: SocketAddr) -> Response {
     if let Some(uri) = single_slashes(request.uri()) {
         *request.uri_mut() = uri;
     }
     request.extensions_mut().insert(Peer(peer));
-    terms.router.clone().oneshot(request).await.unwrap_or_default()
+    let Ok(response) = terms.router.clone().oneshot(request).await;
+    response
 }
 
-/// Ends a connection that hyper is done with.
+/// Closes a connection that hyper has finished with.
 async fn close(
     terms: &Terms,
     socket: Socket,
@@ -306,14 +308,14 @@ async fn close(
     has_begun_a_head: bool,
 ) {
     if let Err(error) = &ended {
-        tracing::debug!(error = %error, "a connection ended early");
+        tracing::debug!(error = %error, "connection ended early");
     }
     if let Some(too_slow) = socket.too_slow() {
         terms.count(match too_slow {
             TooSlow::Stalled => Bound::WriteStalled,
             TooSlow::Trickled => Bound::WriteSlow,
         });
-        // Not kept by the system either, until the client takes the rest.
+        // Discards the system's buffer too: the client would not read it.
         let _unless_gone = socket.into_stream().set_zero_linger();
         return;
     }
@@ -355,6 +357,6 @@ fn single_slashes(uri: &Uri) -> Option<Uri> {
         collapsed.push_str(query);
     }
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = collapsed.parse().ok();
+    parts.path_and_query = Some(collapsed.parse().ok()?);
     Uri::from_parts(parts).ok()
 }

@@ -1,4 +1,4 @@
-//! Connections: the listener, its limits, and the layer around every route.
+//! Connections: the listener, its limits, and the outermost layer around every route.
 //!
 //! Guarantees: every wait on a client has a bound. It knows nothing of resources or keys.
 

@@ -1,27 +1,27 @@
-//! How fast bytes must move while a peer is waited for.
+//! The least rate at which a peer must read or send.
 //!
-//! A pace is measured only while the peer is waited for, so a connection that has nothing to send or to read is never
-//! too slow. It knows nothing of sockets and takes the time as a value.
+//! The rate is measured only while the service waits for the peer, so an idle connection is never too slow. It knows
+//! nothing of sockets and takes the time as a value.
 
 use std::time::{Duration, Instant};
 
-/// The least that a peer must move: a number of bytes in each window of waiting.
+/// The least number of bytes that a peer must move in each window of waiting.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Pace {
     window: Duration,
     least: u64,
-    /// How long the peer was waited for in this window, but for the wait that goes on.
+    /// The time that was waited in this window, without the current wait.
     waited: Duration,
     since: Option<Instant>,
     moved: u64,
 }
 
-/// A peer that is not waited for any longer.
+/// A peer that is too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum TooSlow {
     /// No byte moved in a whole window.
     Stalled,
-    /// Fewer bytes moved in a window than it takes.
+    /// Fewer bytes moved in a window than the least number.
     Trickled,
 }
 
@@ -32,7 +32,7 @@ impl Pace {
         Self { window, least, waited: Duration::ZERO, since: None, moved: 0 }
     }
 
-    /// The peer is waited for. Returns when to look again, at the latest.
+    /// The service waits for the peer. Returns the time at which to check again, at the latest.
     pub(in crate::http) fn wait(&mut self, now: Instant) -> Result<Instant, TooSlow> {
         let since = *self.since.get_or_insert(now);
         let left = self.window.saturating_sub(self.waited + now.saturating_duration_since(since));
@@ -49,15 +49,16 @@ impl Pace {
         }
     }
 
-    /// The peer took or sent some bytes.
+    /// The peer read or sent some bytes.
     pub(in crate::http) fn moved(&mut self, bytes: usize) {
         if self.since.is_some() {
+            // A sum that large is above every least rate, so saturation does not matter.
             self.moved = self.moved.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         }
     }
 
-    /// The peer is not waited for: everything has moved. The window goes on with the next wait, so that many short waits
-    /// are measured like a long one.
+    /// The wait is over: all bytes have moved. The window continues with the next wait, so that many short waits are
+    /// measured like a long one.
     pub(in crate::http) fn rest(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(since) = self.since.take() {
             self.waited += now().saturating_duration_since(since);
@@ -72,7 +73,7 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(30);
 
-    /// Waits at these seconds, with what moved just before each, and says how the last wait ended.
+    /// Waits at these seconds, with the bytes that moved just before each, and returns how the last wait ended.
     fn waits(steps: &[(u64, usize)]) -> Result<(), TooSlow> {
         let (mut pace, start) = (Pace::new(WINDOW, 100), clock::instant());
         for (second, moved) in steps {

@@ -1,7 +1,7 @@
-//! How many connections an address has open.
+//! The number of open connections of each address.
 //!
-//! A network of IPv6 with a prefix of 64 bits is one subscriber's, and counts as one address. Trusted proxies carry
-//! everybody's requests and are not counted.
+//! An IPv6 network with a prefix of 64 bits belongs to one subscriber, and counts as one address. Connections of
+//! trusted proxies, which carry the requests of many clients, are not counted.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 
-/// The connections that are open, by address.
+/// The open connections, by address.
 pub(in crate::http) struct Peers {
-    /// Of one address; 0 is no limit.
+    /// The most connections of one address; 0 is no limit.
     limit: usize,
     exempt: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A connection that is counted until this is dropped.
+/// A connection, counted until it is dropped.
 pub(in crate::http) struct CountedConnection {
     peers: Arc<Peers>,
     address: Option<IpAddr>,
@@ -28,7 +28,7 @@ impl Peers {
         Arc::new(Self { limit, exempt: exempt.to_vec(), open: Mutex::default() })
     }
 
-    /// Counts a connection; `None` where its address has as many as it may.
+    /// Counts a connection; `None` where its address has reached the limit.
     pub(in crate::http) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<CountedConnection> {
         let address = address.to_canonical();
         let is_counted = self.limit > 0 && !self.exempt.iter().any(|network| network.contains(&address));
@@ -45,7 +45,7 @@ impl Peers {
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        // Counts are whole between any two statements.
+        // A poisoned lock is safe to use: every count is correct between any two statements.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +63,7 @@ impl Drop for CountedConnection {
     }
 }
 
-/// The address, or the network of an address of IPv6.
+/// An IPv4 address, or the network of an IPv6 address.
 fn subscriber(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

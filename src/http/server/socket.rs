@@ -1,9 +1,9 @@
 //! A client's socket under bounds.
 //!
-//! * A write that a client does not take at a least pace ends the connection. Only waiting counts: a stream of events
-//!   that is merely quiet has nothing to write.
-//! * hyper answers a request that it cannot parse by itself, without a body. Such an answer is withheld here, so that
-//!   the server can say the same as a problem.
+//! * A client that reads below the least pace loses its connection. Only waiting counts: a quiet stream of events has
+//!   nothing to write.
+//! * hyper responds to a request that it cannot parse by itself, without a body. Such a response is withheld here, so
+//!   that the server can send a problem in its place.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use super::pace::{Pace, TooSlow};
 use crate::clock;
 
-/// The state that the service answering a connection's requests shares with its socket.
+/// The state that a connection's socket shares with the service that responds to its requests.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Conversation {
     answering: AtomicUsize,
@@ -27,7 +27,7 @@ pub(in crate::http) struct Conversation {
 }
 
 impl Conversation {
-    /// A request is being answered until the guard is dropped, at the end of the answer's body.
+    /// Marks a request as being answered until the guard is dropped, at the end of the response's body.
     pub(in crate::http) fn answer(self: &Arc<Self>) -> Answering {
         self.answering.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(self))
@@ -42,7 +42,7 @@ impl Conversation {
         self.left_unread.load(Ordering::Relaxed)
     }
 
-    /// The body of a request did not come in time.
+    /// The body of a request did not arrive in time.
     pub(in crate::http) fn note_slow_body(&self) {
         self.slow_body.store(true, Ordering::Relaxed);
     }
@@ -87,17 +87,17 @@ impl Socket {
         self.stream
     }
 
-    /// Why the connection was ended, where its client took too long.
+    /// The reason for which the connection was ended, where its client was too slow.
     pub(in crate::http) fn too_slow(&self) -> Option<TooSlow> {
         self.too_slow
     }
 
-    /// The status of an answer of hyper's own that was not written.
+    /// The status of a response of hyper's own that was withheld.
     pub(in crate::http) fn withheld(&self) -> Option<u16> {
         self.withheld
     }
 
-    /// Whether the client sends no more.
+    /// Whether the client has closed its sending side.
     pub(in crate::http) fn is_at_end(&self) -> bool {
         self.at_end
     }
@@ -113,7 +113,7 @@ impl Socket {
         }
     }
 
-    /// Ready when the client has taken too little for too long.
+    /// Ready when the client has read too little for too long.
     fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let look_again = match self.pace.wait(clock::instant()) {
@@ -131,7 +131,7 @@ impl Socket {
         }
     }
 
-    /// The system gives up too, on a client that acknowledges nothing (`TCP_USER_TIMEOUT`).
+    /// The system ends a connection whose client acknowledges nothing (`TCP_USER_TIMEOUT`).
     fn noted(&mut self, error: io::Error) -> io::Error {
         if error.kind() == io::ErrorKind::TimedOut {
             self.too_slow.get_or_insert(TooSlow::Stalled);
@@ -139,7 +139,7 @@ impl Socket {
         error
     }
 
-    /// Withholds an answer of hyper's own. Between two requests nothing else is written but the end of an answer.
+    /// Withholds a response of hyper's own. Between two requests nothing else is written but the end of a response.
     fn withholds(&mut self, first: &[u8]) -> bool {
         if self.conversation.is_answering() {
             return false;
@@ -150,10 +150,10 @@ impl Socket {
     }
 }
 
-/// The status of a whole answer without a body to a request that cannot be parsed. Those of the service have a content
-/// type.
+/// The status of a whole response without a body to a request that cannot be parsed. Responses of the service have a
+/// content type.
 fn bare_refusal(bytes: &[u8]) -> Option<u16> {
-    // Such an answer is short, and most of what is written is not.
+    // hyper's own responses are short; most writes are not.
     let bytes = Some(bytes).filter(|bytes| bytes.len() < 512)?;
     let head = std::str::from_utf8(bytes).ok()?.strip_prefix("HTTP/1.")?.strip_suffix("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
@@ -200,13 +200,13 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// hyper flushes when it has written everything.
+    /// hyper flushes after it has written everything.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pace.rest(clock::instant);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// The server closes the connection when it has said its last words.
+    /// Does nothing: the server closes the connection after its last response.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -1,5 +1,6 @@
 //! The events as an AsyncAPI 3.0 document (<https://www.asyncapi.com/docs/reference/specification/v3.0.0>), made from
-//! the tables that the events themselves are made from. A record and the envelope are those of `openapi`.
+//! the tables that the events themselves are made from. The schemas of records and of the envelope are those of
+//! `openapi`.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -7,13 +8,14 @@ use super::openapi::{Schema, reference};
 use crate::contract::event::{self, CONTENT_TYPE, TYPE_ROOT};
 use crate::domain::{Entity, EventType};
 
-/// What every channel promises.
+/// The guarantees of every channel.
 const PROMISE: &str = "At least once; in order per account on the feed, the stream and NATS, in order per record on \
                        webhooks; deduplicate by the event's `id`. Never lost: the feed is the truth, a push is a hint.";
 
-/// The document as `brand` shows it at `origin` (`https://api.example.org`), where the API stands below the path
-/// `base` and events are published below `subject_root`.
+/// The document as `brand` serves it at `origin` (`https://api.example.org`). The API is below the path `base`, and
+/// events are published below `subject_root`.
 pub(in crate::http) fn document(brand: &str, origin: &str, base: &str, subject_root: &str) -> Json {
+    // An origin always has a scheme.
     let (protocol, host) = origin.split_once("://").unwrap_or(("https", origin));
     let keys = json!([{"$ref": "#/components/securitySchemes/publicId"},
         {"$ref": "#/components/securitySchemes/secretKey"}]);
@@ -155,7 +157,7 @@ fn webhook_headers() -> Json {
     })
 }
 
-/// The type of one event, narrowed down from the envelope of all.
+/// The schema of one type of event: the common envelope, narrowed down.
 fn payload(entity: Entity, event_type: EventType) -> Json {
     let names: Vec<&str> = entity.fields().iter().map(|field| field.name()).collect();
     json!({

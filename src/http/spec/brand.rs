@@ -1,4 +1,4 @@
-//! Whose brand a request is shown: that of the account whose host name it used, else the installation's.
+//! The brand of a request: that of the account that owns the requested host name, else the installation's.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::store::Store;
 use crate::store::StoreError;
 use bytes::Bytes;
 
-/// A host is looked up again after this time: that long a change may take to be seen.
-const IDEMPOTENCY_TTL: Duration = Duration::from_secs(5);
+/// A host is looked up again after this time, which bounds how long a change stays unseen.
+const CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// Hosts that are remembered at once; a brand may have a logo of 64 KiB.
+/// The hosts that are cached; a brand may have a logo of 64 KiB.
 const HOSTS: u64 = 1_000;
 
-/// A brand, and what is made of it alone: each document once, when it is first asked for.
+/// A brand with the documents that depend on it alone. Each document is made when it is first requested.
 pub(in crate::http) struct Branded {
     pub(in crate::http) brand: Brand,
     pub(in crate::http) style: Asset,
-    /// Its own.
+    /// The brand's own logo.
     pub(in crate::http) logo: Option<Asset>,
     pub(in crate::http) page: OnceLock<Template>,
     pub(in crate::http) openapi: OnceLock<Template>,
@@ -37,7 +37,7 @@ impl Branded {
     }
 }
 
-/// Knows brands by the host names that show them.
+/// The cache of brands by host name.
 pub(in crate::http) struct Brands {
     store: Store,
     installation: Arc<Branded>,
@@ -46,7 +46,7 @@ pub(in crate::http) struct Brands {
 
 impl Brands {
     pub(in crate::http) fn new(store: Store, installation: Brand) -> Self {
-        let known = Cache::builder().max_capacity(HOSTS).time_to_live(IDEMPOTENCY_TTL).build();
+        let known = Cache::builder().max_capacity(HOSTS).time_to_live(CACHE_TTL).build();
         Self { store, installation: Arc::new(Branded::new(installation)), known }
     }
 
@@ -74,7 +74,7 @@ impl Brands {
     }
 }
 
-/// The brand's colours as variables.
+/// A style sheet that sets the brand's colours as variables.
 fn style(brand: &Brand) -> Asset {
     let (color, text) = (brand.color, brand.color.text());
     Asset::new("text/css; charset=utf-8", format!(":root {{ --brand: {color}; --on-brand: {text}; }}\n"))

@@ -1,4 +1,4 @@
-//! The API described: the list of operations, and what is made of it: routes, OpenAPI, the documentation page and samples.
+//! The API's description: the list of operations, and the routes, documents and samples that are made from it.
 //!
 //! Guarantees: the router and the documents are built from one list. It knows nothing of connections.
 
@@ -9,5 +9,5 @@ pub(in crate::http) mod openapi;
 pub(in crate::http) mod operations;
 mod samples;
 
-/// The path that every route of the API stands below.
+/// The path below which every route of the API is.
 pub const BASE: &str = "/secure-api";

@@ -13,7 +13,7 @@ use crate::domain::AccountId;
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
-/// Keys that one statement asks for.
+/// The keys that one statement checks.
 const AT_ONCE: usize = 1_000;
 
 /// Ends the sessions of keys that were deleted or have expired.
@@ -23,7 +23,7 @@ pub struct KeyCheck {
 }
 
 impl KeyCheck {
-    /// Checks the keys of the sessions that the routes open.
+    /// Checks the keys of the sessions in `sessions`.
     pub(in crate::http) fn new(sessions: Arc<Sessions>, store: Store) -> Self {
         Self { sessions, store }
     }
@@ -31,7 +31,7 @@ impl KeyCheck {
 
 impl Worker for KeyCheck {
     const NAME: &'static str = "key check";
-    /// With the check itself less than [`super::FRESH`], so that streams do not falter.
+    /// Shorter than [`super::FRESH`] by more than a check takes, so that streams are not interrupted.
     const SWEEP: Duration = Duration::from_millis(750);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
@@ -48,7 +48,7 @@ impl Worker for KeyCheck {
                 }
             }
         }
-        // A session that opens meanwhile counts from its own beginning.
+        // A session that was opened meanwhile counts from its own beginning.
         self.sessions.checked_at.send_replace(began);
         Ok(Step::Idle)
     }

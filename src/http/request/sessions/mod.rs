@@ -1,14 +1,14 @@
-//! Sessions: answers that outlive the moment at which their caller was let in. A stream is one, a long poll is one.
+//! Sessions: responses that go on after their caller was authenticated. A stream is one, a long poll is one.
 //!
 //! Guarantees:
 //!
-//! * No event is sent on a check of the key that is older than [`FRESH`]. The keys of all sessions are checked together
-//!   by [`KeyCheck`], in one statement, so what that costs does not depend on how many sessions a key has; no hint of
-//!   another process is needed.
-//! * A session whose key was deleted or has expired ends at its next check.
-//! * While keys cannot be checked, for the database is away, no events are sent, but sessions stay: they end one by one
-//!   after half a minute to a minute, so that clients do not all come back at once.
-//! * An account and a key have a bounded number of sessions.
+//! * No event is sent on a check of the key that is older than [`FRESH`]. [`KeyCheck`] checks the keys of all sessions
+//!   in one statement, so the cost does not depend on the number of sessions of a key, and no hint of another process
+//!   is needed.
+//! * A session whose key was deleted or has expired ends at the next check.
+//! * While keys cannot be checked because the database cannot be reached, no events are sent, but sessions stay open:
+//!   they end one by one after 30 to 60 s, so that clients do not all reconnect at once.
+//! * The number of sessions of an account and of a key is bounded.
 
 mod check;
 
@@ -30,10 +30,10 @@ use crate::domain::AccountId;
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 
-/// A check that is older than this says nothing about its key any more.
+/// A check that is older than this is no evidence that the key works.
 const FRESH: Duration = Duration::from_millis(1_500);
 
-/// A session whose key cannot be checked lasts at least this long, and at most twice as long.
+/// A session whose key cannot be checked ends after this time at the earliest, and after twice this time at the latest.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// The kind of a session.
@@ -55,7 +55,7 @@ pub(in crate::http) enum Ended {
 /// All sessions of this replica.
 pub(in crate::http) struct Sessions {
     keys: Mutex<HashMap<AccountId, HashMap<Uuid, OfKey>>>,
-    /// When the last check began that reached all keys.
+    /// The begin of the last check that reached all keys.
     checked_at: watch::Sender<Instant>,
     limits: config::FeedConfig,
     metrics: Metrics,
@@ -78,14 +78,14 @@ impl OfKey {
     }
 }
 
-/// A session. It counts until it is dropped.
+/// A session, counted until it is dropped.
 pub(in crate::http) struct Session {
     sessions: Arc<Sessions>,
     account: AccountId,
     key_id: Uuid,
     kind: SessionKind,
     gone: CancellationToken,
-    /// The caller was let in then.
+    /// The time at which the caller was authenticated.
     opened_at: Instant,
     grace: Duration,
 }
@@ -96,7 +96,7 @@ impl Sessions {
         Arc::new(Self { keys: Mutex::default(), checked_at, limits, metrics })
     }
 
-    /// A session of a caller who was let in just now; 429 where there are too many.
+    /// Opens a session for a caller who was authenticated just now; refuses with 429 beyond a limit.
     pub(in crate::http) fn open(self: &Arc<Self>, caller: &Caller, kind: SessionKind) -> Result<Session, Problem> {
         let Caller { account, key_id, .. } = *caller;
         let mut keys = self.keys();
@@ -112,7 +112,7 @@ impl Sessions {
             SessionKind::Stream | SessionKind::LongPoll => None,
         };
         if let Some(limit) = refusal {
-            // An entry that was made for this one session goes again.
+            // Removes the entry that was made for the refused session.
             forget_empty(&mut keys, account, key_id);
             drop(keys);
             self.metrics.feed_refused_total.with_label_values(&[limit.label()]).inc();
@@ -158,7 +158,7 @@ impl Session {
         }
     }
 
-    /// Resolves when the key is known to work. Does not resolve for a key that is gone.
+    /// Resolves when the key is known to work. Never resolves for a key that is gone.
     pub(in crate::http) async fn confirmed(&self) {
         let mut checked_at = self.sessions.checked_at.subscribe();
         loop {
@@ -166,7 +166,7 @@ impl Session {
             if last.elapsed() <= FRESH && !self.gone.is_cancelled() {
                 return;
             }
-            // The sender lives as long as the sessions do.
+            // The sender lives as long as the sessions do, so this never fails.
             let _changed = checked_at.changed().await;
         }
     }
@@ -197,7 +197,7 @@ impl Drop for Session {
     }
 }
 
-/// A limit to the number of sessions.
+/// A limit of the number of sessions.
 #[derive(Debug, Clone, Copy)]
 enum Limit {
     StreamsOfKey,
@@ -217,16 +217,16 @@ impl Limit {
     fn refusal(self, limits: &config::FeedConfig) -> Problem {
         match self {
             Self::StreamsOfKey => Problem::too_many_sessions(format!(
-                "This key has {} streams open, which is the most. Close one, or follow several kinds of records on one.",
+                "This key has {} streams open, which is the limit. Close one, or follow several kinds of records on one stream.",
                 limits.streams_per_key
             )),
             Self::StreamsOfAccount => Problem::too_many_sessions(format!(
-                "The account has {} streams open, which is the most. Close one first.",
+                "The account has {} streams open, which is the limit. Close one first.",
                 limits.streams_per_account
             )),
             Self::LongPollsOfAccount => Problem::too_many_sessions(format!(
-                "The account has {} requests waiting for changes, which is the most. Ask without `wait`, or wait for one \
-                 of them.",
+                "The account has {} requests waiting for changes, which is the limit. Send the request without `wait`, or when \
+                 one of them has ended.",
                 limits.long_polls_per_account
             )),
         }

@@ -1,10 +1,10 @@
-//! The `after` of a `nextPage` link: the place of a page's last row in the list's order.
+//! The `after` of a `nextPage` link: the position of a page's last row in the list's order.
 //!
-//! A list is in the order of a value and of uids, so the page after a row can be found from that row's value and uid
-//! alone, on any replica, whatever else was asked for. The cursor also carries the page's number and what was counted,
-//! so that neither is lost between replicas; a total is used only while the account's log stands where it stood. It
-//! holds for the list that it was made for: a digest of account, kind, filters and order tells it from others. It is
-//! not secret and not signed: all that it can do is to choose where in the caller's own records a page begins.
+//! A list is ordered by a value and then by uid, so the next page can be found from the last row's value and uid alone,
+//! on any replica. The cursor also carries the page's number and the total, so that a walk over several replicas keeps
+//! them; the total is used only while the account's log is where it was. A cursor is valid for its own list: a digest
+//! of account, kind, filters and order identifies it. It is neither secret nor signed, because it can only choose where
+//! in the caller's own records a page begins.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,26 +16,26 @@ use crate::contract::{Cursor, timestamp};
 use crate::domain::{Invalid, Seq, Uid};
 use crate::store::lists::{CompanyRef, ListCount, ListFilter, Position, Sort};
 
-/// Of the layout below. Another layout gets another number.
+/// The version of the layout below.
 const LAYOUT: u8 = 1;
 /// The longest value that a list is ordered by, in bytes: a lookup key, or 128 characters of a field.
 const MAX_VALUE: usize = 1_280;
-/// Bytes before the value.
+/// The bytes before the value.
 const FIXED: usize = 1 + 8 + 8 + 4 + 8 + 8 + 16 + 1;
-/// No account has as many records; a greater number could not be reckoned with.
+/// More than any account can have. A greater number could overflow the arithmetic of pages.
 const MAX_TOTAL: i64 = 1 << 48;
 
-/// Where a page begins.
+/// The position at which a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct After {
     pub(super) position: Position,
     pub(super) counted: ListCount,
-    /// The number of the page that begins here.
+    /// The number of the page.
     pub(super) number: i64,
 }
 
 impl After {
-    /// The text that a link carries; `None` where the value is longer than any that is stored.
+    /// Encodes the cursor for a link; `None` where the value is longer than any that is stored.
     pub(super) fn encode(&self, page_request: &PageRequest) -> Option<String> {
         let Self { position: Position { value, uid }, counted, number } = self;
         let mut bytes = Vec::with_capacity(FIXED + value.as_ref().map_or(0, String::len));
@@ -47,15 +47,16 @@ impl After {
         bytes.extend(counted.total.to_be_bytes());
         bytes.extend(uid.0.as_bytes());
         bytes.push(u8::from(value.is_some()));
+        // The byte before it tells an absent value from an empty one.
         bytes.extend(value.as_deref().unwrap_or_default().as_bytes());
         (bytes.len() <= FIXED + MAX_VALUE).then(|| URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads what [`Self::encode`] wrote for the same list.
+    /// Decodes a cursor that [`Self::encode`] wrote for the same list.
     pub(super) fn decode(text: &str, page_request: &PageRequest) -> Result<Self, Invalid> {
         let invalid = |detail| Invalid::new("after", detail);
         let foreign = "Must be taken from a nextPage link of this service.";
-        // Looked at before it is decoded: four characters stand for three bytes.
+        // Checked before it is decoded: four characters stand for three bytes.
         if text.len() > (FIXED + MAX_VALUE).div_ceil(3) * 4 {
             return Err(invalid(foreign));
         }
@@ -104,7 +105,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 fn fits(by: Sort, value: Option<&str>) -> bool {
     match (by, value) {
         (Sort::Uid, value) => value.is_none(),
-        // As it was written: PostgreSQL reads fewer forms of a moment than RFC 3339 has.
+        // Only the form that the service writes: PostgreSQL reads fewer forms of a timestamp than RFC 3339 has.
         (Sort::Updated, value) => value.is_some_and(|value| {
             timestamp::parse(value).is_some_and(|at| at.year() > 0 && timestamp::micros(at) == value)
         }),
@@ -114,7 +115,7 @@ fn fits(by: Sort, value: Option<&str>) -> bool {
     }
 }
 
-/// The beginning of a digest of all that makes the list another one. The size of its pages does not.
+/// The first bytes of a digest of everything that identifies a list. The page size does not.
 fn digest(page_request: &PageRequest) -> [u8; 8] {
     let PageRequest { account, entity, filter, order, key_id: _, size: _, number: _ } = page_request;
     let ListFilter { created_after, created_before, updated_from, key, role, tag, company, text } = filter;
@@ -147,7 +148,7 @@ fn digest(page_request: &PageRequest) -> [u8; 8] {
     ];
     let mut hash = Sha256::new();
     for part in parts {
-        // Lengths keep neighbours apart; of none there is none.
+        // Lengths separate neighbouring parts; an absent part has a length of its own.
         let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
         hash.update(length.to_be_bytes());
         hash.update(part.unwrap_or_default());

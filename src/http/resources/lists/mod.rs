@@ -1,14 +1,14 @@
 //! `/contacts`, `/companies`: pages of records, filtered and ordered by the query.
 //!
-//! A `nextPage` link carries the place where its page begins (`cursor`). A client that follows the links is shown every
-//! record that lives throughout its walk exactly once, on any replica, whatever comes and goes meanwhile and however
-//! many others walk, and no page costs more than the first. The exception is a record whose value in the walk's order
-//! changes: it is shown where it stands when the walk comes there, so it may be shown twice or not at all. The order of
-//! creation, which is the default, has no such values.
+//! A `nextPage` link carries the position at which its page begins (`cursor`). A client that follows the links gets
+//! every record that exists throughout its walk exactly once, on any replica, whatever is created or deleted meanwhile
+//! and however many clients walk, and every page costs the same. The exception is a record whose value in the list's
+//! order changes during the walk: it may be listed twice or not at all. The default order, that of creation, has no
+//! such values.
 //!
-//! A client that counts pages instead is given each from where the one before it ended, as far as the replica remembers
-//! that for its key, and else after as many rows as the number says: exact while nothing comes and goes, or while one
-//! client at a time walks one replica. The link to the page before has a number only.
+//! A client that counts pages instead gets each page from the end of the one before it, where the replica has cached
+//! that end for the client's key, else by an offset. Pages by offset are exact while no record is created or deleted.
+//! The link to the previous page has a number only.
 
 mod cursor;
 mod page_request;
@@ -42,7 +42,7 @@ use crate::store::lists::{CompanyRef, List, ListCount, ListFilter, Page, Positio
 use crate::store::records::StoredRecord;
 use uuid::Uuid;
 
-/// What the handlers of lists need.
+/// The state of the handlers of lists.
 pub(in crate::http) struct ListState {
     pub(in crate::http) store: Store,
     pub(in crate::http) page_cursors: PageCursorCache,
@@ -63,15 +63,16 @@ pub(in crate::http) async fn list<R: Resource>(
     };
     page.rows = resolve_links(&state.store, caller.account, R::ENTITY, page.rows).await?;
     let attributes = meta::requested(&state.store, &caller, R::ENTITY, &query).await?;
-    // What is read at a time is bounded by the connections that read; what waits for its client is not.
+    // Rows that are being read are bounded by the read connections. Responses that wait for their clients are bounded
+    // here.
     let mut room = state.in_flight.room(caller.account, 0).await?;
     room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
     let links = PageLinks { origin: &origin, uri: &uri, query: &query };
     Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
 }
 
-/// Reads a query, and refuses it with everything that is wrong with it. `after` takes precedence over `page`, and brings the
-/// number of its page.
+/// Reads a query, or refuses it with every error in it. `after` takes precedence over `page`, and brings the number of
+/// its page.
 fn read(
     entity: Entity,
     account: AccountId,
@@ -80,7 +81,7 @@ fn read(
 ) -> Result<(PageRequest, Option<After>), Problem> {
     let mut errors = ValidationErrors::default();
     let mut page_request = PageRequest::read(entity, account, key_id, query, &mut errors);
-    // The cursor names its list by a digest, which is compared with that of a valid request only.
+    // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
     let after = keep(after.transpose(), &mut errors);
     errors.refuse()?;
@@ -94,29 +95,29 @@ async fn page(store: &Store, request: &PageRequest, start: Start, counted: Optio
     Ok(store.page(account, &list).await?)
 }
 
-/// The cursor of the page after this one, for its link.
+/// The cursor of the next page, for its link.
 fn end(page_request: &PageRequest, page: &Page) -> Option<String> {
     let (position, counted) = (page.end.clone()?, page.counted);
     After { position, counted, number: page_request.number + 1 }.encode(page_request)
 }
 
-/// The answer that [`list`] gives where an account has so many records, each of which `draw` makes up.
+/// The response that [`list`] gives for an account with this many records, each of which `draw` makes up.
 pub(in crate::http) fn sampled<R: Resource>(
     links: &PageLinks<'_>,
     account: AccountId,
     counted: ListCount,
     attributes: Option<Json>,
-    mut draw: impl FnMut() -> StoredRecord,
+    mut draw: impl FnMut() -> Result<StoredRecord, Problem>,
 ) -> Result<Response, Problem> {
     let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
-    let before = (page_request.number - 1).saturating_mul(page_request.size);
+    let before = (page_request.number - 1) * page_request.size;
     let here = (counted.total - before).clamp(0, page_request.size);
-    let rows = (0..here).map(|_| draw()).collect();
-    let page = Page { rows, more: before.saturating_add(here) < counted.total, end: None, counted };
+    let rows = (0..here).map(|_| draw()).collect::<Result<_, _>>()?;
+    let page = Page { rows, more: before + here < counted.total, end: None, counted };
     Ok(show::<R>(links, &page_request, page, attributes, Into::into))
 }
 
-/// The records are copied once, into the body, which `hold` makes an answer's of.
+/// Renders a page. Records are copied once, into the body, from which `hold` makes the response's.
 fn show<R: Resource>(
     links: &PageLinks<'_>,
     page_request: &PageRequest,
@@ -135,12 +136,12 @@ fn show<R: Resource>(
     envelope::json_bytes(hold(body))
 }
 
-/// Where pages begin that were not asked for yet.
+/// The positions at which pages begin that clients are likely to request next.
 pub(in crate::http) struct PageCursorCache {
     next: Cache<PageRequest, PageCursor>,
 }
 
-/// What is known of a page before it is asked for.
+/// The position and the total of a page that was not requested yet.
 #[derive(Clone)]
 struct PageCursor {
     after: Position,
@@ -148,14 +149,13 @@ struct PageCursor {
 }
 
 impl PageCursorCache {
-    /// A client may take so long from one page to the next.
-    const IDEMPOTENCY_TTL: Duration = Duration::from_mins(15);
-    /// Bytes, about.
+    /// The time that a client may take from one page to the next.
+    const TTL: Duration = Duration::from_mins(15);
+    /// Bytes, estimated.
     const CAPACITY: u64 = 16 << 20;
 
     pub(in crate::http) fn new() -> Self {
-        let next =
-            Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::IDEMPOTENCY_TTL).build();
+        let next = Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::TTL).build();
         Self { next }
     }
 
@@ -165,10 +165,10 @@ impl PageCursorCache {
         let after = page_cursor.map(|page_cursor| page_cursor.after);
         let start = match &after {
             Some(after) => Start::After(after.clone()),
-            None => Start::Offset((page_request.number - 1).saturating_mul(page_request.size)),
+            None => Start::Offset((page_request.number - 1) * page_request.size),
         };
         let page = page(store, page_request, start, counted).await?;
-        // An empty page ends where it began, so that what is added later is on the page after it.
+        // An empty page ends where it began, so that records created later appear on the page after it.
         if let Some(after) = page.end.clone().or(after) {
             let next = PageRequest { number: page_request.number + 1, ..page_request.clone() };
             self.next.insert(next, PageCursor { after, counted: page.counted }).await;
@@ -185,11 +185,12 @@ fn weight(page_request: &PageRequest, page_cursor: &PageCursor) -> u32 {
     };
     let texts = [key.as_ref(), tag.as_ref(), company, text.as_ref(), page_cursor.after.value.as_ref()];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    // What the cache keeps of its own is about as much as what it is given.
+    // Twice the entry's size, because the cache's own bookkeeping takes about as much.
+    // The cache takes no entry that is larger than its capacity, so saturation only keeps a huge one out.
     u32::try_from(2 * (size_of::<PageRequest>() + size_of::<PageCursor>()) + texts).unwrap_or(u32::MAX)
 }
 
-/// What links to other pages are made from.
+/// The parts of links to other pages.
 pub(in crate::http) struct PageLinks<'a> {
     pub(in crate::http) origin: &'a Origin,
     pub(in crate::http) uri: &'a Uri,
@@ -197,13 +198,13 @@ pub(in crate::http) struct PageLinks<'a> {
 }
 
 impl PageLinks<'_> {
-    /// `meta.pagination`: all six keys, always. Whether there is a next page is said by the rows: while records come and
-    /// go, a walk may end before or after the page that the total makes the last.
+    /// `meta.pagination`: always all six keys. `nextPage` follows from the rows and not from the total: while records
+    /// are created and deleted, a walk may end before or after the page that the total makes the last.
     fn pagination(&self, page_request: &PageRequest, page: &Page) -> Json {
         let PageRequest { size, number, .. } = *page_request;
         let total = page.counted.total.max(0);
         let counted = (total + size - 1) / size;
-        // A client that stops at the last page by its number stops no sooner than one that follows the links.
+        // A client that stops at `totalPages` stops no sooner than one that follows the links.
         let pages = if page.more { counted.max(number + 1) } else { counted };
         let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
         let next = page.more.then(|| self.link(number + 1, end(page_request, page)));

@@ -1,4 +1,4 @@
-//! The list that a query asks for: filters, order, page.
+//! A list's query: filters, order, page.
 
 use uuid::Uuid;
 
@@ -9,12 +9,12 @@ use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestam
 use crate::http::request::extract::Query;
 use crate::store::lists::{CompanyRef, ListFilter, Sort, SortOrder};
 
-/// Items on a page where the client does not say.
+/// The items of a page where the query has no `limit`.
 const PAGE_SIZE: i64 = 10;
-/// The longest text to search for.
+/// The longest text of a filter, in characters. A longer one is refused with 422.
 const MAX_TEXT: usize = 255;
 
-/// A page that a caller asks for. Two keys of an account walk apart.
+/// A page of a list. The key is part of it, so that two keys of an account walk independently.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PageRequest {
     pub(super) account: AccountId,
@@ -27,8 +27,7 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Reads a query, and adds everything that is wrong with it to `errors`. Parameters that this list does not have are
-    /// ignored.
+    /// Reads a query, and adds every error in it to `errors`. Parameters that this list does not have are ignored.
     pub(super) fn read(
         entity: Entity,
         account: AccountId,
@@ -44,7 +43,7 @@ impl PageRequest {
     }
 }
 
-/// The filters of a list beyond those that every list has.
+/// The filters of a list, besides those of every list.
 fn filters(entity: Entity) -> &'static [&'static str] {
     match entity {
         Entity::Contact => &["email", "role", "tag", "company", "q"],
@@ -88,14 +87,16 @@ fn backwards(after: Option<Timestamp>, before: Option<Timestamp>) -> Option<Inva
     (after? >= before?).then(|| Invalid::new("createdMin", "Must be before createdMax."))
 }
 
-/// Records are stamped with the second of their creation. A bound within a second lets through what was created in that
-/// second, since some of it came after the bound; one at its beginning is exclusive as it stands.
+/// Records are stamped with the second of their creation. A bound within a second includes records of that second,
+/// because some were created after the bound; a bound at the beginning of a second is exclusive.
 fn before_its_second(after: Timestamp) -> Timestamp {
+    // Zero nanoseconds are always valid.
     let second = after.replace_nanosecond(0).unwrap_or(after);
+    // Nothing lies before the earliest timestamp.
     if second == after { after } else { second.checked_sub(time::Duration::MICROSECOND).unwrap_or(second) }
 }
 
-/// `orderBy`: a field of the records as they are shown, or what the service keeps about them; after `-` descending.
+/// `orderBy`: a field of the records, or of what the service adds to them; `-` before it reverses the order.
 fn order(entity: Entity, query: &Query) -> Result<SortOrder, Invalid> {
     let Some(wanted) = query.get("orderBy") else { return Ok(SortOrder::default()) };
     let wanted = wanted.trim();
@@ -122,7 +123,7 @@ fn sort(entity: Entity, name: &str) -> Option<Sort> {
     }
 }
 
-/// The field whose folded value is the record's lookup key.
+/// The field whose normalized value is the record's lookup key.
 fn key_field(entity: Entity) -> Option<Field> {
     match entity {
         Entity::Contact => Some(Field::Email),
@@ -131,7 +132,7 @@ fn key_field(entity: Entity) -> Option<Field> {
     }
 }
 
-/// The value if it is valid. Else a default, which nobody reads because the request is refused for `errors`.
+/// The value if it is valid. Else a default that nobody reads, because the request is refused for `errors`.
 pub(super) fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut ValidationErrors) -> T {
     value.unwrap_or_else(|error| {
         errors.push(error);

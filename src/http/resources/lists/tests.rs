@@ -1,4 +1,4 @@
-//! The cursor of `nextPage` links: what it carries, what it refuses.
+//! The cursor of `nextPage` links.
 
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 

@@ -1,4 +1,4 @@
-//! One attribute, described.
+//! The description of one attribute.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -11,7 +11,7 @@ const CREATE: &[&str] = &["read", "create"];
 const WRITE: &[&str] = &["read", "create", "update"];
 const WRITE_ONLY: &[&str] = &["create", "update"];
 
-/// The attributes of a record in the order in which it shows them, and those that can only be written.
+/// The attributes of a record, in the order of its members, and those that can only be written.
 pub(super) fn attributes(entity: Entity, custom: impl Fn(FieldOwner) -> Json) -> Vec<(String, Json)> {
     let mut all = vec![("uid".to_owned(), plain("Uid", json!({"type": "string", "format": "uuid"}), false, READ))];
     for field in entity.fields().iter().copied() {
@@ -35,7 +35,7 @@ pub(super) fn attributes(entity: Entity, custom: impl Fn(FieldOwner) -> Json) ->
     all
 }
 
-/// What stands in every record beside its attributes.
+/// The members of every record besides its attributes.
 pub(super) fn kept() -> Json {
     let refs = json!({"type": "array", "items": {"type": "object", "properties": {
         "source": {"type": "string"}, "id": {"type": "string"}}}});
@@ -49,7 +49,7 @@ pub(super) fn kept() -> Json {
     Json::Object(described.into_iter().collect())
 }
 
-/// A custom field, as the account defined it.
+/// A custom field, by its definition.
 pub(super) fn custom_field(definition: &Definition<'_>) -> Json {
     let mut shape = match definition.kind {
         FieldType::Text | FieldType::LongText | FieldType::Dropdown => json!({"type": "string"}),
@@ -75,7 +75,7 @@ pub(super) fn custom_field(definition: &Definition<'_>) -> Json {
     plain(definition.label, shape, true, WRITE)
 }
 
-/// An audience, by the number under which it is subscribed to.
+/// An audience, by the number under which contacts subscribe to it.
 pub(super) fn audience(record: &Record) -> Option<(String, Json)> {
     let id = record.number(Field::Id)?.to_string();
     Some((id, plain(record.text(Field::Name)?, json!({"type": "boolean"}), true, READ)))
@@ -116,7 +116,7 @@ fn plain(label: &str, mut shape: Json, nullable: bool, actions: &[&str]) -> Json
     shape
 }
 
-/// What a create must bring. An email is required of all but Leads, which the description says.
+/// The fields that a create requires. An email address is required of all but Leads, which the description says.
 fn is_required(entity: Entity, field: Field) -> bool {
     match entity {
         Entity::Contact => matches!(field, Field::Role | Field::FirstName | Field::LastName | Field::Email),
@@ -187,7 +187,7 @@ fn write_only() -> [(String, Json); 3] {
     .map(|(name, label, shape)| (name.to_owned(), plain(label, shape, name != "send_welcome_email", WRITE_ONLY)))
 }
 
-/// What the name does not say.
+/// The description of a field whose name is not enough.
 fn description(field: Field) -> Option<&'static str> {
     let described = [
         (Field::Role, "Set when the record is created, and never changed."),

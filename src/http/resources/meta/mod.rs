@@ -1,7 +1,7 @@
-//! `/contact/meta` and its kin: which attributes a record has, and what may stand in them.
+//! `/contact/meta` and the like: the attributes of a record, and their possible values.
 //!
-//! The answer is bare, without an envelope, and every one of its values is an object: a client that goes through all of
-//! them finds `field_name` and `required` wherever it looks.
+//! The response has no envelope, and each of its values is an object: a client that iterates over them finds
+//! `field_name` and `required` in each.
 
 mod attribute;
 
@@ -29,10 +29,10 @@ pub(in crate::http) async fn read<R: Resource>(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let schema = store.schema(caller.account).await?;
-    Ok(envelope::bare(&of(R::ENTITY, &schema)))
+    envelope::bare(&of(R::ENTITY, &schema))
 }
 
-/// The attributes, where the query asks for them with `meta=…`.
+/// The attributes, where the query has `meta`.
 pub(in crate::http) async fn requested(
     store: &Store,
     caller: &Caller,
@@ -46,7 +46,7 @@ pub(in crate::http) async fn requested(
     Ok(Some(Json::Object(of(entity, &schema).0.into_iter().collect())))
 }
 
-/// Attributes by name, in an order that stays.
+/// Attributes by name, in a fixed order.
 pub(in crate::http) struct Meta(Vec<(String, Json)>);
 
 impl Serialize for Meta {
@@ -55,11 +55,11 @@ impl Serialize for Meta {
     }
 }
 
-/// What an account's records of this kind have.
+/// The attributes of an account's records of this kind.
 pub(in crate::http) fn of(entity: Entity, schema: &AccountSchema) -> Meta {
     let mut meta = attributes(entity, |owner| properties(owner, schema));
     if entity == Entity::Contact {
-        // A client that asks for contacts' attributes is told of everything that the account defined.
+        // The attributes of contacts include everything that the account defined, because clients look for it here.
         let audiences = schema.audiences.iter().filter_map(audience).collect();
         let others = [
             ("company_custom_fields", "Custom fields of companies", properties(FieldOwner::Company, schema)),

@@ -1,4 +1,4 @@
-//! The files that the page is made of: ours, and those of Swagger UI, which its crate carries.
+//! The files of the page: the service's own, and those of Swagger UI, which its crate carries.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use utoipa_swagger_ui::Config;
 
-/// A file as it is sent.
+/// A file in the form in which it is sent.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Asset {
     pub(super) media_type: &'static str,
     pub(super) bytes: Bytes,
     pub(super) encoding: Encoding,
-    /// Of the content; without quotes.
+    /// The entity tag, without quotes, made from the content.
     pub(super) tag: String,
 }
 
-/// How [`Asset::bytes`] hold the file.
+/// The encoding of [`Asset::bytes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Plain,
@@ -40,7 +40,7 @@ pub(in crate::http) struct Assets {
 }
 
 impl Assets {
-    /// All of them, with their tags.
+    /// Loads the files and computes their tags.
     pub(in crate::http) fn new() -> Self {
         const SCRIPT: &str = "text/javascript; charset=utf-8";
         const STYLE: &str = "text/css; charset=utf-8";
@@ -60,13 +60,13 @@ impl Assets {
         self.files.iter().find(|(own, _)| *own == name).map(|(_, asset)| asset)
     }
 
-    /// A logo of nobody's.
+    /// The neutral logo, for brands that have none.
     pub(super) fn logo(&self) -> &Asset {
         &self.logo
     }
 }
 
-/// A file of Swagger UI. Every browser takes gzip, so there is no other form of it.
+/// A file of Swagger UI, compressed: every browser accepts gzip.
 fn swagger_ui(name: &str, media_type: &'static str) -> Option<Asset> {
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok()??;
     let encoding = if file.gzpipped { Encoding::Gzip } else { Encoding::Plain };

@@ -1,4 +1,4 @@
-//! Text and markup, which are not to be taken for one another.
+//! Text and markup as two types, so that text is never inserted unescaped.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) struct Html(String);
 
 impl Html {
-    /// Anybody's text, which shows as it reads.
+    /// Escapes text of any origin.
     pub(super) fn text(text: &str) -> Self {
         let mut escaped = String::with_capacity(text.len());
         for character in text.chars() {
@@ -23,12 +23,12 @@ impl Html {
         Self(escaped)
     }
 
-    /// Markup of ours, whose parts from elsewhere went through [`Self::text`].
+    /// Markup of the service itself; parts from elsewhere went through [`Self::text`].
     pub(super) fn markup(markup: String) -> Self {
         Self(markup)
     }
 
-    /// One after the other.
+    /// Joins the parts in their order.
     pub(super) fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
         Self(parts.into_iter().map(|part| part.0).collect())
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Html {
     }
 }
 
-/// A template with each `{{gap}}` filled; what is filled in is not looked at again. A gap that has nothing stays.
+/// Fills each `{{gap}}` of a template. Inserted text is not searched for gaps. A gap without a value stays.
 pub(super) fn fill(template: &str, value: impl Fn(&str) -> Option<Html>) -> String {
     let mut filled = String::with_capacity(template.len() * 2);
     let mut rest = template;

@@ -1,7 +1,7 @@
-//! The live documentation: Swagger UI at `/swagger`, for anybody, in the brand of the host that was asked.
+//! The live documentation: Swagger UI at `/swagger`, public, in the brand of the requested host.
 //!
-//! Everything that the page shows comes from this service (`assets`), its policy allows nothing else, and it works
-//! with no database. It knows nothing of what the OpenAPI document says.
+//! Every file of the page comes from this service (`assets`), the page's policy allows no other source, and it needs no
+//! database. It knows nothing of the content of the OpenAPI document.
 
 mod assets;
 mod html;
@@ -26,12 +26,12 @@ use crate::http::request::auth::TEST_CREDENTIALS;
 use crate::http::request::origin::Origin;
 use crate::http::response::problem::Problem;
 
-/// What the page may do: run and style itself from files of this service, and call it. Swagger UI draws its icons
-/// from `data:`, sets styles through the object model alone and needs neither inline code nor `eval`.
+/// The policy of the page: run and style itself from files of this service, and call its API. Swagger UI draws its
+/// icons from `data:`, sets styles through the object model alone and needs neither inline code nor `eval`.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                            connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the documentation's routes need.
+/// The state of the documentation's routes.
 pub(in crate::http) struct Pages {
     pub(in crate::http) brands: Arc<Brands>,
     pub(in crate::http) assets: Assets,
@@ -77,7 +77,7 @@ pub(in crate::http) async fn events(State(pages): State<Arc<Pages>>, origin: Ori
     document(template, &origin, &headers, FILE_POLICY)
 }
 
-/// The page's template with its gaps filled.
+/// The page, from its template.
 fn render(assets: &Assets, branded: &Branded, origin: &Origin, burst: u64) -> String {
     let address = |name: &str, asset: &Asset| Html::text(&format!("{BASE}/swagger/assets/{name}?v={}", asset.tag));
     fill(include_str!("page.html"), |gap| {

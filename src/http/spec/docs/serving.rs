@@ -15,15 +15,15 @@ use crate::http::request::conditions::has_tag;
 use crate::http::request::extract::Query;
 use crate::http::request::origin::Origin;
 
-/// The policy of a file: opened by itself, a logo of somebody's may draw and nothing else.
+/// The policy of a file. A logo may be anybody's SVG: opened by itself, it may draw and nothing else.
 pub(super) const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 
-/// How long a browser may go without asking.
+/// The time for which a browser may use its copy.
 #[derive(Clone, Copy)]
 pub(super) enum Freshness {
-    /// It asks each time, and mostly hears that nothing changed.
+    /// The browser revalidates its copy each time, mostly with 304.
     Asked,
-    /// The address names the content: it never asks again.
+    /// The address contains the content's tag, so the copy never expires.
     Forever,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn answer(asset: &Asset, headers: &HeaderMap, freshness: Freshness, p
     response
 }
 
-/// A document as it reads at this origin.
+/// Responds with a document as it reads at this origin.
 pub(super) fn document(template: &Template, origin: &Origin, headers: &HeaderMap, policy: &'static str) -> Response {
     let mut response = tagged(&template.tag(origin), headers, || template.bytes(origin));
     let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
@@ -64,14 +64,14 @@ pub(super) fn document(template: &Template, origin: &Origin, headers: &HeaderMap
     response
 }
 
-/// A document of data, which readers with keys see in their own way.
+/// Responds with a document that depends on the keys that it is requested with.
 pub(in crate::http) fn data(template: &Template, origin: &Origin, headers: &HeaderMap) -> Response {
     let mut response = document(template, origin, headers, FILE_POLICY);
     response.headers_mut().insert(VARY, HeaderValue::from_static("x-public-id, x-secret-key"));
     response
 }
 
-/// 304 where the client has what this tag names, else 200 and the bytes.
+/// 304 where the client has the content of this tag, else 200 and the bytes.
 fn tagged(tag: &str, headers: &HeaderMap, bytes: impl FnOnce() -> Bytes) -> Response {
     let tag = format!("\"{tag}\"");
     let known = has_tag(headers, &tag);

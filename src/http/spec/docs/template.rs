@@ -1,4 +1,5 @@
-//! A document that is made once and served to many: only the origin that its reader used is put in when it is read.
+//! A document that is made once and served to many readers: only the origin that the reader used is inserted when it is
+//! served.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::http::request::origin::Origin;
 
-/// A text with gaps where its reader's origin stands.
+/// A text with gaps for its reader's origin.
 #[derive(Debug)]
 pub(in crate::http) struct Template {
     pub(super) media_type: &'static str,
@@ -24,21 +25,22 @@ enum Piece {
 }
 
 impl Template {
-    /// Makes a document by `make`, which writes the origin that it is given wherever the reader's shall stand. The origin
-    /// is drawn anew each time, so that nothing else in the document looks like it.
+    /// Makes a document by `make`, which writes the origin that it is given wherever the reader's belongs. A random
+    /// origin is used each time, so that no other part of the document looks like it.
     pub(in crate::http) fn new(media_type: &'static str, make: impl FnOnce(&Origin) -> String) -> Self {
         let [scheme, authority] = [(); 2].map(|()| format!("{:032x}", rand::random::<u128>()));
         let text = make(&Origin(format!("{scheme}://{authority}")));
         let mut pieces = Vec::new();
         let mut rest = text.as_str();
         let gap = |rest: &str| {
-            let found = [(scheme.as_str(), Piece::Scheme), (authority.as_str(), Piece::Authority)];
-            let found = found.into_iter().filter_map(|(gap, piece)| Some((rest.find(gap)?, piece)));
-            found.min_by_key(|(index, _)| *index)
+            let gaps = [(scheme.as_str(), Piece::Scheme), (authority.as_str(), Piece::Authority)];
+            let positions = gaps.into_iter().filter_map(|(gap, piece)| Some((rest.find(gap)?, piece)));
+            positions.min_by_key(|(index, _)| *index)
         };
         while let Some((index, piece)) = gap(rest) {
             let (before, after) = rest.split_at(index);
             pieces.extend([Piece::Text(before.to_owned()), piece]);
+            // `after` begins with the gap, and both gaps have the length of `scheme`.
             rest = after.get(scheme.len()..).unwrap_or_default();
         }
         pieces.push(Piece::Text(rest.to_owned()));
@@ -55,8 +57,9 @@ impl Template {
         Self { media_type, length: text.len(), digest: hash.finalize().into(), pieces }
     }
 
-    /// Its size in memory, in bytes.
+    /// The size in memory, in bytes.
     pub(in crate::http) fn size(&self) -> u32 {
+        // A weight of the cache, which takes no document of that size.
         u32::try_from(self.length).unwrap_or(u32::MAX)
     }
 

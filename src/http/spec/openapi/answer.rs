@@ -1,4 +1,4 @@
-//! What is answered: successes by their shape, refusals by their status.
+//! The responses of operations: successes by their shape, refusals by their status.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::schema::{Schema, reference};
 use crate::contract::proto;
 use crate::http::spec::operations::{Shape, Success};
 
-/// A refusal: its status, its name among the components, what it means, and the headers that it has besides the limits.
+/// A refusal: its status, its name among the components, its meaning, and its headers besides those of the limits.
 struct Refused(u16, &'static str, &'static str, &'static [&'static str]);
 
 const REFUSALS: &[Refused] = &[
@@ -14,7 +14,7 @@ const REFUSALS: &[Refused] = &[
     Refused(401, "Unauthorized", "The two headers do not name an account and one of its keys.", &[]),
     Refused(403, "ReadOnly", "The key may read only. Nothing was written.", &[]),
     Refused(404, "NotFound", "There is no such record.", &[REPLAYED]),
-    Refused(408, "Timeout", "The body came too slowly. Nothing was changed.", &[]),
+    Refused(408, "Timeout", "The body arrived too slowly. Nothing was changed.", &[]),
     Refused(
         410,
         "Gone",
@@ -28,8 +28,8 @@ const REFUSALS: &[Refused] = &[
         &[REPLAYED],
     ),
     Refused(413, "TooLarge", "The body is too large.", &[]),
-    Refused(422, "Invalid", "One or more fields cannot be taken: `errors` lists all of them.", &[REPLAYED]),
-    Refused(429, "QuotaExceeded", "The calls of this month or second are used.", &["Retry-After"]),
+    Refused(422, "Invalid", "One or more fields are invalid: `errors` lists them.", &[REPLAYED]),
+    Refused(429, "QuotaExceeded", "The calls of this month or second are used up.", &["Retry-After"]),
     Refused(
         503,
         "Unavailable",
@@ -38,7 +38,7 @@ const REFUSALS: &[Refused] = &[
     ),
 ];
 
-/// What every operation may answer.
+/// The statuses of refusals of every operation.
 const EVERYWHERE: [u16; 3] = [401, 429, 503];
 
 const LIMITS: [&str; 2] = ["RateLimit", "RateLimit-Policy"];
@@ -46,17 +46,17 @@ const TAG: &str = "ETag";
 const REPLAYED: &str = "Idempotent-Replayed";
 const CURSOR: &str = "X-Cursor";
 
-/// The headers of answers, by name.
+/// The headers of responses, by name.
 pub(super) fn headers() -> Json {
     let text = |description: &str, example: &str| json!({"description": description, "schema": {"type": "string"}, "example": example});
     json!({
         TAG: text("The record's version, quoted.", "\"42\""),
-        REPLAYED: text("`true` on the stored answer of an earlier request with the same key.", "true"),
-        CURSOR: text("Where to go on, beside messages of protobuf.", "AAAAAQAAAAAAAAAq"),
+        REPLAYED: text("`true` on the stored response of an earlier request with the same key.", "true"),
+        CURSOR: text("The cursor to continue from, in responses of protobuf messages.", "AAAAAQAAAAAAAAAq"),
         "Retry-After": json!({"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}),
-        "RateLimit": text("What is left of each limit, and when it is whole again.",
+        "RateLimit": text("The calls left of each limit, and the seconds until it is reset.",
             "\"burst\";r=49;t=1, \"month\";r=1893;t=604800"),
-        "RateLimit-Policy": text("The limits: calls, and the seconds that they are for.",
+        "RateLimit-Policy": text("The limits: calls, and the seconds of their window.",
             "\"burst\";q=50;w=1, \"month\";q=2000;w=2592000"),
     })
 }
@@ -64,7 +64,7 @@ pub(super) fn headers() -> Json {
 /// The refusals that operations refer to.
 pub(super) fn refusals() -> Json {
     let refusals = REFUSALS.iter().map(|Refused(status, name, description, headers)| {
-        // Who did not say who they are have no limits to be told.
+        // A caller that is not authenticated has no limits.
         let limits = if *status == 401 { &[] } else { &LIMITS[..] };
         let content = json!({"application/problem+json": {"schema": reference(Schema::Problem)}});
         let headers = header_references(limits.iter().chain(*headers));
@@ -73,9 +73,9 @@ pub(super) fn refusals() -> Json {
     Json::Object(refusals.collect())
 }
 
-/// The answers of an operation, by status.
+/// The responses of an operation, by status.
 pub(super) fn responses(success: &Success, refusals: &[u16], conditional: bool) -> Json {
-    // What takes a body may wait for it in vain.
+    // Reading a body may time out.
     let takes_body = refusals.contains(&413);
     let has = |status: u16| EVERYWHERE.contains(&status) || refusals.contains(&status) || (status == 408 && takes_body);
     let mut answers: Map<String, Json> = REFUSALS
@@ -102,7 +102,7 @@ fn succeeded(shape: Shape) -> Json {
         Shape::RecordOrNull(schema) => {
             let data = json!({
                 "oneOf": [reference(schema), {"type": "null"}],
-                "description": "`null` where the record does not exist and the account wants to hear of that as a success.",
+                "description": "`null` if the record does not exist and the account receives that as a success.",
             });
             (&[TAG, REPLAYED], envelope(data, attributes()))
         }
@@ -116,7 +116,7 @@ fn succeeded(shape: Shape) -> Json {
         Shape::Stream => (&[], json!({"text/event-stream": {"schema": {"type": "string"}}})),
     };
     let headers = header_references(LIMITS.iter().chain(headers));
-    json!({"description": "It was carried out.", "headers": headers, "content": content})
+    json!({"description": "The request was carried out.", "headers": headers, "content": content})
 }
 
 fn changes() -> Json {
@@ -143,7 +143,7 @@ fn no_meta() -> Json {
     json!({"type": "object"})
 }
 
-/// What `meta=…` asks for.
+/// The attributes that `meta=…` adds.
 fn attributes() -> Json {
     json!({"type": "object", "properties": {"attributes": reference(Schema::Attributes)}})
 }
@@ -155,7 +155,7 @@ fn page_meta() -> Json {
         "properties": {
             "attributes": reference(Schema::Attributes),
             "pagination": reference(Schema::Pagination),
-            "as_of": {"type": "string", "description": "The cursor from which `GET /changes` goes on where this page ends."},
+            "as_of": {"type": "string", "description": "The cursor from which `GET /changes` continues where this page ends."},
         },
     })
 }

@@ -57,7 +57,7 @@ pub(super) fn skip() -> Json {
     object(json!({"seq": seq}), &[])
 }
 
-/// What became of a test.
+/// The result of a test.
 pub(super) fn test() -> Json {
     let result = json!({
         "delivered": {"type": "boolean"},

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the list of operations and the tables of the domain.
 //!
-//! Guarantees: the same account, host and brand get the same bytes; what the router does not take is not in it.
+//! Guarantees: the same account, host and brand get the same bytes; the document has no path or method that the router
+//! does not have.
 
 mod answer;
 mod endpoint;
@@ -33,23 +34,23 @@ use crate::http::request::origin::Origin;
 use crate::store::Store;
 use crate::store::schema::AccountSchema;
 
-/// The schemes of the two headers.
+/// The two headers as security schemes.
 const SCHEMES: [(&str, &str, &str); 2] = [
     ("publicId", "X-Public-ID", "The account's public id, a UUID."),
     ("secretKey", "X-Secret-Key", "One of the account's secret keys."),
 ];
 
-/// The largest sum of the documents with accounts' own fields that are kept, in bytes.
+/// The total size of the cached documents with accounts' own fields, in bytes. The least used are dropped beyond it.
 const KEPT: u64 = 32 << 20;
 
 const MEDIA_TYPE: &str = "application/json";
 
-/// The documents that were made.
+/// The state of the OpenAPI document's route.
 pub(in crate::http) struct Documents {
     brands: Arc<Brands>,
     authenticator: Authenticator,
     store: Store,
-    /// Documents with accounts' own fields, by what stands in them.
+    /// Documents with accounts' own fields, by [`revision`].
     own: Cache<[u8; 32], Arc<Template>>,
 }
 
@@ -68,8 +69,8 @@ impl Documents {
     }
 }
 
-/// `GET /swagger/json-file`: for everybody, with no keys. With an account's keys its own fields are in it. A document is
-/// made once, for each brand and each revision of an account's fields.
+/// `GET /swagger/json-file`: public. With an account's keys it includes the account's own fields. A document is made
+/// once, for each brand and each revision of an account's fields.
 pub(in crate::http) async fn serve(
     State(documents): State<Arc<Documents>>,
     origin: Origin,
@@ -89,8 +90,7 @@ pub(in crate::http) async fn serve(
     }
 }
 
-/// What tells a document with an account's own fields from every other: the brand's name, and each definition with its
-/// version.
+/// Identifies a document with an account's own fields: by the brand's name, and each definition with its version.
 fn revision(brand: &Brand, own: &AccountSchema) -> [u8; 32] {
     let mut hash = Sha256::new().chain_update(&brand.name).chain_update([0]);
     for definition in own.custom_fields.iter().chain(&own.audiences) {
@@ -100,7 +100,7 @@ fn revision(brand: &Brand, own: &AccountSchema) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The document as the client at `origin` shall see it, with the fields that its account added to records.
+/// The document for a client at `origin`, with the fields that the account added to records.
 fn document(brand: &Brand, origin: &Origin, own: Option<&AccountSchema>) -> Json {
     let operations = operations::all();
     let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(own))).collect();
@@ -136,10 +136,10 @@ Every request needs both headers: `X-Public-ID` and `X-Secret-Key`.
 Operations that say `* dummy request allowed` answer them with random sample data; they touch no account and count \
 against no limit.
 
-Every answer is `{\"success\", \"message\", \"data\", \"meta\"}`, every refusal a problem (RFC 9457) that has \
+Every response is `{\"success\", \"message\", \"data\", \"meta\"}`, every refusal a problem (RFC 9457) that has \
 `success: false` and a `message` too.";
 
-/// Those that have operations.
+/// The tags that have operations.
 fn tags(operations: &[Operation]) -> Json {
     let used = Tag::ALL.into_iter().filter(|tag| operations.iter().any(|operation| operation.tag == *tag));
     used.map(|tag| json!({"name": tag.name(), "description": tag.description()})).collect()
@@ -165,14 +165,14 @@ fn described(operation: &Operation, path: &str) -> Json {
         paragraphs.push(format!("The same as `{} {}`.", route.method, operation.path));
     }
     if route.sampled {
-        // A star that begins a paragraph of Markdown would be a list.
+        // A paragraph of Markdown that begins with a star would be a list.
         paragraphs.push("\\* dummy request allowed".to_owned());
     }
     let has_place = |parameter: &&Parameter| {
         parameter.location != ParameterLocation::Path || path.contains(&format!("{{{}}}", parameter.name))
     };
     let conditional = parameters.iter().any(|parameter| parameter.name == "If-None-Match");
-    // What a read-only key is answered.
+    // A read-only key is refused with 403.
     let scope: &[u16] = if route.method == Method::GET { &[] } else { &[403] };
     let security: Map<_, _> = SCHEMES.into_iter().map(|(scheme, ..)| (scheme.to_owned(), json!([]))).collect();
     let mut described = json!({
@@ -191,7 +191,7 @@ fn described(operation: &Operation, path: &str) -> Json {
     described
 }
 
-/// `createContact` at `/contacts` is `createContactAtContacts`: every operation of a document has an id of its own.
+/// `createContact` at `/contacts` is `createContactAtContacts`: every operation of a document has its own id.
 fn alias_id(id: &str, path: &str) -> String {
     let words = path.split('/').filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
     let capital = |word: &str| {

@@ -1,7 +1,7 @@
-//! What records look like, and the bodies that make and change them.
+//! The schemas of records, and of the bodies that create and change them.
 //!
-//! All of it follows from the tables of the domain ([`Entity::fields`], [`Field::kind`], [`Field::nullable`]), from the
-//! reader of bodies, which is asked what it misses in an empty one, and from what an account defined.
+//! They follow from the tables of the domain ([`Entity::fields`], [`Field::kind`], [`Field::nullable`]), from the
+//! errors that the reader of bodies reports for an empty one, and from the account's definitions.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::domain::schema::{Definition, FieldType};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
 use crate::store::schema::AccountSchema;
 
-/// A record in an answer or event.
+/// A record in a response or event.
 pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     let always = always_there(entity);
     let mut properties = Map::new();
@@ -67,7 +67,7 @@ fn always_there(entity: Entity) -> BTreeSet<String> {
     Required::of(body).always
 }
 
-/// What a field holds in an answer, where it holds something.
+/// The schema of a field's value in a response.
 fn value(field: Field, own: Option<&AccountSchema>) -> Json {
     match field.kind() {
         FieldKind::Text(_)
@@ -110,8 +110,7 @@ fn named_items(key: &str) -> Json {
     json!({"type": "array", "items": object(json!({key: uuid(), "name": {"type": "string"}}), &[])})
 }
 
-/// What stands for the absence of a value of this kind: an empty list, an empty object and an address of nulls are no
-/// `null`.
+/// Whether an absent value of this kind is `null`. Lists, objects and addresses are empty instead.
 fn is_null_when_absent(kind: FieldKind) -> bool {
     match kind {
         FieldKind::Text(_)
@@ -139,7 +138,7 @@ fn is_null_when_absent(kind: FieldKind) -> bool {
     }
 }
 
-/// What a body may hold for a field, where it holds something.
+/// The schema of a field's value in a body.
 pub(super) fn taken(field: Field) -> Json {
     match field.kind() {
         FieldKind::Text(limit) => text(limit),
@@ -177,7 +176,7 @@ pub(super) fn taken(field: Field) -> Json {
         FieldKind::Address => json!({"type": "object", "properties": address()}),
         FieldKind::Links => company_link(),
         FieldKind::Circles => circles(),
-        // These have keys of their own, or none.
+        // Fields that bodies write under keys of their own, or not at all.
         FieldKind::Person | FieldKind::Audiences | FieldKind::Custom(_) => json!({"type": "object"}),
     }
 }
@@ -198,15 +197,15 @@ fn address() -> Json {
     })
 }
 
-/// What a record cannot be created without.
+/// The fields that a create requires.
 struct Required {
     always: BTreeSet<String>,
-    /// Of everybody but a Lead.
+    /// Required of every role but Lead.
     unless_lead: BTreeSet<String>,
 }
 
 impl Required {
-    /// As the reader of bodies says it of bodies that lack everything.
+    /// As the reader of bodies reports for an empty body.
     fn of(body: InputKind) -> Self {
         let missing = |json: Json| -> BTreeSet<String> {
             match input::create(body, json, &mut || Uid(Uuid::nil())) {
@@ -224,7 +223,7 @@ impl Required {
     }
 }
 
-/// The body that makes a record.
+/// The body that creates a record.
 pub(super) fn create(body: InputKind, own: Option<&AccountSchema>) -> Json {
     let Required { always, unless_lead } = Required::of(body);
     let properties = written(body.entity(), Action::Create, own);
@@ -241,21 +240,21 @@ pub(super) fn update(body: InputKind, own: Option<&AccountSchema>) -> Json {
     json!({"type": "object", "properties": written(body.entity(), Action::Update, own)})
 }
 
-/// What a body is for.
+/// The purpose of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Create,
     Update,
-    /// It stands inside a company's, as its first contact.
+    /// Inside a company's body, as its primary contact.
     Inside,
 }
 
-/// The keys that a body may have. Others are passed over.
+/// The keys that a body may have. Other keys are ignored.
 fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<String, Json> {
     let mut properties = Map::new();
     for field in entity.fields().iter().copied() {
         let (name, schema) = match field.kind() {
-            // What is set once.
+            // Fields that only a create can set.
             FieldKind::Role | FieldKind::Owner | FieldKind::Type | FieldKind::Person if action == Action::Update => {
                 continue;
             }
@@ -306,7 +305,7 @@ fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(J
     with(schema, "properties", Json::Object(properties.collect()))
 }
 
-/// What stands in a custom field.
+/// The schema of a custom field's value.
 fn custom_value(definition: &Definition<'_>) -> Json {
     let schema = match definition.kind {
         FieldType::Text => text(1_000),

@@ -12,11 +12,11 @@ use crate::store::schema::AccountSchema;
 /// A named schema of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Schema {
-    /// A record as every answer and event shows it.
+    /// A record as responses and events have it.
     Record(Entity),
-    /// The body that makes one.
+    /// The body that creates a record.
     Create(InputKind),
-    /// The body that changes one.
+    /// The body that changes a record.
     Update(InputKind),
     Attributes,
     Subscriptions,
@@ -235,7 +235,7 @@ fn errors() -> Json {
         "pointer": {"type": "string", "description": "A JSON Pointer: `#/email`."},
         "detail": {"type": "string"},
     });
-    json!({"type": "array", "items": object(error, &[]), "description": "All fields that cannot be taken."})
+    json!({"type": "array", "items": object(error, &[]), "description": "All invalid fields."})
 }
 
 fn problem() -> Json {
@@ -252,12 +252,12 @@ fn problem() -> Json {
             "data": {
                 "type": "array",
                 "items": reference(Schema::SubscriptionResult),
-                "description": "What is wrong with each item, where none of many was managed.",
+                "description": "The result of each item, if no item of the list was carried out.",
             },
             "deleted_seq": {"type": "integer", "description": "The position of the deletion."},
             "violated-policies": {"type": "array", "items": {"type": "string"}},
         }),
         &["errors", "data", "deleted_seq", "violated-policies"],
     );
-    with(schema, "description", json!("RFC 9457, with the two keys that every client reads."))
+    with(schema, "description", json!("RFC 9457, with the two members that every response has."))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-/// An object of which every property is there, but for some.
+/// An object. All of its properties are required, but those in `optional`.
 pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
     let names = properties.as_object().into_iter().flat_map(Map::keys);
     let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
@@ -16,7 +16,7 @@ pub(super) fn with(mut object: Json, key: &str, value: Json) -> Json {
     object
 }
 
-/// A schema that takes `null` too.
+/// The same schema, which `null` satisfies too.
 pub(super) fn nullable(mut schema: Json) -> Json {
     if let Some(Json::Array(kinds)) = schema.get_mut("type") {
         kinds.push(json!("null"));

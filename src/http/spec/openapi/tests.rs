@@ -19,7 +19,7 @@ fn keys(schema: &Json) -> BTreeSet<&str> {
     schema["properties"].as_object().expect("an object's schema").keys().map(String::as_str).collect()
 }
 
-/// What each operation takes and answers, a line each: small enough to be read when it changes.
+/// One line per operation with its parameters, body and statuses: short enough to be reviewed when it changes.
 #[test]
 fn the_operations_in_outline() {
     let document = made(None);

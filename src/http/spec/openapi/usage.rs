@@ -1,4 +1,4 @@
-//! What `/usage` tells.
+//! The schema of `/usage`.
 
 use serde_json::{Value as Json, json};
 

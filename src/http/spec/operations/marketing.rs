@@ -24,8 +24,8 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Marketing,
             id: "subscribe",
             summary: "Subscribe contacts to audiences",
-            description: "Each item by itself, its result at the same place of `data`; a Lead is made where no contact has the email \
-                address. 200 when at least one item was managed.",
+            description: "Each item is carried out by itself, and its result has the same index in `data`. A Lead is created if no contact has the email \
+                address. 200 if at least one item was carried out.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Subscriptions, example: subscriptions }),
             success: Success { status: 200, shape: Shape::List(Schema::SubscriptionResult) },
@@ -38,7 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Marketing,
             id: "listAudiences",
             summary: "List audiences",
-            description: "What contacts can be subscribed to.",
+            description: "The lists that contacts can be subscribed to.",
             parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::Audience)) },
@@ -51,7 +51,7 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Worlds,
             id: "listWorlds",
             summary: "List worlds",
-            description: "The account's workspaces: an empty list unless it has some.",
+            description: "The account's workspaces. Empty if it has none.",
             parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::World)) },

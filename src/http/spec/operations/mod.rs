@@ -1,8 +1,8 @@
 //! Every operation of the Secure API, as data.
 //!
-//! The router and the OpenAPI document are built from this one list, so that neither can say what the other does not.
-//! An operation is one entry: its route, what it takes, what it answers, and the handlers for real keys and for the
-//! test credentials. This folder knows nothing of how a document or an answer is written.
+//! The router and the OpenAPI document are built from this one list, so they cannot differ. An operation is one entry:
+//! its route, its parameters and body, its response, and the handlers for real keys and for the test credentials. This
+//! folder knows nothing of how a document or a response is written.
 
 mod fields;
 mod marketing;
@@ -22,20 +22,20 @@ pub(in crate::http) use self::operation::{BodySpec, Operation, Shape, Success, T
 use self::state::HandlerState;
 use super::BASE;
 
-/// All of them, by tag.
+/// All operations, by tag.
 pub(in crate::http) fn all() -> Vec<Operation> {
     let records = [records::operations(), projects::operations(), marketing::operations()];
     let others = [sync::operations(), push::operations(), vec![usage::operation()], fields::operations()];
     records.into_iter().chain(others).flatten().collect()
 }
 
-/// The routes of those that are calls, and of those that no limit counts.
+/// The routes of the operations that count as calls, and of those that do not.
 pub(in crate::http) fn routers() -> (Router<HandlerState>, Router<HandlerState>) {
     let (calls, uncounted): (Vec<_>, Vec<_>) = all().into_iter().partition(|operation| operation.tag != Tag::Usage);
     (routes(calls), routes(uncounted))
 }
 
-/// Each under its path and its aliases.
+/// Each operation under its path and its aliases.
 fn routes(operations: Vec<Operation>) -> Router<HandlerState> {
     operations.into_iter().fold(Router::new(), |router, operation| {
         let handlers = &operation.route.handlers;
@@ -43,7 +43,7 @@ fn routes(operations: Vec<Operation>) -> Router<HandlerState> {
     })
 }
 
-/// Routes that no operation describes: documents, and those of operators.
+/// Routes that no operation describes: of the documents, and of operators.
 const READ_ONLY: [&str; 8] = [
     "/secure-api/swagger",
     "/secure-api/swagger/",

@@ -1,4 +1,4 @@
-//! What an operation is made of.
+//! An operation: its route, and its description.
 
 use axum::extract::{Request, State};
 use axum::handler::Handler;
@@ -17,23 +17,23 @@ pub(in crate::http) struct Operation {
     pub(in crate::http) route: Route,
     /// Below the base path; `{name}` stands for one segment.
     pub(in crate::http) path: &'static str,
-    /// Other paths of the same operation, for clients that know it by them.
+    /// Other paths of the same operation, for existing clients.
     pub(in crate::http) aliases: &'static [&'static str],
     pub(in crate::http) tag: Tag,
-    /// What a generated client calls it.
+    /// The name of the operation in generated clients.
     pub(in crate::http) id: &'static str,
     pub(in crate::http) summary: &'static str,
-    /// Markdown.
+    /// In Markdown.
     pub(in crate::http) description: &'static str,
     pub(in crate::http) parameters: Vec<Parameter>,
     pub(in crate::http) body: Option<BodySpec>,
     pub(in crate::http) success: Success,
-    /// The statuses of refusals besides those that every operation has: 401, 429, 503.
+    /// The statuses of refusals besides those of every operation: 401, 429, 503.
     pub(in crate::http) refusals: &'static [u16],
 }
 
 impl Operation {
-    /// Its path, then its aliases.
+    /// The path, then the aliases.
     pub(in crate::http) fn paths(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.path).chain(self.aliases.iter().copied())
     }
@@ -88,43 +88,43 @@ impl Tag {
             Self::Marketing => "Audiences, and who subscribed to them.",
             Self::Worlds => "The account's workspaces.",
             Self::Sync => "Every change of the account, in order and without a gap.",
-            Self::Push => "Webhooks: where the account's changes are sent to.",
+            Self::Push => "Webhooks: the URLs that the account's changes are sent to.",
             Self::Usage => "The calls of this month.",
             Self::Meta => "The fields that the account added to its records.",
         }
     }
 }
 
-/// A body that an operation takes.
+/// The body of a request.
 pub(in crate::http) struct BodySpec {
     pub(in crate::http) schema: Schema,
     pub(in crate::http) example: Json,
 }
 
-/// The answer to a request that was carried out.
+/// The response to a request that was carried out.
 pub(in crate::http) struct Success {
     pub(in crate::http) status: u16,
     pub(in crate::http) shape: Shape,
 }
 
-/// What a success looks like.
+/// The form of a success.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) enum Shape {
-    /// The envelope around one of these, tagged with its version.
+    /// The envelope around one record, tagged with its version.
     Record(Schema),
-    /// The same, or around `null` where the account wants to hear of a missing record as a success.
+    /// The same, or around `null` for accounts that receive a missing record as a success.
     RecordOrNull(Schema),
-    /// The envelope around a page of these, with `meta.pagination`.
+    /// The envelope around a page of records, with `meta.pagination`.
     Page(Schema),
-    /// The envelope around something without a version.
+    /// The envelope around data without a version.
     Data(Schema),
     /// The same after a write.
     Written(Schema),
-    /// The envelope around all of these.
+    /// The envelope around a whole list.
     List(Schema),
     /// The envelope around `null`.
     Nothing,
-    /// One of these without the envelope.
+    /// The data without the envelope.
     Bare(Schema),
     /// A page of the log, as JSON or protobuf.
     Changes,
@@ -136,7 +136,7 @@ pub(in crate::http) enum Shape {
 pub(in crate::http) struct Route {
     pub(in crate::http) method: Method,
     pub(in crate::http) handlers: MethodRouter<HandlerState>,
-    /// Whether the test credentials are answered by a sample.
+    /// Whether requests with the test credentials get a sample.
     pub(in crate::http) sampled: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What operations take besides a body.
+//! The parameters of operations.
 
 use serde_json::{Value as Json, json};
 
@@ -14,7 +14,7 @@ pub(in crate::http) struct Parameter {
     pub(in crate::http) example: Option<Json>,
 }
 
-/// Where a parameter stands.
+/// The part of a request that has a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum ParameterLocation {
     Path,
@@ -62,19 +62,19 @@ fn paging() -> [Parameter; 3] {
     [
         Parameter::query(
             "page",
-            "The page, counted from 1. A page past the end is an empty list. While records come and go, a walk by numbers \
-                may show one twice or miss one; a walk that follows `nextPage` does not.",
+            "The page, counted from 1. A page past the end is an empty list. While records are created and deleted, a walk by \
+                numbers may list one twice or miss one; a walk that follows `nextPage` does not.",
             json!({"type": "integer", "minimum": 1, "maximum": i32::MAX, "default": 1}),
         ),
         Parameter::query(
             "after",
-            "Where the page begins, as a `nextPage` link says it; goes before `page`. A walk that follows `nextPage` shows \
-                every record that lives throughout it exactly once. A record whose value of `orderBy` changes meanwhile \
-                may be shown twice or not at all; in the order of creation, the default, there is none. It holds for the \
-                account, the filters and the `orderBy` of its link.",
+            "The position at which the page begins, from a `nextPage` link; takes precedence over `page`. A walk that follows \
+                `nextPage` lists every record that exists throughout it exactly once. A record whose value of `orderBy` \
+                changes meanwhile may be listed twice or not at all; the order of creation, the default, has no such value. \
+                Valid for the account, the filters and the `orderBy` of its link.",
             json!({"type": "string", "maxLength": 1800}),
         ),
-        limit("Records on a page.", 10),
+        limit("The records of a page.", 10),
     ]
 }
 
@@ -82,13 +82,13 @@ pub(super) fn limit(description: &'static str, default: i64) -> Parameter {
     Parameter::query("limit", description, json!({"type": "integer", "minimum": 1, "maximum": 500, "default": default}))
 }
 
-/// Adds the record's attributes to an answer.
+/// Adds the record's attributes to a response.
 pub(super) fn meta() -> Parameter {
-    let description = "Any text: adds the attributes of such records to the answer, as `meta.attributes`.";
+    let description = "Any text: adds the attributes of such records to the response, as `meta.attributes`.";
     Parameter::query("meta", description, json!({"type": "string"}))
 }
 
-/// What every list of records takes.
+/// The parameters of every list of records.
 pub(super) fn listing() -> Vec<Parameter> {
     paging().into_iter().chain(narrowing()).chain([meta()]).collect()
 }
@@ -99,38 +99,37 @@ fn narrowing() -> [Parameter; 4] {
     [
         Parameter::query(
             "createdMin",
-            "Only what was created after this moment: RFC 3339 with its offset. `created` is shown to the second, and what \
-                was created in the very second of the bound is left out, unless the bound has fractions of a second. To \
+            "Only records that were created after this time (RFC 3339 with its offset). `created` is shown to the second, and \
+                records of the second of the bound are left out, unless the bound has fractions of a second. To \
                 synchronise, use `updatedMin` or the feed, which leave out nothing.",
             timestamp(),
         )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "createdMax",
-            "Only what was created before this moment, which is later than `createdMin`.",
+            "Only records that were created before this time, which must be later than `createdMin`.",
             timestamp(),
         )
         .example("2040-01-01T00:00:00+00:00"),
         Parameter::query(
             "updatedMin",
-            "Only what was changed at this moment or later; fractions of a second count. The latest `updated` that was \
-                seen, which is shown to the second, can be given as it stands: what was changed in that second is listed \
-                again. Changes that are under way at the same time may come to be seen a little later than others of a \
-                later moment, so ask from a minute before it. The feed of changes needs no overlap.",
+            "Only records that were changed at this time or later; fractions of a second count. To continue, give the latest \
+                `updated` that was read: records of that second are listed again. Concurrent changes may become visible a \
+                little later than changes with a later time, so subtract a minute. The feed of changes needs no overlap.",
             timestamp(),
         )
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "orderBy",
-            "A field of the records, or `created`, `updated`, `version`; after `-` descending. The order of creation and \
-                that of the lookup key cost nothing, others sort all that is listed.",
+            "A field of the records, or `created`, `updated`, `version`; `-` before it reverses the order. The order of \
+                creation and that of the lookup key cost nothing, others sort the whole list.",
             json!({"type": "string"}),
         )
         .example("-created"),
     ]
 }
 
-/// `q` of a list: a part of what.
+/// `q` of a list.
 pub(super) fn search(of_what: &'static str) -> Parameter {
     Parameter::query("q", of_what, json!({"type": "string", "maxLength": 255}))
 }
@@ -139,8 +138,8 @@ pub(super) fn search(of_what: &'static str) -> Parameter {
 pub(super) fn kind_of() -> [Parameter; 2] {
     let roles = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
     [
-        Parameter::query("role", "Only those with this role, in any case.", json!({"enum": roles})),
-        Parameter::query("tag", "Only those with this tag.", json!({"type": "string", "maxLength": 255})),
+        Parameter::query("role", "Only records with this role, ignoring case.", json!({"enum": roles})),
+        Parameter::query("tag", "Only records with this tag.", json!({"type": "string", "maxLength": 255})),
     ]
 }
 
@@ -149,7 +148,7 @@ pub(super) fn belonging() -> [Parameter; 2] {
     let text = || json!({"type": "string", "maxLength": 255});
     [
         Parameter::query("email", "Only the contact with this email address.", text()),
-        Parameter::query("company", "Only those who belong to the company with this uid or name.", text()),
+        Parameter::query("company", "Only contacts of the company with this uid or name.", text()),
     ]
 }
 
@@ -158,23 +157,23 @@ pub(super) fn flag(name: &'static str, description: &'static str) -> Parameter {
 }
 
 pub(super) fn idempotency_key() -> Parameter {
-    let description = "Any text of the client's, quoted or not. The same request (method, path, query, `If-Match` and \
-        body) with the same key is carried out once within 24 hours; its stored answer is given again with \
-        `Idempotent-Replayed: true`. Keys belong to the origin of the secret key: those of another system do not meet \
-        them.";
+    let description = "A text that the client chooses, quoted or not. The same request (method, path, query, `If-Match` and \
+        body) with the same key is carried out once within 24 hours; a repetition gets the stored response with \
+        `Idempotent-Replayed: true`. Keys belong to the origin of the secret key, so keys of different systems do not \
+        collide.";
     let schema = json!({"type": "string", "pattern": "^[!#-~]{1,255}$"});
     Parameter::header("Idempotency-Key", description, schema)
 }
 
 pub(super) fn if_match() -> Parameter {
-    let description = "The `ETag` that the record must have, several of them, or `*`: otherwise nothing is written and \
-        the answer is 412, or 400 where the condition cannot be read.";
+    let description = "The `ETag` that the record must have, a list of them, or `*`. Otherwise nothing is written and \
+        the response is 412, or 400 if the condition cannot be parsed.";
     Parameter::header("If-Match", description, entity_tag())
 }
 
 pub(super) fn if_none_match() -> Parameter {
     let description =
-        "The `ETag` that the client has: where it is still the record's, the answer is 304 without a body.";
+        "The `ETag` that the client has: if it is still the record's, the response is 304 without a body.";
     Parameter::header("If-None-Match", description, entity_tag())
 }
 

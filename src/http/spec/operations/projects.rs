@@ -43,7 +43,7 @@ fn reading() -> [Operation; 4] {
             tag: Tag::Project,
             id: "listProjects",
             summary: "List projects",
-            description: "Projects by the time of their creation.",
+            description: "Projects in the order of their creation.",
             parameters: listing().into_iter().chain([search("A part of the name.")]).collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(PROJECT) },
@@ -69,7 +69,7 @@ fn reading() -> [Operation; 4] {
             tag: Tag::Project,
             id: "readProjectByUid",
             summary: "Read a project by its uid",
-            description: "The same as `GET /project/uid/{identifier}`: the one step that follows is the uid.",
+            description: "The same as `GET /project/uid/{identifier}`: the step after it is the uid.",
             parameters: vec![uid(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(PROJECT) },
@@ -101,7 +101,7 @@ fn writing() -> [Operation; 3] {
             tag: Tag::Project,
             id: "updateProject",
             summary: "Change a project",
-            description: "What is absent stays as it is, `null` clears.",
+            description: "Absent fields stay unchanged, `null` clears a field.",
             parameters: vec![kind(), identifier(), idempotency_key(), if_match()],
             body: change(),
             success: Success { status: 200, shape: Shape::RecordOrNull(PROJECT) },
@@ -114,7 +114,7 @@ fn writing() -> [Operation; 3] {
             tag: Tag::Project,
             id: "updateProjectByUid",
             summary: "Change a project by its uid",
-            description: "The same as `PUT /project/uid/{identifier}`: the one step that follows is the uid.",
+            description: "The same as `PUT /project/uid/{identifier}`: the step after it is the uid.",
             parameters: vec![uid(), idempotency_key(), if_match()],
             body: change(),
             success: Success { status: 200, shape: Shape::RecordOrNull(PROJECT) },
@@ -124,13 +124,13 @@ fn writing() -> [Operation; 3] {
 }
 
 fn kind() -> Parameter {
-    let description = "What the identifier is: the project's `uid`, its whole `name`, a part of its name \
+    let description = "The kind of identifier: the project's `uid`, its whole `name`, a part of its name \
         (`contains_the_following`), or `true` for the latest one (`most_recent`).";
     Parameter::choice("type", description, &["uid", "name", "contains_the_following", "most_recent"])
 }
 
 fn identifier() -> Parameter {
-    Parameter::path("identifier", "What the project is sought by.", "019e7f00-0000-7000-8000-000000000000")
+    Parameter::path("identifier", "The identifier, as `type` says.", "019e7f00-0000-7000-8000-000000000000")
 }
 
 fn uid() -> Parameter {

@@ -8,7 +8,7 @@ use crate::http::resources::endpoints::{self, attempts, cursor_commands, secrets
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 
-/// What a write of an endpoint may be refused with.
+/// The refusals of a write of an endpoint.
 const WRITE: &[u16] = &[400, 404, 413, 422];
 const READ: &[u16] = &[400, 404];
 
@@ -29,7 +29,7 @@ fn resource() -> Vec<Operation> {
             tag: Tag::Push,
             id: "listEndpoints",
             summary: "List push endpoints",
-            description: "All of them, with how far each has come.",
+            description: "All endpoints, with the position of each in the log.",
             parameters: Vec::new(),
             body: None,
             success: Success { status: 200, shape: Shape::List(Schema::Endpoint) },
@@ -42,10 +42,10 @@ fn resource() -> Vec<Operation> {
             tag: Tag::Push,
             id: "createEndpoint",
             summary: "Create a push endpoint",
-            description: "Events are sent to its URL by POST, signed with its secret as Standard Webhooks 1.0 has it. \
-                The secret is shown in this answer alone, and kept sealed: a service without a master key answers 503. \
-                An endpoint is a cursor on the account's log: what happens \
-                while it is away, paused or disabled is sent when it is back.",
+            description: "Events are sent to its URL by POST, signed with its secret as Standard Webhooks 1.0 says. \
+                Only this response shows the secret. It is stored sealed: a service without a master key responds 503. \
+                An endpoint is a cursor on the account's log: events \
+                that happen while it is unreachable, paused or disabled are sent afterwards.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec {
                 schema: Schema::EndpointCreate,
@@ -61,7 +61,7 @@ fn resource() -> Vec<Operation> {
             tag: Tag::Push,
             id: "readEndpoint",
             summary: "Read a push endpoint",
-            description: "With how far it has come.",
+            description: "With its position in the log.",
             parameters: vec![id()],
             body: None,
             success: Success { status: 200, shape: Shape::Data(Schema::Endpoint) },
@@ -74,7 +74,7 @@ fn resource() -> Vec<Operation> {
             tag: Tag::Push,
             id: "updateEndpoint",
             summary: "Change a push endpoint",
-            description: "What is absent stays as it is; `null` is the default again. What is on its way is sent as it was.",
+            description: "Absent settings stay unchanged, `null` sets the default. Deliveries in flight keep the previous settings.",
             parameters: vec![id(), idempotency_key()],
             body: Some(BodySpec {
                 schema: Schema::EndpointUpdate,
@@ -90,7 +90,7 @@ fn resource() -> Vec<Operation> {
             tag: Tag::Push,
             id: "deleteEndpoint",
             summary: "Delete a push endpoint",
-            description: "Nothing is sent to it any more.",
+            description: "No more events are sent to it.",
             parameters: vec![id(), idempotency_key()],
             body: None,
             success: Success { status: 200, shape: Shape::Nothing },
@@ -99,7 +99,7 @@ fn resource() -> Vec<Operation> {
     ]
 }
 
-/// What it signs with, whether it is delivered to, and from where on.
+/// Secrets, pause and resume, and the cursor.
 fn moved() -> Vec<Operation> {
     let replay = Some(BodySpec { schema: Schema::EndpointReplay, example: json!({"from": "start"}) });
     let rotate = Some(BodySpec { schema: Schema::EndpointRotate, example: json!({"overlap_s": 3_600}) });
@@ -112,9 +112,9 @@ fn moved() -> Vec<Operation> {
                 "/push/endpoints/{id}/rotate",
                 [
                     "rotateEndpointSecret",
-                    "Give a push endpoint another secret",
-                    "Both secrets sign for `overlap_s` seconds, a day unless that is said, at most a week. The new one is \
-                        shown in this answer alone, and kept sealed: a service without a master key answers 503.",
+                    "Rotate the secret of a push endpoint",
+                    "Both secrets sign for `overlap_s` seconds: by default a day, at most a week. Only this response shows the \
+                        new secret. It is stored sealed: a service without a master key responds 503.",
                 ],
                 rotate,
             )
@@ -122,7 +122,7 @@ fn moved() -> Vec<Operation> {
         action(
             post(cursor_commands::pause),
             "/push/endpoints/{id}/pause",
-            ["pauseEndpoint", "Pause a push endpoint", "What happens meanwhile is sent when it is resumed."],
+            ["pauseEndpoint", "Pause a push endpoint", "Events that happen meanwhile are sent after it is resumed."],
             None,
         ),
         action(
@@ -131,8 +131,8 @@ fn moved() -> Vec<Operation> {
             [
                 "resumeEndpoint",
                 "Resume a push endpoint",
-                "One that was paused, or disabled since it was gone or failed for days. It goes on at its cursor: nothing \
-                    was skipped.",
+                "Resumes an endpoint that was paused, or disabled because it was gone or failed for days. Delivery continues \
+                    at its cursor: no event is skipped.",
             ],
             None,
         ),
@@ -142,15 +142,19 @@ fn moved() -> Vec<Operation> {
             [
                 "replayEndpoint",
                 "Send events again",
-                "Those after `from`, up to `to` where it is given, in the order of the log. What was delivered after `to` \
-                    is not sent again.",
+                "Sends the events after `from` again, up to `to` if it is given, in the order of the log. Events after `to` \
+                    that were delivered are not sent again.",
             ],
             replay,
         ),
         action(
             post(cursor_commands::skip),
             "/push/endpoints/{id}/skip",
-            ["skipEndpoint", "Pass over events", "What was not delivered up to and with this event is not sent."],
+            [
+                "skipEndpoint",
+                "Skip events",
+                "Events up to and including this one that were not delivered are not sent.",
+            ],
             skip,
         ),
         Operation {
@@ -158,19 +162,19 @@ fn moved() -> Vec<Operation> {
             ..action(
                 post(cursor_commands::retry),
                 "/push/endpoints/{id}/parked/{seq}/retry",
-                ["retryParkedEvent", "Try a parked event again", "Once. Where it fails again it stays parked."],
+                ["retryParkedEvent", "Retry a parked event", "Once. If it fails again it stays parked."],
                 None,
             )
         },
     ]
 }
 
-/// What became of deliveries.
+/// The results of deliveries.
 fn watched() -> Vec<Operation> {
     let after = |description| Parameter::query("after", description, json!({"type": "string"}));
     let status = Parameter::query(
         "status",
-        "Only those that were `delivered`, that `failed`, or that were answered with this status.",
+        "Only attempts that were `delivered`, that `failed`, or that were answered with this status.",
         json!({"type": "string", "pattern": "^(delivered|failed|[1-9][0-9]{2})$"}),
     );
     let after_seq = json!({"type": "integer", "minimum": 0});
@@ -182,9 +186,9 @@ fn watched() -> Vec<Operation> {
                 "/push/endpoints/{id}/test",
                 [
                     "testEndpoint",
-                    "Try a push endpoint",
-                    "Sends an event of the type `push.ping`, which is not in the log, and answers with what became of it. \
-                        Where as many deliveries are in flight as may be, it is answered 503.",
+                    "Test a push endpoint",
+                    "Sends an event of the type `push.ping`, which is not in the log, and responds with the result. \
+                        503 if too many deliveries are in flight.",
                 ],
                 None,
             )
@@ -196,9 +200,9 @@ fn watched() -> Vec<Operation> {
             tag: Tag::Push,
             id: "listAttempts",
             summary: "List attempts to deliver",
-            description: "The newest first, at most 100. They are written within moments, tests too, and dropped by the day: those \
-                of 30 days are kept unless the operator sets another number.",
-            parameters: vec![id(), status, after("The id of the last attempt of the answer before.")],
+            description: "The newest first, at most 100. Attempts, of tests too, appear within moments and are dropped by the day: those \
+                of 30 days are kept, unless the operator sets another number.",
+            parameters: vec![id(), status, after("The id of the last attempt of the previous page.")],
             body: None,
             success: Success { status: 200, shape: Shape::List(Schema::Attempt) },
             refusals: &[400, 404, 422],
@@ -210,9 +214,9 @@ fn watched() -> Vec<Operation> {
             tag: Tag::Push,
             id: "listParkedEvents",
             summary: "List parked events",
-            description: "Those that failed by themselves, while others passed, for the whole schedule. In the order of \
+            description: "Events that failed on every attempt of the schedule while other events were delivered. In the order of \
                 the log, at most 100.",
-            parameters: vec![id(), Parameter::query("after", "Only those after this event.", after_seq)],
+            parameters: vec![id(), Parameter::query("after", "Only events after this one.", after_seq)],
             body: None,
             success: Success { status: 200, shape: Shape::List(Schema::Parked) },
             refusals: &[400, 404, 422],
@@ -220,7 +224,7 @@ fn watched() -> Vec<Operation> {
     ]
 }
 
-/// An operation on one endpoint that answers with the endpoint.
+/// An operation on one endpoint that responds with the endpoint.
 fn action(
     route: Route,
     path: &'static str,

@@ -19,9 +19,9 @@ pub(super) const CREATE: &[u16] = &[400, 413, 422];
 pub(super) const READ: &[u16] = &[400, 404, 410];
 pub(super) const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
 
-/// What the attributes of records are.
-pub(super) const META: &str = "A bare object without the envelope: a key for each attribute, the account's own fields \
-    among them, in an order that stays. Every value is an object.";
+/// The description of the operations that read attributes.
+pub(super) const META: &str = "An object without the envelope: a key for each attribute, including the account's own \
+    fields, in a fixed order. Every value is an object.";
 
 pub(super) fn operations() -> Vec<Operation> {
     companies().into_iter().chain(changing_companies()).chain(contacts()).chain(changing_contacts()).collect()
@@ -50,7 +50,7 @@ fn companies() -> [Operation; 3] {
             tag: Tag::Company,
             id: "listCompanies",
             summary: "List companies",
-            description: "Companies by the time of their creation. One that no contact belongs to is not listed.",
+            description: "Companies in the order of their creation. A company without contacts is not listed.",
             parameters: listing().into_iter().chain(kind_of()).chain([search("A part of the name.")]).collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
@@ -63,7 +63,7 @@ fn companies() -> [Operation; 3] {
             tag: Tag::Company,
             id: "readCompany",
             summary: "Read a company",
-            description: "By its uid or its name. One that was deleted is 410 by its uid and 404 by its name.",
+            description: "By its uid or its name. A deleted company is 410 by its uid and 404 by its name.",
             parameters: vec![company_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
@@ -82,8 +82,8 @@ fn changing_companies() -> [Operation; 3] {
             tag: Tag::Company,
             id: "createCompany",
             summary: "Create a company",
-            description: "The name must be new to the account, in any case of its letters. `primaryContact` links the \
-                company to a contact, or makes one where `create_primary_contact_if_not_exists` is true.",
+            description: "The name must be new to the account, ignoring case. `primaryContact` links the \
+                company to a contact, or creates one if `create_primary_contact_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
             success: Success { status: 201, shape: Shape::Record(record) },
@@ -96,8 +96,8 @@ fn changing_companies() -> [Operation; 3] {
             tag: Tag::Company,
             id: "updateCompany",
             summary: "Change a company",
-            description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` and \
-                `primaryContact` are set on creation alone and passed over here.",
+            description: "Absent fields stay unchanged, `null` clears a field, `tags` replaces the list. `role` and \
+                `primaryContact` are set on creation only and ignored here.",
             parameters: vec![company_id(), idempotency_key(), if_match()],
             body: Some(BodySpec {
                 schema: Schema::Update(Described::Company),
@@ -113,7 +113,7 @@ fn changing_companies() -> [Operation; 3] {
             tag: Tag::Company,
             id: "deleteCompany",
             summary: "Delete a company",
-            description: "It stays in the account's history, and its name is free again.",
+            description: "It stays in the account's history, and its name can be used again.",
             parameters: vec![company_id(), idempotency_key(), if_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
@@ -145,7 +145,7 @@ fn contacts() -> [Operation; 3] {
             tag: Tag::Contact,
             id: "listContacts",
             summary: "List contacts",
-            description: "Contacts by the time of their creation.",
+            description: "Contacts in the order of their creation.",
             parameters: listing()
                 .into_iter()
                 .chain(kind_of())
@@ -163,7 +163,7 @@ fn contacts() -> [Operation; 3] {
             tag: Tag::Contact,
             id: "readContact",
             summary: "Read a contact",
-            description: "By its uid or its email address. One that was deleted is 410 by its uid and 404 by its email.",
+            description: "By its uid or its email address. A deleted contact is 410 by its uid and 404 by its email address.",
             parameters: vec![contact_id(), meta(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
@@ -189,8 +189,8 @@ fn changing_contacts() -> [Operation; 3] {
             tag: Tag::Contact,
             id: "createContact",
             summary: "Create a contact",
-            description: "Everybody but a Lead has an email address, which must be new to the account. \
-                `company` links the contact to a company by its name, or makes one where \
+            description: "An email address is required of all but Leads, and must be new to the account. \
+                `company` links the contact to a company by its name, or creates one if \
                 `create_company_if_not_exists` is true.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Create(Described::Contact), example: smallest }),
@@ -204,8 +204,8 @@ fn changing_contacts() -> [Operation; 3] {
             tag: Tag::Contact,
             id: "updateContact",
             summary: "Change a contact",
-            description: "What is absent stays as it is, `null` clears, `tags` replaces the list. `role` is set on \
-                creation alone and passed over here.",
+            description: "Absent fields stay unchanged, `null` clears a field, `tags` replaces the list. `role` is set on \
+                creation only and ignored here.",
             parameters: vec![contact_id(), idempotency_key(), if_match()],
             body: Some(BodySpec { schema: Schema::Update(Described::Contact), example: json!({"title": "Dr"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
@@ -218,7 +218,7 @@ fn changing_contacts() -> [Operation; 3] {
             tag: Tag::Contact,
             id: "deleteContact",
             summary: "Delete a contact",
-            description: "It stays in the account's history, and its email address is free again.",
+            description: "It stays in the account's history, and its email address can be used again.",
             parameters: vec![contact_id(), idempotency_key(), if_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },

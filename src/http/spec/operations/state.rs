@@ -1,4 +1,4 @@
-//! The state that the handlers of operations are given, a part to each.
+//! The states of the handlers of operations.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::http::resources::lists::ListState;
 use crate::http::resources::records::RecordsState;
 use crate::store::Store;
 
-/// The parts that handlers and samples take as their state. A handler names its part and sees no other. Cloning shares them.
+/// The states that handlers and samples take, one per concern: a handler names its own and sees no other. Cloning
+/// shares them.
 #[derive(Clone)]
 pub(in crate::http) struct HandlerState {
     pub(in crate::http) records: Arc<RecordsState>,

@@ -18,17 +18,17 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Sync,
             id: "listChanges",
             summary: "Read the account's changes",
-            description: "Events after a cursor, in order and without a gap. `meta.cursor` is where to go on: the range \
-                up to it is covered even where a filter leaves holes. Asked with `Accept: application/x-protobuf` the \
-                answer is length-delimited messages and the cursor stands in `X-Cursor`. A page may have fewer events \
-                than `limit` though there are more: it ends at about 1 MiB, and `meta.has_more` says so. With `wait`, \
-                an account may have a bounded number of requests waiting; one more is refused with 429.",
+            description: "Events after a cursor, in order and without a gap. `meta.cursor` is the position to \
+                continue from: the range up to it is covered even if a filter left events out. With \
+                `Accept: application/x-protobuf` the response is length-delimited messages, and the cursor is in `X-Cursor`. \
+                A page ends at about 1 MiB, so it may have fewer events than `limit`; `meta.has_more` says whether there are \
+                more. The number of an account's requests that wait (`wait`) is bounded; another one is refused with 429.",
             parameters: vec![
                 after(),
-                limit("The most events to read.", 100),
+                limit("The most events of the page.", 100),
                 Parameter::query(
                     "wait",
-                    "How many seconds to wait for an event where there is none yet.",
+                    "The seconds to wait for an event if there is none yet.",
                     json!({"type": "integer", "minimum": 0, "maximum": changes::MAX_WAIT, "default": 0}),
                 ),
                 entity(),
@@ -45,10 +45,10 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Sync,
             id: "streamChanges",
             summary: "Follow the account's changes",
-            description: "Server-sent events: `id` is a cursor, `event` the type without its root, `data` the event. It \
-                begins after the header `Last-Event-ID`, else after `after`, else now. A comment comes at least every \
-                15 seconds. It ends when its key is deleted or expires. A key and an account may have a bounded number \
-                of streams; one more is refused with 429.",
+            description: "Server-sent events: `id` is a cursor, `event` the type without its root, `data` the event. The \
+                stream begins after the header `Last-Event-ID`, else after `after`, else at the end of the log. A comment is \
+                sent at least every 15 seconds. The stream ends when its key is deleted or expires. The number of streams of \
+                a key and of an account is bounded; another one is refused with 429.",
             parameters: vec![after(), entity(), exclude_own()],
             body: None,
             success: Success { status: 200, shape: Shape::Stream },
@@ -58,7 +58,8 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn after() -> Parameter {
-    let description = "The cursor after which to begin: one that this service gave out. Without it, the beginning.";
+    let description =
+        "A cursor of this service. The events after it are returned; without it, those from the beginning.";
     Parameter::query("after", description, json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{16}$"}))
 }
 
@@ -68,7 +69,7 @@ fn entity() -> Parameter {
 }
 
 fn exclude_own() -> Parameter {
-    let description = "Leave out what keys of the caller's own origin wrote. Safe for a client that applies the answer \
-        of every write.";
+    let description = "Leaves out events that keys of the caller's own origin caused. Safe for a client that applies the \
+        response to every write.";
     flag("exclude_own", description)
 }

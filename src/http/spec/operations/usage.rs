@@ -1,4 +1,4 @@
-//! What the account used of its limits.
+//! The account's calls.
 
 use super::operation::{Operation, Shape, Success, Tag, get};
 use crate::http::resources::usage;
@@ -13,7 +13,7 @@ pub(super) fn operation() -> Operation {
         tag: Tag::Usage,
         id: "readUsage",
         summary: "Read this month's calls",
-        description: "What the tier allows and what is used of it, in all and by day (UTC). It is no call itself.",
+        description: "The calls that the tier allows and those that were made, in all and by day (UTC). Reading them does not count as a call.",
         parameters: Vec::new(),
         body: None,
         success: Success { status: 200, shape: Shape::Data(Schema::Usage) },

@@ -1,7 +1,7 @@
-//! What the test credentials are answered: random data in the exact shape of real data.
+//! Samples: the responses to the test credentials, random data in the exact shape of real data.
 //!
-//! Guarantees: nothing of an account is read or written; a sample goes through the same renderers as a real answer, and
-//! takes and refuses the same parameters. Every call draws anew.
+//! Guarantees: no account's data is read or written; a sample goes through the renderers of real responses, and accepts
+//! and refuses the same parameters. Every call draws new data.
 
 mod records;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use crate::http::resources::endpoints;
 use crate::http::resources::endpoints::EndpointsState;
 use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
-use crate::http::resources::records::found;
+use crate::http::resources::records::render;
 use crate::http::resources::resource::Resource;
 use crate::http::resources::usage;
 use crate::http::response::envelope;
@@ -42,10 +42,10 @@ use crate::store::schema::AccountSchema;
 
 type HandlerResult = Result<Response, Problem>;
 
-/// The account of the test credentials, which there is not.
+/// The account of the test credentials, which does not exist.
 const NOBODY: AccountId = AccountId(Uuid::nil());
 
-/// How long the sampled lists and the sampled log are. The same on each call, so that a client can page through.
+/// The lengths of the sampled lists and log: the same on each call, so that a client can page through them.
 const RECORDS: i64 = 25;
 const EVENTS: i64 = 25;
 
@@ -62,11 +62,11 @@ pub(in crate::http) async fn list<R: Resource>(
     let counted = ListCount { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
     lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
         let record = record(R::ENTITY, now);
-        StoredRecord { uid: record.uid, version: record.version, deleted: false, record: shown(&record) }
+        Ok(StoredRecord { uid: record.uid, version: record.version, deleted: false, record: text(&record)? })
     })
 }
 
-/// The record that was asked for: its identifier is put into what is drawn.
+/// A record that has the requested identifier.
 pub(in crate::http) async fn read<R: Resource>(
     State(clock): State<Clock>,
     _named: NamedTarget,
@@ -80,10 +80,10 @@ pub(in crate::http) async fn read<R: Resource>(
         (None, Entity::Contact) => put(&mut record, Field::Email, &identifier),
         (None, _) => put(&mut record, Field::Name, &identifier),
     }
-    Ok(found(R::ENTITY, &shown(&record), record.version, attributes(R::ENTITY, &query, now)))
+    Ok(render(R::ENTITY, &text(&record)?, record.version, attributes(R::ENTITY, &query, now)))
 }
 
-/// A project, by whatever it is sought.
+/// A project that has the requested identifier.
 pub(in crate::http) async fn project(
     State(clock): State<Clock>,
     _selector: ProjectSelector,
@@ -101,10 +101,10 @@ pub(in crate::http) async fn project(
         }
         _ => {}
     }
-    Ok(found(Entity::Project, &shown(&record), record.version, attributes(Entity::Project, &query, now)))
+    Ok(render(Entity::Project, &text(&record)?, record.version, attributes(Entity::Project, &query, now)))
 }
 
-/// Writes over what was drawn, where the text can stand there.
+/// Overwrites a drawn value, where the text is valid for the field.
 fn put(record: &mut Record, field: Field, text: &str) {
     if let Ok(value @ Value::Text(_)) = Value::parse(field.kind(), text) {
         record.fields.insert(field, value);
@@ -112,7 +112,7 @@ fn put(record: &mut Record, field: Field, text: &str) {
 }
 
 pub(in crate::http) async fn meta<R: Resource>(State(clock): State<Clock>) -> HandlerResult {
-    Ok(envelope::bare(&crate::http::resources::meta::of(R::ENTITY, &schema(clock.now()))))
+    envelope::bare(&crate::http::resources::meta::of(R::ENTITY, &schema(clock.now())))
 }
 
 fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
@@ -120,7 +120,7 @@ fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
     Some(json!(crate::http::resources::meta::of(entity, &schema(now))))
 }
 
-/// What an account might have defined.
+/// Definitions that an account might have.
 fn schema(now: Timestamp) -> AccountSchema {
     let field = |owner: FieldOwner| {
         let mut field = record(Entity::CustomField, now);
@@ -134,7 +134,8 @@ fn schema(now: Timestamp) -> AccountSchema {
 pub(in crate::http) async fn changes(State(clock): State<Clock>, query: Query, headers: HeaderMap) -> HandlerResult {
     let request = FeedRequest::of(&query)?;
     let after = request.after.map_or(Seq::ZERO, |cursor| cursor.seq);
-    let limit = i64::try_from(request.limit).unwrap_or(1);
+    // At most 500, so it always fits.
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let through = Seq(after.0.saturating_add(limit).min(EVENTS).max(after.0));
     let now = clock.now();
     let events: Vec<EncodedEvent> = (after.0..through.0)
@@ -178,13 +179,16 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
     Ok(endpoints::attempts::listed_parked(&drawn))
 }
 
-/// A month with some calls on each of its days.
+/// A month with some calls on each day.
 pub(in crate::http) async fn usage(State(clock): State<Clock>) -> Response {
     let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
     usage::render(Tier::Thrive, &Usage { used, ..usage })
 }
 
-fn shown(record: &Record) -> String {
-    serde_json::to_string(&RecordJson(record)).unwrap_or_default()
+fn text(record: &Record) -> Result<String, Problem> {
+    serde_json::to_string(&RecordJson(record)).map_err(|error| {
+        tracing::error!(error = %error, "encode sample failed");
+        Problem::internal()
+    })
 }

@@ -119,7 +119,7 @@ pub(super) fn parked(now: Timestamp) -> Parked {
     }
 }
 
-/// What happens first to a record.
+/// The type of a record's first event.
 fn made(entity: Entity) -> EventType {
     entity.event_types().first().copied().unwrap_or(EventType::Created)
 }

@@ -1,5 +1,5 @@
-//! Chance, and the words that it picks from. Nothing here is anybody's: domains are reserved (RFC 2606), telephone
-//! numbers fictitious.
+//! Random draws, and the words that they choose from. Nothing belongs to anybody: domains are reserved (RFC 2606),
+//! telephone numbers are fictitious.
 
 use std::ops::RangeInclusive;
 
@@ -98,11 +98,11 @@ pub(super) fn word(words: &[&'static str]) -> &'static str {
 
 /// Up to three of these words, each once.
 pub(super) fn some(words: &[&'static str]) -> Vec<String> {
-    let amount = usize::try_from(number(1..=3)).unwrap_or(1);
+    let amount = rand::random_range(1..=3);
     words.sample(&mut rand::rng(), amount).map(|word| (*word).to_owned()).collect()
 }
 
-/// A whole number as a value.
+/// A random whole number.
 pub(super) fn whole(range: RangeInclusive<u32>) -> Number {
     Number::from(rand::random_range(range))
 }
@@ -111,12 +111,12 @@ pub(super) fn number(range: RangeInclusive<i64>) -> i64 {
     rand::random_range(range)
 }
 
-/// True so many times of a hundred.
+/// True with this probability, in percent.
 pub(super) fn chance(percent: i64) -> bool {
     number(1..=100) <= percent
 }
 
-/// As E.164 has it, of the numbers that are kept for fiction: +1 201 555 01xx.
+/// In the form of E.164, from the numbers that are reserved for fiction: +1 201 555 01xx.
 pub(super) fn phone() -> String {
     format!("+1{}55501{:02}", number(201..=989), number(0..=99))
 }
@@ -125,7 +125,7 @@ pub(super) fn company() -> String {
     [word(LAST_NAMES), word(TRADES), word(FORMS)].join(" ")
 }
 
-/// An address of a person at a reserved domain, unlike the next one.
+/// An address of a person at a reserved domain, different on each call.
 pub(super) fn email(first: &str, last: &str) -> String {
     format!("{first}.{last}{}@example.com", number(1..=9_999)).to_lowercase()
 }
