@@ -129,7 +129,7 @@ pub(crate) const TASKS: Only = Only {
 };
 pub(crate) const TASK_EXCEPTIONS: &Exemptions = &[
     ("src/dev/services/", "Postgres and NATS are child processes, each anchored to a thread of its own"),
-    ("src/http/server.rs", "a connection each, in the tracker that app drains"),
+    ("src/http/server/listener.rs", "a connection each, in the tracker that app drains"),
     ("src/push/supervisor.rs", "a worker per endpoint with something to do, in the tracker that app drains"),
     (
         "src/store/reading.rs",
@@ -183,8 +183,8 @@ pub(crate) const STATUS: Only = Only {
         "StatusCode::NOT_EXTENDED",
         "StatusCode::NETWORK_AUTHENTICATION_REQUIRED",
     ],
-    homes: &["src/http/problem.rs"],
-    why: "which status an error has is decided in http/problem.rs alone",
+    homes: &["src/http/response/problem.rs"],
+    why: "which status an error has is decided in http/response/problem.rs alone",
 };
 /// Files that read a status, or that answer before there is a request to have a problem with.
 pub(crate) const STATUS_EXCEPTIONS: &Exemptions = &[];
