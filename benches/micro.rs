@@ -109,7 +109,7 @@ fn codec(c: &mut Criterion) {
     });
 
     let event = created();
-    let (wire, _) = EncodedEvent::encode(ACCOUNT, &event);
+    let (wire, _) = EncodedEvent::encode(ACCOUNT, &event).expect("an event has JSON");
     assert_eq!(wire.decode().expect("what we wrote we read"), event);
     group.throughput(Throughput::Bytes(wire.body.len() as u64));
     group.bench_function("Wire::encode", |b| b.iter(|| EncodedEvent::encode(ACCOUNT, black_box(&event))));

@@ -96,7 +96,7 @@ impl Reader {
         };
         match page {
             // The log was restored: the client comes back with a cursor of the epoch before, and is told.
-            Ok(page) if page.events.last().is_none_or(|last| last.epoch() > self.epoch) => return None,
+            Ok(page) if page.events.last().is_none_or(|last| last.epoch > self.epoch) => return None,
             Ok(page) => self.frames = self.chunk(&page),
             Err(error) => {
                 tracing::warn!(account = %self.caller.account, error = %error, "stream of changes ended");

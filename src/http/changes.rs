@@ -101,7 +101,7 @@ pub(super) async fn read(
         EventPage { events: Vec::new(), more: false }
     };
     // The log was restored since its head was read: its events do not go on where this cursor stands.
-    if page.events.last().is_some_and(|event| event.epoch() > head.epoch) {
+    if page.events.last().is_some_and(|event| event.epoch > head.epoch) {
         return Err(Problem::resync());
     }
     let through = page.events.last().map_or(after, |event| event.seq);

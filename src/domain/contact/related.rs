@@ -78,6 +78,7 @@ impl RelatedChanges {
 impl CompanyLink {
     pub(super) fn resolve(self, view: &impl View, role: Option<Value>) -> Result<(Link, Option<NewEvent>), Refusal> {
         if let Some(company) = view.by_key(Entity::Company, &normalize_key(&self.name)) {
+            // A company that was found by its name has one; the link only repeats it.
             let name = company.text(Field::Name).unwrap_or(&self.name).to_owned();
             return Ok((Link { uid: company.uid, name }, None));
         }
@@ -155,6 +156,7 @@ impl CircleName {
             Self::Uid(uid) => view.by_uid(Entity::Circle, *uid),
             Self::Name { name, .. } => view.by_key(Entity::Circle, &normalize_key(name)),
         }?;
+        // An erased circle has no name; a link is identified by its uid.
         Some(Link { uid: circle.uid, name: circle.text(Field::Name).unwrap_or_default().to_owned() })
     }
 }

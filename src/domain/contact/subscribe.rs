@@ -44,6 +44,7 @@ impl Subscribe {
         if contact.is_none() {
             new_events.push(lead(uid, self.patch));
         }
+        // A contact that does not exist yet has no audiences.
         let before = contact.map(subscribed).unwrap_or_default();
         let mut audiences = before.clone();
         audiences.extend(self.audiences);
