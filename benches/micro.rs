@@ -109,7 +109,7 @@ fn codec(c: &mut Criterion) {
     });
 
     let event = created();
-    let (encoded, _) = EncodedEvent::encode(ACCOUNT, &event);
+    let (encoded, _) = EncodedEvent::encode(ACCOUNT, &event).expect("an event has JSON");
     assert_eq!(encoded.decode().expect("an encoded event decodes"), event);
     group.throughput(Throughput::Bytes(encoded.body.len() as u64));
     group.bench_function("EncodedEvent::encode", |b| b.iter(|| EncodedEvent::encode(ACCOUNT, black_box(&event))));

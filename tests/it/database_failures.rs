@@ -57,6 +57,40 @@ async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
     service.client.contact("after@example.org").await.expect(201);
 }
 
+/// RFC 3339 has no years before 0, so a contact that was created in such a year has no JSON. No client can cause that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_event_has_no_json_harms_none_of_its_batch() {
+    const CONTACTS: usize = 20;
+    let service = Service::start().await;
+    let (api, sql, holder) = (&service.client, service.env.sql().await, service.env.sql().await);
+    for number in 0..CONTACTS {
+        api.contact(&format!("p{number}@example.org")).await.expect(201);
+    }
+    let spoil = r#"update contact set record = replace(record, '"created":"', '"created":"-') where key = $1"#;
+    assert_eq!(sql.execute(spoil, &[&"p7@example.org"]).await.unwrap(), 1);
+
+    // While the first write waits for this lock, the others form the next batch.
+    holder.batch_execute("begin; select from head for update").await.unwrap();
+    let mut writes = JoinSet::new();
+    for number in 0..CONTACTS {
+        let client = api.clone();
+        writes.spawn(async move {
+            let answer = client.put(&format!("/contact/p{number}@example.org"), json!({"title": "Dr"})).await;
+            (number, answer)
+        });
+    }
+    blocked(&sql, 1).await;
+    holder.batch_execute("commit").await.unwrap();
+
+    for (number, answer) in writes.join_all().await {
+        answer.expect(if number == 7 { 500 } else { 200 });
+    }
+    let events = gapless(api).await;
+    assert_eq!(events.len(), CONTACTS + CONTACTS - 1);
+    assert!(events.iter().all(|event| event["data"]["record"]["uid"] == event["subject"]), "every event is whole");
+    api.contact("after@example.org").await.expect(201);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_the_database_ends_lose_nothing_and_repeat_nothing() {
     const WRITERS: usize = 20;

@@ -83,12 +83,12 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
             let text = serde_json::to_string(&unificus::contract::record::RecordJson(&event.record)).unwrap();
             let row = projection::row(api.account, &event, &text);
             let row = match rebuilt.remove(&row.uid.0) {
-                Some(earlier) => projection::fold(earlier, row),
+                Some(earlier) => projection::merge(earlier, row),
                 None => row,
             };
             rebuilt.insert(row.uid.0, row);
             assert_eq!(
-                event::EncodedEvent::encode(api.account, &event).0.body,
+                event::EncodedEvent::encode(api.account, &event).unwrap().0.body,
                 wire.body,
                 "an event is what its bytes say"
             );

@@ -97,7 +97,7 @@ impl Reader {
         };
         match page {
             // The log was restored: the client reconnects with a cursor of the previous epoch, and is refused with 410.
-            Ok(page) if page.events.last().is_none_or(|last| last.epoch() > self.epoch) => return None,
+            Ok(page) if page.events.last().is_none_or(|last| last.epoch > self.epoch) => return None,
             Ok(page) => self.frames = self.chunk(&page),
             Err(error) => {
                 tracing::warn!(account = %self.caller.account, error = %error, "read changes for stream failed; stream ends");

@@ -116,7 +116,7 @@ pub(in crate::http) async fn read(
         EventPage { events: Vec::new(), more: false }
     };
     // The log was restored after its head was read, so its events do not continue from this cursor.
-    if page.events.last().is_some_and(|event| event.epoch() > head.epoch) {
+    if page.events.last().is_some_and(|event| event.epoch > head.epoch) {
         return Err(Problem::resync());
     }
     let through = page.events.last().map_or(after, |event| event.seq);

@@ -141,9 +141,13 @@ pub(in crate::http) async fn changes(State(clock): State<Clock>, query: Query, h
     let events: Vec<EncodedEvent> = (after.0..through.0)
         .map(|seq| {
             let entity = request.wanted.entity.or_else(|| words::one(&Entity::ALL)).unwrap_or(Entity::Contact);
-            EncodedEvent::encode(NOBODY, &event(entity, Seq(seq).next(), now)).0
+            EncodedEvent::encode(NOBODY, &event(entity, Seq(seq).next(), now)).map(|(event, _)| event)
         })
-        .collect();
+        .collect::<Result<_, _>>()
+        .map_err(|error| {
+            tracing::error!(error = %error, "encoding a sample failed");
+            Problem::internal()
+        })?;
     let range = Range { epoch: EPOCH, after, through, more: through < Seq(EVENTS) };
     Ok(changes::FeedPage::of(&headers, events, range).await?.response(Into::into))
 }

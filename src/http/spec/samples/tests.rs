@@ -38,7 +38,7 @@ fn a_sampled_event_is_whole_at_its_place() {
         for seq in 1..50 {
             let sample = event(entity, Seq(seq), NOW);
             assert_eq!((sample.seq, sample.record.version), (Seq(seq), Seq(seq)));
-            let (wire, _) = EncodedEvent::encode(super::NOBODY, &sample);
+            let (wire, _) = EncodedEvent::encode(super::NOBODY, &sample).expect("a sample has JSON");
             assert_eq!(event::decode(wire.text()).expect("an event"), sample);
         }
     }
