@@ -101,6 +101,8 @@ pub struct Api {
     methods: Methods,
     /// Long answers end when this is cancelled.
     stop: CancellationToken,
+    /// Cancelled when a background task has panicked.
+    failed: CancellationToken,
 }
 
 /// What an [`Api`] is made of.
@@ -118,14 +120,28 @@ pub struct Parts {
     pub policy: Arc<AddressPolicy>,
     pub pinger: Arc<Pinger>,
     pub stop: CancellationToken,
+    pub failed: CancellationToken,
 }
 
 impl Api {
     /// The state of the routes.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, limiter, last_used, clock, metrics, policy, pinger, stop } =
-            parts;
+        let Parts {
+            config,
+            lanes,
+            store,
+            feed,
+            broker,
+            limiter,
+            last_used,
+            clock,
+            metrics,
+            policy,
+            pinger,
+            stop,
+            failed,
+        } = parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let sessions = Sessions::new(config.feed.clone(), metrics.clone());
         let in_flight = InFlight::new(&config.feed, metrics.clone());
@@ -156,6 +172,7 @@ impl Api {
             documents,
             methods,
             stop,
+            failed,
         })
     }
 }

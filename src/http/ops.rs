@@ -29,11 +29,14 @@ pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Requests can be carried out: the database answers and no stop is under way. NATS may be away: what is committed
+/// Requests can be carried out: the database answers, no stop is under way and no background task has failed. NATS may be away: what is committed
 /// then is published when it is back.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
     if api.stop.is_cancelled() {
         return Err(Problem::unavailable("The service is stopping."));
+    }
+    if api.failed.is_cancelled() {
+        return Err(Problem::unavailable("A background task has failed. See the log, and restart the service."));
     }
     api.store.ping().await?;
     Ok(if api.broker.is_connected() { "ready\n" } else { "ready, without NATS\n" })
