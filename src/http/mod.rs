@@ -79,6 +79,8 @@ pub struct Parts {
     pub pinger: Arc<Pinger>,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
+    /// Cancelled when a background task has panicked; the service is not ready after that.
+    pub failed: CancellationToken,
 }
 
 impl Api {
@@ -108,6 +110,7 @@ impl Api {
                 store: store.clone(),
                 broker: parts.broker.clone(),
                 stop: parts.stop.clone(),
+                failed: parts.failed.clone(),
             }),
             admission: Arc::new(Admission {
                 authenticator,

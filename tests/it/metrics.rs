@@ -115,4 +115,11 @@ async fn health_reports_whether_requests_can_be_executed() {
     let service = Service::start().await;
     assert_eq!(text(&service, "/livez").await, (200, "alive\n".to_owned()));
     assert_eq!(text(&service, "/readyz").await.0, 200);
+
+    let lifecycle = service.app.lifecycle();
+    lifecycle.spawn("broken", async { unreachable!("a bug") });
+    lifecycle.failed.cancelled().await;
+    let (status, body) = text(&service, "/readyz").await;
+    assert!(status == 503 && body.contains("A background task has failed."), "{status} {body}");
+    assert_eq!(text(&service, "/livez").await.0, 200);
 }

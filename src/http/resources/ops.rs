@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use tokio_util::sync::CancellationToken;
 
 /// The state of the routes of operators.
 pub(in crate::http) struct OpsState {
@@ -19,6 +19,8 @@ pub(in crate::http) struct OpsState {
     pub(in crate::http) broker: Broker,
     /// Cancelled when the service begins to stop.
     pub(in crate::http) stop: CancellationToken,
+    /// Cancelled when a background task has panicked.
+    pub(in crate::http) failed: CancellationToken,
 }
 
 pub(in crate::http) async fn metrics(State(state): State<Arc<OpsState>>) -> Response {
@@ -41,11 +43,14 @@ pub(in crate::http) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Responds where requests can be carried out: the database can be reached and the service is not stopping. NATS is not
-/// needed: committed events are published when it is back.
+/// Responds where requests can be carried out: the database can be reached, the service is not stopping and no background
+/// task has panicked. NATS is not needed: committed events are published when it is back.
 pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result<&'static str, Problem> {
     if state.stop.is_cancelled() {
         return Err(Problem::unavailable("The service is stopping."));
+    }
+    if state.failed.is_cancelled() {
+        return Err(Problem::unavailable("A background task has failed. See the log, and restart the service."));
     }
     state.store.ping().await?;
     Ok(if state.broker.is_connected() { "ready\n" } else { "ready, without NATS\n" })
