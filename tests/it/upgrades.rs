@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::process::{failure_text, serve, unificus};
 use crate::push_delivery::{endpoint_at, seqs};
+use crate::support::program::{failure_text, serve, unificus};
 use crate::support::servers::TestEnv;
 use crate::support::{Client, LONG, Receiver, Service};
 
