@@ -95,7 +95,7 @@ async fn a_killed_replica_costs_an_account_one_of_its_unanswered_calls() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
+    let (mut replica, base) = crate::support::program::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&there, 10).await;
     let polls = long_polls(&there, 40);
@@ -121,7 +121,7 @@ async fn a_replica_that_was_paused_serves_no_call_that_was_refunded() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
+    let (mut replica, base) = crate::support::program::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&client, LIMIT - 20).await;
     let polls = long_polls(&there, 20);

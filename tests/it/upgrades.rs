@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 use tokio_postgres::Client as Sql;
 use uuid::Uuid;
 
-use crate::process::{failure_text, serve, unificus};
 use crate::push_delivery::{endpoint_at, seqs};
 use crate::release_before as before;
 use crate::support::client::lead;
+use crate::support::program::{failure_text, serve, unificus};
 use crate::support::servers::TestEnv;
 use crate::support::{Client, LONG, Receiver, Service};
 
