@@ -130,7 +130,7 @@ async fn sample(mut request: Request, next: Next) -> Result<Response, Problem> {
 /// Who calls, and whether they may.
 async fn admit(api: &Api, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
     let caller = api.authenticator.caller(claim).await?;
-    let Checked { outcome, revision } = api.limiter.take(caller.account).await;
+    let Checked { outcome, revision } = api.limiter.acquire(caller.account).await;
     // A call that was taken for nobody is dropped, and so given back.
     Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
@@ -138,7 +138,7 @@ async fn admit(api: &Api, claim: &Claim) -> Result<(Caller, Result<Call, Denied>
 /// Who calls, and where they stand.
 async fn recognise(api: &Api, claim: &Claim) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
     let caller = api.authenticator.caller(claim).await?;
-    let Checked { outcome, revision } = api.limiter.look(caller.account).await;
+    let Checked { outcome, revision } = api.limiter.status(caller.account).await;
     Ok((confirm(api, caller, claim, revision).await?, outcome))
 }
 

@@ -20,8 +20,8 @@ pub(super) fn show(standing: &RateLimitStatus, headers: &mut HeaderMap) {
     let list = |item: fn(&str, Window) -> String| {
         named().map(|(name, window)| item(name, window)).collect::<Vec<_>>().join(", ")
     };
-    let policy = list(|name, Window { quota, seconds, .. }| format!("\"{name}\";q={quota};w={seconds}"));
-    let limit = list(|name, Window { left, reset_in, .. }| format!("\"{name}\";r={left};t={reset_in}"));
+    let policy = list(|name, Window { limit, seconds, .. }| format!("\"{name}\";q={limit};w={seconds}"));
+    let limit = list(|name, Window { remaining, reset_in, .. }| format!("\"{name}\";r={remaining};t={reset_in}"));
     for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
         // Digits and names are always a header's text.
         headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
@@ -31,9 +31,9 @@ pub(super) fn show(standing: &RateLimitStatus, headers: &mut HeaderMap) {
 /// 429, with the time to wait.
 pub(super) fn refuse(policy: &'static str, standing: &RateLimitStatus, window: Window) -> Response {
     let detail = if policy == MONTH {
-        format!("All {} calls of this month are used.", window.quota)
+        format!("All {} calls of this month are used.", window.limit)
     } else {
-        format!("More than {} calls in one second.", window.quota)
+        format!("More than {} calls in one second.", window.limit)
     };
     let mut response = Problem::quota_exceeded(policy, detail, window.reset_in).into_response();
     show(standing, response.headers_mut());

@@ -1,5 +1,4 @@
-//! What the relay looks after besides publishing: the stream itself, accounts that are quiet, and accounts that are
-//! stopped.
+//! The relay's work besides publishing: the stream itself, quiet accounts and stopped accounts.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,88 +6,92 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Relay;
-use crate::broker::StreamFacts;
+use crate::broker::StreamInfo;
 use crate::clock;
 use crate::domain::{AccountId, Seq};
 use crate::metrics::gauge_value;
 use crate::shard::Owned;
 
-/// An account that is stopped is looked at again after this time, whatever marks it, and so many of them at once.
-const AFTER_STOP: Duration = Duration::from_secs(5);
-const STOPPED_AT_ONCE: usize = 32;
+/// The interval at which a stopped account is checked, even where it is written to more often.
+const STOPPED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The stream itself is looked at this often: one that was deleted and made anew breaks no connection.
-const STREAM_EVERY: Duration = Duration::from_secs(5);
+/// The largest number of stopped accounts that are checked at once.
+const MAX_STOPPED_CHECKED: usize = 32;
 
-/// So many accounts are compared with the stream this often, in turn, though nothing was written to them: 100,000 in
-/// less than an hour.
-const AUDIT_EVERY: Duration = Duration::from_secs(2);
+/// The interval at which the stream itself is checked: replacing it breaks no connection.
+const STREAM_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The interval at which the next accounts, in turn, are compared with the stream although nothing was written to them.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Accounts of one audit: 100,000 accounts take less than an hour.
 const AUDITED_AT_ONCE: i64 = 64;
 
 impl Relay {
-    /// After a new connection the stream is looked at, and what was known is forgotten; from time to time it is looked at
-    /// in any case.
-    pub(super) async fn renew(&mut self, owned: &Owned) -> anyhow::Result<StreamFacts> {
+    /// Checks the stream after a new connection or owner session, and from time to time. Progress that was known under
+    /// another connection, session or stream is forgotten.
+    pub(super) async fn refresh_stream(&mut self, owned: &Owned) -> anyhow::Result<StreamInfo> {
         let now = (owned.generation, self.broker.connections());
-        let same = self.stream.filter(|_| self.under == Some(now));
-        if let Some((stream, looked_at)) = same {
-            if looked_at.elapsed() < STREAM_EVERY {
+        let same = self.stream.filter(|_| self.known_under == Some(now));
+        if let Some((stream, checked_at)) = same {
+            if checked_at.elapsed() < STREAM_INTERVAL {
                 return Ok(stream);
             }
-            if self.broker.stream_facts().await? == Some(stream) {
+            if self.broker.stream_info().await? == Some(stream) {
                 self.stream = Some((stream, clock::instant()));
                 return Ok(stream);
             }
         }
         let stream = self.broker.ensure_stream().await?;
-        if self.stream.is_none_or(|(before, _)| before.made_at_ns != stream.made_at_ns) {
-            let accounts = self.store.begin_stream(stream.made_at_ns).await?;
-            tracing::info!(accounts, "the stream is another one than was published to, or it was not known which");
+        if self.stream.is_none_or(|(before, _)| before.created_at_ns != stream.created_at_ns) {
+            let accounts = self.store.begin_stream(stream.created_at_ns).await?;
+            tracing::info!(accounts, "stream is new; publishing begins with the retained events of these accounts");
         }
-        // What this process published through the old connection may not have outlived the server.
-        self.todo.extend(self.known.keys().copied());
+        // A server that was replaced may have lost messages that it acknowledged on the old connection.
+        self.due.extend(self.known.keys().copied());
         self.known.clear();
         self.unsaved.clear();
-        self.under = Some(now);
+        self.known_under = Some(now);
         self.stream = Some((stream, clock::instant()));
         Ok(stream)
     }
 
-    /// Lets the next few accounts be compared with the stream though nobody wrote to them: what it lost of an account
-    /// that is quiet would else be missed until the next write. Those with an unwritten cursor are published just now.
+    /// Marks the next accounts for a comparison with the stream, because a message that the stream lost of a quiet account
+    /// would be missing until the next write. Accounts whose cursor is not saved are being published, and are left out.
     pub(super) async fn audit(&mut self) -> anyhow::Result<()> {
-        let (last, looked_at) = self.audited;
-        if looked_at.elapsed() < AUDIT_EVERY {
+        let (last, checked_at) = self.audited;
+        if checked_at.elapsed() < AUDIT_INTERVAL {
             return Ok(());
         }
         let page = self.store.relayed_accounts(last, AUDITED_AT_ONCE).await?;
-        // An empty page is the end: the next one begins with the first account again.
+        // After an empty page the next one begins with the first account again.
         self.audited = (page.last().copied().unwrap_or(AccountId(Uuid::nil())), clock::instant());
         for account in page.into_iter().filter(|account| !self.unsaved.contains(account)) {
             self.known.remove(&account);
-            self.todo.insert(account);
+            self.due.insert(account);
         }
         Ok(())
     }
 
-    /// Of the accounts that are stopped, only the few whose turn it is are looked at.
-    pub(super) fn leave_stopped(&mut self, owned: &Owned) {
+    /// Takes stopped accounts off the list, except a few whose check is due.
+    pub(super) fn limit_stopped(&mut self, owned: &Owned) {
         self.stopped.retain(|account, _| owned.lease(*account).is_some());
         self.metrics.relay_stopped_accounts.set(gauge_value(self.stopped.len()));
-        let due = self.stopped.iter().filter(|(_, seen)| seen.elapsed() >= AFTER_STOP).map(|(account, _)| *account);
-        let due: HashSet<AccountId> = due.take(STOPPED_AT_ONCE).collect();
-        self.todo.retain(|account| !self.stopped.contains_key(account));
-        self.todo.extend(due);
+        let due =
+            self.stopped.iter().filter(|(_, seen)| seen.elapsed() >= STOPPED_INTERVAL).map(|(account, _)| *account);
+        let due: HashSet<AccountId> = due.take(MAX_STOPPED_CHECKED).collect();
+        self.due.retain(|account| !self.stopped.contains_key(account));
+        self.due.extend(due);
     }
 
-    /// Publishes nothing of an account any more, and says so once. What is in memory of its log, here and elsewhere, may
-    /// be what the log has lost.
+    /// Stops publishing an account, and logs it once. Events of it in memory, here and in other replicas, are dropped,
+    /// because they may be events that the log has lost.
     pub(super) fn stop(&mut self, account: AccountId, published: Seq) {
         if self.stopped.insert(account, clock::instant()).is_none() {
             tracing::error!(
                 %account, %published,
-                "the log lacks events that were published: it was restored from a backup; nothing of the account is \
-                 published until `unificus log restored` was run"
+                "relay stopped: the log lacks published events, so it was restored from a backup; run \
+                 `unificus log restored`"
             );
         }
         self.feed.forget(account);

@@ -245,7 +245,7 @@ impl Lossy {
     }
 
     async fn take(&mut self, calls: usize) -> Vec<Call> {
-        let asked = (0..calls).map(|_| self.ledger.take(self.client.account));
+        let asked = (0..calls).map(|_| self.ledger.acquire(self.client.account));
         let (taken, stepped) = tokio::join!(biased; futures_util::future::join_all(asked), self.booking.step());
         stepped.unwrap();
         taken.into_iter().map(|told| told.outcome.expect("a call")).collect()
@@ -298,7 +298,7 @@ async fn a_call_that_was_granted_and_never_heard_of_is_given_back() {
     let _kept = lossy.take(1).await;
     let ledger = lossy.ledger.clone();
 
-    let (told, ()) = tokio::join!(biased; ledger.take(lossy.client.account), lossy.step_unheard(2));
+    let (told, ()) = tokio::join!(biased; ledger.acquire(lossy.client.account), lossy.step_unheard(2));
 
     assert!(told.outcome.is_err(), "nobody can tell whether it was granted");
     lossy.step_heard().await;
