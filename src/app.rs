@@ -108,7 +108,7 @@ impl App {
 
         shared.start_writers(&lanes);
         shared.start_workers(client, limiter, attempts, &lanes);
-        shared.run(http::KeyCheck::new(&api));
+        shared.run(api.key_check());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -168,7 +168,7 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Arc<Api> {
+    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Api {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),

@@ -156,7 +156,8 @@ pub(super) async fn audience(store: &Store, command: AudienceCommand) -> anyhow:
                 Some(id) => id,
                 None => next_id(store, account).await?,
             };
-            let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
+            let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name)
+                .map_err(|errors| invalid(errors.into_list()))?;
             execute(store, account, domain::Command::CreateNamed(create), json).await
         }
         AudienceCommand::List { account, json } => list(store, account, Entity::Audience, json).await,
@@ -180,7 +181,8 @@ pub(super) async fn company(store: &Store, command: CompanyCommand) -> anyhow::R
 pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Result<()> {
     match command {
         WorldCommand::Add { account, name, json } => {
-            let create = named::CreateNamed::world(clock::fresh_uid(), &name).map_err(invalid)?;
+            let create =
+                named::CreateNamed::world(clock::fresh_uid(), &name).map_err(|errors| invalid(errors.into_list()))?;
             execute(store, account, domain::Command::CreateNamed(create), json).await
         }
         WorldCommand::List { account, json } => list(store, account, Entity::World, json).await,

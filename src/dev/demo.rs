@@ -15,7 +15,7 @@ use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, InputKind};
 use crate::domain::account::Tier;
-use crate::domain::{AccountId, Command, Entity, Invalid, named};
+use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -148,7 +148,11 @@ fn fields() -> [serde_json::Value; 4] {
     ]
 }
 
-async fn define(app: &App, account: AccountId, create: Result<named::CreateNamed, Vec<Invalid>>) -> anyhow::Result<()> {
+async fn define(
+    app: &App,
+    account: AccountId,
+    create: Result<named::CreateNamed, ValidationErrors>,
+) -> anyhow::Result<()> {
     let create = create.map_err(|invalid| anyhow::anyhow!("the demo's own data is refused: {invalid:?}"))?;
     submit(app, account, Command::CreateNamed(create)).await
 }

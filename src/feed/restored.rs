@@ -58,7 +58,7 @@ impl Feed {
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
         let tail = || self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         // Memory is read before the log, so that each of its events is in the log already.
-        let last = tail().last(account).map(|last| (last.seq, last.epoch()));
+        let last = tail().last(account).map(|last| (last.seq, last.epoch));
         let head = self.store.head(account).await?;
         let is_in_log = |(seq, epoch)| head.is_some_and(|head| seq <= head.seq && epoch == head.epoch);
         if !last.is_none_or(is_in_log) {

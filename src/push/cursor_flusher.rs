@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::domain::endpoint::{EndpointSave, RetryEntry};
 use crate::domain::{AccountId, Seq};
 use crate::metrics::Metrics;
 use crate::shard::ShardLease;
 use crate::store::StoreError;
-use crate::store::owner::{EndpointSave, RetryEntry, ShardOwner};
+use crate::store::owner::ShardOwner;
 
 /// Places are written at most this often.
 const EVERY: Duration = Duration::from_millis(20);
@@ -168,12 +169,12 @@ impl CursorFlusher {
 /// Two saves of one endpoint as one. What ended and then waited again waits, what waited and then ended has ended: no
 /// event is in both lists.
 fn merge(earlier: EndpointSave, later: EndpointSave) -> EndpointSave {
-    let mut waiting: BTreeMap<Seq, RetryEntry> = earlier.waiting.into_iter().map(|event| (event.seq, event)).collect();
+    let mut retries: BTreeMap<Seq, RetryEntry> = earlier.retries.into_iter().map(|entry| (entry.seq, entry)).collect();
     for seq in &later.settled {
-        waiting.remove(seq);
+        retries.remove(seq);
     }
-    waiting.extend(later.waiting.into_iter().map(|event| (event.seq, event)));
+    retries.extend(later.retries.into_iter().map(|entry| (entry.seq, entry)));
     let settled = earlier.settled.into_iter().chain(later.settled);
-    let settled = settled.filter(|seq| !waiting.contains_key(seq)).collect::<BTreeSet<Seq>>().into_iter().collect();
-    EndpointSave { cursor: later.cursor, waiting: waiting.into_values().collect(), settled }
+    let settled = settled.filter(|seq| !retries.contains_key(seq)).collect::<BTreeSet<Seq>>().into_iter().collect();
+    EndpointSave { cursor: later.cursor, retries: retries.into_values().collect(), settled }
 }

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::attempts::{self, AttemptLog};
 use super::client::{Attempt, Client};
 use super::concurrency::{ConcurrencyLimiter, ConcurrencyPermit};
-use super::cursor::{self, SeqRange};
 use super::cursor_flusher::CursorFlusher;
 use super::health;
 use super::kept::Kept;
@@ -23,14 +22,15 @@ use super::target::DeliveryTarget;
 use crate::clock::{self, Clock};
 use crate::command::Lanes;
 use crate::contract::EncodedEvent;
-use crate::domain::endpoint::{Health, State};
+use crate::domain::endpoint::{
+    Endpoint, EndpointState, EndpointStatus, Health, SeqRange, is_processed, skip_processed,
+};
 use crate::domain::{Seq, Timestamp};
 use crate::feed::{EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::secrets::MasterKeys;
 use crate::shard::ShardLease;
 use crate::store::Store;
-use crate::store::endpoints::{Endpoint, EndpointState};
 use crate::store::owner::ShardOwner;
 
 /// Events that are read at once.
@@ -107,7 +107,7 @@ impl EndpointWorker {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let EndpointState { endpoint, cursor, processed, .. } = placed;
-        let waiting = context.store.waiting(endpoint.account, endpoint.endpoint_id).await?;
+        let waiting = context.store.retry_entries(endpoint.account, endpoint.endpoint_id).await?;
         let reported = endpoint.reported;
         let scheduler = DeliveryScheduler::new(cursor, waiting, DeliveryPolicy::of(&endpoint.settings));
         let target = Arc::new(DeliveryTarget::of(endpoint, &context.masters)?);
@@ -221,7 +221,7 @@ impl EndpointWorker {
             return Ok(());
         }
         let account = self.target.endpoint.account;
-        let from = cursor::skip_processed(&self.processed, self.scheduler.read());
+        let from = skip_processed(&self.processed, self.scheduler.read());
         self.scheduler.pass(from);
         let just_asked = self.asked_at.is_some_and(|at| at.elapsed() < ASK);
         if just_asked && self.context.feed.ends_at(account, from) {
@@ -241,7 +241,7 @@ impl EndpointWorker {
         for event in events {
             let EncodedEvent { seq, uid, at, .. } = event;
             let own = health::is_about(&self.target.endpoint, &event);
-            let wanted = !own && !cursor::is_processed(&self.processed, seq) && filter.wants(&event);
+            let wanted = !own && !is_processed(&self.processed, seq) && filter.wants(&event);
             metas.push(EventMeta { seq, uid, at, bytes: event.body.len(), wanted });
             if wanted {
                 self.events.put(event);
@@ -289,7 +289,7 @@ impl EndpointWorker {
                 detail = attempt.no_address, "delivery failed");
         }
         let trigger = if first { "event" } else { "retry" };
-        let row = attempts::row(self.target.webhook_id(&events), delivery.name(), trigger, &attempt, now);
+        let row = attempts::row(self.target.webhook_id(&events), delivery.name(), &events, trigger, &attempt, now);
         self.context.attempts.put(account, endpoint_id, row);
         let action = self.scheduler.ended(delivery.name(), attempt.outcome, now, rand::random());
         if !delivered {
@@ -333,8 +333,9 @@ impl EndpointWorker {
         let outcome = outcome.label();
         // The endpoint that said so is the one of this revision. Its owner may have changed or resumed it since.
         let present = self.context.store.endpoint(account, endpoint_id).await?;
-        let is_same =
-            |placed: &EndpointState| placed.endpoint.revision == revision && placed.endpoint.state == State::Live;
+        let is_same = |placed: &EndpointState| {
+            placed.endpoint.revision == revision && placed.endpoint.status == EndpointStatus::Live
+        };
         if !present.as_ref().is_some_and(is_same) {
             return Ok(());
         }

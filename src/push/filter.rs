@@ -1,8 +1,8 @@
 //! Which events an endpoint asked for.
 
 use crate::contract::EncodedEvent;
+use crate::domain::EventType;
 use crate::domain::endpoint::Settings;
-use crate::domain::{Entity, EventType};
 
 /// Patterns of event types without their root: `contact.created`, `contact.*`, `*`. No pattern at all means all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +39,14 @@ impl EventFilter {
     fn concerns(&self, event: &EncodedEvent) -> bool {
         self.fields.is_empty()
             || matches!(event.event_type, EventType::Created | EventType::Deleted)
-            || event.changed_fields().iter().any(|field| self.fields.contains(field))
-    }
-
-    /// Whether a pattern can match any event: an entity or `*`, then a verb or `*`.
-    #[must_use]
-    pub fn is_pattern(text: &str) -> bool {
-        match text.split_once('.') {
-            None => text == "*",
-            Some((entity, event_type)) => {
-                (entity == "*" || Entity::from_name(entity).is_some())
-                    && (event_type == "*" || EventType::from_name(event_type).is_some())
+            || match event.changed_fields() {
+                Ok(changed) => changed.iter().any(|field| self.fields.contains(field)),
+                // An event whose fields are unreadable is delivered, because a needless delivery is better than a lost one.
+                Err(error) => {
+                    tracing::error!(account = %event.account, seq = event.seq.0, %error, "reading changed fields failed");
+                    true
+                }
             }
-        }
     }
 }
 

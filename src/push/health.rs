@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use crate::command::{CommandEnvelope, Lanes};
 use crate::contract::{EncodedEvent, timestamp};
-use crate::domain::endpoint::{Health, ReportHealth};
+use crate::domain::endpoint::{Endpoint, Health, ReportHealth};
 use crate::domain::{Command, Entity, Timestamp, Uid};
-use crate::store::endpoints::Endpoint;
 
 /// The origin of what is written here.
 const ORIGIN: &str = "push";

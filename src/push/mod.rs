@@ -13,7 +13,6 @@ pub mod address;
 mod attempts;
 pub mod client;
 mod concurrency;
-mod cursor;
 mod cursor_flusher;
 mod endpoint_worker;
 pub mod filter;

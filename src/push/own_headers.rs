@@ -11,9 +11,8 @@ use uuid::Uuid;
 
 use super::secret_storage::belongs_to;
 use crate::domain::AccountId;
-use crate::domain::endpoint::{Header, HeaderValue};
+use crate::domain::endpoint::{Endpoint, Header, HeaderValue};
 use crate::secrets::{MasterKeys, Resealed};
-use crate::store::endpoints::Endpoint;
 
 /// Stands for a value where one is shown.
 pub const MASK: &str = "********";
@@ -101,6 +100,7 @@ fn bound(account: AccountId, endpoint: Uuid, name: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::config::MasterKey;
+    use crate::domain::endpoint::{header_name, header_value};
     use crate::push::secret_storage::tests::endpoint;
 
     fn masters(byte: u8) -> MasterKeys {
@@ -135,6 +135,14 @@ mod tests {
         let mut unsealed = clear.clone();
         seal(&MasterKeys::new(&[]), &mut unsealed);
         assert_eq!(unsealed, clear, "without a master key it stays as it is");
+    }
+
+    #[test]
+    fn every_name_and_value_that_settings_accept_can_be_sent() {
+        let name: String = (b'!'..=b'~').map(char::from).filter(|c| header_name(&c.to_string()).is_ok()).collect();
+        let value: String = (b' '..=b'~').map(char::from).collect();
+        assert_eq!(header_value(&name, Some(&value)), Ok(&*value));
+        assert_eq!(sent(&with_header(&name, &value), 1), Some(value.into_bytes()));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::clock::{self, Clock};
 use crate::contract::event::{CONTENT_TYPE, TYPE_ROOT};
 use crate::contract::timestamp;
 use crate::domain::Seq;
+use crate::domain::endpoint::Endpoint;
 use crate::secrets::MasterKeys;
-use crate::store::endpoints::Endpoint;
 
 /// Sends pings, which together have as many of the slots of deliveries as one endpoint may have.
 pub struct Pinger {
@@ -70,7 +70,7 @@ impl Pinger {
         if let Some(detail) = &attempt.no_address {
             tracing::info!(%account, endpoint = %endpoint_id, detail, "endpoint has no usable address");
         }
-        self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, "test", &attempt, clock.now()));
+        self.log.put(account, endpoint_id, attempts::row(id, Seq::ZERO, &[], "test", &attempt, clock.now()));
         Ok(Some(attempt))
     }
 }

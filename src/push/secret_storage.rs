@@ -6,9 +6,9 @@
 use uuid::Uuid;
 
 use super::signature::SigningSecret;
+use crate::domain::endpoint::{Endpoint, StoredSecret};
 use crate::domain::{AccountId, Timestamp};
 use crate::secrets::{MasterKeys, Resealed};
-use crate::store::endpoints::{Endpoint, KeptSecret};
 
 /// What every secret's text begins with.
 const TEXT: &[u8] = b"whs";
@@ -32,8 +32,8 @@ pub fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8
 /// The secrets of an endpoint, the present one first, and until when each signs; `None` where one does not open.
 #[must_use]
 pub fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(SigningSecret, Option<Timestamp>)>> {
-    let open = |KeptSecret { kept, until }: &KeptSecret| {
-        Some((open(masters, endpoint.account, endpoint.endpoint_id, kept)?, *until))
+    let open = |StoredSecret { bytes, expires_at }: &StoredSecret| {
+        Some((open(masters, endpoint.account, endpoint.endpoint_id, bytes)?, *expires_at))
     };
     endpoint.secrets.iter().map(open).collect()
 }
@@ -55,38 +55,13 @@ pub(super) fn belongs_to(account: AccountId, endpoint: Uuid) -> Vec<u8> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::MasterKey;
-    use crate::domain::endpoint::{DeliveryOrder, Health, Mode, Settings, Signature, State};
+    use crate::domain::endpoint::{Signature, fixture};
 
     /// An endpoint with one secret that is not sealed.
     pub(in crate::push) fn endpoint() -> Endpoint {
-        let settings = Settings {
-            url: "https://example.org/".to_owned(),
-            description: String::new(),
-            events: Vec::new(),
-            fields: Vec::new(),
-            exclude_own: None,
-            mode: Mode::Single,
-            order: DeliveryOrder::Record,
-            window: 32,
-            rate: None,
-            headers: Vec::new(),
-            timeout: Duration::from_secs(15),
-        };
-        Endpoint {
-            account: AccountId(Uuid::from_u128(1)),
-            endpoint_id: Uuid::from_u128(2),
-            settings,
-            signature: Signature::Hmac,
-            secrets: vec![KeptSecret { kept: SigningSecret::generate([7; 32]).reveal().into_bytes(), until: None }],
-            state: State::Live,
-            reported: Health::Well,
-            revision: 0,
-            created_at: Timestamp::UNIX_EPOCH,
-        }
+        fixture::endpoint(SigningSecret::generate([7; 32]).reveal().into_bytes())
     }
 
     fn masters(byte: u8) -> MasterKeys {
@@ -120,7 +95,7 @@ pub(super) mod tests {
     fn an_endpoint_prints_no_secret() {
         let endpoint = endpoint();
         let shown = format!("{endpoint:?}");
-        assert!(shown.contains("KeptSecret") && !shown.contains("whsec"), "{shown}");
+        assert!(shown.contains("StoredSecret") && !shown.contains("whsec"), "{shown}");
         assert!(!shown.contains("119, 104, 115"), "nor its bytes: {shown}");
     }
 }

@@ -9,13 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::cursor;
 use super::endpoint_worker::{DeliveryContext, EndpointWorker};
 use crate::clock;
 use crate::domain::AccountId;
-use crate::domain::endpoint::State;
+use crate::domain::endpoint::{self, Endpoint, EndpointState, EndpointStatus};
 use crate::shard::{Owned, ShardLease, Shards};
-use crate::store::endpoints::{Endpoint, EndpointState};
 use crate::worker::{Step, Worker};
 
 /// EndpointSupervisor, over all endpoints of the shards that this replica owns.
@@ -94,8 +92,8 @@ impl EndpointSupervisor {
         let mut endpoints = self.context.store.endpoints(account).await?;
         let is_there = |placed: &EndpointState| {
             let known = self.accounts.get(&account);
-            let Endpoint { endpoint_id, state, .. } = &placed.endpoint;
-            *state != State::Live || known.is_some_and(|known| known.workers.contains_key(endpoint_id))
+            let Endpoint { endpoint_id, status, .. } = &placed.endpoint;
+            *status != EndpointStatus::Live || known.is_some_and(|known| known.workers.contains_key(endpoint_id))
         };
         let mut unsaved = BTreeSet::new();
         if !endpoints.iter().all(is_there) {
@@ -104,7 +102,7 @@ impl EndpointSupervisor {
             endpoints = self.context.store.endpoints(account).await?;
         }
         let looked_at = clock::instant();
-        let live = endpoints.iter().filter(|placed| placed.endpoint.state == State::Live).count();
+        let live = endpoints.iter().filter(|placed| placed.endpoint.status == EndpointStatus::Live).count();
         let mut workers = match self.accounts.remove(&account) {
             Some(known) => known.workers,
             None => BTreeMap::new(),
@@ -137,8 +135,10 @@ impl EndpointSupervisor {
     /// Starts an endpoint's runner where it is delivered to, once the orders for its place are carried out.
     async fn start(&self, placed: EndpointState, owned: &Owned, lease: &ShardLease) -> anyhow::Result<Option<Running>> {
         let placed =
-            if placed.has_orders { self.carry_out_orders(&placed.endpoint, owned).await? } else { Some(placed) };
-        let Some(placed) = placed.filter(|placed| placed.endpoint.state == State::Live) else { return Ok(None) };
+            if placed.has_commands { self.apply_commands(&placed.endpoint, owned).await? } else { Some(placed) };
+        let Some(placed) = placed.filter(|placed| placed.endpoint.status == EndpointStatus::Live) else {
+            return Ok(None);
+        };
         let Endpoint { account, endpoint_id, revision, .. } = placed.endpoint;
         let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
         let running =
@@ -167,15 +167,15 @@ impl EndpointSupervisor {
     }
 
     /// Moves an endpoint's place as it was ordered to. Its runner has ended, so that nobody else writes the place.
-    async fn carry_out_orders(&self, endpoint: &Endpoint, owned: &Owned) -> anyhow::Result<Option<EndpointState>> {
+    async fn apply_commands(&self, endpoint: &Endpoint, owned: &Owned) -> anyhow::Result<Option<EndpointState>> {
         let DeliveryContext { store, flusher, clock, .. } = &*self.context;
         let (account, id) = (endpoint.account, endpoint.endpoint_id);
         anyhow::ensure!(!flusher.settle(account).await.contains(&id), "its place is not written yet");
         let Some(placed) = store.endpoint(account, id).await? else { return Ok(None) };
-        let waiting = store.waiting(account, id).await?;
-        let mut orders = store.push_orders(account).await?;
-        orders.retain(|order| order.endpoint == id);
-        owned.owner.move_place(&cursor::after(&placed, &waiting, &orders, clock.now())).await?;
+        let retries = store.retry_entries(account, id).await?;
+        let mut commands = store.cursor_commands(account).await?;
+        commands.retain(|command| command.endpoint == id);
+        owned.owner.update_cursor(&endpoint::apply(&placed, &retries, &commands, clock.now())).await?;
         Ok(store.endpoint(account, id).await?)
     }
 }
@@ -183,8 +183,8 @@ impl EndpointSupervisor {
 impl Running {
     /// Whether it may go on: the endpoint is delivered to by these settings, and its place is not to be moved.
     fn is_as(&self, placed: &EndpointState) -> bool {
-        let EndpointState { endpoint, has_orders, .. } = placed;
-        endpoint.state == State::Live && endpoint.revision == self.revision && !has_orders
+        let EndpointState { endpoint, has_commands, .. } = placed;
+        endpoint.status == EndpointStatus::Live && endpoint.revision == self.revision && !has_commands
     }
 }
 

@@ -14,9 +14,8 @@ use crate::contract::EncodedEvent;
 use crate::contract::delivery::{BATCH_CONTENT_TYPE, batch, batch_id, newest};
 use crate::contract::event::CONTENT_TYPE;
 use crate::domain::Timestamp;
-use crate::domain::endpoint::Mode;
+use crate::domain::endpoint::{Endpoint, Mode};
 use crate::secrets::MasterKeys;
-use crate::store::endpoints::Endpoint;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 

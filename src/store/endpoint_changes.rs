@@ -1,8 +1,8 @@
 //! Changes of an account's push endpoints: one transaction each, under the lock on the account's head.
 //!
-//! The lock makes changes of one account follow each other, so that a limit on their number holds and a request with
-//! an idempotency key is carried out once. An endpoint's place is not written here but by whoever owns its shard: a
-//! change leaves an order for them.
+//! The lock makes changes of one account follow each other, so that the limit on the number of endpoints holds and a
+//! request with an idempotency key is executed once. A change never writes a cursor, because only the replica that owns
+//! the endpoint's shard does: it queues a cursor command for that replica.
 
 use std::time::Duration;
 
@@ -11,66 +11,40 @@ use uuid::Uuid;
 
 use super::accounts::{By, INSERT_AUDIT};
 use super::batch::{self, IdempotencyColumns, IdempotencyRecord};
-use super::endpoints::{self, Endpoint, EndpointState};
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns, endpoints};
 use crate::clock;
+use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
 use crate::domain::{AccountId, Seq, Timestamp};
 
 const COUNT: &str = "-- push_endpoint.count
-select count(*) from push_endpoint where account_id = $1";
+select count(*) as endpoints from push_endpoint where account_id = $1";
 
 /// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
 const LOCK: &str = "-- push_endpoint.lock
 select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
 
-const ORDER: &str = "-- push_order.insert
-insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
+const ENQUEUE: &str = "-- push_cursor_command.insert
+insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
 
-/// What an endpoint's place shall become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CursorCommand {
-    /// What comes after `after` is sent again, up to `through` where that is said.
-    Replay {
-        /// Before the first one.
-        after: Seq,
-        /// The last one; `None` goes on to the end.
-        through: Option<Seq>,
-    },
-    /// Nothing up to here is sent any more.
-    Skip {
-        /// The last one that is not.
-        through: Seq,
-    },
-    /// A parked event is tried again.
-    Retry {
-        /// The event.
-        seq: Seq,
-    },
-    /// Whatever it failed at is forgotten.
-    Resume,
+/// The columns `kind`, `from_seq` and `to_seq` of a cursor command.
+fn columns_of(command: CursorCommand) -> (&'static str, i64, Option<i64>) {
+    match command {
+        CursorCommand::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
+        CursorCommand::Skip { through } => ("skip", through.0, None),
+        CursorCommand::Retry { seq } => ("retry", seq.0, None),
+        CursorCommand::Resume => ("resume", 0, None),
+    }
 }
 
-impl CursorCommand {
-    /// The columns `kind`, `from_seq`, `to_seq`.
-    fn columns(self) -> (&'static str, i64, Option<i64>) {
-        match self {
-            Self::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
-            Self::Skip { through } => ("skip", through.0, None),
-            Self::Retry { seq } => ("retry", seq.0, None),
-            Self::Resume => ("resume", 0, None),
-        }
-    }
-
-    /// The inverse of [`Self::columns`].
-    pub(super) fn of(kind: &str, from: i64, to: Option<i64>) -> Option<Self> {
-        match kind {
-            "replay" => Some(Self::Replay { after: Seq(from), through: to.map(Seq) }),
-            "skip" => Some(Self::Skip { through: Seq(from) }),
-            "retry" => Some(Self::Retry { seq: Seq(from) }),
-            "resume" => Some(Self::Resume),
-            _ => None,
-        }
+/// The inverse of [`columns_of`].
+pub(super) fn command_of_columns(kind: &str, from: i64, to: Option<i64>) -> Option<CursorCommand> {
+    match kind {
+        "replay" => Some(CursorCommand::Replay { after: Seq(from), through: to.map(Seq) }),
+        "skip" => Some(CursorCommand::Skip { through: Seq(from) }),
+        "retry" => Some(CursorCommand::Retry { seq: Seq(from) }),
+        "resume" => Some(CursorCommand::Resume),
+        _ => None,
     }
 }
 
@@ -108,7 +82,7 @@ impl Store {
         keys: &[&str],
         remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let change = PushChange { client: Some(client), account };
         let client = change.client()?;
         client.batch_execute("begin").await?;
@@ -134,23 +108,23 @@ impl PushChange {
     /// How many endpoints the account has.
     pub async fn count(&self) -> Result<usize, StoreError> {
         let row = self.client()?.query_one(COUNT, &[&self.account.0]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX))
+        columns::integer::<i64, _>(&row, "push_endpoint", "endpoints", &self.account)
     }
 
-    /// One of the account's endpoints, and where it stands. Until the change ends nobody else writes its settings.
+    /// Returns one of the account's endpoints with its cursor, and locks its settings until the change ends.
     pub async fn endpoint(&self, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
         self.client()?.execute(LOCK, &[&self.account.0, &endpoint]).await?;
         // A statement of its own sees what was committed while the lock was waited for.
         let row = self.client()?.query_opt(endpoints::LIST, &[&self.account.0, &endpoint]).await?;
-        row.as_ref().map(endpoints::placed).transpose()
+        row.as_ref().map(endpoints::endpoint_state).transpose()
     }
 
-    /// Adds an endpoint that stands at `from`, or at the end of the log.
+    /// Adds an endpoint whose cursor starts at `from`, or at the end of the log.
     pub async fn insert(&self, new: &Endpoint, from: Option<Seq>) -> Result<(), StoreError> {
         endpoints::insert(self.client()?, new, from).await
     }
 
-    /// Writes an endpoint's settings, state and secrets, and raises its revision.
+    /// Writes an endpoint's settings, status and secrets, and raises its revision.
     pub async fn update(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         endpoints::update(self.client()?, endpoint).await
     }
@@ -166,11 +140,11 @@ impl PushChange {
         Ok(row.is_some())
     }
 
-    /// Leaves an order for whoever owns the endpoint's shard.
-    pub async fn order(&self, endpoint: Uuid, order: CursorCommand, at: Timestamp) -> Result<(), StoreError> {
-        let (kind, from, to) = order.columns();
+    /// Queues a cursor command for the replica that owns the endpoint's shard.
+    pub async fn enqueue(&self, endpoint: Uuid, command: CursorCommand, at: Timestamp) -> Result<(), StoreError> {
+        let (kind, from, to) = columns_of(command);
         let id = clock::fresh_uid().0;
-        self.client()?.execute(ORDER, &[&self.account.0, &endpoint, &id, &kind, &from, &to, &at]).await?;
+        self.client()?.execute(ENQUEUE, &[&self.account.0, &endpoint, &id, &kind, &from, &to, &at]).await?;
         Ok(())
     }
 
@@ -212,7 +186,7 @@ impl PushChange {
 async fn remember(client: &Object, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
     if let Some(answer) = answer {
         let answers = [answer];
-        let a = IdempotencyColumns::of(&answers);
+        let a = IdempotencyColumns::of(&answers)?;
         client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::owner_lease::Membership;
 use super::{Params, SESSION_SETTINGS, Store, StoreError};
 use crate::clock;
-use crate::domain::{AccountId, Seq, Timestamp, Uid};
+use crate::domain::endpoint::{CursorUpdate, EndpointSave};
+use crate::domain::{AccountId, Seq, Timestamp};
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
 with moved as (
@@ -32,17 +33,18 @@ with moved as (
 )
 select account_id from inserted union all select account_id from updated";
 
-const SAVE_PUSH: &str = "-- push_cursor.save
+const SAVE_PUSH: &str = "-- push_endpoint_cursor.save
 with cursors as (
-    update push_cursor c set seq = n.seq, failing_since = n.failing_since, failures = n.failures, next_at = n.next_at
+    update push_endpoint_cursor c
+    set seq = n.seq, failing_since = n.failing_since, failures = n.failures, next_at = n.next_at
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::timestamptz[])
         as n(account_id, endpoint_id, seq, failing_since, failures, next_at)
     where c.account_id = n.account_id and c.endpoint_id = n.endpoint_id
 ), settled as (
-    delete from push_waiting w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
+    delete from push_retry w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
     where w.account_id = s.account_id and w.endpoint_id = s.endpoint_id and w.seq = s.seq
 )
-insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
+insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
 select w.account_id, w.endpoint_id, w.seq, w.uid, w.attempts, w.next_at, w.parked, w.first_seq, w.batch
 from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[],
     $17::bigint[], $18::bigint[]) as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
@@ -51,17 +53,17 @@ on conflict (account_id, endpoint_id, seq) do update
     set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked,
         first_seq = excluded.first_seq, batch = excluded.batch";
 
-const MOVE_PLACE: &str = "-- push_cursor.move
+const UPDATE_CURSOR: &str = "-- push_endpoint_cursor.move
 with taken as (
-    delete from push_order where account_id = $1 and endpoint_id = $2 and order_id = any($3) returning order_id
+    delete from push_cursor_command where account_id = $1 and endpoint_id = $2 and command_id = any($3) returning command_id
 ), dropped as (
-    delete from push_waiting where account_id = $1 and endpoint_id = $2 and seq = any($4)
+    delete from push_retry where account_id = $1 and endpoint_id = $2 and seq = any($4)
 ), retried as (
-    update push_waiting w set parked = false, next_at = r.next_at
+    update push_retry w set parked = false, next_at = r.next_at
     from unnest($5::bigint[], $6::timestamptz[]) as r(seq, next_at)
     where w.account_id = $1 and w.endpoint_id = $2 and w.seq = r.seq
 )
-update push_cursor set seq = $7, passed = $8, failing_since = $9, failures = $10, next_at = $11
+update push_endpoint_cursor set seq = $7, processed = $8, failing_since = $9, failures = $10, next_at = $11
 where account_id = $1 and endpoint_id = $2 and exists (select from taken)";
 
 const DISABLE: &str = "-- push_endpoint.disable
@@ -94,70 +96,6 @@ pub struct RelayMove {
     pub to: Seq,
     /// The repair that was carried out, which ends with this.
     pub repair: Option<Uuid>,
-}
-
-/// Where a push endpoint stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EndpointCursor {
-    pub account: AccountId,
-    pub endpoint: Uuid,
-    /// Everything up to here is delivered, filtered out, or waiting.
-    pub seq: Seq,
-    pub failing_since: Option<Timestamp>,
-    /// Failures since the last success.
-    pub failures: u32,
-    /// Not before this moment, where the endpoint is failing or throttled.
-    pub next_at: Option<Timestamp>,
-}
-
-/// An event that waits for its own retry while others pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct RetryEntry {
-    pub seq: Seq,
-    pub uid: Uid,
-    pub attempts: u32,
-    pub next_at: Timestamp,
-    pub parked: bool,
-    /// The first of its record's events that it stands for; most often itself.
-    pub first: Seq,
-    /// The first event of the batch that it goes in, once it was sent in one.
-    pub batch: Option<Seq>,
-}
-
-impl RetryEntry {
-    /// An event that was not sent yet and has waited long enough.
-    #[must_use]
-    pub fn behind(seq: Seq, uid: Uid) -> Self {
-        Self { seq, uid, attempts: 0, next_at: Timestamp::UNIX_EPOCH, parked: false, first: seq, batch: None }
-    }
-}
-
-/// Changes of one endpoint's place, to be written together.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EndpointSave {
-    pub cursor: EndpointCursor,
-    /// New or changed exceptions.
-    pub waiting: Vec<RetryEntry>,
-    /// Exceptions that ended.
-    pub settled: Vec<Seq>,
-}
-
-/// What orders make of an endpoint's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct CursorUpdate {
-    pub cursor: EndpointCursor,
-    /// Stretches above the cursor that were dealt with: after, through.
-    pub processed: Vec<(Seq, Seq)>,
-    /// Exceptions that end.
-    pub dropped: Vec<Seq>,
-    /// Exceptions that are parked no longer.
-    pub retried: Vec<RetryEntry>,
-    /// The orders, which are carried out with it.
-    pub orders: Vec<Uuid>,
 }
 
 impl Store {
@@ -216,11 +154,11 @@ impl ShardOwner {
         Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
     }
 
-    /// Writes where endpoints stand, with their exceptions, in one statement.
+    /// Writes the cursors and the changed retry entries of endpoints, in one statement.
     pub async fn save_push(&self, saves: &[EndpointSave]) -> Result<(), StoreError> {
         let c = CursorColumns::of(saves);
         let s = SettledColumns::of(saves);
-        let w = WaitingColumns::of(saves);
+        let w = RetryColumns::of(saves);
         self.client
             .execute(
                 &self.statements.save_push,
@@ -249,32 +187,32 @@ impl ShardOwner {
         Ok(())
     }
 
-    /// Moves an endpoint's place, and takes the orders for it away, in one statement.
-    pub async fn move_place(&self, moved: &CursorUpdate) -> Result<(), StoreError> {
-        let CursorUpdate { cursor, processed, dropped, retried, orders } = moved;
+    /// Writes the result of cursor commands and removes the commands, in one statement.
+    pub async fn update_cursor(&self, update: &CursorUpdate) -> Result<(), StoreError> {
+        let CursorUpdate { cursor, processed, dropped, retried, commands } = update;
         let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect::<Vec<i64>>();
         let retried_at: Vec<Timestamp> = retried.iter().map(|event| event.next_at).collect();
         let retried: Vec<i64> = retried.iter().map(|event| event.seq.0).collect();
-        let processed: Vec<i64> = processed.iter().flat_map(|(after, through)| [after.0, through.0]).collect();
+        let processed: Vec<i64> = processed.iter().flat_map(|range| [range.after.0, range.through.0]).collect();
         let values: Params<'_, 11> = [
             &cursor.account.0,
             &cursor.endpoint,
-            orders,
+            commands,
             &numbers(dropped),
             &retried,
             &retried_at,
             &cursor.seq.0,
             &processed,
             &cursor.failing_since,
-            &i32::try_from(cursor.failures).unwrap_or(i32::MAX),
+            &saturated(cursor.failures),
             &cursor.next_at,
         ];
-        self.client.execute(MOVE_PLACE, &values).await?;
+        self.client.execute(UPDATE_CURSOR, &values).await?;
         Ok(())
     }
 
-    /// Takes an endpoint out of service, since it said that it is gone or failed for days; with an audit row. False where
-    /// it is not live, or was changed since it had this revision: then it was another endpoint that said so.
+    /// Disables an endpoint that answered 410 or failed for five days, with an audit row. Returns false where it is not live
+    /// or has another revision: then the attempts were made with other settings.
     pub async fn disable_endpoint(
         &self,
         (account, endpoint): (AccountId, Uuid),
@@ -286,6 +224,11 @@ impl ShardOwner {
         let values: Params<'_, 6> = [&account.0, &endpoint, &id, &at, &detail.to_string(), &revision];
         Ok(self.client.execute(DISABLE, &values).await? > 0)
     }
+}
+
+/// A count of failures as an `integer`. The largest one means the same as any beyond it.
+fn saturated(failures: u32) -> i32 {
+    i32::try_from(failures).unwrap_or(i32::MAX)
 }
 
 #[derive(Default)]
@@ -306,7 +249,7 @@ impl CursorColumns {
             columns.endpoint.push(cursor.endpoint);
             columns.seq.push(cursor.seq.0);
             columns.failing_since.push(cursor.failing_since);
-            columns.failures.push(i32::try_from(cursor.failures).unwrap_or(i32::MAX));
+            columns.failures.push(saturated(cursor.failures));
             columns.next_at.push(cursor.next_at);
         }
         columns
@@ -335,7 +278,7 @@ impl SettledColumns {
 }
 
 #[derive(Default)]
-struct WaitingColumns {
+struct RetryColumns {
     account: Vec<Uuid>,
     endpoint: Vec<Uuid>,
     seq: Vec<i64>,
@@ -347,16 +290,16 @@ struct WaitingColumns {
     batch: Vec<Option<i64>>,
 }
 
-impl WaitingColumns {
+impl RetryColumns {
     fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
-        for EndpointSave { cursor, waiting, .. } in saves {
-            for event in waiting {
+        for EndpointSave { cursor, retries, .. } in saves {
+            for event in retries {
                 columns.account.push(cursor.account.0);
                 columns.endpoint.push(cursor.endpoint);
                 columns.seq.push(event.seq.0);
                 columns.uid.push(event.uid.0);
-                columns.attempts.push(i32::try_from(event.attempts).unwrap_or(i32::MAX));
+                columns.attempts.push(saturated(event.attempts));
                 columns.next_at.push(event.next_at);
                 columns.parked.push(event.parked);
                 columns.first.push((event.first < event.seq).then_some(event.first.0));

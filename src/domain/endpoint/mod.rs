@@ -1,112 +1,113 @@
-//! Push endpoints: what an account chooses about its webhooks, and what its log says of them.
+//! Push endpoints: settings and their limits, signing secrets, the cursor in the account's log, the retry queue's
+//! entries, and the commands that move a cursor.
+//!
+//! Everything here is a value or a pure function. This module knows nothing of deliveries, storage, JSON or HTTP.
 
+mod command;
+mod cursor;
 mod header;
-mod report;
+mod health;
+mod retry;
+pub mod secret;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use uuid::Uuid;
 
-pub use header::{Header, HeaderValue};
-pub use report::ReportHealth;
+pub use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
+pub use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
+pub use header::{
+    Header, HeaderValue, MAX_HEADER_NAME, MAX_HEADER_VALUE, header_name, header_value, is_reserved_header,
+};
+pub use health::{Health, ReportHealth};
+pub use retry::{ParkedEvent, RetryEntry};
+pub use secret::StoredSecret;
+pub use settings::{DeliveryOrder, Mode, Settings, Signature};
 
 use super::text_enum::text_enum;
-
-/// What an endpoint's owner chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Settings {
-    pub url: String,
-    pub description: String,
-    /// Patterns of event types without their root, `contact.*`; empty means all.
-    pub events: Vec<String>,
-    /// Names of fields of which one at least must have changed; empty means any.
-    pub fields: Vec<String>,
-    /// Events of this origin are left out.
-    pub exclude_own: Option<String>,
-    pub mode: Mode,
-    pub order: DeliveryOrder,
-    /// Deliveries in flight at once, 1 to 256.
-    pub window: usize,
-    /// Deliveries per second at most.
-    pub rate: Option<u32>,
-    /// Sent with each delivery.
-    pub headers: Vec<Header>,
-    /// What an attempt may take, 1 s to 60 s.
-    pub timeout: Duration,
-}
-
-/// What one delivery holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One event.
-    Single,
-    /// Up to so many events, 1 to 100.
-    Batch {
-        /// Events in a delivery at most.
-        max: usize,
-    },
-    /// Of each record that has waiting events the newest state, once the first of them has waited for so long.
-    Latest {
-        /// At most a minute; zero sends at once.
-        debounce: Duration,
-    },
-}
-
-impl Mode {
-    /// The word on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Batch { .. } => "batch",
-            Self::Latest { .. } => "latest",
-        }
-    }
-}
+use super::{AccountId, Timestamp};
 
 text_enum! {
-    /// Which events wait for which.
-    pub enum DeliveryOrder {
-        /// Those of one record for each other.
-        Record = "record",
-        /// Each for the one before it.
-        Strict = "strict",
-        /// None for any.
-        None = "none",
-    }
-}
-
-text_enum! {
-    /// How deliveries are signed.
-    pub enum Signature {
-        /// HMAC-SHA256 with a secret that both sides know: `v1,`.
-        Hmac = "hmac",
-        /// Ed25519 with a key that nobody else knows: `v1a,`.
-        Ed25519 = "ed25519",
-    }
-}
-
-text_enum! {
-    /// Whether an endpoint is delivered to.
-    pub enum State {
-        /// It is.
+    /// Whether events are delivered to an endpoint.
+    pub enum EndpointStatus {
+        /// They are.
         Live = "live",
-        /// Not until its owner resumes it.
+        /// They are not, until the endpoint's owner resumes it.
         Paused = "paused",
-        /// Not until its owner resumes it, since it was gone or failed for days.
+        /// They are not, until the endpoint's owner resumes it, because it answered 410 or failed for five days.
         Disabled = "disabled",
     }
 }
 
-text_enum! {
-    /// How an endpoint fares, as far as the log was told.
-    pub enum Health {
-        /// It takes what it is sent.
-        Well = "well",
-        /// It has taken nothing for a day.
-        Failing = "failing",
-        /// It was given up.
-        Disabled = "disabled",
+/// A push endpoint. `Debug` shows neither its secrets nor the values of its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The account whose events it receives.
+    pub account: AccountId,
+    /// Its id, which is also the subject of the events about its health.
+    pub endpoint_id: Uuid,
+    /// Choices of its owner.
+    pub settings: Settings,
+    /// The scheme by which the present secret signs.
+    pub signature: Signature,
+    /// The present secret, then the previous ones that still sign.
+    pub secrets: Vec<StoredSecret>,
+    /// Whether events are delivered to it.
+    pub status: EndpointStatus,
+    /// The health that the log recorded last.
+    pub reported: Health,
+    /// Changes with every change of this row.
+    pub revision: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// An endpoint with its position in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointState {
+    /// Settings, status and secrets.
+    pub endpoint: Endpoint,
+    /// The cursor.
+    pub cursor: EndpointCursor,
+    /// Ranges above the cursor that were processed before it went back, in order and apart.
+    pub processed: Vec<SeqRange>,
+    /// True while cursor commands are queued that were not applied yet.
+    pub has_commands: bool,
+}
+
+impl Endpoint {
+    /// Pauses a live endpoint; returns false for one that is paused or disabled already, which stays so.
+    pub fn pause(&mut self) -> bool {
+        let is_live = self.status == EndpointStatus::Live;
+        if is_live {
+            self.status = EndpointStatus::Paused;
+        }
+        is_live
+    }
+
+    /// Makes it live again. The failures of its cursor are reset by [`CursorCommand::Resume`].
+    pub fn resume(&mut self) {
+        self.status = EndpointStatus::Live;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    use super::*;
+
+    /// An endpoint with this stored secret.
+    pub(crate) fn endpoint(secret: Vec<u8>) -> Endpoint {
+        Endpoint {
+            account: AccountId(Uuid::from_u128(1)),
+            endpoint_id: Uuid::from_u128(2),
+            settings: Settings { url: "https://example.org/".to_owned(), ..Settings::defaults(32) },
+            signature: Signature::Hmac,
+            secrets: vec![StoredSecret::present(secret)],
+            status: EndpointStatus::Live,
+            reported: Health::Well,
+            revision: 0,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
     }
 }

@@ -18,10 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy;
@@ -36,6 +33,7 @@ use self::failure::AttemptFailure;
 use self::lookups::system_lookup;
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
+use crate::domain::endpoint::is_reserved_header;
 
 /// An attempt's time, answer included, where the endpoint sets no other.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -87,7 +85,8 @@ pub enum ClientError {
 pub struct DeliveryRequest<'a> {
     /// Where to.
     pub url: &'a EndpointUrl,
-    /// The endpoint's own headers and `traceparent`. Those that [`is_reserved`] names are left out.
+    /// The endpoint's own headers and `traceparent`. Reserved ones are left out, which settings of an earlier version may
+    /// still hold.
     pub headers: &'a [(HeaderName, HeaderValue)],
     /// `webhook-id`: the same for every attempt.
     pub webhook_id: &'a str,
@@ -103,14 +102,6 @@ pub struct DeliveryRequest<'a> {
     pub timeout: Duration,
     /// What a date in `Retry-After` is counted from.
     pub now: OffsetDateTime,
-}
-
-/// Whether an endpoint may not set this header: it is written here, or it frames the message.
-#[must_use]
-pub fn is_reserved(name: &HeaderName) -> bool {
-    [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT]
-        .contains(name)
-        || ["webhook-", "proxy-", "keep-alive"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 impl Client {
@@ -197,7 +188,7 @@ impl Client {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = delivery.url.uri().clone();
         let headers = request.headers_mut();
-        for (name, value) in delivery.headers.iter().filter(|(name, _)| !is_reserved(name)) {
+        for (name, value) in delivery.headers.iter().filter(|(name, _)| !is_reserved_header(name.as_str())) {
             headers.append(name, value.clone());
         }
         headers.insert(USER_AGENT, self.user_agent.clone());

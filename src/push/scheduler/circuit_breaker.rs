@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::endpoint::EndpointCursor;
 use crate::domain::{Seq, Timestamp};
-use crate::store::owner::EndpointCursor;
 
 /// It is asked again after a twentieth of the time that it has been away, within these bounds: a receiver that was
 /// away 20 s is caught up with within a second of its return, and one that was away a day costs 12 probes an hour.

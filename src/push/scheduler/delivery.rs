@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::pending::{PendingEvent, PendingEvents};
 use super::policy::DeliveryPolicy;
 use super::retry_queue::RetryQueue;
+use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp, Uid};
-use crate::store::owner::RetryEntry;
 
 /// A body holds at most so many bytes of events, unless the first alone has more.
 pub const MAX_BODY: usize = 256 * 1024;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::policy::DeliveryPolicy;
+use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp, Uid};
-use crate::store::owner::RetryEntry;
 
 /// What waits, and what of it is not saved yet.
 #[derive(Debug, Clone)]

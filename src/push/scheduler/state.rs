@@ -10,10 +10,10 @@ use super::policy::DeliveryPolicy;
 use super::rate::Rate;
 use super::retry_queue::RetryQueue;
 use crate::domain::endpoint::Mode;
+use crate::domain::endpoint::{EndpointCursor, EndpointSave, RetryEntry};
 use crate::domain::{Seq, Timestamp, Uid};
 use crate::push::outcome::AttemptOutcome;
 use crate::push::schedule;
-use crate::store::owner::{EndpointCursor, EndpointSave, RetryEntry};
 
 /// Attempts in a row that fail before the endpoint itself is held to be failing.
 const FAILURES_IN_A_ROW: u32 = 5;
@@ -233,8 +233,8 @@ impl DeliveryScheduler {
             return None;
         }
         self.saved = self.cursor.clone();
-        let (waiting, settled) = changes.unwrap_or_default();
-        Some(EndpointSave { cursor: self.cursor.clone(), waiting, settled })
+        let (retries, settled) = changes.unwrap_or_default();
+        Some(EndpointSave { cursor: self.cursor.clone(), retries, settled })
     }
 
     /// There is no more to read. Where nothing is left that the endpoint could be tried with either, nobody knows any
@@ -274,7 +274,7 @@ impl DeliveryScheduler {
         match (held, self.policy.mode) {
             (Some(next_at), Mode::Latest { .. }) => self.wait_together(event, key, next_at),
             (Some(next_at), Mode::Single | Mode::Batch { .. }) => {
-                self.retry_queue.put(RetryEntry { next_at, ..RetryEntry::behind(seq, uid) }, Some(bytes));
+                self.retry_queue.put(RetryEntry { next_at, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
             }
             (None, Mode::Latest { debounce }) => {
                 let due = event.at.min(now) + debounce;
@@ -297,7 +297,7 @@ impl DeliveryScheduler {
                 let (first, newest) = (last.first.min(seq), last.seq.max(seq));
                 self.retry_queue.put(RetryEntry { seq: newest, first, next_at, ..last }, None);
             }
-            None => self.retry_queue.put(RetryEntry { next_at, ..RetryEntry::behind(seq, uid) }, None),
+            None => self.retry_queue.put(RetryEntry { next_at, ..RetryEntry::unsent(seq, uid) }, None),
         }
     }
 
@@ -419,7 +419,7 @@ impl DeliveryScheduler {
         for (first, PendingEvent { uid, seq, bytes, .. }) in
             planned.keys.iter().flat_map(|key| self.open.take_key(*key))
         {
-            self.retry_queue.put(RetryEntry { next_at, first, ..RetryEntry::behind(seq, uid) }, Some(bytes));
+            self.retry_queue.put(RetryEntry { next_at, first, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
         }
         for event in events {
             let Some(event) = self.retry_queue.get(event).cloned() else { continue };

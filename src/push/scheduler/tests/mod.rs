@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{Delivery, DeliveryPolicy, DeliveryScheduler, EndpointAction, EventMeta};
 use crate::domain::endpoint::{DeliveryOrder, Mode};
+use crate::domain::endpoint::{EndpointCursor, EndpointSave, RetryEntry};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 use crate::push::outcome::{AttemptOutcome, Reason};
-use crate::store::owner::{EndpointCursor, EndpointSave, RetryEntry};
 
 const FAILED: AttemptOutcome = AttemptOutcome::Failed(Reason::Status);
 const THROTTLED: AttemptOutcome = AttemptOutcome::Throttled { after: None };
@@ -35,7 +35,7 @@ fn throttled_for(after: Duration) -> AttemptOutcome {
     AttemptOutcome::Throttled { after: Some(after) }
 }
 
-/// One endpoint's row of `push_cursor` and its rows of `push_waiting`.
+/// One endpoint's row of `push_endpoint_cursor` and its rows of `push_retry`.
 #[derive(Debug, Clone)]
 struct Table {
     cursor: EndpointCursor,
@@ -51,15 +51,15 @@ impl Table {
         Self { cursor, waiting: BTreeMap::new() }
     }
 
-    /// Writes as `push_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
+    /// Writes as `push_endpoint_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
     fn apply(&mut self, save: EndpointSave) {
-        let EndpointSave { cursor, waiting, settled } = save;
+        let EndpointSave { cursor, retries, settled } = save;
         assert!(cursor.seq >= self.cursor.seq, "a cursor never goes back by itself");
         self.cursor = cursor;
         for seq in settled {
             self.waiting.remove(&seq);
         }
-        self.waiting.extend(waiting.into_iter().map(|event| (event.seq, event)));
+        self.waiting.extend(retries.into_iter().map(|event| (event.seq, event)));
     }
 
     /// The lane that a next process makes of it.

@@ -76,7 +76,7 @@ fn nothing_is_written_where_nothing_changed() {
 
     driven.ends(1, AttemptOutcome::Delivered);
     let save = driven.scheduler.take_save().unwrap();
-    assert_eq!((save.cursor.seq, save.waiting.len(), save.settled.len()), (Seq(1), 0, 0), "a success costs no row");
+    assert_eq!((save.cursor.seq, save.retries.len(), save.settled.len()), (Seq(1), 0, 0), "a success costs no row");
     assert!(driven.scheduler.take_save().is_none(), "it was saved");
 }
 

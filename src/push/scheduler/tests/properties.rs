@@ -68,7 +68,7 @@ impl World {
     fn with_one_waiting(attempts: u32, policy: DeliveryPolicy) -> Self {
         let mut table = Table::new();
         table.cursor.seq = Seq(1);
-        let event = RetryEntry { attempts, next_at: BEGIN, ..RetryEntry::behind(Seq(1), uid('a')) };
+        let event = RetryEntry { attempts, next_at: BEGIN, ..RetryEntry::unsent(Seq(1), uid('a')) };
         table.waiting.insert(event.seq, event);
         let mut world = Self::resumed(table, policy);
         world.log("a");

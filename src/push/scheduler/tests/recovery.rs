@@ -52,7 +52,7 @@ fn what_is_parked_takes_no_room() {
     let mut table = Table::new();
     table.cursor.seq = Seq(10_000);
     for seq in 1..=10_000 {
-        let parked = RetryEntry { parked: true, ..RetryEntry::behind(Seq(seq), uid('a')) };
+        let parked = RetryEntry { parked: true, ..RetryEntry::unsent(Seq(seq), uid('a')) };
         table.waiting.insert(parked.seq, parked);
     }
     assert!(table.scheduler(singly(8)).room() > 0);
@@ -62,7 +62,7 @@ fn what_is_parked_takes_no_room() {
 fn under_a_strict_order_a_parked_event_that_is_retried_and_fails_is_parked_again() {
     let mut table = Table::new();
     table.cursor.seq = Seq(1);
-    let retried = RetryEntry { attempts: 10, next_at: BEGIN, ..RetryEntry::behind(Seq(1), uid('a')) };
+    let retried = RetryEntry { attempts: 10, next_at: BEGIN, ..RetryEntry::unsent(Seq(1), uid('a')) };
     table.waiting.insert(retried.seq, retried);
     let policy = DeliveryPolicy { order: DeliveryOrder::Strict, ..singly(8) };
     let log = vec![event(1, 'a', BEGIN)];

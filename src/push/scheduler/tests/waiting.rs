@@ -102,7 +102,7 @@ fn with_ten_thousand_waiting_nothing_new_is_read() {
     for number in 1..=10_000 {
         let uid = Uid(Uuid::from_u128(number));
         let seq = Seq(i64::try_from(number).unwrap());
-        table.waiting.insert(seq, RetryEntry { attempts: 1, next_at: BEGIN, ..RetryEntry::behind(seq, uid) });
+        table.waiting.insert(seq, RetryEntry { attempts: 1, next_at: BEGIN, ..RetryEntry::unsent(seq, uid) });
     }
     table.cursor.seq = Seq(10_000);
     let mut scheduler = table.scheduler(singly(8));
@@ -145,7 +145,7 @@ mod after_a_restart {
     #[test]
     fn what_is_parked_stays_parked_though_it_is_offered_again() {
         let mut driven = given(8, "ab");
-        let event = RetryEntry { attempts: 10, next_at: BEGIN, parked: true, ..RetryEntry::behind(Seq(2), uid('b')) };
+        let event = RetryEntry { attempts: 10, next_at: BEGIN, parked: true, ..RetryEntry::unsent(Seq(2), uid('b')) };
         driven.table.waiting.insert(Seq(2), event);
 
         driven.restarts().sends([1]).parks([2]);
@@ -158,7 +158,7 @@ mod after_a_restart {
         let mut driven = given(8, "aa");
         let day = BEGIN + DAY;
         for (seq, attempts) in [(1, 9), (2, 0)] {
-            let event = RetryEntry { attempts, next_at: day, ..RetryEntry::behind(Seq(seq), uid('a')) };
+            let event = RetryEntry { attempts, next_at: day, ..RetryEntry::unsent(Seq(seq), uid('a')) };
             driven.table.waiting.insert(Seq(seq), event);
         }
         driven.table.cursor = EndpointCursor {
