@@ -186,7 +186,11 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     settled(&service, "the attempts", "select count(*) = 3 from push_attempt").await;
 
     let printed = erase(&service, &bob).await;
-    assert_eq!(printed, json!({"public_id": account, "uid": bob, "erased": 2}), "his own, and the batch that he was in");
+    assert_eq!(
+        printed,
+        json!({"public_id": account, "uid": bob, "erased": 2}),
+        "his own, and the batch that he was in"
+    );
 
     let kept = "select seq, convert_from(body, 'UTF8') from push_attempt order by seq, endpoint_id";
     let kept = service.env.sql().await.query(kept, &[]).await.unwrap();

@@ -44,7 +44,8 @@ pub(in crate::http) async fn rotate(
     let endpoint = &mut placed.endpoint;
     let signature = signature.unwrap_or(endpoint.signature);
     let secret = SigningSecret::of_scheme(signature, rand::random()).map_err(|_| Problem::internal())?;
-    let stored = secret_storage::keep(&state.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
+    let stored =
+        secret_storage::keep(&state.masters, caller.account, id, &secret).ok_or_else(Problem::no_master_key)?;
     endpoint.secrets = secret::rotate(std::mem::take(&mut endpoint.secrets), stored, overlap, state.clock.now());
     endpoint.signature = signature;
     writing.update(endpoint).await?;
