@@ -26,11 +26,11 @@ use moka::future::Cache;
 use serde_json::{Value as Json, json};
 
 use self::cursor::After;
-use self::page_request::{PageRequest, keep};
+use self::page_request::PageRequest;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
-use crate::domain::{AccountId, Entity, ValidationErrors};
+use crate::domain::{AccountId, Entity, Refusal, ValidationErrors};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::origin::Origin;
@@ -83,8 +83,8 @@ fn read(
     let mut page_request = PageRequest::read(entity, account, key_id, query, &mut errors);
     // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
-    let after = keep(after.transpose(), &mut errors);
-    errors.into_result(())?;
+    let after = errors.take(after.transpose()).flatten();
+    errors.into_result(()).map_err(Refusal::from)?;
     page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
     Ok((page_request, after))
 }
