@@ -202,7 +202,7 @@ impl Accounts {
             if ask.block.is_none() {
                 held.lease.keep_booked(grant.calls);
             }
-            account.remaining = grant.most.saturating_sub(grant.used);
+            account.remaining = grant.limit.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
                 account.leases.push(Held::new(another));
                 account.waiters.put_first(waiters);

@@ -170,15 +170,15 @@ impl QuotaLimiter {
     /// Not under the lock: a call whose caller has gone away is given back at once.
     fn reply(&self, grant: &Grant, replies: Replies) {
         let Replies { callers, status_waiters, serial } = replies;
-        let Grant { account, calls, used, most, revision, now, .. } = *grant;
+        let Grant { account, calls, used, limit, revision, now, .. } = *grant;
         // The first to be answered took the first of the calls granted.
         let granted = (used.saturating_sub(calls) + 1..=used).map(|used| (used, true));
         for (caller, (used, granted)) in callers.into_iter().zip(granted.chain(std::iter::repeat((used, false)))) {
             let call = granted.then(|| Call::new(self.clone(), account, Some(serial)));
-            let _gone = caller.send(MonthGrant { call, month: Window::month(most, used, now), revision });
+            let _gone = caller.send(MonthGrant { call, month: Window::month(limit, used, now), revision });
         }
         for looker in status_waiters {
-            let _gone = looker.send(MonthGrant { call: None, month: Window::month(most, used, now), revision });
+            let _gone = looker.send(MonthGrant { call: None, month: Window::month(limit, used, now), revision });
         }
     }
 
