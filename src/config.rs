@@ -43,9 +43,9 @@ pub struct BrandConfig {
 impl BrandConfig {
     /// The same, as the public pages show it.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "another colour than the configured one would be shown")]
     pub fn shown(&self) -> brand::Brand {
-        // The settings were checked: the colour is one.
-        let color = brand::Color::parse(&self.color).unwrap_or(brand::Color::NEUTRAL);
+        let color = brand::Color::parse(&self.color).expect("the settings were checked");
         brand::Brand { name: self.name.trim().to_owned(), color, logo: None }
     }
 }
@@ -204,6 +204,7 @@ impl TryFrom<String> for MasterKey {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        // The errors of both steps are left out: they quote the key.
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or("a master key is the base64 of 32 bytes")
     }
@@ -503,6 +504,7 @@ fn environment() -> Vec<(String, String)> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn program_path() -> (String, std::path::PathBuf) {
+    // Without either variable the path is relative, and no program is looked for there.
     let home = std::env::var_os("HOME").unwrap_or_default();
     let data = std::env::var_os("XDG_DATA_HOME").map_or_else(|| Path::new(&home).join(".local/share"), Into::into);
     (std::env::var("PATH").unwrap_or_default(), data)

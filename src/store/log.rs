@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Params, Store, StoreError, columns};
 use crate::contract::EncodedEvent;
-use crate::contract::event::parse_kind;
+use crate::contract::event::{id_of, parse_kind};
 use crate::domain::{AccountId, Seq, Uid};
 
 const HEAD: &str = "-- log.head
@@ -144,14 +144,18 @@ pub(super) fn wire(row: &PgRow) -> Result<EncodedEvent, StoreError> {
     let kind: &str = row.get("type");
     let (entity, event_type) = parse_kind(kind)
         .ok_or_else(|| StoreError::corrupt("event", "type", format!("{account}:{seq}"), kind.to_owned()))?;
+    let body: String = row.get("body");
+    let id = id_of(&body)
+        .ok_or_else(|| StoreError::corrupt("event", "body", format!("{account}:{seq}"), "it has no readable id"))?;
     Ok(EncodedEvent {
         account,
+        epoch: id.epoch,
         seq,
         entity,
         event_type,
         uid: Uid(row.get("uid")),
         at: row.get("at"),
         origin: Arc::from(row.get::<_, &str>("origin")),
-        body: Bytes::from(row.get::<_, String>("body")),
+        body: Bytes::from(body),
     })
 }

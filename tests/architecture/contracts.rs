@@ -23,9 +23,9 @@ pub(crate) fn no_migration_breaks_replicas_of_the_version_before(migrations: &[M
 /// The head names what goes and the version that stopped using it, and the file's name says it to older builds.
 fn is_contract(migration: &Migration) -> bool {
     let mut head = migration.raw.lines().take_while(|line| line.starts_with("--"));
-    let said =
+    let line =
         head.find_map(|line| line.strip_prefix("-- Contracts: ")).and_then(|line| line.split_once("unused since "));
-    let version = said.map(|(_, version)| version.trim_end_matches('.'));
+    let version = line.map(|(_, version)| version.trim_end_matches('.'));
     let is_version = |text: &str| text.contains('.') && text.split('.').all(|part| part.parse::<u32>().is_ok());
     version.is_some_and(is_version)
         && file(migration).split_once("__").is_some_and(|(_, name)| name.starts_with("contract_"))

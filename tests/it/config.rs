@@ -31,7 +31,7 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_name() {
+fn unusable_settings_are_refused_by_name() {
     for (text, named) in [
         ("[http]\nlisten = 'nowhere'", "listen"),
         ("[http]\nlissten = '127.0.0.1:1'", "lissten"),
@@ -75,15 +75,15 @@ fn no_password_is_shown_by_debug_or_in_an_error() {
         "[database]\nurl = 'postgresql://unificus:hush@db",
         "[database]\nurll = 'postgresql://unificus:hush@db'",
     ] {
-        let said = match Config::from_parts(wrong, []) {
+        let message = match Config::from_parts(wrong, []) {
             Err(error) => format!("{error:#} {error:?}"),
-            // What a URL says beyond being one is read by the driver.
+            // The Postgres driver reads the query parameters of a URL.
             Ok(config) => {
                 let made = Store::new(&config.database, 1, Metrics::new().unwrap());
-                let error = made.err().unwrap_or_else(|| panic!("{wrong} is taken"));
+                let error = made.err().unwrap_or_else(|| panic!("{wrong} is accepted"));
                 format!("{error:?} {}", error.report())
             }
         };
-        assert!(!said.contains("hush"), "{wrong}: {said}");
+        assert!(!message.contains("hush"), "{wrong}: {message}");
     }
 }

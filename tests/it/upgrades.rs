@@ -1,4 +1,4 @@
-//! Rolling upgrades: builds beside a schema that is not their own.
+//! Rolling upgrades: builds beside the schema of another build.
 
 use hyper::Method;
 use serde_json::json;
@@ -7,14 +7,15 @@ use tokio_postgres::Client as Sql;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::process::{complaint, serve, unificus};
+use crate::process::{failure_text, serve, unificus};
 use crate::push_delivery::{endpoint_at, seqs};
 use crate::release_before as before;
 use crate::support::client::lead;
 use crate::support::servers::TestEnv;
 use crate::support::{Client, LONG, Receiver, Service};
 
-/// What a newer build's migration leaves behind: something that this build does not know, and a line of its history.
+/// The result of a newer build's migration: a change that this build does not know, and a line in the migration
+/// history.
 async fn migrate(env: &TestEnv, version: i32, name: &str, statement: &str) {
     let sql = env.sql().await;
     sql.batch_execute(statement).await.unwrap();
@@ -46,7 +47,7 @@ async fn a_running_replica_goes_on_beside_a_schema_that_is_expanded() {
     let ops = Client::new(&format!("http://{}", service.app.metrics_address()), api.account, "");
     ops.get("/readyz").await.expect(200);
 
-    // It may be killed meanwhile, and a roll back starts the build before again.
+    // The build may be killed meanwhile; a roll back then starts the previous build again.
     let (app, again) = service.replica().await;
     again.contact("cid@example.org").await.expect(201);
     app.stop().await.unwrap();
@@ -62,24 +63,27 @@ async fn a_build_starts_beside_an_expanded_schema_and_refuses_a_contracted_one_c
     drop(child);
 
     let settings = [("UNIFICUS_DATABASE__URL", env.database.as_str()), ("UNIFICUS_NATS__URL", &env.nats)];
-    let said = complaint(&unificus("migrate --json", &settings).await);
-    assert!(said.contains("9001") && said.contains("migrate with a newer build"), "{said}");
+    let error_text = failure_text(&unificus("migrate --json", &settings).await);
+    assert!(error_text.contains("9001") && error_text.contains("migrate with a newer build"), "{error_text}");
 
     migrate(env, 9_002, "contract_contact_role", "alter table contact rename column role to kind").await;
-    let said = complaint(&unificus("serve", &settings).await);
-    assert!(said.contains("9002") && !said.contains("9001") && said.contains("run a newer build"), "{said}");
+    let error_text = failure_text(&unificus("serve", &settings).await);
+    assert!(
+        error_text.contains("9002") && !error_text.contains("9001") && error_text.contains("run a newer build"),
+        "{error_text}"
+    );
 }
 
 #[tokio::test]
-async fn a_new_build_refuses_a_schema_that_was_not_migrated_yet_and_says_how() {
+async fn a_new_build_refuses_a_schema_that_was_not_migrated_yet_and_names_the_command() {
     let service = Service::start().await;
     let env = &service.env;
     let last = "delete from refinery_schema_history where version = (select max(version) from refinery_schema_history)
         returning version";
     let last: i32 = env.sql().await.query_one(last, &[]).await.unwrap().get(0);
     let settings = [("UNIFICUS_DATABASE__URL", env.database.as_str()), ("UNIFICUS_NATS__URL", &env.nats)];
-    let said = complaint(&unificus("serve", &settings).await);
-    assert!(said.contains(&last.to_string()) && said.contains("run `unificus migrate`"), "{said}");
+    let error_text = failure_text(&unificus("serve", &settings).await);
+    assert!(error_text.contains(&last.to_string()) && error_text.contains("run `unificus migrate`"), "{error_text}");
     service.client.contact("ann@example.org").await.expect(201);
 }
 

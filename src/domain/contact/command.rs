@@ -3,16 +3,16 @@
 use super::related::{CompanyLink, RelatedChanges};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::value::AddressChange;
 use crate::domain::{
-    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, schema,
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Role, Seq, Target, Uid,
+    ValidationErrors, Value, schema,
 };
 
-/// Companies that one contact may belong to: every event of the contact lists them.
+/// The most companies of one contact, because every event of the contact lists them.
 const MAX_COMPANIES: usize = 100;
 
-/// Makes a contact.
+/// Creates a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateContact {
     uid: Uid,
@@ -26,7 +26,7 @@ pub struct CreateContact {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateContact {
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub address: Option<AddressChange>,
@@ -35,15 +35,14 @@ pub struct UpdateContact {
 }
 
 impl CreateContact {
-    /// A contact that has all it needs by itself; else every field that it lacks.
+    /// Returns the command, or an error for each missing field.
     pub fn new(
         uid: Uid,
         patch: Patch,
         company: Option<CompanyLink>,
         related: RelatedChanges,
-    ) -> Result<Self, Vec<Invalid>> {
-        let missing = missing(&patch);
-        if missing.is_empty() { Ok(Self { uid, patch, company, related }) } else { Err(missing) }
+    ) -> Result<Self, ValidationErrors> {
+        missing(&patch).into_result(Self { uid, patch, company, related })
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
@@ -52,18 +51,18 @@ impl CreateContact {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_email(view, self.uid, &patch))?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_email(view, self.uid, &patch))?;
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = patch.get(&Field::Role).cloned().flatten();
-            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+            if let Some((link, created)) = errors.take_decided(link.resolve(view, role))? {
                 new_events.extend(created);
                 patch.insert(Field::Companies, Some(Value::Links(vec![link])));
             }
         }
-        new_events.extend(invalid.of(created(view, self.uid, patch, self.related))?.unwrap_or_default());
-        invalid.refuse()?;
+        new_events.extend(errors.take_decided(created(view, self.uid, patch, self.related))?.into_iter().flatten());
+        errors.into_result(())?;
         Ok(Decision { subject: (Entity::Contact, self.uid), new_events })
     }
 }
@@ -77,25 +76,25 @@ impl UpdateContact {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Contact, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_email(view, record.uid, &patch))?;
-        invalid.of(refuse_no_email(record, &patch))?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_email(view, record.uid, &patch))?;
+        errors.take_decided(refuse_no_email(record, &patch))?;
         if let Some(address) = self.address {
             address.put(record, &mut patch);
         }
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = record.fields.get(&Field::Role).cloned();
-            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+            if let Some((link, created)) = errors.take_decided(link.resolve(view, role))? {
                 new_events.extend(created);
-                let links = invalid.of(with_link(record, link, "company"))?.map(Value::Links);
+                let links = errors.take_decided(with_link(record, link, "company"))?.map(Value::Links);
                 patch.insert(Field::Companies, links);
             }
         }
-        let RelatedChanges { circles, notes, custom, welcome: wanted } = self.related;
-        invalid.of(schema::resolve(view, Some(record), custom, &mut patch))?;
-        new_events.extend(invalid.of(circles.resolve(view, Some(record), &mut patch))?.unwrap_or_default());
-        invalid.refuse()?;
+        let RelatedChanges { circles, notes, custom, welcome: send_welcome } = self.related;
+        errors.take_decided(schema::resolve(view, Some(record), custom, &mut patch))?;
+        new_events.extend(errors.take_decided(circles.resolve(view, Some(record), &mut patch))?.into_iter().flatten());
+        errors.into_result(())?;
         let changes = record.differences(patch);
         if !changes.is_empty() {
             new_events.push(NewEvent {
@@ -106,31 +105,32 @@ impl UpdateContact {
             });
         }
         new_events.extend(notes.into_iter().map(|note| note.new_event(record.uid)));
-        new_events.extend(wanted.then(|| welcome(record.uid)));
+        new_events.extend(send_welcome.then(|| welcome(record.uid)));
         Ok(Decision { subject: (Entity::Contact, record.uid), new_events })
     }
 }
 
-/// What comes with a new contact: its circles where they are new, itself, its notes, its welcome.
+/// The events of a new contact: its new circles, the contact, its notes, its welcome.
 pub(in crate::domain) fn created(
     view: &impl View,
     uid: Uid,
     mut patch: Patch,
     related: RelatedChanges,
 ) -> Result<Vec<NewEvent>, Refusal> {
-    let RelatedChanges { circles, notes, custom, welcome: wanted } = related;
-    let mut invalid = ValidationErrors::default();
-    invalid.of(schema::resolve(view, None, custom, &mut patch))?;
-    let mut new_events = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
-    invalid.refuse()?;
+    let RelatedChanges { circles, notes, custom, welcome: send_welcome } = related;
+    let mut errors = ValidationErrors::default();
+    errors.take_decided(schema::resolve(view, None, custom, &mut patch))?;
+    let circles = errors.take_decided(circles.resolve(view, None, &mut patch))?;
+    errors.into_result(())?;
+    let mut new_events: Vec<NewEvent> = circles.into_iter().flatten().collect();
     new_events.push(NewEvent::of_new(Entity::Contact, uid, EventType::Created, patch));
     new_events.extend(notes.into_iter().map(|note| note.new_event(uid)));
-    new_events.extend(wanted.then(|| welcome(uid)));
+    new_events.extend(send_welcome.then(|| welcome(uid)));
     Ok(new_events)
 }
 
-/// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
-pub(in crate::domain) fn missing(patch: &Patch) -> Vec<Invalid> {
+/// The missing fields of a new contact. It needs both names (they may be empty), a role, and an email unless it is a Lead.
+fn missing(patch: &Patch) -> ValidationErrors {
     let mut required = vec![Field::Role, Field::FirstName, Field::LastName];
     if patch.get(&Field::Role) != Some(&Some(Value::Role(Role::Lead))) {
         required.push(Field::Email);
@@ -139,7 +139,7 @@ pub(in crate::domain) fn missing(patch: &Patch) -> Vec<Invalid> {
     required.into_iter().filter(absent).map(|field| Invalid::new(field.name(), "Is required.")).collect()
 }
 
-/// The contact's companies with one more; the same list where it is among them.
+/// The contact's companies with one more, unless the contact has it already.
 pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str) -> Result<Vec<Link>, Refusal> {
     let mut links = match record.fields.get(&Field::Companies) {
         Some(Value::Links(links)) => links.clone(),
@@ -150,12 +150,12 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str
     }
     if links.len() > MAX_COMPANIES {
         let detail = format!("A contact belongs to at most {MAX_COMPANIES} companies.");
-        return Err(Refusal::Invalid(vec![Invalid::new(written_as, detail)]));
+        return Err(Invalid::new(written_as, detail).into());
     }
     Ok(links)
 }
 
-/// The event that a subscriber who sends email acts on; this service sends none.
+/// The event on which a subscriber sends a welcome email; this service sends no email.
 pub(in crate::domain) fn welcome(uid: Uid) -> NewEvent {
     NewEvent { entity: Entity::Contact, uid, event_type: EventType::WelcomeRequested, changes: Vec::new() }
 }
@@ -179,7 +179,7 @@ fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {
     let cleared = patch.get(&Field::Email) == Some(&None);
     let lead = record.fields.get(&Field::Role) == Some(&Value::Role(Role::Lead));
     if cleared && !lead {
-        return Err(Refusal::Invalid(vec![Invalid::new("email", "Can be null for a Lead only.")]));
+        return Err(Invalid::new("email", "Can be null for a Lead only.").into());
     }
     Ok(())
 }

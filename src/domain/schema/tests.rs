@@ -97,7 +97,7 @@ fn every_type_takes_its_values() {
 #[test]
 fn a_value_that_does_not_fit_is_refused_by_the_fields_label_and_uid() {
     let of = |text: &str| UntypedValue::Text(text.to_owned());
-    for (kind, sent, said) in [
+    for (kind, sent, detail) in [
         (FieldType::Text, UntypedValue::Flag(true), "must be a string."),
         (FieldType::Number, of("many"), "must be a number."),
         (FieldType::Number, UntypedValue::Flag(true), "must be a number."),
@@ -122,7 +122,7 @@ fn a_value_that_does_not_fit_is_refused_by_the_fields_label_and_uid() {
         (FieldType::File, UntypedValue::Number(number(1.0)), "must be a string."),
     ] {
         let uid = uid("F");
-        let refusal = Invalid::new(&format!("custom_fields/{uid}"), format!("The custom field \"F\" ({uid}) {said}"));
+        let refusal = Invalid::new(&format!("custom_fields/{uid}"), format!("The custom field \"F\" ({uid}) {detail}"));
         with_field(kind).when(write("F", sent)).then_refused(Refusal::Invalid(vec![refusal]));
     }
 }
@@ -169,7 +169,7 @@ fn a_field_of_another_owner_is_none() {
 #[test]
 fn a_definition_has_an_owner_a_type_and_a_label_that_is_its_owners_alone() {
     let lacks = |patch| {
-        let invalid = Add::new(uid("F"), patch).expect_err("not whole");
+        let invalid = Add::new(uid("F"), patch).expect_err("not whole").into_list();
         invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>()
     };
     assert_eq!(lacks(Patch::new()), ["#/entity", "#/type", "#/name"]);
@@ -201,7 +201,7 @@ fn a_definition_has_a_bounded_size() {
     let of = |length: usize| Value::Words((0..100).map(|number| format!("{number:0>length$}")).collect());
     let sized = |length| definition([(Field::Type, text("dropdown")), (Field::AllowedValues, Some(of(length)))]);
     assert!(Add::new(uid("F"), sized(163)).is_ok());
-    let invalid = Add::new(uid("F"), sized(164)).expect_err("more than 16 KiB");
+    let invalid = Add::new(uid("F"), sized(164)).expect_err("more than 16 KiB").into_list();
     assert_eq!(invalid, [Invalid::new("allowed_values", "Must have at most 16 KiB in all.")]);
 
     let large = || {
