@@ -210,7 +210,7 @@ impl Accounts {
                 held.lease.keep_reserved(grant.calls);
             }
             // None remain where the tier was lowered below what is used, or limits are not enforced.
-            account.remaining = grant.most.saturating_sub(grant.used);
+            account.remaining = grant.limit.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
                 account.leases.push(HeldLease::new(another));
                 account.waiters.put_first(waiters);

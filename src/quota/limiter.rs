@@ -167,7 +167,7 @@ impl QuotaLimiter {
     /// Runs without the lock, because a call whose caller has gone away is given back at once, which takes the lock.
     fn reply(&self, grant: &Grant, replies: Replies) {
         let Replies { callers, status_waiters, handle } = replies;
-        let Grant { account, calls, used, most: limit, revision, now, .. } = *grant;
+        let Grant { account, calls, used, limit, revision, now, .. } = *grant;
         let reply = |call, used| ReservationReply { call, month: Window::month(limit, used, now), revision };
         // The caller that waited longest gets the first of the calls granted.
         let granted = (used - calls + 1..=used).map(|used| (used, true));

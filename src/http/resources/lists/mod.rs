@@ -84,7 +84,7 @@ fn read(
     // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
     let after = errors.take(after.transpose()).flatten();
-    errors.into_result(()).map_err(Refusal::from)?;
+    errors.into_result(()).map_err(Problem::from)?;
     page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
     Ok((page_request, after))
 }
