@@ -30,7 +30,7 @@ use self::page_request::PageRequest;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
-use crate::domain::{AccountId, Entity, Refusal, ValidationErrors};
+use crate::domain::{AccountId, Entity, ValidationErrors};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::origin::Origin;
