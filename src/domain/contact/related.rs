@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::decide::{Reads, View};
+use crate::domain::decision::{Reads, View};
 use crate::domain::record::normalize_key;
 use crate::domain::schema::{self, Input};
 use crate::domain::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::choice::Choices;
 use super::{Definition, FieldType};
-use crate::domain::decide::{Reads, View};
+use crate::domain::decision::{Reads, View};
 use crate::domain::field::FieldOwner;
 use crate::domain::value::{date, email, plain, timestamp, website};
 use crate::domain::{

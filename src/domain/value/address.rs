@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Field, Patch, Record, Value};
-
 /// A postal address. A record without any line has no address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is its wire name")]
@@ -85,14 +83,5 @@ impl AddressChange {
             }
         };
         (!address.is_empty()).then_some(address)
-    }
-
-    /// Puts the changed address of a record into a patch.
-    pub(in crate::domain) fn put(self, record: &Record, patch: &mut Patch) {
-        let present = match record.fields.get(&Field::Address) {
-            Some(Value::Address(address)) => Some(address),
-            _ => None,
-        };
-        patch.insert(Field::Address, self.apply(present).map(Value::Address));
     }
 }
