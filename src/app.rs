@@ -95,8 +95,19 @@ impl App {
         let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent())?);
         let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
         let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
-        let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&limiter), attempts.clone());
-        let api = shared.api(&lanes, policy, Arc::new(pinger));
+        let context = Arc::new(DeliveryContext {
+            client,
+            store: shared.store.clone(),
+            feed: shared.feed.clone(),
+            clock: shared.clock.clone(),
+            metrics: shared.metrics.clone(),
+            flusher: CursorFlusher::new(shared.metrics.clone()),
+            attempts,
+            limiter,
+            masters: MasterKeys::new(&shared.config.secrets.master_keys),
+            lanes: lanes.clone(),
+        });
+        let api = shared.api(&lanes, policy, Arc::new(Pinger::new(Arc::clone(&context))));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
         let server = listen(http.listen, http::api(&api));
@@ -107,7 +118,7 @@ impl App {
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
         shared.start_writers(&lanes);
-        shared.start_workers(client, limiter, attempts, &lanes);
+        shared.start_workers(context);
         shared.run(http::KeyCheck::new(&api));
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
@@ -188,38 +199,19 @@ impl Shared {
         }
     }
 
-    fn start_workers(
-        &self,
-        client: Arc<Client>,
-        limiter: Arc<ConcurrencyLimiter>,
-        attempts: AttemptLog,
-        lanes: &Lanes,
-    ) {
+    fn start_workers(&self, context: Arc<DeliveryContext>) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let tasks = self.lifecycle.tasks.clone();
         // These two until nobody can ask them for anything any more.
-        let flusher = CursorFlusher::new(metrics.clone());
-        tasks.spawn(flusher.clone().run(self.lifecycle.hard.clone()));
+        tasks.spawn(context.flusher.clone().run(self.lifecycle.hard.clone()));
         tasks.spawn(worker::run(
             ReservationWriter::new(self.limiter.clone(), store.clone()),
             self.lifecycle.hard.clone(),
         ));
-        tasks.spawn(attempts.clone().run(self.lifecycle.hard.clone()));
+        tasks.spawn(context.attempts.clone().run(self.lifecycle.hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
-        let context = Arc::new(DeliveryContext {
-            client,
-            store: store.clone(),
-            feed: self.feed.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            flusher: flusher.clone(),
-            attempts,
-            limiter,
-            masters: MasterKeys::new(&self.config.secrets.master_keys),
-            lanes: lanes.clone(),
-        });
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),

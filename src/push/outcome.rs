@@ -61,7 +61,7 @@ impl AttemptOutcome {
 
     /// Whether nothing was sent, so that it says nothing of what was to be sent: the receiver is not there.
     #[must_use]
-    pub fn is_away(self) -> bool {
+    pub fn is_unreachable(self) -> bool {
         matches!(self, Self::Failed(Reason::Connect | Reason::Tls | Reason::Refused))
     }
 
@@ -113,7 +113,7 @@ mod tests {
     fn an_endpoints_owner_cannot_tell_a_refused_address_from_none() {
         let [refused, none] = [Reason::Refused, Reason::Connect].map(AttemptOutcome::Failed);
         assert_eq!(refused.shown(), none.shown());
-        assert_eq!(refused.is_away(), none.is_away(), "nor by when it is tried again");
+        assert_eq!(refused.is_unreachable(), none.is_unreachable(), "nor by when it is tried again");
         assert_ne!(refused.label(), none.label(), "the operator can");
         let before = [("refused", Some("the host's address is refused: loopback")), ("connect", Some("dns error: x"))];
         let [refused, none] = before.map(|(outcome, error)| shown_again(outcome, error));

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::endpoint_worker::{DeliveryContext, EndpointWorker};
+use super::DeliveryContext;
+use super::endpoint_worker::EndpointWorker;
 use crate::clock;
 use crate::domain::AccountId;
 use crate::domain::endpoint::{self, Endpoint, EndpointState, EndpointStatus};

@@ -67,7 +67,7 @@ pub(in crate::http) async fn test(
     let id = parse(&id)?;
     let (writing, placed) = IdempotentWrite::of(&api, &caller, &write, id).await?;
     writing.change.roll_back().await?;
-    let attempt = api.pinger.send(&api.masters, placed.endpoint, &api.clock).await;
+    let attempt = api.pinger.send(placed.endpoint).await;
     let attempt = attempt.map_err(|error| {
         tracing::error!(account = %caller.account, endpoint = %id, error = format!("{error:#}"), "endpoint not tried");
         Problem::internal()

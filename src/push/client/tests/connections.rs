@@ -76,7 +76,7 @@ async fn of_a_name_without_a_usable_address_nothing_tells_why() {
     for client in &clients {
         let attempt = send(client, "http://internal.test/hook", LONG).await;
         assert!(attempt.elapsed >= NO_ADDRESS_AFTER, "it is not told before, whatever was found: {attempt:?}");
-        shown.push((attempt.outcome.shown(), attempt.outcome.is_away(), attempt.status, attempt.error));
+        shown.push((attempt.outcome.shown(), attempt.outcome.is_unreachable(), attempt.status, attempt.error));
     }
     shown.dedup();
     assert_eq!(shown, [("connect", true, None, Some(NO_ADDRESS.to_owned()))]);

@@ -1,4 +1,4 @@
-//! The lane driven by hand: a log in letters, a clock that the test sets, and the table that the lane is saved in.
+//! The scheduler driven by hand: a log in letters, a clock that the test sets, and the table that the scheduler is saved in.
 //!
 //! A log is a line of text. A letter is an event of the record of that name, a dot one that the endpoint did not ask
 //! for; the first is event 1.
@@ -62,13 +62,13 @@ impl Table {
         self.waiting.extend(retries.into_iter().map(|event| (event.seq, event)));
     }
 
-    /// The lane that a next process makes of it.
+    /// The scheduler that a next process makes of it.
     fn scheduler(&self, policy: DeliveryPolicy) -> DeliveryScheduler {
         DeliveryScheduler::new(self.cursor.clone(), self.waiting.values().cloned().collect(), policy)
     }
 }
 
-/// A lane at work.
+/// A scheduler at work.
 #[derive(Debug, Clone)]
 struct Driven {
     scheduler: DeliveryScheduler,
@@ -78,7 +78,7 @@ struct Driven {
     table: Table,
 }
 
-/// A lane that was offered this log.
+/// A scheduler that was offered this log.
 fn given(window: usize, log: &str) -> Driven {
     given_rules(singly(window), log)
 }
@@ -107,7 +107,7 @@ impl Driven {
         self
     }
 
-    /// The lane lets go of just these events now, in this order.
+    /// The scheduler lets go of just these events now, in this order.
     #[track_caller]
     fn sends<const N: usize>(&mut self, expected: [i64; N]) -> &mut Self {
         assert_eq!(self.send(), expected, "sent {} after the beginning", self.now - BEGIN);
@@ -185,14 +185,14 @@ impl Driven {
     }
 
     fn send(&mut self) -> Vec<i64> {
-        let sent = self.send_parcels().into_iter();
+        let sent = self.send_deliveries().into_iter();
         sent.map(
             |delivery| if let [seq] = delivery.events[..] { seq.0 } else { panic!("one event each: {delivery:?}") },
         )
         .collect()
     }
 
-    fn send_parcels(&mut self) -> Vec<Delivery> {
+    fn send_deliveries(&mut self) -> Vec<Delivery> {
         std::iter::from_fn(|| self.scheduler.next(self.now)).collect()
     }
 
@@ -213,7 +213,7 @@ fn singly(window: usize) -> DeliveryPolicy {
 }
 
 fn event(seq: i64, letter: char, at: Timestamp) -> EventMeta {
-    EventMeta { seq: Seq(seq), uid: uid(letter), at, bytes: 1_000, wanted: letter != '.' }
+    EventMeta { seq: Seq(seq), uid: uid(letter), at, bytes: 1_000, selected: letter != '.' }
 }
 
 fn uid(letter: char) -> Uid {

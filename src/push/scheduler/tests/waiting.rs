@@ -109,7 +109,7 @@ fn with_ten_thousand_waiting_nothing_new_is_read() {
     assert_eq!(scheduler.room(), 0);
 
     let delivery = scheduler.next(BEGIN).unwrap();
-    scheduler.ended(delivery.name(), AttemptOutcome::Delivered, BEGIN, 0.0);
+    scheduler.ended(delivery.id(), AttemptOutcome::Delivered, BEGIN, 0.0);
     assert!(scheduler.room() > 0);
 }
 
