@@ -1,6 +1,6 @@
-//! `make bench`: what the pure parts of one write cost, without a socket or a disk.
+//! `make bench`: the cost of the pure parts of one write, without a socket or a disk.
 
-#![expect(clippy::expect_used, reason = "what is measured is known to succeed; a bench that it does not has no figure")]
+#![expect(clippy::expect_used, reason = "the measured operations are known to succeed; a failure gives no figure")]
 
 use std::hint::black_box;
 
@@ -54,12 +54,12 @@ fn update() -> Command {
     input::update(InputKind::Contact, Target::Uid(uid(1)), None, body, &mut || uid(2)).expect("a valid body")
 }
 
-/// What comes of the create, with the event that tells of it.
+/// The result of the create, with its event.
 fn created() -> Event {
-    let decision = decide(create(uid(1)), &Known(None)).expect("nothing stands against it");
-    let fact = decision.new_events.into_iter().next().expect("a create makes a fact");
-    let event_type = fact.event_type;
-    let (record, changed) = Record::evolve(None, fact, Seq(1), AT);
+    let decision = decide(create(uid(1)), &Known(None)).expect("the create is valid");
+    let event = decision.new_events.into_iter().next().expect("a create makes an event");
+    let event_type = event.event_type;
+    let (record, changed) = Record::evolve(None, event, Seq(1), AT);
     let origin = "load".to_owned();
     Event {
         epoch: 1,
@@ -90,9 +90,9 @@ fn decisions(c: &mut Criterion) {
     group.bench_function("refuse a duplicate", |b| {
         b.iter_batched(|| create(again), |command| one(command, &known), BatchSize::SmallInput);
     });
-    let fact = decide(create(uid(1)), &empty).expect("nothing stands against it").new_events.remove(0);
+    let event = decide(create(uid(1)), &empty).expect("the create is valid").new_events.remove(0);
     group.bench_function("evolve a new contact", |b| {
-        b.iter_batched(|| fact.clone(), |fact| Record::evolve(None, fact, Seq(1), AT), BatchSize::SmallInput);
+        b.iter_batched(|| event.clone(), |event| Record::evolve(None, event, Seq(1), AT), BatchSize::SmallInput);
     });
     group.finish();
 }
@@ -109,11 +109,11 @@ fn codec(c: &mut Criterion) {
     });
 
     let event = created();
-    let (wire, _) = EncodedEvent::encode(ACCOUNT, &event);
-    assert_eq!(wire.decode().expect("what we wrote we read"), event);
-    group.throughput(Throughput::Bytes(wire.body.len() as u64));
-    group.bench_function("Wire::encode", |b| b.iter(|| EncodedEvent::encode(ACCOUNT, black_box(&event))));
-    group.bench_function("event::decode", |b| b.iter(|| event::decode(black_box(wire.text()))));
+    let (encoded, _) = EncodedEvent::encode(ACCOUNT, &event).expect("an event has JSON");
+    assert_eq!(encoded.decode().expect("an encoded event decodes"), event);
+    group.throughput(Throughput::Bytes(encoded.body.len() as u64));
+    group.bench_function("EncodedEvent::encode", |b| b.iter(|| EncodedEvent::encode(ACCOUNT, black_box(&event))));
+    group.bench_function("event::decode", |b| b.iter(|| event::decode(black_box(encoded.text()))));
     group.finish();
 }
 

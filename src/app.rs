@@ -119,7 +119,7 @@ impl App {
 
         shared.start_writers(&lanes);
         shared.start_workers(context);
-        shared.run(http::KeyCheck::new(&api));
+        shared.run(api.key_check());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -139,6 +139,12 @@ impl App {
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
         self.metrics_address
+    }
+
+    /// Its stop, and the tasks that it consists of.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
     }
 
     /// The way in for commands that do not come over HTTP.
@@ -173,7 +179,7 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Arc<Api> {
+    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Api {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -187,6 +193,7 @@ impl Shared {
             policy,
             pinger,
             stop: self.lifecycle.soft.clone(),
+            failed: self.lifecycle.failed.clone(),
         })
     }
 
@@ -195,27 +202,25 @@ impl Shared {
         let writers =
             Writer::all(lanes, &self.config.commands, &self.store, &self.clock, &self.feed, &hints, &self.metrics);
         for writer in writers {
-            self.lifecycle.tasks.spawn(writer.run(self.lifecycle.hard.clone()));
+            self.lifecycle.spawn("lane", writer.run(self.lifecycle.hard.clone()));
         }
     }
 
     fn start_workers(&self, context: Arc<DeliveryContext>) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
-        let tasks = self.lifecycle.tasks.clone();
-        // These two until nobody can ask them for anything any more.
-        tasks.spawn(context.flusher.clone().run(self.lifecycle.hard.clone()));
-        tasks.spawn(worker::run(
-            ReservationWriter::new(self.limiter.clone(), store.clone()),
-            self.lifecycle.hard.clone(),
-        ));
-        tasks.spawn(context.attempts.clone().run(self.lifecycle.hard.clone()));
+        let (lifecycle, hard) = (&self.lifecycle, &self.lifecycle.hard);
+        // These three end with the hard stop: until then others may ask them to write something.
+        lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
+        let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
+        lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
+        lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),
-            tasks.clone(),
+            lifecycle.tasks.clone(),
             Wakes { taken: Arc::clone(&taken), lost: vec![self.feed.relay().wake(), self.feed.push().wake()] },
             self.broker.hints(),
             clock.clone(),
@@ -242,16 +247,16 @@ impl Shared {
             self.lifecycle.soft.clone(),
         ));
         self.run(Gauges::new(store, metrics, self.config.metrics.top_accounts));
-        tasks.spawn(hear(self.broker.clone(), self.feed.clone(), self.lifecycle.clone()));
+        lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
     fn run<W: Worker + 'static>(&self, worker: W) {
-        self.lifecycle.tasks.spawn(worker::run(worker, self.lifecycle.soft.clone()));
+        self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
 }
 
 /// Wakes readers of accounts that other replicas wrote to.
-async fn hear(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
+async fn receive_hints(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
     let hints = broker.hints();
     let listen = async {
         let mut heard = hints.hear().await?;
@@ -261,9 +266,11 @@ async fn hear(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
         Ok::<_, crate::broker::BrokerError>(())
     };
     tokio::select! {
-        ended = listen => if let Err(error) = ended {
-            tracing::warn!(error = %error, "hints of other replicas are not heard; the sweep goes on");
-        },
+        // The client subscribes again with each connection, so its end is an error even where it names none.
+        ended = listen => {
+            let error = ended.err().map(|error| format!("{:#}", anyhow::Error::new(error)));
+            tracing::error!(error, "receive hints failed; readers see events of other replicas up to two seconds late");
+        }
         () = lifecycle.soft.cancelled() => {}
     }
 }

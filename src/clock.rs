@@ -42,7 +42,7 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn system_that_is_wrong_by(ahead: time::Duration) -> Self {
-        let origin = AtomicI64::new(micros(Timestamp::now_utc().saturating_add(ahead)));
+        let origin = AtomicI64::new(micros(Timestamp::now_utc() + ahead));
         Self(Source::Followed(Arc::new(Followed { began: instant(), origin })))
     }
 
@@ -61,14 +61,14 @@ impl Clock {
 
     /// Now, to the microsecond that PostgreSQL keeps, in UTC.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "another time in its place would be stored")]
     pub fn now(&self) -> Timestamp {
         let micros = match &self.0 {
             Source::Manual(hand) => hand.load(Ordering::SeqCst),
-            Source::Followed(followed) => {
-                followed.origin.load(Ordering::SeqCst).saturating_add(followed.since(instant()))
-            }
+            Source::Followed(followed) => followed.origin.load(Ordering::SeqCst) + followed.since(instant()),
         };
-        Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap_or(Timestamp::UNIX_EPOCH)
+        Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
+            .expect("a clock is set to timestamps, and no process runs until the year 9999")
     }
 
     /// Takes in what the database's clock showed at some moment between `asked` and now. As long as that agrees with
@@ -77,24 +77,25 @@ impl Clock {
     pub fn follow(&self, shown: Timestamp, asked: Instant) -> time::Duration {
         let Source::Followed(followed) = &self.0 else { return time::Duration::ZERO };
         let (shown, asked, answered) = (micros(shown), followed.since(asked), followed.since(instant()));
-        let (least, most) = (shown.saturating_sub(answered), shown.saturating_sub(asked));
+        let (least, most) = (shown - answered, shown - asked);
         let origin = followed.origin.load(Ordering::SeqCst);
         if (least..=most).contains(&origin) {
             return time::Duration::ZERO;
         }
-        let middle = least.saturating_add(most.saturating_sub(least) / 2);
+        let middle = least + (most - least) / 2;
         followed.origin.store(middle, Ordering::SeqCst);
-        time::Duration::microseconds(origin.saturating_sub(middle))
+        time::Duration::microseconds(origin - middle)
     }
 }
 
 impl Followed {
     /// Microseconds from its beginning to a moment; less than zero for one before it.
+    #[expect(clippy::expect_used, reason = "another time in its place would be stored")]
     fn since(&self, timestamp: Instant) -> i64 {
-        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).expect("less than 292,000 years");
         match timestamp.checked_duration_since(self.began) {
             Some(after) => micros(after),
-            None => -micros(self.began.saturating_duration_since(timestamp)),
+            None => -micros(self.began.duration_since(timestamp)),
         }
     }
 }
@@ -105,8 +106,9 @@ impl Default for Clock {
     }
 }
 
+#[expect(clippy::expect_used, reason = "another time in its place would be stored")]
 fn micros(at: Timestamp) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or_default()
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).expect("timestamps end with the year 9999")
 }
 
 /// A reading of the monotonic clock, for measuring only.

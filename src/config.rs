@@ -43,9 +43,9 @@ pub struct BrandConfig {
 impl BrandConfig {
     /// The same, as the public pages show it.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "another colour than the configured one would be shown")]
     pub fn shown(&self) -> brand::Brand {
-        // The settings were checked: the colour is one.
-        let color = brand::Color::parse(&self.color).unwrap_or(brand::Color::NEUTRAL);
+        let color = brand::Color::parse(&self.color).expect("the settings were checked");
         brand::Brand { name: self.name.trim().to_owned(), color, logo: None }
     }
 }
@@ -77,12 +77,13 @@ pub struct MetricsListener {
     pub top_accounts: bool,
 }
 
-/// PostgreSQL. Its URL holds a password: `Debug` shows it without.
+/// PostgreSQL. Its URLs hold passwords: `Debug` shows them without.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
 pub struct Database {
     pub url: String,
+    pub read_url: String,
     pub pool: usize,
     pub searches: usize,
     pub searches_per_account: usize,
@@ -98,6 +99,21 @@ impl Database {
             0 => (self.pool * 3 / 4).max(1),
             searches => searches,
         }
+    }
+
+    /// Connections for changes outside the lanes: a quarter of the pool, and at least two, so that one change that waits
+    /// for a lock does not stop the others.
+    #[must_use]
+    pub fn write_connections(&self) -> usize {
+        (self.pool / 4).max(2)
+    }
+
+    /// Connections that only read: the pool without its writing connections, and at least one beyond the searches'. One
+    /// is added, because writes and reads together had `pool` connections and authentication had four before they were
+    /// parted; authentication has three now, and the sum is the same.
+    #[must_use]
+    pub fn read_connections(&self) -> usize {
+        (self.pool + 1).saturating_sub(self.write_connections()).max(self.search_count() + 1)
     }
 }
 
@@ -188,6 +204,7 @@ impl TryFrom<String> for MasterKey {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        // The errors of both steps are left out: they quote the key.
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or("a master key is the base64 of 32 bytes")
     }
@@ -257,6 +274,7 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             url: "postgresql://unificus@127.0.0.1:5432/unificus".to_owned(),
+            read_url: String::new(),
             pool: 8,
             searches: 0,
             searches_per_account: 2,
@@ -324,7 +342,11 @@ impl Default for LogConfig {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("url", &without_password(&self.url)).finish_non_exhaustive()
+        let read_url = if self.read_url.is_empty() { String::new() } else { without_password(&self.read_url) };
+        f.debug_struct("Database")
+            .field("url", &without_password(&self.url))
+            .field("read_url", &read_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -413,6 +435,9 @@ impl Config {
             "database.statement_timeout_s must be 1 or more, and less than http.request_timeout_s"
         );
         url::Url::parse(&self.database.url).context("database.url is not a URL")?;
+        if !self.database.read_url.is_empty() {
+            url::Url::parse(&self.database.read_url).context("database.read_url is not a URL")?;
+        }
         url::Url::parse(&self.nats.url).context("nats.url is not a URL")?;
         ensure!(matches!(self.nats.replicas, 1 | 3 | 5), "nats.replicas must be 1, 3 or 5");
         ensure!(self.http.max_connections > 0, "http.max_connections must not be 0");
@@ -479,6 +504,7 @@ fn environment() -> Vec<(String, String)> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn program_path() -> (String, std::path::PathBuf) {
+    // Without either variable the path is relative, and no program is looked for there.
     let home = std::env::var_os("HOME").unwrap_or_default();
     let data = std::env::var_os("XDG_DATA_HOME").map_or_else(|| Path::new(&home).join(".local/share"), Into::into);
     (std::env::var("PATH").unwrap_or_default(), data)

@@ -1,7 +1,10 @@
-//! The stop of a process, in two stages.
+//! The stop of a process, in two stages, and the failure of one of its tasks.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +16,8 @@ pub struct Lifecycle {
     pub soft: CancellationToken,
     /// Nobody can send work any more: writers write what they have and end.
     pub hard: CancellationToken,
+    /// A task has panicked: its work is not done any more, so `/readyz` answers 503 until the process is restarted.
+    pub failed: CancellationToken,
     /// Listeners and connections, which end after the soft stop.
     pub connections: TaskTracker,
     /// Deliveries of webhooks, which end after the soft stop.
@@ -22,11 +27,34 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
+    /// Starts a task that the service cannot do without.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let failed = self.failed.clone();
+        // Nothing of the task is used after a panic, so nothing half-changed is seen.
+        let task = AssertUnwindSafe(task).catch_unwind();
+        self.tasks.spawn(async move {
+            if let Err(panic) = task.await {
+                tracing::error!(
+                    task = name,
+                    error = message(&*panic),
+                    "run task failed: it panicked; restart the service"
+                );
+                failed.cancel();
+            }
+        });
+    }
+
     /// Waits until every task has ended; false where the deadline came first.
     pub async fn drained(tasks: &TaskTracker, deadline: Duration) -> bool {
         tasks.close();
         tokio::time::timeout(deadline, tasks.wait()).await.is_ok()
     }
+}
+
+/// The text of a panic; every `panic!` and `expect` has one.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// SIGTERM and SIGINT, which from now on ask for a stop instead of ending the process.
@@ -49,5 +77,34 @@ impl StopSignal {
             _ = self.terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
             _ = self.interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_seen_and_ends_no_other() {
+        let lifecycle = Lifecycle::default();
+        let (resume, resumed) = tokio::sync::oneshot::channel();
+        let failed = lifecycle.failed.clone();
+        lifecycle.spawn("sound", async move {
+            failed.cancelled().await;
+            resume.send(()).unwrap();
+        });
+        assert!(!lifecycle.failed.is_cancelled());
+        lifecycle.spawn("broken", async { unreachable!("a bug") });
+        resumed.await.unwrap();
+        assert!(Lifecycle::drained(&lifecycle.tasks, Duration::from_secs(5)).await);
+        assert!(lifecycle.failed.is_cancelled() && !lifecycle.soft.is_cancelled());
+    }
+
+    #[test]
+    fn the_message_of_a_panic_is_its_text() {
+        assert_eq!(
+            [message(&"a text"), message(&"a String".to_owned()), message(&7)],
+            ["a text", "a String", "no message"]
+        );
     }
 }

@@ -160,6 +160,13 @@ meters! {
     quota_limit: IntGaugeVec = (["account"], &[]);
 }
 
+/// A count as a gauge shows it. A count beyond the gauge's range (9.2e18) is shown as its end, because nothing is decided
+/// by a gauge.
+#[must_use]
+pub fn gauge_value(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
 /// Counts one in a gauge for as long as it lives.
 pub struct GaugeGuard(IntGauge);
 

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Hints;
 use crate::clock::Clock;
 use crate::domain::AccountId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::store::owner::ShardOwner;
 use crate::worker::{Step, Worker};
@@ -39,8 +39,9 @@ pub type ShardLease = Arc<()>;
 
 /// The shard of an account.
 #[must_use]
+#[expect(clippy::expect_used, reason = "another shard would have two owners")]
 pub fn shard_of(account: AccountId) -> u8 {
-    u8::try_from(account.spread() % u64::from(SHARDS)).unwrap_or(0)
+    u8::try_from(account.spread() % u64::from(SHARDS)).expect("a remainder of a u8 is one")
 }
 
 /// What this replica owns. Cloning shares it.
@@ -219,10 +220,10 @@ impl Balance {
             let free = (0..SHARDS).filter(|s| !holding.owned.contains_key(s) && !holding.leaving.contains_key(s));
             (holding.owned.len(), free.collect())
         };
-        let taken = owner.try_lock(&wanted, share.saturating_sub(held)).await?;
+        let taken = owner.try_lock(&wanted, share - held).await?;
         let mut holding = self.shards.lock();
         holding.owned.extend(taken.iter().map(|shard| (*shard, ShardLease::default())));
-        self.metrics.shards_owned.set(i64::try_from(holding.owned.len()).unwrap_or(i64::MAX));
+        self.metrics.shards_owned.set(gauge_value(holding.owned.len()));
         if !taken.is_empty() {
             tracing::info!(shards = holding.owned.len(), "shards taken");
             self.wakes.taken.notify_one();

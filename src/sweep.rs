@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::command::IDEMPOTENCY_TTL;
 use crate::feed::Feed;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
@@ -36,12 +36,12 @@ impl Worker for Sweep {
     async fn step(&mut self) -> anyhow::Result<Step> {
         let relay = self.store.behind_relay().await?;
         let lag: u64 = relay.iter().map(|(_, lag, _)| lag).sum();
-        self.metrics.relay_lag_events.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.metrics.relay_lag_events.set(gauge_value(lag));
         self.feed.relay().mark(&relay.iter().map(|(account, _, _)| *account).collect::<Vec<_>>());
 
         let push = self.store.behind_push(self.clock.now()).await?;
         let lag: u64 = push.iter().map(|(_, lag)| lag).sum();
-        self.metrics.push_lag_events.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.metrics.push_lag_events.set(gauge_value(lag));
         self.feed.push().mark(&push.iter().map(|(account, _)| *account).collect::<Vec<_>>());
         Ok(Step::Idle)
     }

@@ -6,9 +6,13 @@
 
 mod architecture {
     pub(crate) mod borders;
+    pub(crate) mod comments;
     pub(crate) mod contracts;
+    pub(crate) mod cycles;
+    pub(crate) mod imports;
     pub(crate) mod layers;
     pub(crate) mod migrations;
+    pub(crate) mod names;
     pub(crate) mod package;
     pub(crate) mod scanner;
     pub(crate) mod shape;
@@ -16,13 +20,14 @@ mod architecture {
     pub(crate) mod sql;
     pub(crate) mod tables;
     pub(crate) mod violation;
+    pub(crate) mod vocabulary;
 }
 
 use architecture::migrations::as_source;
 use architecture::package::Package;
 use architecture::source::Source;
 use architecture::violation::hold;
-use architecture::{contracts, layers, migrations, package, shape, sql, tables};
+use architecture::{comments, contracts, cycles, migrations, names, package, shape, sql, tables, vocabulary};
 
 fn src() -> Vec<Source> {
     Package::read().sources("src/")
@@ -47,20 +52,66 @@ fn the_rules_see_the_package() {
 
 #[test]
 fn modules_use_only_what_lies_below() {
-    hold(&layers::modules_use_only_what_lies_below(&src()), &[]);
+    let src = src();
+    let violations = tables::LAYERED.iter().flat_map(|layers| layers.modules_use_only_what_lies_below(&src));
+    hold(&violations.collect::<Vec<_>>(), &[]);
 }
 
 #[test]
 fn modules_form_no_cycle() {
-    hold(&layers::modules_form_no_cycle(&src()), &[]);
+    let src = src();
+    let violations = tables::LAYERED.iter().flat_map(|layers| layers.modules_form_no_cycle(&src));
+    hold(&violations.collect::<Vec<_>>(), &[]);
+}
+
+#[test]
+fn files_form_no_import_cycle() {
+    hold(&cycles::files_form_no_import_cycle(&src()), &[]);
 }
 
 #[test]
 fn folders_never_name_what_they_must_not_know() {
     let src = src();
-    for rule in tables::NEVER {
-        hold(&rule.violations(&src), &[]);
-    }
+    let never = tables::NEVER.iter().flat_map(|rule| rule.violations(&src));
+    let apart = tables::APART.iter().flat_map(|rule| rule.violations(&src));
+    hold(&never.chain(apart).collect::<Vec<_>>(), &[]);
+}
+
+#[test]
+fn every_folder_that_the_tables_name_exists() {
+    let never = tables::NEVER.iter().map(|rule| (rule.inside, rule.why));
+    let apart = tables::APART.iter().flat_map(|rule| [(rule.from, rule.why), (rule.to, rule.why)]);
+    let layered = tables::LAYERED.iter().map(|layers| (layers.inside, "its modules lie in layers"));
+    let folders = tables::FOLDERS.iter().copied().chain(never).chain(apart).chain(layered).collect::<Vec<_>>();
+    hold(&shape::every_folder_that_the_tables_name_exists(&folders, &src()), &[]);
+}
+
+#[test]
+fn no_word_of_the_private_vocabulary_is_an_identifier() {
+    hold(&vocabulary::no_word_of_the_private_vocabulary_is_an_identifier(&all()), &[]);
+}
+
+#[test]
+fn no_word_of_the_private_vocabulary_names_a_table_or_column() {
+    let migrations = Package::read().migrations();
+    hold(&vocabulary::no_word_of_the_private_vocabulary_names_a_table_or_column(&migrations), &[]);
+}
+
+#[test]
+fn every_allowed_word_is_used() {
+    hold(&vocabulary::every_allowed_word_is_used(&all()), &[]);
+}
+
+#[test]
+fn one_public_type_has_one_name() {
+    hold(&names::one_public_type_has_one_name(&src()), &[]);
+}
+
+#[test]
+fn no_comment_opens_with_its_object() {
+    let scripts = comments::scripts(Package::read().files());
+    let everywhere = all().into_iter().chain(scripts).collect::<Vec<_>>();
+    hold(&comments::no_comment_opens_with_its_object(&everywhere), &[]);
 }
 
 #[test]

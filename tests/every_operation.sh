@@ -1,11 +1,11 @@
 #!/bin/sh
-# Carries out every row of the Secure API's table of operations with curl against a running service, and prints each
-# call, its status and the beginning of its answer. Fails at the first status that is not the expected one.
+# Calls every row of the Secure API's table of operations with curl on a running service, and prints each call, its
+# status and the beginning of its response. Fails at the first unexpected status.
 #
 #     ENV_FILE=service.env make run            # in one terminal
 #     tests/every_operation.sh service.env     # in another
 #
-# The records that it makes stay in the account; their names end in the second in which it began.
+# The records that it creates stay in the account; their names end in the start time in seconds.
 set -eu
 
 # shellcheck source=/dev/null
@@ -15,7 +15,7 @@ now=$(date +%s)
 scratch=$(mktemp)
 trap 'rm -f "$scratch"' EXIT
 
-# call STATUS METHOD PATH [BODY]: the answer stands in $scratch.
+# call STATUS METHOD PATH [BODY]: writes the response to $scratch.
 call() {
     expected=$1 method=$2 path=$3
     if [ $# -gt 3 ]; then set -- --data-binary "$4"; else set --; fi
@@ -28,7 +28,7 @@ call() {
     [ "$status" = "$expected" ] || { echo "expected $expected" >&2; exit 1; }
 }
 
-# The first value of a key in the last answer.
+# Prints the first value of a key in the last response.
 value() { grep -o "\"$1\":\"[^\"]*\"" "$scratch" | head -n 1 | cut -d '"' -f 4; }
 
 call 200 GET /contact/meta
@@ -72,7 +72,7 @@ call 200 PUT "/fields/$field" '{"description":"Of the door"}'
 call 200 DELETE "/fields/$field"
 call 200 GET /usage
 
-# Other names of the same.
+# Aliases of the same operations.
 call 201 POST /contacts "{\"role\":\"Lead\",\"first_name\":\"\",\"last_name\":\"Alias $now\"}"
 alias=$(value uid)
 call 200 GET "/contacts/$alias"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Verifies that nothing that was answered 201 is missing on any channel, and that no account's log has a gap.
+"""Verifies that every contact that was answered 201 is on every channel, and that no account's log has a gap.
 
-`make load` writes the receipts: `public_id uid` for every 201, as it arrived, while somebody killed the service,
-Postgres and NATS. This reads the log in Postgres (by psql), the feed (by HTTP), the stream in NATS (by nats-py) and
-what a webhook receiver kept, and holds each against the receipts and against seq 1, 2, 3, ... Exit status 1 and the
-first violations where they differ; 2 where it could not look.
+`make load` writes the receipts: `public_id uid` for every 201 as it arrives, while an operator kills the service,
+Postgres and NATS. This script reads the log in Postgres (by psql), the feed (by HTTP), the stream in NATS (by nats-py)
+and the bodies that a webhook receiver stored, and compares each with the receipts and with seq 1, 2, 3, ... It exits
+with 1 and prints the first violations if they differ, and with 2 if it could not read a channel.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SHOWN = 10
 
 
 class Channel:
-    """What one channel showed of each account: seq and uid in the order of arrival."""
+    """The events of one channel by account: seq and uid in the order of arrival."""
 
     def __init__(self, name):
         self.name = name
@@ -40,8 +40,8 @@ class Channel:
 
     def report(self):
         count = sum(len(events) for events in self.events.values())
-        verdict = f"{len(self.violations)} VIOLATIONS" if self.violations else "ok"
-        print(f"{self.name}: {verdict}, {count} events of {len(self.events)} accounts{self.remark}")
+        result = f"{len(self.violations)} VIOLATIONS" if self.violations else "ok"
+        print(f"{self.name}: {result}, {count} events of {len(self.events)} accounts{self.remark}")
         for text in self.violations[:SHOWN]:
             print(f"  {text}")
         if len(self.violations) > SHOWN:
@@ -50,7 +50,7 @@ class Channel:
 
 
 def check_order(channel, heads):
-    """Every account's events are exactly 1..n, each once, in order."""
+    """Checks that every account's events are exactly 1..n, each once, in order."""
     for account, head in heads.items():
         seqs = [seq for seq, _ in channel.events.get(account, [])]
         if seqs == list(range(1, head + 1)):
@@ -58,24 +58,24 @@ def check_order(channel, heads):
         seen = set(seqs)
         missing = [seq for seq in range(1, head + 1) if seq not in seen]
         beyond = sorted(seen - set(range(1, head + 1)))
-        what = [
+        differences = [
             f"missing {missing[:5]} ({len(missing)})" if missing else "",
             f"beyond the head {beyond[:5]}" if beyond else "",
             f"{len(seqs) - len(seen)} duplicates" if len(seqs) > len(seen) else "",
             "out of order" if seqs != sorted(seqs) else "",
         ]
-        channel.wrong(f"{account}: of 1..{head}: " + ", ".join(filter(None, what)))
+        channel.wrong(f"{account}: of 1..{head}: " + ", ".join(filter(None, differences)))
 
 
 def check_receipts(channel, receipts):
-    """Every uid that a client was given is there."""
+    """Checks that every uid that a client received is there."""
     for account, uids in receipts.items():
         for uid in uids - {uid for _, uid in channel.events.get(account, [])}:
-            channel.wrong(f"{account}: contact {uid} was answered 201 and is not there")
+            channel.wrong(f"{account}: contact {uid} was answered 201 and is missing")
 
 
 def check_same(channel, log):
-    """The same uid at the same seq as in the log."""
+    """Checks that each seq has the same uid as in the log."""
     for account, events in channel.events.items():
         truth = dict(log.events.get(account, []))
         for seq, uid in events:
@@ -84,16 +84,16 @@ def check_same(channel, log):
 
 
 def psql(url, query):
-    """Rows of a query, each a list of texts."""
-    found = shutil.which("psql") or next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"), reverse=True)), None)
-    if found is None:
-        raise LookupError("no psql found")
+    """Returns the rows of a query, each as a list of texts."""
+    program = shutil.which("psql") or next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"), reverse=True)), None)
+    if program is None:
+        raise LookupError("psql not found")
     # Arguments are shown to every user of the machine, so the password goes by the environment.
     parts = urllib.parse.urlsplit(url)
     address = parts.netloc.rpartition("@")[2]
     user = f"{parts.username}@" if parts.username else ""
     environment = dict(os.environ, PGPASSWORD=urllib.parse.unquote(parts.password or ""))
-    command = [found, "-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1"]
+    command = [program, "-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1"]
     command.append(parts._replace(netloc=user + address).geturl())
     done = subprocess.run(
         command, input=query, capture_output=True, text=True, timeout=600, check=False, env=environment
@@ -104,7 +104,7 @@ def psql(url, query):
 
 
 def read_log(url, accounts):
-    """The log, and the head of every account. A head that is not the last event's seq is a violation."""
+    """Returns the log, and the head of every account. A head that is not the last event's seq is a violation."""
     ids = "'{" + ",".join(accounts) + "}'::uuid[]"
     log = Channel("log")
     for account, seq, uid in psql(url, f"select account_id, seq, uid from event where account_id = any({ids}) order by account_id, seq;"):
@@ -117,7 +117,7 @@ def read_log(url, accounts):
 
 
 def read_models(url, accounts):
-    """The contacts as the API shows them; their seq is their version."""
+    """Returns the contacts of the read model; their seq is their version."""
     ids = "'{" + ",".join(accounts) + "}'::uuid[]"
     models = Channel("read models")
     for account, version, uid in psql(url, f"select account_id, version, uid from contact where account_id = any({ids});"):
@@ -125,8 +125,8 @@ def read_models(url, accounts):
     return models
 
 
-def read_feed(base, accounts, patience):
-    """GET /changes of every account from the start, page by page."""
+def read_feed(base, accounts, timeout_s):
+    """Reads GET /changes of every account from the start, page by page."""
     feed = Channel("feed")
     url = urllib.parse.urlsplit(base)
     client = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
@@ -135,7 +135,7 @@ def read_feed(base, accounts, patience):
         while True:
             query = {"limit": PAGE} | ({"after": cursor} if cursor else {})
             path = f"{url.path}/changes?{urllib.parse.urlencode(query)}"
-            page = get(client, path, {"X-Public-ID": account, "X-Secret-Key": key}, patience)
+            page = get(client, path, {"X-Public-ID": account, "X-Secret-Key": key}, timeout_s)
             for event in page["data"]:
                 seq = event["data"]["seq"]
                 feed.events[account].append((seq, event["subject"]))
@@ -145,28 +145,28 @@ def read_feed(base, accounts, patience):
             if not meta["has_more"]:
                 break
             if meta["cursor"] == cursor:
-                feed.wrong(f"{account}: there is more after {cursor}, and the cursor stands still")
+                feed.wrong(f"{account}: has_more is true after {cursor}, and the cursor does not advance")
                 break
             cursor = meta["cursor"]
     return feed
 
 
-def get(client, path, headers, patience):
-    """An answer's JSON; waits where the service asks for it (429, 503)."""
-    until = time.monotonic() + patience
+def get(client, path, headers, timeout_s):
+    """Returns the JSON of a response; waits as `Retry-After` says on 429 and 503."""
+    until = time.monotonic() + timeout_s
     while True:
         client.request("GET", path, headers=headers)
-        answer = client.getresponse()
-        body = answer.read()
-        if answer.status == 200:
+        response = client.getresponse()
+        body = response.read()
+        if response.status == 200:
             return json.loads(body)
-        if answer.status not in (429, 503) or time.monotonic() > until:
-            raise LookupError(f"GET {path} was answered {answer.status}: {body[:200]!r}")
-        time.sleep(min(float(answer.headers.get("Retry-After", "1")), 5))
+        if response.status not in (429, 503) or time.monotonic() > until:
+            raise LookupError(f"GET {path} returned {response.status}: {body[:200]!r}")
+        time.sleep(min(float(response.headers.get("Retry-After", "1")), 5))
 
 
-async def read_nats(url, stream, heads, patience):
-    """Every account's subject in the stream from its first message, by the id that deduplicates."""
+async def read_nats(url, stream, heads, timeout_s):
+    """Reads every account's subject in the stream from its first message, by the id that deduplicates."""
     import nats
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -174,7 +174,7 @@ async def read_nats(url, stream, heads, patience):
     connection = await nats.connect(url)
     try:
         context = connection.jetstream()
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout_s
         for account, head in heads.items():
             subject = f"crm.v1.{account}.evt.>"
             # The relay may still be catching up after the last outage.
@@ -198,13 +198,13 @@ async def read_nats(url, stream, heads, patience):
 
 
 async def messages(context, stream, subject):
-    """How many messages the stream holds below a subject."""
+    """Returns the number of messages in the stream below a subject."""
     info = await context.stream_info(stream, subjects_filter=subject)
     return sum((info.state.subjects or {}).values())
 
 
 def read_hooks(path, accounts):
-    """The bodies that a webhook receiver kept, one per line. A webhook may come twice; its first arrival counts."""
+    """Reads the bodies that a webhook receiver stored, one per line. A webhook may arrive twice; the first arrival counts."""
     hooks = Channel("webhooks")
     seen, again = set(), 0
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -213,7 +213,7 @@ def read_hooks(path, accounts):
             account, seq = event["id"].rsplit(":", 1)
             arrival = (account, int(seq), event["subject"])
         except (ValueError, KeyError):
-            hooks.wrong(f"line {number} is no event: {line[:80]}")
+            hooks.wrong(f"line {number} is not an event: {line[:80]}")
             continue
         if account not in accounts:
             continue
@@ -235,7 +235,7 @@ def read_hooks(path, accounts):
 
 
 def read_env(path):
-    """Shell lines NAME=value."""
+    """Reads shell lines NAME=value."""
     words = [word for line in path.read_text().splitlines() for word in shlex.split(line, comments=True)]
     return dict(word.split("=", 1) for word in words if "=" in word)
 
@@ -250,13 +250,13 @@ def read_receipts(path):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env-file", type=Path, required=True, help="what `unificus dev --env-file` wrote")
-    parser.add_argument("--receipts", type=Path, required=True, help="what `make load` wrote by --receipts")
-    parser.add_argument("--accounts", type=Path, required=True, help="what it wrote by --accounts-file")
-    parser.add_argument("--hooks", type=Path, help="what it, or another receiver, wrote by --hooks")
+    parser.add_argument("--env-file", type=Path, required=True, help="the file written by `unificus dev --env-file`")
+    parser.add_argument("--receipts", type=Path, required=True, help="the file written by `make load` with --receipts")
+    parser.add_argument("--accounts", type=Path, required=True, help="the file written with --accounts-file")
+    parser.add_argument("--hooks", type=Path, help="the file written with --hooks, or by another receiver")
     parser.add_argument("--stream", default="EVENTS", help="the stream in NATS")
-    parser.add_argument("--without-nats", action="store_true", help="leave NATS out (it takes nats-py)")
-    parser.add_argument("--patience", type=float, default=60, help="seconds that the relay may still need")
+    parser.add_argument("--without-nats", action="store_true", help="do not read NATS, which needs nats-py")
+    parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for the relay and for 429 and 503 to end")
     return parser.parse_args()
 
 
@@ -273,9 +273,9 @@ def main():
     log, heads = read_log(env["UNIFICUS_DATABASE_URL"], accounts)
     written = {account: key for account, key in accounts.items() if heads[account]}
     channels = [log, read_models(env["UNIFICUS_DATABASE_URL"], accounts)]
-    ordered = [read_feed(env["UNIFICUS_BASE_URL"], written, args.patience)]
+    ordered = [read_feed(env["UNIFICUS_BASE_URL"], written, args.timeout)]
     if not args.without_nats:
-        ordered.append(asyncio.run(read_nats(env["UNIFICUS_NATS_URL"], args.stream, heads, args.patience)))
+        ordered.append(asyncio.run(read_nats(env["UNIFICUS_NATS_URL"], args.stream, heads, args.timeout)))
     if args.hooks:
         ordered.append(read_hooks(args.hooks, accounts))
     for channel in ordered:
@@ -292,5 +292,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except (LookupError, OSError, ImportError) as error:
-        print(f"could not look: {error!r}", file=sys.stderr)
+        print(f"reading a channel failed: {error!r}", file=sys.stderr)
         sys.exit(2)

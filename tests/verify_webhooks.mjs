@@ -1,11 +1,11 @@
 // Receives this service's webhooks and verifies each with the JavaScript library of Standard Webhooks.
 //
-// By hand, beside a service that may call loopback (`make run ENV_FILE=/tmp/service.env` is one):
+// Run it by hand beside a service that may call loopback, such as that of `make run ENV_FILE=/tmp/service.env`:
 //   npm install --no-save --prefix /tmp/webhooks standardwebhooks@1.1.1
 //   NODE_PATH=/tmp/webhooks/node_modules node tests/verify_webhooks.mjs /tmp/service.env
 //
-// It makes an endpoint that points here and a few contacts, verifies what arrives, takes the endpoint away again, and
-// ends with 0 where every signature holds and no forged one does.
+// It creates an endpoint for its own address and a few contacts, verifies the deliveries, deletes the endpoint, and exits
+// with 0 if every signature is valid and no forged body is accepted.
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -13,7 +13,7 @@ import { createRequire } from "node:module";
 
 const { Webhook } = createRequire(import.meta.url)("standardwebhooks");
 const CONTACTS = 5;
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 const lines = readFileSync(process.argv[2], "utf8").split("\n").filter((line) => line.includes("="));
 const env = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
@@ -21,10 +21,10 @@ const keys = { "x-public-id": env.UNIFICUS_PUBLIC_ID, "x-secret-key": env.UNIFIC
 
 async function call(method, path, body) {
   const headers = { ...keys, "content-type": "application/json" };
-  const answer = await fetch(env.UNIFICUS_BASE_URL + path, { method, headers, body: body && JSON.stringify(body) });
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${said.message}`);
-  return said.data;
+  const response = await fetch(env.UNIFICUS_BASE_URL + path, { method, headers, body: body && JSON.stringify(body) });
+  const content = await response.json();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${content.message}`);
+  return content.data;
 }
 
 const arrived = [];
@@ -43,7 +43,7 @@ const endpoint = await call("POST", "/push/endpoints", { url, events: ["contact.
 try {
   const enough = new Promise((done, failed) => {
     server.once("enough", done);
-    setTimeout(() => failed(new Error(`${arrived.length} of ${CONTACTS} arrived`)), PATIENCE_MS).unref();
+    setTimeout(() => failed(new Error(`${arrived.length} of ${CONTACTS} arrived`)), TIMEOUT_MS).unref();
   });
   for (let number = 0; number < CONTACTS; number += 1) {
     const email = `zoë.${Date.now()}.${number}@example.org`;
@@ -53,14 +53,14 @@ try {
   const webhook = new Webhook(endpoint.secret);
   for (const { headers, body } of arrived) {
     const event = webhook.verify(body, headers);
-    if (event.id !== headers["webhook-id"]) throw new Error(`${event.id} came as ${headers["webhook-id"]}`);
+    if (event.id !== headers["webhook-id"]) throw new Error(`${event.id} arrived as ${headers["webhook-id"]}`);
     let forged = true;
     try {
       webhook.verify(body.replace("Zoë", "Eve"), headers);
     } catch {
       forged = false;
     }
-    if (forged) throw new Error("a forged body was taken");
+    if (forged) throw new Error("a forged body was accepted");
   }
   console.log(JSON.stringify({ verified: arrived.length, forged: 0 }));
 } finally {

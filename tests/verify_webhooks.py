@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Reads deliveries as their receiver does who trusts nobody: with the libraries of Standard Webhooks and CloudEvents.
+"""Verifies and reads deliveries with the libraries of Standard Webhooks and CloudEvents.
 
-The argument is a file with one delivery a line, as it arrived: {"secret", "headers": {name: value}, "body"}. Every
-signature is verified and every event is read; what is not right ends it with exit status 1. Prints how many deliveries
-and events there were, as JSON.
+The argument is a file with one delivery per line, as it arrived: {"secret", "headers": {name: value}, "body"}. The script
+verifies every signature and reads every event, and exits with 1 at the first error. Prints the numbers of deliveries and
+events as JSON.
 """
 
 import json
@@ -19,7 +19,7 @@ BATCH = "application/cloudevents-batch+json"
 
 
 def events(delivery):
-    """The events of a delivery whose signature holds."""
+    """Verifies the signature of a delivery; returns its events."""
     headers, body = delivery["headers"], delivery["body"]
     Webhook(delivery["secret"]).verify(body, headers)
     kind = headers["content-type"]
@@ -27,22 +27,22 @@ def events(delivery):
         return [from_http_event(HTTPMessage(headers=headers, body=body.encode()))]
     if kind != BATCH:
         raise ValueError(f"content type {kind}")
-    # The batch format is an array of events in the JSON format, and that is what the library reads.
+    # The batch format is an array of events in the JSON format, which the library reads.
     return [JSONFormat().read(None, json.dumps(event)) for event in json.loads(body)]
 
 
 def main():
     deliveries = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-    found = []
+    read = []
     for number, delivery in enumerate(deliveries, 1):
         try:
-            found += events(delivery)
-        except Exception as error:  # whatever a library says is wrong
+            read += events(delivery)
+        except Exception as error:  # any error of a library
             sys.exit(f"delivery {number}: {type(error).__name__}: {error}")
-    for event in found:
+    for event in read:
         if not event.get_type().startswith("crm.") or event.get_time() is None or not event.get_subject():
-            sys.exit(f"event {event.get_id()} lacks what events of this service have")
-    print(json.dumps({"deliveries": len(deliveries), "events": len(found)}))
+            sys.exit(f"event {event.get_id()} lacks a type, a time or a subject of this service")
+    print(json.dumps({"deliveries": len(deliveries), "events": len(read)}))
 
 
 if __name__ == "__main__":

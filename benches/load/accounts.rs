@@ -1,4 +1,4 @@
-//! The accounts that the load writes to: made through the service's own command line.
+//! The accounts of the load, created by the service's own command line.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long the command may take for ten thousand accounts.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The timeout of the command for ten thousand accounts.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// An account and a key of it.
+/// An account and its key.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) public_id: String,
     pub(crate) secret_key: String,
 }
 
-/// Makes `count` accounts of the largest tier by `unificus account create --count`.
+/// Creates `count` accounts of the largest tier by `unificus account create --count`.
 pub(crate) async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Account>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
     command
@@ -27,16 +27,16 @@ pub(crate) async fn make(name: &str, count: usize, database_url: &str) -> Result
         .env("UNIFICUS_DATABASE__URL", database_url)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = timeout(PATIENCE, command.output()).await.context("unificus account create does not end")?;
+    let output = timeout(TIMEOUT, command.output()).await.context("unificus account create timed out")?;
     let output = output.context("running unificus account create")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "unificus account create ended with {}: {}", output.status, said.trim());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "unificus account create ended with {}: {}", output.status, stderr.trim());
     let accounts = parse(&String::from_utf8_lossy(&output.stdout))?;
-    ensure!(accounts.len() == count, "{} accounts were made of {count}", accounts.len());
+    ensure!(accounts.len() == count, "{} of {count} accounts were created", accounts.len());
     Ok(accounts)
 }
 
-/// Writes one JSON object per line, for whoever verifies the load afterwards.
+/// Writes one JSON object per line, for the verification of the load afterwards.
 pub(crate) fn write(path: &Path, accounts: &[Account]) -> Result<()> {
     let mut text = String::new();
     for account in accounts {
@@ -46,8 +46,8 @@ pub(crate) fn write(path: &Path, accounts: &[Account]) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Reads what [`write`] wrote and what the command prints.
+/// Reads the output of [`write`] or of the command.
 fn parse(lines: &str) -> Result<Vec<Account>> {
     let lines = lines.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| serde_json::from_str(line).context("reading an account that was made")).collect()
+    lines.map(|line| serde_json::from_str(line).context("reading a created account")).collect()
 }

@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-/// Measures the service over HTTP, NATS and webhooks beside what its Postgres and its NATS can do bare.
+/// Measures the service over HTTP, NATS and webhooks, and the bare limits of its Postgres and its NATS.
 #[derive(Parser)]
 #[command(name = "load")]
 pub(crate) struct Args {
-    /// About half a minute: one short round.
+    /// One short round of about half a minute.
     #[arg(long, conflicts_with = "full")]
     pub(crate) quick: bool,
-    /// Also the cost of a create at a million events over ten thousand accounts, and reads; five rounds.
+    /// Adds the cost of a create at a million events over ten thousand accounts, and reads; runs five rounds.
     #[arg(long)]
     pub(crate) full: bool,
-    /// Runs this part alone.
+    /// Runs only this part.
     #[arg(long, value_enum)]
     pub(crate) only: Option<Part>,
-    /// Measures the running service of which `unificus dev --env-file` wrote this, instead of one of its own.
+    /// Measures the running service whose `unificus dev --env-file` wrote this file, instead of starting one.
     #[arg(long)]
     pub(crate) env_file: Option<PathBuf>,
     /// The pid of that running service, for its memory and its CPU time.
     #[arg(long, requires = "env_file")]
     pub(crate) pid: Option<u32>,
-    /// How often pgbench and the service take turns; the medians count.
+    /// The number of rounds in which pgbench and the service alternate; the medians count.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How long each load is.
+    /// The duration of each load.
     #[arg(long)]
     seconds: Option<u64>,
     /// Arrivals per second of `--only creates`, and of the latencies in place of half of the maximum.
@@ -39,22 +39,22 @@ pub(crate) struct Args {
     /// Accounts that the load is spread over.
     #[arg(long, default_value_t = 100)]
     pub(crate) accounts: usize,
-    /// Appends `public_id uid` for every contact created, as its answer arrives.
+    /// Appends `public_id uid` for every created contact as soon as its response arrives.
     #[arg(long)]
     pub(crate) receipts: Option<PathBuf>,
-    /// Writes the accounts that were made with their keys, one JSON object per line.
+    /// Writes the created accounts with their keys, one JSON object per line.
     #[arg(long)]
     pub(crate) accounts_file: Option<PathBuf>,
-    /// With `--only creates`: receives every account's webhooks meanwhile and appends each body as a line.
+    /// With `--only creates`: receives every account's webhooks and appends each body as a line.
     #[arg(long)]
     pub(crate) hooks: Option<PathBuf>,
-    /// How long the soak is.
+    /// The duration of the soak.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) minutes: f64,
-    /// What the soak's accidents are drawn from: the same seed, the same accidents.
+    /// The seed of the soak's faults: the same seed gives the same faults.
     #[arg(long, default_value_t = 20_261_124)]
     pub(crate) seed: u64,
-    /// What `cargo bench` adds.
+    /// Passed by `cargo bench`.
     #[arg(long, hide = true, action = ArgAction::Count)]
     bench: u8,
 }
@@ -62,19 +62,19 @@ pub(crate) struct Args {
 /// A part of the run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Creates alone, for crash tests.
+    /// Only creates, for crash tests.
     Creates,
     /// pgbench and the service in turns.
     Rounds,
-    /// Commit to NATS subscriber and to webhook receiver.
+    /// From commit to the NATS subscriber and to the webhook receiver.
     Latency,
     /// The cost of a create at a million events.
     Growth,
     /// Deliveries by webhook: rates, latency, outage, crash and attack (`make load-push`).
     Push,
-    /// Accidents under load, and then whether every event arrived (`make soak`).
+    /// Faults under load, and then a check that every event arrived (`make soak`).
     Soak,
-    /// Reads of one contact and of a page of a hundred thousand, every call taken from an account's month.
+    /// Reads of one contact and of a page of a hundred thousand; every call consumes quota of an account.
     Reads,
 }
 
@@ -102,17 +102,17 @@ impl Args {
             .max(1)
     }
 
-    /// Of each load and of each pgbench.
+    /// The duration of each load and of each pgbench run.
     pub(crate) fn length(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { 3 } else { 10 }).max(1))
     }
 
-    /// Before each load that finds a maximum.
+    /// The warm-up before each load that finds a maximum.
     pub(crate) fn warm_up(&self) -> Duration {
         Duration::from_secs(if self.quick { 1 } else { 2 })
     }
 
-    /// The whole run is given up after this.
+    /// The timeout of the whole run.
     pub(crate) fn deadline(&self) -> Duration {
         let rounds = self.rounds() as u64 * 4 * (self.length().as_secs() + 17);
         let growth = if self.runs(Part::Growth) { 900 } else { 0 };

@@ -1,7 +1,7 @@
-//! Events as they arrive at a reader, and how long each took.
+//! Events as they arrive at a reader, and the latency of each.
 //!
-//! An event's `time` is when it was decided, just before its transaction committed, by the clock of this machine. So a
-//! latency here holds the commit as well as the way from there.
+//! An event's `time` is taken when it is decided, just before its transaction commits, by the clock of this machine. A
+//! latency here therefore contains the commit and the delivery after it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::tally::Latencies;
 
-/// What a reader received. Shared between its thread and the one that asks.
+/// The events that a reader received. Shared between the reader's thread and the thread that evaluates them.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     events: AtomicU64,
@@ -35,7 +35,7 @@ struct Seen {
 }
 
 impl Arrivals {
-    /// Keeps a copy of all that arrives.
+    /// Keeps a copy of every body.
     pub(crate) fn copied_to(path: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
@@ -48,7 +48,7 @@ impl Arrivals {
         if let Some(Ok(mut file)) = self.copy.as_ref().map(Mutex::lock) {
             let line = [body, b"\n"].concat();
             if let Err(error) = file.write_all(&line) {
-                crate::figures::say(&format!("an event was not copied: {error}"));
+                crate::figures::say(&format!("copying an event failed: {error}"));
             }
         }
         let text = std::str::from_utf8(body).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Arrivals {
             self.unreadable.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        // A redelivery is no event; its first arrival was counted.
+        // A redelivery is ignored; its first arrival was counted.
         if seen.ids.insert(id.to_owned()) {
             seen.latencies.add(arrived - decided);
             self.events.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +69,7 @@ impl Arrivals {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Arrivals that were no CloudEvents.
+    /// Arrivals that were not CloudEvents.
     pub(crate) fn unreadable(&self) -> u64 {
         self.unreadable.load(Ordering::Relaxed)
     }
@@ -79,10 +79,10 @@ impl Arrivals {
         self.seen.lock().map(|seen| seen.latencies.clone()).unwrap_or_default()
     }
 
-    /// Waits until `expected` events are here, or none has come for `patience`.
-    pub(crate) async fn wait_for(&self, expected: u64, patience: Duration) {
+    /// Waits until `expected` events have arrived, or none has arrived for `idle_timeout`.
+    pub(crate) async fn wait_for(&self, expected: u64, idle_timeout: Duration) {
         let mut last = (self.events(), Instant::now());
-        while self.events() < expected && last.1.elapsed() < patience {
+        while self.events() < expected && last.1.elapsed() < idle_timeout {
             sleep(Duration::from_millis(50)).await;
             if self.events() > last.0 {
                 last = (self.events(), Instant::now());
@@ -97,7 +97,8 @@ pub(crate) fn wall_clock_micros() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The text after `key`, up to its closing quote. An event's own attributes stand before its data, so the first is it.
+/// The text after `key`, up to its closing quote. An event's own attributes stand before its data, so the first match
+/// is the attribute.
 fn attribute<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let start = text.find(key)? + key.len();
     let rest = text.get(start..)?;

@@ -1,4 +1,4 @@
-//! The requests: contacts of about 500 bytes and ten fields, every one with an email of its own.
+//! The requests: contacts of about 500 bytes and ten fields, each with its own email.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::accounts::Account;
 
-/// Where the API is served.
+/// The address of the API.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -27,7 +27,7 @@ impl Target {
         Ok(Self { address, host, prefix: url.path().trim_end_matches('/').to_owned() })
     }
 
-    /// A complete request with an account's keys; `path` is below `/secure-api`.
+    /// A complete request with an account's keys; `path` is relative to `/secure-api`.
     pub(crate) fn request(&self, method: &str, path: &str, account: &Account, body: &str) -> Vec<u8> {
         let mut request = self.head(method, path, account, body.len());
         request.push_str(body);
@@ -44,10 +44,10 @@ impl Target {
     }
 }
 
-/// Writes the create of a contact for any of the accounts, each with a number that no other had.
+/// Writes the create of a contact for any of the accounts, each with a new number.
 pub(crate) struct Creates {
     heads: Vec<String>,
-    /// Sets this process's emails apart from those of an earlier one against the same service.
+    /// Distinguishes this process's emails from those of an earlier process against the same service.
     run: String,
     issued: AtomicU64,
 }
@@ -65,7 +65,7 @@ impl Creates {
         Self { heads, run, issued: AtomicU64::new(0) }
     }
 
-    /// Puts the next create of the account at `index` into `request`, in place of what was there.
+    /// Replaces the content of `request` by the next create of the account at `index`.
     pub(crate) fn write(&self, index: usize, request: &mut Vec<u8>) {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         request.clear();

@@ -1,4 +1,4 @@
-//! Creates alone, for crash tests: whoever runs this kills parts of the service meanwhile and verifies the receipts
+//! Only creates, for crash tests: an operator kills parts of the service meanwhile, and verifies the receipts
 //! afterwards.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::figures::say;
 use crate::generator::{self, Load};
 use crate::receiver::{self, Endpoints};
 
-/// How long deliveries may pause: a retry after an outage comes within seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest pause between deliveries: a retry after an outage comes within seconds.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     if !bench.args.runs(Part::Creates) {
@@ -27,13 +27,13 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (receiver, address) = receiver::start(Arc::new(Arrivals::copied_to(path)?)).await?;
     let endpoints = Endpoints::make(&bench.generator.target, accounts, address).await?;
     let created = load(bench).await?;
-    receiver.arrivals.wait_for(created, PATIENCE).await;
+    receiver.arrivals.wait_for(created, IDLE_TIMEOUT).await;
     say(&format!("webhooks: {} different events received", receiver.arrivals.events()));
     endpoints.delete().await?;
     receiver.stop()
 }
 
-/// Returns how many creates were answered 201.
+/// Returns the number of creates that were answered 201.
 async fn load(bench: &Bench) -> Result<u64> {
     let load =
         Load { rate: bench.args.rate, ..Load::new(bench.args.connections, bench.many_accounts(), bench.args.length()) };

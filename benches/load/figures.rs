@@ -1,10 +1,10 @@
-//! What was measured, as a table for people and as one line of JSON for programs.
+//! The results, as a table for people and as one line of JSON for programs.
 
 use std::io::Write as _;
 
 use serde_json::json;
 
-/// Nothing where it was not measured.
+/// Fields that were not measured are `None`.
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) creates_100: Option<f64>,
@@ -21,11 +21,11 @@ pub(crate) struct Figures {
     pub(crate) list_p99_ms: Option<f64>,
     pub(crate) meta_p99_ms: Option<f64>,
     pub(crate) rss_mb: Option<f64>,
-    /// What the memory was read at.
+    /// The number of events in the log at which the memory was read.
     pub(crate) rss_at: &'static str,
 }
 
-/// A create when the log is small and when it is large.
+/// The cost of a create with a small and with a large log.
 pub(crate) struct Growth {
     pub(crate) cpu_micros_small: Option<f64>,
     pub(crate) cpu_micros_large: Option<f64>,
@@ -46,7 +46,7 @@ impl Growth {
     }
 }
 
-const HEAD: [&str; 6] = ["what", "ours", "limit", "ratio", "target", "aim"];
+const HEAD: [&str; 6] = ["figure", "service", "limit", "ratio", "target", "aim"];
 
 impl Figures {
     fn ratio(&self, ours: Option<f64>) -> Option<f64> {
@@ -76,11 +76,11 @@ impl Figures {
 
     fn rows(&self) -> Vec<[String; 6]> {
         let rule = HEAD.map(|_| "---".to_owned());
-        let creates = |what: &str, ours: Option<f64>, target: &str, aim: &str| {
-            row([what, &rate(ours), &rate(self.pgbench), &shown(self.ratio(ours), 2), target, aim])
+        let creates = |label: &str, ours: Option<f64>, target: &str, aim: &str| {
+            row([label, &rate(ours), &rate(self.pgbench), &shown(self.ratio(ours), 2), target, aim])
         };
-        let latency = |what: &str, ours: Option<f64>, target: &str, aim: &str| {
-            row([what, &unit(ours, 1, "ms"), "", "", target, aim])
+        let latency = |label: &str, ours: Option<f64>, target: &str, aim: &str| {
+            row([label, &unit(ours, 1, "ms"), "", "", target, aim])
         };
         let mut rows = vec![
             row(HEAD),
@@ -100,9 +100,9 @@ impl Figures {
         ];
         rows.extend(self.growth.iter().flat_map(Growth::rows));
         if let (Some(reads), Some(limit)) = (self.reads, self.pgbench_selects) {
-            let what = "GET /contact/{uid} per s, 64 connections, quota enforced ÷ pgbench select-only";
+            let label = "GET /contact/{uid} per s, 64 connections, quota enforced ÷ pgbench select-only";
             let ratio = shown(self.read_ratio(), 2);
-            rows.push(row([what, &rate(Some(reads)), &rate(Some(limit)), &ratio, "≥ 0.3", "0.6"]));
+            rows.push(row([label, &rate(Some(reads)), &rate(Some(limit)), &ratio, "≥ 0.3", "0.6"]));
         }
         if self.list_p99_ms.is_some() {
             rows.push(latency("page 1 of 100 k contacts, 200/s, p99", self.list_p99_ms, "≤ 10 ms", "3 ms"));
@@ -117,8 +117,8 @@ impl Figures {
 
     fn json(&self) -> serde_json::Value {
         let whole = |figure: Option<f64>| figure.map(|figure| figure.round() as i64);
-        let rounded = |figure: Option<f64>, places: i32| {
-            figure.map(|figure| (figure * 10_f64.powi(places)).round() / 10_f64.powi(places))
+        let rounded = |figure: Option<f64>, decimals: i32| {
+            figure.map(|figure| (figure * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals))
         };
         let mut json = json!({
             "creates_per_s_100": whole(self.creates_100),
@@ -174,7 +174,7 @@ impl Growth {
     }
 }
 
-/// Prints a line. That nobody reads it is no reason to stop.
+/// Prints a line. A closed output does not end the run.
 pub(crate) fn say(line: &str) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
@@ -187,10 +187,10 @@ fn rate(figure: Option<f64>) -> String {
     unit(figure, 0, "/s")
 }
 
-fn unit(figure: Option<f64>, places: usize, unit: &str) -> String {
-    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$} {unit}"))
+fn unit(figure: Option<f64>, decimals: usize, unit: &str) -> String {
+    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.decimals$} {unit}"))
 }
 
-fn shown(figure: Option<f64>, places: usize) -> String {
-    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$}"))
+fn shown(figure: Option<f64>, decimals: usize) -> String {
+    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.decimals$}"))
 }

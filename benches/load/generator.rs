@@ -1,12 +1,12 @@
-//! The load itself: so many connections that create or read contacts at a fixed rate or as fast as they can.
+//! The load: connections that create or read contacts at a fixed rate or as fast as they can.
 //!
-//! At a fixed rate (open loop) the arrivals are set beforehand, and a latency counts from the moment at which its
-//! request was due, whether or not a connection was free by then: a service that stalls is charged for everything that
-//! had to wait. Timers tick once a millisecond, and that wait is charged to the service too. As fast as they can
-//! (closed loop), every connection sends as soon as it has its answer.
+//! At a fixed rate (open loop) the arrivals are scheduled beforehand, and a latency counts from the time at which its
+//! request was due, whether or not a connection was free by then: a service that stalls is charged for every request
+//! that had to wait. Timers tick once a millisecond, and that delay is charged to the service too. As fast as they can
+//! (closed loop), every connection sends as soon as it has its response.
 //!
-//! One thread runs all connections. A broken connection is opened again until the load ends, and a request without an
-//! answer is counted and never repeated: what became of it is unknown.
+//! One thread runs all connections. A broken connection is opened again until the load ends. A request without a
+//! response is counted and never repeated, because its outcome is unknown.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,27 +22,28 @@ use crate::contact::{Creates, Target};
 use crate::receipts::Receipts;
 use crate::tally::Tally;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// An arrival that is overdue by so much is given up: after an outage the load goes on, it does not catch up.
+/// The timeout of a response.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// An arrival that is overdue by this much is given up: after an outage the load continues at its rate, without
+/// catching up.
 const OVERDUE: Duration = Duration::from_secs(5);
-/// Before the next attempt to connect, and after an answer that refused a request.
+/// The delay before the next attempt to connect, and after a response that refused a request.
 const PAUSE: Duration = Duration::from_millis(50);
-/// No load sends more than this.
-const MOST: u64 = 3_000_000;
+/// The maximum number of requests of a load.
+const MAX_REQUESTS: u64 = 3_000_000;
 
-/// What a load is made with.
+/// The shared parts of a load.
 pub(crate) struct Generator {
     pub(crate) target: Target,
     pub(crate) requests: Requests,
     pub(crate) receipts: Option<Receipts>,
 }
 
-/// What is sent.
+/// The requests to send.
 pub(crate) enum Requests {
-    /// Contacts, each a new one, of the account at an index.
+    /// New contacts, for the account at an index.
     Creates(Creates),
-    /// Any of these, as they stand.
+    /// Prepared requests, chosen by index.
     Reads(Vec<Vec<u8>>),
 }
 
@@ -57,7 +58,7 @@ impl Requests {
         }
     }
 
-    /// The status of the answer that counts.
+    /// The status of a successful response.
     fn expected(&self) -> u16 {
         match self {
             Self::Creates(_) => 201,
@@ -70,22 +71,22 @@ impl Requests {
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
-    /// The indices of the accounts, or of the reads, that take turns.
+    /// The indices of the accounts, or of the reads, to send in turn.
     pub(crate) accounts: Range<usize>,
-    /// Arrivals per second; none for as fast as can be.
+    /// Arrivals per second; `None` is as fast as possible.
     pub(crate) rate: Option<f64>,
-    /// Sent and answered, but neither counted in the rate nor in the latencies.
+    /// The warm-up: sent and answered, but counted neither in the rate nor in the latencies.
     pub(crate) warm_up: Duration,
-    /// What is counted, after the warm-up.
+    /// The measured time, after the warm-up.
     pub(crate) length: Duration,
-    /// Ends the load early when so many requests have been sent.
-    pub(crate) at_most: u64,
+    /// Ends the load early when this many requests have been sent.
+    pub(crate) max_requests: u64,
 }
 
 impl Load {
-    /// A load that ends when its time is over.
+    /// A load that ends by its time.
     pub(crate) fn new(connections: usize, accounts: Range<usize>, length: Duration) -> Self {
-        Self { connections, accounts, rate: None, warm_up: Duration::ZERO, length, at_most: MOST }
+        Self { connections, accounts, rate: None, warm_up: Duration::ZERO, length, max_requests: MAX_REQUESTS }
     }
 }
 
@@ -112,18 +113,18 @@ pub(crate) async fn run(generator: &Arc<Generator>, load: &Load) -> Result<Tally
     Ok(tally)
 }
 
-/// When each request is due, and whose it is.
+/// When each request is due, and for which account or read.
 struct Schedule {
     start: Instant,
     counted_from: Instant,
     end: Instant,
     rate: Option<f64>,
     accounts: Range<usize>,
-    at_most: u64,
+    max_requests: u64,
     next: AtomicU64,
 }
 
-struct PageRequest {
+struct DueRequest {
     account: usize,
     due: Instant,
 }
@@ -138,13 +139,13 @@ impl Schedule {
             end: counted_from + load.length,
             rate: load.rate,
             accounts: load.accounts.clone(),
-            at_most: load.at_most.min(MOST),
+            max_requests: load.max_requests.min(MAX_REQUESTS),
             next: AtomicU64::new(0),
         }
     }
 
-    /// Waits for the next request that is due; none when the load is over.
-    async fn turn(&self, shed: &mut u64) -> Option<PageRequest> {
+    /// Waits for the next request that is due; `None` when the load is over.
+    async fn turn(&self, shed: &mut u64) -> Option<DueRequest> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let now = Instant::now();
@@ -152,7 +153,7 @@ impl Schedule {
                 Some(rate) => self.start + Duration::from_secs_f64(number as f64 / rate),
                 None => now,
             };
-            if due >= self.end || now >= self.end + OVERDUE || number >= self.at_most {
+            if due >= self.end || now >= self.end + OVERDUE || number >= self.max_requests {
                 return None;
             }
             if due > now {
@@ -162,7 +163,7 @@ impl Schedule {
                 continue;
             }
             let account = self.accounts.start + number as usize % self.accounts.len().max(1);
-            return Some(PageRequest { account, due });
+            return Some(DueRequest { account, due });
         }
     }
 
@@ -170,9 +171,9 @@ impl Schedule {
         self.counted_from <= at && at < self.end
     }
 
-    /// Whether it ended by its number before its time.
+    /// Whether the load ended by its number of requests before its time.
     fn exhausted(&self) -> bool {
-        self.next.load(Ordering::Relaxed) >= self.at_most && Instant::now() < self.end
+        self.next.load(Ordering::Relaxed) >= self.max_requests && Instant::now() < self.end
     }
 
     fn over(&self) -> bool {
@@ -180,7 +181,7 @@ impl Schedule {
     }
 }
 
-/// One connection and what it saw.
+/// One connection and its tally.
 struct Worker {
     generator: Arc<Generator>,
     schedule: Arc<Schedule>,
@@ -192,13 +193,13 @@ impl Worker {
     async fn run(mut self) -> Tally {
         let mut request = Vec::with_capacity(2_048);
         let expected = self.generator.requests.expected();
-        while let Some(turn) = self.next_turn().await {
+        while let Some(turn) = self.next_request().await {
             self.generator.requests.write(turn.account, &mut request);
             let Some(mut connection) = self.connection.take() else { break };
-            match timeout(PATIENCE, connection.exchange(&request)).await {
-                Ok(Ok(answer)) => {
-                    let (status, closes) = (answer.status, answer.closes);
-                    self.record(&turn, &answer);
+            match timeout(TIMEOUT, connection.exchange(&request)).await {
+                Ok(Ok(response)) => {
+                    let (status, closes) = (response.status, response.closes);
+                    self.record(&turn, &response);
                     self.connection = (!closes).then_some(connection);
                     if status != expected {
                         sleep(PAUSE).await;
@@ -211,10 +212,10 @@ impl Worker {
         self.tally
     }
 
-    /// A turn is taken only by a lane that has a connection to take it on.
-    async fn next_turn(&mut self) -> Option<PageRequest> {
+    /// A request is taken only by a connection that is open.
+    async fn next_request(&mut self) -> Option<DueRequest> {
         while self.connection.is_none() {
-            match timeout(PATIENCE, Connection::open(self.generator.target.address)).await {
+            match timeout(TIMEOUT, Connection::open(self.generator.target.address)).await {
                 Ok(Ok(connection)) => self.connection = Some(connection),
                 Ok(Err(_)) | Err(_) if self.schedule.over() => return None,
                 Ok(Err(_)) | Err(_) => {
@@ -226,14 +227,14 @@ impl Worker {
         self.schedule.turn(&mut self.tally.shed).await
     }
 
-    fn record(&mut self, turn: &PageRequest, answer: &Reply<'_>) {
+    fn record(&mut self, turn: &DueRequest, response: &Reply<'_>) {
         let now = Instant::now();
-        *self.tally.statuses.entry(answer.status).or_default() += 1;
-        if answer.status != self.generator.requests.expected() {
+        *self.tally.statuses.entry(response.status).or_default() += 1;
+        if response.status != self.generator.requests.expected() {
             return;
         }
         if let Some(receipts) = &self.generator.receipts {
-            receipts.append(turn.account, answer.body);
+            receipts.append(turn.account, response.body);
         }
         let at = if self.schedule.rate.is_some() { turn.due } else { now };
         if self.schedule.counts(at) {

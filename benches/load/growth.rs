@@ -1,8 +1,8 @@
 //! Whether a create costs more when the log is long: at ten thousand events and at a million, over ten thousand
-//! accounts, and what the service then holds in memory when nothing happens.
+//! accounts; and the memory of the idle service afterwards.
 //!
 //! The cost is CPU time of the service and of Postgres from the first create of a load until the machine is quiet
-//! again, so that what is done behind the answers (relay, vacuum) is counted, divided by the creates.
+//! again, divided by the number of creates. It therefore contains the work after the responses (relay, vacuum).
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::rounds::settle;
 use crate::tally::median;
 use crate::{Bench, database, machine};
 
-/// The accounts that take part come after those of the other parts.
+/// Growth uses the accounts after those of the other parts.
 pub(crate) const ACCOUNTS: usize = 10_000;
 const SMALL: u64 = 10_000;
 const LARGE: u64 = 1_000_000;
 const CONNECTIONS: usize = 64;
-/// How long the log may take to grow.
-const AT_MOST: Duration = Duration::from_mins(6);
-/// One measurement is the median of so many loads.
+/// The timeout for the growth of the log.
+const TIMEOUT: Duration = Duration::from_mins(6);
+/// One measurement is the median of this many loads.
 const LOADS: usize = 3;
 const LENGTH: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(15);
 
-/// CPU time per create in microseconds, where it is known, and creates per second.
+/// CPU time per create in microseconds, if known, and creates per second.
 struct Cost {
     cpu_micros: Option<f64>,
     rate: f64,
@@ -60,14 +60,14 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Creates until the log holds so many events, or time is up; the events that it then holds.
+/// Creates until the log has this many events, or the time is over. Returns the number of events.
 async fn grow(bench: &Bench, until: u64) -> Result<u64> {
     let url = &bench.service.urls.database;
     let missing = until.saturating_sub(database::events(url).await?);
-    let load = Load { at_most: missing, ..Load::new(CONNECTIONS, bench.growth_accounts(), AT_MOST) };
+    let load = Load { max_requests: missing, ..Load::new(CONNECTIONS, bench.growth_accounts(), TIMEOUT) };
     let tally = generator::run(&bench.generator, &load).await?;
     let events = database::events(url).await?;
-    say(&format!("the log holds {events} events after {:.0} s{tally}", tally.length.as_secs_f64()));
+    say(&format!("the log has {events} events after {:.0} s{tally}", tally.length.as_secs_f64()));
     settle(bench).await;
     Ok(events)
 }
@@ -86,6 +86,6 @@ async fn cost(bench: &Bench, postmaster: Option<u32>) -> Result<Cost> {
     }
     let cost = Cost { cpu_micros: median(costs), rate: median(rates).unwrap_or_default() };
     let cpu = cost.cpu_micros.map_or_else(|| "unknown".to_owned(), |micros| format!("{micros:.0} µs"));
-    say(&format!("         a create now: {cpu} of CPU of service and Postgres; {:.0} creates/s", cost.rate));
+    say(&format!("         cost of a create: {cpu} CPU of service and Postgres; {:.0} creates/s", cost.rate));
     Ok(cost)
 }

@@ -1,4 +1,4 @@
-//! The limit that NATS sets: one client that publishes into a stream of its own and awaits every acknowledgement.
+//! The limit of NATS: one client that publishes into its own stream and awaits every acknowledgement.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const STREAM: &str = "LIMIT";
 const SUBJECT: &str = "limit.load";
 const WINDOW: usize = 256;
 const MESSAGE: usize = 1_000;
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Acknowledged messages per second, with 256 of 1,000 bytes in flight.
 pub(crate) async fn publishes_per_second(nats_url: &str, length: Duration) -> Result<f64> {
@@ -27,7 +27,7 @@ pub(crate) async fn publishes_per_second(nats_url: &str, length: Duration) -> Re
             ..stream::Config::default()
         })
         .await
-        .context("making stream LIMIT")?;
+        .context("creating stream LIMIT")?;
     let measured = publish(&context, length).await;
     context.delete_stream(STREAM).await.context("deleting stream LIMIT")?;
     measured
@@ -43,7 +43,7 @@ async fn publish(context: &jetstream::Context, length: Duration) -> Result<f64> 
             let ack = context.publish(SUBJECT, payload.clone()).await.context("publishing")?;
             in_flight.push(async move { ack.await });
         }
-        let ack = timeout(PATIENCE, in_flight.next()).await.context("JetStream does not acknowledge")?;
+        let ack = timeout(TIMEOUT, in_flight.next()).await.context("JetStream did not acknowledge")?;
         ack.transpose().context("JetStream refused a message")?;
         acknowledged += 1;
     }

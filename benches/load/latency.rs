@@ -1,4 +1,5 @@
-//! From the decision of a write to its arrival at a subscriber and at a webhook receiver, at half of the maximum rate.
+//! Latency from the decision of a write to its arrival at a subscriber and at a webhook receiver, at half of the
+//! maximum rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use crate::rounds::settle;
 use crate::subscriber;
 use crate::tally::Latencies;
 
-/// How long an event may be behind the one before it, before it counts as missing.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// An event counts as missing when none has arrived for this long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     if !bench.args.runs(Part::Latency) {
@@ -55,11 +56,11 @@ async fn half_of_maximum(bench: &Bench) -> Result<f64> {
     Ok(maximum / 2.0)
 }
 
-/// Loads at a fixed rate while someone listens; the p99 of the answers and of the arrivals.
+/// Loads at a fixed rate with a reader. Returns the p99 of the responses and of the arrivals.
 async fn observe(bench: &Bench, rate: f64, arrivals: &Arrivals, who: &str) -> Result<(Option<f64>, Option<f64>)> {
     let load = Load { rate: Some(rate), ..Load::new(64, bench.many_accounts(), bench.args.length()) };
     let mut tally = generator::run(&bench.generator, &load).await?;
-    arrivals.wait_for(tally.created(), PATIENCE).await;
+    arrivals.wait_for(tally.created(), IDLE_TIMEOUT).await;
     let (created, received) = (tally.created(), arrivals.events());
     say(&format!("{rate:.0} creates/s offered, intended start → 201: {}{tally}", percentiles(&mut tally.latencies)));
     let mut latencies = arrivals.latencies();
@@ -68,10 +69,10 @@ async fn observe(bench: &Bench, rate: f64, arrivals: &Arrivals, who: &str) -> Re
         percentiles(&mut latencies)
     ));
     if arrivals.unreadable() > 0 {
-        say(&format!("         {} arrivals were no CloudEvents", arrivals.unreadable()));
+        say(&format!("         {} arrivals were not CloudEvents", arrivals.unreadable()));
     }
     let p99 = |latencies: &mut Latencies| latencies.at(&[0.99]).first().copied().flatten();
-    // A percentile over what arrived says nothing where events are missing.
+    // A percentile over the arrived events is meaningless when events are missing.
     let arrived = if received >= created { p99(&mut latencies) } else { None };
     Ok((p99(&mut tally.latencies), arrived))
 }

@@ -1,4 +1,5 @@
-//! What Linux says of processes: CPU time, memory, and whether the machine is busy. Elsewhere all of it is unknown.
+//! Linux's figures about processes: CPU time, memory, and whether the machine is busy. On other systems all of them are
+//! unknown.
 
 use std::fs::{read_dir, read_to_string};
 use std::time::Duration;
@@ -8,22 +9,21 @@ use tokio::time::{Instant, sleep};
 /// The unit of times in `/proc`, which is 1/100 s on every Linux (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 const INTERVAL: Duration = Duration::from_millis(500);
-/// What is measured is quiet when it uses less than this share of a core.
+/// The measured processes are quiet when they use less than this share of a core.
 const QUIET: f64 = 0.1;
 
-/// What [`settle`] saw in the end, in cores.
+/// The final state that [`settle`] saw, in cores.
 pub(crate) struct Use {
-    /// Whether what is measured came to rest.
+    /// Whether the measured processes became quiet.
     pub(crate) quiet: bool,
-    /// What all other processes used meanwhile.
+    /// The usage of all other processes meanwhile.
     pub(crate) others: f64,
 }
 
-/// Waits until what the last load left behind (relay, vacuum, checkpoint) is done, at most `at_most`.
-///
-/// `root` is the service; its Postgres and its NATS are its children. Where it is unknown the whole machine counts.
-pub(crate) async fn settle(root: Option<u32>, at_most: Duration) -> Option<Use> {
-    let until = Instant::now() + at_most;
+/// Waits until the work after the last load (relay, vacuum, checkpoint) is done, at most `limit`. `root` is the
+/// service; its Postgres and its NATS are its children. Without a `root` the whole machine counts.
+pub(crate) async fn settle(root: Option<u32>, limit: Duration) -> Option<Use> {
+    let until = Instant::now() + limit;
     loop {
         let (all_before, ours_before) = (busy_ticks()?, family_ticks(root));
         sleep(INTERVAL).await;
@@ -37,15 +37,15 @@ pub(crate) async fn settle(root: Option<u32>, at_most: Duration) -> Option<Use> 
     }
 }
 
-/// The ticks that all cores did something in.
+/// The busy ticks of all cores.
 fn busy_ticks() -> Option<f64> {
     let stat = read_to_string("/proc/stat").ok()?;
-    // user nice system idle iowait irq softirq steal; what follows is contained in the first two.
+    // user nice system idle iowait irq softirq steal; the later fields are contained in the first two.
     let fields: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
     Some(fields.iter().sum::<f64>() - fields.get(3)? - fields.get(4)?)
 }
 
-/// The ticks of a process and of all that descend from it.
+/// The ticks of a process and of all its descendants.
 fn family_ticks(root: Option<u32>) -> Option<f64> {
     let mut ticks = Stat::of(root?)?.with_ended_children();
     let mut parents = vec![root?];
@@ -82,7 +82,7 @@ pub(crate) fn parent(pid: u32) -> Option<u32> {
     Stat::of(pid).map(|stat| stat.parent)
 }
 
-/// What is needed of `/proc/PID/stat`; see proc(5).
+/// The used fields of `/proc/PID/stat`; see proc(5).
 struct Stat {
     pid: u32,
     parent: u32,
@@ -93,7 +93,7 @@ struct Stat {
 impl Stat {
     fn of(pid: u32) -> Option<Self> {
         let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in parentheses and may hold anything; the fields are counted from behind it.
+        // The name stands in parentheses and may contain any character, so the fields are counted from the closing one.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
         let parent = fields.get(1)?.parse().ok()?;

@@ -1,9 +1,9 @@
-//! `make load`: how fast the service is, beside what its Postgres and its NATS can do in the same run.
+//! `make load`: the speed of the service, and the limits of its Postgres and its NATS in the same run.
 //!
-//! A program whose output is figures; it asserts nothing about them. All on one machine and loopback: the generator,
-//! the service, Postgres and NATS share its cores, and pgbench takes turns with the service, so that the ratios mean
-//! something where the figures do not. Everything it makes (data, database `unificus_limit`, stream `LIMIT`, push
-//! endpoints) it removes; it ends only the services that it started. The last line is one JSON object.
+//! Prints figures and asserts nothing about them. The generator, the service, Postgres and NATS share the cores of one
+//! machine and use loopback, and pgbench alternates with the service, so that ratios are comparable between machines
+//! where figures are not. The run removes everything that it creates (data, database `unificus_limit`, stream `LIMIT`,
+//! push endpoints), and stops only the services that it started. The last line is one JSON object.
 
 #![expect(clippy::disallowed_methods, reason = "it measures: it reads the clock itself, and is no part of the service")]
 #![expect(
@@ -52,11 +52,11 @@ use crate::generator::{Generator, Requests};
 use crate::receipts::Receipts;
 use crate::service::Service;
 
-/// What every part of the run works with.
+/// The shared parts of every part of the run.
 struct Bench {
     args: Args,
     service: Service,
-    /// First the many, then the one, then those that the log grows over.
+    /// First the many accounts, then the single one, then those of the growth.
     accounts: Vec<Account>,
     generator: Arc<Generator>,
     figures: Figures,
@@ -64,12 +64,12 @@ struct Bench {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    // One thread for all connections: with more, the runtime itself would take a share of the cores.
+    // One thread for all connections, because with more the runtime itself would use a share of the cores.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("making the runtime")?.block_on(run(args))
+    runtime.context("creating the runtime")?.block_on(run(args))
 }
 
-/// Whatever ends the run, its own service ends with it.
+/// Stops its own service however the run ends.
 async fn run(args: Args) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     tokio::select! {
@@ -80,7 +80,7 @@ async fn run(args: Args) -> Result<()> {
 }
 
 async fn whole(args: Args) -> Result<()> {
-    // These two have several replicas of their own.
+    // These two start several replicas of their own.
     match args.only {
         Some(Part::Push) => return push::run().await,
         Some(Part::Soak) => return soak::run(&args).await,
@@ -95,7 +95,7 @@ async fn whole(args: Args) -> Result<()> {
     let mut bench = prepare(args, service).await?;
     let measured = timeout(deadline, measure(&mut bench)).await;
     let stopped = bench.service.stop().await;
-    // A service that ended by itself is why the measuring failed.
+    // A service that exited by itself is the cause of the failure.
     if let (Ok(Err(_)), Err(error)) = (&measured, &stopped) {
         say(&format!("{error:#}"));
     }
@@ -123,7 +123,7 @@ async fn prepare(args: Args, service: Service) -> Result<Bench> {
     Ok(Bench { args, service, accounts, generator, figures: Figures::default() })
 }
 
-/// Growth comes first, on a log that holds nothing else.
+/// Growth runs first, on a log without other events.
 async fn measure(bench: &mut Bench) -> Result<()> {
     creates::run(bench).await?;
     growth::measure(bench).await?;

@@ -1,4 +1,5 @@
-//! The limit that Postgres sets: pgbench writing and reading single rows like ours, on the same server, in a database of its own.
+//! The limit of Postgres: pgbench writes and reads single rows like the service's, on the same server, in its own
+//! database.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,20 +16,20 @@ use crate::database::connect;
 const DATABASE: &str = "unificus_limit";
 pub(crate) const CLIENTS: u32 = 64;
 
-/// The columns without which a log of events is none. `json` as in the service's own table, which is cheaper than `jsonb`.
+/// The minimal columns of an event log. `json` as in the service's own table, which is cheaper than `jsonb`.
 const TABLE: &str = "CREATE TABLE event (account_id uuid NOT NULL, seq bigint NOT NULL, body json NOT NULL, \
                      PRIMARY KEY (account_id, seq)); CREATE SEQUENCE seq CACHE 32;";
-/// One of a hundred accounts; the body goes over the wire with every row, as it would in a service.
+/// Inserts for one of a hundred accounts; the body is sent with every row, as by a service.
 const SCRIPT: &str = "\\set account random(1, 100)\n\
                       INSERT INTO event (account_id, seq, body) \
                       VALUES (lpad((:account)::int::text, 32, '0')::uuid, nextval('seq'), (:body)::text::json);\n";
-/// The service's own table of contacts, as far as a read needs it.
+/// The columns of the service's contact table that a read needs.
 const CONTACTS: &str = "CREATE TABLE contact (account_id uuid NOT NULL, uid uuid NOT NULL, version bigint NOT NULL, \
                         deleted boolean NOT NULL, record text NOT NULL, PRIMARY KEY (account_id, uid)) \
                         WITH (toast_tuple_target = 8160);";
 const FILL_CONTACTS: &str = "INSERT INTO contact SELECT lpad((n % $1)::text, 32, '0')::uuid, \
                              lpad(n::text, 32, '0')::uuid, 1, false, $3 FROM generate_series(1, $2) AS n";
-/// Any of them, by both parts of its key.
+/// Reads a random row by both parts of its key.
 const SELECT: &str = "\\set n random(1, :contacts)\n\
                       SELECT uid, version, deleted, record FROM contact \
                       WHERE account_id = lpad(((:n)::int % (:accounts)::int)::text, 32, '0')::uuid \
@@ -43,17 +44,17 @@ pub(crate) struct Pgbench {
 }
 
 impl Pgbench {
-    /// Makes the database and its table beside the service's.
+    /// Creates the database and its table beside the service's.
     pub(crate) async fn new(database_url: &str) -> Result<Self> {
-        let program = program().context("no pgbench found: it is in Debian's package postgresql")?;
+        let program = program().context("pgbench not found; install the package postgresql")?;
         let admin = connect(database_url).await?;
         admin.batch_execute(&drop_database()).await.context("dropping a former unificus_limit")?;
-        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.context("making unificus_limit")?;
+        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.context("creating unificus_limit")?;
         let mut url = Url::parse(database_url).context("reading the database's URL")?;
         url.set_path(DATABASE);
         let bench = Self { program, admin, url: url.into() };
         let made = connect(&bench.url).await?.batch_execute(TABLE).await;
-        made.context("making the table in unificus_limit")?;
+        made.context("creating the table in unificus_limit")?;
         Ok(bench)
     }
 
@@ -62,17 +63,17 @@ impl Pgbench {
         self.run(SCRIPT, &[("body", BODY)], length).await
     }
 
-    /// Makes so many contacts in so many accounts, each with this record.
+    /// Inserts this many contacts in this many accounts, each with this record.
     pub(crate) async fn fill(&self, accounts: u32, contacts: u32, record: &str) -> Result<()> {
         let client = connect(&self.url).await?;
-        client.batch_execute(CONTACTS).await.context("making contacts in unificus_limit")?;
+        client.batch_execute(CONTACTS).await.context("creating contacts in unificus_limit")?;
         let (accounts, contacts) = (i32::try_from(accounts)?, i32::try_from(contacts)?);
         let filled = client.execute(FILL_CONTACTS, &[&accounts, &contacts, &record]).await;
         filled.context("filling contacts in unificus_limit")?;
         client.batch_execute("VACUUM ANALYZE contact").await.context("vacuuming unificus_limit")
     }
 
-    /// Reads of a contact by its key per second, of 64 clients over `length`.
+    /// Reads of a contact by its key per second, by 64 clients over `length`.
     pub(crate) async fn selects_per_second(&self, accounts: u32, contacts: u32, length: Duration) -> Result<f64> {
         let numbers = [("accounts", accounts.to_string()), ("contacts", contacts.to_string())];
         self.run(SELECT, &numbers.each_ref().map(|(name, number)| (*name, number.as_str())), length).await
@@ -85,9 +86,9 @@ impl Pgbench {
         command.args(variables.iter().map(|(name, value)| format!("--define={name}={value}"))).arg(&self.url);
         let ended = timeout(length + Duration::from_mins(1), command.output()).await;
         drop(std::fs::remove_file(&script));
-        let output = ended.context("pgbench does not end")?.context("running pgbench")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "pgbench ended with {}: {}", output.status, said.trim());
+        let output = ended.context("pgbench timed out")?.context("running pgbench")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "pgbench ended with {}: {}", output.status, stderr.trim());
         parse(&String::from_utf8_lossy(&output.stdout)).context("pgbench printed no tps")
     }
 
@@ -113,7 +114,7 @@ fn drop_database() -> String {
     format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
 }
 
-/// The newest of Debian's versions, else the one on the PATH.
+/// The newest version of Debian's packages, otherwise the one on the PATH.
 fn program() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions

@@ -1,10 +1,10 @@
-//! Reads: one contact by its uid, in turns with pgbench on the same rows, the first page of a hundred thousand, and what
-//! an account with two hundred custom fields has of attributes.
+//! Reads: one contact by its uid, alternating with pgbench on the same rows; the first page of a hundred thousand; and
+//! the attributes of an account with two hundred custom fields.
 //!
-//! On a service of its own that enforces quotas: each call is taken from its account's month in Postgres before it is
-//! carried out. The largest tier has 20,000 calls, so the load goes over so many accounts that none runs out. The
-//! contacts are written past the service; their records are one that it made itself. Only the limit to calls within a
-//! second is raised, for it would refuse the load, and is counted all the same.
+//! Uses its own service that enforces quotas: each call is taken from its account's month in Postgres before it is
+//! executed. The largest tier has 20,000 calls, so the load uses enough accounts that none reaches its limit. The
+//! contacts are inserted by SQL; their records are copies of one that the service made. Only the limit of calls per
+//! second is raised, because it would refuse the load; the calls are still counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ const ACCOUNTS: usize = 500;
 const CONTACTS: u32 = 100_000;
 const CONNECTIONS: usize = 64;
 const LIST_CONNECTIONS: usize = 8;
-/// Pages per second. In ten seconds that is a tenth of what one account may ask for.
+/// Pages per second. In ten seconds that is a tenth of the calls of one account.
 const LIST_RATE: f64 = 200.0;
 const CUSTOM_FIELDS: i32 = 200;
 const SETTLE: Duration = Duration::from_secs(15);
 
-/// Contacts of the accounts in turns; those of the last account alone are as many as of all others.
+/// Contacts of the accounts in turn; the last account alone has as many as all others together.
 const FILL: &str = "INSERT INTO contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
     SELECT ($1::text[])[1 + n % cardinality($1)]::uuid, lpad(n::text, 32, '0')::uuid, 1, 'w.' || n || '@load.example',
         'Lead', false, now(), now(), $3 FROM generate_series(1, $2::int) AS n";
@@ -49,8 +49,8 @@ const FIELDS: &str = "INSERT INTO custom_field (account_id, uid, version, key, d
             'field_seq', '{}'::json)::text
     FROM generate_series(1, $2::int) AS n";
 
-/// A service with contacts to be read.
-struct Library {
+/// A service with contacts to read.
+struct FilledService {
     target: Target,
     accounts: Vec<Account>,
     pgbench: Pgbench,
@@ -73,30 +73,29 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Result<()> {
-    let library = Library::fill(service).await?;
-    let reads = library.reads();
+    let filled = FilledService::fill(service).await?;
+    let reads = filled.reads();
     let (mut limits, mut rates) = (Vec::new(), Vec::new());
     for number in 1..=args.rounds() {
-        library.settle().await;
+        filled.settle().await;
         let accounts = u32::try_from(ACCOUNTS).context("accounts")?;
-        let limit = library.pgbench.selects_per_second(accounts, CONTACTS, args.length()).await?;
+        let limit = filled.pgbench.selects_per_second(accounts, CONTACTS, args.length()).await?;
         say(&format!("round {number}: pgbench select-only, {CLIENTS} clients: {limit:.0}/s"));
-        library.settle().await;
+        filled.settle().await;
         let load = Load::new(CONNECTIONS, 0..CONTACTS as usize, args.length());
         let mut tally = generator::run(&reads, &Load { warm_up: args.warm_up(), ..load }).await?;
         let rate = tally.per_second();
         say(&format!(
-            "         ours, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}",
+            "         service, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}",
             rate / limit,
             shown(&mut tally)
         ));
         limits.push(limit);
         rates.push(rate);
     }
-    let listed = p99_of(&library, args, "/contacts", &format!("page 1 of {CONTACTS} contacts")).await;
-    let meta =
-        p99_of(&library, args, "/contact/meta", &format!("/contact/meta of {CUSTOM_FIELDS} custom fields")).await;
-    library.pgbench.finish().await?;
+    let listed = p99_of(&filled, args, "/contacts", &format!("page 1 of {CONTACTS} contacts")).await;
+    let meta = p99_of(&filled, args, "/contact/meta", &format!("/contact/meta of {CUSTOM_FIELDS} custom fields")).await;
+    filled.pgbench.finish().await?;
     figures.pgbench_selects = median(limits);
     figures.reads = median(rates);
     figures.list_p99_ms = listed?;
@@ -104,14 +103,14 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
     Ok(())
 }
 
-/// The p99 of one answer to the account that has much, at a fixed rate.
-async fn p99_of(library: &Library, args: &Args, path: &str, what: &str) -> Result<Option<f64>> {
-    library.settle().await;
-    let account = library.accounts.last().context("no account")?;
-    let page = library.generator(vec![library.target.request("GET", path, account, "")]);
+/// The p99 of the responses to the account with many contacts, at a fixed rate.
+async fn p99_of(filled: &FilledService, args: &Args, path: &str, label: &str) -> Result<Option<f64>> {
+    filled.settle().await;
+    let account = filled.accounts.last().context("no account")?;
+    let page = filled.generator(vec![filled.target.request("GET", path, account, "")]);
     let load = Load { rate: Some(LIST_RATE), ..Load::new(LIST_CONNECTIONS, 0..1, args.length()) };
     let mut tally = generator::run(&page, &Load { warm_up: args.warm_up(), ..load }).await?;
-    say(&format!("{what}, {LIST_RATE}/s offered: {}", shown(&mut tally)));
+    say(&format!("{label}, {LIST_RATE}/s offered: {}", shown(&mut tally)));
     Ok(tally.latencies.at(&[0.99]).first().copied().flatten())
 }
 
@@ -121,7 +120,7 @@ fn shown(tally: &mut Tally) -> String {
     format!("p50 {p50:.2} ms, p99 {p99:.2} ms{tally}")
 }
 
-impl Library {
+impl FilledService {
     async fn fill(service: &Service) -> Result<Self> {
         let url = &service.urls.database;
         let run = format!("{:x}", arrivals::wall_clock_micros());
@@ -147,9 +146,9 @@ impl Library {
         Ok(Self { target, accounts, pgbench, pid: service.pid })
     }
 
-    /// A read of every contact, in an order that jumps about.
+    /// Reads every contact, in a scattered order.
     fn reads(&self) -> Arc<Generator> {
-        // A prime that does not divide their number: every contact comes once.
+        // A prime that does not divide their number, so that every contact comes once.
         let numbers = (1..=u64::from(CONTACTS)).map(|turn| turn * 7_919 % u64::from(CONTACTS) + 1);
         let request = |number: u64| {
             let account = self.accounts.get(number as usize % ACCOUNTS)?;
@@ -176,11 +175,11 @@ async fn record(target: &Target, accounts: &[Account], run: String) -> Result<St
     let mut request = Vec::new();
     Creates::new(target, accounts, run).write(0, &mut request);
     let mut connection = Connection::open(target.address).await.context("connecting to the service")?;
-    let answer = connection.exchange(&request).await.context("creating a contact")?;
-    ensure!(answer.status == 201, "creating a contact was answered {}", answer.status);
-    let body = String::from_utf8_lossy(answer.body);
-    // The data stands in the answer as it is stored.
-    let (_, data) = body.split_once(r#""data":"#).context("an answer without data")?;
-    let (data, _) = data.rsplit_once(r#","meta":"#).context("an answer without meta")?;
+    let response = connection.exchange(&request).await.context("creating a contact")?;
+    ensure!(response.status == 201, "creating a contact returned {}", response.status);
+    let body = String::from_utf8_lossy(response.body);
+    // The record stands in the response as it is stored.
+    let (_, data) = body.split_once(r#""data":"#).context("a response without data")?;
+    let (data, _) = data.rsplit_once(r#","meta":"#).context("a response without meta")?;
     Ok(data.to_owned())
 }

@@ -1,4 +1,4 @@
-//! A line for every contact whose creation was answered: what must be found on every channel afterwards.
+//! A line for every contact whose creation was answered: every channel must have it afterwards.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::accounts::Account;
 
-/// `public_id uid`, one line per 201, in the file before the next request is sent.
+/// `public_id uid`, one line per 201, written before the next request is sent.
 pub(crate) struct Receipts {
     file: Mutex<File>,
     public_ids: Vec<String>,
@@ -23,7 +23,8 @@ impl Receipts {
         Ok(Self { file: Mutex::new(file), public_ids })
     }
 
-    /// `body` is the answer to a create of the account at `index`. One without a uid gets a line that verifies as lost.
+    /// `body` is the response to a create of the account at `index`. A response without a uid gets a line that the
+    /// verification reports as lost.
     pub(crate) fn append(&self, index: usize, body: &[u8]) {
         let public_id = self.public_ids.get(index).map_or("unknown-account", String::as_str);
         let line = format!("{public_id} {}\n", uid(body).unwrap_or("answered-without-uid"));
@@ -33,7 +34,7 @@ impl Receipts {
             Err(_) => Ok(()),
         };
         if let Err(error) = written {
-            crate::figures::say(&format!("a receipt was not written: {error}"));
+            crate::figures::say(&format!("writing a receipt failed: {error}"));
         }
     }
 }

@@ -20,12 +20,12 @@ use crate::connection::Connection;
 use crate::contact::Target;
 use crate::subscriber::Reader;
 
-/// Starts a receiver on a thread of its own; it answers 200 to everything, as soon as the body is there.
+/// Starts a receiver on its own thread; it answers 200 to everything as soon as the body has arrived.
 pub(crate) async fn start(arrivals: Arc<Arrivals>) -> Result<(Reader, SocketAddr)> {
     let serve =
         async |arrivals: Arc<Arrivals>, ready: oneshot::Sender<SocketAddr>, mut stopped: oneshot::Receiver<()>| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("binding the receiver")?;
-            let address = listener.local_addr().context("asking for the receiver's address")?;
+            let address = listener.local_addr().context("reading the receiver's address")?;
             let _ = ready.send(address);
             loop {
                 tokio::select! {
@@ -52,7 +52,7 @@ async fn receive(stream: TcpStream, arrivals: Arc<Arrivals>) {
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
         }
     });
-    // That a sender goes away is its own affair.
+    // A sender may disconnect at any time.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -63,17 +63,17 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Makes one for every account, for events from now on.
+    /// Creates one for every account, for events from now on.
     pub(crate) async fn make(target: &Target, accounts: &[Account], receiver: SocketAddr) -> Result<Self> {
-        let mut connection = Connection::open(target.address).await.context("connecting to make push endpoints")?;
+        let mut connection = Connection::open(target.address).await.context("connecting to create push endpoints")?;
         let body = format!(r#"{{"url":"http://{receiver}/hook","from":"now"}}"#);
         let mut endpoints = Self { target: target.clone(), made: Vec::new() };
         for account in accounts {
             let request = target.request("POST", "/push/endpoints", account, &body);
-            let answer = connection.exchange(&request).await.context("making a push endpoint")?;
-            let said = String::from_utf8_lossy(answer.body);
-            ensure!(answer.status == 201, "making a push endpoint was answered {}: {said}", answer.status);
-            let id = id(answer.body).with_context(|| format!("a push endpoint has no id in {said}"))?;
+            let response = connection.exchange(&request).await.context("creating a push endpoint")?;
+            let text = String::from_utf8_lossy(response.body);
+            ensure!(response.status == 201, "creating a push endpoint returned {}: {text}", response.status);
+            let id = id(response.body).with_context(|| format!("a push endpoint has no id in {text}"))?;
             endpoints.made.push((account.clone(), id));
         }
         Ok(endpoints)
@@ -83,8 +83,8 @@ impl Endpoints {
         let mut connection = Connection::open(self.target.address).await.context("connecting to delete endpoints")?;
         for (account, id) in &self.made {
             let request = self.target.request("DELETE", &format!("/push/endpoints/{id}"), account, "");
-            let answer = connection.exchange(&request).await.context("deleting a push endpoint")?;
-            ensure!(matches!(answer.status, 200 | 204), "deleting a push endpoint was answered {}", answer.status);
+            let response = connection.exchange(&request).await.context("deleting a push endpoint")?;
+            ensure!(matches!(response.status, 200 | 204), "deleting a push endpoint returned {}", response.status);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! pgbench and the service in turns, so that both meet the same machine; of each the median counts.
+//! Alternates pgbench and the service, so that both run under the same conditions; the median of each counts.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::pgbench::{CLIENTS, Pgbench};
 use crate::tally::median;
 use crate::{args::Part, jetstream};
 
-/// How long the leftovers of one load may take before the next begins.
+/// The timeout for the work that one load leaves behind.
 const SETTLE: Duration = Duration::from_secs(15);
-/// Other processes that use so much of a core are worth a remark.
+/// Other processes that use this many cores are reported.
 const NOISE: f64 = 0.2;
 
-/// What each kind of load reached, round by round.
+/// The rates of each kind of load, round by round.
 #[derive(Default)]
 struct Rates {
     pgbench: Vec<f64>,
@@ -67,7 +67,7 @@ async fn round(bench: &Bench, pgbench: &Pgbench, rates: &mut Rates, number: usiz
     Ok(())
 }
 
-/// As many creates per second as so many connections can have.
+/// The maximum of creates per second with this many connections.
 async fn maximum(bench: &Bench, connections: usize, accounts: std::ops::Range<usize>, limit: f64) -> Result<f64> {
     settle(bench).await;
     let spread = accounts.len();
@@ -77,18 +77,18 @@ async fn maximum(bench: &Bench, connections: usize, accounts: std::ops::Range<us
     let shares = tally.latencies.at(&[0.5, 0.99]);
     let [p50, p99] = [0, 1].map(|at| shares.get(at).copied().flatten().unwrap_or_default());
     say(&format!(
-        "         ours, connections {connections}, accounts {spread}: {rate:.0}/s ({:.2}), p50 {p50:.1} ms, \
+        "         service, connections {connections}, accounts {spread}: {rate:.0}/s ({:.2}), p50 {p50:.1} ms, \
          p99 {p99:.1} ms{tally}",
         rate / limit
     ));
     Ok(rate)
 }
 
-/// Waits until the service, its Postgres and its NATS are at rest, and says what disturbs the next measurement.
+/// Waits until the service, its Postgres and its NATS are quiet, and reports other load on the machine.
 pub(crate) async fn settle(bench: &Bench) {
     let Some(seen) = machine::settle(bench.service.pid, SETTLE).await else { return };
     if !seen.quiet {
-        say(&format!("         (no rest within {} s)", SETTLE.as_secs()));
+        say(&format!("         (not quiet within {} s)", SETTLE.as_secs()));
     }
     if seen.others > NOISE {
         say(&format!("         (other processes use {:.1} cores)", seen.others));

@@ -1,4 +1,4 @@
-//! The service that is measured: one of our own on fresh data, or one that runs already.
+//! The measured service: one of our own on fresh data, or one that already runs.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, read_to_string, remove_dir_all};
@@ -13,11 +13,11 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// initdb on a cold machine takes seconds, not a minute.
+/// The timeout of the start: initdb on a cold machine takes seconds.
 const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
 
-/// What the service wrote when everything accepted.
+/// The environment file that the service writes when all servers accept connections.
 pub(crate) struct Urls {
     pub(crate) base: String,
     pub(crate) nats: String,
@@ -26,7 +26,7 @@ pub(crate) struct Urls {
 
 pub(crate) struct Service {
     pub(crate) urls: Urls,
-    /// Unknown of a running one unless it was given.
+    /// Unknown for a running service unless it was given.
     pub(crate) pid: Option<u32>,
     own: Option<Own>,
 }
@@ -44,13 +44,14 @@ impl Service {
         Ok(Self { urls: Urls::parse(&text)?, pid, own: None })
     }
 
-    /// A service of our own, which ends with us in any case.
+    /// Starts our own service, which stops with this process in any case.
     pub(crate) async fn start() -> Result<Self> {
         // No tier has as many calls as a load makes. They are counted all the same.
         Self::start_with("all", ("UNIFICUS_QUOTA__ENFORCED", "false")).await
     }
 
-    /// One that takes every call from its account's month, and refuses none for coming in the same second.
+    /// Starts a service that takes every call from its account's month, with a per-second limit that the load never
+    /// reaches.
     pub(crate) async fn start_with_quota() -> Result<Self> {
         Self::start_with("quota", ("UNIFICUS_QUOTA__BURST_PER_SECOND", "1000000")).await
     }
@@ -58,7 +59,7 @@ impl Service {
     async fn start_with(name: &str, (setting, value): (&str, &str)) -> Result<Self> {
         let dir = Dir::make(name)?;
         let env_file = dir.0.join("env");
-        let log = File::create(dir.0.join("log")).context("making the service's log")?;
+        let log = File::create(dir.0.join("log")).context("creating the service's log")?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
             .args(["dev", "--port", "0", "--data-dir"])
             .arg(dir.0.join("data"))
@@ -76,21 +77,21 @@ impl Service {
             if let Some(urls) = read_to_string(&env_file).ok().and_then(|text| Urls::parse(&text).ok()) {
                 break urls;
             }
-            if let Some(status) = child.try_wait().context("asking after unificus dev")? {
-                bail!("unificus dev ended with {status} before it accepted:\n{}", dir.end_of_log());
+            if let Some(status) = child.try_wait().context("checking unificus dev")? {
+                bail!("unificus dev ended with {status} before it accepted connections:\n{}", dir.end_of_log());
             }
             if Instant::now() > until {
-                bail!("unificus dev does not accept after {} s:\n{}", START.as_secs(), dir.end_of_log());
+                bail!("unificus dev accepts no connections after {} s:\n{}", START.as_secs(), dir.end_of_log());
             }
             sleep(Duration::from_millis(50)).await;
         };
         Ok(Self { urls, pid: child.id(), own: Some(Own { child, dir }) })
     }
 
-    /// Ends our own service in good order and removes its data; leaves a running one alone.
+    /// Stops our own service gracefully and removes its data; leaves a running one alone.
     pub(crate) async fn stop(self) -> Result<()> {
         let Some(Own { mut child, dir }) = self.own else { return Ok(()) };
-        // Nothing is signalled that has ended: its pid may by now be another's.
+        // A process that has exited gets no signal, because its pid may belong to another process by now.
         if let Some(pid) = child.id() {
             let pid = Pid::from_raw(i32::try_from(pid).context("a pid")?);
             kill(pid, Signal::SIGTERM).context("stopping unificus dev")?;
@@ -131,7 +132,7 @@ impl Dir {
         let parent = Path::new("/var/tmp");
         let parent = if parent.is_dir() { parent.to_path_buf() } else { std::env::temp_dir() };
         let path = parent.join(format!("unificus-load-{}-{name}", std::process::id()));
-        DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("making {}", path.display()))?;
+        DirBuilder::new().mode(0o755).create(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Self(path))
     }
 
@@ -149,7 +150,7 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        // It may be that Postgres is still leaving; what then remains is a directory under a name that tells whose it is.
+        // Postgres may still be shutting down; the remaining directory then has a name that shows its origin.
         for _ in 0..50 {
             if remove_dir_all(&self.0).is_ok() || !self.0.exists() {
                 return;

@@ -1,4 +1,4 @@
-//! A subscriber by plain NATS, on a thread of its own so that the generator's work does not delay what it sees.
+//! A plain NATS subscriber, on its own thread so that the generator's work does not delay its timestamps.
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -13,7 +13,7 @@ use unificus::broker::connect_options;
 use crate::accounts::Account;
 use crate::arrivals::Arrivals;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Receives until it is stopped.
 pub(crate) struct Reader {
@@ -23,8 +23,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Runs `serve` on a thread with a runtime of its own; it is told where to put arrivals, whom to tell what when it
-    /// is ready, and when to stop.
+    /// Runs `serve` on a thread with its own runtime. `serve` gets the collection of arrivals, a channel to report that it
+    /// is ready, and a signal to stop.
     pub(crate) async fn start<T, F>(
         name: &str,
         arrivals: Arc<Arrivals>,
@@ -39,18 +39,18 @@ impl Reader {
         let into = Arc::clone(&arrivals);
         let body = move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.context("making a reader's runtime")?.block_on(serve(into, ready, stopped))
+            runtime.context("creating a reader's runtime")?.block_on(serve(into, ready, stopped))
         };
         let thread = Builder::new().name(name.to_owned()).spawn(body).context("starting a reader's thread")?;
-        match timeout(PATIENCE, is_ready).await {
-            Ok(Ok(told)) => Ok((Self { arrivals, stop, thread }, told)),
+        match timeout(TIMEOUT, is_ready).await {
+            Ok(Ok(value)) => Ok((Self { arrivals, stop, thread }, value)),
             Ok(Err(_)) => Err(join(thread).err().unwrap_or_else(|| anyhow!("the {name} ended before it was ready"))),
-            Err(_) => Err(anyhow!("the {name} is not ready after {} s", PATIENCE.as_secs())),
+            Err(_) => Err(anyhow!("the {name} is not ready after {} s", TIMEOUT.as_secs())),
         }
     }
 
     pub(crate) fn stop(self) -> Result<()> {
-        // A reader that has ended already says in its result why.
+        // A reader that has already ended gives the reason in its result.
         let _ = self.stop.send(());
         join(self.thread)
     }
@@ -70,8 +70,8 @@ pub(crate) async fn start(nats_url: &str, accounts: &[Account]) -> Result<Reader
         for subject in subjects {
             subscriptions.push(client.subscribe(subject).await.context("subscribing")?);
         }
-        // The server has taken all subscriptions when it has answered what was sent after them.
-        client.flush().await.context("waiting for NATS to take the subscriptions")?;
+        // The server has processed all subscriptions when it has answered a request that was sent after them.
+        client.flush().await.context("waiting for NATS to accept the subscriptions")?;
         let mut messages = futures_util::stream::select_all(subscriptions);
         let _ = ready.send(());
         loop {

@@ -1,4 +1,4 @@
-//! What came back: answers by status, failures by kind, latencies.
+//! The results of a load: responses by status, failures by kind, latencies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ pub(crate) struct Latencies(Vec<u32>);
 
 impl Latencies {
     pub(crate) fn add(&mut self, micros: i64) {
-        // A clock that was set back makes a negative latency, which counts as none.
+        // A clock that was set back gives a negative latency, which counts as zero.
         self.0.push(u32::try_from(micros.max(0)).unwrap_or(u32::MAX));
     }
 
@@ -29,22 +29,22 @@ impl Latencies {
 /// The sum of one load.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// The status that the answers should have.
+    /// The expected status of the responses.
     pub(crate) expected: u16,
-    /// Every answer of the load by its status, those of the warm-up included.
+    /// Every response of the load by its status, including the warm-up.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// Requests whose connection broke before the answer.
+    /// Requests whose connection broke before the response.
     pub(crate) cut: u64,
-    /// Requests without an answer in time.
+    /// Requests without a response before the timeout.
     pub(crate) timed_out: u64,
     /// Attempts to connect that failed.
     pub(crate) unreachable: u64,
     /// Arrivals that were given up because nothing could be sent for seconds.
     pub(crate) shed: u64,
-    /// Requests answered as expected between the end of the warm-up and the end of the load.
+    /// Requests with the expected response between the end of the warm-up and the end of the load.
     pub(crate) measured: u64,
     pub(crate) length: Duration,
-    /// From the intended start of each measured request to its answer.
+    /// From the intended start of each measured request to its response.
     pub(crate) latencies: Latencies,
 }
 
@@ -61,7 +61,7 @@ impl Tally {
         self.latencies.merge(&mut other.latencies);
     }
 
-    /// All requests that were answered as expected: of creates, the contacts created.
+    /// All requests with the expected response: of creates, the contacts created.
     pub(crate) fn created(&self) -> u64 {
         self.statuses.get(&self.expected).copied().unwrap_or_default()
     }
@@ -71,7 +71,7 @@ impl Tally {
     }
 }
 
-/// Whatever is not a created contact, as one remark: empty when all went well.
+/// All results other than the expected response, as one remark: empty when there are none.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (status, count) in self.statuses.iter().filter(|(status, _)| **status != self.expected) {
@@ -83,8 +83,8 @@ impl fmt::Display for Tally {
             (self.unreachable, "could not connect"),
             (self.shed, "not sent"),
         ];
-        for (count, what) in failures.iter().filter(|(count, _)| *count > 0) {
-            write!(f, ", {count} × {what}")?;
+        for (count, label) in failures.iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} × {label}")?;
         }
         Ok(())
     }

@@ -44,7 +44,13 @@ impl Hints {
             return;
         }
         let payload: Vec<u8> = accounts.iter().flat_map(|account| account.0.into_bytes()).collect();
-        let _dropped = self.client.publish(self.subject.clone(), Bytes::from(payload)).now_or_never();
+        let sent = self.client.publish(self.subject.clone(), Bytes::from(payload)).now_or_never();
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!(
+                accounts = accounts.len(),
+                "send hint failed; the sweep of the other replicas finds the events"
+            );
+        }
     }
 
     /// Waits until everything that was said has left this process.
@@ -67,6 +73,10 @@ impl Heard {
     /// The accounts of the next hint; `None` when the connection is given up.
     pub async fn next(&mut self) -> Option<Vec<AccountId>> {
         let message = self.subscriber.next().await?;
-        Some(message.payload.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(AccountId).collect())
+        let (ids, rest) = message.payload.as_chunks::<16>();
+        if !rest.is_empty() {
+            tracing::warn!(bytes = message.payload.len(), "read hint failed: it is no list of account ids");
+        }
+        Some(ids.iter().map(|id| AccountId(Uuid::from_bytes(*id))).collect())
     }
 }

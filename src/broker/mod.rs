@@ -95,9 +95,7 @@ impl Broker {
             .no_echo()
             .retry_on_initial_connect()
             .request_timeout(Some(ANSWER))
-            .reconnect_delay_callback(|attempts| {
-                Duration::from_millis(100 * u64::try_from(attempts.min(10)).unwrap_or(10))
-            })
+            .reconnect_delay_callback(|attempts| Duration::from_millis(100 * attempts.min(10) as u64))
             .event_callback(on_event)
             .connect(&config.url)
             .await
@@ -144,13 +142,13 @@ impl Broker {
             ..stream::Config::default()
         };
         let info = self.context.create_or_update_stream(config).await;
-        Ok(facts(&info.map_err(|error| unavailable("making the stream", error))?))
+        facts(&info.map_err(|error| unavailable("making the stream", error))?)
     }
 
     /// The stream as it is now; `None` where it is missing.
     pub async fn stream_facts(&self) -> Result<Option<StreamFacts>, BrokerError> {
         match self.context.get_stream(&self.config.stream).await {
-            Ok(stream) => Ok(Some(facts(stream.cached_info()))),
+            Ok(stream) => facts(stream.cached_info()).map(Some),
             Err(error) if is_not_found(&error.kind()) => Ok(None),
             Err(error) => Err(unavailable("looking for the stream", error)),
         }
@@ -163,9 +161,11 @@ impl Broker {
     }
 }
 
-fn facts(info: &stream::Info) -> StreamFacts {
-    let made_at_ns = i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX);
-    StreamFacts { made_at_ns, max_age: info.config.max_age }
+fn facts(info: &stream::Info) -> Result<StreamFacts, BrokerError> {
+    // In 64 bits until the year 2262.
+    let made_at_ns = i64::try_from(info.created.unix_timestamp_nanos());
+    let made_at_ns = made_at_ns.map_err(|error| unavailable("reading when the stream was made", error))?;
+    Ok(StreamFacts { made_at_ns, max_age: info.config.max_age })
 }
 
 /// The options of a connection to this URL, with its user and password, which the client itself does not read there. They

@@ -99,7 +99,7 @@ impl Broker {
         let mut subjects = stream.info_with_subjects(self.subjects_of(account)).await.map_err(failed)?;
         let mut messages = 0;
         while let Some((_, count)) = subjects.try_next().await.map_err(failed)? {
-            messages += u64::try_from(count).unwrap_or(0);
+            messages += count as u64;
         }
         Ok(messages)
     }

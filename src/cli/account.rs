@@ -38,7 +38,7 @@ pub(super) enum AccountCommand {
         #[arg(long)]
         json: bool,
     },
-    /// CursorCommand an account to another tier.
+    /// Move an account to another tier.
     Tier {
         /// Its Public ID.
         account: Uuid,

@@ -1,7 +1,7 @@
 //! `unificus field`, `audience`, `world`: what an account's records can be given. These are commands like those of the
 //! API: they stand in the account's log, and the running service sends them on.
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -156,7 +156,8 @@ pub(super) async fn audience(store: &Store, command: AudienceCommand) -> anyhow:
                 Some(id) => id,
                 None => next_id(store, account).await?,
             };
-            let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name).map_err(invalid)?;
+            let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name)
+                .map_err(|errors| invalid(errors.into_list()))?;
             execute(store, account, domain::Command::CreateNamed(create), json).await
         }
         AudienceCommand::List { account, json } => list(store, account, Entity::Audience, json).await,
@@ -180,7 +181,8 @@ pub(super) async fn company(store: &Store, command: CompanyCommand) -> anyhow::R
 pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Result<()> {
     match command {
         WorldCommand::Add { account, name, json } => {
-            let create = named::CreateNamed::world(clock::fresh_uid(), &name).map_err(invalid)?;
+            let create =
+                named::CreateNamed::world(clock::fresh_uid(), &name).map_err(|errors| invalid(errors.into_list()))?;
             execute(store, account, domain::Command::CreateNamed(create), json).await
         }
         WorldCommand::List { account, json } => list(store, account, Entity::World, json).await,
@@ -191,7 +193,8 @@ pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Resul
 async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
     let audiences = store.schema(AccountId(account)).await?.audiences;
     let ids = audiences.iter().filter_map(|audience| audience.number(domain::Field::Id)?.whole());
-    Ok(u32::try_from(ids.max().unwrap_or(0))?.saturating_add(1))
+    // The first audience gets number 1.
+    u32::try_from(ids.max().unwrap_or(0))?.checked_add(1).context("the account has no number left for an audience")
 }
 
 async fn execute(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {

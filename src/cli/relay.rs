@@ -89,7 +89,7 @@ fn show(account: AccountId, report: &RelayReport, remedy: Option<Remedy>, json: 
         ));
     } else if !report.is_sound() {
         let RelayReport { messages, missing, repeated, foreign, .. } = report;
-        let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        let remedy = remedy.map_or_else(String::new, |remedy| format!("; {remedy}"));
         say(format_args!(
             "{account}: {messages} messages, {missing} missing, {repeated} repeated, {foreign} foreign{remedy}"
         ));

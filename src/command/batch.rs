@@ -3,238 +3,300 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::working_set::{DecisionContext, WorkingSet};
-use super::{CommandEnvelope, CommandResult, Failure, Reply};
+use super::working_set::{DecisionContext, Defect, WorkingSet};
+use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Reply, missing_reply};
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
 use crate::domain::{AccountId, EventType, Reads, Refusal, Timestamp, decide, refuse_too_large};
-use crate::store::batch::{self, Append, CommitError, HeadLock, LoadRequest, LoadedState};
+use crate::store::batch::{Append, CommitError, HeadLock, IdempotencyRecord, LoadRequest, LoadedState};
 use crate::store::{Store, StoreError};
 
-/// How long a stored answer is remembered.
+/// The age at which an idempotency record expires.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_hours(24);
 
-/// For so long a batch that met a transient trouble is repeated, and a blocked account's command waits, before its caller
-/// is answered that it was not carried out.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The time for which a batch with transient errors is retried, and for which a command of a blocked account waits. After
+/// it the caller gets a failure.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What a batch did: an answer for each order, in their order, and the events that it committed.
+/// The replies of a batch, one per command in the order of the commands, and the events that it committed.
 pub(super) struct BatchResult {
-    /// `None` where another transaction holds the lock on the account: nothing was done, and the order is to go again. So it
-    /// is for all orders of an account or for none of them.
-    pub(super) answers: Vec<Option<Reply>>,
+    pub(super) replies: Vec<BatchReply>,
     pub(super) events: Vec<EncodedEvent>,
 }
 
-/// Decided, and maybe written.
-struct Decided {
-    append: Append,
-    /// For each order its answer, or that it must be made from the event of a stored one.
-    answers: Vec<PendingReply>,
+/// A batch whose commands are decided.
+pub(super) struct Decided {
+    pub(super) append: Append,
+    /// One per command.
+    replies: Vec<PendingReply>,
 }
 
+/// A reply before the commit.
 enum PendingReply {
     Ready(Reply),
+    /// The command was executed by an earlier request: its event holds the reply.
     Replay(AccountId, Done),
     /// Another transaction holds the lock on the account.
     Blocked,
 }
 
-/// A batch that was not written.
+/// A batch that is not committed, or maybe.
 enum BatchError {
     /// Another transaction holds the lock on an account; nothing was written.
     Blocked,
     /// Nothing was written.
-    Store(StoreError),
-    /// It is not known whether it was.
-    Unknown(Box<Decided>, StoreError),
+    NotWritten(NotWritten),
+    /// It is unknown whether the batch was committed.
+    Unknown(Box<UnknownCommit>),
 }
 
-/// Carries orders out. Transient trouble is met with patience; where the database refuses the data, the batch is
-/// split until the one command that it refuses stands alone. A batch of which it cannot be found out whether it was
-/// committed is neither repeated nor split, since that might write it twice.
+/// The reason why nothing of a batch was written.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Defect(#[from] Defect),
+}
+
+struct UnknownCommit {
+    decided: Decided,
+    /// The batch's first event. A batch is one transaction, so this event is in the log exactly if all of the batch is.
+    first: EncodedEvent,
+    error: StoreError,
+}
+
+impl NotWritten {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Defect(_) => false,
+        }
+    }
+
+    /// The error for the log, without personal data.
+    fn report(&self) -> String {
+        match self {
+            Self::Store(error) => error.report(),
+            Self::Defect(defect) => defect.report(),
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        if self.is_transient() { Failure::Unavailable } else { Failure::Broken }
+    }
+}
+
+/// Executes commands. Transient errors are retried for up to [`MAX_WAIT`]. When the database refuses the data or an event
+/// has no JSON, the batch is split until the command at fault stands alone. A batch whose commit is unknown is neither
+/// retried nor split, because that could write it twice.
 pub(super) async fn execute(
     store: &Store,
     clock: &Clock,
     mut lock: HeadLock,
-    orders: &[&CommandEnvelope],
+    commands: &[&CommandEnvelope],
 ) -> BatchResult {
     let began = clock::instant();
-    let mut repeated: u32 = 0;
+    let mut retries: u32 = 0;
     loop {
-        let trouble = match attempt(store, clock, lock, orders).await {
-            Ok(carried) => return carried,
+        let error = match attempt(store, clock, lock, commands).await {
+            Ok(result) => return result,
             Err(BatchError::Blocked) if lock == HeadLock::Brief => {
                 lock = HeadLock::Skip;
                 continue;
             }
-            Err(BatchError::Blocked) => return blocked(orders),
-            Err(BatchError::Unknown(decided, error)) => match find_out(store, &decided.append, error).await {
-                Ok(true) => return settle(store, *decided).await,
-                Ok(false) => StoreError::Unavailable("the transaction was not carried out".into()),
-                Err(error) => return give_up_unknown(*decided, &error),
+            Err(BatchError::Blocked) => return blocked(commands),
+            Err(BatchError::Unknown(unknown)) => match is_committed(store, &unknown.first, unknown.error).await {
+                Ok(true) => return settle(store, unknown.decided).await,
+                Ok(false) => StoreError::Unavailable("the transaction was not committed".into()).into(),
+                Err(error) => return fail_unknown(unknown.decided, &error),
             },
-            Err(BatchError::Store(error)) => error,
+            Err(BatchError::NotWritten(error)) => error,
         };
-        let patient = trouble.is_transient() && began.elapsed() < PATIENCE;
-        if patient {
-            if repeated == 0 {
-                tracing::warn!(error = %trouble, commands = orders.len(), "batch not written, will be repeated");
+        if error.is_transient() && began.elapsed() < MAX_WAIT {
+            if retries == 0 {
+                tracing::warn!(error = %error, commands = commands.len(), "writing a batch failed; will retry");
             }
-            let pause = Duration::from_millis(10 << repeated.min(4)).mul_f64(0.5 + rand::random::<f64>());
-            repeated += 1;
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause(retries)).await;
+            retries += 1;
             continue;
         }
-        if trouble.is_transient() || orders.len() <= 1 {
-            return give_up(orders, &trouble);
+        if error.is_transient() || commands.len() <= 1 {
+            return fail(commands, &error);
         }
-        return split(store, clock, lock, orders).await;
+        return split(store, clock, lock, commands).await;
     }
 }
 
-/// Carries out one half after the other. Orders of an account that the first half found blocked are not tried in the
-/// second, since they would go before those in the first.
-async fn split(store: &Store, clock: &Clock, lock: HeadLock, orders: &[&CommandEnvelope]) -> BatchResult {
-    let (left, right) = orders.split_at(orders.len() / 2);
-    let mut carried = Box::pin(execute(store, clock, lock, left)).await;
-    let unanswered = left.iter().zip(&carried.answers).filter(|(_, answer)| answer.is_none());
-    let blocked: BTreeSet<AccountId> = unanswered.map(|(order, _)| order.account).collect();
-    let free: Vec<&CommandEnvelope> = right.iter().copied().filter(|order| !blocked.contains(&order.account)).collect();
-    if free.is_empty() {
-        carried.answers.extend(right.iter().map(|_| None));
-        return carried;
+/// The pause before a retry: 10 ms that double up to 160 ms, times a random factor between 0.5 and 1.5.
+fn pause(retries: u32) -> Duration {
+    Duration::from_millis(10 << retries.min(4)).mul_f64(0.5 + rand::random::<f64>())
+}
+
+/// Executes one half after the other. Accounts that the first half found blocked are left out of the second half, because
+/// their later commands would overtake their earlier ones.
+async fn split(store: &Store, clock: &Clock, lock: HeadLock, commands: &[&CommandEnvelope]) -> BatchResult {
+    let (left, right) = commands.split_at(commands.len() / 2);
+    let mut result = Box::pin(execute(store, clock, lock, left)).await;
+    let replies = left.iter().zip(&result.replies);
+    let blocked: BTreeSet<AccountId> =
+        replies.filter(|(_, reply)| matches!(reply, BatchReply::Blocked)).map(|(command, _)| command.account).collect();
+    let free: Vec<&CommandEnvelope> =
+        right.iter().copied().filter(|command| !blocked.contains(&command.account)).collect();
+    let mut rest = Vec::new().into_iter();
+    if !free.is_empty() {
+        let second = Box::pin(execute(store, clock, lock, &free)).await;
+        rest = second.replies.into_iter();
+        result.events.extend(second.events);
     }
-    let rest = Box::pin(execute(store, clock, lock, &free)).await;
-    let mut answers = rest.answers.into_iter();
-    let answer =
-        |order: &&CommandEnvelope| if blocked.contains(&order.account) { None } else { answers.next().flatten() };
-    carried.answers.extend(right.iter().map(answer));
-    carried.events.extend(rest.events);
-    carried
+    result.replies.extend(right.iter().map(|command| {
+        if blocked.contains(&command.account) {
+            BatchReply::Blocked
+        } else {
+            rest.next().unwrap_or_else(|| BatchReply::Reply(missing_reply()))
+        }
+    }));
+    result
 }
 
 async fn attempt(
     store: &Store,
     clock: &Clock,
     lock: HeadLock,
-    orders: &[&CommandEnvelope],
+    commands: &[&CommandEnvelope],
 ) -> Result<BatchResult, BatchError> {
-    let opened = store.open_batch(&wanted(orders), lock).await;
-    let blocked_or = |error: StoreError| if error.is_locked() { BatchError::Blocked } else { BatchError::Store(error) };
-    let (transaction, found) = opened.map_err(blocked_or)?;
-    // Now that the locks are held, whoever wrote before has an earlier time.
-    let decided = decide_all(orders, found, lock, clock.now());
+    let opened = store.open_batch(&load_request(commands), lock).await;
+    let (transaction, loaded) = opened
+        .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
+    // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
+    let decided = decide_all(commands, loaded, lock, clock.now());
+    // On an error the transaction is dropped, which rolls it back.
+    let decided = decided.map_err(|defect| BatchError::NotWritten(defect.into()))?;
     match transaction.commit(&decided.append).await {
         Ok(()) => Ok(settle(store, decided).await),
-        // Without events there is no effect that could be doubled by repeating it.
-        Err(CommitError::Unknown(error)) if !decided.append.events.is_empty() => {
-            Err(BatchError::Unknown(Box::new(decided), error))
-        }
-        Err(CommitError::Unknown(error) | CommitError::RolledBack(error)) => Err(BatchError::Store(error)),
+        Err(CommitError::RolledBack(error)) => Err(BatchError::NotWritten(error.into())),
+        Err(CommitError::Unknown(error)) => match decided.append.events.first().cloned() {
+            Some(first) => Err(BatchError::Unknown(Box::new(UnknownCommit { decided, first, error }))),
+            // A retry of a batch without events doubles nothing.
+            None => Err(BatchError::NotWritten(error.into())),
+        },
     }
 }
 
-/// The answers of what is committed.
+/// The result of a committed batch.
 async fn settle(store: &Store, decided: Decided) -> BatchResult {
-    let answers = decided.answers.into_iter().map(|pending| async move {
+    let replies = decided.replies.into_iter().map(|pending| async move {
         match pending {
-            PendingReply::Ready(answer) => Some(answer),
-            PendingReply::Replay(account, done) => Some(replay(store, account, done).await),
-            PendingReply::Blocked => None,
+            PendingReply::Ready(reply) => BatchReply::Reply(reply),
+            PendingReply::Replay(account, done) => BatchReply::Reply(replay(store, account, done).await),
+            PendingReply::Blocked => BatchReply::Blocked,
         }
     });
-    let answers = futures_util::future::join_all(answers).await;
-    BatchResult { answers, events: decided.append.events }
+    let replies = futures_util::future::join_all(replies).await;
+    BatchResult { replies, events: decided.append.events }
 }
 
-fn wanted(orders: &[&CommandEnvelope]) -> LoadRequest {
-    let mut wanted = LoadRequest { remembered: IDEMPOTENCY_TTL, ..LoadRequest::default() };
-    for order in orders {
-        let account = order.account;
-        let Reads { uids, keys } = order.command.reads();
-        wanted.accounts.push(account);
-        wanted.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
-        wanted.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
-        let keys = order.idempotency.iter().flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
-        wanted.answers.extend(keys.map(|key| (account, key.clone())));
+fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
+    let mut request = LoadRequest { remembered: IDEMPOTENCY_TTL, ..LoadRequest::default() };
+    for envelope in commands {
+        let account = envelope.account;
+        let Reads { uids, keys } = envelope.command.reads();
+        request.accounts.push(account);
+        request.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
+        request.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
+        let keys = envelope.idempotency.iter().flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
+        request.answers.extend(keys.map(|key| (account, key.clone())));
     }
-    wanted.accounts.sort_unstable();
-    wanted.accounts.dedup();
-    wanted
+    request.accounts.sort_unstable();
+    request.accounts.dedup();
+    request
 }
 
-fn decide_all(orders: &[&CommandEnvelope], found: LoadedState, lock: HeadLock, at: Timestamp) -> Decided {
+/// Decides the commands one after the other; a later one sees the effects of an earlier one.
+pub(super) fn decide_all(
+    commands: &[&CommandEnvelope],
+    loaded: LoadedState,
+    lock: HeadLock,
+    at: Timestamp,
+) -> Result<Decided, Defect> {
     let mut sets: BTreeMap<AccountId, WorkingSet> =
-        found.heads.into_iter().map(|head| (head.account, WorkingSet::new(head))).collect();
-    for (account, record) in found.records {
+        loaded.heads.into_iter().map(|head| (head.account, WorkingSet::new(head))).collect();
+    for (account, record) in loaded.records {
+        // Records of an account whose head was skipped are of no use: its commands are blocked.
         if let Some(set) = sets.get_mut(&account) {
             set.put(record);
         }
     }
-    let mut stored: BTreeMap<(AccountId, String), batch::IdempotencyRecord> =
-        found.answers.into_iter().map(|answer| ((answer.account, answer.key.clone()), answer)).collect();
+    let mut stored: BTreeMap<(AccountId, String), IdempotencyRecord> =
+        loaded.answers.into_iter().map(|record| ((record.account, record.key.clone()), record)).collect();
     let mut append = Append::default();
-    let mut answers = Vec::with_capacity(orders.len());
-    for order in orders {
-        let known = order.idempotency.as_ref().and_then(|idempotency| {
-            if let Some(answer) = stored.get(&(order.account, idempotency.key.clone())) {
-                return Some(lookup(answer, idempotency.request_hash));
-            }
-            // Another request under the unscoped key may be of another origin: then it says nothing of this one.
-            let answer = stored.get(&(order.account, idempotency.unscoped_key.clone()))?;
-            let is_same = answer.request_hash == idempotency.request_hash;
-            is_same.then(|| lookup(answer, idempotency.request_hash))
-        });
-        let pending = match (known, sets.get_mut(&order.account)) {
-            // An account that does not exist is found out by a batch that waits.
+    let mut replies = Vec::with_capacity(commands.len());
+    for envelope in commands {
+        let pending = match (stored_reply(&stored, envelope), sets.get_mut(&envelope.account)) {
+            // Without a lock on the head it is unknown whether the account exists; a batch that waits for the lock tells.
             (_, None) if lock == HeadLock::Skip => PendingReply::Blocked,
             (_, None) => PendingReply::Ready(Err(Failure::NoAccount)),
             (Some(pending), _) => pending,
             (None, Some(set)) => {
-                let (answer, outcome) = decide_one(order, set, at, &mut append.events);
-                if let Some(answer) = remember(order, outcome) {
-                    stored.insert((order.account, answer.key.clone()), answer.clone());
-                    append.answers.push(answer);
+                let (reply, outcome) = decide_one(envelope, set, at, &mut append.events)?;
+                if let Some(record) = idempotency_record(envelope, outcome) {
+                    stored.insert((envelope.account, record.key.clone()), record.clone());
+                    append.answers.push(record);
                 }
-                PendingReply::Ready(answer)
+                PendingReply::Ready(reply)
             }
         };
-        answers.push(pending);
+        replies.push(pending);
     }
     append.heads = sets.values().filter_map(WorkingSet::moved_head).collect();
     append.rows = sets.into_values().flat_map(WorkingSet::into_rows).collect();
-    Decided { append, answers }
+    Ok(Decided { append, replies })
+}
+
+/// The reply of an earlier request with the same idempotency key.
+fn stored_reply(
+    stored: &BTreeMap<(AccountId, String), IdempotencyRecord>,
+    envelope: &CommandEnvelope,
+) -> Option<PendingReply> {
+    let idempotency = envelope.idempotency.as_ref()?;
+    if let Some(record) = stored.get(&(envelope.account, idempotency.key.clone())) {
+        return Some(lookup(record, idempotency.request_hash));
+    }
+    // Another request under the unscoped key may be of another origin, so that it is no misuse of the key.
+    let record = stored.get(&(envelope.account, idempotency.unscoped_key.clone()))?;
+    let is_same = record.request_hash == idempotency.request_hash;
+    is_same.then(|| lookup(record, idempotency.request_hash))
 }
 
 fn decide_one(
-    order: &CommandEnvelope,
+    envelope: &CommandEnvelope,
     set: &mut WorkingSet,
     at: Timestamp,
     events: &mut Vec<EncodedEvent>,
-) -> (Reply, CommandOutcome) {
-    let decided = decide(order.command.clone(), set).and_then(|decision| {
+) -> Result<(Reply, CommandOutcome), Defect> {
+    let decided = decide(envelope.command.clone(), set).and_then(|decision| {
         refuse_too_large(set, &decision)?;
         Ok(decision)
     });
     let decision = match decided {
         Ok(decision) => decision,
         Err(refusal) => {
-            let answer = Err(Failure::Refused { refusal: refusal.clone(), replayed: false });
-            return (answer, CommandOutcome::Refused(refusal));
+            let reply = Err(Failure::Refused { refusal: refusal.clone(), replayed: false });
+            return Ok((reply, CommandOutcome::Refused(refusal)));
         }
     };
     let (entity, uid) = decision.subject;
     let own = decision.new_events.iter().find(|new_event| (new_event.entity, new_event.uid) == (entity, uid));
     let disposition = disposition(own.map(|new_event| new_event.event_type), !decision.new_events.is_empty());
-    let context = DecisionContext { at, origin: &order.origin, traceparent: order.traceparent.as_deref() };
-    let (version, record) = set.apply(decision, &context, events);
+    let context = DecisionContext { at, origin: &envelope.origin, traceparent: envelope.traceparent.as_deref() };
+    let (version, record) = set.apply(decision, &context, events)?;
     let done = Done { entity, uid, version, disposition };
-    (Ok(CommandResult { done, record, replayed: false }), CommandOutcome::Done(done))
+    Ok((Ok(CommandResult { done, record, replayed: false }), CommandOutcome::Done(done)))
 }
 
-/// What was done about the subject: `None` is that nothing happened to itself, though maybe to what belongs to it.
+/// The kind of change by the type of the subject's first event. `None` means that the subject has no event of its own;
+/// `any` is true when related records have.
 fn disposition(event_type: Option<EventType>, any: bool) -> Disposition {
     match event_type {
         None if any => Disposition::Updated,
@@ -253,81 +315,81 @@ fn disposition(event_type: Option<EventType>, any: bool) -> Disposition {
     }
 }
 
-fn remember(order: &CommandEnvelope, outcome: CommandOutcome) -> Option<batch::IdempotencyRecord> {
-    let idempotency = order.idempotency.as_ref()?;
-    Some(batch::IdempotencyRecord {
-        account: order.account,
+fn idempotency_record(envelope: &CommandEnvelope, outcome: CommandOutcome) -> Option<IdempotencyRecord> {
+    let idempotency = envelope.idempotency.as_ref()?;
+    Some(IdempotencyRecord {
+        account: envelope.account,
         key: idempotency.key.clone(),
         request_hash: idempotency.request_hash,
         outcome,
     })
 }
 
-fn lookup(answer: &batch::IdempotencyRecord, request_hash: [u8; 32]) -> PendingReply {
+fn lookup(record: &IdempotencyRecord, request_hash: [u8; 32]) -> PendingReply {
     let reused = || PendingReply::Ready(Err(Failure::Refused { refusal: Refusal::KeyReused, replayed: false }));
-    if answer.request_hash != request_hash {
+    if record.request_hash != request_hash {
         return reused();
     }
-    match &answer.outcome {
-        // Of a request that was no command, and so another one.
+    match &record.outcome {
+        // Only a request that is no command has a cached response, so the key was used with another request.
         CommandOutcome::CachedResponse(_) => reused(),
-        CommandOutcome::Done(done) => PendingReply::Replay(answer.account, *done),
+        CommandOutcome::Done(done) => PendingReply::Replay(record.account, *done),
         CommandOutcome::Refused(refusal) => {
             PendingReply::Ready(Err(Failure::Refused { refusal: refusal.clone(), replayed: true }))
         }
     }
 }
 
-/// The answer of then, made from the event of then. Called after the commit: the event may be of this very batch.
+/// Makes the reply again from the event of the earlier request. Called after the commit, because that event may be in this
+/// batch.
 async fn replay(store: &Store, account: AccountId, done: Done) -> Reply {
     match store.event_record(account, done.version).await {
         Ok(Some(record)) => Ok(CommandResult { done, record, replayed: true }),
-        Ok(None) => Err(Failure::Broken),
-        Err(error) => Err(failure(&error)),
+        Ok(None) => {
+            tracing::error!(%account, seq = done.version.0, "replaying a reply failed: its event is not in the log");
+            Err(Failure::Broken)
+        }
+        Err(error) => Err(NotWritten::Store(error).failure()),
     }
 }
 
-/// Asks whether a batch was committed, until the database answers or patience ends. A batch is one transaction, so its
-/// first event speaks for all of it.
-async fn find_out(store: &Store, append: &Append, first: StoreError) -> Result<bool, StoreError> {
-    let Some(event) = append.events.first() else { return Ok(false) };
+/// Asks the database whether a batch was committed, for up to [`MAX_WAIT`]. `first` is the batch's first event.
+async fn is_committed(store: &Store, first: &EncodedEvent, mut error: StoreError) -> Result<bool, StoreError> {
     let began = clock::instant();
-    let mut trouble = first;
-    while began.elapsed() < PATIENCE {
-        match store.is_committed(event).await {
+    while began.elapsed() < MAX_WAIT {
+        match store.is_committed(first).await {
             Ok(committed) => return Ok(committed),
-            Err(error) => trouble = error,
+            Err(later) => error = later,
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(trouble)
+    Err(error)
 }
 
-fn give_up(orders: &[&CommandEnvelope], error: &StoreError) -> BatchResult {
-    let failure = failure(error);
+/// Replies with the failure to every command of a batch of which nothing was written.
+fn fail(commands: &[&CommandEnvelope], error: &NotWritten) -> BatchResult {
+    let failure = error.failure();
     if failure == Failure::Broken {
-        tracing::error!(error = error.report(), "the database refused a command that the rules let through");
+        let account = commands.first().map(|envelope| tracing::field::display(envelope.account));
+        tracing::error!(account, error = error.report(), "executing a command failed");
     } else {
-        tracing::warn!(error = %error, commands = orders.len(), "batch given up");
+        tracing::warn!(error = %error, commands = commands.len(), "writing a batch failed; gave up");
     }
-    BatchResult { answers: orders.iter().map(|_| Some(Err(failure.clone()))).collect(), events: Vec::new() }
+    let replies = commands.iter().map(|_| BatchReply::Reply(Err(failure.clone()))).collect();
+    BatchResult { replies, events: Vec::new() }
 }
 
-/// The batch may be in the log or not. The sweep finds its events where they are.
-fn give_up_unknown(decided: Decided, error: &StoreError) -> BatchResult {
-    let commands = decided.answers.len();
-    tracing::error!(error = error.report(), commands, "it cannot be found out whether a batch was committed");
-    let answer = |pending| match pending {
-        PendingReply::Blocked => None,
-        PendingReply::Ready(_) | PendingReply::Replay(..) => Some(Err(Failure::Unavailable)),
+/// Replies to every command of a batch that may be committed or not. If it is, the sweep announces its events.
+fn fail_unknown(decided: Decided, error: &StoreError) -> BatchResult {
+    let commands = decided.replies.len();
+    tracing::error!(error = error.report(), commands, "looking up a batch's commit failed; its outcome is unknown");
+    let reply = |pending| match pending {
+        PendingReply::Blocked => BatchReply::Blocked,
+        PendingReply::Ready(_) | PendingReply::Replay(..) => BatchReply::Reply(Err(Failure::Unavailable)),
     };
-    BatchResult { answers: decided.answers.into_iter().map(answer).collect(), events: Vec::new() }
+    BatchResult { replies: decided.replies.into_iter().map(reply).collect(), events: Vec::new() }
 }
 
-fn blocked(orders: &[&CommandEnvelope]) -> BatchResult {
-    BatchResult { answers: orders.iter().map(|_| None).collect(), events: Vec::new() }
-}
-
-fn failure(error: &StoreError) -> Failure {
-    if error.is_transient() { Failure::Unavailable } else { Failure::Broken }
+fn blocked(commands: &[&CommandEnvelope]) -> BatchResult {
+    BatchResult { replies: commands.iter().map(|_| BatchReply::Blocked).collect(), events: Vec::new() }
 }

@@ -1,13 +1,15 @@
-//! Lanes: where orders wait, and the writers that carry them out.
+//! Lanes, in which commands wait, and the writers that execute them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::batch::BatchResult;
 use super::queue::Queue;
-use super::{CommandEnvelope, CommandResult, Failure, Pending, Reply, batch};
+use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Pending, Reply, batch, missing_reply};
 use crate::broker::Hints;
 use crate::clock::{self, Clock};
 use crate::config::Commands;
@@ -17,10 +19,10 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::batch::HeadLock;
 
-/// The way in for every command. Cloning shares it.
+/// Takes every command of the process. Clones share the lanes.
 #[derive(Clone)]
 pub struct Lanes {
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[Arc<Lane>]>,
 }
 
 struct Lane {
@@ -30,11 +32,12 @@ struct Lane {
     blocked: Notify,
 }
 
-/// Carries out one lane's orders. A lane has two: one for its batches, and one for its blocked accounts.
+/// Executes the commands of one lane. A lane has two writers: one for its batches and one for its blocked accounts.
 pub struct Writer {
-    lanes: Lanes,
+    lane: Arc<Lane>,
+    /// The lane's number, a label of its metrics.
     index: usize,
-    of: Accounts,
+    accounts: Accounts,
     config: Commands,
     store: Store,
     clock: Clock,
@@ -50,31 +53,34 @@ enum Accounts {
 }
 
 impl Lanes {
-    /// Empty lanes; each wants a [`Writer`].
+    /// Makes empty lanes. Commands wait until the lane's writers run, see [`Writer::all`].
     #[must_use]
     pub fn new(config: &Commands) -> Self {
-        let lane = || Lane {
-            queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
-            wake: Notify::new(),
-            blocked: Notify::new(),
+        let lane = || {
+            Arc::new(Lane {
+                queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
+                wake: Notify::new(),
+                blocked: Notify::new(),
+            })
         };
         Self { lanes: (0..config.lane_count()).map(|_| lane()).collect() }
     }
 
-    /// Sends an order and awaits its answer. When the future is dropped the order is carried out all the same.
-    pub async fn submit(&self, order: CommandEnvelope) -> Result<CommandResult, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let Some(lane) = self.lane_of(order.account) else { return Err(Failure::Unavailable) };
-        let pending = Pending { order, arrived: clock::instant(), reply };
+    /// Queues a command and awaits its reply. The command is executed even when this future is dropped.
+    pub async fn submit(&self, envelope: CommandEnvelope) -> Result<CommandResult, Failure> {
+        let (reply, received) = oneshot::channel();
+        let Some(lane) = self.lane_of(envelope.account) else { return Err(Failure::Unavailable) };
+        let pending = Pending { envelope, arrived: clock::instant(), reply };
         if lane.queue().push(pending).is_err() {
             return Err(Failure::Full);
         }
         lane.wake.notify_one();
-        // A writer answers every order that it takes; it is gone only when the process stops.
-        answer.await.unwrap_or(Err(Failure::Unavailable))
+        // A writer replies to every command that it takes. The channel closes without a reply only when the process stops.
+        received.await.unwrap_or(Err(Failure::Unavailable))
     }
 
-    fn lane_of(&self, account: AccountId) -> Option<&Lane> {
+    /// `None` where there are no lanes, which the configuration rules out.
+    fn lane_of(&self, account: AccountId) -> Option<&Arc<Lane>> {
         let lanes = u64::try_from(self.lanes.len()).ok()?;
         let index = account.spread().checked_rem(lanes)?;
         self.lanes.get(usize::try_from(index).ok()?)
@@ -88,7 +94,7 @@ impl Lane {
 }
 
 impl Writer {
-    /// Two writers per lane.
+    /// Makes two writers per lane.
     #[must_use]
     pub fn all(
         lanes: &Lanes,
@@ -99,10 +105,10 @@ impl Writer {
         hints: &Hints,
         metrics: &Metrics,
     ) -> Vec<Self> {
-        let writer = |index, of| Self {
-            lanes: lanes.clone(),
+        let writer = |index, lane: &Arc<Lane>, accounts| Self {
+            lane: Arc::clone(lane),
             index,
-            of,
+            accounts,
             config: config.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -110,33 +116,32 @@ impl Writer {
             hints: hints.clone(),
             metrics: metrics.clone(),
         };
-        let pair = |index| [writer(index, Accounts::Free), writer(index, Accounts::Blocked)];
-        (0..config.lane_count()).flat_map(pair).collect()
+        let pair = |(index, lane)| [writer(index, lane, Accounts::Free), writer(index, lane, Accounts::Blocked)];
+        lanes.lanes.iter().enumerate().flat_map(pair).collect()
     }
 
-    /// Carries out orders until `stop`, and then those that still wait.
+    /// Executes commands until `stop` is cancelled and no command waits.
     pub async fn run(self, stop: CancellationToken) {
-        let lanes = Arc::clone(&self.lanes.lanes);
-        let Some(lane) = lanes.get(self.index) else { return };
-        match self.of {
-            Accounts::Free => self.run_free(lane, stop).await,
-            Accounts::Blocked => self.run_blocked(lane, stop).await,
+        match self.accounts {
+            Accounts::Free => self.run_free(stop).await,
+            Accounts::Blocked => self.run_blocked(stop).await,
         }
     }
 
-    async fn run_free(&self, lane: &Lane, stop: CancellationToken) {
+    async fn run_free(&self, stop: CancellationToken) {
+        let lane = &self.lane;
         let depth = self.metrics.lane_depth.with_label_values(&[&self.index.to_string()]);
         loop {
             let (batch, drained) = {
                 let mut queue = lane.queue();
                 let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);
-                depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+                depth.set(gauge(queue.len()));
                 (batch, queue.len() == 0 && queue.blocked() == 0)
             };
             if !batch.is_empty() {
-                self.execute(lane, HeadLock::Brief, batch).await;
+                self.execute(HeadLock::Brief, batch).await;
             } else if stop.is_cancelled() && drained {
-                // The other one ends with us.
+                // Wakes the writer of blocked accounts, so that it ends too.
                 lane.blocked.notify_one();
                 return;
             } else {
@@ -148,8 +153,10 @@ impl Writer {
         }
     }
 
-    /// Tries those that are due together and those that starve alone, in turns.
-    async fn run_blocked(&self, lane: &Lane, stop: CancellationToken) {
+    /// Executes commands of blocked accounts: in one turn those of one starving account, in the next those of all accounts
+    /// that are due.
+    async fn run_blocked(&self, stop: CancellationToken) {
+        let lane = &self.lane;
         let accounts = self.metrics.lane_blocked_accounts.with_label_values(&[&self.index.to_string()]);
         let (commands, bytes) = (self.config.batch_commands, self.config.batch_bytes);
         let mut alone = false;
@@ -157,7 +164,7 @@ impl Writer {
             alone = !alone;
             let (lock, batch, next_due, drained) = {
                 let mut queue = lane.queue();
-                accounts.set(i64::try_from(queue.blocked()).unwrap_or(i64::MAX));
+                accounts.set(gauge(queue.blocked()));
                 let starved = if alone { queue.take_starved(commands, bytes) } else { Vec::new() };
                 let drained = queue.len() == 0 && queue.blocked() == 0;
                 if starved.is_empty() {
@@ -168,75 +175,92 @@ impl Writer {
                 }
             };
             if !batch.is_empty() {
-                self.execute(lane, lock, batch).await;
+                self.execute(lock, batch).await;
                 lane.wake.notify_one();
             } else if stop.is_cancelled() && drained {
                 return;
             } else if alone {
-                let pause = next_due.map(|due| due.saturating_duration_since(clock::instant()));
                 tokio::select! {
                     () = lane.blocked.notified() => {}
-                    () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+                    () = until(next_due) => {}
                     () = stop.cancelled(), if !stop.is_cancelled() => {}
                 }
             }
         }
     }
 
-    /// Carries a batch out and answers its callers. Commands of blocked accounts go back into the queue.
-    async fn execute(&self, lane: &Lane, lock: HeadLock, batch: Vec<Pending>) {
+    /// Executes a batch and replies to its callers. Commands of blocked accounts go back into the queue.
+    async fn execute(&self, lock: HeadLock, batch: Vec<Pending>) {
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
-        let orders: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.order).collect();
-        let carried = batch::execute(&self.store, &self.clock, lock, &orders).await;
-        let mut written: Vec<AccountId> = carried.events.iter().map(|event| event.account).collect();
-        for event in &carried.events {
+        let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
+        let BatchResult { replies, events } = batch::execute(&self.store, &self.clock, lock, &commands).await;
+        let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
+        for event in &events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
         }
-        self.feed.announce(carried.events);
-        let (mut blocked, mut ended) = (Vec::new(), BTreeSet::new());
-        for (pending, answer) in batch.into_iter().zip(carried.answers) {
-            match answer {
-                Some(answer) => {
-                    ended.insert(pending.order.account);
-                    self.answer(pending, answer);
-                }
-                None => blocked.push(pending),
-            }
-        }
-        let (late, any_blocked) = {
-            let mut queue = lane.queue();
-            let any_blocked = !blocked.is_empty();
-            let late = queue.put_back(blocked, clock::instant(), batch::PATIENCE);
-            queue.ended(ended);
-            (late, any_blocked)
-        };
-        if any_blocked {
-            lane.blocked.notify_one();
-        }
-        for pending in late {
-            self.answer(pending, Err(Failure::Full));
-        }
+        self.feed.announce(events);
+        self.reply_to_all(batch, replies);
         written.sort_unstable();
         written.dedup();
         self.hints.written(&written);
     }
 
-    fn answer(&self, pending: Pending, answer: Reply) {
-        self.metrics.command_seconds.observe(pending.arrived.elapsed().as_secs_f64());
-        self.count(&pending.order, &answer);
-        // A caller who has gone away does not want it any more.
-        let _gone = pending.reply.send(answer);
+    fn reply_to_all(&self, batch: Vec<Pending>, replies: Vec<BatchReply>) {
+        let mut replies = replies.into_iter();
+        let (mut blocked, mut finished) = (Vec::new(), BTreeSet::new());
+        for pending in batch {
+            match replies.next().unwrap_or_else(|| BatchReply::Reply(missing_reply())) {
+                BatchReply::Reply(reply) => {
+                    finished.insert(pending.envelope.account);
+                    self.reply(pending, reply);
+                }
+                BatchReply::Blocked => blocked.push(pending),
+            }
+        }
+        let any_blocked = !blocked.is_empty();
+        let expired = {
+            let mut queue = self.lane.queue();
+            let expired = queue.put_back(blocked, clock::instant(), batch::MAX_WAIT);
+            queue.finish(finished);
+            expired
+        };
+        if any_blocked {
+            self.lane.blocked.notify_one();
+        }
+        for pending in expired {
+            self.reply(pending, Err(Failure::Full));
+        }
     }
 
-    fn count(&self, order: &CommandEnvelope, answer: &Reply) {
-        let outcome = match answer {
+    fn reply(&self, pending: Pending, reply: Reply) {
+        self.metrics.command_seconds.observe(pending.arrived.elapsed().as_secs_f64());
+        self.count(&pending.envelope, &reply);
+        // The send fails where the caller has dropped its future and needs no reply.
+        let _unreceived = pending.reply.send(reply);
+    }
+
+    fn count(&self, envelope: &CommandEnvelope, reply: &Reply) {
+        let outcome = match reply {
             Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
             Ok(CommandResult { replayed: false, .. }) => "done",
             Err(Failure::Refused { replayed: false, .. } | Failure::NoAccount) => "refused",
             Err(Failure::Full | Failure::Unavailable) => "unavailable",
             Err(Failure::Broken) => "broken",
         };
-        self.metrics.commands_total.with_label_values(&[order.command.entity().name(), outcome]).inc();
+        self.metrics.commands_total.with_label_values(&[envelope.command.entity().name(), outcome]).inc();
     }
+}
+
+/// Sleeps until a point in time; forever where there is none.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The value of a gauge. Saturates, because a larger number would be shown as a negative one.
+fn gauge(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

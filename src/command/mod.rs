@@ -1,14 +1,14 @@
-//! Writing: commands go into lanes, lanes drain into batches, a batch is one transaction.
+//! Writing: commands wait in lanes, a lane's writer executes them in batches, a batch is one transaction.
 //!
-//! A command belongs to one account, an account to one lane, and a lane carries out one batch at a time: everything
-//! that came while the last commit was in flight goes together into the next (group commit without a timer). The lane
-//! owns the transaction and a caller only awaits its answer, so a client that goes away cancels nothing. Replicas may
-//! write the same account at once; the lock on the account's head orders them. An account whose lock another transaction
-//! keeps is blocked: its commands wait by themselves, in their order, and the lane goes on with the others.
+//! A command belongs to one account and an account to one lane. A lane executes one batch at a time: the commands that
+//! arrive during a commit form the next batch (group commit without a timer). The lane owns the transaction and a caller
+//! only awaits its reply, so a client that disconnects cancels nothing. Several replicas may write one account at the same
+//! time; the lock on the account's head orders them. While another transaction holds that lock the account is blocked: its
+//! commands wait apart, in their order, and the lane continues with the other accounts.
 //!
-//! Guarantees: an account's `seq` has no gap and no duplicate; a command's events, its read-model changes and its
-//! stored answer commit together or not at all; a refused command never harms its neighbours in the batch; "committed"
-//! is said only of what is committed. It knows nothing of HTTP, and not who reads the log.
+//! Guarantees: an account's `seq` has no gap and no duplicate; the events, read-model changes and idempotency record of a
+//! command commit together or not at all; a command that fails leaves the other commands of its batch unharmed; a caller
+//! is told "done" only after the commit. Knows nothing of HTTP, nor of who reads the log.
 
 mod batch;
 mod blocked;
@@ -31,76 +31,82 @@ use crate::domain::{AccountId, Command, Refusal};
 use crate::store::Store;
 use crate::store::batch::HeadLock;
 
-/// A command and who sends it.
+/// A command with its sender.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct CommandEnvelope {
+    /// The account that the command changes.
     pub account: AccountId,
+    /// The command itself.
     pub command: Command,
-    /// The origin of the key that it came with.
+    /// The origin of the API key that sent the command; every event of the command carries it.
     pub origin: Arc<str>,
+    /// Present where the request had an idempotency key.
     pub idempotency: Option<Idempotency>,
-    /// W3C Trace Context, passed on to the events.
+    /// W3C Trace Context, copied into the events.
     pub traceparent: Option<String>,
-    /// What it weighs in a batch: the length of the body that it came in.
+    /// The command's share of a batch's byte limit: the length of the request's body.
     pub bytes: usize,
 }
 
-/// A client's name for a request, and what the request was.
+/// A client's idempotency key with a hash of the request that it was sent with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// As it is stored: the client's key, scoped to the origin that sent it.
+    /// The key as it is stored: the client's key, scoped to the origin that sent it.
     pub key: String,
-    /// As releases before scoping stored it. Looked up only, so that a write that such a release answered is not carried
-    /// out again; of no use a day after the last of them ended.
+    /// The key as releases before scoping stored it. Only looked up, so that a write that such a release executed is not
+    /// executed again. Needless 24 hours after the last of those releases ended.
     pub unscoped_key: String,
-    /// SHA-256 over method, path, query, condition and body.
+    /// SHA-256 of method, path, query, condition and body.
     pub request_hash: [u8; 32],
 }
 
-/// A command that was carried out; its events are committed.
+/// The result of a command that was executed; its events are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct CommandResult {
+    /// The record, its version and the kind of change.
     pub done: Done,
-    /// The whole record after it, as clients see it.
+    /// The JSON of the whole record after the command, as clients see it.
     pub record: String,
-    /// Whether this is the stored answer to an earlier request.
+    /// True when this repeats the result of an earlier request with the same idempotency key.
     pub replayed: bool,
 }
 
-/// A command that was not carried out, or of which that is not known.
+/// A command that was not executed, or of which the outcome is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The rules refused it.
+    /// The domain rules refused the command.
     #[error("refused")]
     Refused {
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// Whether this is the stored answer to an earlier request.
+        /// True when this repeats the refusal of an earlier request with the same idempotency key.
         replayed: bool,
     },
-    /// The account is not, or no longer, there.
+    /// The account does not exist, or no longer.
     #[error("there is no such account")]
     NoAccount,
-    /// Too many commands wait already, or another transaction kept the account's lock for too long; nothing was done.
+    /// Too many commands wait, or another transaction held the account's lock for too long. Nothing was written.
     #[error("too many commands wait")]
     Full,
-    /// The database is away. The command may or may not have been carried out; its idempotency key tells.
-    #[error("the database is away")]
+    /// The database cannot be reached. It is unknown whether the command was executed; a retry with the same idempotency
+    /// key tells.
+    #[error("the database cannot be reached")]
     Unavailable,
-    /// The database cannot take what the rules let through; nothing was done. A defect of ours.
-    #[error("the database refused the command")]
+    /// A defect of this service: an event has no JSON, or the database refused data that the domain rules accept. Nothing
+    /// of this command was written.
+    #[error("the command cannot be executed because of a defect of the service")]
     Broken,
 }
 
-/// Carries one order out in a process that has no lanes. The sweep of the service finds what it wrote.
-pub async fn execute(store: &Store, clock: &Clock, order: CommandEnvelope) -> Result<CommandResult, Failure> {
+/// Executes one command in a process without lanes. The service's sweep announces its events.
+pub async fn execute(store: &Store, clock: &Clock, command: CommandEnvelope) -> Result<CommandResult, Failure> {
     let began = clock::instant();
-    while began.elapsed() < batch::PATIENCE {
-        let mut carried = batch::execute(store, clock, HeadLock::Patient, &[&order]).await;
-        if let Some(answer) = carried.answers.pop().flatten() {
-            return answer;
+    while began.elapsed() < batch::MAX_WAIT {
+        let result = batch::execute(store, clock, HeadLock::Patient, &[&command]).await;
+        match result.replies.into_iter().next() {
+            Some(BatchReply::Reply(reply)) => return reply,
+            Some(BatchReply::Blocked) => {}
+            None => return missing_reply(),
         }
     }
     Err(Failure::Full)
@@ -108,9 +114,25 @@ pub async fn execute(store: &Store, clock: &Clock, order: CommandEnvelope) -> Re
 
 type Reply = Result<CommandResult, Failure>;
 
-/// An order in a lane, and where its answer goes.
+/// The end of one command in a batch.
+enum BatchReply {
+    /// The command has ended.
+    Reply(Reply),
+    /// Another transaction holds the lock on the account: nothing was written and the command must be tried again. A batch
+    /// blocks all commands of an account or none of them.
+    Blocked,
+}
+
+/// A command in a lane and the channel for its reply.
 struct Pending {
-    order: CommandEnvelope,
+    envelope: CommandEnvelope,
     arrived: std::time::Instant,
     reply: oneshot::Sender<Reply>,
+}
+
+/// The reply to a command for which a batch returned none. A batch replies to every command; if that is ever untrue, the
+/// command may have been committed, so that it is neither reported as done nor executed again.
+fn missing_reply() -> Reply {
+    tracing::error!("executing a batch failed: a command has no reply");
+    Err(Failure::Unavailable)
 }

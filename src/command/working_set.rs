@@ -1,8 +1,9 @@
-//! What a batch knows of one account: what was loaded, and over it what the batch's own commands did so far.
+//! The state of one account during a batch: the loaded records, changed by the commands that the batch decided so far.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::contract::EncodedEvent;
+use crate::contract::event::EncodeError;
 use crate::contract::record::RecordJson;
 use crate::domain::{AccountId, Decision, Entity, Event, Record, Seq, Timestamp, Uid, View};
 use crate::projection;
@@ -22,7 +23,29 @@ pub(super) struct WorkingSet {
     rows: BTreeMap<(Entity, Uid), Row>,
 }
 
-/// What goes with every event of a command.
+/// A defect of this service that keeps a command from being executed. The working set is of no use after it, because the
+/// command's events may be applied in part.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Defect {
+    #[error(transparent)]
+    Event(#[from] EncodeError),
+    #[error("encoding a record for a reply failed")]
+    Record(#[source] serde_json::Error),
+    #[error("the subject of a decision is not in the working set: {} {uid}", entity.name())]
+    NoSubject { entity: Entity, uid: Uid },
+}
+
+impl Defect {
+    /// The error with its source, for the log.
+    pub(super) fn report(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// The attributes that every event of a command has.
 pub(super) struct DecisionContext<'a> {
     pub(super) at: Timestamp,
     pub(super) origin: &'a str,
@@ -54,7 +77,7 @@ impl WorkingSet {
         }
     }
 
-    /// Takes in a record as it was loaded or as it has become.
+    /// Adds a record that was loaded, or replaces one that changed.
     pub(super) fn put(&mut self, record: Record) {
         let entity = record.entity;
         if let Some(key) = record.key() {
@@ -63,7 +86,7 @@ impl WorkingSet {
         self.records.insert((entity, record.uid), record);
     }
 
-    /// The end of the account's log, where the batch moved it.
+    /// The end of the account's log, where the batch appended to it.
     pub(super) fn moved_head(&self) -> Option<LockedHead> {
         let moved = self.head > self.loaded_at;
         moved.then(|| LockedHead { account: self.account, seq: self.head, epoch: self.epoch, live: self.live.clone() })
@@ -74,16 +97,16 @@ impl WorkingSet {
         self.rows.into_values()
     }
 
-    /// Makes the facts events, at the next positions of the log; returns the record that the command was about, as
-    /// clients see it.
+    /// Gives the new events of a decision the next positions of the log and applies them. Returns the version and the JSON
+    /// of the decision's subject.
     pub(super) fn apply(
         &mut self,
         decision: Decision,
         context: &DecisionContext<'_>,
         events: &mut Vec<EncodedEvent>,
-    ) -> (Seq, String) {
+    ) -> Result<(Seq, String), Defect> {
         let subject = decision.subject;
-        let mut shown = None;
+        let mut changed_subject = None;
         for new_event in decision.new_events {
             self.head = self.head.next();
             let before = self.take(new_event.entity, new_event.uid);
@@ -103,30 +126,33 @@ impl WorkingSet {
                 origin: context.origin.to_owned(),
                 traceparent: context.traceparent.map(str::to_owned),
             };
-            let text = self.append(event, events);
-            if events.last().is_some_and(|event| (event.entity, event.uid) == subject) {
-                shown = Some((self.head, text));
+            let is_subject = (event.record.entity, event.record.uid) == subject;
+            let text = self.append(event, events)?;
+            if is_subject {
+                changed_subject = Some((self.head, text));
             }
         }
-        shown.unwrap_or_else(|| self.unchanged(subject))
+        match changed_subject {
+            Some(changed) => Ok(changed),
+            None => self.unchanged(subject),
+        }
     }
 
-    fn append(&mut self, event: Event, events: &mut Vec<EncodedEvent>) -> String {
-        let (wire, range) = EncodedEvent::encode(self.account, &event);
-        let text = wire.text().get(range).unwrap_or_default().to_owned();
-        let key = (wire.entity, wire.uid);
+    fn append(&mut self, event: Event, events: &mut Vec<EncodedEvent>) -> Result<String, Defect> {
+        let (encoded, text) = EncodedEvent::encode(self.account, &event)?;
+        let key = (encoded.entity, encoded.uid);
         let row = projection::row(self.account, &event, &text);
         let row = match self.rows.remove(&key) {
-            Some(earlier) => projection::fold(earlier, row),
+            Some(earlier) => projection::merge(earlier, row),
             None => row,
         };
         self.rows.insert(key, row);
-        events.push(wire);
+        events.push(encoded);
         self.put(event.record);
-        text
+        Ok(text)
     }
 
-    /// A record leaves with its lookup key, which it may not have again when it comes back.
+    /// Removes a record and its lookup key. [`Self::put`] adds it with the key that it has then.
     fn take(&mut self, entity: Entity, uid: Uid) -> Option<Record> {
         let record = self.records.remove(&(entity, uid))?;
         if let (Some(key), Some(keys)) = (record.key(), self.keys.get_mut(&entity)) {
@@ -135,11 +161,9 @@ impl WorkingSet {
         Some(record)
     }
 
-    fn unchanged(&self, (entity, uid): (Entity, Uid)) -> (Seq, String) {
-        match self.by_uid(entity, uid) {
-            Some(record) => (record.version, serde_json::to_string(&RecordJson(record)).unwrap_or_default()),
-            // `decide` names as its subject a record that it found.
-            None => (Seq::ZERO, String::new()),
-        }
+    fn unchanged(&self, (entity, uid): (Entity, Uid)) -> Result<(Seq, String), Defect> {
+        let record = self.by_uid(entity, uid).ok_or(Defect::NoSubject { entity, uid })?;
+        let text = serde_json::to_string(&RecordJson(record)).map_err(Defect::Record)?;
+        Ok((record.version, text))
     }
 }

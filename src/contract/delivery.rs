@@ -92,11 +92,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{AccountId, Entity, EventType, Timestamp, Uid};
+    use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Timestamp, Uid};
 
     fn event(seq: i64) -> EncodedEvent {
         EncodedEvent {
             account: AccountId(Uuid::nil()),
+            epoch: FIRST_EPOCH,
             seq: Seq(seq),
             entity: Entity::Contact,
             event_type: EventType::Created,

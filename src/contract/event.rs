@@ -1,6 +1,5 @@
 //! An event as a CloudEvent 1.0 in structured JSON mode: the bytes that the log keeps and every channel sends.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use super::event_id::EventId;
 use super::record::{self, Corrupt, FieldValueJson, RecordJson};
-use super::timestamp;
-use crate::domain::{AccountId, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, Seq, Timestamp, Uid};
+use super::timestamp::{self, Micros};
+use crate::domain::{AccountId, Entity, Event, EventType, Field, FieldChange, Seq, Timestamp, Uid};
 
 /// The root of every event type: neutral, since the product is a white label.
 pub const TYPE_ROOT: &str = "crm";
@@ -18,14 +17,28 @@ pub const TYPE_ROOT: &str = "crm";
 /// The media type of [`EncodedEvent::body`].
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// An event's id ends within so many bytes, all of them ASCII.
+/// The bytes of a body in which its event's id ends.
 const ID_WITHIN: usize = 128;
+
+/// The end of an [`Envelope`]: its `data` and itself.
+const CLOSING: &str = "}}";
+
+/// An event that has no JSON. Nothing of it may be appended: a log keeps whole events only.
+#[derive(Debug, thiserror::Error)]
+#[error("encoding event {seq} of account {account} failed")]
+pub struct EncodeError {
+    account: AccountId,
+    seq: Seq,
+    source: serde_json::Error,
+}
 
 /// An encoded event and what a reader needs to route it without parsing. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct EncodedEvent {
     pub account: AccountId,
+    /// The epoch of the log in which the event was appended.
+    pub epoch: i32,
     pub seq: Seq,
     pub entity: Entity,
     pub event_type: EventType,
@@ -37,20 +50,19 @@ pub struct EncodedEvent {
 }
 
 impl EncodedEvent {
-    /// Encodes an event of an account, and says where in the bytes the record stands.
-    #[must_use]
-    pub fn encode(account: AccountId, event: &Event) -> (Self, Range<usize>) {
-        let record = serde_json::to_string(&RecordJson(&event.record)).unwrap_or_default();
-        let mut body = serde_json::to_string(&Envelope { account, event }).unwrap_or_default();
-        // The record comes last, so that its bytes are made once and lie at a place that is known.
-        body.truncate(body.len().saturating_sub(2));
+    /// Encodes an event of an account. Returns it with the text of its record, which the read model stores too.
+    pub fn encode(account: AccountId, event: &Event) -> Result<(Self, String), EncodeError> {
+        let failed = |source| EncodeError { account, seq: event.seq, source };
+        let record = serde_json::to_string(&RecordJson(&event.record)).map_err(failed)?;
+        let mut body = serde_json::to_string(&Envelope { account, event }).map_err(failed)?;
+        // The record comes last in `data`, so that it is serialised once for both the event and the read model.
+        body.truncate(body.len() - CLOSING.len());
         body.push_str(r#","record":"#);
-        let start = body.len();
         body.push_str(&record);
-        let range = start..body.len();
-        body.push_str("}}");
+        body.push_str(CLOSING);
         let event = Self {
             account,
+            epoch: event.epoch,
             seq: event.seq,
             entity: event.record.entity,
             event_type: event.event_type,
@@ -59,25 +71,13 @@ impl EncodedEvent {
             origin: Arc::from(event.origin.as_str()),
             body: Bytes::from(body),
         };
-        (event, range)
+        Ok((event, record))
     }
 
     /// The event's id: stable over every delivery on every channel.
     #[must_use]
     pub fn id(&self) -> String {
-        EventId { account: self.account, epoch: self.epoch(), seq: self.seq }.to_string()
-    }
-
-    /// The epoch of the log in which the event was appended, as its id in the bytes says.
-    #[must_use]
-    pub fn epoch(&self) -> i32 {
-        // [`Envelope`] writes the id second; every shape that was released begins so.
-        let beginning = self.body.get(..ID_WITHIN).unwrap_or(&self.body);
-        let id = std::str::from_utf8(beginning).ok().and_then(|text| {
-            let (_, rest) = text.split_once(r#""id":""#)?;
-            rest.split_once('"')?.0.parse::<EventId>().ok()
-        });
-        id.map_or(FIRST_EPOCH, |id| id.epoch)
+        EventId { account: self.account, epoch: self.epoch, seq: self.seq }.to_string()
     }
 
     /// `contact.created`: the type without its root.
@@ -86,7 +86,7 @@ impl EncodedEvent {
         kind(self.entity, self.event_type)
     }
 
-    /// The trace that the event's request belongs to, as [`Envelope`] wrote it: before `data`.
+    /// The trace context of the event's request, where the request had one. [`Envelope`] writes it before `data`.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         let (envelope, _) = self.text().split_once(r#","data":{"#)?;
@@ -94,9 +94,8 @@ impl EncodedEvent {
         rest.split('"').next()
     }
 
-    /// The names of the fields that changed, as [`Data`] wrote them: before the record.
-    #[must_use]
-    pub fn changed_fields(&self) -> Vec<String> {
+    /// The names of the fields that changed. Reads no other part of the body.
+    pub fn changed_fields(&self) -> Result<Vec<String>, Corrupt> {
         #[derive(serde::Deserialize)]
         struct Changed<'a> {
             #[serde(borrow)]
@@ -107,20 +106,30 @@ impl EncodedEvent {
             #[serde(borrow)]
             data: Changed<'a>,
         }
-        let envelope = serde_json::from_str::<Envelope<'_>>(self.text());
-        envelope.map(|envelope| envelope.data.changed.into_keys().collect()).unwrap_or_default()
+        let envelope: Envelope<'_> = serde_json::from_str(self.text())?;
+        Ok(envelope.data.changed.into_keys().collect())
     }
 
     /// The body as text.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "the body is made from a String, by `encode` or from a column of type text")]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap_or_default()
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
     }
 
     /// Reads the whole event back.
     pub fn decode(&self) -> Result<Event, Corrupt> {
         decode(self.text())
     }
+}
+
+/// The id of the event with this body. Reads its first bytes only: every released shape has the id in second place.
+#[must_use]
+pub fn id_of(body: &str) -> Option<EventId> {
+    // A cut within a character is no error of the body: the id ends before it, and all of its characters are ASCII.
+    let beginning = body.get(..body.floor_char_boundary(ID_WITHIN))?;
+    let (_, rest) = beginning.split_once(r#""id":""#)?;
+    rest.split_once('"')?.0.parse().ok()
 }
 
 /// `contact.created`.
@@ -155,7 +164,7 @@ impl Serialize for Envelope<'_> {
             &format_args!("{TYPE_ROOT}.{}.{}", event.record.entity.name(), event.event_type.name()),
         )?;
         map.serialize_entry("subject", &event.record.uid)?;
-        map.serialize_entry("time", &timestamp::micros(event.at))?;
+        map.serialize_entry("time", &Micros(event.at))?;
         map.serialize_entry("sequence", &format_args!("{:020}", event.seq.0))?;
         map.serialize_entry("partitionkey", &event.record.uid)?;
         map.serialize_entry("origin", &event.origin)?;
@@ -209,8 +218,13 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     let id: EventId = string(&mut json, "id")?.parse().map_err(|_| Corrupt::Key("id"))?;
     let mut data = object(&mut json, "data")?;
     let previous_version = match data.remove("previous_version") {
-        Some(Json::Number(number)) => number.as_i64().map(Seq),
-        _ => None,
+        None | Some(Json::Null) => None,
+        Some(version) => Some(version.as_i64().map(Seq).ok_or(Corrupt::Key("previous_version"))?),
+    };
+    let traceparent = match json.remove("traceparent") {
+        None => None,
+        Some(Json::String(traceparent)) => Some(traceparent),
+        Some(_) => return Err(Corrupt::Key("traceparent")),
     };
     Ok(Event {
         epoch: id.epoch,
@@ -221,7 +235,7 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
         changed: changes(entity, object(&mut data, "changed")?)?,
         record: record::from_json(entity, object(&mut data, "record")?)?,
         origin: string(&mut json, "origin")?,
-        traceparent: string(&mut json, "traceparent").ok(),
+        traceparent,
     })
 }
 
@@ -231,6 +245,7 @@ fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<FieldChange>, 
     for (name, change) in json {
         let field = Field::from_name(entity, &name).ok_or(Corrupt::Key("changed"))?;
         let Json::Object(mut change) = change else { return Err(Corrupt::Key("changed")) };
+        // A side that is absent reads as null, as in every released shape.
         let mut side = |key| record::value_from_json(field, change.remove(key).unwrap_or(Json::Null));
         changes.push(FieldChange { field, from: side("from")?, to: side("to")? });
     }

@@ -26,8 +26,8 @@ impl Identity {
     /// Of an event of the log.
     #[must_use]
     pub fn of(event: &EncodedEvent) -> Self {
-        let EncodedEvent { account, seq, entity, event_type, uid, at, .. } = *event;
-        Self { account, epoch: event.epoch(), seq, entity, event_type, uid, at }
+        let EncodedEvent { account, epoch, seq, entity, event_type, uid, at, .. } = *event;
+        Self { account, epoch, seq, entity, event_type, uid, at }
     }
 
     /// As a CloudEvent says it; `None` where this service cannot have written it.

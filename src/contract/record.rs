@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::timestamp;
+use super::timestamp::{self, Seconds};
 use crate::domain::record::Ref;
 use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
 
@@ -42,8 +42,8 @@ impl Serialize for RecordJson<'_> {
             }
         }
         map.serialize_entry("active", &!record.deleted)?;
-        map.serialize_entry("created", &timestamp::seconds(record.created_at))?;
-        map.serialize_entry("updated", &timestamp::seconds(record.updated_at))?;
+        map.serialize_entry("created", &Seconds(record.created_at))?;
+        map.serialize_entry("updated", &Seconds(record.updated_at))?;
         map.serialize_entry("version", &record.version)?;
         map.serialize_entry("deleted", &record.deleted)?;
         map.serialize_entry("refs", &record.refs)?;
@@ -129,9 +129,10 @@ struct Category<'a> {
 }
 
 impl<'a> Category<'a> {
+    #[expect(clippy::indexing_slicing, reason = "the remainder of a division by the length is below it")]
     fn of(name: &'a str) -> Self {
         let sum = name.to_lowercase().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let color = COLORS.get(sum % COLORS.len()).copied().unwrap_or_default();
+        let color = COLORS[sum % COLORS.len()];
         Self { name: name.into(), color: color.into(), is_default: false }
     }
 }

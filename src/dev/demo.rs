@@ -15,7 +15,7 @@ use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, InputKind};
 use crate::domain::account::Tier;
-use crate::domain::{AccountId, Command, Entity, Invalid, named};
+use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -58,8 +58,7 @@ impl DemoCredentials {
 /// The demo account; made where the data directory or the database does not have it.
 pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyhow::Result<DemoCredentials> {
     let file = dir.join(FILE);
-    let kept: Option<DemoCredentials> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if let Some(credentials) = kept
+    if let Some(credentials) = kept(&file)?
         && store.credentials(credentials.account()).await?.is_some()
     {
         return Ok(credentials);
@@ -73,6 +72,20 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned() };
     private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
+}
+
+/// The credentials in the data directory; none where a first start is still to write them.
+fn kept(file: &Path) -> anyhow::Result<Option<DemoCredentials>> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let read = serde_json::from_slice(&bytes);
+    if let Err(error) = &read {
+        tracing::warn!(file = %file.display(), %error, "read demo credentials failed; another demo account is made");
+    }
+    Ok(read.ok())
 }
 
 /// The master key of the data directory, which is made once.
@@ -108,9 +121,8 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
         create(app, account, InputKind::CustomField, field).await?;
     }
     let people = LAST.iter().flat_map(|last| FIRST.iter().map(move |first| (first, last)));
-    for (number, (first, last)) in people.enumerate() {
-        let (company, city, _) = COMPANIES.get(number % COMPANIES.len()).copied().unwrap_or_default();
-        let role = ROLES.get(number % ROLES.len()).copied().unwrap_or_default();
+    let employers = COMPANIES.iter().cycle().zip(ROLES.iter().cycle());
+    for (number, ((first, last), ((company, city, _), role))) in people.zip(employers).enumerate() {
         let body = json!({
             "role": role, "first_name": first, "last_name": last, "email": format!("person{number}@example.com"),
             "phone": format!("+31 20 555 {number:04}"), "tags": ["demo", role.to_lowercase()],
@@ -136,7 +148,11 @@ fn fields() -> [serde_json::Value; 4] {
     ]
 }
 
-async fn define(app: &App, account: AccountId, create: Result<named::CreateNamed, Vec<Invalid>>) -> anyhow::Result<()> {
+async fn define(
+    app: &App,
+    account: AccountId,
+    create: Result<named::CreateNamed, ValidationErrors>,
+) -> anyhow::Result<()> {
     let create = create.map_err(|invalid| anyhow::anyhow!("the demo's own data is refused: {invalid:?}"))?;
     submit(app, account, Command::CreateNamed(create)).await
 }
@@ -157,7 +173,7 @@ async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Resu
         bytes: 512,
     };
     match app.lanes().submit(order).await {
-        // What an interrupted start had made is there already.
+        // A refused command made a record that exists already: an earlier start was interrupted.
         Ok(_) | Err(Failure::Refused { .. }) => Ok(()),
         Err(failure) => Err(failure).context("cannot fill the demo account"),
     }

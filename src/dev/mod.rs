@@ -9,7 +9,7 @@ mod report;
 pub mod services;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::services::{Binaries, Services};
 use crate::app::App;
@@ -46,8 +46,8 @@ impl Options {
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
     let env_file = options.env_file();
-    // One of a run that was killed names a service that is not there.
-    let _absent = std::fs::remove_file(&env_file);
+    // The file of a run that was killed names a service that is not there.
+    remove(&env_file);
     let mut stop = StopSignal::listen()?;
     let (path, data_home) = config::program_path();
     let binaries = Binaries::find(&path, &data_home)?;
@@ -65,10 +65,19 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
         () = services.supervise() => {}
     }
     let stopped = app.stop().await;
-    // It names a service that is gone; that it may be gone itself is all the same.
-    let _gone = std::fs::remove_file(&env_file);
+    remove(&env_file);
     services.stop().await?;
     stopped
+}
+
+/// Removes the file that names the running service, where there is one.
+fn remove(env_file: &Path) {
+    match std::fs::remove_file(env_file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(file = %env_file.display(), %error, "remove env file failed; it names a service that has ended");
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 async fn serve(config: Config, options: &Options, services: &Services) -> anyhow::Result<App> {
@@ -106,7 +115,9 @@ async fn start(config: Config, port: u16) -> anyhow::Result<App> {
 /// The given settings, on the private servers, for one machine.
 fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -> anyhow::Result<Config> {
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
-    config.metrics.listen = SocketAddr::from(([127, 0, 0, 1], if port == 0 { 0 } else { port.saturating_add(1) }));
+    // The system chooses where it chooses the API's port, and where there is no next one.
+    let next = port.checked_add(1).filter(|_| port != 0).unwrap_or(0);
+    config.metrics.listen = SocketAddr::from(([127, 0, 0, 1], next));
     database_url.clone_into(&mut config.database.url);
     nats_url.clone_into(&mut config.nats.url);
     config.push.allow_http = true;

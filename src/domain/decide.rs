@@ -110,8 +110,7 @@ pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Ref
     if !decision.new_events.iter().any(is_heavy) {
         return Ok(());
     }
-    let detail = "The record would be too large: all its fields together have at most 320 KiB.".to_owned();
-    Err(Refusal::Invalid(vec![Invalid { pointer: "#".to_owned(), detail }]))
+    Err(Invalid::of_body("The record would be too large: all its fields together have at most 320 KiB.").into())
 }
 
 /// An event holds a record, and of what changed the value before and after: with three times this and its envelope it
@@ -202,5 +201,5 @@ pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Opti
     };
     let article = if entity == Entity::Audience { "An" } else { "A" };
     let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());
-    Err(Refusal::Invalid(vec![Invalid::new(attribute, detail)]))
+    Err(Invalid::new(attribute, detail).into())
 }

@@ -47,16 +47,17 @@ impl Seq {
     /// Before the first event.
     pub const ZERO: Self = Self(0);
 
-    /// The position after this one.
+    /// The position after this one. Saturates, because no log reaches 2^63 events, and the log's primary key refuses a
+    /// position that is taken.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// How many events lie after `earlier` up to here.
+    /// The number of events after `earlier` up to this position; zero where `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
-        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::decide::{Decision, Reads, View, refuse_taken};
 use super::record::normalize_key;
-use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, Value};
+use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, ValidationErrors, Value};
 
 /// Makes an audience or a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct CreateNamed {
 
 impl CreateNamed {
     /// A list that contacts can subscribe to, by its number.
-    pub fn audience(uid: Uid, id: u32, name: &str) -> Result<Self, Vec<Invalid>> {
+    pub fn audience(uid: Uid, id: u32, name: &str) -> Result<Self, ValidationErrors> {
         if id == 0 {
-            return Err(vec![Invalid::new(Field::Id.name(), "Must be a whole number from 1.")]);
+            return Err(Invalid::new(Field::Id.name(), "Must be a whole number from 1.").into());
         }
         let mut patch = named(name)?;
         patch.insert(Field::Id, Some(Value::Number(Number::from(id))));
@@ -27,7 +27,7 @@ impl CreateNamed {
     }
 
     /// A workspace.
-    pub fn world(uid: Uid, name: &str) -> Result<Self, Vec<Invalid>> {
+    pub fn world(uid: Uid, name: &str) -> Result<Self, ValidationErrors> {
         Ok(Self { entity: Entity::World, uid, patch: named(name)?, key: normalize_key(name) })
     }
 
@@ -47,8 +47,8 @@ impl CreateNamed {
     }
 }
 
-fn named(name: &str) -> Result<Patch, Vec<Invalid>> {
-    let invalid = |detail: String| vec![Invalid::new(Field::Name.name(), detail)];
+fn named(name: &str) -> Result<Patch, Invalid> {
+    let invalid = |detail: String| Invalid::new(Field::Name.name(), detail);
     let value = Value::parse(Field::Name.kind(), name).map_err(invalid)?;
     if value.as_text() == Some("") {
         return Err(invalid("Is required.".to_owned()));

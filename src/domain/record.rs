@@ -87,7 +87,7 @@ impl Record {
 
     /// Applies a fact. Total: any fact of any record yields a record. Returns what changed, with what stood before.
     pub fn evolve(before: Option<Self>, new_event: NewEvent, seq: Seq, at: Timestamp) -> (Self, Vec<FieldChange>) {
-        let at = to_the_second(at);
+        let at = at.truncate_to_second();
         let mut record = before.unwrap_or_else(|| Self {
             entity: new_event.entity,
             uid: new_event.uid,
@@ -137,8 +137,4 @@ pub fn normalize_key(text: &str) -> String {
 #[must_use]
 pub fn custom_field_key(owner: &str, label: &str) -> String {
     format!("{owner}/{}", normalize_key(label))
-}
-
-fn to_the_second(at: Timestamp) -> Timestamp {
-    at.replace_nanosecond(0).unwrap_or(at)
 }

@@ -37,19 +37,35 @@ pub struct Invalid {
     pub detail: String,
 }
 
-/// The most fields of which a refusal says what is wrong; of further ones it says how many there are.
+impl Invalid {
+    /// `name` is the path below the body's root, with `/` between its steps.
+    #[must_use]
+    pub fn new(name: &str, detail: impl Into<String>) -> Self {
+        Self { pointer: format!("#/{name}"), detail: detail.into() }
+    }
+
+    /// An error of the body as a whole: its pointer is `#`.
+    #[must_use]
+    pub fn of_body(detail: impl Into<String>) -> Self {
+        Self { pointer: "#".to_owned(), detail: detail.into() }
+    }
+}
+
+/// The most field errors that a refusal lists. Beyond them it says how many more there are.
 pub const MAX_INVALID: usize = 100;
 
-/// What is wrong with a command, from every side that it is looked at from: all of it is said, not the first alone, up
-/// to [`MAX_INVALID`] fields. Beyond them fields are counted and not kept, so that a refusal has a bounded size.
-#[derive(Debug, Default)]
+/// Collects the field errors of one request, so that a client learns all of them at once.
+///
+/// The first [`MAX_INVALID`] errors are kept and further ones are counted, so that a refusal has a bounded size.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
 pub struct ValidationErrors {
     listed: Vec<Invalid>,
     unlisted: usize,
 }
 
 impl ValidationErrors {
-    /// One more field that cannot be taken.
+    /// Adds one error.
     pub fn push(&mut self, invalid: Invalid) {
         if self.listed.len() < MAX_INVALID {
             self.listed.push(invalid);
@@ -58,26 +74,24 @@ impl ValidationErrors {
         }
     }
 
-    /// All that was gathered elsewhere.
+    /// Adds the errors of another collector.
     pub fn append(&mut self, other: Self) {
         self.unlisted += other.unlisted;
         self.extend(other.listed);
     }
 
-    /// Whether nothing is wrong.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
+    /// The value; where there is none, its error is added.
+    pub fn take<T>(&mut self, result: Result<T, Invalid>) -> Option<T> {
+        result.map_err(|invalid| self.push(invalid)).ok()
     }
 
-    /// Whether something is said of this field already.
-    #[must_use]
-    pub fn names(&self, pointer: &str) -> bool {
-        self.listed.iter().any(|invalid| invalid.pointer == pointer)
+    /// The value; where there is none, its errors are added.
+    pub fn take_all<T>(&mut self, result: Result<T, Self>) -> Option<T> {
+        result.map_err(|errors| self.append(errors)).ok()
     }
 
-    /// The result, or nothing where its fields are invalid, which is kept. Any other refusal ends it.
-    pub(super) fn of<T>(&mut self, result: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    /// The value of a decision; where its fields are invalid, their errors are added. Returns any other refusal.
+    pub(super) fn take_decided<T>(&mut self, result: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Invalid(invalid)) => {
@@ -88,18 +102,29 @@ impl ValidationErrors {
         }
     }
 
-    /// The refusal for all that was gathered.
-    pub fn refuse(self) -> Result<(), Refusal> {
-        if self.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.into_list())) }
+    /// True when no error was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
     }
 
-    /// Every field that is listed, and how many are not.
+    /// True when an error of this field is listed.
+    #[must_use]
+    pub fn contains(&self, pointer: &str) -> bool {
+        self.listed.iter().any(|invalid| invalid.pointer == pointer)
+    }
+
+    /// The value when no error was added; otherwise all errors.
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// The listed errors; a last one, of the body as a whole, says how many further ones there are.
     #[must_use]
     pub fn into_list(self) -> Vec<Invalid> {
         let Self { mut listed, unlisted } = self;
         if unlisted > 0 {
-            let detail = format!("Further fields cannot be taken: {unlisted}.");
-            listed.push(Invalid { pointer: "#".to_owned(), detail });
+            listed.push(Invalid::of_body(format!("Further fields cannot be taken: {unlisted}.")));
         }
         listed
     }
@@ -111,11 +136,29 @@ impl Extend<Invalid> for ValidationErrors {
     }
 }
 
-impl Invalid {
-    /// `name` is the path below the body's root, with `/` between its steps.
-    #[must_use]
-    pub fn new(name: &str, detail: impl Into<String>) -> Self {
-        Self { pointer: format!("#/{name}"), detail: detail.into() }
+impl FromIterator<Invalid> for ValidationErrors {
+    fn from_iter<I: IntoIterator<Item = Invalid>>(invalid: I) -> Self {
+        let mut errors = Self::default();
+        errors.extend(invalid);
+        errors
+    }
+}
+
+impl From<Invalid> for ValidationErrors {
+    fn from(invalid: Invalid) -> Self {
+        Self::from_iter([invalid])
+    }
+}
+
+impl From<ValidationErrors> for Refusal {
+    fn from(errors: ValidationErrors) -> Self {
+        Self::Invalid(errors.into_list())
+    }
+}
+
+impl From<Invalid> for Refusal {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(vec![invalid])
     }
 }
 
@@ -125,13 +168,28 @@ mod tests {
 
     #[test]
     fn a_refusal_lists_a_hundred_fields_and_counts_the_others() {
-        let mut gathered = ValidationErrors::default();
-        gathered.extend((0..100_000).map(|number| Invalid::new(&number.to_string(), "Must be a string.")));
-        assert!(gathered.names("#/99") && !gathered.names("#/100"));
-        let Err(Refusal::Invalid(invalid)) = gathered.refuse() else { panic!("nothing is wrong") };
+        let errors: ValidationErrors =
+            (0..100_000).map(|number| Invalid::new(&number.to_string(), "Must be a string.")).collect();
+        assert!(errors.contains("#/99") && !errors.contains("#/100"));
+        let Err(Refusal::Invalid(invalid)) = errors.into_result(()).map_err(Refusal::from) else {
+            panic!("nothing is wrong")
+        };
         assert_eq!(invalid.len(), MAX_INVALID + 1);
         let last = invalid.last().expect("the count");
         assert_eq!((last.pointer.as_str(), last.detail.as_str()), ("#", "Further fields cannot be taken: 99900."));
-        assert_eq!(ValidationErrors::default().refuse(), Ok(()));
+        assert_eq!(ValidationErrors::default().into_result(()), Ok(()));
+    }
+
+    #[test]
+    fn every_error_is_collected_and_every_valid_value_is_returned() {
+        let mut errors = ValidationErrors::default();
+        assert_eq!(errors.take(Ok(1)), Some(1));
+        assert_eq!(errors.take::<()>(Err(Invalid::new("a", "Is required."))), None);
+        assert_eq!(errors.take_all(Ok(2)), Some(2));
+        let inner: ValidationErrors = (0..MAX_INVALID + 1).map(|_| Invalid::of_body("Must be an object.")).collect();
+        assert_eq!(errors.take_all::<()>(Err(inner)), None);
+        let invalid = errors.into_result(()).expect_err("errors").into_list();
+        assert_eq!(invalid.first().map(|invalid| invalid.pointer.as_str()), Some("#/a"));
+        assert_eq!(invalid.last().map(|invalid| invalid.detail.as_str()), Some("Further fields cannot be taken: 2."));
     }
 }

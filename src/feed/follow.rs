@@ -62,7 +62,8 @@ impl Follow {
     /// Waits until it [`Self::is_behind`], or the log has ended.
     pub async fn grown(&mut self) {
         let at = self.at;
-        let _end_or_over = self.end.wait_for(|end| *end > at).await;
+        // An error says that the log has ended, which the caller asks for itself.
+        let _grown_or_over = self.end.wait_for(|end| *end > at).await;
     }
 
     /// Waits for events and reads them: one at least, or none where the log has ended. The position stays, so that dropping

@@ -40,9 +40,9 @@ impl Feed {
             let page = self.store.events_after(account, from, limit).await?;
             return Ok(Onward { anchor: Anchor::Unknown, page });
         }
-        // The event itself is read along: one row more.
+        // The event itself is read along: one row more, where the limit is not all that there is.
         let with_anchor = PageLimit { events: limit.events.saturating_add(1), ..limit };
-        let mut page = self.store.events_after(account, Seq(from.0.saturating_sub(1)), with_anchor).await?;
+        let mut page = self.store.events_after(account, Seq(from.0 - 1), with_anchor).await?;
         if page.events.first().is_none_or(|first| first.seq != from) {
             return Ok(Onward { anchor: Anchor::Missing, page });
         }
@@ -58,7 +58,7 @@ impl Feed {
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
         let tail = || self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at before the log is: what is announced was committed before.
-        let last = tail().last(account).map(|last| (last.seq, last.epoch()));
+        let last = tail().last(account).map(|last| (last.seq, last.epoch));
         let head = self.store.head(account).await?;
         let is_piece = |(seq, epoch)| head.is_some_and(|head| seq <= head.seq && epoch == head.epoch);
         if !last.is_none_or(is_piece) {

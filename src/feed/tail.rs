@@ -50,11 +50,12 @@ impl Tail {
         if after.next() < first || after >= last {
             return None;
         }
+        // The position lies within the run, whose length is a `usize`.
         let skip = usize::try_from(after.next().since(first)).ok()?;
         let mut total = 0_usize;
         let fits = |event: &&EncodedEvent| {
             let is_first = total == 0;
-            total = total.saturating_add(event.body.len());
+            total += event.body.len();
             is_first || total <= limit.bytes
         };
         let events: Vec<EncodedEvent> = run.range(skip..).take(limit.events).take_while(fits).cloned().collect();
@@ -81,8 +82,9 @@ impl Tail {
 
     /// Drops an account's run.
     pub(super) fn forget(&mut self, account: AccountId) {
-        let run = self.runs.remove(&account).unwrap_or_default();
-        self.bytes -= run.iter().map(cost).sum::<usize>();
+        if let Some(run) = self.runs.remove(&account) {
+            self.bytes -= run.iter().map(cost).sum::<usize>();
+        }
     }
 
     fn evict(&mut self, (account, seq): (AccountId, Seq)) {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::tail::Tail;
 use super::{EventPage, PageLimit};
 use crate::contract::EncodedEvent;
-use crate::domain::{AccountId, Entity, EventType, Seq, Uid};
+use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Uid};
 
 fn account(n: u8) -> AccountId {
     AccountId(Uuid::from_u128(u128::from(n)))
@@ -17,6 +17,7 @@ fn account(n: u8) -> AccountId {
 fn event(account_number: u8, seq: i64) -> EncodedEvent {
     EncodedEvent {
         account: account(account_number),
+        epoch: FIRST_EPOCH,
         seq: Seq(seq),
         entity: Entity::Contact,
         event_type: EventType::Created,

@@ -1,66 +1,45 @@
 //! The Secure API over HTTP.
 //!
-//! The list of routes stands in `operations`, and `openapi` documents it. A resource is a file; what they share stands in
-//! `extract` (requests), `envelope` (answers) and `problem` (errors); `samples` answer the test credentials. Nothing
-//! that matters happens in a handler after its command was submitted. It knows nothing of SQL or NATS.
+//! `server` accepts a request, `request` reads and authenticates it, a handler of `resources` carries it out and
+//! responds in the forms of `response`; `spec` has the list of operations and the documents made of it. This file puts
+//! them together. The folder knows nothing of SQL or NATS.
 
-mod asyncapi;
-mod auth;
-mod authenticator;
-mod brand;
-mod change_stream;
-mod changes;
-mod closing;
-mod conditions;
-mod docs;
-mod endpoints;
-mod envelope;
-mod exchange;
-mod extract;
-mod finish;
-mod head;
-mod idempotency;
-mod in_flight;
-mod limits;
-mod lists;
-mod marketing;
-mod meta;
-mod openapi;
-mod operations;
-mod ops;
-mod origin;
-mod pace;
-mod peers;
-mod problem;
-mod projects;
-mod records;
-mod replays;
-mod resolve_links;
-mod samples;
+mod request;
+mod resources;
+mod response;
 pub mod server;
-mod sessions;
-mod socket;
-mod trace;
-mod usage;
+mod spec;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 
-use self::authenticator::Authenticator;
-use self::brand::Brands;
-use self::docs::Assets;
-use self::finish::finish;
-use self::in_flight::InFlight;
-use self::lists::PageCursorCache;
-use self::openapi::Documents;
-use self::operations::Methods;
-use self::problem::Problem;
-pub use self::sessions::KeyCheck;
-use self::sessions::Sessions;
+use self::request::admission::Admission;
+use self::request::auth;
+use self::request::authenticator::Authenticator;
+use self::request::extract::BodyLimit;
+use self::request::peer::TrustedProxies;
+pub use self::request::sessions::KeyCheck;
+use self::request::sessions::Sessions;
+use self::resources::changes::FeedState;
+use self::resources::endpoints::EndpointsState;
+use self::resources::lists::{ListState, PageCursorCache};
+use self::resources::ops::{self, OpsState};
+use self::resources::records::RecordsState;
+use self::response::in_flight::InFlight;
+use self::response::problem::Problem;
+use self::server::allow::AllowedMethods;
+use self::server::finish::{Finish, finish};
+pub use self::spec::BASE;
+use self::spec::brand::Brands;
+use self::spec::docs::{self, Assets, Pages};
+use self::spec::openapi::{self, Documents};
+use self::spec::operations;
+use self::spec::operations::state::HandlerState;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::Lanes;
@@ -74,36 +53,17 @@ use crate::quota::QuotaLimiter;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 
-/// The path that every route of the API stands below.
-pub const BASE: &str = "/secure-api";
-
-/// What handlers need.
+/// The states of all routes and layers.
 pub struct Api {
-    config: Config,
-    lanes: Lanes,
-    store: Store,
-    feed: Feed,
-    broker: Broker,
-    limiter: QuotaLimiter,
-    last_used: LastUsed,
-    clock: Clock,
-    metrics: Metrics,
-    policy: Arc<AddressPolicy>,
-    pinger: Arc<Pinger>,
-    masters: MasterKeys,
-    authenticator: Authenticator,
-    sessions: Arc<Sessions>,
-    in_flight: Arc<InFlight>,
-    page_cursors: PageCursorCache,
-    brands: Brands,
-    assets: Assets,
-    documents: Documents,
-    methods: Methods,
-    /// Long answers end when this is cancelled.
-    stop: CancellationToken,
+    handlers: HandlerState,
+    admission: Arc<Admission>,
+    finish: Arc<Finish>,
+    pages: Arc<Pages>,
+    documents: Arc<Documents>,
+    ops: Arc<OpsState>,
 }
 
-/// What an [`Api`] is made of.
+/// The parts of the service that an [`Api`] is made of.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Parts {
     pub config: Config,
@@ -117,74 +77,124 @@ pub struct Parts {
     pub metrics: Metrics,
     pub policy: Arc<AddressPolicy>,
     pub pinger: Arc<Pinger>,
+    /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
+    /// Cancelled when a background task has panicked; the service is not ready after that.
+    pub failed: CancellationToken,
 }
 
 impl Api {
-    /// The state of the routes.
+    /// Makes the state of every route and layer.
     #[must_use]
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, lanes, store, feed, broker, limiter, last_used, clock, metrics, policy, pinger, stop } =
-            parts;
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, store, metrics, .. } = &parts;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
-        let sessions = Sessions::new(config.feed.clone(), metrics.clone());
-        let in_flight = InFlight::new(&config.feed, metrics.clone());
-        let masters = MasterKeys::new(&config.secrets.master_keys);
-        let page_cursors = PageCursorCache::new();
-        let brands = Brands::new(store.clone(), config.brand.shown());
-        let assets = Assets::new();
-        let (documents, methods) = (Documents::new(), Methods::new());
-        Arc::new(Self {
-            config,
-            lanes,
-            store,
-            feed,
-            broker,
-            limiter,
-            last_used,
-            clock,
-            metrics,
-            policy,
-            pinger,
-            masters,
-            authenticator,
-            sessions,
+        let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
+        Self {
+            handlers: handlers(&parts),
+            finish: Arc::new(Finish {
+                methods: AllowedMethods::new(operations::methods()),
+                proxies: TrustedProxies::new(&config.http.trusted_proxies),
+                request_timeout: Duration::from_secs(config.http.request_timeout_s),
+                metrics: metrics.clone(),
+            }),
+            pages: Arc::new(Pages {
+                brands: Arc::clone(&brands),
+                assets: Assets::new(),
+                burst_per_second: config.quota.burst_per_second,
+                subject_root: config.nats.subject_root.clone(),
+            }),
+            documents: Arc::new(Documents::new(brands, authenticator.clone(), store.clone())),
+            ops: Arc::new(OpsState {
+                metrics: metrics.clone(),
+                store: store.clone(),
+                broker: parts.broker.clone(),
+                stop: parts.stop.clone(),
+                failed: parts.failed.clone(),
+            }),
+            admission: Arc::new(Admission {
+                authenticator,
+                limiter: parts.limiter.clone(),
+                last_used: parts.last_used.clone(),
+                store: store.clone(),
+                metrics: metrics.clone(),
+                request_timeout: Duration::from_secs(config.http.request_timeout_s),
+                body_limit: BodyLimit(config.http.body_limit_bytes),
+            }),
+        }
+    }
+
+    /// The worker that ends the streams and long polls of keys that no longer work.
+    #[must_use]
+    pub fn key_check(&self) -> KeyCheck {
+        KeyCheck::new(Arc::clone(&self.handlers.feed.sessions), Store::clone(&self.handlers.store))
+    }
+}
+
+fn handlers(parts: &Parts) -> HandlerState {
+    let Parts { config, lanes, store, feed, clock, metrics, .. } = parts;
+    let in_flight = InFlight::new(&config.feed, metrics.clone());
+    HandlerState {
+        records: Arc::new(RecordsState { store: store.clone(), lanes: lanes.clone() }),
+        lists: Arc::new(ListState {
+            store: store.clone(),
+            page_cursors: PageCursorCache::new(),
+            in_flight: Arc::clone(&in_flight),
+        }),
+        feed: Arc::new(FeedState {
+            feed: feed.clone(),
+            sessions: Sessions::new(config.feed.clone(), metrics.clone()),
             in_flight,
-            page_cursors,
-            brands,
-            assets,
-            documents,
-            methods,
-            stop,
-        })
+            page_bytes: config.feed.page_bytes,
+            stop: parts.stop.clone(),
+        }),
+        endpoints: Arc::new(EndpointsState {
+            store: store.clone(),
+            feed: feed.clone(),
+            broker: parts.broker.clone(),
+            clock: clock.clone(),
+            masters: MasterKeys::new(&config.secrets.master_keys),
+            policy: Arc::clone(&parts.policy),
+            pinger: Arc::clone(&parts.pinger),
+            window: config.push.window,
+            per_account: config.push.endpoints_per_account,
+        }),
+        store: Arc::new(store.clone()),
+        clock: clock.clone(),
+        body_limit: BodyLimit(config.http.body_limit_bytes),
     }
 }
 
 /// The API's routes.
-pub fn api(api: &Arc<Api>) -> Router {
+pub fn api(api: &Api) -> Router {
     let (calls, uncounted) = operations::routers();
-    let calls = calls.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate));
-    let uncounted = uncounted.layer(middleware::from_fn_with_state(Arc::clone(api), auth::authenticate_uncounted));
-    let public = Router::new()
+    let calls = calls.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate));
+    let uncounted =
+        uncounted.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate_uncounted));
+    let operations = calls.merge(uncounted).with_state(api.handlers.clone());
+    let pages = Router::new()
         .route("/swagger", get(docs::page))
         .route("/swagger/", get(docs::page))
-        .route("/swagger/json-file", get(openapi::serve))
         .route("/swagger/assets/{name}", get(docs::asset))
-        .route("/asyncapi.json", get(docs::events));
-    Router::new()
-        .nest(BASE, calls.merge(uncounted).merge(public))
-        .fallback(|| async { Problem::no_route() })
-        .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
-        .with_state(Arc::clone(api))
+        .route("/asyncapi.json", get(docs::events))
+        .with_state(Arc::clone(&api.pages));
+    let document =
+        Router::new().route("/swagger/json-file", get(openapi::serve)).with_state(Arc::clone(&api.documents));
+    finished(api, Router::new().nest(BASE, operations.merge(pages).merge(document)))
 }
 
 /// The routes of operators, on a listener of their own.
-pub fn ops(api: &Arc<Api>) -> Router {
-    Router::new()
+pub fn ops(api: &Api) -> Router {
+    let routes = Router::new()
         .route("/metrics", get(ops::metrics))
         .route("/livez", get(ops::alive))
         .route("/readyz", get(ops::ready))
-        .fallback(|| async { Problem::no_route() })
-        .layer(middleware::from_fn_with_state(Arc::clone(api), finish))
-        .with_state(Arc::clone(api))
+        .with_state(Arc::clone(&api.ops));
+    finished(api, routes)
+}
+
+/// Routes with the fallback and the outermost layer of both listeners.
+fn finished(api: &Api, routes: Router) -> Router {
+    let fallback = routes.fallback(|| async { Problem::no_route() });
+    fallback.layer(middleware::from_fn_with_state(Arc::clone(&api.finish), finish))
 }

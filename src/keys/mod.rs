@@ -51,7 +51,12 @@ pub fn prepare(account: AccountId, secret: &SecretKey, terms: Terms, masters: &M
 #[must_use]
 pub fn reveal(account: AccountId, key: &Sealed, masters: &MasterKeys) -> Option<SecretKey> {
     let text = masters.open(&belongs_to(account, key.key_id), &key.sealed)?;
-    SecretKey::import(&String::from_utf8(text).ok()?)
+    let secret = String::from_utf8(text).ok().and_then(|text| SecretKey::import(&text));
+    if secret.is_none() {
+        // The seal proves that this service wrote it, so another version of it, or an error in it, sealed no key.
+        tracing::error!(%account, key_id = %key.key_id, "reveal key failed: the sealed text is no secret key");
+    }
+    secret
 }
 
 /// A stored key under the first master key.

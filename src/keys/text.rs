@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256};
 /// The digits of base 62, the least first.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+const BASE: u32 = 62;
+
 /// Characters of chance.
 const CHANCE: usize = 30;
 
@@ -25,7 +27,7 @@ impl SecretKey {
     #[must_use]
     pub fn make(slug: &str) -> Self {
         let mut text = format!("{slug}_live_");
-        text.extend((0..CHANCE).map(|_| digit(rand::random_range(0..DIGITS.len()))));
+        text.extend((0..CHANCE).map(|_| digit(rand::random_range(0..BASE))));
         let check = checksum(&text);
         Self(text + &check)
     }
@@ -44,6 +46,7 @@ impl SecretKey {
         let of_our_form = chance.is_some_and(|chance| {
             chance.len() == CHANCE + CHECK && chance.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
+        // A key that is shorter than its checksum is not of our form.
         let checked = self.0.split_at_checked(self.0.len().saturating_sub(CHECK));
         of_our_form && checked.is_some_and(|(before, check)| checksum(before) != check)
     }
@@ -69,17 +72,19 @@ impl fmt::Debug for SecretKey {
 
 /// CRC-32 (ISO-HDLC) in base 62, the largest digit first.
 fn checksum(text: &str) -> String {
-    let mut rest = usize::try_from(crc32fast::hash(text.as_bytes())).unwrap_or_default();
+    let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [digit(0); CHECK];
     for digit_slot in digits.iter_mut().rev() {
-        *digit_slot = digit(rest % DIGITS.len());
-        rest /= DIGITS.len();
+        *digit_slot = digit(rest % BASE);
+        rest /= BASE;
     }
     digits.iter().collect()
 }
 
-fn digit(value: usize) -> char {
-    DIGITS.get(value).copied().map_or('0', char::from)
+/// The digit of a value below [`BASE`].
+#[expect(clippy::indexing_slicing, reason = "a value that is no digit would make keys that check nothing")]
+fn digit(value: u32) -> char {
+    char::from(DIGITS[value as usize])
 }
 
 #[cfg(test)]

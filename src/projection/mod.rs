@@ -1,14 +1,14 @@
-//! From an event to the change of a read model.
+//! Derives the change of a read model from an event.
 //!
-//! Pure: the same event gives the same row, whether it was just appended or is read again from the log, which is why
-//! rebuilt read models equal the live ones. It knows nothing of statements or transactions.
+//! Pure: an event yields the same row when it is appended and when it is read from the log again, so that a rebuilt read
+//! model equals the live one. Knows nothing of SQL or transactions.
 
 use std::collections::BTreeSet;
 
 use crate::domain::{AccountId, Entity, Event, EventType, Field, Uid, Value};
 use crate::store::records::Row;
 
-/// The row that an event's record becomes. `text` is the record as the event shows it.
+/// The row of an event's record. `text` is the JSON of the record in the event.
 #[must_use]
 pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
     let record = &event.record;
@@ -31,15 +31,15 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
     }
 }
 
-/// The row after two events of one record, of which `later` is the later.
+/// Merges the rows of two successive events of one record into the row that both leave.
 #[must_use]
-pub fn fold(earlier: Row, later: Row) -> Row {
+pub fn merge(earlier: Row, later: Row) -> Row {
     let companies = later.companies.or(earlier.companies);
     let relisted = later.relisted.into_iter().chain(earlier.relisted).collect();
     Row { companies, relisted, ..later }
 }
 
-/// A live contact's companies, where this event may have changed them.
+/// The companies of a live contact, where this event may have changed them. A deleted contact has none.
 fn companies(event: &Event) -> Option<Vec<Uid>> {
     let touched =
         event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies);
@@ -50,7 +50,8 @@ fn companies(event: &Event) -> Option<Vec<Uid>> {
     Some(linked(event.record.fields.get(&Field::Companies)).filter(|_| live).collect())
 }
 
-/// A company is listed when it is live and a live contact belongs to it.
+/// The companies whose place in the list of companies may change: a company is listed when it is live and a live contact
+/// belongs to it.
 fn relisted(event: &Event) -> BTreeSet<Uid> {
     let record = &event.record;
     match (record.entity, event.event_type) {

@@ -4,7 +4,7 @@
 //! and those of a day that has no partition, as this replica's clock is wrong, are counted and lost. Which days there are
 //! is for Postgres's clock to say, so that no replica's makes them or drops them for all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::client;
 use crate::clock;
+use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::attempts::AttemptRow;
@@ -154,10 +155,11 @@ impl Worker for AttemptLog {
     }
 }
 
-/// What is logged of an attempt.
+/// The row of an attempt that delivered these events; of none, where it was a test.
 pub(super) fn row(
     webhook_id: String,
     seq: Seq,
+    events: &[EncodedEvent],
     trigger: &str,
     attempt: &client::Attempt,
     now: Timestamp,
@@ -167,6 +169,7 @@ pub(super) fn row(
         at: now,
         seq,
         webhook_id,
+        uids: events.iter().map(|event| event.uid).collect::<BTreeSet<_>>().into_iter().collect(),
         trigger: trigger.to_owned(),
         outcome: attempt.outcome.shown().to_owned(),
         status: attempt.status.map(i32::from),

@@ -55,11 +55,12 @@ mod tests {
 
     use super::{EventCache, MAX_BYTES, MAX_EVENTS};
     use crate::contract::EncodedEvent;
-    use crate::domain::{AccountId, Entity, EventType, Seq, Uid};
+    use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Uid};
 
     fn event(seq: i64, bytes: usize) -> EncodedEvent {
         EncodedEvent {
             account: AccountId(Uuid::nil()),
+            epoch: FIRST_EPOCH,
             seq: Seq(seq),
             entity: Entity::Contact,
             event_type: EventType::Created,

@@ -39,7 +39,14 @@ impl EventFilter {
     fn selects_fields(&self, event: &EncodedEvent) -> bool {
         self.fields.is_empty()
             || matches!(event.event_type, EventType::Created | EventType::Deleted)
-            || event.changed_fields().iter().any(|field| self.fields.contains(field))
+            || match event.changed_fields() {
+                Ok(changed) => changed.iter().any(|field| self.fields.contains(field)),
+                // An event whose fields are unreadable is delivered, because a needless delivery is better than a lost one.
+                Err(error) => {
+                    tracing::error!(account = %event.account, seq = event.seq.0, %error, "reading changed fields failed");
+                    true
+                }
+            }
     }
 }
 

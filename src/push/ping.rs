@@ -54,7 +54,7 @@ impl Pinger {
         if let Some(detail) = &attempt.no_address {
             tracing::info!(%account, endpoint = %endpoint_id, detail, "endpoint has no usable address");
         }
-        log.put(account, endpoint_id, attempts::row(message.id, Seq::ZERO, "test", &attempt, clock.now()));
+        log.put(account, endpoint_id, attempts::row(message.id, Seq::ZERO, &[], "test", &attempt, clock.now()));
         Ok(Some(attempt))
     }
 }

@@ -202,6 +202,7 @@ impl Accounts {
             if ask.block.is_none() {
                 held.lease.keep_booked(grant.calls);
             }
+            // None remain where the tier was lowered below what is used, or limits are not enforced.
             account.remaining = grant.most.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
                 account.leases.push(Held::new(another));
@@ -209,7 +210,7 @@ impl Accounts {
             } else {
                 let Waiters { callers, status_waiters, counted } = waiters;
                 // Nobody is refused these: they were carried out.
-                account.waiters.counted += if ask.block.is_some() { 0 } else { counted.saturating_sub(grant.calls) };
+                account.waiters.counted += if ask.block.is_some() { 0 } else { counted - grant.calls };
                 replies = Some(Replies { callers, status_waiters, serial });
             }
         }
@@ -251,7 +252,7 @@ impl Accounts {
 
 impl Account {
     fn update(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<Booked> {
-        let last = self.leases.len().saturating_sub(1);
+        let last = self.leases.len().checked_sub(1)?;
         let index = self.leases.iter().take(last).position(|held| held.is_due(now)).unwrap_or(last);
         let held = self.leases.get_mut(index)?;
         let waiters = if index == last { std::mem::take(&mut self.waiters) } else { Waiters::default() };
@@ -261,8 +262,7 @@ impl Account {
         if held.lease.has_nothing_to_lose(now) {
             held.lease.begin_again(clock::fresh_uid().0);
         }
-        let callers = u64::try_from(waiters.callers.len()).unwrap_or(u64::MAX);
-        let calls = callers.saturating_add(waiters.counted);
+        let calls = waiters.callers.len() as u64 + waiters.counted;
         let block = enforced.then(|| block(self.remaining));
         // Where limits are not enforced nothing is to be given back.
         let update = held.lease.update(calls, block.unwrap_or(u64::MAX), now);
@@ -329,7 +329,7 @@ impl Held {
     fn release(&mut self, most: usize) {
         let released = self.waiting.len().min(most);
         for waiting in self.waiting.drain(..released) {
-            // Its caller may have gone away.
+            // A caller that has gone away waits for nothing.
             let _gone = waiting.send(());
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::store::quota::Use;
 use crate::worker::{Step, Worker};
@@ -49,9 +49,8 @@ impl Gauges {
         uses.sort_unstable_by_key(|account| (std::cmp::Reverse(percent(account)), account.account));
         for account in uses.iter().take(TOP) {
             let label = account.account.to_string();
-            let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
-            self.metrics.quota_used.with_label_values(&[&label]).set(gauge(account.used));
-            self.metrics.quota_limit.with_label_values(&[&label]).set(gauge(account.tier.monthly_calls()));
+            self.metrics.quota_used.with_label_values(&[&label]).set(gauge_value(account.used));
+            self.metrics.quota_limit.with_label_values(&[&label]).set(gauge_value(account.tier.monthly_calls()));
         }
     }
 }
@@ -73,6 +72,7 @@ impl Worker for Gauges {
 }
 
 fn percent(account: &Use) -> u64 {
+    // A product beyond 64 bits is far beyond every band's end, as is its saturated value.
     account.used.saturating_mul(100) / account.tier.monthly_calls()
 }
 

@@ -99,6 +99,7 @@ impl QuotaLease {
 
     /// Calls that are neither answered nor returned.
     pub(super) fn outstanding(&self) -> u64 {
+        // Fewer are accepted than returned where a call is given back that was booked under a lease that is forgotten.
         self.accepted.saturating_sub(self.returned + self.answered + self.kept)
     }
 
@@ -114,6 +115,7 @@ impl QuotaLease {
 
     /// A call that was counted without being outstanding does not count.
     pub(super) fn give_back_kept(&mut self) {
+        // None is kept where the call was booked under a lease that is forgotten; the database takes it back all the same.
         self.kept = self.kept.saturating_sub(1);
         self.returned += 1;
     }
@@ -168,6 +170,7 @@ impl QuotaLease {
 
     /// Calls that may be answered before the next booking.
     pub(super) fn may_answer(&self) -> usize {
+        // A later booking may allow less than was answered already: then none. Without limits `through` is `u64::MAX`.
         usize::try_from(self.through.saturating_sub(self.answered)).unwrap_or(usize::MAX)
     }
 
@@ -178,6 +181,7 @@ impl QuotaLease {
     /// A booking that asks for so many calls more.
     pub(super) fn update(&mut self, calls: u64, block: u64, now: Instant) -> LeaseUpdate {
         let outstanding = self.outstanding();
+        // Where limits are not enforced the block is `u64::MAX`.
         let through = self.answered.saturating_add(block);
         // From now on the row may be what this booking makes of it, or still what the one before did.
         self.through = self.through.min(through);
@@ -189,7 +193,7 @@ impl QuotaLease {
     /// The booking was committed.
     pub(super) fn booked(&mut self, update: LeaseUpdate, granted: u64, day: Date) {
         self.day = Some(day);
-        self.accepted = self.accepted.saturating_add(granted);
+        self.accepted += granted;
         self.returned_booked = update.returned;
         self.through = update.through;
         self.at_risk = update.outstanding + granted > update.block;

@@ -119,6 +119,7 @@ impl QuotaLimiter {
     async fn ask(&self, account: AccountId, wish: Wish) -> Option<MonthGrant> {
         let grant = self.accounts().wait(account, wish);
         self.shared.wake.notify_one();
+        // The sender is dropped when the booking fails, which the worker logs, and when there is no such account.
         grant.await.ok()
     }
 
@@ -172,12 +173,14 @@ impl QuotaLimiter {
         let Replies { callers, status_waiters, serial } = replies;
         let Grant { account, calls, used, most, revision, now, .. } = *grant;
         // The first to be answered took the first of the calls granted.
-        let granted = (used.saturating_sub(calls) + 1..=used).map(|used| (used, true));
+        let granted = (used - calls + 1..=used).map(|used| (used, true));
         for (caller, (used, granted)) in callers.into_iter().zip(granted.chain(std::iter::repeat((used, false)))) {
             let call = granted.then(|| Call::new(self.clone(), account, Some(serial)));
+            // A caller that has gone away drops its call, which gives it back.
             let _gone = caller.send(MonthGrant { call, month: Window::month(most, used, now), revision });
         }
         for looker in status_waiters {
+            // A caller that has gone away needs no status.
             let _gone = looker.send(MonthGrant { call: None, month: Window::month(most, used, now), revision });
         }
     }

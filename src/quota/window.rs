@@ -30,7 +30,7 @@ pub struct RateLimitStatus {
 impl Window {
     /// The second of a moment.
     pub(super) fn burst(quota: u64, used: u64) -> Self {
-        Self { quota, seconds: 1, left: quota.saturating_sub(used), reset_in: 1 }
+        Self { quota, seconds: 1, left: left(quota, used), reset_in: 1 }
     }
 
     /// The calendar month of a moment. It always has a second left, so that waiting for it is never waiting for nothing.
@@ -39,9 +39,15 @@ impl Window {
         let days = first.month().length(first.year());
         let seconds = u64::from(days) * 86_400;
         let elapsed = (at - first.with_time(Time::MIDNIGHT).assume_utc()).whole_seconds();
-        let reset_in = seconds.saturating_sub(u64::try_from(elapsed).unwrap_or(0)).max(1);
-        Self { quota, seconds, left: quota.saturating_sub(used), reset_in }
+        // `elapsed` is counted from the beginning of the same month, so it is positive and less than `seconds`.
+        let reset_in = (seconds - elapsed.unsigned_abs()).max(1);
+        Self { quota, seconds, left: left(quota, used), reset_in }
     }
+}
+
+/// None is left where more than the quota is used: refused calls count in a burst, and a tier's quota may be lowered.
+fn left(quota: u64, used: u64) -> u64 {
+    quota.saturating_sub(used)
 }
 
 /// The day (UTC) of a moment.

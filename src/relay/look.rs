@@ -125,7 +125,7 @@ impl Looking<'_> {
             for event in &events {
                 self.metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());
             }
-            self.metrics.relay_published_total.inc_by(u64::try_from(events.len()).unwrap_or(0));
+            self.metrics.relay_published_total.inc_by(events.len() as u64);
             look.unpublished = look.unpublished.filter(|_| more);
             look.progress = Some(Progress { published: end.seq, last: Some(Identity::of(end)), behind, ..progress });
             return Ok(Ending::Well);
@@ -179,6 +179,7 @@ impl Looking<'_> {
     ) -> anyhow::Result<Taken> {
         let owner = &self.owned.owner;
         let retained = owner.retained_after(account, self.stream.max_age).await?;
+        // Without a message that the log has, the retention alone says where the stream begins.
         let after = retained.min(before_first.unwrap_or(retained)).min(standing.head);
         owner.put_relay_back(account, after).await?;
         let purged = self.broker.purge(account).await?;

@@ -29,7 +29,7 @@ use crate::broker::{Broker, StreamFacts};
 use crate::clock::{self, Clock};
 use crate::domain::AccountId;
 use crate::feed::Feed;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
@@ -167,7 +167,7 @@ impl Relay {
         }
         let lag = oldest.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
         self.metrics.relay_lag_seconds.set(lag);
-        self.metrics.relay_stopped_accounts.set(i64::try_from(self.stopped.len()).unwrap_or(i64::MAX));
+        self.metrics.relay_stopped_accounts.set(gauge_value(self.stopped.len()));
     }
 
     /// The second half: writes the cursors that moved.
@@ -213,6 +213,7 @@ impl Worker for Relay {
         let began = clock::instant();
         let looked = self.publish(&owned).await?;
         if looked {
+            // Not at all where the pass took longer.
             tokio::time::sleep(PACE.saturating_sub(began.elapsed())).await;
         }
         let due = self.todo.is_empty() && !looked || self.saved_at.elapsed() >= SAVE_EVERY;

@@ -10,6 +10,7 @@ use super::Relay;
 use crate::broker::StreamFacts;
 use crate::clock;
 use crate::domain::{AccountId, Seq};
+use crate::metrics::gauge_value;
 use crate::shard::Owned;
 
 /// An account that is stopped is looked at again after this time, whatever marks it, and so many of them at once.
@@ -61,6 +62,7 @@ impl Relay {
             return Ok(());
         }
         let page = self.store.relayed_accounts(last, AUDITED_AT_ONCE).await?;
+        // An empty page is the end: the next one begins with the first account again.
         self.audited = (page.last().copied().unwrap_or(AccountId(Uuid::nil())), clock::instant());
         for account in page.into_iter().filter(|account| !self.unsaved.contains(account)) {
             self.known.remove(&account);
@@ -72,7 +74,7 @@ impl Relay {
     /// Of the accounts that are stopped, only the few whose turn it is are looked at.
     pub(super) fn leave_stopped(&mut self, owned: &Owned) {
         self.stopped.retain(|account, _| owned.lease(*account).is_some());
-        self.metrics.relay_stopped_accounts.set(i64::try_from(self.stopped.len()).unwrap_or(i64::MAX));
+        self.metrics.relay_stopped_accounts.set(gauge_value(self.stopped.len()));
         let due = self.stopped.iter().filter(|(_, seen)| seen.elapsed() >= AFTER_STOP).map(|(account, _)| *account);
         let due: HashSet<AccountId> = due.take(STOPPED_AT_ONCE).collect();
         self.todo.retain(|account| !self.stopped.contains_key(account));

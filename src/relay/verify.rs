@@ -55,9 +55,7 @@ impl RelayReport {
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             report if report.is_sound() => None,
-            Self { repeated: 0, foreign: 0, is_short: true, last, .. } => {
-                Some(Remedy::PublishOn(last.unwrap_or(Seq::ZERO)))
-            }
+            Self { repeated: 0, foreign: 0, is_short: true, last: Some(last), .. } => Some(Remedy::PublishOn(*last)),
             _ => Some(Remedy::Refill),
         }
     }

@@ -21,7 +21,7 @@ select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], 
 
 const CREDENTIALS: &str = "-- account.credentials
 select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
-    extract(epoch from k.expires_at - stored_now())::float8, k.read_only
+    extract(epoch from k.expires_at - stored_now())::float8 as expires_in, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
 const LIST: &str = "-- account.list
@@ -85,7 +85,7 @@ impl Store {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
         let keys: Vec<(AccountId, &NewKey)> = new.iter().map(|new| (new.account, &new.key)).collect();
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.execute(INSERT_ACCOUNT, &[&accounts, &names, &tier.name(), &by.at]).await?;
         transaction.execute(INSERT_HEADS, &[&accounts]).await?;
@@ -96,7 +96,7 @@ impl Store {
 
     /// Moves an account to another tier; false where there is no such account.
     pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await? == 0 {
             return Ok(false);
@@ -108,7 +108,7 @@ impl Store {
 
     /// Sets what the account hears of records that do not exist; false where there is no such account.
     pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_ON_MISSING, &[&account.0, &to.name()]).await? == 0 {
             return Ok(false);
@@ -122,7 +122,7 @@ impl Store {
     /// Sets whether the account's keys are shown once only: then the texts that are kept are forgotten, for good. False
     /// where there is no such account.
     pub async fn set_show_once(&self, account: AccountId, show_once: bool, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_SHOW_ONCE, &[&account.0, &show_once]).await? == 0 {
             return Ok(false);
@@ -143,12 +143,12 @@ impl Store {
         let rows = client.query(&statement, &[&account.0]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
-        let (tier, on_missing): (&str, &str) = (first.get(0), first.get(1));
+        let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
         Ok(Some(AccountCredentials {
             tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
-            revision: first.get(2),
-            keys: rows.iter().filter_map(|row| keys::key(row, 3, account).transpose()).collect::<Result<_, _>>()?,
+            revision: first.get("revision"),
+            keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
         }))
     }
 

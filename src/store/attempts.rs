@@ -7,12 +7,14 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::accounts::{By, audit};
+use super::reading::Freshness;
 use super::{Params, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Attempts have ids that grow with time, and partitions by time: the newest come first without a sort.
 const LIST: &str = "-- push_attempt.list
-select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body
+select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body,
+    coalesce(uids, '{}') as uids
 from push_attempt
 where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id < $3)
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
@@ -22,22 +24,27 @@ order by attempt_id desc limit $6";
 const INSERT: &str = "-- push_attempt.insert
 with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
-    duration_ms, bytes, body)
+    duration_ms, bytes, body, uids)
 select a.account_id, a.endpoint_id, a.attempt_id, a.at, a.seq, a.webhook_id, a.trigger, a.outcome, a.status, a.error,
-    a.duration_ms, a.bytes, a.body
+    a.duration_ms, a.bytes, a.body, string_to_array(a.uids, ',')::uuid[]
 from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[], $6::text[], $7::text[],
-    $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[])
+    $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[], $14::text[])
     as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
-        body)";
+        body, uids)";
 
-/// Today by Postgres, which all replicas have in common, and the partitions that there are.
-/// A batch is called after its first and its last event: what lies between may be of the record.
 const ERASE: &str = "-- push_attempt.erase
+update push_attempt set body = '' where account_id = $1 and body <> '' and $2 = any(uids)";
+
+/// Erases rows of versions before `uids`, and of their replicas during an upgrade. Nothing but the webhook id names the
+/// last event of their batches; each event between the first and the last may have been delivered. The statement finds
+/// nothing once attempts are kept for no longer than the column exists.
+const ERASE_WITHOUT_UIDS: &str = "-- push_attempt.erase_without_uids
 update push_attempt a set body = ''
-where a.account_id = $1 and a.body <> '' and exists (
+where a.account_id = $1 and a.body <> '' and a.uids is null and exists (
     select from event e where e.account_id = $1 and e.uid = $2 and e.seq between a.seq
         and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
 
+/// Returns today by Postgres's clock, which all replicas have in common, and the partitions that exist.
 const PARTITIONS: &str = "-- push_attempt.partitions
 select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -68,6 +75,8 @@ pub struct AttemptRow {
     pub at: Timestamp,
     pub seq: Seq,
     pub webhook_id: String,
+    /// The records whose events were delivered, each once; what a receiver responded is erased by them.
+    pub uids: Vec<Uid>,
     /// What it was made for: `event`, `retry` or `test`.
     pub trigger: String,
     /// `delivered`, else why not.
@@ -94,7 +103,7 @@ pub struct Narrowed {
 impl Store {
     /// Writes attempts, each with its endpoint, in one statement.
     pub async fn log_attempts(&self, attempts: &[(AccountId, Uuid, AttemptRow)]) -> Result<(), StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(INSERT).await?;
         let accounts: Vec<Uuid> = attempts.iter().map(|(account, ..)| account.0).collect();
         let endpoints: Vec<Uuid> = attempts.iter().map(|(_, endpoint, _)| *endpoint).collect();
@@ -110,7 +119,8 @@ impl Store {
         let durations: Vec<i32> = of().map(|attempt| attempt.duration_ms).collect();
         let bytes: Vec<i64> = of().map(|attempt| attempt.bytes).collect();
         let bodies: Vec<&[u8]> = of().map(|attempt| attempt.body.as_slice()).collect();
-        let values: Params<'_, 13> = [
+        let uids: Vec<String> = of().map(|attempt| joined(&attempt.uids)).collect();
+        let values: Params<'_, 14> = [
             &accounts,
             &endpoints,
             &ids,
@@ -124,6 +134,7 @@ impl Store {
             &durations,
             &bytes,
             &bodies,
+            &uids,
         ];
         client.execute(&statement, &values).await?;
         Ok(())
@@ -132,7 +143,7 @@ impl Store {
     /// Makes the partitions from yesterday until so many days ahead of today, as Postgres has it; returns how many were
     /// missing.
     pub async fn make_attempt_days(&self, ahead: u16) -> Result<usize, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
         let wanted = (-1..=i64::from(ahead)).filter_map(|days| today.checked_add(time::Duration::days(days)));
         let missing = wanted.filter(|day| !there.contains(&partition(*day))).filter_map(|day| {
@@ -144,9 +155,9 @@ impl Store {
 
     /// Drops the partitions of days that are more than `keep` before today, as Postgres has it; returns how many.
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
-        // The names sort as their days do.
+        // The names sort as their days do. Where no calendar has the day, no partition is older.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
         turn(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
@@ -154,10 +165,11 @@ impl Store {
 
     /// Takes what receivers answered to deliveries of a record's events out of the log; returns of how many.
     pub async fn erase_attempts(&self, account: AccountId, uid: Uid, by: By<'_>) -> Result<u64, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(UNHURRIED).await?;
-        let erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
+        let mut erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
+        erased += transaction.execute(ERASE_WITHOUT_UIDS, &[&account.0, &uid.0]).await?;
         audit(&transaction, &[account.0], by, "push.erase", &json!({"uid": uid, "attempts": erased})).await?;
         transaction.commit().await?;
         Ok(erased)
@@ -174,7 +186,11 @@ impl Store {
         let Narrowed { before, status, delivered } = narrowed;
         // Where few fit, all of the endpoint's attempts are looked at.
         let narrowed = status.is_some() || delivered.is_some();
-        let reading = if narrowed { self.searching(account).await? } else { self.reading(account).await? };
+        let reading = if narrowed {
+            self.searching(account, Freshness::MayLag).await?
+        } else {
+            self.reading(account, Freshness::MayLag).await?
+        };
         let rows = reading.query(LIST, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }
@@ -197,6 +213,11 @@ async fn turn(client: &mut Object, statements: Vec<String>) -> Result<usize, Sto
     Ok(statements.len())
 }
 
+/// Uids as one text: an array of arrays would need all of one length.
+fn joined(uids: &[Uid]) -> String {
+    uids.iter().map(Uid::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// `push_attempt_20261124`.
 fn partition(day: Date) -> String {
     format!("{PARTITION}{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
@@ -204,16 +225,17 @@ fn partition(day: Date) -> String {
 
 fn attempt(row: &PgRow) -> AttemptRow {
     AttemptRow {
-        attempt_id: row.get(0),
-        at: row.get(1),
-        seq: Seq(row.get(2)),
-        webhook_id: row.get(3),
-        trigger: row.get(4),
-        outcome: row.get(5),
-        status: row.get(6),
-        error: row.get(7),
-        duration_ms: row.get(8),
-        bytes: row.get(9),
-        body: row.get(10),
+        attempt_id: row.get("attempt_id"),
+        at: row.get("at"),
+        seq: Seq(row.get("seq")),
+        webhook_id: row.get("webhook_id"),
+        uids: row.get::<_, Vec<Uuid>>("uids").into_iter().map(Uid).collect(),
+        trigger: row.get("trigger"),
+        outcome: row.get("outcome"),
+        status: row.get("status"),
+        error: row.get("error"),
+        duration_ms: row.get("duration_ms"),
+        bytes: row.get("bytes"),
+        body: row.get("body"),
     }
 }

@@ -35,10 +35,10 @@ const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
-pub(super) const LOAD_ANSWERS: &str = "-- batch.load_answers
+pub(super) const LOAD_ANSWERS: &str = "-- idempotency_record.load
 select a.account_id, a.key, a.request_hash, a.outcome::text
 from unnest($1::uuid[], $2::text[]) as k(account_id, key)
-join answer a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
+join idempotency_record a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
@@ -51,8 +51,8 @@ update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
-pub(super) const STORE_ANSWERS: &str = "-- batch.store_answers
-insert into answer (account_id, key, request_hash, outcome, at)
+pub(super) const STORE_ANSWERS: &str = "-- idempotency_record.store
+insert into idempotency_record (account_id, key, request_hash, outcome, at)
 select account_id, key, request_hash, outcome::json, clock_timestamp()
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, key, request_hash, outcome)
 on conflict (account_id, key) do update
@@ -152,13 +152,10 @@ impl Drop for Batch {
 impl Store {
     /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
     pub async fn open_batch(&self, wanted: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
-        let client = self.writer().await?;
+        let client = self.lane().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
-        let found = match &batch.client {
-            Some(client) => load(client, wanted, lock).await,
-            None => Ok(LoadedState::default()),
-        };
+        let found = load(batch.client()?, wanted, lock).await;
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
         match found {
             Ok(found) => Ok((batch, found)),
@@ -173,7 +170,7 @@ impl Store {
     /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
     /// us may still be at work on that transaction, and only once it is done with it can this be answered.
     pub async fn is_committed(&self, event: &EncodedEvent) -> Result<bool, StoreError> {
-        let mut client = self.writer().await?;
+        let mut client = self.lane().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("set local lock_timeout = '1s'").await?;
         transaction.query(LOCK_HEADS, &[&vec![event.account.0]]).await?;
@@ -184,18 +181,20 @@ impl Store {
 }
 
 impl Batch {
+    fn client(&self) -> Result<&Object, StoreError> {
+        self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
+    }
+
     /// Ends without a trace, and keeps the connection.
     async fn roll_back(mut self) -> Result<(), StoreError> {
-        if let Some(client) = &self.client {
-            client.batch_execute("rollback").await?;
-        }
+        self.client()?.batch_execute("rollback").await?;
         drop(self.client.take());
         Ok(())
     }
 
     /// Writes everything and commits: one round trip.
     pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
-        let Some(client) = &self.client else { return Ok(()) };
+        let client = self.client().map_err(CommitError::RolledBack)?;
         let started = clock::instant();
         let written = write(client, append).await;
         self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
@@ -252,8 +251,8 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     };
     let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
-    let h = HeadColumns::of(&append.heads);
-    let a = IdempotencyColumns::of(&append.answers);
+    let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
+    let a = IdempotencyColumns::of(&append.answers).map_err(CommitError::RolledBack)?;
 
     let (appended, upserted, advanced, answered, committed) = tokio::join!(
         biased;
@@ -300,7 +299,7 @@ pub(super) fn answer(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
     let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::corrupt("answer", column, format!("{account}/{key}"), source)
+        StoreError::corrupt("idempotency_record", column, format!("{account}/{key}"), source)
     };
     let hash: &[u8] = row.get(2);
     let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
@@ -316,14 +315,16 @@ struct HeadColumns {
 }
 
 impl HeadColumns {
-    fn of(heads: &[LockedHead]) -> Self {
+    fn of(heads: &[LockedHead]) -> Result<Self, StoreError> {
         let mut columns = Self::default();
         for head in heads {
+            let live = serde_json::to_string(&head.live)
+                .map_err(|error| StoreError::corrupt("head", "live", head.account, error))?;
             columns.account.push(head.account.0);
             columns.seq.push(head.seq.0);
-            columns.live.push(serde_json::to_string(&head.live).unwrap_or_default());
+            columns.live.push(live);
         }
-        columns
+        Ok(columns)
     }
 }
 
@@ -363,14 +364,18 @@ pub(super) struct IdempotencyColumns<'a> {
 }
 
 impl<'a> IdempotencyColumns<'a> {
-    pub(super) fn of(answers: &'a [IdempotencyRecord]) -> Self {
+    pub(super) fn of(records: &'a [IdempotencyRecord]) -> Result<Self, StoreError> {
         let mut columns = Self::default();
-        for answer in answers {
-            columns.account.push(answer.account.0);
-            columns.key.push(&answer.key);
-            columns.hash.push(&answer.request_hash);
-            columns.outcome.push(serde_json::to_string(&answer.outcome).unwrap_or_default());
+        for record in records {
+            let outcome = serde_json::to_string(&record.outcome).map_err(|error| {
+                let key = format!("{}/{}", record.account, record.key);
+                StoreError::corrupt("idempotency_record", "outcome", key, error)
+            })?;
+            columns.account.push(record.account.0);
+            columns.key.push(&record.key);
+            columns.hash.push(&record.request_hash);
+            columns.outcome.push(outcome);
         }
-        columns
+        Ok(columns)
     }
 }

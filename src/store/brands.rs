@@ -28,11 +28,11 @@ on conflict (host) do nothing returning host";
 
 const SHOW: &str = "-- brand.show
 select account_id, name, color, logo_type, logo,
-    array(select host from brand_host h where h.account_id = b.account_id order by host)
+    array(select host from brand_host h where h.account_id = b.account_id order by host) as hosts
 from brand b where account_id = $1";
 
 const OF_HOST: &str = "-- brand.of_host
-select account_id, name, color, logo_type, logo, array[host]
+select account_id, name, color, logo_type, logo, array[host] as hosts
 from brand_host join brand using (account_id) where host = $1";
 
 /// An account's brand. What is `None` is the installation's.
@@ -76,7 +76,7 @@ impl Store {
         let color = color.map(|color| color.to_string());
         let format = logo.as_ref().map(|logo| logo.format.media_type());
         let bytes = logo.as_ref().map(|logo| &*logo.bytes);
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let changed = transaction.execute(SET, &[&account.0, name, &color, &format, &bytes]).await?;
         if changed == 0 {
@@ -98,7 +98,7 @@ impl Store {
 
     /// Takes an account's brand away; false where it has none.
     pub async fn clear_brand(&self, account: AccountId, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let cleared = transaction.execute(CLEAR, &[&account.0]).await?;
         if cleared == 0 {
@@ -125,18 +125,21 @@ impl Store {
 }
 
 fn brand(row: &PgRow) -> Result<AccountBrand, StoreError> {
-    let account = AccountId(row.get(0));
+    let account = AccountId(row.get("account_id"));
     let corrupt = |column, text: &str| StoreError::corrupt("brand", column, account, text.to_owned());
-    let color: Option<&str> = row.get(2);
-    let format: Option<&str> = row.get(3);
+    let color: Option<&str> = row.get("color");
+    let format: Option<&str> = row.get("logo_type");
     let format = format.map(|text| LogoFormat::from_media_type(text).ok_or_else(|| corrupt("logo_type", text)));
-    let bytes: Option<&[u8]> = row.get(4);
-    let logo = format.transpose()?.zip(bytes);
+    let logo = match (format.transpose()?, row.get::<_, Option<&[u8]>>("logo")) {
+        (Some(format), Some(bytes)) => Some(Logo { format, bytes: Arc::from(bytes) }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return Err(corrupt("logo", "a logo has a type, and a type a logo")),
+    };
     Ok(AccountBrand {
         account,
-        name: row.get(1),
+        name: row.get("name"),
         color: color.map(|text| Color::parse(text).map_err(|_| corrupt("color", text))).transpose()?,
-        logo: logo.map(|(format, bytes)| Logo { format, bytes: Arc::from(bytes) }),
-        hosts: row.get(5),
+        logo,
+        hosts: row.get("hosts"),
     })
 }

@@ -23,7 +23,7 @@ impl Store {
         kept: bool,
         by: By<'_>,
     ) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         // Who is listed is written by whoever holds the head.
         transaction.query(LOCK_HEAD, &[&account.0]).await?;

@@ -11,21 +11,20 @@ use uuid::Uuid;
 
 use super::accounts::{By, INSERT_AUDIT};
 use super::batch::{self, IdempotencyColumns, IdempotencyRecord};
-use super::endpoints;
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns, endpoints};
 use crate::clock;
 use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
 use crate::domain::{AccountId, Seq, Timestamp};
 
 const COUNT: &str = "-- push_endpoint.count
-select count(*) from push_endpoint where account_id = $1";
+select count(*) as endpoints from push_endpoint where account_id = $1";
 
 /// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
 const LOCK: &str = "-- push_endpoint.lock
 select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
 
-const ENQUEUE: &str = "-- push_order.insert
-insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
+const ENQUEUE: &str = "-- push_cursor_command.insert
+insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
 
 /// The columns `kind`, `from_seq` and `to_seq` of a cursor command.
@@ -83,7 +82,7 @@ impl Store {
         keys: &[&str],
         remembered: Duration,
     ) -> Result<Option<Opened>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let change = PushChange { client: Some(client), account };
         let client = change.client()?;
         client.batch_execute("begin").await?;
@@ -109,7 +108,7 @@ impl PushChange {
     /// How many endpoints the account has.
     pub async fn count(&self) -> Result<usize, StoreError> {
         let row = self.client()?.query_one(COUNT, &[&self.account.0]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX))
+        columns::integer::<i64, _>(&row, "push_endpoint", "endpoints", &self.account)
     }
 
     /// Returns one of the account's endpoints with its cursor, and locks its settings until the change ends.
@@ -187,7 +186,7 @@ impl PushChange {
 async fn remember(client: &Object, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
     if let Some(answer) = answer {
         let answers = [answer];
-        let a = IdempotencyColumns::of(&answers);
+        let a = IdempotencyColumns::of(&answers)?;
         client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())

@@ -7,8 +7,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::endpoint_changes::command_of_columns;
-use super::{Params, Store, StoreError, own_headers};
-use crate::domain::endpoint::settings::MAX_BATCH;
+use super::{Params, Store, StoreError, columns, own_headers};
 use crate::domain::endpoint::{
     DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent,
     QueuedCursorCommand, RetryEntry, SeqRange, Settings, Signature, StoredSecret,
@@ -21,20 +20,20 @@ insert into push_endpoint (account_id, endpoint_id, url, description, events, fi
     created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::json, $15, $16, $17, $18, $19, $20)";
 
-const INSERT_CURSOR: &str = "-- push_cursor.insert
-insert into push_cursor (account_id, endpoint_id, seq)
+const INSERT_CURSOR: &str = "-- push_endpoint_cursor.insert
+insert into push_endpoint_cursor (account_id, endpoint_id, seq)
 select account_id, $2, coalesce($3, seq) from head where account_id = $1";
 
 pub(super) const LIST: &str = "-- push_endpoint.list
 select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.exclude_own, e.mode, e.max_batch,
-    e.debounce_ms, e.delivery_order, e.send_window, e.rate, e.headers::text, e.timeout_s, e.signature, e.secrets,
+    e.debounce_ms, e.delivery_order, e.send_window, e.rate, e.headers::text as headers, e.timeout_s, e.signature, e.secrets,
     e.secrets_until, e.state,
     coalesce((select h.record::json ->> 'status' from push_health h
-        where h.account_id = e.account_id and h.uid = e.endpoint_id), 'well'),
+        where h.account_id = e.account_id and h.uid = e.endpoint_id), 'well') as reported,
     e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
-    c.passed,
-    exists (select from push_order o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id)
-from push_endpoint e join push_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
+    c.processed,
+    exists (select from push_cursor_command o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id) as has_commands
+from push_endpoint e join push_endpoint_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
 where e.account_id = $1 and ($2::uuid is null or e.endpoint_id = $2) order by e.endpoint_id";
 
 const UPDATE: &str = "-- push_endpoint.update
@@ -45,34 +44,34 @@ update push_endpoint set url = $3, description = $4, events = $5, fields = $6, e
 where account_id = $1 and endpoint_id = $2";
 
 pub(super) const DELETE: &str = "-- push_endpoint.delete
-with cursors as (delete from push_cursor where account_id = $1 and endpoint_id = $2),
-    waiting as (delete from push_waiting where account_id = $1 and endpoint_id = $2),
-    orders as (delete from push_order where account_id = $1 and endpoint_id = $2)
+with cursors as (delete from push_endpoint_cursor where account_id = $1 and endpoint_id = $2),
+    retries as (delete from push_retry where account_id = $1 and endpoint_id = $2),
+    commands as (delete from push_cursor_command where account_id = $1 and endpoint_id = $2)
 delete from push_endpoint where account_id = $1 and endpoint_id = $2";
 
-const WAITING: &str = "-- push_waiting.list
-select seq, uid, attempts, next_at, parked, coalesce(first_seq, seq), batch from push_waiting
+const RETRIES: &str = "-- push_retry.list
+select seq, uid, attempts, next_at, parked, coalesce(first_seq, seq) as first_seq, batch from push_retry
 where account_id = $1 and endpoint_id = $2 order by seq";
 
-pub(super) const IS_PARKED: &str = "-- push_waiting.is_parked
-select seq from push_waiting where account_id = $1 and endpoint_id = $2 and seq = $3 and parked";
+pub(super) const IS_PARKED: &str = "-- push_retry.is_parked
+select seq from push_retry where account_id = $1 and endpoint_id = $2 and seq = $3 and parked";
 
-const PARKED: &str = "-- push_waiting.parked
-select w.seq, w.uid, e.type, w.attempts, w.next_at
-from push_waiting w join event e on e.account_id = w.account_id and e.seq = w.seq
-where w.account_id = $1 and w.endpoint_id = $2 and w.seq > $3 and w.parked order by w.seq limit $4";
+const PARKED: &str = "-- push_retry.parked
+select r.seq, r.uid, e.type, r.attempts, r.next_at
+from push_retry r join event e on e.account_id = r.account_id and e.seq = r.seq
+where r.account_id = $1 and r.endpoint_id = $2 and r.seq > $3 and r.parked order by r.seq limit $4";
 
-const ORDERS: &str = "-- push_order.list
-select endpoint_id, order_id, kind, from_seq, to_seq from push_order where account_id = $1 order by order_id";
+const COMMANDS: &str = "-- push_cursor_command.list
+select endpoint_id, command_id, kind, from_seq, to_seq from push_cursor_command where account_id = $1 order by command_id";
 
 const DUE: &str = "-- push_endpoint.due
 select c.account_id, case when e.state = 'live' then h.seq - c.seq else 0 end
-from push_cursor c
+from push_endpoint_cursor c
 join push_endpoint e on e.account_id = c.account_id and e.endpoint_id = c.endpoint_id
 join head h on h.account_id = c.account_id
-where exists (select from push_order o where o.account_id = c.account_id and o.endpoint_id = c.endpoint_id)
+where exists (select from push_cursor_command o where o.account_id = c.account_id and o.endpoint_id = c.endpoint_id)
     or e.state = 'live' and (h.seq > c.seq or exists (
-    select from push_waiting w
+    select from push_retry w
     where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1))";
 
 impl Store {
@@ -93,11 +92,12 @@ impl Store {
     /// Returns an account's cursor commands that were not applied yet, in the order in which they were queued.
     pub async fn cursor_commands(&self, account: AccountId) -> Result<Vec<QueuedCursorCommand>, StoreError> {
         let client = self.reader().await?;
-        let statement = client.prepare_cached(ORDERS).await?;
+        let statement = client.prepare_cached(COMMANDS).await?;
         let command = |row: &PgRow| {
             let (endpoint, command_id) = (row.get(0), row.get(1));
             let command = command_of_columns(row.get(2), row.get(3), row.get(4));
-            let command = command.ok_or_else(|| StoreError::corrupt("push_order", "kind", command_id, "no word"))?;
+            let command =
+                command.ok_or_else(|| StoreError::corrupt("push_cursor_command", "kind", command_id, UNKNOWN))?;
             Ok(QueuedCursorCommand { endpoint, command_id, command })
         };
         client.query(&statement, &[&account.0]).await?.iter().map(command).collect()
@@ -126,17 +126,9 @@ impl Store {
     /// Returns an endpoint's retry entries in the order of the log.
     pub async fn retry_entries(&self, account: AccountId, endpoint: Uuid) -> Result<Vec<RetryEntry>, StoreError> {
         let client = self.reader().await?;
-        let statement = client.prepare_cached(WAITING).await?;
-        let entry = |row: &PgRow| RetryEntry {
-            seq: Seq(row.get(0)),
-            uid: Uid(row.get(1)),
-            attempts: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
-            next_at: row.get(3),
-            parked: row.get(4),
-            first: Seq(row.get(5)),
-            batch: row.get::<_, Option<i64>>(6).map(Seq),
-        };
-        Ok(client.query(&statement, &[&account.0, &endpoint]).await?.iter().map(entry).collect())
+        let statement = client.prepare_cached(RETRIES).await?;
+        let rows = client.query(&statement, &[&account.0, &endpoint]).await?;
+        rows.iter().map(|row| retry_entry(row, (account, endpoint))).collect()
     }
 
     /// Returns the accounts with an endpoint that has events or commands pending, and by how many events it is behind.
@@ -144,9 +136,23 @@ impl Store {
         let client = self.reader().await?;
         let statement = client.prepare_cached(DUE).await?;
         let rows = client.query(&statement, &[&now]).await?;
-        let lag = |row: &PgRow| u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
+        // A cursor beyond the end of the log, after a restore, is behind by no event.
+        let lag = |row: &PgRow| row.get::<_, i64>(1).max(0).unsigned_abs();
         Ok(rows.iter().map(|row| (AccountId(row.get(0)), lag(row))).collect())
     }
+}
+
+fn retry_entry(row: &PgRow, (account, endpoint): (AccountId, Uuid)) -> Result<RetryEntry, StoreError> {
+    let seq = Seq(row.get("seq"));
+    Ok(RetryEntry {
+        seq,
+        uid: Uid(row.get("uid")),
+        attempts: columns::small_count(row, "push_retry", "attempts", &format_args!("{account}/{endpoint}/{seq}"))?,
+        next_at: row.get("next_at"),
+        parked: row.get("parked"),
+        first: Seq(row.get("first_seq")),
+        batch: row.get::<_, Option<i64>>("batch").map(Seq),
+    })
 }
 
 /// Adds an endpoint whose cursor starts at `from`, or at the end of the log.
@@ -185,15 +191,16 @@ impl<'a> Columns<'a> {
         let Settings { mode, order, window, rate, headers, timeout, .. } = &endpoint.settings;
         let headers = own_headers::encode(headers)
             .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint.endpoint_id, error))?;
+        let (table, id) = ("push_endpoint", &endpoint.endpoint_id);
         Ok(Self {
             mode: mode.name(),
-            max_batch: i32::try_from(mode.max_batch()).unwrap_or(i32::MAX),
-            debounce_ms: i32::try_from(mode.debounce().as_millis()).unwrap_or(i32::MAX),
+            max_batch: columns::to_integer(mode.max_batch(), table, "max_batch", id)?,
+            debounce_ms: columns::to_integer(mode.debounce().as_millis(), table, "debounce_ms", id)?,
             order: order.name(),
-            window: i32::try_from(*window).unwrap_or(i32::MAX),
-            rate: rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
+            window: columns::to_integer(*window, table, "send_window", id)?,
+            rate: rate.map(|rate| columns::to_integer(rate, table, "rate", id)).transpose()?,
             headers,
-            timeout_s: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX),
+            timeout_s: columns::to_integer(timeout.as_secs(), table, "timeout_s", id)?,
             signature: endpoint.signature.name(),
             secrets: endpoint.secrets.iter().map(|secret| secret.bytes.as_slice()).collect(),
             until: endpoint.secrets.iter().map(|secret| secret.expires_at).collect(),
@@ -228,49 +235,77 @@ impl<'a> Columns<'a> {
 }
 
 pub(super) fn endpoint_state(row: &PgRow) -> Result<EndpointState, StoreError> {
-    let account = AccountId(row.get(0));
-    let endpoint_id: Uuid = row.get(1);
-    let corrupt = |column| StoreError::corrupt("push_endpoint", column, format!("{account}/{endpoint_id}"), "no word");
-    let number = |column: usize| u32::try_from(row.get::<_, i32>(column)).unwrap_or(0);
-    let max_batch = usize::try_from(number(8)).unwrap_or(MAX_BATCH);
-    let mode = Mode::of_name(row.get(7), max_batch, Duration::from_millis(u64::from(number(9))));
-    let headers = own_headers::decode(row.get(13))
-        .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint_id, error))?;
-    let settings = Settings {
-        url: row.get(2),
-        description: row.get(3),
-        events: row.get(4),
-        fields: row.get(5),
-        exclude_own: row.get(6),
-        mode: mode.ok_or_else(|| corrupt("mode"))?,
-        order: DeliveryOrder::from_name(row.get(10)).ok_or_else(|| corrupt("delivery_order"))?,
-        window: usize::try_from(number(11)).unwrap_or(1),
-        rate: row.get::<_, Option<i32>>(12).and_then(|rate| u32::try_from(rate).ok()),
-        headers,
-        timeout: Duration::from_secs(u64::from(number(14))),
-    };
-    let (secrets, expiries): (Vec<Vec<u8>>, Vec<Option<Timestamp>>) = (row.get(16), row.get(17));
-    let secrets = secrets.into_iter().zip(expiries);
-    let endpoint = Endpoint {
-        account,
-        endpoint_id,
-        settings,
-        signature: Signature::from_name(row.get(15)).ok_or_else(|| corrupt("signature"))?,
-        secrets: secrets.map(|(bytes, expires_at)| StoredSecret { bytes, expires_at }).collect(),
-        status: EndpointStatus::from_name(row.get(18)).ok_or_else(|| corrupt("state"))?,
-        reported: Health::from_name(row.get(19)).ok_or_else(|| corrupt("reported"))?,
-        revision: row.get(20),
-        created_at: row.get(21),
-    };
+    let endpoint = endpoint(row)?;
+    let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
+    let key = format!("{account}/{endpoint_id}");
     let cursor = EndpointCursor {
         account,
         endpoint: endpoint_id,
-        seq: Seq(row.get(22)),
-        failing_since: row.get(23),
-        failures: number(24),
-        next_at: row.get(25),
+        seq: Seq(row.get("seq")),
+        failing_since: row.get("failing_since"),
+        failures: columns::small_count(row, "push_endpoint_cursor", "failures", &key)?,
+        next_at: row.get("next_at"),
     };
-    let processed: Vec<i64> = row.get(26);
-    let processed = processed.as_chunks().0.iter().map(|[after, through]| SeqRange::new(Seq(*after), Seq(*through)));
-    Ok(EndpointState { endpoint, cursor, processed: processed.collect(), has_commands: row.get(27) })
+    let processed: Vec<i64> = row.get("processed");
+    let (ranges, []) = processed.as_chunks() else {
+        return Err(StoreError::corrupt("push_endpoint_cursor", "processed", key, "a range has two ends"));
+    };
+    let processed = ranges.iter().map(|[after, through]| SeqRange::new(Seq(*after), Seq(*through))).collect();
+    Ok(EndpointState { endpoint, cursor, processed, has_commands: row.get("has_commands") })
+}
+
+fn endpoint(row: &PgRow) -> Result<Endpoint, StoreError> {
+    let account = AccountId(row.get("account_id"));
+    let endpoint_id: Uuid = row.get("endpoint_id");
+    let corrupt = |column, reason| corrupt((account, endpoint_id), column, reason);
+    let (secrets, expiries): (Vec<Vec<u8>>, Vec<Option<Timestamp>>) = (row.get("secrets"), row.get("secrets_until"));
+    if secrets.len() != expiries.len() {
+        return Err(corrupt("secrets_until", "each secret has an expiry or null"));
+    }
+    let secrets = secrets.into_iter().zip(expiries);
+    Ok(Endpoint {
+        account,
+        endpoint_id,
+        settings: settings(row, (account, endpoint_id))?,
+        signature: Signature::from_name(row.get("signature")).ok_or_else(|| corrupt("signature", UNKNOWN))?,
+        secrets: secrets.map(|(bytes, expires_at)| StoredSecret { bytes, expires_at }).collect(),
+        status: EndpointStatus::from_name(row.get("state")).ok_or_else(|| corrupt("state", UNKNOWN))?,
+        reported: Health::from_name(row.get("reported"))
+            .ok_or_else(|| StoreError::corrupt("push_health", "record", endpoint_id, UNKNOWN))?,
+        revision: row.get("revision"),
+        created_at: row.get("created_at"),
+    })
+}
+
+fn settings(row: &PgRow, (account, endpoint_id): (AccountId, Uuid)) -> Result<Settings, StoreError> {
+    let corrupt = |column, reason| corrupt((account, endpoint_id), column, reason);
+    let key = format!("{account}/{endpoint_id}");
+    let number = |column| columns::small_count(row, "push_endpoint", column, &key);
+    let size = |column| columns::integer::<i32, usize>(row, "push_endpoint", column, &key);
+    let debounce = Duration::from_millis(u64::from(number("debounce_ms")?));
+    let rate = match row.get::<_, Option<i32>>("rate") {
+        Some(_) => Some(number("rate")?),
+        None => None,
+    };
+    Ok(Settings {
+        url: row.get("url"),
+        description: row.get("description"),
+        events: row.get("events"),
+        fields: row.get("fields"),
+        exclude_own: row.get("exclude_own"),
+        mode: Mode::of_name(row.get("mode"), size("max_batch")?, debounce).ok_or_else(|| corrupt("mode", UNKNOWN))?,
+        order: DeliveryOrder::from_name(row.get("delivery_order")).ok_or_else(|| corrupt("delivery_order", UNKNOWN))?,
+        window: size("send_window")?,
+        rate,
+        headers: own_headers::decode(row.get("headers"))
+            .map_err(|error| StoreError::corrupt("push_endpoint", "headers", endpoint_id, error))?,
+        timeout: Duration::from_secs(u64::from(number("timeout_s")?)),
+    })
+}
+
+/// The reason of a name that no version wrote.
+const UNKNOWN: &str = "no known name";
+
+fn corrupt((account, endpoint): (AccountId, Uuid), column: &'static str, reason: &'static str) -> StoreError {
+    StoreError::corrupt("push_endpoint", column, format!("{account}/{endpoint}"), reason)
 }

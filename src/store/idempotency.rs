@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::{Store, StoreError};
 
-const FORGET: &str = "-- answer.forget
-delete from answer where (account_id, key) in (
-        select account_id, key from answer where at < now() - make_interval(secs => $1) limit 1000)
+const FORGET: &str = "-- idempotency_record.forget
+delete from idempotency_record where (account_id, key) in (
+        select account_id, key from idempotency_record where at < now() - make_interval(secs => $1) limit 1000)
     and at < now() - make_interval(secs => $1)";
 
 impl Store {
     /// Deletes at most a thousand answers of this age or older; returns how many.
     pub async fn forget_answers(&self, age: Duration) -> Result<u64, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(FORGET).await?;
         Ok(client.execute(&statement, &[&age.as_secs_f64()]).await?)
     }

@@ -25,7 +25,7 @@ const REVISE: &str = "-- account.revise
 update account set revision = revision + 1 where account_id = $1";
 
 const LIST: &str = "-- account_key.list
-select key_id, name, origin, sealed is not null, expires_at, read_only, created_at, last_used_at
+select key_id, name, origin, sealed is not null as is_kept, expires_at, read_only, created_at, last_used_at
 from account_key where account_id = $1 order by created_at, key_id";
 
 const SEALED: &str = "-- account_key.sealed
@@ -130,7 +130,7 @@ pub enum StoredKeyText {
 impl Store {
     /// Adds a key to an account.
     pub async fn add_key(&self, account: AccountId, key: &NewKey, by: By<'_>) -> Result<Added, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if !revise(&transaction, account).await? {
             return Ok(Added::NoAccount);
@@ -146,7 +146,7 @@ impl Store {
 
     /// Deletes a key: its next call is refused. False where the account has no such key.
     pub async fn delete_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         // The account first, as in every change of it.
         let is_there = revise(&transaction, account).await?;
@@ -166,7 +166,7 @@ impl Store {
 
     /// A key's sealed text, for showing it. That it was asked for leaves an audit row.
     pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<StoredKeyText, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let Some(row) = transaction.query_opt(SEALED, &[&account.0, &key_id]).await? else {
             return Ok(StoredKeyText::NoKey);
@@ -183,7 +183,7 @@ impl Store {
         let accounts: Vec<Uuid> = used.iter().map(|used| used.account.0).collect();
         let ids: Vec<Uuid> = used.iter().map(|used| used.key_id).collect();
         let ages: Vec<f64> = used.iter().map(|used| used.ago.as_secs_f64()).collect();
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         let statement = client.prepare_cached(USED).await?;
         client.execute(&statement, &[&accounts, &ids, &ages]).await?;
         Ok(())
@@ -214,28 +214,28 @@ pub(super) async fn insert(
     Ok(transaction.execute(INSERT, &values).await?)
 }
 
-/// A key from the columns `key_id`, `origin`, `secret_hash`, `expires_in`, `read_only` at `first`; `None` where they are
-/// those of an account without keys.
-pub(super) fn key(row: &PgRow, first: usize, account: AccountId) -> Result<Option<AccountKey>, StoreError> {
-    let Some(key_id) = row.get::<_, Option<Uuid>>(first) else { return Ok(None) };
-    let hash: &[u8] = row.get(first + 2);
+/// Returns the key of a row with the columns `key_id`, `origin`, `secret_hash`, `expires_in` and `read_only`; `None`
+/// where they are those of an account without keys.
+pub(super) fn key(row: &PgRow, account: AccountId) -> Result<Option<AccountKey>, StoreError> {
+    let Some(key_id) = row.get::<_, Option<Uuid>>("key_id") else { return Ok(None) };
+    let hash: &[u8] = row.get("secret_hash");
     let secret_hash = hash.try_into().map_err(|error: std::array::TryFromSliceError| {
         StoreError::corrupt("account_key", "secret_hash", account, error)
     })?;
-    let origin = Arc::from(row.get::<_, &str>(first + 1));
-    let (expires_in, read_only) = (row.get(first + 3), row.get(first + 4));
+    let origin = Arc::from(row.get::<_, &str>("origin"));
+    let (expires_in, read_only) = (row.get("expires_in"), row.get("read_only"));
     Ok(Some(AccountKey { key_id, origin, secret_hash, expires_in, read_only }))
 }
 
 fn listed(row: &PgRow) -> ListedKey {
     ListedKey {
-        key_id: row.get(0),
-        name: row.get(1),
-        origin: row.get(2),
-        is_kept: row.get(3),
-        expires_at: row.get(4),
-        read_only: row.get(5),
-        created_at: row.get(6),
-        last_used_at: row.get(7),
+        key_id: row.get("key_id"),
+        name: row.get("name"),
+        origin: row.get("origin"),
+        is_kept: row.get("is_kept"),
+        expires_at: row.get("expires_at"),
+        read_only: row.get("read_only"),
+        created_at: row.get("created_at"),
+        last_used_at: row.get("last_used_at"),
     }
 }

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::reading::Freshness;
 use super::records::StoredRecord;
 use super::text_index::search_text;
 use super::{Store, StoreError};
@@ -331,7 +332,7 @@ order by {by}r.uid {direction} limit {limit})"
         }
         format!(
             "{name}with {with}
-select h.seq, h.epoch, {total}, p.uid, p.version, p.deleted, p.record, {shown}
+select h.seq, h.epoch, {total} as total, p.uid, p.version, p.deleted, p.record, {shown} as shown
 from head h left join ({rows}) p on true where h.account_id = $1
 order by p.part, p.value {direction}, p.uid {direction}",
             with = with.join(",\n"),
@@ -499,7 +500,11 @@ impl Store {
             &through,
         ];
         let parameters: Vec<_> = parameters.into_iter().zip(TYPES).collect();
-        let reading = if list.is_search() { self.searching(account).await? } else { self.reading(account).await? };
+        let reading = if list.is_search() {
+            self.searching(account, Freshness::MayLag).await?
+        } else {
+            self.reading(account, Freshness::MayLag).await?
+        };
         let rows = reading.query_typed(&list.statement(indexed), &parameters).await?;
         Ok(page(&rows, list.limit))
     }
@@ -508,16 +513,26 @@ impl Store {
 /// Every row has the head's columns; a single one without a uid stands for an empty page.
 fn page(found: &[PgRow], limit: i64) -> Page {
     let counted = match found.first() {
-        Some(row) => ListCount { total: row.get(2), as_of: Cursor { epoch: row.get(1), seq: Seq(row.get(0)) } },
+        Some(row) => {
+            let as_of = Cursor { epoch: row.get("epoch"), seq: Seq(row.get("seq")) };
+            ListCount { total: row.get("total"), as_of }
+        }
+        // The account has no head, so it does not exist.
         None => ListCount { total: 0, as_of: Cursor { epoch: 1, seq: Seq::ZERO } },
     };
+    // PostgreSQL refused a negative one; one that no `usize` holds is beyond every page.
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>(3)?))));
+    let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
     let rows: Vec<StoredRecord> = present()
         .take(limit)
-        .map(|(row, uid)| StoredRecord { uid, version: Seq(row.get(4)), deleted: row.get(5), record: row.get(6) })
+        .map(|(row, uid)| StoredRecord {
+            uid,
+            version: Seq(row.get("version")),
+            deleted: row.get("deleted"),
+            record: row.get("record"),
+        })
         .collect();
-    let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get(7), uid });
+    let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
     Page { more: present().count() > limit, rows, end, counted }
 }
 
@@ -528,7 +543,9 @@ fn in_json(text: &str) -> String {
 
 /// A name's parts are searched as one text, but a word of it stands in one member of the record.
 fn longest_word_in_json(text: &str) -> String {
+    // A text without a word has none to look for, and the empty one is in every record.
     let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
     let quoted = in_json(word);
+    // JSON quotes every text.
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

@@ -8,9 +8,9 @@ use futures_util::StreamExt as _;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{Params, Store, StoreError};
+use super::{Params, Store, StoreError, columns};
 use crate::contract::EncodedEvent;
-use crate::contract::event::parse_kind;
+use crate::contract::event::{id_of, parse_kind};
 use crate::domain::{AccountId, Seq, Uid};
 
 const HEAD: &str = "-- log.head
@@ -98,15 +98,14 @@ impl Store {
     ) -> Result<EventPage, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(AFTER).await?;
-        let events = i64::try_from(limit.events).unwrap_or(i64::MAX);
-        let bytes = i64::try_from(limit.bytes).unwrap_or(i64::MAX);
+        let (events, bytes) = (columns::limit(limit.events), columns::limit(limit.bytes));
         let parameters: Params<'_, 4> = [&account.0, &after.0, &events, &bytes];
         let mut rows = pin!(client.query_raw(&statement, parameters).await?);
         let mut page = EventPage { events: Vec::new(), more: false };
         // One by one, so that a row's bytes are gone when its event is made.
         while let Some(row) = rows.next().await.transpose()? {
             page.events.push(wire(&row)?);
-            page.more = row.get(7);
+            page.more = row.get("more");
         }
         Ok(page)
     }
@@ -132,26 +131,31 @@ impl Store {
         let client = self.reader().await?;
         let statement = client.prepare_cached(BEHIND_RELAY).await?;
         let rows = client.query(&statement, &[]).await?;
-        let lag = |row: &PgRow| u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
+        // A cursor beyond the end of the log, after a restore, is behind by no event.
+        let lag = |row: &PgRow| row.get::<_, i64>(1).max(0).unsigned_abs();
         Ok(rows.iter().map(|row| (AccountId(row.get(0)), lag(row), Seq(row.get(2)))).collect())
     }
 }
 
-/// Reads a row of account, seq, uid, type, at, origin and body.
+/// Returns the event of a row with the columns `account_id`, `seq`, `uid`, `type`, `at`, `origin` and `body`.
 pub(super) fn wire(row: &PgRow) -> Result<EncodedEvent, StoreError> {
-    let account = AccountId(row.get(0));
-    let seq = Seq(row.get(1));
-    let kind: &str = row.get(3);
+    let account = AccountId(row.get("account_id"));
+    let seq = Seq(row.get("seq"));
+    let kind: &str = row.get("type");
     let (entity, event_type) = parse_kind(kind)
         .ok_or_else(|| StoreError::corrupt("event", "type", format!("{account}:{seq}"), kind.to_owned()))?;
+    let body: String = row.get("body");
+    let id = id_of(&body)
+        .ok_or_else(|| StoreError::corrupt("event", "body", format!("{account}:{seq}"), "it has no readable id"))?;
     Ok(EncodedEvent {
         account,
+        epoch: id.epoch,
         seq,
         entity,
         event_type,
-        uid: Uid(row.get(2)),
-        at: row.get(4),
-        origin: Arc::from(row.get::<_, &str>(5)),
-        body: Bytes::from(row.get::<_, String>(6)),
+        uid: Uid(row.get("uid")),
+        at: row.get("at"),
+        origin: Arc::from(row.get::<_, &str>("origin")),
+        body: Bytes::from(body),
     })
 }

@@ -1,13 +1,39 @@
 //! PostgreSQL. The only module with SQL: one function is one statement or one named transaction.
 //!
 //! Guarantees: every statement takes the account id, so that no row of one account is ever read with another's key;
-//! a command's events, read-model changes and answer commit together or not at all. It knows nothing of HTTP, NATS
-//! or of why a row is written.
+//! a command's events, read-model changes and idempotency record commit together or not at all. It knows nothing of
+//! HTTP, NATS or of why a row is written.
+//!
+//! # Pools
+//!
+//! | pool | sessions | used for |
+//! | --- | --- | --- |
+//! | `lanes` | primary, read-write | batches of commands, two connections per lane |
+//! | `admit` | primary, read-write | authentication, quota, heads of logs: short statements that every request waits for |
+//! | `write` | primary, read-write | every other change: accounts, keys, endpoints, attempts, sweeps, the relay's repairs |
+//! | `read` | primary, read-only | reads that must see every commit |
+//! | `replica` | `database.read_url`, read-only | reads that may lag; the pool `read` where that key is empty |
+//!
+//! Sessions of `read` and `replica` are set read-only when they connect, so that a write through them fails in every
+//! installation, not only where a standby refuses it.
+//!
+//! A read may lag only if nothing is decided by it and no caller expects its own write in it. These may: pages of lists
+//! and searches with the state of the text index that they use, the log of delivery attempts, and the gauges of all
+//! accounts' quota. All others read the primary, for one of these reasons:
+//!
+//! * The caller reads its own write at once, on every replica of the service: a record, the links of a record, an
+//!   account's definitions, its endpoints and their parked events.
+//! * A follower is woken by a commit and then reads the log from its cursor; a standby would show it nothing, and a
+//!   cursor beyond the standby's log would look like one of a lost timeline. So are the feed, deliveries and the relay.
+//! * The row decides: credentials, quota, idempotency records, cursors before work starts, what sweeps find due, a
+//!   project that a write names by a part of its name.
+//! * The read is small and rare: brands, and the lists of the CLI.
 
 pub mod accounts;
 pub mod attempts;
 pub mod batch;
 pub mod brands;
+mod columns;
 mod companies;
 pub mod endpoint_changes;
 pub mod endpoints;
@@ -52,12 +78,15 @@ type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync)
 #[derive(Clone)]
 pub struct Store {
     config: tokio_postgres::Config,
-    /// Two connections per lane.
+    /// Two connections per lane: one for its batches, one for its blocked accounts.
+    lanes: Pool,
+    /// Authentication and quota, which every request waits for, and which must not wait for long lists.
+    admit: Pool,
     write: Pool,
     read: Pool,
-    /// For what every request asks first: who calls, and whether they may. Long lists must not stand before it.
-    admit: Pool,
-    /// The searches' share of the read pool.
+    /// The same pool as `read` where no standby is configured.
+    replica: Pool,
+    /// The share of the reading connections that searches have.
     searches: Searches,
     /// Accounts whose texts are to be indexed.
     asked: text_index::IndexRequests,
@@ -73,8 +102,11 @@ const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c ena
 /// replicas hold a head for a few milliseconds; after this time the batch goes on without the accounts that are held.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
-/// One for the quota's questions, which go one after the other, and some for looking accounts up.
-const ADMITTING: usize = 4;
+/// One connection for the quota's bookings, which go one after the other, and two for looking accounts up.
+const ADMIT_CONNECTIONS: usize = 3;
+
+/// Makes PostgreSQL refuse every write of the session.
+const READ_ONLY: &str = "-c default_transaction_read_only=on";
 
 /// A server whose client is gone must find out soon: until then it holds that client's locks. Where the machine is gone,
 /// TCP finds out. Where the process is paused, its machine goes on answering, so a transaction that waits for its client is
@@ -86,28 +118,27 @@ const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_inter
 impl Store {
     /// Makes the pools; a connection is opened when it is first needed.
     pub fn new(config: &config::Database, lanes: usize, metrics: Metrics) -> Result<Self, StoreError> {
-        let mut pg: tokio_postgres::Config = config.url.parse().map_err(StoreError::from)?;
-        pg.application_name("unificus")
-            .connect_timeout(Duration::from_secs(config.connect_timeout_s))
-            .keepalives(true)
-            .keepalives_idle(Duration::from_secs(5))
-            .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_secs(15))
-            .options(SESSION_SETTINGS);
-        let with = |settings: &str| {
-            let mut pg = pg.clone();
-            pg.options(format!("{SESSION_SETTINGS} {settings}"));
-            pg
+        let primary = session(config, &config.url)?;
+        // Less than a request may take: the response says so, and no statement runs on behind it.
+        let timeout = format!("-c statement_timeout={}s", config.statement_timeout_s);
+        let read_only = format!("{READ_ONLY} {timeout}");
+        let read = pool(with(&primary, &read_only), config.read_connections())?;
+        let replica = if config.read_url.is_empty() {
+            read.clone()
+        } else {
+            pool(with(&session(config, &config.read_url)?, &read_only), config.read_connections())?
         };
-        // Each lane has one connection for its batches and one for its blocked accounts.
-        let write = pool(with(&format!("{LANE_SETTINGS} {LANE_WAIT}")), 2 * lanes)?;
-        // Less than a request may take: its answer says so, and nothing runs on behind it.
-        let reader = with(&format!("-c statement_timeout={}s", config.statement_timeout_s));
-        let (read, admit) = (pool(reader, config.pool)?, pool(with(LANE_SETTINGS), ADMITTING)?);
-        let searches = Searches::new(config, metrics.clone());
-        let asked = text_index::IndexRequests::default();
-        Ok(Self { write, read, admit, searches, asked, config: pg, metrics })
+        Ok(Self {
+            lanes: pool(with(&primary, &format!("{LANE_SETTINGS} {LANE_WAIT}")), 2 * lanes)?,
+            admit: pool(with(&primary, LANE_SETTINGS), ADMIT_CONNECTIONS)?,
+            write: pool(with(&primary, &timeout), config.write_connections())?,
+            read,
+            replica,
+            searches: Searches::new(config, metrics.clone()),
+            asked: text_index::IndexRequests::default(),
+            config: primary,
+            metrics,
+        })
     }
 
     /// Whether the database answers.
@@ -123,16 +154,29 @@ impl Store {
         Ok(clock.follow(row.get(0), asked))
     }
 
-    async fn reader(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.read).await
+    /// A connection for a batch of commands.
+    async fn lane(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.lanes).await
     }
 
+    /// A connection for what every request waits for.
     async fn admitter(&self) -> Result<Object, StoreError> {
         self.checkout(&self.admit).await
     }
 
+    /// A connection for a change outside the lanes.
     async fn writer(&self) -> Result<Object, StoreError> {
         self.checkout(&self.write).await
+    }
+
+    /// A read-only connection that sees every commit.
+    async fn reader(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.read).await
+    }
+
+    /// A read-only connection that may lag behind, where a standby is configured.
+    async fn replica_reader(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.replica).await
     }
 
     async fn checkout(&self, pool: &Pool) -> Result<Object, StoreError> {
@@ -141,6 +185,28 @@ impl Store {
         self.metrics.pool_wait_seconds.observe(asked.elapsed().as_secs_f64());
         Ok(client)
     }
+}
+
+/// The settings of every session on a server.
+fn session(config: &config::Database, url: &str) -> Result<tokio_postgres::Config, StoreError> {
+    let mut session: tokio_postgres::Config = url.parse().map_err(StoreError::from)?;
+    session
+        .application_name("unificus")
+        .connect_timeout(Duration::from_secs(config.connect_timeout_s))
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(15))
+        .options(SESSION_SETTINGS);
+    Ok(session)
+}
+
+/// The same session with further settings.
+fn with(session: &tokio_postgres::Config, settings: &str) -> tokio_postgres::Config {
+    let mut session = session.clone();
+    session.options(format!("{SESSION_SETTINGS} {settings}"));
+    session
 }
 
 fn pool(config: tokio_postgres::Config, size: usize) -> Result<Pool, StoreError> {

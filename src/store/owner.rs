@@ -33,17 +33,18 @@ with moved as (
 )
 select account_id from inserted union all select account_id from updated";
 
-const SAVE_PUSH: &str = "-- push_cursor.save
+const SAVE_PUSH: &str = "-- push_endpoint_cursor.save
 with cursors as (
-    update push_cursor c set seq = n.seq, failing_since = n.failing_since, failures = n.failures, next_at = n.next_at
+    update push_endpoint_cursor c
+    set seq = n.seq, failing_since = n.failing_since, failures = n.failures, next_at = n.next_at
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::timestamptz[])
         as n(account_id, endpoint_id, seq, failing_since, failures, next_at)
     where c.account_id = n.account_id and c.endpoint_id = n.endpoint_id
 ), settled as (
-    delete from push_waiting w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
+    delete from push_retry w using unnest($7::uuid[], $8::uuid[], $9::bigint[]) as s(account_id, endpoint_id, seq)
     where w.account_id = s.account_id and w.endpoint_id = s.endpoint_id and w.seq = s.seq
 )
-insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
+insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
 select w.account_id, w.endpoint_id, w.seq, w.uid, w.attempts, w.next_at, w.parked, w.first_seq, w.batch
 from unnest($10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::integer[], $15::timestamptz[], $16::boolean[],
     $17::bigint[], $18::bigint[]) as w(account_id, endpoint_id, seq, uid, attempts, next_at, parked, first_seq, batch)
@@ -52,17 +53,17 @@ on conflict (account_id, endpoint_id, seq) do update
     set attempts = excluded.attempts, next_at = excluded.next_at, parked = excluded.parked,
         first_seq = excluded.first_seq, batch = excluded.batch";
 
-const UPDATE_CURSOR: &str = "-- push_cursor.move
+const UPDATE_CURSOR: &str = "-- push_endpoint_cursor.move
 with taken as (
-    delete from push_order where account_id = $1 and endpoint_id = $2 and order_id = any($3) returning order_id
+    delete from push_cursor_command where account_id = $1 and endpoint_id = $2 and command_id = any($3) returning command_id
 ), dropped as (
-    delete from push_waiting where account_id = $1 and endpoint_id = $2 and seq = any($4)
+    delete from push_retry where account_id = $1 and endpoint_id = $2 and seq = any($4)
 ), retried as (
-    update push_waiting w set parked = false, next_at = r.next_at
+    update push_retry w set parked = false, next_at = r.next_at
     from unnest($5::bigint[], $6::timestamptz[]) as r(seq, next_at)
     where w.account_id = $1 and w.endpoint_id = $2 and w.seq = r.seq
 )
-update push_cursor set seq = $7, passed = $8, failing_since = $9, failures = $10, next_at = $11
+update push_endpoint_cursor set seq = $7, processed = $8, failing_since = $9, failures = $10, next_at = $11
 where account_id = $1 and endpoint_id = $2 and exists (select from taken)";
 
 const DISABLE: &str = "-- push_endpoint.disable
@@ -157,7 +158,7 @@ impl ShardOwner {
     pub async fn save_push(&self, saves: &[EndpointSave]) -> Result<(), StoreError> {
         let c = CursorColumns::of(saves);
         let s = SettledColumns::of(saves);
-        let w = WaitingColumns::of(saves);
+        let w = RetryColumns::of(saves);
         self.client
             .execute(
                 &self.statements.save_push,
@@ -203,7 +204,7 @@ impl ShardOwner {
             &cursor.seq.0,
             &processed,
             &cursor.failing_since,
-            &i32::try_from(cursor.failures).unwrap_or(i32::MAX),
+            &saturated(cursor.failures),
             &cursor.next_at,
         ];
         self.client.execute(UPDATE_CURSOR, &values).await?;
@@ -225,6 +226,11 @@ impl ShardOwner {
     }
 }
 
+/// A count of failures as an `integer`. The largest one means the same as any beyond it.
+fn saturated(failures: u32) -> i32 {
+    i32::try_from(failures).unwrap_or(i32::MAX)
+}
+
 #[derive(Default)]
 struct CursorColumns {
     account: Vec<Uuid>,
@@ -243,7 +249,7 @@ impl CursorColumns {
             columns.endpoint.push(cursor.endpoint);
             columns.seq.push(cursor.seq.0);
             columns.failing_since.push(cursor.failing_since);
-            columns.failures.push(i32::try_from(cursor.failures).unwrap_or(i32::MAX));
+            columns.failures.push(saturated(cursor.failures));
             columns.next_at.push(cursor.next_at);
         }
         columns
@@ -272,7 +278,7 @@ impl SettledColumns {
 }
 
 #[derive(Default)]
-struct WaitingColumns {
+struct RetryColumns {
     account: Vec<Uuid>,
     endpoint: Vec<Uuid>,
     seq: Vec<i64>,
@@ -284,7 +290,7 @@ struct WaitingColumns {
     batch: Vec<Option<i64>>,
 }
 
-impl WaitingColumns {
+impl RetryColumns {
     fn of(saves: &[EndpointSave]) -> Self {
         let mut columns = Self::default();
         for EndpointSave { cursor, retries, .. } in saves {
@@ -293,7 +299,7 @@ impl WaitingColumns {
                 columns.endpoint.push(cursor.endpoint);
                 columns.seq.push(event.seq.0);
                 columns.uid.push(event.uid.0);
-                columns.attempts.push(i32::try_from(event.attempts).unwrap_or(i32::MAX));
+                columns.attempts.push(saturated(event.attempts));
                 columns.next_at.push(event.next_at);
                 columns.parked.push(event.parked);
                 columns.first.push((event.first < event.seq).then_some(event.first.0));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Statement};
 
-use super::StoreError;
 use super::owner::ShardOwner;
+use super::{StoreError, columns};
 use crate::clock::{self, Clock};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
@@ -22,7 +22,7 @@ const JOIN: &str = "-- owner.join
 select pg_advisory_lock_shared($1, pg_backend_pid())";
 
 const MEMBERS: &str = "-- owner.members
-select count(distinct l.pid) from pg_locks l join pg_database d on d.oid = l.database
+select count(distinct l.pid) as members from pg_locks l join pg_database d on d.oid = l.database
 where l.locktype = 'advisory' and l.classid::bigint = $1 and d.datname = current_database()
     and not exists (select from owner_lease e where e.backend_pid = l.pid and e.expires_at < clock_timestamp())";
 
@@ -44,7 +44,7 @@ with expired as (
     delete from owner_lease e using expired x
     where x.pid is null and e.backend_pid = x.backend_pid and e.backend_start = x.backend_start
 )
-select count(*) filter (where pg_terminate_backend(pid)) from expired where pid is not null";
+select count(*) filter (where pg_terminate_backend(pid)) as ended from expired where pid is not null";
 
 const TRY_LOCK: &str = "-- owner.try_lock
 select shard from unnest($2::integer[]) as s(shard) where pg_try_advisory_lock($1, shard) limit $3";
@@ -87,22 +87,24 @@ impl ShardOwner {
     /// belong to, it does nothing.
     pub async fn end_expired(&self) -> Result<u64, StoreError> {
         let row = self.client.query_one(&self.membership.end_expired, &[]).await?;
-        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+        columns::count(&row, "owner_lease", "ended", &"all sessions")
     }
 
     /// How many replicas live, this one included.
     pub async fn members(&self) -> Result<usize, StoreError> {
         let row = self.client.query_one(&self.membership.members, &[&i64::from(MEMBER)]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(1).max(1))
+        let members: usize = columns::integer::<i64, _>(&row, "pg_locks", "members", &"all sessions")?;
+        // This one lives, also where its own lease has run out for a moment.
+        Ok(members.max(1))
     }
 
     /// Takes those of the shards that nobody holds, at most `most`; returns which it got. After an error it is not known
     /// which it holds, and the session must end.
     pub async fn try_lock(&self, shards: &[u8], most: usize) -> Result<Vec<u8>, StoreError> {
         let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = columns::limit(most);
         let rows = self.client.query(&self.membership.try_lock, &[&SHARD, &shards, &most]).await?;
-        Ok(rows.iter().filter_map(|row| u8::try_from(row.get::<_, i32>(0)).ok()).collect())
+        rows.iter().map(|row| columns::integer::<i32, _>(row, "pg_locks", "shard", &"this session")).collect()
     }
 
     /// Gives shards up. After an error it is not known which it holds, and the session must end.

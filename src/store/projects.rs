@@ -2,6 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
+use super::reading::Freshness;
 use super::records::{StoredRecord, stored};
 use super::{Store, StoreError};
 use crate::domain::AccountId;
@@ -31,7 +32,7 @@ pub enum ProjectBy {
 }
 
 impl Store {
-    /// The live project that is meant.
+    /// The live project that is meant. Writes name projects by this too, so every commit must be seen.
     pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<StoredRecord>, StoreError> {
         let (statement, key) = match by {
             ProjectBy::Name(name) => (NAMED, Some(normalize_key(name))),
@@ -39,8 +40,8 @@ impl Store {
             ProjectBy::Latest => (LATEST, None),
         };
         let reading = match by {
-            ProjectBy::Part(_) => self.searching(account).await?,
-            ProjectBy::Name(_) | ProjectBy::Latest => self.reading(account).await?,
+            ProjectBy::Part(_) => self.searching(account, Freshness::Current).await?,
+            ProjectBy::Name(_) | ProjectBy::Latest => self.reading(account, Freshness::Current).await?,
         };
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&account.0];
         parameters.extend(key.iter().map(|key| -> &(dyn ToSql + Sync) { key }));

@@ -6,7 +6,7 @@ use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{Params, Store, StoreError};
+use super::{Params, Store, StoreError, columns};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Timestamp};
 
@@ -43,7 +43,7 @@ set used = q.used - back.calls,
     )
 from back
 where q.account_id = back.account_id and q.month = back.month and back.calls > 0
-returning q.account_id, back.calls";
+returning q.account_id, back.calls as calls";
 
 /// The limit is that of the tier that the account has now, whatever its callers remember. A lease knows how many calls it
 /// was granted and how many of them came back since it began, and so does the replica: where the two differ, an earlier
@@ -88,15 +88,16 @@ with asked as (
         set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
             expires_at = excluded.expires_at
 )
-select account_id, day, today, granted, used - back + granted, most, revision, lost, stored_now() from decided";
+select account_id, day, today, granted, used - back + granted as used, most, revision, lost, stored_now() as now
+from decided";
 
 const DAYS: &str = "-- quota.days
-select coalesce(q.used, 0), coalesce(q.days, '{}'), t.now
+select coalesce(q.used, 0) as used, coalesce(q.days, '{}') as days, t.now
 from (select stored_now() as now) as t
 left join quota_month q on q.account_id = $1 and q.month = date_trunc('month', t.now at time zone 'UTC')::date";
 
 const USE: &str = "-- quota.use
-select a.account_id, a.tier, coalesce(q.used, 0)
+select a.account_id, a.tier, coalesce(q.used, 0) as used
 from account a left join quota_month q
     on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
@@ -196,12 +197,13 @@ impl Store {
         let _done = (begun?, opened?, locked?);
         let (expired, taken) = (expired?, taken?);
         committed?;
-        self.tell_expired(&expired);
-        Ok(taken.iter().map(grant).collect())
+        self.report_expired(&expired);
+        Ok(taken.iter().filter_map(readable_grant).collect())
     }
 
-    fn tell_expired(&self, expired: &[PgRow]) {
-        let returned: u64 = expired.iter().map(|row| calls(row, 1)).sum();
+    fn report_expired(&self, expired: &[PgRow]) {
+        // The statement returns leases with more than zero calls alone.
+        let returned: u64 = expired.iter().map(|row| row.get::<_, i64>("calls").unsigned_abs()).sum();
         if returned > 0 {
             self.metrics.quota_expired_calls_total.inc_by(returned);
             tracing::warn!(calls = returned, "calls given back of a replica that ended without answering them");
@@ -213,13 +215,15 @@ impl Store {
         let client = self.reader().await?;
         let statement = client.prepare_cached(DAYS).await?;
         let row = client.query_one(&statement, &[&account.0]).await?;
-        let days = row.get::<_, Vec<i64>>(1).into_iter().map(|day| u64::try_from(day).unwrap_or(0)).collect();
-        Ok(MonthUse { used: calls(&row, 0), days, now: row.get(2) })
+        let calls =
+            |day: i64| u64::try_from(day).map_err(|error| StoreError::corrupt("quota_month", "days", account, error));
+        let days = row.get::<_, Vec<i64>>("days").into_iter().map(calls).collect::<Result<_, _>>()?;
+        Ok(MonthUse { used: columns::count(&row, "quota_month", "used", &account)?, days, now: row.get("now") })
     }
 
     /// Every account's use of the present month.
     pub async fn quota_use(&self) -> Result<Vec<Use>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.replica_reader().await?;
         let statement = client.prepare_cached(USE).await?;
         client.query(&statement, &[]).await?.iter().map(row_use).collect()
     }
@@ -257,6 +261,7 @@ impl AskColumns {
             columns.accepted.push(count(accepted));
             columns.returned.push(count(returned));
             columns.outstanding.push(count(outstanding));
+            // Without a limit no call of the lease counts as unanswered.
             columns.block.push(count(block.unwrap_or(u64::MAX)));
             columns.limited.push(block.is_some());
             columns.known.push(known);
@@ -271,37 +276,42 @@ impl AskColumns {
     }
 }
 
+/// Calls as a `bigint`. More than fit stand for no limit.
 fn count(calls: u64) -> i64 {
     i64::try_from(calls).unwrap_or(i64::MAX)
 }
 
-fn grant(row: &PgRow) -> Grant {
-    Grant {
-        account: AccountId(row.get(0)),
-        day: row.get(1),
-        today: row.get(2),
-        calls: calls(row, 3),
-        used: calls(row, 4),
-        most: calls(row, 5),
-        revision: row.get(6),
-        lost: row.get(7),
-        now: row.get(8),
-    }
+/// A corrupt row is left out, so that it costs its own account its grant, and not every account of the statement.
+fn readable_grant(row: &PgRow) -> Option<Grant> {
+    grant(row).inspect_err(|error| tracing::error!(error = error.report(), "read quota failed")).ok()
 }
 
-fn calls(row: &PgRow, column: usize) -> u64 {
-    u64::try_from(row.get::<_, i64>(column)).unwrap_or(0)
+fn grant(row: &PgRow) -> Result<Grant, StoreError> {
+    let account = AccountId(row.get("account_id"));
+    let calls = |column| columns::count(row, "quota_month", column, &account);
+    Ok(Grant {
+        account,
+        day: row.get("day"),
+        today: row.get("today"),
+        calls: calls("granted")?,
+        used: calls("used")?,
+        most: calls("most")?,
+        revision: row.get("revision"),
+        lost: row.get("lost"),
+        now: row.get("now"),
+    })
 }
 
 /// The month of a day, as its rows name it: by its first day.
 #[must_use]
 pub fn month(day: Date) -> Date {
+    // Every month has a first day.
     day.replace_day(1).unwrap_or(day)
 }
 
 fn row_use(row: &PgRow) -> Result<Use, StoreError> {
-    let account = AccountId(row.get(0));
-    let tier: &str = row.get(1);
+    let account = AccountId(row.get("account_id"));
+    let tier: &str = row.get("tier");
     let tier = Tier::from_name(tier).ok_or_else(|| StoreError::corrupt("account", "tier", account, tier.to_owned()))?;
-    Ok(Use { account, tier, used: calls(row, 2) })
+    Ok(Use { account, tier, used: columns::count(row, "quota_month", "used", &account)? })
 }

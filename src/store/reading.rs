@@ -26,6 +26,15 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// How much a read must see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Every commit.
+    Current,
+    /// The commits that the standby has, where one is configured.
+    MayLag,
+}
+
 /// A connection for one statement.
 pub(super) struct Reading {
     account: AccountId,
@@ -43,18 +52,22 @@ struct Held {
 
 impl Store {
     /// A connection for an indexed read.
-    pub(super) async fn reading(&self, account: AccountId) -> Result<Reading, StoreError> {
-        self.hold(account, None).await
+    pub(super) async fn reading(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
+        self.hold(account, from, None).await
     }
 
-    /// A connection for a read that may look at all rows of an account: one of the account's share of the pool.
-    pub(super) async fn searching(&self, account: AccountId) -> Result<Reading, StoreError> {
+    /// A connection for a read that may look at all rows of an account: one of the account's share of the connections.
+    pub(super) async fn searching(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
         let slot = self.searches.enter(account).await?;
-        self.hold(account, Some(slot)).await
+        self.hold(account, from, Some(slot)).await
     }
 
-    async fn hold(&self, account: AccountId, slot: Option<SearchSlot>) -> Result<Reading, StoreError> {
-        let held = Some(Held { client: self.reader().await?, _slot: slot });
+    async fn hold(&self, account: AccountId, from: Freshness, slot: Option<SearchSlot>) -> Result<Reading, StoreError> {
+        let client = match from {
+            Freshness::Current => self.reader().await?,
+            Freshness::MayLag => self.replica_reader().await?,
+        };
+        let held = Some(Held { client, _slot: slot });
         Ok(Reading { account, held, unfinished: false, metrics: self.metrics.clone() })
     }
 }
@@ -95,6 +108,7 @@ impl Reading {
         outcome.map_err(StoreError::from).inspect_err(|error| {
             if let StoreError::TimedOut(_) = error {
                 self.metrics.statements_ended_total.with_label_values(&["timeout"]).inc();
+                // Every statement has a first line, its name.
                 let name = statement.lines().next().unwrap_or_default().trim_start_matches("-- ");
                 tracing::warn!(account = %self.account, statement = name, "statement reached its timeout");
             }
@@ -127,7 +141,7 @@ async fn cancel(held: Held) {
                 if let Err(error) = asked {
                     tracing::warn!(error = %error, "cancelling an abandoned statement failed");
                 }
-                let _ended_one_way_or_another = next.as_mut().await;
+                let _result = next.as_mut().await;
             };
             if tokio::time::timeout(ATTEMPT, attempt).await.is_ok() {
                 break;

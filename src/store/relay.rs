@@ -18,7 +18,9 @@ select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
 from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
 const IDENTITIES: &str = "-- log.identities
-select account_id, seq, uid, type, at, origin, left(body, 128), at > now() - make_interval(secs => $3) from event
+select account_id, seq, uid, type, at, origin, left(body, 128) as body,
+    at > now() - make_interval(secs => $3) as is_retained
+from event
 where account_id = $1 and seq = any($2)";
 
 /// From the end backwards, over what a refill publishes.
@@ -102,8 +104,12 @@ impl ShardOwner {
                     .ok_or_else(|| StoreError::corrupt("relay_cursor", "repair", account, name.to_owned()))?,
             ),
         };
-        let id: Option<Uuid> = row.get(3);
-        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair: repair.zip(id) }))
+        let repair = match (repair, row.get::<_, Option<Uuid>>(3)) {
+            (Some(repair), Some(id)) => Some((repair, id)),
+            (None, _) => None,
+            (Some(_), None) => return Err(StoreError::corrupt("relay_cursor", "repair_id", account, "null")),
+        };
+        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair }))
     }
 
     /// The events of an account at positions, where the log has them. The stream keeps what is younger than `max_age`.
@@ -141,7 +147,7 @@ impl Store {
     /// Notes which stream events are published in from now on, and that what went into another one is not in it.
     /// Returns how many accounts that concerns.
     pub async fn begin_stream(&self, made_at_ns: i64) -> Result<u64, StoreError> {
-        Ok(self.reader().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
+        Ok(self.writer().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
     }
 
     /// The next accounts that have a cursor, in the order of their ids.
@@ -154,7 +160,7 @@ impl Store {
 
     /// Asks the owner of the account's shard for a repair. What was asked for before is replaced.
     pub async fn request_relay_repair(&self, account: AccountId, repair: Repair, id: Uuid) -> Result<(), StoreError> {
-        self.reader().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
+        self.writer().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
         Ok(())
     }
 
@@ -172,12 +178,12 @@ impl Store {
 
     /// Puts one account's relay back to a position where it is beyond it: it will ask the stream how far it is.
     pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<bool, StoreError> {
-        Ok(self.reader().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
+        Ok(self.writer().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
     }
 
     /// Puts the relay of one account, or of all, back to the beginning: it will ask the stream how far it is.
     pub async fn rewind_relay(&self, account: Option<AccountId>) -> Result<u64, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
     }
 
@@ -198,5 +204,5 @@ impl Store {
 
 fn logged(row: &tokio_postgres::Row) -> Result<(Seq, Logged), StoreError> {
     let event = wire(row)?;
-    Ok((event.seq, Logged { identity: Identity::of(&event), is_retained: row.get(7) }))
+    Ok((event.seq, Logged { identity: Identity::of(&event), is_retained: row.get("is_retained") }))
 }

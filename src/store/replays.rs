@@ -1,13 +1,13 @@
 //! Whether the answers to requests are stored.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns};
 use crate::domain::AccountId;
 
 /// An answer in the last minutes of its day is left out: it may be forgotten before the request is carried out.
-const COUNT: &str = "-- answer.count
-select count(*) from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
+const COUNT: &str = "-- idempotency_record.count
+select count(*) as stored from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
 where exists (
-    select from answer a
+    select from idempotency_record a
     where a.account_id = $1 and a.key in (k.key, k.unscoped_key) and a.request_hash = k.request_hash
         and a.at > now() - interval '23 hours 58 minutes')";
 
@@ -24,6 +24,6 @@ impl Store {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(COUNT).await?;
         let row = client.query_one(&statement, &[&account.0, &keys, &unscoped, &request_hashes]).await?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+        columns::integer::<i64, _>(&row, "idempotency_record", "stored", &account)
     }
 }

@@ -33,13 +33,13 @@ on conflict (account_id) do update set
 /// A replay from the end of the log on takes the place back to there, whoever holds it in memory, and drops what waits
 /// beyond it.
 const PUSH: &str = "-- restored.push
-insert into push_order (account_id, endpoint_id, order_id, kind, from_seq, to_seq, at)
+insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 select c.account_id, c.endpoint_id, gen_random_uuid(), 'replay', h.seq, null, $2
-from push_cursor c join head h on h.account_id = c.account_id where c.account_id = any($1)";
+from push_endpoint_cursor c join head h on h.account_id = c.account_id where c.account_id = any($1)";
 
 /// What they would be made from is not in the log, or will be another event.
-const ANSWERS: &str = "-- restored.answers
-delete from answer a using head h
+const ANSWERS: &str = "-- restored.idempotency_records
+delete from idempotency_record a using head h
 where a.account_id = any($1) and h.account_id = a.account_id and (a.outcome->'done'->>'version')::bigint > h.seq";
 
 /// A log whose epoch was raised.
@@ -71,7 +71,7 @@ impl Store {
         limit: i64,
         by: By<'_>,
     ) -> Result<RaiseOutcome, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         let locked = transaction.query(LOCK, &[&after.0, &only.map(|account| account.0), &limit]).await?;
         let ids: Vec<uuid::Uuid> = locked.iter().map(|row| row.get(0)).collect();

@@ -51,7 +51,7 @@ impl Store {
 
     /// Puts another seal in the place of one; false where that is not there any more.
     pub async fn reseal_key(&self, account: AccountId, was: &Sealed, sealed: &[u8]) -> Result<bool, StoreError> {
-        let client = self.reader().await?;
+        let client = self.writer().await?;
         Ok(client.execute(RESEAL_KEY, &[&account.0, &was.key_id, &was.sealed, &sealed]).await? > 0)
     }
 
@@ -82,6 +82,6 @@ impl Store {
             .map_err(|error| StoreError::corrupt("push_endpoint", "headers", owned_by.1, error))?;
         let values: Params<'_, 6> =
             [&owned_by.0.0, &owned_by.1, &were.secrets, &are.secrets, &were.stored_headers, &headers];
-        Ok(self.reader().await?.execute(RESEAL_ENDPOINT, &values).await? > 0)
+        Ok(self.writer().await?.execute(RESEAL_ENDPOINT, &values).await? > 0)
     }
 }

@@ -117,7 +117,8 @@ impl Drop for Present {
     fn drop(&mut self) {
         let mut accounts = self.shared.accounts();
         if let Some(of) = accounts.get_mut(&self.account) {
-            of.searches = of.searches.saturating_sub(1);
+            // `arrive` counted it.
+            of.searches -= 1;
             if of.searches == 0 {
                 accounts.remove(&self.account);
             }

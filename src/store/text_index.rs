@@ -108,15 +108,15 @@ impl Store {
     /// Up to which event the index of the account can be used, if it can. Asks for it to be brought forward where that is
     /// of use.
     pub(super) async fn indexed_through(&self, account: AccountId) -> Result<Option<Seq>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.replica_reader().await?;
         let statement = client.prepare_cached(STATE).await?;
         let Some(row) = client.query_opt(&statement, &[&account.0]).await? else { return Ok(None) };
         let (through, head, complete) = (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2));
-        let behind = head - through.unwrap_or_default();
-        if through.is_none() || !complete || behind > STALE {
+        let usable = through.filter(|through| complete && head - through <= USABLE);
+        if usable.is_none_or(|through| head - through > STALE) {
             self.ask_for_index(account);
         }
-        Ok(through.filter(|_| complete && behind <= USABLE).map(Seq))
+        Ok(usable.map(Seq))
     }
 
     /// The account's index is to be brought forward, in a step or more.
@@ -146,7 +146,7 @@ impl Store {
 
     /// Brings the account's index forward by a step; whether there is more to do.
     pub async fn index_contacts(&self, account: AccountId) -> Result<bool, StoreError> {
-        let mut client = self.reader().await?;
+        let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(RELAX).await?;
         transaction.execute(OPEN, &[&account.0]).await?;

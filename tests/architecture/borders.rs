@@ -1,22 +1,42 @@
-//! What belongs where: crates, the clock, the environment, tasks, status codes.
+//! The home of each kind of name: crates, the clock, the environment, tasks, status codes.
 //!
 //! A name ending with `::` is a crate, `a::b` a piece of a path, `.a(` a call of a method, a single word any piece of a path.
 
-use crate::architecture::source::{Path, Source};
+use crate::architecture::imports::{Modules, Use};
+use crate::architecture::source::{Path, Source, lies_in};
 use crate::architecture::violation::Violation;
 
-/// What only its homes name.
+/// Names that only their homes use.
 pub(crate) struct Only {
     pub(crate) names: &'static [&'static str],
     pub(crate) homes: &'static [&'static str],
     pub(crate) why: &'static str,
 }
 
-/// What a folder never names.
+/// Names that a folder never uses.
 pub(crate) struct Never {
     pub(crate) inside: &'static str,
     pub(crate) names: &'static [&'static str],
     pub(crate) why: &'static str,
+}
+
+/// A folder whose production code reaches no file of another one: re-exports are followed.
+pub(crate) struct Apart {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) why: &'static str,
+}
+
+impl Apart {
+    pub(crate) fn violations(&self, sources: &[Source]) -> Vec<Violation> {
+        let uses = Modules::of(sources).uses().into_iter();
+        let crossing = uses.filter(|one| lies_in(&one.from, self.from) && lies_in(&one.to, self.to));
+        crossing
+            .map(|Use { from, line, to, path }| {
+                Violation::new(&from, line, format!("`{path}` leads to {to}: {}", self.why))
+            })
+            .collect()
+    }
 }
 
 impl Only {
@@ -39,10 +59,10 @@ fn named(source: &Source, names: &[&str], why: &str) -> Vec<Violation> {
         Some(method) => source.find(&[".", method, "("]),
         None => paths.iter().filter(|path| names_piece(path, name)).map(|path| path.line).collect(),
     };
-    let found = names.iter().flat_map(|name| lines(name).into_iter().map(move |line| (line, name)));
-    let mut found = found.collect::<Vec<_>>();
-    found.sort_unstable();
-    found.into_iter().map(|(line, name)| Violation::new(&source.path, line, format!("names `{name}`: {why}"))).collect()
+    let uses = names.iter().flat_map(|name| lines(name).into_iter().map(move |line| (line, name)));
+    let mut uses = uses.collect::<Vec<_>>();
+    uses.sort_unstable();
+    uses.into_iter().map(|(line, name)| Violation::new(&source.path, line, format!("names `{name}`: {why}"))).collect()
 }
 
 fn names_piece(path: &Path, name: &str) -> bool {
@@ -58,7 +78,7 @@ fn names_piece(path: &Path, name: &str) -> bool {
 mod tests {
     use crate::architecture::borders::Only;
     use crate::architecture::source::Source;
-    use crate::architecture::tables::{BROKER, DATABASE, ENVIRONMENT, NEVER, STATUS, TASKS, TIME};
+    use crate::architecture::tables::{APART, BROKER, DATABASE, ENVIRONMENT, NEVER, STATUS, TASKS, TIME};
     use crate::architecture::violation::lines;
 
     fn never(path: &str, code: &str) -> Vec<usize> {
@@ -89,6 +109,23 @@ mod tests {
             never("src/http/problem.rs", "use async_nats::Client;\nuse axum::Json;\ntokio_postgres::Error"),
             [1, 3]
         );
+    }
+
+    #[test]
+    fn the_scheduler_reaches_no_type_of_the_store_however_it_is_named() {
+        let reached = |scheduler: &str| {
+            let sources = [
+                Source::new("src/lib.rs", ""),
+                Source::new("src/store/mod.rs", "pub mod owner;"),
+                Source::new("src/store/owner.rs", "pub struct Cursor;"),
+                Source::new("src/push/mod.rs", "pub use crate::store::owner::Cursor; pub struct Rate;"),
+                Source::new("src/push/scheduler/state.rs", scheduler),
+            ];
+            APART.iter().flat_map(|rule| lines(&rule.violations(&sources))).collect::<Vec<_>>()
+        };
+        assert_eq!(reached("use crate::push::{Rate,\nCursor};"), [2]);
+        assert_eq!(reached("fn f(a: super::super::super::store::owner::Cursor) {}"), [1]);
+        assert_eq!(reached("use super::super::Rate; mod tests { use crate::push::Cursor; }"), [0; 0]);
     }
 
     #[test]

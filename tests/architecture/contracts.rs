@@ -1,6 +1,10 @@
 //! Rolling upgrades: a migration runs while replicas of the version before still serve. So it expands the schema, and takes
 //! away nothing that they use.
 //!
+//! A rename takes nothing away where the same migration makes a view under the former name that PostgreSQL can write
+//! through: `create view former as select … from renamed`, of one table and without a condition, in which a renamed column
+//! is called as before.
+//!
 //! A migration that contracts is for a later release than the one that stopped using what goes. Its head says so in a line
 //! `-- Contracts: <what>, unused since <version>`, and its name begins with `contract_`: by that, an older build that meets
 //! it knows that it must not start.
@@ -19,9 +23,9 @@ pub(crate) fn no_migration_breaks_replicas_of_the_version_before(migrations: &[M
 /// The head names what goes and the version that stopped using it, and the file's name says it to older builds.
 fn is_contract(migration: &Migration) -> bool {
     let mut head = migration.raw.lines().take_while(|line| line.starts_with("--"));
-    let said =
+    let line =
         head.find_map(|line| line.strip_prefix("-- Contracts: ")).and_then(|line| line.split_once("unused since "));
-    let version = said.map(|(_, version)| version.trim_end_matches('.'));
+    let version = line.map(|(_, version)| version.trim_end_matches('.'));
     let is_version = |text: &str| text.contains('.') && text.split('.').all(|part| part.parse::<u32>().is_ok());
     version.is_some_and(is_version)
         && file(migration).split_once("__").is_some_and(|(_, name)| name.starts_with("contract_"))
@@ -34,13 +38,60 @@ fn file(migration: &Migration) -> &str {
 fn broken(migration: &Migration) -> Vec<Violation> {
     let statements = statements(migration);
     let made: Vec<String> = statements.iter().filter_map(|statement| made_table(&words(statement))).collect();
+    let views: Vec<View> = statements.iter().filter_map(|statement| View::of(&words(statement))).collect();
     let broken = |statement: &Vec<Token>| {
         let line = statement.first()?.line;
-        let what = breaks(&words(statement), &made)?;
+        let words = words(statement);
+        if views.iter().any(|view| view.keeps_what_is_renamed(&words)) {
+            return None;
+        }
+        let what = breaks(&words, &made)?;
         let reason = format!("{what}: replicas of the version before still use it");
         Some(Violation::new(&migration.path, line, reason).about(file(migration)))
     };
     statements.iter().filter_map(broken).collect()
+}
+
+/// A view that PostgreSQL can write through to its table.
+struct View {
+    name: String,
+    table: String,
+    /// The columns, each with its name in the view.
+    columns: Vec<(String, String)>,
+}
+
+impl View {
+    /// The view that a statement creates. Anything behind the table's name (a join, a condition, a limit) or a column that
+    /// is computed makes it another kind of view.
+    fn of(words: &[&str]) -> Option<Self> {
+        let ["create", "view", name, rest @ ..] = words else { return None };
+        let select = rest.iter().position(|word| *word == "select")?;
+        let from = rest.iter().position(|word| *word == "from")?;
+        let [table] = rest.get(from + 1..)? else { return None };
+        let column = |column: &[&str]| match column {
+            [name] => Some(((*name).to_owned(), (*name).to_owned())),
+            [name, "as", shown] => Some(((*name).to_owned(), (*shown).to_owned())),
+            _ => None,
+        };
+        let columns = rest.get(select + 1..from)?.split(|word| *word == ",").map(column).collect::<Option<_>>()?;
+        Some(Self { name: (*name).to_owned(), table: (*table).to_owned(), columns })
+    }
+
+    /// Whether a statement only gives the view's table, a column that the view shows, or an index of the table another name.
+    fn keeps_what_is_renamed(&self, words: &[&str]) -> bool {
+        match words {
+            ["alter", "table", former, "rename", "to", renamed] => *former == self.name && *renamed == self.table,
+            ["alter", "table", table, "rename", "column", former, "to", renamed] => {
+                *table == self.table && self.columns.iter().any(|(name, shown)| name == renamed && shown == former)
+            }
+            // No statement names an index.
+            ["alter", "index", former, "rename", "to", renamed] => {
+                let of_former = former.strip_prefix(&format!("{}_", self.name));
+                of_former.is_some() && of_former == renamed.strip_prefix(&format!("{}_", self.table))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The table that a statement makes: no replica of the version before knows it.
@@ -174,6 +225,36 @@ mod tests {
             "create function f() returns trigger language plpgsql as $$ begin drop table a; end $$",
         ] {
             assert_eq!(broken_lines(&format!("-- On a full table: fine.\n{expanding};")), [0; 0], "{expanding}");
+        }
+    }
+
+    /// One line per statement, the first of which is line 2.
+    fn broken_of(statements: &[&str]) -> Vec<usize> {
+        broken_lines(&format!("-- On a full table: fine.\n{};", statements.join(";\n")))
+    }
+
+    #[test]
+    fn a_rename_is_let_pass_with_a_view_under_the_former_name() {
+        let (table, column) = ("alter table a rename to b", "alter table b rename column c to d");
+        let index = "alter index a_pkey rename to b_pkey";
+        let view = "create view a with (security_invoker = true) as select account_id, d as c from b";
+        assert_eq!(broken_of(&[table, index, column, view]), [0; 0]);
+        assert_eq!(broken_of(&[view, "alter table z rename to y", table]), [3], "another table");
+        assert_eq!(broken_of(&[table, "alter table b rename column e to f", view]), [3], "a column it does not show");
+        assert_eq!(broken_of(&[table, "alter index a_pkey rename to b_key", view]), [3], "an index of another kind");
+        assert_eq!(broken_of(&[table, column, "create view a as select account_id, d from b"]), [3], "no former name");
+        assert_eq!(broken_of(&[table, "alter table b drop column c", view]), [3], "more than a name goes");
+        for view in [
+            "create view z as select account_id from b",
+            "create view a as select account_id from z",
+            "create view a as select account_id from b where c > 0",
+            "create view a as select account_id from b join z using (account_id)",
+            "create view a as select account_id from b limit 1",
+            "create view a as select account_id, lower(c) as c from b",
+            "create view a as select distinct account_id from b",
+            "create materialized view a as select account_id from b",
+        ] {
+            assert_eq!(broken_of(&[table, view]), [2], "{view}");
         }
     }
 

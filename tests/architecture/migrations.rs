@@ -29,8 +29,8 @@ fn broken_keys(migration: &Migration) -> Vec<Violation> {
     let statements = statements(migration);
     let keys = statements.iter().flat_map(|statement| keys(statement)).filter(|key| key.first != "account_id");
     keys.map(|Key { subject, line, first }| {
-        let found = if first.is_empty() { "has no primary key".into() } else { format!("begins with `{first}`") };
-        let reason = format!("the key of `{subject}` {found}: every key begins with account_id");
+        let beginning = if first.is_empty() { "has no primary key".into() } else { format!("begins with `{first}`") };
+        let reason = format!("the key of `{subject}` {beginning}: every key begins with account_id");
         Violation::new(&migration.path, line, reason).about(subject)
     })
     .collect()
@@ -78,16 +78,16 @@ fn table_keys(statement: &[Token], words: &[&str]) -> Vec<Key> {
         return Vec::new();
     }
     let items = items(statement);
-    let found = items.iter().filter_map(|item| key_of(item, &self::words(item)));
-    let mut found = found.map(|key| Key { subject: key.subject(table), ..key }).collect::<Vec<_>>();
-    if !found.iter().any(|key| key.subject == table) {
-        found.extend(statement.first().map(|first| Key {
+    let keys = items.iter().filter_map(|item| key_of(item, &self::words(item)));
+    let mut keys = keys.map(|key| Key { subject: key.subject(table), ..key }).collect::<Vec<_>>();
+    if !keys.iter().any(|key| key.subject == table) {
+        keys.extend(statement.first().map(|first| Key {
             subject: table.into(),
             line: first.line,
             first: String::new(),
         }));
     }
-    found
+    keys
 }
 
 /// The columns and constraints of a `create table`.

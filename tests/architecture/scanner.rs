@@ -10,7 +10,7 @@ pub(crate) struct Text {
     pub(crate) text: String,
 }
 
-/// What a file consists of. `code` has the layout of the original; literals and comments are blanked in it.
+/// The parts of a file. `code` has the layout of the original; literals and comments are blanked in it.
 #[derive(Default)]
 pub(crate) struct Scan {
     pub(crate) code: String,

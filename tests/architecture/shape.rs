@@ -83,6 +83,12 @@ pub(crate) fn every_folder_has_a_front_door(sources: &[Source]) -> Vec<Violation
     doors.collect()
 }
 
+/// A folder that a rule is about is there, so that the rule does not pass because a folder was renamed.
+pub(crate) fn every_folder_that_the_tables_name_exists(folders: &[(&str, &str)], sources: &[Source]) -> Vec<Violation> {
+    let missing = folders.iter().filter(|(folder, _)| !sources.iter().any(|source| source.is_in(folder)));
+    missing.map(|(folder, why)| Violation::new(folder, 1, format!("is missing: {why}"))).collect()
+}
+
 pub(crate) fn no_test_is_ignored(sources: &[Source]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for source in sources {

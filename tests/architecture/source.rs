@@ -22,8 +22,8 @@ pub(crate) struct Token {
 pub(crate) struct Path {
     pub(crate) line: usize,
     pub(crate) segments: Vec<String>,
-    /// How many inline modules (`mod tests { … }`) it stands in.
-    pub(crate) inline_modules: usize,
+    /// The inline modules (`mod tests { … }`) around it, outermost first.
+    pub(crate) inline_modules: Vec<String>,
     pub(crate) imported: bool,
 }
 
@@ -38,12 +38,67 @@ impl Source {
     }
 
     /// Whether the file is this one, or lies in this folder (written with a `/` at its end).
-    pub(crate) fn is_in(&self, place: &str) -> bool {
-        lies_in(&self.path, place)
+    pub(crate) fn is_in(&self, at: &str) -> bool {
+        lies_in(&self.path, at)
     }
 
     pub(crate) fn is_test(&self) -> bool {
         self.is_in("tests/") || self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// The file's module below the crate's root: `["store", "log"]` of `src/store/log.rs`.
+    pub(crate) fn module(&self) -> Vec<String> {
+        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
+        let module = inside.strip_suffix("/mod").unwrap_or(inside);
+        let is_root = matches!(module, "lib" | "main");
+        if is_root { Vec::new() } else { module.split('/').map(str::to_owned).collect() }
+    }
+
+    /// The file without the items that are compiled for tests alone: those below `#[cfg(test)]`, and `mod tests { … }`.
+    pub(crate) fn without_tests(&self) -> Self {
+        let mut tokens = Vec::new();
+        let mut at = 0;
+        while let Some(token) = self.tokens.get(at) {
+            let is_inline = self.starts_with(at, &["mod", "tests", "{"]);
+            if is_inline || self.starts_with(at, TEST_ONLY) {
+                at = self.item_end(at);
+            } else {
+                tokens.push(token.clone());
+                at += 1;
+            }
+        }
+        Self { path: self.path.clone(), tokens, raw: String::new(), literals: Vec::new(), comments: Vec::new() }
+    }
+
+    /// The modules of files that the file declares for tests alone: `#[cfg(test)] mod fixture;`.
+    pub(crate) fn test_modules(&self) -> Vec<Vec<String>> {
+        let attributes = (0..self.tokens.len()).filter(|at| self.starts_with(*at, TEST_ONLY));
+        let declared = attributes.filter_map(|at| {
+            let item = (at..self.item_end(at)).find(|at| self.word(*at) == "mod")?;
+            (self.word(item + 2) == ";").then(|| self.word(item + 1).to_owned())
+        });
+        declared.map(|name| [self.module(), vec![name]].concat()).collect()
+    }
+
+    fn starts_with(&self, at: usize, sequence: &[&str]) -> bool {
+        sequence.iter().enumerate().all(|(ahead, text)| self.word(at + ahead) == *text)
+    }
+
+    /// Behind the item at `at`, its attributes included: behind its `;` or its closing brace.
+    fn item_end(&self, mut at: usize) -> usize {
+        let mut depth = 0_usize;
+        loop {
+            match self.word(at) {
+                "" => return at,
+                "{" | "(" | "[" => depth += 1,
+                "}" if depth == 0 => return at,
+                "}" if depth == 1 => return at + 1,
+                "}" | ")" | "]" => depth = depth.saturating_sub(1),
+                ";" if depth == 0 => return at + 1,
+                _ => {}
+            }
+            at += 1;
+        }
     }
 
     pub(crate) fn word(&self, at: usize) -> &str {
@@ -67,13 +122,13 @@ impl Source {
         let mut at = 0;
         while let Some(token) = self.tokens.get(at) {
             match token.text.as_str() {
-                "{" => blocks.push(at >= 2 && self.word(at - 2) == "mod"),
+                "{" => blocks.push(self.inline_module(at)),
                 "}" => {
                     blocks.pop();
                 }
                 text if is_name(text) && !self.continues_a_path(at) => {
                     let context = Context {
-                        inline_modules: blocks.iter().filter(|is_module| **is_module).count(),
+                        inline_modules: &blocks.iter().flatten().cloned().collect::<Vec<_>>(),
                         imported: self.is_imported(at),
                     };
                     at = self.read_path(at, &[], context, &mut paths);
@@ -84,6 +139,12 @@ impl Source {
             at += 1;
         }
         paths
+    }
+
+    /// The name of the inline module that the brace at `at` opens.
+    pub(crate) fn inline_module(&self, at: usize) -> Option<String> {
+        let declares = at >= 2 && self.word(at - 2) == "mod";
+        declares.then(|| self.word(at - 1).to_owned())
     }
 
     /// `b` in `a::b` and `a.b`; `std` in `::std` begins a path.
@@ -104,7 +165,7 @@ impl Source {
     }
 
     /// Reads the path that begins at a word and says where it ends.
-    fn read_path(&self, mut at: usize, prefix: &[String], context: Context, paths: &mut Vec<Path>) -> usize {
+    fn read_path(&self, mut at: usize, prefix: &[String], context: Context<'_>, paths: &mut Vec<Path>) -> usize {
         let Some(first) = self.tokens.get(at) else { return at };
         let mut segments = prefix.to_vec();
         segments.push(first.text.clone());
@@ -121,11 +182,11 @@ impl Source {
             at += 2;
         }
         let Context { inline_modules, imported } = context;
-        paths.push(Path { line: first.line, segments, inline_modules, imported });
+        paths.push(Path { line: first.line, segments, inline_modules: inline_modules.to_vec(), imported });
         at
     }
 
-    fn read_group(&self, mut at: usize, prefix: &[String], context: Context, paths: &mut Vec<Path>) -> usize {
+    fn read_group(&self, mut at: usize, prefix: &[String], context: Context<'_>, paths: &mut Vec<Path>) -> usize {
         loop {
             at = match self.word(at) {
                 "" => return at,
@@ -138,6 +199,8 @@ impl Source {
     }
 }
 
+const TEST_ONLY: &[&str] = &["#", "[", "cfg", "(", "test", ")", "]"];
+
 /// Whether a word may begin a path: `use` in `use ::std::fmt` does not.
 fn is_name(text: &str) -> bool {
     text.starts_with(is_word)
@@ -145,13 +208,13 @@ fn is_name(text: &str) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct Context {
-    inline_modules: usize,
+struct Context<'a> {
+    inline_modules: &'a [String],
     imported: bool,
 }
 
-pub(crate) fn lies_in(path: &str, place: &str) -> bool {
-    if place.ends_with('/') { path.starts_with(place) } else { path == place }
+pub(crate) fn lies_in(path: &str, at: &str) -> bool {
+    if at.ends_with('/') { path.starts_with(at) } else { path == at }
 }
 
 /// Words, `::` and single signs.
@@ -205,9 +268,23 @@ mod tests {
     #[test]
     fn a_path_knows_the_inline_modules_around_it() {
         let source = Source::new("src/a.rs", "fn f() { b::c() }\nmod tests { mod deeper { use b::c; } }\nb::c();");
-        let depths =
-            source.paths().iter().filter(|p| p.segments.len() == 2).map(|p| p.inline_modules).collect::<Vec<_>>();
-        assert_eq!(depths, [0, 2, 0]);
+        let modules = source
+            .paths()
+            .iter()
+            .filter(|p| p.segments.len() == 2)
+            .map(|p| p.inline_modules.join("::"))
+            .collect::<Vec<_>>();
+        assert_eq!(modules, ["", "tests::deeper", ""]);
+    }
+
+    #[test]
+    fn what_is_compiled_for_tests_alone_can_be_left_out() {
+        let code = "a();\n#[cfg(test)]\nuse b::{c, d};\n#[cfg(test)]\n#[x]\nfn e([f]: [u8; 2]) { g() }\nmod tests { h() }\n#[cfg(test)] pub(crate) mod i;\nmod j { k() }";
+        let source = Source::new("src/l/mod.rs", code);
+        let names = source.without_tests().tokens.into_iter().map(|token| token.text).filter(|text| text.len() == 1);
+        let names = names.filter(|text| text.starts_with(char::is_alphabetic)).collect::<String>();
+        assert_eq!(names, "ajk");
+        assert_eq!(source.test_modules(), [["l", "i"]]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a rule finds, and how a test fails for it.
+//! A broken rule's places, and how a test fails for it.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(crate) struct Violation {
 }
 
 /// Rows of `(subject, why it may)`. A subject that ends with `/` is a folder.
-pub(crate) type Exceptions = [(&'static str, &'static str)];
+pub(crate) type Exemptions = [(&'static str, &'static str)];
 
 impl Violation {
     pub(crate) fn new(path: &str, line: usize, reason: impl Into<String>) -> Self {
@@ -36,7 +36,7 @@ impl fmt::Display for Violation {
 
 /// Fails with every violation that no exception excuses, and with every exception that excuses nothing any more.
 #[track_caller]
-pub(crate) fn hold(violations: &[Violation], exceptions: &Exceptions) {
+pub(crate) fn hold(violations: &[Violation], exceptions: &Exemptions) {
     let excuses = |(subject, _): &(&str, &str), violation: &Violation| lies_in(&violation.subject, subject);
     let open = violations
         .iter()

@@ -1,6 +1,7 @@
-"""Two replicas of the service on a PostgreSQL and a NATS of their own, for attacks from outside.
+"""Two replicas of the service on a private PostgreSQL and NATS, for attacks from outside.
 
-Standard library only. Everything listens on loopback, lives in a temporary directory and ends with the `with` block:
+Uses the standard library only. Everything listens on loopback, stores its data in a temporary directory and stops at
+the end of the `with` block:
 
     with Cluster(binary, accounts=2) as cluster:
         first, second = cluster.replicas
@@ -54,11 +55,11 @@ class Replica:
         return self.process.pid
 
     def connect(self, timeout=30):
-        """A socket to the API, with nothing sent."""
+        """Opens a socket to the API, and sends nothing."""
         return socket.create_connection(self.api, timeout=timeout)
 
     def call(self, account, method, path, body=None, headers=None, timeout=60, connection=None):
-        """One request; returns (status, headers, body). `account` may be None."""
+        """Sends one request; returns (status, headers, body). `account` may be None."""
         client = connection or http.client.HTTPConnection(*self.api, timeout=timeout)
         try:
             sent = dict(account.headers() if account else {}, **(headers or {}))
@@ -71,7 +72,7 @@ class Replica:
                 client.close()
 
     def get_metrics(self, path="/metrics"):
-        """The text of /metrics, or another page of the operator's listener, with its status."""
+        """Returns status and text of /metrics, or of another page of the operator's listener."""
         client = http.client.HTTPConnection(*self.metrics_address, timeout=30)
         with contextlib.closing(client):
             client.request("GET", path)
@@ -112,7 +113,7 @@ class Cluster:
     def __init__(self, binary, accounts=1, replicas=2, settings=None, tier="pinnacle"):
         self.binary = str(binary)
         self.settings = settings or {}
-        self.wanted = (accounts, replicas, tier)
+        self.setup = (accounts, replicas, tier)
         self.replicas = []
         self.accounts = []
         self.servers = []
@@ -123,10 +124,10 @@ class Cluster:
             self.directory.chmod(0o711)
             self._start_postgres()
             self._start_nats()
-            accounts, replicas, tier = self.wanted
+            accounts, replicas, tier = self.setup
             self.command("migrate")
-            made = self.command("account", "create", "attack", "--tier", tier, "--count", str(accounts), "--json")
-            self.accounts = [read_account(json.loads(line)) for line in made.splitlines()]
+            created = self.command("account", "create", "attack", "--tier", tier, "--count", str(accounts), "--json")
+            self.accounts = [read_account(json.loads(line)) for line in created.splitlines()]
             for _ in range(replicas):
                 self.start_replica()
             return self
@@ -181,7 +182,7 @@ class Cluster:
         return replica
 
     def command(self, *arguments):
-        """Runs a command of the service's own and returns its output."""
+        """Runs a command of the service's binary and returns its output."""
         ran = subprocess.run(
             [self.binary, *arguments], env=self.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -204,14 +205,14 @@ class Cluster:
         owner = pwd.getpwnam(user) if user else None
         password = secrets.token_hex(16)
         data.mkdir(mode=0o700)
-        word = self.directory / "password"
-        word.touch(mode=0o600)
-        word.write_text(password)
-        for path in (data, word):
+        password_file = self.directory / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(password)
+        for path in (data, password_file):
             if owner:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
         initdb = [self.bin / "initdb", "-D", data, "-U", "postgres", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
-        initdb += ["--auth=scram-sha-256", f"--pwfile={word}"]
+        initdb += ["--auth=scram-sha-256", f"--pwfile={password_file}"]
         as_user = {"user": user, "group": owner.pw_gid, "extra_groups": []} if owner else {}
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
         options = {
@@ -226,9 +227,9 @@ class Cluster:
         self.superuser = server
         psql = [self.bin / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", server]
         ready = lambda: subprocess.run([*psql, "-c", "select"], capture_output=True).returncode == 0
-        wait_for(ready, 60, "PostgreSQL does not accept")
-        made = f"create role unificus login password '{password}'"
-        subprocess.run([*psql, "-c", made, "-c", "create database unificus owner unificus"], check=True)
+        wait_for(ready, 60, "PostgreSQL accepts no connections")
+        role = f"create role unificus login password '{password}'"
+        subprocess.run([*psql, "-c", role, "-c", "create database unificus owner unificus"], check=True)
         self.database = f"postgresql://unificus:{password}@127.0.0.1:{port}/unificus"
 
     def _start_nats(self):
@@ -239,7 +240,7 @@ class Cluster:
         tools = pathlib.Path(os.environ.get("XDG_DATA_HOME", pathlib.Path.home() / ".local/share")) / "unificus/bin"
         program = shutil.which("nats-server", path=f"{tools}:{os.environ['PATH']}")
         self._serve("nats", [program, "-c", config], signal.SIGTERM)
-        wait_for(lambda: accepts(port), 60, "NATS does not accept")
+        wait_for(lambda: accepts(port), 60, "NATS accepts no connections")
         self.nats = f"nats://127.0.0.1:{port}"
 
     def _serve(self, name, command, stop, **as_user):
@@ -250,8 +251,8 @@ class Cluster:
         self.servers.append((server, stop))
 
 
-def read_account(made):
-    return Account(made["public_id"], made["secret_key"])
+def read_account(created):
+    return Account(created["public_id"], created["secret_key"])
 
 
 def find_serving(log, process):
@@ -270,8 +271,8 @@ def address(text):
 
 
 def postgres_programs():
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb")]
-    return pathlib.Path(found[-1]).parent
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb")]
+    return pathlib.Path(programs[-1]).parent
 
 
 def free_port():
@@ -286,7 +287,7 @@ def accepts(port):
     return False
 
 
-def wait_for(condition, seconds, trouble):
+def wait_for(condition, seconds, error):
     """Polls until the condition holds, and returns what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -294,7 +295,7 @@ def wait_for(condition, seconds, trouble):
         if result:
             return result
         time.sleep(0.02)
-    raise TimeoutError(trouble)
+    raise TimeoutError(error)
 
 
 def percentile(values, share):
@@ -316,7 +317,7 @@ def milliseconds(values):
 
 
 def arguments(description, **extra):
-    """The command line of an attack: `--binary`, and what `extra` adds as name=default."""
+    """Parses the command line of an attack: `--binary`, and the options in `extra` as name=default."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--binary", required=True, help="the service's program, such as target/release/unificus")
     for name, default in extra.items():

@@ -1,6 +1,6 @@
 """Another user of the machine against `unificus dev`: its PostgreSQL, its NATS and its data directory.
 
-Prints one JSON line: what user nobody got. Run as root, so that there is another user to be.
+Prints one JSON line with everything that user nobody could read. Run it as root, so that it can change to that user.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def as_nobody():
 
 
 def psql(port, user, database, statement):
-    """What a statement printed, else why it was refused; without a password."""
+    """Returns the output of a statement, or the error that refused it; sends no password."""
     url = f"postgresql://{user}@127.0.0.1:{port}/{database}"
     command = [postgres_programs() / "psql", "-XqAtw", url, "-c", statement]
     ran = subprocess.run(command, capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin:/bin"}, **as_nobody())
@@ -32,30 +32,30 @@ def psql(port, user, database, statement):
 
 
 def subscribe_to_all(port):
-    """What NATS answers to a subscription to everything, without credentials."""
+    """Returns the response of NATS to a subscription to all subjects without credentials."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as nats:
         nats.sendall(b'CONNECT {"verbose":false}\r\nSUB > 1\r\nPING\r\n')
-        answer = b""
-        while b"PONG" not in answer and b"-ERR" not in answer:
+        response = b""
+        while b"PONG" not in response and b"-ERR" not in response:
             part = nats.recv(65536)
             if not part:
                 break
-            answer += part
-    return "subscribed" if b"PONG" in answer else answer.split(b"\r\n")[-2].decode()
+            response += part
+    return "subscribed" if b"PONG" in response else response.split(b"\r\n")[-2].decode()
 
 
 def readable(directory):
-    """The files below the data directory that user nobody can read, by name."""
+    """Returns the names of the files in the data directory that user nobody can read."""
     names = ["postgres.log", "nats.log", "nats.conf", "credentials.toml", "service.env", "demo.json", "master.key"]
     paths = [directory / name for name in names if (directory / name).exists()]
-    found = [subprocess.run(["cat", path], capture_output=True, cwd="/", **as_nobody()).returncode == 0 for path in paths]
-    return [path.name for path, is_readable in zip(paths, found) if is_readable]
+    results = [subprocess.run(["cat", path], capture_output=True, cwd="/", **as_nobody()).returncode == 0 for path in paths]
+    return [path.name for path, is_readable in zip(paths, results) if is_readable]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--keep", help="a data directory that is there already and stays, to see it taken over")
+    parser.add_argument("--keep", help="an existing data directory to take over; it is not removed")
     args = parser.parse_args()
     directory = pathlib.Path(args.keep or tempfile.mkdtemp(prefix="unificus-attack-"))
     directory.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def main():
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         ended = lambda: env_file.exists() or process.poll() is not None
-        wait_for(ended, 120, "unificus dev does not come up")
+        wait_for(ended, 120, "unificus dev does not start")
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
         env = dict(line.split("=", 1) for line in env_file.read_text().splitlines())

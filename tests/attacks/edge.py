@@ -1,7 +1,8 @@
 """The HTTP edge from outside, without credentials: clients that do not read, odd heads, large bodies, many documents.
 
-Prints how many connections are left of those that do not read or read by drops, what odd requests are answered, whether
-three common clients hear of a body that is too large, and what a flood of document requests does to another client.
+Prints the number of connections that stay open of those that do not read or read slowly, the responses to odd requests,
+whether three common clients see the refusal of a body that is too large, and the latency of another client during a
+flood of document requests.
 """
 
 import http.client
@@ -36,8 +37,8 @@ def connect(replica, buffer=4096):
     return client
 
 
-def read_answer(client):
-    """The status and the length of the body of one answer; None where there is none."""
+def read_response(client):
+    """Reads one response; returns its status and whether it is a problem and forbids sniffing, or None if there is none."""
     client.settimeout(10)
     try:
         response = http.client.HTTPResponse(client)
@@ -49,13 +50,13 @@ def read_answer(client):
 
 
 def is_open(client):
-    """Whether the service still holds the connection; nothing of it is read."""
+    """Returns whether the service keeps the connection open; reads nothing from it."""
     state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state == 1
 
 
 def attack_writes(replica, clients, drips, seconds):
-    """Sockets that do not read, and sockets that read by drops."""
+    """Opens sockets that do not read, and sockets that read slowly."""
     silent = [connect(replica) for _ in range(clients)]
     dripping = [connect(replica, 1 << 14) for _ in range(drips)]
     for client in silent + dripping:
@@ -87,40 +88,40 @@ def attack_writes(replica, clients, drips, seconds):
 
 
 def attack_heads(replica):
-    answers = {}
+    responses = {}
     for name, request in ODD.items():
         with replica.connect() as client:
             client.sendall(request % BASE.encode())
-            answers[name] = read_answer(client)
-    return answers
+            responses[name] = read_response(client)
+    return responses
 
 
 def upload(replica, account):
-    """What urllib, curl and node say of a body of 10 MB."""
+    """Returns the results of urllib, curl and node for a body of 10 MB."""
     url = f"http://{replica.api[0]}:{replica.api[1]}{BASE}/contact"
     body = b"x" * (10 << 20)
-    heard = {}
+    results = {}
     try:
         urllib.request.urlopen(urllib.request.Request(url, body, account.headers(), method="POST"), timeout=30)
     except urllib.error.HTTPError as error:
-        heard["urllib"] = error.code
+        results["urllib"] = error.code
     except OSError as error:
-        heard["urllib"] = type(error).__name__
+        results["urllib"] = type(error).__name__
     headers = [part for name, value in account.headers().items() for part in ("-H", f"{name}: {value}")]
     for name, more in (("curl", []), ("curl_without_expect", ["-H", "Expect:"])):
         command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *headers, *more, "--data-binary", "@-", url]
         ran = subprocess.run(command, input=body, capture_output=True, timeout=60)
-        heard[name] = f"{ran.stdout.decode()} {ran.stderr.decode().strip()}".strip()
+        results[name] = f"{ran.stdout.decode()} {ran.stderr.decode().strip()}".strip()
     if shutil.which("node"):
         script = f"""fetch({json.dumps(url)}, {{method: "POST", headers: {json.dumps(account.headers())},
-            body: "x".repeat(10 << 20)}}).then(answer => console.log(answer.status), error => console.log("" + error.cause))"""
+            body: "x".repeat(10 << 20)}}).then(response => console.log(response.status), error => console.log("" + error.cause))"""
         ran = subprocess.run(["node", "-e", script], capture_output=True, timeout=60)
-        heard["node"] = ran.stdout.decode().strip()
-    return heard
+        results["node"] = ran.stdout.decode().strip()
+    return results
 
 
 def attack_documents(replica, account, workers, seconds):
-    """The time of another client's reads before and while the OpenAPI document is asked for without a pause."""
+    """Measures another client's reads before and during a flood of requests for the OpenAPI document."""
     stop, counts = threading.Event(), [0] * workers
 
     def flood(number):
@@ -150,8 +151,8 @@ def attack_documents(replica, account, workers, seconds):
     return {"before": before, "during": during, "documents_per_s": round(sum(counts) / seconds)}
 
 
-def keep(replica, idle):
-    """Idle connections that the service must bear."""
+def hold_idle(replica, idle):
+    """Opens idle connections, which the service must keep while it responses another client."""
     clients = [replica.connect() for _ in range(idle)]
     wait_for(lambda: (replica.metric("unificus_http_connections") or 0) >= idle, 20, "connections are not open")
     status = replica.call(None, "GET", "/swagger")[0]
@@ -168,7 +169,7 @@ def main():
             "heads": attack_heads(replica),
             "upload": upload(replica, account),
             "documents": attack_documents(replica, account, workers=4, seconds=5),
-            "kept": keep(replica, options.idle),
+            "kept": hold_idle(replica, options.idle),
             "writes": attack_writes(replica, options.clients, options.drips, options.seconds),
         }
         text = replica.get_metrics()[1]

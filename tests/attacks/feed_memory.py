@@ -2,7 +2,7 @@
 """Large events against the memory of a replica: one page of the feed, and streams that are never read.
 
 Fills the log of one account with events of about 200 kB each, then reads `GET /changes?limit=500` once, and then opens
-streams and pages that are not read. Prints the resident memory before, at the peak, and some seconds after the end.
+streams and pages that are not read. Prints the resident memory before, at the peak, and seconds after the end.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def main():
         account = cluster.accounts[0]
         fill(cluster.replicas[0], account, options.events)
         cluster.replicas[0].kill()
-        # A replica that has nothing in memory yet.
+        # Starts a replica with empty caches.
         replica = cluster.start_replica()
         replica.call(account, "GET", "/contacts")
         first = first_cursor(replica, account)
@@ -33,14 +33,14 @@ def main():
         figures["one_page"] = {"status": status, "mb": round(len(body) / 2**20, 1), "has_more": meta["has_more"], "peak_mb": peak[0]}
 
         with peak_of(replica) as peak:
-            sockets = [ask(replica, account, f"/changes/stream?after={first}") for _ in range(options.streams)]
+            sockets = [send_request(replica, account, f"/changes/stream?after={first}") for _ in range(options.streams)]
             time.sleep(options.hold)
             for client in sockets:
                 client.close()
         figures["unread_streams"] = {"count": options.streams, "peak_mb": peak[0]}
 
         with peak_of(replica) as peak:
-            sockets = [ask(replica, account, "/changes?limit=500") for _ in range(options.pages)]
+            sockets = [send_request(replica, account, "/changes?limit=500") for _ in range(options.pages)]
             time.sleep(options.hold)
             figures["in_flight_mb"] = round((replica.metric("unificus_feed_in_flight_bytes") or 0) / 2**20, 1)
             for client in sockets:
@@ -62,7 +62,7 @@ def fill(replica, account, count):
 
 
 def anonymous_mb(replica):
-    """Resident memory without the program's own pages."""
+    """Returns the resident memory in MB, without the pages of the program file."""
     for line in pathlib.Path(f"/proc/{replica.pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return round(int(line.split()[1]) / 1024)
@@ -73,8 +73,8 @@ def first_cursor(replica, account):
     return json.loads(replica.call(account, "GET", "/changes?limit=1")[2])["meta"]["cursor"]
 
 
-def ask(replica, account, path):
-    """Sends a request whose answer is not read."""
+def send_request(replica, account, path):
+    """Sends a request whose response is not read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(10)
@@ -86,7 +86,7 @@ def ask(replica, account, path):
 
 @contextlib.contextmanager
 def peak_of(replica):
-    """A list whose one element is, at the end, the most resident memory seen."""
+    """Yields a list whose single element is, at the end, the peak of resident memory in MB."""
     peak, done = [anonymous_mb(replica)], threading.Event()
 
     def watch():

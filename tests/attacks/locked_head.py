@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""One account's head is locked for some seconds, as by a replica that is paused amid a transaction.
+"""Locks one account's head for some seconds, like a replica that is paused in the middle of a transaction.
 
-Measured: how long a write of the accounts in the same lane takes meanwhile, and what writers of the locked one hear.
+Prints the latency of writes to other accounts in the same lane meanwhile, and the statuses of writes to the locked one.
 """
 
 import collections
@@ -33,22 +33,22 @@ def main():
         time.sleep(1)
         end, free = time.monotonic() + options.seconds - 2, []
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            waiting = [pool.submit(create, replica, locked, number) for number in range(1, 9)]
+            blocked = [pool.submit(create, replica, locked, number) for number in range(1, 9)]
             number = 1
             while time.monotonic() < end:
                 number += 1
                 futures = [pool.submit(create, replica, account, number) for account in others]
                 free += [future.result() for future in futures]
                 time.sleep(0.05)
-            answers = [future.result() for future in waiting]
+            results = [future.result() for future in blocked]
         holder.wait()
         report(
             "locked_head",
             held_s=options.seconds,
             other_accounts=milliseconds([seconds for seconds, _ in free]),
             other_accounts_refused=sum(status != 201 for _, status in free),
-            locked_account=milliseconds([seconds for seconds, _ in answers]),
-            locked_account_statuses=dict(collections.Counter(status for _, status in answers)),
+            locked_account=milliseconds([seconds for seconds, _ in results]),
+            locked_account_statuses=dict(collections.Counter(status for _, status in results)),
         )
 
 

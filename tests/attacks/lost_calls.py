@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Calls that nobody was answered, of accounts with 80 calls a month, on two replicas.
+"""Calls without a response, of accounts with 80 calls a month, on two replicas.
 
-Twenty long polls are abandoned; a replica is killed with thirty in flight; at the limit the answer to a write is asked for
-again under its idempotency key; `/usage` is asked for as fast as it goes. Prints what each cost and what was answered.
+Abandons twenty long polls, kills a replica with thirty in flight, repeats a write under its idempotency key at the limit,
+and requests `/usage` as fast as possible. Prints the calls used and the statuses of each.
 """
 
 import json
@@ -19,9 +19,9 @@ def main():
     settings = {"UNIFICUS_QUOTA__ENFORCED": "true", "UNIFICUS_QUOTA__BURST_PER_SECOND": "50"}
     with Cluster(options.binary, accounts=4, settings=settings, tier="free-trial") as cluster:
         first, second = cluster.replicas
-        abandoner, killed, replayer, asker = cluster.accounts
+        abandoner, killed, replayer, reader = cluster.accounts
         figures = {"abandoned": abandon(second, abandoner, 20), "replay_at_limit": replay(second, replayer)}
-        figures["usage"] = ask(second, asker)
+        figures["usage"] = flood_usage(second, reader)
         figures["killed"] = kill(first, second, killed, options.polls)
         report("lost_calls", **figures)
 
@@ -30,11 +30,11 @@ def used(replica, account):
     def read():
         status, _, body = replica.call(account, "GET", "/usage")
         return [json.loads(body)["data"]["used"]] if status == 200 else None
-    return wait_for(read, 10, "no answer from /usage")[0]
+    return wait_for(read, 10, "/usage does not answer")[0]
 
 
 def poll(replica, account):
-    """A long poll that is sent and not waited for."""
+    """Sends a long poll, and does not wait for its response."""
     connection = replica.connect()
     head = [f"GET {BASE}/changes?wait=30 HTTP/1.1", "Host: unificus"]
     head += [f"{name}: {value}" for name, value in account.headers().items()]
@@ -43,7 +43,7 @@ def poll(replica, account):
 
 
 def settled(replica, account, expected, seconds):
-    """The calls used once they are as expected, or after so many seconds."""
+    """Returns the calls used, once they are as expected or the seconds are over."""
     deadline = time.monotonic() + seconds
     while used(replica, account) > expected and time.monotonic() < deadline:
         time.sleep(0.25)
@@ -83,22 +83,22 @@ def replay(replica, account):
     return {"made": made, "replayed": again, "is_replay": headers.get("Idempotent-Replayed"), "new_write": other}
 
 
-def ask(replica, account):
-    """What 400 questions, eight at a time, are answered."""
-    answers, lock = {}, threading.Lock()
+def flood_usage(replica, account):
+    """Sends 400 requests, eight at a time; returns the number of each status."""
+    statuses, lock = {}, threading.Lock()
 
     def work():
         for _ in range(50):
             status, _, _ = replica.call(account, "GET", "/usage")
             with lock:
-                answers[status] = answers.get(status, 0) + 1
+                statuses[status] = statuses.get(status, 0) + 1
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return answers
+    return statuses
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Two thousand streams on one replica: what they cost while nothing happens, and what an event to all of them costs.
+"""Two thousand streams on one replica: their cost while idle, and the cost of an event for all of them.
 
-All streams are of one account. Prints CPU seconds of the replica and transactions of
-PostgreSQL over a quiet time, the replica's memory, and the time until events, written here and on another replica,
-have reached every stream.
+All streams belong to one account. Prints CPU seconds of the replica and transactions of PostgreSQL over an idle time, the
+replica's memory, and the time until events, written on this and on another replica, have reached every stream.
 """
 
 import os
@@ -20,7 +19,7 @@ def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     names = ["UNIFICUS_FEED__STREAMS_PER_KEY", "UNIFICUS_FEED__STREAMS_PER_ACCOUNT"]
-    # A program of before these settings refuses them.
+    # A binary from before these settings refuses them.
     settings = {name: str(options.streams) for name in names if options.configured}
     with Cluster(options.binary, accounts=1, settings=settings) as cluster:
         account, (replica, other) = cluster.accounts[0], cluster.replicas
@@ -50,20 +49,20 @@ def deliver(cluster, replica, writer, account, streams, events, name):
         status, _, body = writer.call(account, "POST", "/contact", contact)
         assert status == 201, body
     written = time.monotonic() - begun
-    seen, waiting = {stream: b"" for stream in streams}, selectors.DefaultSelector()
+    seen, selector = {stream: b"" for stream in streams}, selectors.DefaultSelector()
     for stream in streams:
-        waiting.register(stream, selectors.EVENT_READ)
+        selector.register(stream, selectors.EVENT_READ)
     mark = f"{name}{events - 1}@example.org".encode()
     left, deadline = len(streams), time.monotonic() + 60
     while left and time.monotonic() < deadline:
-        for key, _ in waiting.select(timeout=1):
+        for key, _ in selector.select(timeout=1):
             data = key.fileobj.recv(1 << 20)
             tail = seen[key.fileobj] + data
             if not data or mark in tail:
-                waiting.unregister(key.fileobj)
+                selector.unregister(key.fileobj)
                 left -= bool(data)
             seen[key.fileobj] = tail[-100:]
-    waiting.close()
+    selector.close()
     delivered = time.monotonic() - begun
     # Counters of PostgreSQL's idle connections lag by up to ten seconds.
     time.sleep(11)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A replica is paused by SIGSTOP under load, its machine goes on answering, and later it goes on.
+"""Pauses a replica by SIGSTOP under load while its machine stays reachable, and resumes it later.
 
-Measured at the other replica: how long until every account's event is in the stream (by the relay's cursors), and how
-long a write waits, while the paused replica may hold the locks of the accounts that it was writing.
+Prints, for the other replica, the time until every account's event is in the stream (by the relay's cursors), and the
+latency of writes while the paused replica may hold the locks of the accounts that it was writing.
 """
 
 import concurrent.futures
@@ -15,7 +15,7 @@ BEHIND = "select count(*) from head h left join relay_cursor c using (account_id
 
 
 def load(replica, account, name, stop):
-    """Creates at one replica until told to stop; that one may be paused amid any of them."""
+    """Creates contacts at one replica until `stop` is set; the replica may be paused during any of them."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -26,7 +26,7 @@ def load(replica, account, name, stop):
 
 
 def write(replica, account, email, deadline):
-    """One create, repeated while the answer is 503; returns the seconds it took and the answers that were 503."""
+    """Sends one create, repeated while the status is 503; returns the seconds it took and the number of 503s."""
     began, refused = time.monotonic(), 0
     while time.monotonic() < deadline:
         status, _, _ = replica.call(account, "POST", "/contact", {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": email}, timeout=60)

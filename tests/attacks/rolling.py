@@ -1,6 +1,6 @@
-"""A rolling upgrade: a replica of the version before goes on while the schema is migrated and a new one comes beside it.
+"""A rolling upgrade: a replica of the previous version runs on while the schema is migrated and a new replica starts.
 
-Endpoints with headers of their own are written by both and read by both. Prints one JSON line.
+Both write and read endpoints with custom headers. Prints one JSON line.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def contact(name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--before", required=True, help="a binary of the version before")
+    parser.add_argument("--before", required=True, help="a binary of the previous version")
     args = parser.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -43,11 +43,11 @@ def main():
         old, account = cluster.replicas[0], cluster.accounts[0]
 
         def call(name, replica, method, path, body=None):
-            status, _, answer = replica.call(account, method, path, body)
+            status, _, response = replica.call(account, method, path, body)
             statuses[name] = status
             if status >= 300:
-                raise RuntimeError(f"{name}: {status} {answer}")
-            return json.loads(answer)["data"]
+                raise RuntimeError(f"{name}: {status} {response}")
+            return json.loads(response)["data"]
 
         first = call("old creates", old, "POST", "/push/endpoints", {"url": f"{url}/a", "headers": {"authorization": VALUE}})
         cluster.binary = args.binary
@@ -57,7 +57,7 @@ def main():
         call("new writes", new, "POST", "/contact", contact("b"))
         second = call("new creates", new, "POST", "/push/endpoints", {"url": f"{url}/b", "headers": {"authorization": VALUE}})
         call("old lists", old, "GET", "/push/endpoints")
-        call("old changes", old, "PUT", f"/push/endpoints/{second['id']}", {"description": "by the version before"})
+        call("old changes", old, "PUT", f"/push/endpoints/{second['id']}", {"description": "by the previous version"})
         call("new changes", new, "PUT", f"/push/endpoints/{first['id']}", {"description": "by the new version"})
         call("old reads", old, "GET", f"/push/endpoints/{first['id']}")
         before = Receiver.received.copy()

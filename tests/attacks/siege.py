@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Three attacks at once beside a normal load: clients that do not read, slow searches, and huge lists.
 
-Twenty accounts make a fixed number of calls a second over two replicas with their limits enforced. Latency is counted
-from the moment at which a call was due, so that a stall shows in every call that it delays. The attackers have accounts
-of their own; one of them holds many contacts to search. Prints the load's latency before, during and after.
+Twenty accounts make a fixed number of calls a second over two replicas with enforced limits. Latency counts from the
+time at which a call was due, so that a stall shows in every call that it delays. The attackers have their own accounts;
+one of them has many contacts to search. Prints the latency of the load before, during and after the attacks.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def main():
         fill(filler, searcher, options.contacts)
         fill(filler, reader, 2_000)
         filler.kill()
-        # Filling is counted too; the attackers begin with a whole month.
+        # Filling consumes quota too; the attackers begin with a full month.
         cluster.sql("update quota_month set used = 0")
         cluster.settings["UNIFICUS_QUOTA__ENFORCED"] = "true"
         replicas = [cluster.start_replica(), cluster.start_replica()]
@@ -62,7 +62,7 @@ def main():
         while len(figures) < len(attacks) + 1:
             with contextlib.suppress(queue.Empty):
                 figures.update([results.get(timeout=1)])
-            peak = [max(most, round(replica.rss_mb())) for most, replica in zip(peak, replicas)]
+            peak = [max(highest, round(replica.rss_mb())) for highest, replica in zip(peak, replicas)]
         for process in [*attacks, load]:
             process.join()
         after = [round(replica.rss_mb()) for replica in replicas]
@@ -101,7 +101,7 @@ def contact(number):
 
 
 def run_load(addresses, accounts, phases, begun, results):
-    """A thread per account, each with a connection of its own to one of the replicas."""
+    """Runs a thread per account, each with its own connection to one of the replicas."""
     samples = {name: {"latency": [], "refused": {}} for name, _ in phases}
     start = time.monotonic() + SETTLE
     begun.set()
@@ -114,7 +114,7 @@ def run_load(addresses, accounts, phases, begun, results):
         return None
 
     def work(index, account):
-        pace, chance = 1 / PACE, random.Random(index)
+        pace, dice = 1 / PACE, random.Random(index)
         connection, made = None, []
         for step in range(1_000_000):
             due = index * pace / len(accounts) + step * pace
@@ -122,16 +122,16 @@ def run_load(addresses, accounts, phases, begun, results):
             if phase is None:
                 return
             time.sleep(max(0.0, start + due - time.monotonic()))
-            method, path, body = next_call(chance, index, step, made)
+            method, path, body = next_call(dice, index, step, made)
             try:
                 connection = connection or http.client.HTTPConnection(*addresses[index % len(addresses)], timeout=TIMEOUT)
                 data = json.dumps(body) if body else None
                 connection.request(method, BASE + path, data, account.headers())
                 response = connection.getresponse()
-                answer = response.read()
+                content = response.read()
                 status = response.status
                 if method == "POST" and status == 201:
-                    made.append(json.loads(answer)["data"]["uid"])
+                    made.append(json.loads(content)["data"]["uid"])
             except (OSError, http.client.HTTPException) as error:
                 status, connection = type(error).__name__, None
             sample = samples[phase]
@@ -148,38 +148,38 @@ def run_load(addresses, accounts, phases, begun, results):
     results.put(("load", shown))
 
 
-def next_call(chance, index, step, made):
-    """Four creates, three reads, one update, one page and one search in ten calls."""
-    kind = chance.randrange(10)
+def next_call(dice, index, step, made):
+    """Draws a call: of ten, four are creates, three reads, one an update, one a page and one a search."""
+    kind = dice.randrange(10)
     if kind < 4 or not made:
         return "POST", "/contact", contact(index * 1_000_000 + step)
     if kind < 7:
-        return "GET", f"/contact/{chance.choice(made)}", None
+        return "GET", f"/contact/{dice.choice(made)}", None
     if kind == 7:
-        return "PUT", f"/contact/{chance.choice(made)}", {"title": f"step {step}"}
+        return "PUT", f"/contact/{dice.choice(made)}", {"title": f"step {step}"}
     if kind == 8:
         return "GET", "/contacts?limit=20", None
     return "GET", "/contacts?q=amber", None
 
 
 def attack_unread(addresses, account, count, seconds, results):
-    """Asks for large answers and never reads them; every second socket shows no credentials."""
+    """Requests large responses and never reads them; every second socket sends no credentials."""
     headers = "".join(f"{name}: {value}\r\n" for name, value in account.headers().items())
-    asked = [("/contacts?limit=500", headers), ("/swagger/json-file", ""), ("/changes?limit=500", headers), ("/swagger/json-file", "")]
+    requests = [("/contacts?limit=500", headers), ("/swagger/json-file", ""), ("/changes?limit=500", headers), ("/swagger/json-file", "")]
     end = time.monotonic() + seconds
     sockets = []
     for number in range(count):
-        path, sent = asked[number % len(asked)]
+        path, sent = requests[number % len(requests)]
         request = f"GET {BASE}{path} HTTP/1.1\r\nHost: localhost\r\n{sent}\r\n".encode()
         with contextlib.suppress(OSError):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.settimeout(5)
-            client.connect(addresses[number // len(asked) % len(addresses)])
-            # Without credentials many requests wait behind each other on the connection.
+            client.connect(addresses[number // len(requests) % len(addresses)])
+            # Without credentials many requests queue on the connection.
             client.sendall(request if sent else request * 32)
             sockets.append(client)
-        # Below the limit of calls a second, so that the answers are large ones.
+        # Below the limit of calls per second, so that the responses are the large ones.
         time.sleep(0.02)
     time.sleep(max(0.0, end - time.monotonic()))
     still = sum(1 for client in sockets if is_open(client))
@@ -189,7 +189,7 @@ def attack_unread(addresses, account, count, seconds, results):
 
 
 def is_open(client):
-    """False where the server reset the connection: a write to it fails."""
+    """Returns False if the server reset the connection, because a write to it fails then."""
     try:
         client.setblocking(False)
         client.send(b"x")
@@ -201,7 +201,7 @@ def is_open(client):
 
 
 def repeat(threads, seconds, work, results, name):
-    """Calls `work(number)` on several threads until the time is over, and counts what it returns."""
+    """Calls `work(number)` on several threads until the time is over, and counts its results."""
     counts, lock, end = {}, threading.Lock(), time.monotonic() + seconds
 
     def run(number):
@@ -221,7 +221,7 @@ def repeat(threads, seconds, work, results, name):
 
 
 def attack_search(addresses, account, threads, seconds, results):
-    """Searches that look at every contact; every second one is abandoned after a moment."""
+    """Sends searches that scan every contact; every second one is abandoned after 0.3 s."""
     paths = ["/contacts?q=zz", "/contacts?tag=none", "/contacts?orderBy=background_info", "/contacts?q=no%20such%20name"]
 
     def work(number):
@@ -238,7 +238,7 @@ def attack_search(addresses, account, threads, seconds, results):
 
 
 def attack_lists(addresses, account, threads, seconds, results):
-    """Projects whose team is a list of very many distinct words, close to the largest body."""
+    """Creates projects whose team is a list of very many distinct words, close to the largest body."""
     team = json.dumps({"name": "x", "team": [f"w{number}" for number in range(55_000)]})
 
     def work(number):

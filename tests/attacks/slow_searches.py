@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """One account's slow searches beside another tenant's reads and settings, on one replica.
 
-The attacker has many contacts and sends searches that look at all of them, from many connections, half of which go away
-after a moment. Meanwhile another tenant reads and changes settings, one call after the other. Prints what the tenant got
-done and how long each call took, what the attacker was answered, and how many statements still ran once everybody had
-gone.
+The attacker has many contacts and sends searches that scan all of them, from many connections, half of which disconnect
+after 0.3 s. Meanwhile another tenant reads and changes settings, one call after the other. Prints the tenant's calls and
+their latency, the statuses of the attacker, and the number of statements that still ran at the end.
 """
 
 import contextlib
@@ -29,9 +28,9 @@ def main():
         quiet, _ = work_as_tenant(replica, tenant, 3)
 
         end = time.monotonic() + options.seconds
-        answers, lock = {}, threading.Lock()
+        statuses, lock = {}, threading.Lock()
         attack = [
-            threading.Thread(target=search, args=(replica, attacker, number, end, answers, lock))
+            threading.Thread(target=search, args=(replica, attacker, number, end, statuses, lock))
             for number in range(options.connections)
         ]
         for thread in attack:
@@ -46,14 +45,14 @@ def main():
             time.sleep(0.1)
         report(
             "slow_searches", search_ms=alone, search_by_index_ms=indexed, tenant_quiet=milliseconds(quiet), tenant_attacked=milliseconds(took),
-            tenant_refused=refused, attacker=answers, running_at_the_end=left,
+            tenant_refused=refused, attacker=statuses, running_at_the_end=left,
             seconds_until_none_ran=round(time.monotonic() - gone, 1),
             ended={reason: replica.metric(f'unificus_statements_ended_total{{reason="{reason}"}}') for reason in ("abandoned", "timeout")},
         )
 
 
 def fill(cluster, account, count):
-    """Contacts written past the service: it is reading that is attacked."""
+    """Inserts contacts by SQL, because the attack is on reads."""
     cluster.sql(f"""
         insert into contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
         select '{account.public_id}', lpad(to_hex(n), 32, '0')::uuid, 0, 'p' || n || '@example.org', 'Lead', false, now(),
@@ -65,15 +64,15 @@ def fill(cluster, account, count):
 
 
 def wait_for_index(cluster):
-    """Whether the service has an index for searches and made it, which the first search asked for."""
+    """Returns whether the service has an index for searches; waits until it is built after the first search."""
     if not cluster.sql("select to_regclass('search_cursor')"):
         return False
     made = "select count(*) from search_cursor where backfilled is null"
-    return wait_for(lambda: cluster.sql(made) != "0", 120, "the index is not made")
+    return wait_for(lambda: cluster.sql(made) != "0", 120, "the index is not built")
 
 
 def timed_search(replica, account):
-    """Milliseconds of one search that finds nothing, the faster of two."""
+    """Returns the milliseconds of one search without results, the faster of two."""
     took = []
     for _ in range(2):
         began = time.monotonic()
@@ -84,7 +83,7 @@ def timed_search(replica, account):
 
 
 def work_as_tenant(replica, account, seconds):
-    """Reads, lists, creates and changes of settings in turn; returns the seconds of each and the refusals."""
+    """Creates, reads, lists and searches in turn; returns the seconds of each call and the number of refusals."""
     took, refused, end = [], {}, time.monotonic() + seconds
     while time.monotonic() < end:
         name = uuid.uuid4().hex
@@ -110,7 +109,7 @@ def work_as_tenant(replica, account, seconds):
     return took, refused
 
 
-def search(replica, account, number, end, answers, lock):
+def search(replica, account, number, end, statuses, lock):
     timeout = 0.3 if number % 2 else TIMEOUT
     while time.monotonic() < end:
         connection = http.client.HTTPConnection(*replica.api, timeout=timeout)
@@ -119,17 +118,17 @@ def search(replica, account, number, end, answers, lock):
                 connection.request("GET", BASE + SEARCHES[number // 2 % len(SEARCHES)], headers=account.headers())
                 response = connection.getresponse()
                 response.read()
-                answer = str(response.status)
+                status = str(response.status)
                 if response.status == 503:
                     time.sleep(float(response.headers["Retry-After"]))
             except OSError:
-                answer = "abandoned"
+                status = "abandoned"
         with lock:
-            answers[answer] = answers.get(answer, 0) + 1
+            statuses[status] = statuses.get(status, 0) + 1
 
 
 def running(cluster):
-    """Statements of lists that PostgreSQL works on."""
+    """Returns the number of list statements that PostgreSQL executes."""
     return int(cluster.sql("""
         select count(*) from pg_stat_activity
         where datname = 'unificus' and state = 'active' and query like '-- contact.page%'"""))

@@ -1,8 +1,8 @@
-"""What stands in the stream, or is missing there, must not silence the relay: three scenes on two replicas.
+"""Foreign or missing messages in the stream must not stop the relay: three scenarios on two replicas.
 
 forged    a message with an id far beyond the end of an account's log
-lost      the stream is deleted and made anew while both replicas run
-restored  the end of the log goes, as with a restored backup, while both replicas run
+lost      the stream is deleted and recreated while both replicas run
+restored  the end of the log is removed, as by a restored backup, while both replicas run
 
     python3 tests/attacks/stream.py --binary target/release/unificus
 """
@@ -54,14 +54,14 @@ class Nats:
         return self.request(f"$JS.API.{name}", json.dumps(body).encode())
 
     def ids(self, account):
-        """The ids of the events that the stream holds of an account, and how many other messages."""
+        """Returns the ids of an account's events in the stream, and the number of its other messages."""
         filter, sequence, ids, foreign = f"crm.v1.{account.public_id}.evt.>", 1, [], 0
         while True:
-            found = self.api(f"STREAM.MSG.GET.{STREAM}", seq=sequence, next_by_subj=filter)
-            if "message" not in found:
+            response = self.api(f"STREAM.MSG.GET.{STREAM}", seq=sequence, next_by_subj=filter)
+            if "message" not in response:
                 return ids, foreign
-            sequence = found["message"]["seq"] + 1
-            body = json.loads(base64_text(found["message"].get("data", "")) or "{}")
+            sequence = response["message"]["seq"] + 1
+            body = json.loads(base64_text(response["message"].get("data", "")) or "{}")
             if "id" in body:
                 ids.append(body["id"].split(":", 1)[1])
             else:
@@ -75,19 +75,19 @@ def base64_text(text):
 def create(replica, account, numbers):
     for number in numbers:
         body = {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": f"p{number}@example.org"}
-        status, _, answer = replica.call(account, "POST", "/contact", body)
-        assert status == 201, answer
+        status, _, content = replica.call(account, "POST", "/contact", body)
+        assert status == 201, content
 
 
-def settled(nats, account, wanted):
-    """The account's ids in the stream, once they are as wanted or the wait is over."""
+def settled(nats, account, expected):
+    """The account's ids in the stream, once they are as expected or the wait is over."""
     with contextlib.suppress(TimeoutError):
-        wait_for(lambda: nats.ids(account)[0] == wanted, WAIT_S, "")
+        wait_for(lambda: nats.ids(account)[0] == expected, WAIT_S, "")
     return nats.ids(account)
 
 
 def series(cluster, name):
-    """The sum of a series over the replicas; None where there is none."""
+    """Returns the sum of a series over the replicas; None if one lacks it."""
     values = [replica.metric(name) for replica in cluster.replicas]
     return None if None in values else sum(values)
 
@@ -97,7 +97,7 @@ def forged(cluster, nats, account):
     settled(nats, account, [str(n) for n in range(1, 6)])
     subject = f"crm.v1.{account.public_id}.evt.contact.created"
     nats.request(subject, b"{}", {"Nats-Msg-Id": f"{account.public_id}:1000000"})
-    # The shards' owner, whoever it is, is replaced, and its successors ask the stream how far the account is.
+    # Replaces the owner of the shards; its successors read the account's position from the stream.
     for replica in cluster.replicas:
         replica.kill()
     cluster.replicas.clear()
@@ -120,8 +120,8 @@ def lost(cluster, nats, accounts):
     nats.api(f"STREAM.CREATE.{STREAM}", **config)
     for account in accounts:
         create(cluster.replicas[1], account, [77])
-    wanted = [str(n) for n in range(1, 78)]
-    whole = [settled(nats, account, wanted)[0] == wanted for account in accounts]
+    expected = [str(n) for n in range(1, 78)]
+    whole = [settled(nats, account, expected)[0] == expected for account in accounts]
     return {"accounts": len(accounts), "whole_again": sum(whole)}
 
 
@@ -146,9 +146,9 @@ def restored(cluster, nats, account):
     with contextlib.suppress(RuntimeError):
         cluster.command("log", "restored", "--account", account.public_id)
     create(cluster.replicas[1], account, [102])
-    wanted = [*(str(n) for n in range(1, 72)), "2:72"]
-    ids, _ = settled(nats, account, wanted)
-    return {"lost_events_read": ghosts, "stopped": stopped, "stream_is_the_log": ids == wanted, "stream_ends": ids[-3:]}
+    expected = [*(str(n) for n in range(1, 72)), "2:72"]
+    ids, _ = settled(nats, account, expected)
+    return {"lost_events_read": ghosts, "stopped": stopped, "stream_is_the_log": ids == expected, "stream_ends": ids[-3:]}
 
 
 def main():

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A deleted key against its streams: on two replicas, while events flow, and while no hint can be heard.
+"""A deleted key and its streams: on two replicas, while events flow, and without a notification between replicas.
 
 Opens a stream and a long poll on each replica with a second key, deletes the key, and goes on writing with the first
-one. Prints for each how long after the deletion it ended, and how many events the stream still gave after it.
+one. Prints for each the time from the deletion to its end, and the number of events that the stream still sent.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ def main():
     options = arguments(__doc__, seconds=40, rate=5.0)
     with Cluster(options.binary, accounts=1) as cluster:
         account = cluster.accounts[0]
-        made = cluster.command("key", "add", account.public_id, "partner", "--json")
-        made = json.loads(made)
-        partner = {"X-Public-ID": account.public_id, "X-Secret-Key": made["secret_key"]}
+        created = cluster.command("key", "add", account.public_id, "partner", "--json")
+        created = json.loads(created)
+        partner = {"X-Public-ID": account.public_id, "X-Secret-Key": created["secret_key"]}
         results, deleted, done = {}, [None], threading.Event()
         readers = []
         for number, replica in enumerate(cluster.replicas):
@@ -29,13 +29,13 @@ def main():
         for reader in readers:
             reader.start()
         time.sleep(2)
-        # By SQL: no replica is told.
-        cluster.sql(f"delete from account_key where key_id = '{made['key_id']}'")
+        # By SQL, so that no replica is notified.
+        cluster.sql(f"delete from account_key where key_id = '{created['key_id']}'")
         deleted[0] = time.monotonic()
         number = 0
         while time.monotonic() < deleted[0] + options.seconds and any(reader.is_alive() for reader in readers):
             if time.monotonic() > deleted[0] + 4:
-                # The long polls wait for an event: they had their time.
+                # Before this time the long polls must end without an event.
                 contact = {"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": f"p{number}@example.org"}
                 cluster.replicas[number % 2].call(account, "POST", "/contact", contact)
             number += 1
@@ -51,13 +51,13 @@ def follow(replica, headers, name, results, deleted, done):
     late, ended = 0, None
     with contextlib.closing(client):
         client.request("GET", f"{BASE}/changes/stream", headers=headers)
-        answer = client.getresponse()
+        response = client.getresponse()
         while not done.is_set():
             try:
-                line = answer.fp.readline()
+                line = response.fp.readline()
             except TimeoutError:
                 # A timeout leaves the file object unusable, so the socket is wrapped anew.
-                answer.fp = client.sock.makefile("rb") if client.sock else answer.fp
+                response.fp = client.sock.makefile("rb") if client.sock else response.fp
                 continue
             if not line or line.strip() == b"0":
                 ended = time.monotonic()

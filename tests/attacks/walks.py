@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Walks over a list by `nextPage` on two replicas, several with one key, while records come and go.
+"""Walks over a list by `nextPage` on two replicas, several with one key, while records are created and deleted.
 
-Every record of a fixed set lives throughout. Walkers begin one after the other and take each page from the other replica
-than the page before, while a writer deletes records between those of the set and creates others at both ends. Prints how
-many records of the set each walker missed or saw twice, per order; also how many records that changed in the second of an
-`updatedMin` were left out.
+Every record of a fixed set exists throughout. Walkers begin one after the other and alternate between the replicas, while
+a writer deletes records between those of the set and creates others at both ends. Prints the number of records of the
+set that each walker missed or saw twice, per sort order, and the number of records that changed in the second of an
+`updatedMin` and were not listed.
 """
 
 import json
@@ -24,9 +24,9 @@ def main():
 
 def create(replica, account, email, last_name):
     body = {"role": "Lead", "first_name": "Ann", "last_name": last_name, "email": f"{email}@example.org"}
-    status, _, answer = replica.call(account, "POST", "/contact", body)
-    assert status == 201, answer
-    return json.loads(answer)["data"]
+    status, _, content = replica.call(account, "POST", "/contact", body)
+    assert status == 201, content
+    return json.loads(content)["data"]
 
 
 def walk(replicas, account, order, records, walkers):
@@ -43,9 +43,9 @@ def walk(replicas, account, order, records, walkers):
             break
         for number, walk in enumerate(walks):
             if walk["path"]:
-                status, _, answer = replicas[(step + number) % 2].call(account, "GET", walk["path"])
-                assert status == 200, answer
-                page = json.loads(answer)
+                status, _, content = replicas[(step + number) % 2].call(account, "GET", walk["path"])
+                assert status == 200, content
+                page = json.loads(content)
                 walk["seen"] += [row["email"].split("@")[0] for row in page["data"]]
                 link = page["meta"]["pagination"]["nextPage"]
                 walk["path"] = link and link[link.index(BASE) + len(BASE):]
@@ -60,7 +60,7 @@ def walk(replicas, account, order, records, walkers):
 
 
 def miss_in_second(replica, account):
-    """Asks for what changed since the latest `updated` of a list, right after two more changes."""
+    """Requests the records changed since the latest `updated` of a list, right after two more changes."""
     missed = 0
     for number in range(20):
         shown = create(replica, account, f"u{number}", "U")["updated"]

@@ -1,6 +1,6 @@
-"""What a key that may only read learns of webhooks: values of headers, and names of the operator's own network.
+"""Tries to learn secrets of webhooks with a read-only key: values of headers, and names of the operator's network.
 
-Also looks for the header's value in a dump of the database. Prints one JSON line.
+Also searches a dump of the database for the header's value. Prints one JSON line.
 """
 
 import argparse
@@ -20,17 +20,17 @@ def main():
         replica, account = cluster.replicas[0], cluster.accounts[0]
         added = cluster.command("key", "add", account.public_id, "reader", "--read-only", "--json")
         reader = Account(account.public_id, json.loads(added)["secret_key"])
-        made = {}
+        created = {}
         for host in ("localhost", "no-such-name.invalid"):
             body = {"url": f"http://{host}:9/", "headers": {"authorization": VALUE}}
-            status, _, answer = replica.call(account, "POST", "/push/endpoints", body)
-            assert status == 201, answer
-            made[host] = json.loads(answer)["data"]["id"]
+            status, _, content = replica.call(account, "POST", "/push/endpoints", body)
+            assert status == 201, content
+            created[host] = json.loads(content)["data"]["id"]
         _, _, listed = replica.call(reader, "GET", "/push/endpoints")
         learned = {}
-        for host, endpoint in made.items():
-            _, _, answer = replica.call(account, "POST", f"/push/endpoints/{endpoint}/test", {})
-            tested = json.loads(answer)["data"]
+        for host, endpoint in created.items():
+            _, _, content = replica.call(account, "POST", f"/push/endpoints/{endpoint}/test", {})
+            tested = json.loads(content)["data"]
             logged = lambda: json.loads(replica.call(reader, "GET", f"/push/endpoints/{endpoint}/attempts")[2])["data"]
             attempt = wait_for(logged, 30, "the attempt is not logged")[0]
             learned[host] = {
@@ -43,7 +43,7 @@ def main():
             "value_shown_to_reader": VALUE in listed.decode(),
             "value_in_dump": dump.count("hush-hush"),
             "told_of_names": learned,
-            "names_told_apart": len({json.dumps(told) for told in learned.values()}) > 1,
+            "names_told_apart": len({json.dumps(one) for one in learned.values()}) > 1,
         }))
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Lists of distinct words beside other accounts' writes and the health check, on one replica.
 
-The attacker sends a project whose `team` is a list of 80,000 words, two at once where it is one text with commas, then the
-same as one value of a multi-select field and as a list of tags. Prints how long each was answered after, and how long `/livez` and the writes of
-eight other accounts took meanwhile.
+The attacker sends a project whose `team` is a list of 80,000 words, two of them at once as one text with commas, then the
+same words as one value of a multi-select field and as a list of tags. Prints status and latency of each, and the latency
+of `/livez` and of the writes of eight other accounts meanwhile.
 """
 
 import json
@@ -36,7 +36,7 @@ def main():
 
 
 def beside(replica, attacker, tenants, path, body, copies):
-    """Sends the body, and measures what others wait for meanwhile."""
+    """Sends the body, and measures the latency of other requests meanwhile."""
     stop, health, writes, answers, lock = threading.Event(), [], [], [], threading.Lock()
 
     def attack():

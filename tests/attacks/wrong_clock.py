@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A second replica starts on a machine whose clock is 25 hours ahead (a preloaded clock_gettime, made with cc).
+"""A second replica starts on a machine whose clock is 25 hours ahead (a preloaded clock_gettime, built with cc).
 
-Measured: whether the answers stored under idempotency keys are still replayed, and how far stored times are off.
+Prints whether the responses stored under idempotency keys are still replayed, and the error of stored times.
 """
 
 import pathlib
@@ -40,13 +40,13 @@ def main():
 
         for number in range(options.answers):
             create(right, number)
-        # One that is over its day: when it is gone, the other replica has looked.
-        cluster.sql("update answer set at = at - interval '25 hours' where key = 'k0'")
+        # Expires one record: when it is gone, the other replica has deleted expired records.
+        cluster.sql("update idempotency_record set at = at - interval '25 hours' where key = 'k0'")
         wrong = cluster.start_replica(prefix=["env", f"LD_PRELOAD={library}"])
         deadline = time.monotonic() + 70
-        while cluster.sql("select count(*) from answer where key = 'k0'") != "0" and time.monotonic() < deadline:
+        while cluster.sql("select count(*) from idempotency_record where key = 'k0'") != "0" and time.monotonic() < deadline:
             time.sleep(0.2)
-        kept = int(cluster.sql("select count(*) from answer"))
+        kept = int(cluster.sql("select count(*) from idempotency_record"))
         replayed = sum(create(right, n)[1].get("Idempotent-Replayed") == "true" for n in range(1, options.answers))
         create(wrong, "wrong")
         off = "select max(extract(epoch from at - clock_timestamp()))::bigint from"

@@ -47,10 +47,10 @@ async fn an_unchanged_write_makes_no_event() {
     let uid = api.contact("ann@example.org").await.uid();
     let same = json!({"first_name": " Ann ", "email": "ANN@example.org", "title": "", "tags": [], "role": "Client"});
 
-    let answer = api.put(&format!("/contact/{uid}"), same).await;
+    let response = api.put(&format!("/contact/{uid}"), same).await;
 
-    answer.expect(200);
-    assert_eq!(answer.header("etag"), "\"1\"");
+    response.expect(200);
+    assert_eq!(response.header("etag"), "\"1\"");
     assert_eq!(api.changes().await.len(), 1);
 }
 
@@ -60,11 +60,11 @@ async fn every_bad_field_is_listed_and_nothing_is_written() {
     let body = json!({"role": "Boss", "last_name": null, "email": "ann", "website": "example.org", "phone": 7,
         "address": "Utrecht", "company": {"name": ""}, "send_welcome_email": "yes", "title": "a\u{0}b"});
 
-    let answer = api.post("/contact", body).await;
+    let response = api.post("/contact", body).await;
 
-    answer.expect(422);
+    response.expect(422);
     let mut pointers: Vec<&str> =
-        answer.json["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        response.json["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     pointers.sort_unstable();
     assert_eq!(
         pointers,
@@ -81,21 +81,21 @@ async fn every_bad_field_is_listed_and_nothing_is_written() {
             "#/website",
         ]
     );
-    assert_eq!(answer.json["success"], false);
-    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(response.json["success"], false);
+    assert_eq!(response.header("content-type"), "application/problem+json");
     assert!(api.changes().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_duplicate_says_that_it_already_exists() {
+async fn a_duplicate_is_refused_as_already_existing() {
     let api = Service::start().await.client;
     api.contact("ann@example.org").await.expect(201);
     api.post("/company", json!({"name": "Acme & Co"})).await.expect(201);
 
     for (path, body) in [("/contact", lead("Ann@Example.org")), ("/company", json!({"name": "ACME & co"}))] {
-        let answer = api.post(path, body).await;
-        answer.expect(422);
-        assert!(answer.json["message"].as_str().unwrap().contains("already exists"), "{}", answer.text);
+        let response = api.post(path, body).await;
+        response.expect(422);
+        assert!(response.json["message"].as_str().unwrap().contains("already exists"), "{}", response.text);
     }
 }
 
@@ -150,12 +150,12 @@ async fn requests_with_one_key_at_once_have_one_effect() {
     let body = lead("ann@example.org").to_string();
     let send = || api.send(Method::POST, "/contact", &[("idempotency-key", "same")], &body);
 
-    let answers = futures_util::future::join_all((0..32).map(|_| send())).await;
+    let responses = futures_util::future::join_all((0..32).map(|_| send())).await;
 
-    for answer in &answers {
-        assert_eq!(answer.expect(201)["uid"], answers[0].json["data"]["uid"]);
+    for response in &responses {
+        assert_eq!(response.expect(201)["uid"], responses[0].json["data"]["uid"]);
     }
-    let replayed = answers.iter().filter(|answer| answer.header("idempotent-replayed") == "true").count();
+    let replayed = responses.iter().filter(|response| response.header("idempotent-replayed") == "true").count();
     assert_eq!(replayed, 31);
     assert_eq!(api.changes().await.len(), 1);
 }
@@ -278,8 +278,8 @@ async fn real_clients_habits_are_understood() {
     for (path, status) in
         [("/contact/%00", 404), ("/contact/%FF", 400), ("/contacts?createdMin=9999-12-31T23:59:59-01:00", 422)]
     {
-        let answer = api.get(path).await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{path}");
+        let response = api.get(path).await;
+        assert_eq!((response.status, response.header("content-type")), (status, "application/problem+json"), "{path}");
     }
     api.put("/contact/%00", json!({"title": "Dr"})).await.expect(404);
     api.send(Method::POST, "/contact", &[], "{").await.expect(400);
@@ -296,20 +296,20 @@ async fn real_clients_habits_are_understood() {
 }
 
 #[tokio::test]
-async fn an_account_may_want_to_hear_of_missing_records_as_a_success() {
+async fn an_account_may_choose_success_for_missing_records() {
     let service = Service::start().await;
     let sql = service.env.sql().await;
     sql.batch_execute("update account set on_missing = 'succeed'").await.unwrap();
     let api = &service.client;
 
-    for answer in [
+    for response in [
         api.get("/contact/nobody@example.org").await,
         api.put("/contact/nobody@example.org", json!({"title": "Dr"})).await,
         api.delete("/company/nothing").await,
     ] {
-        assert_eq!(answer.expect(200), &Value::Null);
-        assert_eq!(answer.json["success"], true);
-        assert!(answer.json["message"].as_str().unwrap().starts_with("No matching"), "{}", answer.text);
+        assert_eq!(response.expect(200), &Value::Null);
+        assert_eq!(response.json["success"], true);
+        assert!(response.json["message"].as_str().unwrap().starts_with("No matching"), "{}", response.text);
     }
     api.get("/nowhere").await.expect(404);
 }

@@ -1,4 +1,4 @@
-//! One account's lock is held by another transaction: what its own writers hear, and that no other account waits.
+//! Another transaction holds the lock of one account: its own writers get a response, and no other account waits.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::client::{Reply, lead};
 use crate::support::{Client, LONG, Service};
 
 /// The service's connections that wait for a lock.
-const WAITING: &str = "select exists(select from pg_stat_activity where datname = current_database() \
+const LOCK_WAITERS: &str = "select exists(select from pg_stat_activity where datname = current_database() \
                        and application_name = 'unificus' and wait_event_type = 'Lock')";
 
 /// A service whose accounts share one lane.
@@ -24,7 +24,7 @@ async fn one_lane() -> Service {
     Service::configured(|config| config.commands.lanes = 1).await
 }
 
-/// Holds the lock on an account, as a replica does that is paused amid a transaction.
+/// Holds the lock of an account, as a replica does that is paused in the middle of a transaction.
 async fn hold(service: &Service, client: &Client) -> Sql {
     let sql = service.env.sql().await;
     sql.batch_execute("begin").await.unwrap();
@@ -34,7 +34,7 @@ async fn hold(service: &Service, client: &Client) -> Sql {
 
 async fn until_a_lock_is_waited_for(service: &Service) {
     let sql = service.env.sql().await;
-    until("a wait for the lock", async || sql.query_one(WAITING, &[]).await.unwrap().get(0)).await;
+    until("a wait for the lock", async || sql.query_one(LOCK_WAITERS, &[]).await.unwrap().get(0)).await;
 }
 
 fn create(client: &Client, name: impl std::fmt::Display) -> tokio::task::JoinHandle<Reply> {
@@ -49,12 +49,12 @@ fn subjects(events: &[Value]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_head_blocks_no_other_account_of_its_lane() {
     let service = one_lane().await;
-    let (locked, others) = (&service.client, [service.stranger().await, service.stranger().await]);
+    let (locked, others) = (&service.client, [service.other_client().await, service.other_client().await]);
     let holder = hold(&service, locked).await;
     let waiting = create(locked, "waits");
     until_a_lock_is_waited_for(&service).await;
 
-    // Each of them after the one before, while the lock is held.
+    // Each write is sent after the one before, while the lock is held.
     let writes = others.iter().map(|client| async move {
         for number in 0..20 {
             client.contact(&format!("p{number}@example.org")).await.expect(201);
@@ -66,9 +66,9 @@ async fn a_locked_head_blocks_no_other_account_of_its_lane() {
     assert!(!waiting.is_finished());
     assert!(service.gauge("unificus_lane_blocked_accounts{lane=\"0\"}").await > 0.0);
     holder.batch_execute("commit").await.unwrap();
-    let answer = waiting.await.unwrap();
-    answer.expect(201);
-    assert_eq!(subjects(&locked.changes().await), [answer.uid()]);
+    let response = waiting.await.unwrap();
+    response.expect(201);
+    assert_eq!(subjects(&locked.changes().await), [response.uid()]);
     for client in others {
         assert_eq!(client.changes().await.len(), 20);
     }
@@ -94,7 +94,7 @@ async fn writes_of_a_locked_account_are_made_once_and_in_their_order_when_the_lo
             bytes: 100,
         };
         let mut write = Box::pin(service.app.lanes().submit(order));
-        // The first poll puts it into the lane.
+        // The first poll puts the command into the lane.
         assert!(futures_util::poll!(write.as_mut()).is_pending());
         writes.push(write);
     }
@@ -110,15 +110,19 @@ async fn writes_of_a_locked_account_are_made_once_and_in_their_order_when_the_lo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_waits_too_long_for_a_lock_is_refused_with_a_time_to_come_back_and_never_made() {
+async fn a_write_that_waits_too_long_for_a_lock_is_refused_with_retry_after_and_never_executed() {
     let service = one_lane().await;
     let holder = hold(&service, &service.client).await;
 
-    let answers = join_all((0..30).map(|number| create(&service.client, number))).await;
-    for answer in answers {
-        let answer = answer.unwrap();
-        answer.expect(503);
-        assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", answer.headers);
+    let responses = join_all((0..30).map(|number| create(&service.client, number))).await;
+    for response in responses {
+        let response = response.unwrap();
+        response.expect(503);
+        assert!(
+            response.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0),
+            "{:?}",
+            response.headers
+        );
     }
     holder.batch_execute("commit").await.unwrap();
 
@@ -154,7 +158,7 @@ async fn an_account_that_two_replicas_write_at_once_starves_on_neither() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
     let service = one_lane().await;
-    // A process that is paused amid a transaction is a client that sends nothing more.
+    // A process that is paused in the middle of a transaction is a client that sends nothing more.
     let opened = service.store.change_push(service.client.account, &[], IDEMPOTENCY_TTL).await.unwrap();
     let paused = opened.expect("there is the account");
 
@@ -164,11 +168,11 @@ async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
             pause.tick().await;
             let headers = [("idempotency-key", "again")];
             let body = lead("ann@example.org").to_string();
-            let answer = service.client.send(Method::POST, "/contact", &headers, &body).await;
-            if answer.status == 201 {
+            let response = service.client.send(Method::POST, "/contact", &headers, &body).await;
+            if response.status == 201 {
                 return;
             }
-            answer.expect(503);
+            response.expect(503);
         }
     });
     assert!(written.await.is_ok(), "the lock is held for ever");
@@ -176,15 +180,15 @@ async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_lock_heads_loads_the_same_of_them() {
+async fn every_lock_mode_loads_the_same_heads() {
     let service = Service::start().await;
     service.client.contact("ann@example.org").await.expect(201);
-    let wanted = LoadRequest { accounts: vec![service.client.account], ..LoadRequest::default() };
+    let request = LoadRequest { accounts: vec![service.client.account], ..LoadRequest::default() };
     let mut loaded = Vec::new();
     for lock in [HeadLock::Brief, HeadLock::Skip, HeadLock::Patient] {
-        let (batch, found) = service.store.open_batch(&wanted, lock).await.unwrap();
+        let (batch, state) = service.store.open_batch(&request, lock).await.unwrap();
         batch.commit(&Append::default()).await.unwrap();
-        loaded.push(format!("{:?}", found.heads));
+        loaded.push(format!("{:?}", state.heads));
     }
 
     assert!(loaded[0].contains("seq: Seq(1)"), "{}", loaded[0]);

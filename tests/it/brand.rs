@@ -1,4 +1,4 @@
-//! The brand of an account: who sees it, and where it may not break out.
+//! The brand of an account: who sees it, and which characters are escaped.
 
 use std::process::{Command, Output};
 
@@ -56,7 +56,7 @@ async fn a_host_shows_its_accounts_brand_and_any_other_the_installations() {
 }
 
 #[tokio::test]
-async fn only_a_trusted_proxy_says_which_host_was_asked() {
+async fn only_a_trusted_proxy_may_set_the_requested_host() {
     let service = Service::start().await;
     let (_trusting, behind_proxy) =
         service.replica_configured(|config| config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
@@ -89,9 +89,9 @@ async fn a_page_needs_no_database() {
 }
 
 #[tokio::test]
-async fn a_host_is_one_accounts_and_each_change_is_in_the_audit() {
+async fn a_host_belongs_to_one_account_and_each_change_is_audited() {
     let service = Service::start().await;
-    let (mine, other) = (service.client.account, service.stranger().await.account);
+    let (mine, other) = (service.client.account, service.other_client().await.account);
     let with_host = |host: &str| NewBrand { hosts: Some(vec![host.to_owned()]), ..NewBrand::default() };
     let set = async |account, new: &NewBrand| service.store.set_brand(account, new, by()).await.unwrap();
     assert_eq!(set(mine, &with_host("a.example")).await, SetBrand::Done);
@@ -106,7 +106,7 @@ async fn a_host_is_one_accounts_and_each_change_is_in_the_audit() {
     assert_eq!((brand.color, brand.hosts), (yellow.color, vec!["a.example".to_owned()]), "the host stays");
 
     assert_eq!(set(mine, &with_host("b.example")).await, SetBrand::Done);
-    assert_eq!(set(other, &with_host("a.example")).await, SetBrand::Done, "it was given up");
+    assert_eq!(set(other, &with_host("a.example")).await, SetBrand::Done, "the host was released");
     assert!(service.store.clear_brand(mine, by()).await.unwrap());
     assert!(!service.store.clear_brand(mine, by()).await.unwrap());
     assert_eq!(service.store.brand_of_host("b.example").await.unwrap(), None);
@@ -151,14 +151,14 @@ async fn the_command_line_sets_shows_and_clears() {
     assert_eq!((picture.text.as_str(), picture.header("content-type")), (LOGO, "image/svg+xml"));
     assert!(picture.header("content-security-policy").contains("sandbox"), "a script in it does not run");
 
-    for (wrong, said) in [
+    for (wrong, reason) in [
         (["--color", "yellow"], "#rrggbb"),
         (["--host", "https://a.b"], "without scheme"),
         (["--name", ""], "60 characters"),
         (["--logo", "/dev/null"], "SVG or a PNG"),
     ] {
         let refused = refusal(run(&[&["set", &account][..], &wrong].concat()));
-        assert!(refused.contains(said), "{refused}");
+        assert!(refused.contains(reason), "{refused}");
     }
     assert!(refusal(run(&["set", "00000000-0000-0000-0000-000000000001"])).contains("no account"));
     assert_eq!(printed(run(&["clear", &account, "--json"])), json!({"public_id": account, "cleared": true}));

@@ -31,7 +31,7 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_name() {
+fn unusable_settings_are_refused_by_name() {
     for (text, named) in [
         ("[http]\nlisten = 'nowhere'", "listen"),
         ("[http]\nlissten = '127.0.0.1:1'", "lissten"),
@@ -43,6 +43,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("[nats]\nreplicas = 2", "nats.replicas"),
         ("[nats]\nsubject_root = 'a.>'", "nats.subject_root"),
         ("[database]\nurl = 'x'", "database.url"),
+        ("[database]\nread_url = 'x'", "database.read_url"),
         ("[log]\nfilter = 'a=b=c'", "log.filter"),
         ("nonsense", "TOML"),
     ] {
@@ -57,29 +58,32 @@ fn what_cannot_be_used_is_refused_by_name() {
 #[test]
 fn no_password_is_shown_by_debug_or_in_an_error() {
     let text = "[database]\nurl = 'postgresql://unificus:hush1@db/unificus?password=hush2'\n\
+                read_url = 'postgresql://unificus:hush4@standby/unificus'\n\
                 [nats]\nurl = 'nats://unificus:hush3@nats:4222'";
     let config = Config::from_parts(text, []).unwrap();
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hush"), "{shown}");
     assert!(shown.contains("unificus:***@db") && shown.contains("unificus:***@nats:4222"), "{shown}");
+    assert!(shown.contains("unificus:***@standby"), "{shown}");
 
     for wrong in [
         "[database]\nurl = 'postgresql://unificus:hush@db:port/unificus'",
         "[database]\nurl = 'unificus:hush@'",
+        "[database]\nread_url = 'postgresql://unificus:hush@db:port/unificus'",
         "[nats]\nurl = 'nats://unificus:hush@[nats'",
         "[database]\nurl = ['postgresql://unificus:hush@db']",
         "[database]\nurl = 'postgresql://unificus:hush@db",
         "[database]\nurll = 'postgresql://unificus:hush@db'",
     ] {
-        let said = match Config::from_parts(wrong, []) {
+        let message = match Config::from_parts(wrong, []) {
             Err(error) => format!("{error:#} {error:?}"),
-            // What a URL says beyond being one is read by the driver.
+            // The Postgres driver reads the query parameters of a URL.
             Ok(config) => {
                 let made = Store::new(&config.database, 1, Metrics::new().unwrap());
-                let error = made.err().unwrap_or_else(|| panic!("{wrong} is taken"));
+                let error = made.err().unwrap_or_else(|| panic!("{wrong} is accepted"));
                 format!("{error:?} {}", error.report())
             }
         };
-        assert!(!said.contains("hush"), "{wrong}: {said}");
+        assert!(!message.contains("hush"), "{wrong}: {message}");
     }
 }

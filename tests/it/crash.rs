@@ -1,4 +1,4 @@
-//! The end of a process between any two of its steps loses nothing and repeats nothing that anybody could tell.
+//! A process that ends between any two of its steps loses no event and repeats none visibly.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_stream_that_was_lost_is_filled_again() {
     context.delete_stream(&env.stream).await.unwrap();
 
     let mut next = Parts::start(&env).await;
-    // It finds the stream missing, makes it, and rewinds; the sweep then finds the account behind.
+    // The relay finds no stream, creates it, and rewinds; the sweep then finds the account behind.
     next.wake_up().await;
     next.relay_all().await;
     next.wake_up().await;
@@ -84,7 +84,7 @@ async fn a_stream_that_was_lost_is_filled_again() {
 }
 
 #[tokio::test]
-async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
+async fn a_cursor_ahead_of_the_stream_is_reset_by_a_rewind() {
     let mut services = Services::start(&directory("rewind"), &binaries()).await.unwrap();
     let env = Servers::of(&services).await.env().await;
     let mut parts = Parts::start(&env).await;
@@ -95,7 +95,7 @@ async fn a_cursor_ahead_of_what_nats_kept_is_put_back_by_a_rewind() {
     parts.wake_up().await;
     parts.relay_all().await;
     parts.kill().await;
-    // A power cut at the NATS server: acknowledged messages are gone, and with them what it knows of duplicates.
+    // A power cut at the NATS server: acknowledged messages are lost, and so is its memory of duplicates.
     let context = async_nats::jetstream::new(env.nats().await);
     let stream = context.get_stream(&env.stream).await.unwrap();
     for sequence in [3, 4] {
@@ -127,8 +127,8 @@ async fn killed_between_delivery_and_cursor() {
     let first: Vec<String> = receiver.counts().into_keys().collect();
     let env = service.env;
     service.app.stop().await.unwrap();
-    // What a process leaves behind that died before its cursor was written.
-    env.sql().await.batch_execute("update push_cursor set seq = 2").await.unwrap();
+    // The state that a process leaves when it dies before its cursor is written.
+    env.sql().await.batch_execute("update push_endpoint_cursor set seq = 2").await.unwrap();
 
     let _next = unificus::app::App::start(env.config(), Clock::system()).await.unwrap();
     receiver.wait_for(8, Duration::from_secs(20)).await;

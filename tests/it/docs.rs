@@ -23,8 +23,8 @@ async fn a_visitor_authorises_reads_downloads_and_creates() {
         try_out(browser, &first).await;
         browser.find(&format!("{first}//button[contains(@class, 'execute')]")).await.click().await;
         let download = browser.find(&format!("{first}//button[text() = 'Download']")).await;
-        let response = browser.find(&format!("{first}//div[div/button[text() = 'Download']]")).await.env().await;
-        let [left, top, width, height] = download.env().await;
+        let response = browser.find(&format!("{first}//div[div/button[text() = 'Download']]")).await.rectangle().await;
+        let [left, top, width, height] = download.rectangle().await;
         assert!(left + width > response[0] + response[2] - 60.0, "at the right");
         assert!(top + height > response[1] + response[3] - 60.0, "at the bottom");
         download.click().await;
@@ -48,14 +48,14 @@ async fn a_visitor_authorises_reads_downloads_and_creates() {
         assert_eq!(api.get("/contact/bob@example.org").await.expect(200)["first_name"], "Bob");
 
         assert_eq!(browser.console().await, [""; 0], "neither errors nor violations of the policy");
-        let kept = "return [localStorage.length, sessionStorage.length, document.cookie]";
-        assert_eq!(browser.run(kept).await, json!([0, 0, ""]), "no secret is kept");
+        let storage = "return [localStorage.length, sessionStorage.length, document.cookie]";
+        assert_eq!(browser.run(storage).await, json!([0, 0, ""]), "no secret is stored");
     })
     .await;
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_and_leave_the_documentation_as_it_was() {
+async fn wrong_credentials_are_reported_and_leave_the_documentation_as_it_was() {
     let service = Service::start().await;
     let wrong = service.client.as_caller(service.client.account, "wrong");
     with_browser("wrong-key", async |browser| {
@@ -66,14 +66,14 @@ async fn wrong_credentials_are_told_and_leave_the_documentation_as_it_was() {
     .await;
 }
 
-/// Both headers in one form, once; the page says `standing` of them.
-async fn authorise(browser: &Browser, client: &Client, standing: &str) {
+/// Enters both headers in one form; the page then shows the status text.
+async fn authorise(browser: &Browser, client: &Client, status_text: &str) {
     browser.find("//div[contains(@class, 'auth-wrapper')]/button[contains(@class, 'authorize')]").await.click().await;
     for (header, value) in [("X-Public-ID", client.account.to_string()), ("X-Secret-Key", client.secret.to_string())] {
         browser.find(&format!("//label[text() = '{header}']/following-sibling::input")).await.type_in(&value).await;
     }
     browser.find("//div[contains(@class, 'modal-ux')]//button[text() = 'Authorize']").await.click().await;
-    browser.find(&format!("//p[@id = 'standing'][text() = '{standing}']")).await;
+    browser.find(&format!("//p[@id = 'standing'][text() = '{status_text}']")).await;
     browser.find("//div[contains(@class, 'modal-ux')]//button[text() = 'Close']").await.click().await;
 }
 
@@ -90,9 +90,9 @@ async fn try_out(browser: &Browser, operation: &str) {
 #[tokio::test]
 async fn the_page_needs_no_login_and_allows_itself_nothing_but_its_own_files() {
     let service = Service::start().await;
-    let stranger = service.client.as_caller(service.client.account, "");
+    let anonymous = service.client.as_caller(service.client.account, "");
     for path in ["/swagger", "/swagger/"] {
-        let page = stranger.get(path).await;
+        let page = anonymous.get(path).await;
         assert_eq!(page.status, 200);
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         let policy = page.header("content-security-policy");
@@ -100,19 +100,19 @@ async fn the_page_needs_no_login_and_allows_itself_nothing_but_its_own_files() {
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(page.header("x-content-type-options"), "nosniff");
         assert_eq!(page.header("referrer-policy"), "no-referrer");
-        for said in [
+        for text in [
             "00000000-0000-0000-0000-000000000000",
             "DummySecretKey",
             "* dummy request allowed",
             "Treat as successful",
             "20,000",
-            &format!("curl -sS '{}/contact/meta'", stranger.base),
+            &format!("curl -sS '{}/contact/meta'", anonymous.base),
         ] {
-            assert!(page.text.contains(said), "{said}");
+            assert!(page.text.contains(text), "{text}");
         }
     }
-    assert_eq!(stranger.get("/swagger/nothing").await.status, 404);
-    assert_eq!(stranger.get("/swagger/assets/nothing").await.status, 404);
+    assert_eq!(anonymous.get("/swagger/nothing").await.status, 404);
+    assert_eq!(anonymous.get("/swagger/assets/nothing").await.status, 404);
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn the_events_are_documented_for_anybody() {
     let subjects = format!("{}.{{account}}.evt.{{entity}}.{{event_type}}", service.env.subject_root);
     assert_eq!(document["channels"]["nats"]["address"], subjects);
 
-    // What really is in the log is in the document, and every reference leads somewhere.
+    // Every event type of the log is in the document, and every reference resolves.
     service.client.contact("ann@example.org").await.expect(201);
     service.client.delete("/contact/ann@example.org").await.expect(200);
     for event in service.client.changes().await {

@@ -1,4 +1,4 @@
-//! Push endpoints as a resource, and their places in the log.
+//! Push endpoints as a resource, and their cursors in the log.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,8 +44,8 @@ impl<'a> Endpoint<'a> {
         self.api.get(&self.path("")).await.expect(200).clone()
     }
 
-    /// Waits until it is shown so.
-    async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the endpoint is shown in this state.
+    async fn until(&self, label: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         let reached = async {
             loop {
@@ -56,11 +56,11 @@ impl<'a> Endpoint<'a> {
                 pause.tick().await;
             }
         };
-        tokio::time::timeout(LONG, reached).await.unwrap_or_else(|_| panic!("it never {what}"))
+        tokio::time::timeout(LONG, reached).await.unwrap_or_else(|_| panic!("the endpoint never {label}"))
     }
 
     async fn until_through(&self, seq: i64) {
-        self.until("comes so far", |shown| shown["through_seq"] == json!(seq)).await;
+        self.until("reaches this position", |shown| shown["through_seq"] == json!(seq)).await;
     }
 }
 
@@ -104,7 +104,7 @@ async fn an_endpoint_has_its_settings_and_put_merges() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_taken_are_refused_by_name() {
+async fn invalid_settings_are_refused_by_name() {
     let service = Service::start().await;
     let api = &service.client;
     let many: serde_json::Map<String, Value> = (0..21).map(|n| (format!("x-{n}"), json!("v"))).collect();
@@ -136,9 +136,9 @@ async fn settings_that_cannot_be_taken_are_refused_by_name() {
     ] {
         let mut body = json!({"url": "http://127.0.0.1:9/"});
         body[key] = value.clone();
-        let answer = api.post("/push/endpoints", body).await;
-        assert_eq!(answer.status, 422, "{key} {value}: {}", answer.text);
-        assert_eq!(answer.json["errors"][0]["pointer"], json!(format!("#/{key}")), "{value}");
+        let response = api.post("/push/endpoints", body).await;
+        assert_eq!(response.status, 422, "{key} {value}: {}", response.text);
+        assert_eq!(response.json["errors"][0]["pointer"], json!(format!("#/{key}")), "{value}");
     }
     assert_eq!(api.get("/push/endpoints").await.expect(200), &json!([]));
 }
@@ -147,13 +147,14 @@ async fn settings_that_cannot_be_taken_are_refused_by_name() {
 async fn endpoints_per_account_are_bounded_however_many_are_made_at_once() {
     let service = Service::configured(|config| config.push.endpoints_per_account = 3).await;
     let posts = (0..12).map(|_| service.client.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})));
-    let statuses: Vec<u16> = futures_util::future::join_all(posts).await.iter().map(|answer| answer.status).collect();
+    let statuses: Vec<u16> =
+        futures_util::future::join_all(posts).await.iter().map(|response| response.status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 3, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 422).count(), 9, "{statuses:?}");
 }
 
 #[tokio::test]
-async fn a_write_with_an_idempotency_key_is_carried_out_once_and_its_answer_given_again() {
+async fn a_write_with_an_idempotency_key_is_executed_once_and_its_response_replayed() {
     let service = Service::start().await;
     let api = &service.client;
     let body = json!({"url": "http://127.0.0.1:9/"}).to_string();
@@ -167,7 +168,7 @@ async fn a_write_with_an_idempotency_key_is_carried_out_once_and_its_answer_give
     send("/contact", &crate::support::client::lead("ann@example.org").to_string()).await.expect(422);
 
     let sql = service.env.sql().await;
-    let kept: String = sql.query_one("select outcome::text from answer", &[]).await.unwrap().get(0);
+    let kept: String = sql.query_one("select outcome::text from idempotency_record", &[]).await.unwrap().get(0);
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let kept = STANDARD.decode(kept["told"]["kept"].as_str().unwrap()).unwrap();
     assert!(!String::from_utf8_lossy(&kept).contains("whsec_"), "it is sealed at rest");
@@ -177,7 +178,7 @@ fn signatures(received: &Received) -> BTreeSet<&str> {
     received.header("webhook-signature").split(' ').collect()
 }
 
-/// What a secret signs of a delivery.
+/// The signature of a delivery by a secret.
 fn signed(received: &Received, secret: &Value) -> String {
     let secret = SigningSecret::parse(secret.as_str().unwrap()).unwrap();
     let timestamp = received.header("webhook-timestamp").parse().unwrap();
@@ -203,10 +204,10 @@ async fn both_secrets_sign_while_a_rotation_overlaps() {
 }
 
 #[tokio::test]
-async fn deliveries_are_signed_by_ed25519_where_the_endpoint_asks() {
+async fn deliveries_are_signed_by_ed25519_where_the_endpoint_requests_it() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(&service.client, &receiver.url(), json!({"signature": "ed25519"})).await;
-    assert_eq!(endpoint.made["secret"], Value::Null, "nobody is shown the key that signs");
+    assert_eq!(endpoint.made["secret"], Value::Null, "the private key is never shown");
     let public = endpoint.shown().await["public_key"].as_str().unwrap().strip_prefix("whpk_").unwrap().to_owned();
     contacts(endpoint.api, 0..1).await;
     let received = receiver.wait_for(1, LONG).await.remove(0);
@@ -226,7 +227,7 @@ async fn deliveries_are_signed_by_ed25519_where_the_endpoint_asks() {
 }
 
 #[tokio::test]
-async fn a_test_sends_a_ping_and_says_what_became_of_it() {
+async fn a_test_sends_a_ping_and_returns_its_outcome() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(&service.client, &receiver.url(), json!({})).await;
     endpoint.post("/pause", Value::Null).await;
@@ -239,17 +240,17 @@ async fn a_test_sends_a_ping_and_says_what_became_of_it() {
     receiver.respond_with(500);
     let refused = endpoint.post("/test", Value::Null).await;
     assert_eq!((&refused["delivered"], &refused["status"]), (&json!(false), &json!(500)), "{refused}");
-    assert_eq!(endpoint.api.changes().await, Vec::<Value>::new(), "it is in no log");
+    assert_eq!(endpoint.api.changes().await, Vec::<Value>::new(), "a ping is in no log");
 }
 
 #[tokio::test]
-async fn what_happens_while_an_endpoint_is_paused_is_sent_when_it_is_resumed() {
+async fn events_of_a_paused_endpoint_are_sent_when_it_is_resumed() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(&service.client, &receiver.url(), json!({})).await;
     contacts(endpoint.api, 0..1).await;
     endpoint.until_through(1).await;
     assert_eq!(endpoint.post("/pause", Value::Null).await["state"], "paused");
-    // Another endpoint's deliveries show that the account was looked at since.
+    // Another endpoint's deliveries show that the scheduler has looked at the account since.
     let other = Receiver::start().await;
     let witness = Endpoint::new(&service.client, &other.url(), json!({})).await;
     contacts(endpoint.api, 1..4).await;
@@ -270,7 +271,7 @@ async fn re_enabling_resumes_at_its_cursor_nothing_was_skipped() {
     endpoint.until("is disabled", |shown| shown["state"] == "disabled").await;
     receiver.recover();
     endpoint.post("/resume", Value::Null).await;
-    // The log also says that it was disabled, and that it recovered.
+    // The log also has the events of its disabling and its recovery.
     endpoint.until_through(5).await;
     let log = service.client.changes().await;
     let created = log.iter().filter(|event| event["type"] == "crm.contact.created");
@@ -280,7 +281,7 @@ async fn re_enabling_resumes_at_its_cursor_nothing_was_skipped() {
 }
 
 #[tokio::test]
-async fn replay_and_skip_are_moves_of_the_cursor() {
+async fn replay_and_skip_move_the_cursor() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let endpoint = Endpoint::new(&service.client, &receiver.url(), json!({"window": 1})).await;
     contacts(endpoint.api, 0..6).await;
@@ -291,7 +292,7 @@ async fn replay_and_skip_are_moves_of_the_cursor() {
     receiver.wait_for(8, LONG).await;
     contacts(endpoint.api, 6..7).await;
     endpoint.until_through(7).await;
-    assert_eq!(seqs(&receiver.received()).split_off(6), [2, 3, 7], "what lies behind the stretch is not sent again");
+    assert_eq!(seqs(&receiver.received()).split_off(6), [2, 3, 7], "events after the range are not sent again");
 
     let page = endpoint.api.get("/changes?limit=5").await;
     endpoint.post("/replay", json!({"from": page.json["meta"]["cursor"]})).await;
@@ -315,7 +316,7 @@ async fn a_parked_event_is_visible_and_retried_by_one_click() {
     contacts(endpoint.api, 0..2).await;
     endpoint.until_through(2).await;
     let (sql, id) = (service.env.sql().await, endpoint.made["id"].as_str().unwrap());
-    let park = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+    let park = "insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         select account_id, $1::text::uuid, seq, uid, 10, now(), true from event where seq = 1";
     assert_eq!(sql.execute(park, &[&id]).await.unwrap(), 1);
     let parked = async || endpoint.api.get(&endpoint.path("/parked")).await.expect(200).clone();
@@ -349,8 +350,8 @@ async fn the_attempt_log_is_read_newest_first_and_narrowed() {
         from push_endpoint, generate_series(1, 4) as n";
     assert_eq!(sql.execute(insert, &[]).await.unwrap(), 4);
     let list = async |query: &str| {
-        let answer: Reply = endpoint.api.get(&endpoint.path(&format!("/attempts{query}"))).await;
-        answer.expect(200).as_array().unwrap().clone()
+        let response: Reply = endpoint.api.get(&endpoint.path(&format!("/attempts{query}"))).await;
+        response.expect(200).as_array().unwrap().clone()
     };
     let of = |attempts: &[Value]| attempts.iter().map(|one| one["seq"].as_i64().unwrap()).collect::<Vec<_>>();
     let all = list("").await;
@@ -394,8 +395,8 @@ async fn secrets_are_encrypted_at_rest_and_the_key_can_be_rotated() {
     assert!(!String::from_utf8_lossy(&kept().await[0]).contains("whsec_"));
     assert_eq!(run(rotate, &[new, old]).await, (true, counts(1, 1, 0)));
     assert_eq!(run(rotate, &[new, old]).await, (true, counts(0, 0, 0)), "again, it finds nothing to do");
-    assert_eq!(run(&reveal, &[new]).await.1["secret_key"], key["secret_key"], "the old one may go");
-    assert_eq!(run(rotate, &[old]).await, (false, counts(0, 0, 2)), "what no key opens is left as it is");
+    assert_eq!(run(&reveal, &[new]).await.1["secret_key"], key["secret_key"], "the old master key may be removed");
+    assert_eq!(run(rotate, &[old]).await, (false, counts(0, 0, 2)), "secrets that no key opens are unchanged");
     assert!(!run(rotate, &[]).await.0);
 
     let receiver = Receiver::start().await;

@@ -1,4 +1,4 @@
-//! Pages of the feed and chunks of its streams are bounded by bytes, whatever the events weigh.
+//! Pages of the feed and chunks of its streams are bounded by bytes, whatever the size of the events.
 
 use serde_json::json;
 use unificus::contract::Cursor;
@@ -12,7 +12,7 @@ use unificus::feed::PageLimit;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 
-use crate::streams::reaches;
+use crate::streams::wait_for_gauge;
 use crate::support::client::lead;
 use crate::support::servers::Servers;
 use crate::support::service::account;
@@ -30,7 +30,7 @@ async fn heavy_events(api: &Client, count: usize) {
     }
 }
 
-/// Walks the feed; returns the positions read and the longest answer.
+/// Walks the feed; returns the positions read and the length of the longest page.
 async fn walk(api: &Client, query: &str) -> (Vec<i64>, usize) {
     let (mut seqs, mut longest) = (Vec::new(), 0);
     let mut after = Cursor { epoch: 1, seq: Seq::ZERO }.to_string();
@@ -55,7 +55,7 @@ async fn a_page_of_the_feed_ends_by_bytes_and_the_walk_over_the_pages_is_whole()
     const EVENTS: usize = 24;
     let service = Service::start().await;
     heavy_events(&service.client, EVENTS).await;
-    // The replica that wrote has the events in memory, the other reads them from the log.
+    // The replica that wrote has the events in memory; the other one reads them from the log.
     let (_other, replica) = service.replica().await;
 
     for api in [&service.client, &replica] {
@@ -68,8 +68,8 @@ async fn a_page_of_the_feed_ends_by_bytes_and_the_walk_over_the_pages_is_whole()
     }
 }
 
-/// Sends a request over a connection that takes so many bytes in before it is read, about.
-async fn ask(address: SocketAddr, api: &Client, path: &str, buffer: u32) -> TcpStream {
+/// Sends a request over a connection whose receive buffer has about this many bytes.
+async fn send_request(address: SocketAddr, api: &Client, path: &str, buffer: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(buffer).unwrap();
     let mut connection = socket.connect(address).await.unwrap();
@@ -81,9 +81,9 @@ async fn ask(address: SocketAddr, api: &Client, path: &str, buffer: u32) -> TcpS
     connection
 }
 
-/// The sizes of the chunks of an answer in chunked coding (RFC 9112, 7.1), as far as it was read.
-fn chunk_sizes(answer: &[u8]) -> Vec<usize> {
-    let mut rest = &answer[answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4..];
+/// The sizes of the chunks of a response in chunked coding (RFC 9112, 7.1), as far as it was read.
+fn chunk_sizes(response: &[u8]) -> Vec<usize> {
+    let mut rest = &response[response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4..];
     let mut sizes = Vec::new();
     while let Some(end) = rest.windows(2).position(|bytes| bytes == b"\r\n") {
         let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
@@ -103,20 +103,20 @@ async fn a_stream_is_made_of_chunks_no_larger_than_a_single_event_requires() {
     let from = Cursor { epoch: 1, seq: Seq::ZERO };
 
     let mut stream =
-        ask(service.app.address(), &service.client, &format!("/changes/stream?after={from}"), 1 << 20).await;
-    let mut answer = Vec::new();
+        send_request(service.app.address(), &service.client, &format!("/changes/stream?after={from}"), 1 << 20).await;
+    let mut response = Vec::new();
     let read = async {
         let mut seen = 0;
         while seen < EVENTS {
-            // A mark may stand across two reads.
-            let read = answer.len().saturating_sub(MARK.len() - 1);
-            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "it ended after {seen} events");
-            seen += answer[read..].windows(MARK.len()).filter(|bytes| *bytes == MARK).count();
+            // A marker may be split across two reads.
+            let read = response.len().saturating_sub(MARK.len() - 1);
+            assert!(stream.read_buf(&mut response).await.unwrap() > 0, "it ended after {seen} events");
+            seen += response[read..].windows(MARK.len()).filter(|bytes| *bytes == MARK).count();
         }
     };
     tokio::time::timeout(LONG, read).await.expect("not all events came");
 
-    let sizes = chunk_sizes(&answer);
+    let sizes = chunk_sizes(&response);
     assert!(sizes.iter().all(|size| *size <= largest), "{sizes:?} and an event of {largest}");
 }
 
@@ -144,15 +144,15 @@ async fn no_more_of_the_log_is_read_than_a_page_holds() {
     assert_eq!(read(4, 500, two - 1).await, (vec![5], true));
     assert_eq!(read(4, 500, two).await, (vec![5, 6], true));
     assert_eq!(read(4, 1, two).await, (vec![5], true));
-    assert_eq!(read(9, 3, usize::MAX >> 1).await, (vec![10, 11, 12], false), "nothing lies behind");
+    assert_eq!(read(9, 3, usize::MAX >> 1).await, (vec![10, 11, 12], false), "no event follows");
     assert_eq!(read(9, 2, usize::MAX >> 1).await, (vec![10, 11], true));
     assert_eq!(read(11, 500, 1).await, (vec![12], false));
     assert_eq!(read(12, 500, 1).await, (vec![], false));
 }
 
 #[tokio::test]
-async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accounts_are_served() {
-    // More than the kernel takes in of an answer that nobody reads.
+async fn unread_pages_hold_bounded_memory_and_other_accounts_are_served() {
+    // More bytes than the kernel buffers for a response that nobody reads.
     const LARGE_PAGE: usize = 4 * PAGE;
     let service = Service::configured(|config| {
         config.feed.page_bytes = LARGE_PAGE;
@@ -160,57 +160,57 @@ async fn pages_that_are_not_taken_hold_a_bounded_part_of_memory_and_other_accoun
     })
     .await;
     heavy_events(&service.client, 24).await;
-    let stranger = service.stranger().await;
-    stranger.contact("other@example.org").await.expect(201);
+    let other_client = service.other_client().await;
+    other_client.contact("other@example.org").await.expect(201);
     let in_flight = "unificus_feed_in_flight_bytes";
 
-    let unread = ask(service.app.address(), &service.client, "/changes?limit=500", 4_096).await;
+    let unread = send_request(service.app.address(), &service.client, "/changes?limit=500", 4_096).await;
     until("a page in flight", async || service.gauge(in_flight).await > LARGE_PAGE as f64 / 2.0).await;
     let refused = service.client.get("/changes?limit=500").await;
-    stranger.get("/changes?limit=500").await.expect(200);
+    other_client.get("/changes?limit=500").await.expect(200);
 
     refused.expect(503);
     assert_eq!(refused.header("retry-after"), "1");
     assert!(service.gauge(in_flight).await <= LARGE_PAGE as f64);
     drop(unread);
-    reaches(&service, in_flight, 0.0).await;
+    wait_for_gauge(&service, in_flight, 0.0).await;
     service.client.get("/changes?limit=500").await.expect(200);
 }
 
-/// A list's pages have as many records as were asked for, whatever these weigh.
+/// The pages of a list have as many records as requested, whatever their size.
 #[tokio::test]
-async fn lists_that_are_not_taken_hold_a_bounded_part_of_memory_too() {
+async fn unread_lists_hold_bounded_memory_too() {
     let service = Service::configured(|config| config.feed.in_flight_bytes = 4 * PAGE).await;
     for number in 0..100 {
         let mut body = lead(&format!("p{number}@example.org"));
         body["background_info"] = json!("\u{1f600}".repeat(16_384));
         service.client.post("/contact", body).await.expect(201);
     }
-    let stranger = service.stranger().await;
+    let other_client = service.other_client().await;
     let in_flight = "unificus_feed_in_flight_bytes";
 
-    let unread = ask(service.app.address(), &service.client, "/contacts?limit=500", 4_096).await;
+    let unread = send_request(service.app.address(), &service.client, "/contacts?limit=500", 4_096).await;
     until("a list in flight", async || service.gauge(in_flight).await >= PAGE as f64).await;
     let refused = service.client.get("/contacts?limit=500").await;
-    stranger.get("/contacts?limit=500").await.expect(200);
+    other_client.get("/contacts?limit=500").await.expect(200);
 
     refused.expect(503);
     assert!(service.gauge(in_flight).await <= PAGE as f64);
     drop(unread);
-    reaches(&service, in_flight, 0.0).await;
+    wait_for_gauge(&service, in_flight, 0.0).await;
     let all = service.client.get("/contacts?limit=500").await;
     assert_eq!(all.expect(200).as_array().unwrap().len(), 100);
 }
 
-/// The allocator of the program keeps what was freed, unless it is made to give it back.
+/// The program's allocator keeps freed memory unless it is told to return it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_that_a_peak_took_is_given_back() {
+async fn memory_of_a_peak_is_released() {
     const EVENTS: usize = 60;
     const UNREAD: usize = 20;
     let env = Servers::get().env().await;
     let store = Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap();
     let (account, secret) = account(&store).await;
-    // Bounds that let a peak through.
+    // Bounds that are wide enough for the peak.
     let settings = [("UNIFICUS_FEED__PAGE_BYTES", "67108864"), ("UNIFICUS_FEED__IN_FLIGHT_BYTES", "5368709120")];
     let replica = Replica::start(&env, &settings).await;
     let api = replica.client(account, &secret);
@@ -219,7 +219,7 @@ async fn memory_that_a_peak_took_is_given_back() {
 
     let mut unread = Vec::new();
     for _ in 0..UNREAD {
-        unread.push(ask(replica.address(), &api, "/changes?limit=500", 4_096).await);
+        unread.push(send_request(replica.address(), &api, "/changes?limit=500", 4_096).await);
     }
     let peak = before + (100 << 20);
     until("the peak", async || replica.memory("RssAnon") > peak).await;

@@ -1,11 +1,11 @@
-//! Nobody gets at another's records.
+//! No account reaches another account's records.
 
 use hyper::Method;
 use serde_json::json;
 
 use crate::support::Service;
 
-/// Every route that takes an identifier, and a body that it would take.
+/// Every route that takes an identifier, and a valid body for it.
 fn routes([contact, company, project, field, endpoint]: [&str; 5]) -> Vec<(Method, String, &'static str)> {
     let mut routes = vec![(Method::DELETE, format!("/push/endpoints/{endpoint}"), "")];
     for path in [
@@ -36,7 +36,7 @@ fn routes([contact, company, project, field, endpoint]: [&str; 5]) -> Vec<(Metho
 #[tokio::test]
 async fn every_route_with_another_accounts_key_finds_nothing() {
     let service = Service::start().await;
-    let (own, stranger) = (&service.client, service.stranger().await);
+    let (own, other_client) = (&service.client, service.other_client().await);
     let contact = own.contact("ann@example.org").await.uid();
     let company = own.post("/company", json!({"name": "Acme"})).await.uid();
     let endpoint = own.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
@@ -46,18 +46,18 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
     let field = own.post("/fields", json!({"entity": "contact", "type": "text", "name": "Colour"})).await.uid();
 
     for (method, path, body) in routes([&contact, &company, &project, &field, &endpoint]) {
-        let answer = stranger.send(method.clone(), &path, &[], body).await;
-        assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
+        let response = other_client.send(method.clone(), &path, &[], body).await;
+        assert_eq!(response.status, 404, "{method} {path}: {}", response.text);
     }
     let lists =
         ["/contacts", "/companies", "/projects", "/fields", "/audiences", "/worlds", "/changes", "/push/endpoints"];
     for list in lists {
-        assert_eq!(stranger.get(list).await.expect(200), &json!([]), "{list}");
+        assert_eq!(other_client.get(list).await.expect(200), &json!([]), "{list}");
     }
     assert_eq!(own.get(&format!("/contact/{contact}")).await.header("etag"), "\"1\"", "nothing was changed");
     assert_eq!(own.changes().await.len(), 4);
 
-    let foreign = stranger
+    let foreign = other_client
         .post(
             "/contact",
             json!({"role": "Lead", "first_name": "", "last_name": "",
@@ -65,5 +65,5 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
         )
         .await;
     foreign.expect(422);
-    stranger.contact("ann@example.org").await.expect(201);
+    other_client.contact("ann@example.org").await.expect(201);
 }

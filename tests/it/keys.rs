@@ -1,4 +1,4 @@
-//! Secret keys: how long they work, what they may do, and how they are kept.
+//! Secret keys: expiry, permissions, and storage.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -15,7 +15,7 @@ use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 
-use crate::process::{Dir, complaint, lines, stop, unificus, unificus_fed};
+use crate::process::{Dir, failure_text, lines, stop, unificus, unificus_with_input};
 use crate::support::client::{Reply, lead};
 use crate::support::process::Process;
 use crate::support::{Client, LONG, Service, until};
@@ -24,7 +24,7 @@ use crate::support::{Client, LONG, Service, until};
 const MASTERS: [&str; 2] =
     ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="];
 
-/// Limits are enforced, and a test's own pace is no burst.
+/// Enforces the limits, with a burst limit that a test never reaches.
 fn enforced(config: &mut Config) {
     config.quota = config::Quota { enforced: true, burst_per_second: 100_000 };
 }
@@ -42,8 +42,8 @@ async fn add(service: &Service, terms: Terms) -> (Uuid, Client) {
     (key.key_id, service.client.as_caller(account, secret.text()))
 }
 
-fn left(answer: &Reply) -> u64 {
-    let (_, month) = answer.header("ratelimit").split_once("\"month\";r=").unwrap();
+fn remaining(response: &Reply) -> u64 {
+    let (_, month) = response.header("ratelimit").split_once("\"month\";r=").unwrap();
     month.split(';').next().unwrap().parse().unwrap()
 }
 
@@ -67,12 +67,12 @@ async fn a_deleted_key_fails_on_its_next_call_in_every_replica() {
     replica.stop().await.unwrap();
     let own = service.client.get("/contacts").await;
     assert_eq!(own.expect(200), &json!([]), "nothing was written");
-    assert_eq!(left(&own), 20_000 - 3, "the refused calls were given back");
-    assert!(!service.store.delete_key(here.account, id, by()).await.unwrap(), "it is gone");
+    assert_eq!(remaining(&own), 20_000 - 3, "the refused calls were refunded");
+    assert!(!service.store.delete_key(here.account, id, by()).await.unwrap(), "it was deleted already");
 }
 
 #[tokio::test]
-async fn a_new_key_works_at_once_where_its_account_is_remembered() {
+async fn a_new_key_works_at_once_where_its_account_is_cached() {
     let service = Service::start().await;
     service.client.get("/contacts").await.expect(200);
     let (_, client) = add(&service, Terms::named("partner")).await;
@@ -84,7 +84,7 @@ async fn a_new_key_works_at_once_where_its_account_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_key_expires_at_its_moment() {
+async fn a_key_expires_on_time() {
     let expires = datetime!(2026-11-24 12:00 UTC);
     let service = Service::configured(enforced).await;
     service.env.set_stored_now(expires - time::Duration::hours(1)).await;
@@ -93,13 +93,13 @@ async fn a_key_expires_at_its_moment() {
 
     service.env.set_stored_now(expires).await;
 
-    // What was looked up before is remembered for a second.
+    // A lookup is cached for one second.
     until("the key's end", async || client.get("/contacts").await.status == 401).await;
     service.client.get("/contacts").await.expect(200);
 }
 
 #[tokio::test]
-async fn a_key_lives_by_the_databases_clock_whatever_a_replicas_own_says() {
+async fn key_expiry_follows_the_databases_clock_and_not_the_replicas() {
     let now = Clock::system().now();
     let ahead = Service::timed(Clock::manual(now + time::Duration::hours(25)), enforced).await;
     let (_, valid) = add(&ahead, Terms { expires_at: Some(now + time::Duration::HOUR), ..Terms::named("valid") }).await;
@@ -116,7 +116,7 @@ async fn a_read_only_key_reads_and_writes_nothing() {
     let uid = service.client.contact("ann@example.org").await.uid();
     let (_, client) = add(&service, Terms { read_only: true, ..Terms::named("reader") }).await;
     let path = format!("/contact/{uid}");
-    let before = left(&client.get(&path).await);
+    let before = remaining(&client.get(&path).await);
 
     let body = lead("bob@example.org").to_string();
     for (method, path, body) in [
@@ -138,12 +138,12 @@ async fn a_read_only_key_reads_and_writes_nothing() {
 
     let after = client.get(&path).await;
     after.expect(200);
-    assert_eq!(left(&after), before - 6, "a refused write counts");
+    assert_eq!(remaining(&after), before - 6, "a refused write counts");
     assert_eq!(service.client.changes().await.len(), 1);
     assert_eq!(client.get("/push/endpoints").await.expect(200), &json!([]));
 }
 
-/// With the database away, 503 says that it was needed.
+/// Returns 503 while the database is down, because the lookup needs it.
 #[tokio::test]
 async fn a_mistyped_key_is_refused_without_the_database() {
     let service = Service::start().await;
@@ -151,9 +151,9 @@ async fn a_mistyped_key_is_refused_without_the_database() {
     let mut mistyped = real.text().to_owned();
     let last = if mistyped.pop() == Some('0') { '1' } else { '0' };
     mistyped.push(last);
-    service.env.database_goes_away().await;
+    service.env.disconnect_database().await;
 
-    // Nothing is remembered of an account that nobody has asked for.
+    // No entry is cached for an account that has sent no request.
     let call =
         async |secret: &str| service.client.as_caller(AccountId(Uuid::nil()), secret).get("/contacts").await.status;
     assert_eq!(call(real.text()).await, 503);
@@ -164,13 +164,13 @@ async fn a_mistyped_key_is_refused_without_the_database() {
 }
 
 #[tokio::test]
-async fn a_key_from_elsewhere_is_taken_verbatim() {
+async fn an_imported_key_is_stored_verbatim() {
     let service = Service::start().await;
     let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let account = service.client.account;
     let import = async |text: &str| {
         let arguments = format!("key add {account} moved --secret-stdin --origin legacy --json");
-        unificus_fed(&arguments, &settings, text).await
+        unificus_with_input(&arguments, &settings, text).await
     };
 
     for text in ["12345678", "q+/=!\"#~' secret".replace(' ', "_").as_str(), &"x".repeat(255)] {
@@ -189,13 +189,13 @@ async fn a_key_from_elsewhere_is_taken_verbatim() {
         ("12345678", "already"),
         (mistyped.as_str(), "checksum"),
     ] {
-        let said = complaint(&import(text).await);
-        assert!(said.contains(reason), "{text}: {said}");
+        let error_text = failure_text(&import(text).await);
+        assert!(error_text.contains(reason), "{text}: {error_text}");
     }
 }
 
 #[tokio::test]
-async fn a_kept_key_is_shown_again_under_every_master_key_and_for_its_own_account_only() {
+async fn a_stored_key_is_shown_again_under_every_master_key_and_for_its_own_account_only() {
     let service = Service::start().await;
     let sql = service.env.sql().await;
     let database = service.env.database.clone();
@@ -206,7 +206,7 @@ async fn a_kept_key_is_shown_again_under_every_master_key_and_for_its_own_accoun
     };
     let [old, new] = MASTERS;
     let mine = service.client.account;
-    let other = service.stranger().await.account;
+    let other = service.other_client().await.account;
     let [mine, other] = [mine, other].map(|account| account.to_string());
     let [key, foreign] = [&mine, &other].map(|account| format!("key add {account} kept --json"));
     let key = lines(&run(&key, &[old]).await).remove(0);
@@ -219,28 +219,28 @@ async fn a_kept_key_is_shown_again_under_every_master_key_and_for_its_own_accoun
         assert_eq!(shown["secret_key"], key["secret_key"]);
     }
     for masters in [[new].as_slice(), &[]] {
-        assert!(complaint(&run(&reveal, masters).await).contains("master_keys"));
+        assert!(failure_text(&run(&reveal, masters).await).contains("master_keys"));
     }
-    // In the database it is nowhere in the clear.
+    // No table of the database has it in clear.
     let stored: String = sql.query_one("select string_agg(k::text, ' ') from account_key k", &[]).await.unwrap().get(0);
     assert!(!stored.contains(key["secret_key"].as_str().unwrap()));
 
-    // What was sealed for one account and moved to another's key does not open.
+    // A secret that was sealed for one account and moved to another's key cannot be opened.
     let moved = "update account_key k set sealed = f.sealed from account_key f \
                  where k.key_id::text = $1 and f.key_id::text = $2";
     assert_eq!(sql.execute(moved, &[&id(&foreign), &id(&key)]).await.unwrap(), 1);
     let theirs = format!("key reveal {other} {}", id(&foreign));
-    assert!(complaint(&run(&theirs, &[old]).await).contains("master_keys"));
+    assert!(failure_text(&run(&theirs, &[old]).await).contains("master_keys"));
     let unknown = format!("key reveal {other} {}", id(&key));
-    assert!(complaint(&run(&unknown, &[old]).await).contains("has no key"));
+    assert!(failure_text(&run(&unknown, &[old]).await).contains("has no key"));
 
     let looks = "select count(*) from audit where action = 'key.reveal'";
     let looks: i64 = sql.query_one(looks, &[]).await.unwrap().get(0);
-    assert_eq!(looks, 6, "whoever was given a sealed key left a row");
+    assert_eq!(looks, 6, "each reveal of a sealed key is audited");
 }
 
 #[tokio::test]
-async fn a_development_machine_keeps_a_master_key_of_its_own() {
+async fn a_development_machine_has_its_own_master_key() {
     let dir = Dir::new("master-key");
     let (mut process, environment) = Process::start(dir.path()).await;
     let file = dir.path().join("data/master.key");
@@ -249,7 +249,7 @@ async fn a_development_machine_keeps_a_master_key_of_its_own() {
     process.signal(Signal::SIGKILL);
     process.ended().await;
     let (process, _) = Process::start(dir.path()).await;
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), master, "it is made once");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), master, "the file is created once");
 
     let masters = format!("{:?}", [master.as_str()]);
     let settings =
@@ -263,7 +263,7 @@ async fn a_development_machine_keeps_a_master_key_of_its_own() {
 }
 
 #[tokio::test]
-async fn keys_are_shown_once_without_a_master_key_or_where_the_account_wants_it() {
+async fn keys_are_shown_once_without_a_master_key_or_by_the_accounts_setting() {
     let service = Service::start().await;
     let masters = format!("{:?}", [MASTERS[0]]);
     let without = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
@@ -283,9 +283,9 @@ async fn keys_are_shown_once_without_a_master_key_or_where_the_account_wants_it(
     let set = run(&format!("account show-once {account} on --json"), &with).await;
     assert_eq!(set, json!({"public_id": account, "show_once": true}));
     run(&format!("key add {account} once --json"), &with).await;
-    assert_eq!(kept().await, [false, false, false], "those that were kept are forgotten");
+    assert_eq!(kept().await, [false, false, false], "stored secrets are removed");
     let reveal = format!("key reveal {account} {}", sealed["key_id"].as_str().unwrap());
-    assert!(complaint(&unificus(&reveal, &with).await).contains("shown once"));
+    assert!(failure_text(&unificus(&reveal, &with).await).contains("shown once"));
     let client = service.client.as_caller(service.client.account, sealed["secret_key"].as_str().unwrap());
     client.get("/contacts").await.expect(200);
 
@@ -325,13 +325,13 @@ async fn keys_are_managed_from_the_command_line_and_every_change_is_audited() {
     assert_eq!(run(&delete).await[0]["deleted"], json!(true));
     client.get("/contacts").await.expect(401);
     assert_eq!(run(&format!("key list {account} --json")).await.len(), 1);
-    assert!(complaint(&unificus(&delete, &settings).await).contains("has no key"));
+    assert!(failure_text(&unificus(&delete, &settings).await).contains("has no key"));
 
     for (arguments, reason) in [
         (format!("key add {} partner", Uuid::nil()), "no account"),
         (format!("key add {account} partner --expires 2020-01-01T00:00:00Z"), "expired"),
     ] {
-        assert!(complaint(&unificus(&arguments, &settings).await).contains(reason), "{arguments}");
+        assert!(failure_text(&unificus(&arguments, &settings).await).contains(reason), "{arguments}");
     }
 
     run(&format!("account behavior {account} succeed --json")).await;
@@ -343,7 +343,7 @@ async fn keys_are_managed_from_the_command_line_and_every_change_is_audited() {
 }
 
 #[tokio::test]
-async fn a_missing_record_is_a_failure_or_a_success_as_the_account_wants() {
+async fn a_missing_record_is_a_failure_or_a_success_by_the_accounts_setting() {
     let service = Service::configured(enforced).await;
     let settings = [("UNIFICUS_DATABASE__URL", service.env.database.as_str())];
     let client = &service.client;
@@ -360,25 +360,25 @@ async fn a_missing_record_is_a_failure_or_a_success_as_the_account_wants() {
     ];
     let set = async |setting: &str| {
         let set = format!("account behavior {} {setting} --json", client.account);
-        let answer = json!({"public_id": client.account.to_string(), "behavior": setting});
-        assert_eq!(lines(&unificus(&set, &settings).await), [answer]);
+        let response = json!({"public_id": client.account.to_string(), "behavior": setting});
+        assert_eq!(lines(&unificus(&set, &settings).await), [response]);
     };
     let fails = async || {
         for (method, path, body) in &requests {
-            let answer = client.send(method.clone(), path, &[], body).await;
-            assert!(matches!(answer.status, 404 | 410), "{method} {path}: {}", answer.text);
+            let response = client.send(method.clone(), path, &[], body).await;
+            assert!(matches!(response.status, 404 | 410), "{method} {path}: {}", response.text);
         }
     };
 
     fails().await;
     set("succeed").await;
     for (method, path, body) in &requests {
-        let answer = client.send(method.clone(), path, &[], body).await;
-        assert_eq!(answer.expect(200), &Value::Null, "{method} {path}");
-        assert_eq!(answer.json["success"], json!(true));
+        let response = client.send(method.clone(), path, &[], body).await;
+        assert_eq!(response.expect(200), &Value::Null, "{method} {path}");
+        assert_eq!(response.json["success"], json!(true));
         let entity = if path.starts_with("/contact") { "contact" } else { "company" };
         let message = format!("No matching {entity} was found; nothing was changed.");
-        assert_eq!(answer.json["message"], json!(message), "{method} {path}");
+        assert_eq!(response.json["message"], json!(message), "{method} {path}");
     }
     client.put("/contact/nobody@example.org", json!({"website": "no scheme"})).await.expect(422);
     set("fail").await;
@@ -432,10 +432,10 @@ async fn a_use_that_cannot_be_written_fails_no_call_and_is_written_later() {
     rows(&sql, "select from account_key where last_used_at is not null", 1).await;
 }
 
-/// Waits until a query has so many rows.
+/// Waits until a query returns this many rows.
 async fn rows(sql: &tokio_postgres::Client, query: &str, enough: usize) -> Vec<tokio_postgres::Row> {
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
-    let found = async {
+    let reached = async {
         loop {
             let rows = sql.query(query, &[]).await.unwrap();
             if rows.len() >= enough {
@@ -444,5 +444,5 @@ async fn rows(sql: &tokio_postgres::Client, query: &str, enough: usize) -> Vec<t
             pause.tick().await;
         }
     };
-    tokio::time::timeout(LONG, found).await.unwrap_or_else(|_| panic!("{query}: not {enough} rows"))
+    tokio::time::timeout(LONG, reached).await.unwrap_or_else(|_| panic!("{query}: not {enough} rows"))
 }

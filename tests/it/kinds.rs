@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use unificus::command::{CommandEnvelope, execute};
 use unificus::domain::{Command, named};
 
-use crate::process::{complaint, lines, unificus};
+use crate::process::{failure_text, lines, unificus};
 use crate::support::{Client, Service};
 
 impl Service {
-    /// What only an operator makes.
+    /// Records that only an operator creates.
     async fn make(&self, create: named::CreateNamed) {
         let order = CommandEnvelope {
             account: self.client.account,
@@ -26,11 +26,11 @@ impl Service {
     }
 }
 
-/// Defines a custom field and says its uid.
+/// Defines a custom field and returns its uid.
 async fn field(api: &Client, body: Value) -> String {
-    let answer = api.post("/fields", body).await;
-    answer.expect(201);
-    answer.uid()
+    let response = api.post("/fields", body).await;
+    response.expect(201);
+    response.uid()
 }
 
 fn kinds(events: &[Value]) -> Vec<&str> {
@@ -159,11 +159,11 @@ async fn meta_is_the_whole_schema_and_every_value_of_it_is_an_object() {
     assert_eq!(meta.json["project_custom_fields"]["properties"][&hours]["field_description"], "Sold");
     assert_eq!(meta.json["marketing_audiences"]["properties"]["40"]["field_name"], "News");
     assert_eq!(meta.json["meta_attributes"]["allowed_on_action"], json!(["read"]));
-    // The order is the record's own, whatever a parser makes of it.
-    let places =
+    // Compares positions in the text, because a parsed object may have another order.
+    let positions =
         ["\"uid\":", "\"role\":", "\"first_name\":", "\"address\":", "\"custom_fields\":", "\"meta_attributes\":"];
-    let places: Vec<_> = places.iter().map(|name| meta.text.find(name).unwrap()).collect();
-    assert!(places.is_sorted(), "{places:?}");
+    let positions: Vec<_> = positions.iter().map(|name| meta.text.find(name).unwrap()).collect();
+    assert!(positions.is_sorted(), "{positions:?}");
 
     assert_eq!(api.get("/company/meta").await.json["custom_fields"]["properties"][&budget]["type"], "object");
     let project = api.get("/project/meta").await;
@@ -215,7 +215,7 @@ async fn circles_notes_and_a_category_are_written_with_their_record() {
 }
 
 #[tokio::test]
-async fn subscribing_manages_each_item_by_itself() {
+async fn subscribing_handles_each_item_independently() {
     let service = Service::start().await;
     let api = &service.client;
     service.audience(1, "News").await;
@@ -232,9 +232,9 @@ async fn subscribing_manages_each_item_by_itself() {
         {"email": "nobody"},
         {"email": "ann@example.org", "audiences": [7]},
     ]);
-    let answer = api.post("/marketing/subscribe", body.clone()).await;
-    answer.expect(200);
-    let items = answer.json["data"].as_array().unwrap();
+    let response = api.post("/marketing/subscribe", body.clone()).await;
+    response.expect(200);
+    let items = response.json["data"].as_array().unwrap();
     let outcomes: Vec<_> = items.iter().map(|item| item["success"].as_bool().unwrap()).collect();
     assert_eq!(outcomes, [true, true, false, false]);
     assert_eq!(items[0]["uid"], known);
@@ -298,9 +298,9 @@ async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
     );
     assert_eq!((&field[0]["name"], &field[0]["allowed_values"]), (&json!("Colour"), &json!(["Red", "Green"])));
     let uid = field[0]["uid"].as_str().unwrap();
-    let again = complaint(&run(&format!("field add {account} colour --entity contact --type text")).await);
+    let again = failure_text(&run(&format!("field add {account} colour --entity contact --type text")).await);
     assert!(again.contains("already exists"), "{again}");
-    let wrong = complaint(&run(&format!("field add {account} Size --entity planet --type text")).await);
+    let wrong = failure_text(&run(&format!("field add {account} Size --entity planet --type text")).await);
     assert!(wrong.contains("entity: Must be one of contact, company, project, target."), "{wrong}");
     assert_eq!(lines(&run(&format!("field list {account}")).await)[0]["uid"], uid);
     lines(&run(&format!("field archive {account} {uid}")).await);
@@ -312,7 +312,7 @@ async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
     assert_eq!(lines(&run(&format!("audience list {account}")).await).len(), 3);
     lines(&run(&format!("world add {account} Europe")).await);
     assert_eq!(lines(&run(&format!("world list {account}")).await)[0]["name"], "Europe");
-    let nobody = complaint(&run(&format!("world add {} Europe", uuid::Uuid::nil())).await);
+    let nobody = failure_text(&run(&format!("world add {} Europe", uuid::Uuid::nil())).await);
     assert!(nobody.contains("there is no account"), "{nobody}");
 
     let log = service.client.changes().await;
@@ -322,9 +322,9 @@ async fn an_operator_defines_fields_audiences_and_worlds_on_the_command_line() {
     assert_eq!(log[0]["origin"], "operator");
 }
 
-/// An event holds the record and both sides of a change: what does not fit a message of NATS would hold up the relay.
+/// An event holds the record and both sides of a change. One that exceeds a NATS message would block the relay.
 #[tokio::test]
-async fn a_record_never_grows_beyond_what_one_message_takes() {
+async fn a_record_never_grows_beyond_the_size_of_one_message() {
     let service = Service::start().await;
     let api = &service.client;
     let mut fields = Vec::new();
@@ -357,9 +357,9 @@ async fn a_company_that_an_operator_keeps_is_listed_without_a_contact() {
     assert_eq!(lines(&unificus(&keep, &settings).await)[0]["kept"], true);
     assert_eq!((listed().await, &api.get("/companies").await.expect(200)[0]["name"]), (json!(1), &json!("Acme")));
     api.put("/company/Acme", json!({"phone": "1"})).await.expect(200);
-    assert_eq!(listed().await, 1, "it stays so");
+    assert_eq!(listed().await, 1, "the setting stays");
     lines(&unificus(&format!("{keep} --off"), &settings).await);
     assert_eq!(listed().await, 0);
-    let nothing = complaint(&unificus(&format!("company keep {} nothing --json", api.account), &settings).await);
+    let nothing = failure_text(&unificus(&format!("company keep {} nothing --json", api.account), &settings).await);
     assert!(nothing.contains("there is no such company"), "{nothing}");
 }

@@ -1,5 +1,5 @@
-//! What real clients do that a strict reading would refuse: the ten leniencies of the contract, and the habits of the
-//! clients that exist.
+//! Requests of real clients that a strict reading would refuse: the ten leniencies of the contract, and habits of
+//! existing clients.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ async fn leniency_4_an_identifier_is_tried_literally_and_then_with_spaces_for_it
 }
 
 #[tokio::test]
-async fn leniency_5_unknown_and_create_only_keys_are_passed_over() {
+async fn leniency_5_unknown_and_create_only_keys_are_ignored() {
     let api = Service::start().await.client;
     let mut body = lead("ann@example.org");
     body["favourite_planet"] = json!({"name": "Saturn"});
@@ -98,7 +98,7 @@ async fn leniency_7_a_put_merges_null_clears_and_tags_replace() {
 }
 
 #[tokio::test]
-async fn leniency_8_a_duplicate_says_already_exists() {
+async fn leniency_8_a_duplicate_is_reported_as_already_existing() {
     let api = Service::start().await.client;
     api.contact("ann@example.org").await.expect(201);
     api.post("/company", json!({"name": "Acme"})).await.expect(201);
@@ -137,7 +137,7 @@ async fn leniency_9_an_idempotency_key_is_honoured_on_every_write_quoted_or_not(
 }
 
 #[tokio::test]
-async fn leniency_10_a_space_in_a_moment_is_the_plus_that_was_not_escaped() {
+async fn leniency_10_a_space_in_a_timestamp_is_an_unescaped_plus() {
     let api = Service::start().await.client;
     api.contact("ann@example.org").await.expect(201);
     for path in [
@@ -150,7 +150,7 @@ async fn leniency_10_a_space_in_a_moment_is_the_plus_that_was_not_escaped() {
     api.get("/contacts?createdMin=2020-01-01T00:00:00").await.expect(422);
 }
 
-/// Pages of companies and of contacts, and which contact belongs to which company.
+/// Pages of companies and of contacts, and the links between contacts and companies.
 #[tokio::test]
 async fn a_warehouse_connector_pages_through_both_and_builds_a_junction_table() {
     let api = Service::start().await.client;
@@ -166,9 +166,9 @@ async fn a_warehouse_connector_pages_through_both_and_builds_a_junction_table() 
     for path in ["/companies", "/contacts"] {
         let (mut rows, mut page) = (Vec::new(), 1);
         loop {
-            let answer = api.get(&format!("{path}?page={page}")).await;
-            rows.extend(answer.expect(200).as_array().unwrap().clone());
-            let pagination = &answer.json["meta"]["pagination"];
+            let response = api.get(&format!("{path}?page={page}")).await;
+            rows.extend(response.expect(200).as_array().unwrap().clone());
+            let pagination = &response.json["meta"]["pagination"];
             if pagination["currentPageNumber"] == pagination["totalPages"] {
                 break;
             }
@@ -190,7 +190,7 @@ async fn a_warehouse_connector_pages_through_both_and_builds_a_junction_table() 
 }
 
 #[tokio::test]
-async fn an_integration_platforms_list_helper_asks_for_the_page_after_the_last() {
+async fn an_integration_platforms_list_helper_requests_the_page_after_the_last() {
     let api = Service::start().await.client;
     for number in 0..10 {
         api.contact(&format!("p{number}@example.org")).await.expect(201);
@@ -215,7 +215,7 @@ async fn a_wordpress_plugin_sends_json_as_a_form_with_its_tags_as_one_string() {
         "tags": "site,newsletter", "custom_fields": [], "send_welcome_email": true});
     let created = api.send(Method::POST, "/contact", &[FORM], &body.to_string()).await;
     assert_eq!(created.expect(201)["tags"], json!(["newsletter", "site"]));
-    // urlencode() of PHP, once of an address and once of a company.
+    // PHP's urlencode(), once of an address and once of a company.
     api.send(Method::PUT, "/contact/ann%2Bwp%40example.org", &[FORM], r#"{"title":"Dr"}"#).await.expect(200);
     api.send(Method::POST, "/company", &[FORM], r#"{"name":"Acme & Co"}"#).await.expect(201);
     api.send(Method::PUT, "/company/Acme+%26+Co", &[FORM], r#"{"phone":"1"}"#).await.expect(200);
@@ -240,7 +240,7 @@ async fn a_wordpress_plugin_iterates_the_meta_and_reads_field_name_and_required_
     assert_eq!(required, ["email", "first_name", "last_name", "role"]);
 }
 
-/// What such a client does after a 408, a 429, a 5xx or a connection that broke.
+/// The retry of such a client after a 408, a 429, a 5xx or a broken connection.
 #[tokio::test]
 async fn a_typescript_client_retries_with_its_idempotency_key_and_makes_one_contact() {
     let api = Service::start().await.client;
@@ -248,9 +248,9 @@ async fn a_typescript_client_retries_with_its_idempotency_key_and_makes_one_cont
     let send = || {
         api.send(Method::POST, "/contact", &[("idempotency-key", "4f2c"), ("content-type", "application/json")], &body)
     };
-    let answers = [send().await, send().await, send().await];
-    for answer in &answers {
-        assert_eq!(answer.expect(201), answers[0].expect(201));
+    let responses = [send().await, send().await, send().await];
+    for response in &responses {
+        assert_eq!(response.expect(201), responses[0].expect(201));
     }
     assert_eq!(api.changes().await.len(), 1);
 }

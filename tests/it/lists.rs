@@ -13,13 +13,13 @@ use crate::support::client::{Reply, lead};
 use crate::support::{Client, Service};
 
 /// The emails of a list, those without one as `-`.
-fn emails(answer: &Reply) -> Vec<String> {
-    let rows = answer.expect(200).as_array().unwrap();
+fn emails(response: &Reply) -> Vec<String> {
+    let rows = response.expect(200).as_array().unwrap();
     rows.iter().map(|row| row["email"].as_str().unwrap_or("-").split('@').next().unwrap().to_owned()).collect()
 }
 
-fn pagination(answer: &Reply) -> &Value {
-    &answer.json["meta"]["pagination"]
+fn pagination(response: &Reply) -> &Value {
+    &response.json["meta"]["pagination"]
 }
 
 /// Follows `nextPage` from `path` to the end.
@@ -53,7 +53,7 @@ async fn people(api: &Client) {
 }
 
 #[tokio::test]
-async fn each_filter_lets_its_own_through_and_counts_them() {
+async fn each_filter_returns_and_counts_its_matches() {
     let service = Service::start().await;
     let api = &service.client;
     people(api).await;
@@ -102,7 +102,7 @@ async fn each_filter_lets_its_own_through_and_counts_them() {
 async fn times_of_creation_are_exclusive_bounds_and_those_of_changes_inclusive() {
     let service = Service::start().await;
     let api = &service.client;
-    let at = |answer: Reply, field: &str| answer.json["data"][field].as_str().unwrap().to_owned();
+    let at = |response: Reply, field: &str| response.json["data"][field].as_str().unwrap().to_owned();
     let created = at(api.contact("ann@example.org").await, "created");
     let updated = at(api.put("/contact/ann@example.org", json!({"title": "Dr"})).await, "updated");
     let total = async |query: String| pagination(&api.get(&format!("/contacts?{query}")).await)["totalItems"].clone();
@@ -187,7 +187,7 @@ async fn all_bad_parameters_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn every_order_is_whole_in_pages_of_any_size_and_backwards() {
+async fn every_sort_order_is_complete_in_pages_of_any_size_and_in_reverse() {
     let service = Service::start().await;
     let api = &service.client;
     people(api).await;
@@ -200,9 +200,9 @@ async fn every_order_is_whole_in_pages_of_any_size_and_backwards() {
         ("email", "ann bob cyd zoe - -"),
         ("version", "bob - - cyd zoe ann"),
         ("updated", ""),
-        // Dr, red, and then four without a title.
+        // Dr, red, and then four records without a title.
         ("title", "ann - bob cyd - zoe"),
-        // Lee, lee, Lee, Öz, Öz, Ray: small letters, ties by uid, beyond ASCII after it.
+        // Lee, lee, Lee, Öz, Öz, Ray: case-insensitive, ties by uid, non-ASCII last.
         ("last_name", "bob cyd zoe - ann -"),
         ("role", "bob ann - - zoe cyd"),
         ("tags", ""),
@@ -226,7 +226,7 @@ async fn every_order_is_whole_in_pages_of_any_size_and_backwards() {
             let pages = walk(api, &format!("/contacts?orderBy=-{order}&limit={limit}")).await;
             assert_eq!(uids(&pages), backwards, "-{order}, {limit} on a page");
         }
-        // A page that nobody walked to is the same.
+        // A page that is requested directly, without a walk, is the same.
         let jumped = api.as_caller(api.account, &api.secret);
         let third = jumped.get(&format!("/contacts?orderBy=%20{order}&limit=2&page=3&jump=1")).await;
         assert_eq!(uids(&[third]), forwards[4..]);
@@ -291,11 +291,11 @@ async fn every_list_can_be_ordered_by_every_field() {
 async fn a_walk_sees_each_record_once_while_others_come_and_go() {
     let service = Service::start().await;
     let api = &service.client;
-    // An email and a last name that come before all others, where there are such.
+    // An email and a last name that sort before all others, for lists that have these fields.
     for (order, before) in
         [("", None), ("email", Some(("a", "Lee"))), ("-email", Some(("z", "Lee"))), ("last_name", Some(("x", "A")))]
     {
-        let api = service.stranger().await;
+        let api = service.other_client().await;
         let mut expected: Vec<String> = (10..40).map(|number| format!("p{number}")).collect();
         for email in &expected {
             api.contact(&format!("{email}@example.org")).await.expect(201);
@@ -322,7 +322,7 @@ async fn a_walk_sees_each_record_once_while_others_come_and_go() {
         assert_eq!(seen, expected, "ordered by {order:?}");
     }
 
-    // What is added behind the walk's place is seen, also after it had come to the end.
+    // Records that are added behind the walk's cursor are listed, also after the walk had reached the end.
     for number in 0..4 {
         api.contact(&format!("a{number}@example.org")).await.expect(201);
     }
@@ -337,7 +337,7 @@ async fn a_walk_sees_each_record_once_while_others_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_filtered_walk_counts_anew_only_what_was_written_since() {
+async fn a_filtered_walk_recounts_only_records_written_since() {
     let service = Service::start().await;
     let api = &service.client;
     for number in 0..6 {
@@ -378,7 +378,7 @@ async fn links_keep_the_other_parameters() {
     assert_eq!(pagination(&beyond)["previousPage"], format!("{}/contacts?limit=500&page=1", api.base));
 }
 
-/// A hundred thousand contacts, written past the service; every tenth has no email.
+/// Inserts a hundred thousand contacts by SQL; every tenth has no email.
 const FILL: &str = "
     insert into contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
     select $1, lpad(to_hex(n), 32, '0')::uuid, n,
@@ -400,7 +400,7 @@ async fn page_5000_touches_no_more_of_the_database_than_page_1() {
     assert_eq!(pagination(&last)["totalPages"], 5000);
     for order in ["uid", "-uid", "email", "-email"] {
         let first = List { limit: 20, ..list(order, Start::Offset(0)) };
-        // Behind the rows of 4,998 pages, so that there is something left.
+        // Deletes rows behind those of 4,998 pages, so that some are left.
         let rows = service.store.page(api.account, &List { limit: 1, ..list(order, Start::Offset(99_959)) }).await;
         let jumped = list(order, Start::Offset(99_960));
         let late = list(order, Start::After(rows.unwrap().end.unwrap()));
@@ -422,7 +422,7 @@ fn list(order: &str, start: Start) -> List {
     List { order, start, ..List::first(Entity::Contact, 20) }
 }
 
-/// The pages of the database that a page's statement looks at.
+/// The number of database pages that the statement of a page reads.
 async fn buffers(sql: &tokio_postgres::Client, service: &Service, list: &List) -> u64 {
     let text = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), |text| format!("'{text}'"));
     let (offset, value, uid) = match &list.start {
@@ -454,7 +454,7 @@ async fn buffers(sql: &tokio_postgres::Client, service: &Service, list: &List) -
 enum Write {
     Create(u8, Option<u8>),
     Company(u8, Option<u8>),
-    Move(u8, Option<u8>),
+    ChangeCompany(u8, Option<u8>),
     Delete(u8),
     DeleteCompany(u8),
 }
@@ -473,7 +473,7 @@ async fn execute(api: &Client, write: Write) {
             let primary = contact.map(|contact| json!({"email": email(contact)}));
             api.post("/company", json!({"name": format!("C{company}"), "primaryContact": primary})).await
         }
-        Write::Move(contact, company) => {
+        Write::ChangeCompany(contact, company) => {
             let company = company.map_or(Value::Null, name);
             api.put(&format!("/contact/{}", email(contact)), json!({"company": company})).await
         }
@@ -493,7 +493,7 @@ const COUNTS: &str = "
     from head h where account_id = $1";
 
 #[test]
-fn whatever_is_written_the_counts_are_those_of_the_rows() {
+fn the_stored_counts_match_the_rows_after_any_writes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let service = runtime.block_on(Service::start());
     let sql = runtime.block_on(service.env.sql());
@@ -501,17 +501,17 @@ fn whatever_is_written_the_counts_are_those_of_the_rows() {
     let write = prop_oneof![
         (0_u8..6, some()).prop_map(|(contact, company)| Write::Create(contact, company)),
         (0_u8..5, some()).prop_map(|(company, contact)| Write::Company(company, contact)),
-        (0_u8..6, some()).prop_map(|(contact, company)| Write::Move(contact, company)),
+        (0_u8..6, some()).prop_map(|(contact, company)| Write::ChangeCompany(contact, company)),
         (0_u8..6).prop_map(Write::Delete),
         (0_u8..5).prop_map(Write::DeleteCompany),
     ];
     let writes = proptest::collection::vec(proptest::collection::vec(write, 1..8), 1..12);
-    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
-    let ran = runner.run(&writes, |writes| {
+    let mut property = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
+    let ran = property.run(&writes, |writes| {
         runtime.block_on(async {
-            let api = service.stranger().await;
+            let api = service.other_client().await;
             for at_once in writes {
-                // What comes at once shares a batch.
+                // Writes that are sent at once share a batch.
                 futures_util::future::join_all(at_once.into_iter().map(|write| execute(&api, write))).await;
                 let row = sql.query_one(COUNTS, &[&api.account.0]).await.unwrap();
                 let kept = [0, 1, 2].map(|at| row.get::<_, Option<i64>>(at).unwrap_or(0));
@@ -519,7 +519,7 @@ fn whatever_is_written_the_counts_are_those_of_the_rows() {
                 proptest::prop_assert_eq!(kept, counted);
                 proptest::prop_assert_eq!(row.get::<_, i64>(6), counted[2]);
             }
-            let total = |answer: &Reply| pagination(answer)["totalItems"].as_i64().unwrap();
+            let total = |response: &Reply| pagination(response)["totalItems"].as_i64().unwrap();
             let row = sql.query_one(COUNTS, &[&api.account.0]).await.unwrap();
             proptest::prop_assert_eq!(total(&api.get("/contacts").await), row.get::<_, i64>(3));
             proptest::prop_assert_eq!(total(&api.get("/companies").await), row.get::<_, i64>(5));
@@ -527,11 +527,11 @@ fn whatever_is_written_the_counts_are_those_of_the_rows() {
         })
     });
     ran.unwrap();
-    runtime.block_on(migrated_anew(&sql));
+    runtime.block_on(recount(&sql));
 }
 
-/// The migration counts for accounts that were there before it what is kept for them afterwards.
-async fn migrated_anew(sql: &tokio_postgres::Client) {
+/// For existing accounts the migration computes the same counts that are maintained afterwards.
+async fn recount(sql: &tokio_postgres::Client) {
     let all = "select h.account_id, coalesce((live ->> 'contact')::bigint, 0), coalesce((live ->> 'company')::bigint, 0),
         listed_companies, (select array_agg(uid order by uid) from company c where c.account_id = h.account_id and listed)
         from head h order by 1";

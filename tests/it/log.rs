@@ -83,12 +83,12 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
             let text = serde_json::to_string(&unificus::contract::record::RecordJson(&event.record)).unwrap();
             let row = projection::row(api.account, &event, &text);
             let row = match rebuilt.remove(&row.uid.0) {
-                Some(earlier) => projection::fold(earlier, row),
+                Some(earlier) => projection::merge(earlier, row),
                 None => row,
             };
             rebuilt.insert(row.uid.0, row);
             assert_eq!(
-                event::EncodedEvent::encode(api.account, &event).0.body,
+                event::EncodedEvent::encode(api.account, &event).unwrap().0.body,
                 wire.body,
                 "an event is what its bytes say"
             );
@@ -128,12 +128,12 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
 async fn commands_of_one_batch_see_each_other_and_a_refused_one_harms_none() {
     let service = Service::start().await;
     let api = &service.client;
-    // More than one batch can hold of one account's turn, all at once: they go through together.
+    // More commands than one batch takes of an account, all at once.
     let bodies = (0..60).map(|number| lead(&format!("p{}@example.org", number / 2)));
-    let answers = futures_util::future::join_all(bodies.map(|body| api.post("/contact", body))).await;
+    let responses = futures_util::future::join_all(bodies.map(|body| api.post("/contact", body))).await;
 
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 30);
-    assert_eq!(answers.iter().filter(|answer| answer.status == 422).count(), 30);
+    assert_eq!(responses.iter().filter(|response| response.status == 201).count(), 30);
+    assert_eq!(responses.iter().filter(|response| response.status == 422).count(), 30);
     assert_eq!(api.changes().await.len(), 30);
     assert_eq!(api.get("/contacts").await.json["meta"]["pagination"]["totalItems"], 30);
 }

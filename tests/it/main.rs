@@ -1,7 +1,7 @@
 //! The service on a real PostgreSQL and a real NATS.
 //!
-//! One pair of servers serves the whole run; a test has a database, a stream and subjects of its own, and waits for
-//! what it expects rather than for time to pass.
+//! One pair of servers serves the whole run. A test has its own database, stream and subjects, and waits for events
+//! instead of sleeping.
 #![cfg(test)]
 
 mod api;
@@ -11,6 +11,7 @@ mod changes;
 mod clocks;
 mod config;
 mod crash;
+mod database_failures;
 mod docs;
 mod edge;
 mod endpoints;
@@ -25,7 +26,9 @@ mod log;
 mod metrics;
 mod openapi;
 mod operations;
+mod page_links;
 mod paused;
+mod pools;
 mod process;
 mod proto;
 mod push;
@@ -33,6 +36,7 @@ mod push_delivery;
 mod quota;
 mod quota_leases;
 mod relay;
+mod release_before;
 mod restore;
 mod searches;
 mod services;
@@ -40,7 +44,5 @@ mod shards;
 mod streams;
 mod support;
 mod text_index;
-mod trouble;
 mod upgrades;
 mod usage;
-mod walks;

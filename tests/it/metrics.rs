@@ -1,4 +1,4 @@
-//! What operators see.
+//! Metrics and health, as operators see them.
 
 use serde_json::json;
 
@@ -7,8 +7,8 @@ use crate::support::{LONG, Receiver, Service, stream};
 async fn text(service: &Service, path: &str) -> (u16, String) {
     let client = service.client.clone();
     let ops = crate::support::Client::new(&format!("http://{}", service.app.metrics_address()), client.account, "");
-    let answer = ops.get(path).await;
-    (answer.status, answer.text)
+    let response = ops.get(path).await;
+    (response.status, response.text)
 }
 
 fn value(metrics: &str, series: &str) -> f64 {
@@ -17,7 +17,7 @@ fn value(metrics: &str, series: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn one_write_is_seen_on_its_whole_way() {
+async fn every_stage_of_one_write_is_measured() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let api = &service.client;
     api.post("/push/endpoints", json!({"url": receiver.url()})).await.expect(201);
@@ -25,7 +25,7 @@ async fn one_write_is_seen_on_its_whole_way() {
     api.contact("ann@example.org").await.expect(422);
     receiver.wait_for(1, LONG).await;
     stream::ids(&service.env, api.account, 1).await;
-    // The counters of the last steps may be a moment behind what they count.
+    // The counters of the last steps may lag behind for a moment.
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
     let metrics = tokio::time::timeout(LONG, async {
         loop {
@@ -81,7 +81,7 @@ async fn no_metric_names_an_account_unless_that_is_switched_on() {
         let metrics = tokio::time::timeout(LONG, async {
             loop {
                 let (_, metrics) = text(service, "/metrics").await;
-                // The sweep over the accounts has seen this one.
+                // The sweep over the accounts has processed this one.
                 let seen = value(&metrics, r#"unificus_quota_accounts{band="0-50"}"#) >= 1.0;
                 if seen && metrics.contains(&api.account.to_string()) == shown {
                     return metrics;
@@ -99,7 +99,7 @@ async fn no_metric_names_an_account_unless_that_is_switched_on() {
 }
 
 #[tokio::test]
-async fn every_meter_has_a_help_text() {
+async fn every_metric_has_a_help_text() {
     let service = Service::start().await;
     service.client.get("/contacts").await.expect(200);
     let (_, metrics) = text(&service, "/metrics").await;
@@ -111,8 +111,15 @@ async fn every_meter_has_a_help_text() {
 }
 
 #[tokio::test]
-async fn health_says_whether_requests_can_be_carried_out() {
+async fn health_reports_whether_requests_can_be_executed() {
     let service = Service::start().await;
     assert_eq!(text(&service, "/livez").await, (200, "alive\n".to_owned()));
     assert_eq!(text(&service, "/readyz").await.0, 200);
+
+    let lifecycle = service.app.lifecycle();
+    lifecycle.spawn("broken", async { unreachable!("a bug") });
+    lifecycle.failed.cancelled().await;
+    let (status, body) = text(&service, "/readyz").await;
+    assert!(status == 503 && body.contains("A background task has failed."), "{status} {body}");
+    assert_eq!(text(&service, "/livez").await.0, 200);
 }

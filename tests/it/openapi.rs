@@ -1,5 +1,5 @@
-//! The OpenAPI document in the hands of tools that others made: a validator, and schemathesis, which tries everything
-//! that the document allows and much that it does not.
+//! The OpenAPI document read by third-party tools: a validator, and schemathesis, which sends requests that the
+//! document allows and many that it does not.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// A directory that goes with the test.
+/// A temporary directory, removed at the end of the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -40,7 +40,7 @@ impl Drop for Scratch {
 }
 
 #[tokio::test]
-async fn the_document_is_valid_and_speaks_of_the_host_that_was_asked() {
+async fn the_document_is_valid_and_names_the_requested_host() {
     let service = Service::configured(|config| "Acme <CRM>".clone_into(&mut config.brand.name)).await;
     let document = Document::of(&service.client).await;
     assert_eq!(document.0["servers"], json!([{"url": &*service.client.base}]));
@@ -66,18 +66,18 @@ async fn an_accounts_keys_add_its_own_fields_to_the_document() {
         schema["properties"][&field]["title"].clone()
     };
     assert_eq!(own(&service.client).await, "Shoe size");
-    assert_eq!(own(&service.stranger().await).await, Value::Null);
+    assert_eq!(own(&service.other_client().await).await, Value::Null);
     assert_eq!(own(&service.client.as_caller(service.client.account, "wrong")).await, Value::Null);
 }
 
-/// What schemathesis looks at in every answer: no 5xx; no status, content type, header or body that is not documented.
-/// What it sends is partly wrong on purpose, and much of that is taken: clients need leniency, and a schema cannot say
-/// that a name is taken already.
+/// The checks of schemathesis on every response: no 5xx, and no undocumented status, content type, header or body. Many
+/// of its requests are wrong on purpose, and the service accepts some of them, because clients need leniency and a
+/// schema cannot express that a name is already taken.
 const LENIENT: &str = "negative_data_rejection,positive_data_acceptance,missing_required_header";
 
-/// One run with these keys. Returns how many cases it made, all of them passed.
+/// Runs schemathesis with these keys. Returns the number of its cases, all of which passed.
 async fn schemathesis(service: &Service, keys: [&str; 2], scratch: &Path, options: &[&str]) -> u64 {
-    // Loaded with garbage for keys the document would be refused, as every call is.
+    // With invalid keys the service would refuse to serve the document, as it refuses every request.
     let (document, report) = (scratch.join("document.json"), scratch.join("report.json"));
     std::fs::write(&document, service.client.get("/swagger/json-file").await.text).unwrap();
     let [id, secret] = keys;
@@ -95,8 +95,8 @@ async fn schemathesis(service: &Service, keys: [&str; 2], scratch: &Path, option
         .output()
         .await
         .unwrap();
-    let said = [run.stdout, run.stderr].concat();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
+    let output = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&output));
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(report["operations"]["tested"], report["operations"]["selected"], "{report}");
     report["test_cases"]["generated"].as_u64().unwrap()
@@ -104,7 +104,7 @@ async fn schemathesis(service: &Service, keys: [&str; 2], scratch: &Path, option
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemathesis_finds_nothing_with_good_keys() {
-    // Without room for endpoints: the addresses that it would invent are other people's.
+    // Without the right to create endpoints, because schemathesis would invent addresses that belong to others.
     let service = Service::configured(|config| config.push.endpoints_per_account = 0).await;
     let mut body = lead("ann@example.org");
     body["company"] = json!({"name": "Acme & Co", "create_company_if_not_exists": true});

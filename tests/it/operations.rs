@@ -1,4 +1,4 @@
-//! Every operation of the document, held to what is true of all of them.
+//! Every operation of the document, checked for the properties that all operations share.
 //!
 //! A new operation has a row in [`rows`], or these tests fail.
 
@@ -21,15 +21,15 @@ use crate::support::document::{Document, Operation};
 use crate::support::servers::{Servers, binaries, directory};
 use crate::support::service::{Service, account, base};
 
-/// A request. `{contact}`, `{company}` and the like in its path stand for records of the account.
+/// A request. `{contact}`, `{company}` and other placeholders in its path stand for records of the account.
 struct Call(&'static str, Value);
 
-/// What is asked of an operation.
+/// The requests of an operation.
 struct Row {
-    /// As the document has it: `PUT /contact/{id}`.
+    /// As the document names it: `PUT /contact/{id}`.
     name: &'static str,
     success: Call,
-    /// One that is refused with 422, where the document says that some are.
+    /// A request that is refused with 422, for operations that document a 422.
     invalid: Option<Call>,
 }
 
@@ -174,7 +174,7 @@ fn endpoints() -> Vec<Row> {
     ]
 }
 
-/// An account of its own for each row, with one record of every kind.
+/// An account with one record of every kind, created for each row.
 struct FieldOwner {
     client: Client,
     contact: String,
@@ -186,14 +186,14 @@ struct FieldOwner {
 
 impl FieldOwner {
     async fn of(service: &Service) -> Self {
-        let client = service.stranger().await;
+        let client = service.other_client().await;
         let mut body = lead("ann@example.org");
         body["company"] = json!({"name": "Acme", "create_company_if_not_exists": true});
         let contact = client.post("/contact", body).await;
         let company = contact.expect(201)["companies"][0]["uid"].as_str().unwrap().to_owned();
         let endpoint = client.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
         let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
-        // Paused, so that the parked event of its own stays.
+        // Paused, so that its parked event stays.
         client.post(&format!("/push/endpoints/{endpoint}/pause"), Value::Null).await.expect(200);
         park(service, &client, &endpoint).await;
         let project = client.post("/project", json!({"name": "Roof"})).await.uid();
@@ -209,7 +209,7 @@ impl FieldOwner {
             ("{field}", &self.field),
             ("{endpoint}", &self.endpoint),
         ];
-        known.into_iter().fold(path.to_owned(), |path, (env, id)| path.replace(env, id))
+        known.into_iter().fold(path.to_owned(), |path, (placeholder, id)| path.replace(placeholder, id))
     }
 
     async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Reply {
@@ -217,9 +217,9 @@ impl FieldOwner {
     }
 }
 
-/// An endpoint's first event is parked.
+/// Parks the endpoint's first event.
 async fn park(service: &Service, client: &Client, endpoint: &str) {
-    let statement = "insert into push_waiting (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
+    let statement = "insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         values ($1, $2::text::uuid, 1, $1, 10, now(), true)";
     service.env.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
 }
@@ -253,13 +253,13 @@ async fn every_operation_succeeds_as_it_is_documented() {
             assert_eq!(first_bytes_of(&owner, &row.success).await, (200, "text/event-stream".to_owned()));
             continue;
         }
-        let answer = owner.send(&owner.client, &operation, &row.success).await;
-        assert_eq!(answer.status, operation.success(), "{}: {}", operation.name, answer.text);
-        document.assert_says(&operation, &answer);
+        let response = owner.send(&owner.client, &operation, &row.success).await;
+        assert_eq!(response.status, operation.success(), "{}: {}", operation.name, response.text);
+        document.assert_documented(&operation, &response);
     }
 }
 
-/// Status and content type of an answer that does not end.
+/// Status and content type of a response that does not end.
 async fn first_bytes_of(owner: &FieldOwner, call: &Call) -> (u16, String) {
     let url: hyper::Uri = format!("{}{}", owner.client.base, owner.path(call.0)).parse().unwrap();
     let stream = TcpStream::connect(url.authority().unwrap().as_str()).await.unwrap();
@@ -271,11 +271,11 @@ async fn first_bytes_of(owner: &FieldOwner, call: &Call) -> (u16, String) {
         .header("x-secret-key", &*owner.client.secret)
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    let status = answer.status().as_u16();
+    let response = sender.send_request(request).await.unwrap();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    let status = response.status().as_u16();
     owner.client.contact("first@example.org").await.expect(201);
-    let chunk = answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+    let chunk = response.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
     assert!(String::from_utf8_lossy(&chunk).contains("event: contact.created\n"), "{chunk:?}");
     drop(sender);
     connection.abort();
@@ -302,9 +302,9 @@ async fn every_operation_without_good_keys_is_401() {
     for (operation, row) in table(&document) {
         for headers in callers {
             let (path, body) = (owner.path(row.success.0), text(&row.success.1));
-            let answer = owner.client.try_send_bare(operation.method(), &path, headers, &body).await.unwrap();
-            assert_eq!(answer.status, 401, "{} with {headers:?}: {}", operation.name, answer.text);
-            document.assert_says(&operation, &answer);
+            let response = owner.client.try_send_bare(operation.method(), &path, headers, &body).await.unwrap();
+            assert_eq!(response.status, 401, "{} with {headers:?}: {}", operation.name, response.text);
+            document.assert_documented(&operation, &response);
         }
     }
     assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
@@ -320,33 +320,33 @@ async fn every_operation_on_anothers_record_is_404() {
             continue;
         }
         assert!(row.success.0.contains('{'), "{} is tried on a record of the account's", row.name);
-        let answer = owner.send(&service.client, &operation, &row.success).await;
-        assert_eq!(answer.status, 404, "{}: {}", operation.name, answer.text);
-        document.assert_says(&operation, &answer);
+        let response = owner.send(&service.client, &operation, &row.success).await;
+        assert_eq!(response.status, 404, "{}: {}", operation.name, response.text);
+        document.assert_documented(&operation, &response);
     }
     assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
 }
 
 #[tokio::test]
-async fn every_operation_refuses_what_it_cannot_take() {
+async fn every_operation_refuses_invalid_input() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
     let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         let has_body = document.body(&operation).is_some();
-        assert!(!has_body || operation.answers(422), "{} documents 422", row.name);
-        let refuses = has_body || operation.method() == Method::GET && operation.answers(422);
-        assert_eq!(row.invalid.is_some(), refuses, "{} has a request that cannot be taken", row.name);
+        assert!(!has_body || operation.documents_status(422), "{} documents 422", row.name);
+        let refuses = has_body || operation.method() == Method::GET && operation.documents_status(422);
+        assert_eq!(row.invalid.is_some(), refuses, "{} has an invalid request", row.name);
         let Some(invalid) = &row.invalid else { continue };
-        let answer = owner.send(&owner.client, &operation, invalid).await;
-        assert_eq!(answer.status, 422, "{}: {}", operation.name, answer.text);
-        assert!(!answer.json["errors"].as_array().unwrap().is_empty(), "{}", answer.text);
-        document.assert_says(&operation, &answer);
+        let response = owner.send(&owner.client, &operation, invalid).await;
+        assert_eq!(response.status, 422, "{}: {}", operation.name, response.text);
+        assert!(!response.json["errors"].as_array().unwrap().is_empty(), "{}", response.text);
+        document.assert_documented(&operation, &response);
     }
     assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
 }
 
-/// What the document says of a body is what is read of it: a value of no type that it names is refused by its name.
+/// Every documented key of a body is read: a value of an undocumented type is refused by the name of the key.
 #[tokio::test]
 async fn every_documented_key_of_a_body_is_read() {
     let service = Service::start().await;
@@ -358,52 +358,52 @@ async fn every_documented_key_of_a_body_is_read() {
             let is_number = member["type"].to_string().contains("integer") || member["type"] == "number";
             let mut body = example.clone();
             body[key] = if is_number { json!({}) } else { json!(17) };
-            let answer = owner.send(&owner.client, &operation, &Call(row.success.0, body)).await;
-            assert_eq!(answer.status, 422, "{} passes over {key}: {}", operation.name, answer.text);
+            let response = owner.send(&owner.client, &operation, &Call(row.success.0, body)).await;
+            assert_eq!(response.status, 422, "{} passes over {key}: {}", operation.name, response.text);
             let pointer = format!("#/{key}");
-            let errors = answer.json["errors"].as_array().unwrap();
-            assert!(errors.iter().any(|error| error["pointer"] == *pointer), "{pointer}: {}", answer.text);
+            let errors = response.json["errors"].as_array().unwrap();
+            assert!(errors.iter().any(|error| error["pointer"] == *pointer), "{pointer}: {}", response.text);
         }
     }
     assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
 }
 
 /// The test credentials.
-const DUMMY: [(&str, &str); 2] =
+const TEST_CREDENTIALS: [(&str, &str); 2] =
     [("x-public-id", "00000000-0000-0000-0000-000000000000"), ("x-secret-key", "DummySecretKey")];
 
 #[tokio::test]
-async fn every_get_answers_the_test_credentials_and_nothing_else_does() {
+async fn every_get_accepts_the_test_credentials_and_nothing_else_does() {
     let service = Service::start().await;
     let document = Document::of(&service.client).await;
     let owner = FieldOwner::of(&service).await;
     for (operation, row) in table(&document) {
         let (path, body) = (owner.path(row.success.0), text(&row.success.1));
-        let send = || owner.client.try_send_bare(operation.method(), &path, &DUMMY, &body);
-        let answer = send().await.unwrap();
-        assert_eq!(operation.takes_dummies(), operation.method() == Method::GET && !operation.is_stream());
-        if operation.takes_dummies() {
-            assert_eq!(answer.status, 200, "{}: {}", operation.name, answer.text);
-            assert_ne!(answer.text, send().await.unwrap().text, "{} is random", operation.name);
+        let send = || owner.client.try_send_bare(operation.method(), &path, &TEST_CREDENTIALS, &body);
+        let response = send().await.unwrap();
+        assert_eq!(operation.accepts_test_credentials(), operation.method() == Method::GET && !operation.is_stream());
+        if operation.accepts_test_credentials() {
+            assert_eq!(response.status, 200, "{}: {}", operation.name, response.text);
+            assert_ne!(response.text, send().await.unwrap().text, "{} is random", operation.name);
             if let Some(invalid) = &row.invalid {
                 let path = owner.path(invalid.0);
-                let refused = owner.client.try_send_bare(Method::GET, &path, &DUMMY, "").await.unwrap();
+                let refused = owner.client.try_send_bare(Method::GET, &path, &TEST_CREDENTIALS, "").await.unwrap();
                 assert_eq!(refused.status, 422, "{}: {}", operation.name, refused.text);
             }
         } else {
-            assert_eq!(answer.status, 401, "{}: {}", operation.name, answer.text);
-            assert!(answer.json["message"].as_str().unwrap().contains("test credentials"), "{}", answer.text);
+            assert_eq!(response.status, 401, "{}: {}", operation.name, response.text);
+            assert!(response.json["message"].as_str().unwrap().contains("test credentials"), "{}", response.text);
         }
-        assert!(!answer.headers.contains_key("ratelimit"), "{} counts for nobody", operation.name);
-        document.assert_says(&operation, &answer);
+        assert!(!response.headers.contains_key("ratelimit"), "{} is charged to no account", operation.name);
+        document.assert_documented(&operation, &response);
     }
     assert_eq!(owner.client.changes().await.len(), 4, "nothing was changed");
 }
 
 #[tokio::test]
-async fn samples_have_pages_and_the_identifiers_that_were_asked_for() {
+async fn samples_have_pages_and_the_requested_identifiers() {
     let api = Service::start().await.client;
-    let get = async |path: &str| api.try_send_bare(Method::GET, path, &DUMMY, "").await.unwrap();
+    let get = async |path: &str| api.try_send_bare(Method::GET, path, &TEST_CREDENTIALS, "").await.unwrap();
     let (mut path, mut seen) = ("/contacts?limit=7&createdMin=2020-01-01T00:00:00Z".to_owned(), 0);
     loop {
         let page = get(&path).await;
@@ -439,16 +439,16 @@ async fn samples_and_documentation_need_no_database() {
     let app = App::start(env.config(), Clock::system()).await.unwrap();
     let (account, secret) = account(&store).await;
     let api = Client::new(&base(&app), account, &secret);
-    // In good order: the backends of a killed server go on answering for a while.
+    // Stopped gracefully, because the backends of a killed server go on answering for a while.
     services.postgres.stop().await.unwrap();
 
     let document = Document::of(&api).await;
     for (operation, row) in table(&document) {
-        if operation.takes_dummies() {
+        if operation.accepts_test_credentials() {
             let path = row.success.0.replace(['{', '}'], "");
-            let sample = api.try_send_bare(Method::GET, &path, &DUMMY, "").await.unwrap();
+            let sample = api.try_send_bare(Method::GET, &path, &TEST_CREDENTIALS, "").await.unwrap();
             assert_eq!(sample.status, 200, "{}: {}", operation.name, sample.text);
-            document.assert_says(&operation, &sample);
+            document.assert_documented(&operation, &sample);
         }
     }
     let real = api.get("/contacts").await;

@@ -1,4 +1,4 @@
-//! A replica that is paused (SIGSTOP) while its machine goes on answering: the other one takes its work over.
+//! A replica is paused (SIGSTOP) while its machine stays reachable: the other replica takes its work over.
 
 use nix::sys::signal::Signal;
 use unificus::metrics::Metrics;
@@ -12,7 +12,7 @@ use crate::support::{Client, LONG, Replica, stream};
 /// Enough accounts for both replicas to have some.
 const ACCOUNTS: usize = 16;
 
-async fn until_it_owns(replica: &Replica, shards: u8) {
+async fn until_owned(replica: &Replica, shards: u8) {
     let series = format!("unificus_shards_owned {shards}\n");
     until(&format!("{shards} shards"), async || replica.metrics().await.contains(&series)).await;
 }
@@ -33,21 +33,21 @@ async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goe
         let (account, secret) = account(&store).await;
         clients.push(other.client(account, &secret));
     }
-    until_it_owns(&paused, 32).await;
-    until_it_owns(&other, 32).await;
+    until_owned(&paused, 32).await;
+    until_owned(&other, 32).await;
     write(&clients, "before").await;
 
     paused.signal(Signal::SIGSTOP);
     write(&clients, "meanwhile").await;
-    // All of them are relayed before anything else happens.
+    // All events are relayed before anything else happens.
     for client in &clients {
         assert_eq!(stream::ids(&env, client.account, 2).await, stream::unbroken(client.account, 2));
     }
-    until_it_owns(&other, 64).await;
+    until_owned(&other, 64).await;
 
     paused.signal(Signal::SIGCONT);
-    until_it_owns(&paused, 32).await;
-    until_it_owns(&other, 32).await;
+    until_owned(&paused, 32).await;
+    until_owned(&other, 32).await;
     write(&clients, "after").await;
     for client in &clients {
         assert_eq!(stream::ids(&env, client.account, 3).await, stream::unbroken(client.account, 3));
@@ -57,11 +57,11 @@ async fn a_paused_replica_loses_its_shards_and_takes_its_share_again_when_it_goe
                    where h.seq <> coalesce(c.seq, 0))";
     until("the cursors", async || sql.query_one(settled, &[]).await.unwrap().get(0)).await;
     let leases: i64 = sql.query_one("select count(*) from owner_lease", &[]).await.unwrap().get(0);
-    assert_eq!(leases, 2, "that of the session that was ended is gone");
+    assert_eq!(leases, 2, "the lease of the ended session is removed");
 }
 
-/// The writer is paused after it has locked the heads of a batch, whenever that happens to be; its accounts are written
-/// through the other replica, and so are others.
+/// The writer is paused after it has locked the heads of a batch. Its accounts, and others, are then written through
+/// the other replica.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_when_the_replica_that_writes_the_same_accounts_is_paused() {
     let env = Servers::get().env().await;

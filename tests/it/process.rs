@@ -1,4 +1,4 @@
-//! The real binary, ended softly and hard.
+//! The real binary, stopped gracefully and killed.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::support::servers::{Servers, TestEnv, directory};
 use crate::support::{Client, LONG, Receiver, Service, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_under_load_ends_it_well_and_nothing_that_was_answered_is_lost() {
+async fn sigterm_under_load_stops_it_gracefully_and_no_answered_write_is_lost() {
     let dir = Dir::new("sigterm");
     let (mut process, environment) = Process::start(&dir.0).await;
     let load = Load::start(16, &environment.client);
@@ -30,11 +30,11 @@ async fn sigterm_under_load_ends_it_well_and_nothing_that_was_answered_is_lost()
 
     process.signal(Signal::SIGTERM);
     let ended = process.ended().await;
-    let made = load.ends_where_nobody_listens().await;
+    let made = load.stop_at_refused_connection().await;
 
     assert_eq!(ended.code(), Some(0));
     let (process, environment) = Process::start(&dir.0).await;
-    holds_all(&environment, &made).await;
+    check_log(&environment, &made).await;
     stop(process).await;
 }
 
@@ -58,11 +58,11 @@ async fn killed_in_turn_under_load_nats_postgres_and_service_lose_nothing() {
     process.signal(Signal::SIGKILL);
     process.ended().await;
     let (process, environment) = Process::start(&dir.0).await;
-    load.goes_on_at(&environment.client);
+    load.set_service(&environment.client);
     load.makes(100).await;
     let made = load.ends().await;
 
-    let ids = holds_all(&environment, &made).await;
+    let ids = check_log(&environment, &made).await;
     let mut arrived = receiver.received().len();
     while ids.iter().any(|id| !receiver.counts().contains_key(id)) {
         arrived = receiver.wait_for(arrived + 1, LONG).await.len();
@@ -87,7 +87,7 @@ async fn a_killed_service_comes_back_with_its_account_and_records() {
     assert_eq!(after.client.changes().await, log);
     after.client.get(&format!("/contact/{uid}")).await.expect(200);
     stop(process).await;
-    assert!(!file.exists(), "it names a service that is gone");
+    assert!(!file.exists(), "it would name a stopped service");
 }
 
 #[tokio::test]
@@ -147,8 +147,8 @@ async fn accounts_and_keys_are_made_from_the_command_line() {
     assert_eq!((&acme["name"], &acme["tier"], &acme["events"]), (&json!("Acme"), &json!("thrive"), &json!(2)));
     assert_eq!(listed.len(), 4);
 
-    let stranger = format!("account tier {} thrive --json", Uuid::nil());
-    assert!(complaint(&unificus(&stranger, &settings).await).contains("there is no account"));
+    let unknown = format!("account tier {} thrive --json", Uuid::nil());
+    assert!(failure_text(&unificus(&unknown, &settings).await).contains("there is no account"));
 }
 
 #[tokio::test]
@@ -156,13 +156,13 @@ async fn a_database_is_served_once_it_is_migrated() {
     let empty = Servers::get().env().await.create_empty("empty").await;
     let settings = [("UNIFICUS_DATABASE__URL", empty.database.as_str()), ("UNIFICUS_NATS__URL", &empty.nats)];
 
-    let refused = complaint(&unificus("serve", &settings).await);
+    let refused = failure_text(&unificus("serve", &settings).await);
     assert!(refused.contains("lacks migrations") && refused.contains("unificus migrate"), "{refused}");
 
     let known = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
     assert_eq!(lines(&unificus("migrate --json", &settings).await), [json!({"applied": known})]);
     assert_eq!(lines(&unificus("migrate --json", &settings).await), [json!({"applied": 0})]);
-    serves(&empty).await;
+    check_serving(&empty).await;
 }
 
 #[tokio::test]
@@ -180,17 +180,21 @@ async fn a_setting_that_cannot_be_used_is_named_before_a_port_is_bound() {
         ("UNIFICUS_HTTP__LISSTEN", "127.0.0.1:1", "UNIFICUS_HTTP__LISSTEN"),
         ("UNIFICUS_DATABASE__POOL", "many", "UNIFICUS_DATABASE__POOL"),
         ("UNIFICUS_METRICS__LISTEN", "nowhere", "listen"),
-        // Nothing else is wrong with it.
+        // Every other setting is valid.
         ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0", "cannot listen on http.listen"),
     ] {
         let settings = [base.as_slice(), &[(name, value)]].concat();
-        let said = complaint(&unificus("serve", &settings).await);
-        assert!(said.contains(named), "{name}={value}: {said}");
-        assert_eq!(said.contains("cannot listen"), named.contains("cannot listen"), "{name}={value}: {said}");
+        let error_text = failure_text(&unificus("serve", &settings).await);
+        assert!(error_text.contains(named), "{name}={value}: {error_text}");
+        assert_eq!(
+            error_text.contains("cannot listen"),
+            named.contains("cannot listen"),
+            "{name}={value}: {error_text}"
+        );
     }
 }
 
-/// A data directory that goes with the test.
+/// A data directory, removed at the end of the test.
 pub(crate) struct Dir(PathBuf);
 
 impl Dir {
@@ -207,14 +211,14 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        // Of a test that failed it holds the logs.
+        // The directory of a failed test stays, because it holds the logs.
         if !std::thread::panicking() {
             let _another_run_removes_it = std::fs::remove_dir_all(&self.0);
         }
     }
 }
 
-/// Writers that make contacts one after the other, and try each again under its key until it is made.
+/// Writers that create contacts one after the other, and retry each under its idempotency key until it is created.
 struct Load {
     service: watch::Sender<Client>,
     /// The uids of the contacts that were answered 201.
@@ -224,14 +228,14 @@ struct Load {
     gone: CancellationToken,
 }
 
-/// What one writer knows.
+/// The shared state of the writers.
 #[derive(Clone)]
 struct Writer {
     service: watch::Receiver<Client>,
     made: watch::Sender<Vec<String>>,
-    /// No other contact is begun.
+    /// When true, no other contact is begun.
     enough: CancellationToken,
-    /// A refused connection is the end.
+    /// When true, a writer stops at a refused connection instead of retrying.
     gone: CancellationToken,
 }
 
@@ -245,34 +249,34 @@ impl Load {
         Self { service, made, writers, enough, gone }
     }
 
-    /// Waits until so many more contacts are made.
+    /// Waits until this many more contacts are created.
     async fn makes(&self, more: usize) {
         let mut made = self.made.subscribe();
         let enough = made.borrow().len() + more;
         let reached = tokio::time::timeout(LONG, made.wait_for(|made| made.len() >= enough)).await.map(drop);
-        assert!(reached.is_ok(), "{} instead of {enough} contacts are made", self.made.borrow().len());
+        assert!(reached.is_ok(), "{} instead of {enough} contacts are created", self.made.borrow().len());
     }
 
-    /// The service is there now.
-    fn goes_on_at(&self, client: &Client) {
+    /// Sets the address at which the service listens now.
+    fn set_service(&self, client: &Client) {
         self.service.send_replace(client.clone());
     }
 
-    /// Each writer finishes what it is at. Returns what was made.
+    /// Lets each writer finish its current contact. Returns the created contacts.
     async fn ends(self) -> Vec<String> {
         self.enough.cancel();
         self.joined().await
     }
 
-    /// Each writer goes on until its connection is refused. Returns what was made.
-    async fn ends_where_nobody_listens(self) -> Vec<String> {
+    /// Lets each writer go on until its connection is refused. Returns the created contacts.
+    async fn stop_at_refused_connection(self) -> Vec<String> {
         self.gone.cancel();
         self.joined().await
     }
 
     async fn joined(self) -> Vec<String> {
         let joined = tokio::time::timeout(LONG, self.writers.join_all()).await;
-        assert!(joined.is_ok(), "a writer does not come to an end");
+        assert!(joined.is_ok(), "a writer does not end");
         self.made.borrow().clone()
     }
 }
@@ -288,7 +292,7 @@ impl Writer {
         }
     }
 
-    /// The new contact's uid; nothing where nobody listens any more.
+    /// Returns the new contact's uid; none when nobody listens any more.
     async fn make(&self, email: &str) -> Option<String> {
         let mut pause = tokio::time::interval(Duration::from_millis(10));
         loop {
@@ -296,10 +300,10 @@ impl Writer {
             let client = self.service.borrow().clone();
             let key = [("idempotency-key", email)];
             match client.try_send(Method::POST, "/contact", &key, &lead(email).to_string()).await {
-                Ok(answer) if answer.status == 503 => {}
-                Ok(answer) => {
-                    answer.expect(201);
-                    return Some(answer.uid());
+                Ok(response) if response.status == 503 => {}
+                Ok(response) => {
+                    response.expect(201);
+                    return Some(response.uid());
                 }
                 Err(error) if error.contains("ConnectionRefused") && self.gone.is_cancelled() => return None,
                 Err(_) => {}
@@ -308,9 +312,9 @@ impl Writer {
     }
 }
 
-/// Every contact that was made is in the log once, the log has no gap, and JetStream has all of it in order. Returns
-/// the ids of its events.
-async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
+/// Checks that every created contact is in the log once, that the log has no gap, and that JetStream has all of it in
+/// order. Returns the ids of its events.
+async fn check_log(environment: &Environment, made: &[String]) -> Vec<String> {
     let events = environment.client.changes().await;
     let seqs: Vec<i64> = events.iter().map(|event| event["data"]["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>());
@@ -318,7 +322,7 @@ async fn holds_all(environment: &Environment, made: &[String]) -> Vec<String> {
     let created = events.iter().filter(|event| event["type"] == "crm.contact.created");
     let mut created: Vec<&str> = created.map(|event| event["subject"].as_str().unwrap()).collect();
     created.sort_unstable();
-    assert!(created.is_sorted_by(|one, other| one < other), "a contact is there twice");
+    assert!(created.is_sorted_by(|one, other| one < other), "a contact is in the log twice");
     let lost: Vec<&String> = made.iter().filter(|uid| created.binary_search(&uid.as_str()).is_err()).collect();
     assert!(lost.is_empty(), "{} of {} contacts are lost: {lost:?}", lost.len(), made.len());
 
@@ -340,7 +344,7 @@ pub(crate) async fn stop(mut process: Process) {
     assert_eq!(process.ended().await.code(), Some(0));
 }
 
-/// The child of a process that runs this program.
+/// The child process that runs this program.
 fn child(parent: u32, program: &str) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|pid| {
@@ -352,30 +356,30 @@ fn child(parent: u32, program: &str) -> Option<u32> {
     })
 }
 
-/// The process that runs on the cluster of a data directory.
+/// The process that runs the cluster of a data directory.
 fn postmaster(directory: &Path) -> u32 {
     let file = directory.join("data/postgres/postmaster.pid");
     std::fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap()
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+async fn until(label: &str, mut holds: impl FnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let waited = async {
         while !holds() {
             pause.tick().await;
         }
     };
-    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{label}: not within the timeout");
 }
 
-/// Runs the binary to its end.
+/// Runs the binary until it exits.
 pub(crate) async fn unificus(arguments: &str, settings: &[(&str, &str)]) -> Output {
     let output = command(arguments, settings).output();
     tokio::time::timeout(LONG, output).await.expect("it does not end").unwrap()
 }
 
-/// The same with something to read.
-pub(crate) async fn unificus_fed(arguments: &str, settings: &[(&str, &str)], input: &str) -> Output {
+/// The same, with text on its standard input.
+pub(crate) async fn unificus_with_input(arguments: &str, settings: &[(&str, &str)], input: &str) -> Output {
     let mut command = command(arguments, settings);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -390,24 +394,24 @@ fn command(arguments: &str, settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// What it printed, a JSON value a line.
+/// The JSON values that the binary printed, one per line.
 #[track_caller]
 pub(crate) fn lines(output: &Output) -> Vec<Value> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    let error_text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error_text}", output.status);
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
 }
 
-/// What it said as it failed.
+/// The error that the binary printed when it failed.
 #[track_caller]
-pub(crate) fn complaint(output: &Output) -> String {
+pub(crate) fn failure_text(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "it does not fail as it should: {output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// `unificus serve` on a database, and where it answers.
+/// Starts `unificus serve` on a database, and returns the address at which it listens.
 pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
     let mut settings = vec![
         ("UNIFICUS_DATABASE__URL", env.database.as_str()),
@@ -423,19 +427,19 @@ pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::proce
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let serving = async {
         loop {
-            let line = log.next_line().await.unwrap().expect("it ends without serving");
+            let line = log.next_line().await.unwrap().expect("the service ended before it served");
             let entry: Value = serde_json::from_str(&line).unwrap();
             if entry["fields"]["message"] == "serving" {
                 return entry["fields"]["address"].as_str().unwrap().to_owned();
             }
         }
     };
-    let address = tokio::time::timeout(LONG, serving).await.expect("it does not come up");
+    let address = tokio::time::timeout(LONG, serving).await.expect("the service does not start");
     (child, format!("http://{address}/secure-api"))
 }
 
-/// `unificus serve` comes up here, asks who calls, and ends well on SIGTERM.
-async fn serves(env: &TestEnv) {
+/// Checks that `unificus serve` starts here, authenticates callers, and exits with 0 on SIGTERM.
+async fn check_serving(env: &TestEnv) {
     let (mut child, base) = serve(env, &[]).await;
     let nobody = Client::new(&base, AccountId(Uuid::nil()), "");
     nobody.get("/contacts").await.expect(401);

@@ -1,7 +1,7 @@
-//! The protobuf code in the tree is what `proto/` says.
+//! The committed protobuf code is up to date with `proto/`.
 //!
-//! It is committed, so that a build needs no generator. To make it anew, run this test and then the command with which it
-//! fails.
+//! The code is committed so that a build needs no generator. To update it, run this test and then the command that its
+//! failure prints.
 
 use std::error::Error;
 use std::fs;
@@ -14,19 +14,19 @@ fn the_generated_code_is_fresh() -> Result<(), Box<dyn Error>> {
     let fresh = generate(&package.join("proto"), Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     assert!(
         fs::read(&committed).unwrap_or_default() == fs::read(&fresh)?,
-        "the code is not what proto/ says; this makes it so:\n\n    cp '{}' '{}'\n",
+        "the generated code differs from proto/; to update it:\n\n    cp '{}' '{}'\n",
         fresh.display(),
         committed.display(),
     );
     Ok(())
 }
 
-/// Writes the code of the contract and says where.
+/// Generates the code of the contract; returns its path.
 fn generate(proto: &Path, tmp: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let out = tmp.join("generated");
     fs::create_dir_all(&out)?;
     let contract = protox::compile(["unificus/v1/event.proto"], [proto])?;
-    // With ordered maps the same event is the same bytes, whoever encodes it.
+    // With ordered maps every encoder gives the same bytes for the same event.
     prost_build::Config::new().btree_map(["."]).out_dir(&out).compile_fds(contract)?;
     Ok(out.join("unificus.v1.rs"))
 }

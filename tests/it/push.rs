@@ -29,7 +29,7 @@ async fn an_event_arrives_signed_as_the_very_bytes_of_the_feed() {
 }
 
 #[tokio::test]
-async fn an_endpoint_gets_what_it_asked_for() {
+async fn an_endpoint_gets_the_events_of_its_filters() {
     let (service, all, companies, own) =
         (Service::start().await, Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let api = &service.client;
@@ -49,14 +49,14 @@ async fn an_endpoint_gets_what_it_asked_for() {
     assert!(own.received().is_empty());
 }
 
-/// Waits until every endpoint's saved place is the end of the log.
+/// Waits until every endpoint's saved cursor is at the end of the log.
 async fn wait_until_through(service: &Service, head: i64) {
-    let through = format!("select bool_and(seq >= {head}) from push_cursor");
-    settled(service, "every endpoint's place at the end of the log", &through).await;
+    let through = format!("select bool_and(seq >= {head}) from push_endpoint_cursor");
+    settled(service, "every endpoint's cursor at the end of the log", &through).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_events_of_a_record_arrive_in_order_though_the_receiver_is_away_in_between() {
+async fn the_events_of_a_record_arrive_in_order_though_the_receiver_is_down_in_between() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let api = &service.client;
     endpoint(&service, &receiver, json!({})).await;
@@ -74,7 +74,7 @@ async fn the_events_of_a_record_arrive_in_order_though_the_receiver_is_away_in_b
     receiver.wait_for(11, LONG).await;
     receiver.recover();
 
-    // 60 deliveries that were accepted, however many were not.
+    // Counts the 60 accepted deliveries, however many were refused.
     let accepted = async {
         let mut seen = 11;
         loop {
@@ -110,12 +110,12 @@ async fn a_deleted_endpoint_gets_nothing_more() {
     receiver.wait_for(1, LONG).await;
 
     api.delete(&format!("/push/endpoints/{}", made["id"].as_str().unwrap())).await.expect(200);
-    // The other one's delivery of an event shows that the worker has looked at the account since.
+    // The other endpoint's delivery of an event shows that the scheduler has looked at the account since.
     for number in 0..3 {
         api.contact(&format!("p{number}@example.org")).await.expect(201);
     }
     other.wait_for(4, LONG).await;
 
-    assert!(receiver.received().len() <= 2, "one that was on its way at most");
+    assert!(receiver.received().len() <= 2, "at most one that was in flight");
     api.delete(&format!("/push/endpoints/{}", made["id"].as_str().unwrap())).await.expect(404);
 }

@@ -1,4 +1,4 @@
-//! The quota: no call beyond a limit succeeds, and the account is told where it stands.
+//! The quota: no request beyond a limit succeeds, and responses report the state of the limits.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::support::process::Process;
 use crate::support::service::account_on;
 use crate::support::{Client, LONG, Service, until};
 
-/// Limits are enforced, and a test's own pace is no burst.
+/// Enforces the limits, with a burst limit that a test never reaches.
 fn enforced(config: &mut Config) {
     config.quota = config::Quota { enforced: true, burst_per_second: 100_000 };
 }
@@ -29,11 +29,11 @@ async fn on_tier(service: &Service, tier: Tier) -> Client {
     service.client.as_caller(account, &secret)
 }
 
-/// The statuses of so many calls that are made at once; a connection that breaks has none.
-async fn at_once(calls: usize, clients: &[&Client]) -> Vec<u16> {
+/// The statuses of this many requests that are sent at once; a request whose connection breaks has none.
+async fn send_at_once(calls: usize, clients: &[&Client]) -> Vec<u16> {
     let call = |client: &Client| {
         let client = client.clone();
-        async move { client.try_send(Method::GET, "/contacts", &[], "").await.map(|answer| answer.status).ok() }
+        async move { client.try_send(Method::GET, "/contacts", &[], "").await.map(|response| response.status).ok() }
     };
     let calls: JoinSet<_> = clients.iter().cycle().take(calls).map(|client| call(client)).collect();
     calls.join_all().await.into_iter().flatten().collect()
@@ -43,7 +43,7 @@ fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|one| **one == status).count()
 }
 
-/// How often each status came.
+/// The number of responses by status.
 fn tally(statuses: &[u16]) -> BTreeMap<u16, usize> {
     statuses.iter().fold(BTreeMap::new(), |mut tally, status| {
         *tally.entry(*status).or_default() += 1;
@@ -51,9 +51,9 @@ fn tally(statuses: &[u16]) -> BTreeMap<u16, usize> {
     })
 }
 
-/// `r` of a policy, of the field `RateLimit`.
-fn left(answer: &Reply, policy: &str) -> u64 {
-    let field = answer.header("ratelimit");
+/// The member `r` of a policy in the header field `RateLimit`.
+fn remaining(response: &Reply, policy: &str) -> u64 {
+    let field = response.header("ratelimit");
     let item = field.split(", ").find_map(|item| item.strip_prefix(&format!("\"{policy}\";r=")));
     let item = item.unwrap_or_else(|| panic!("no {policy} in {field:?}"));
     item.split(';').next().unwrap().parse().unwrap()
@@ -66,7 +66,7 @@ async fn of_five_hundred_parallel_calls_over_two_replicas_exactly_eighty_succeed
     let client = on_tier(&service, Tier::FreeTrial).await;
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
 
-    let statuses = at_once(500, &[&client, &other]).await;
+    let statuses = send_at_once(500, &[&client, &other]).await;
 
     assert_eq!((count(&statuses, 200), count(&statuses, 429)), (80, 420), "{:?}", tally(&statuses));
     client.get("/contacts").await.expect(429);
@@ -84,10 +84,10 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
     let (account, secret) = account_on(&store, Tier::FreeTrial).await;
     let client = environment.client.as_caller(account, &secret);
 
-    let mut succeeded = count(&at_once(30, &[&client]).await, 200);
+    let mut succeeded = count(&send_at_once(30, &[&client]).await, 200);
     let clients = [&client];
-    let (statuses, ()) = tokio::join!(at_once(40, &clients), async {
-        // In the midst of them.
+    let (statuses, ()) = tokio::join!(send_at_once(40, &clients), async {
+        // Killed while requests are in flight.
         client.get("/contacts").await.expect(200);
         process.signal(Signal::SIGKILL);
     });
@@ -95,7 +95,7 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
     process.ended().await;
     let (process, environment) = Process::start_with(dir.path(), &settings).await;
     let client = Client::new(&environment.client.base, account, &secret);
-    let statuses = at_once(100, &[&client]).await;
+    let statuses = send_at_once(100, &[&client]).await;
     succeeded += count(&statuses, 200);
 
     assert!(succeeded <= 80, "{succeeded} succeeded");
@@ -113,15 +113,15 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
     let clients = [&one, &other].map(|base| Client::new(base, client.account, &client.secret));
 
     let both = [&clients[0], &clients[1]];
-    let (mut statuses, one_more) = tokio::join!(at_once(500, &both), async {
-        // In the midst of them.
+    let (mut statuses, one_more) = tokio::join!(send_at_once(500, &both), async {
+        // Killed while requests are in flight.
         let status = clients[0].get("/contacts").await.status;
         killed.kill().await.unwrap();
         status
     });
     statuses.push(one_more);
     let succeeded = count(&statuses, 200);
-    let after = at_once(100, &[&clients[1]]).await;
+    let after = send_at_once(100, &[&clients[1]]).await;
 
     assert!(succeeded + count(&after, 200) <= 80, "{succeeded} and {} succeeded", count(&after, 200));
     assert!(count(&after, 429) > 0, "the limit is reached: {after:?}");
@@ -136,12 +136,12 @@ async fn the_month_resets_at_midnight_utc_on_the_first() {
     first.expect(200);
     assert_eq!(first.header("ratelimit-policy"), "\"burst\";q=100000;w=1, \"month\";q=80;w=2592000");
     assert_eq!(first.header("ratelimit"), "\"burst\";r=99999;t=1, \"month\";r=79;t=10");
-    assert_eq!(count(&at_once(79, &[&client]).await, 200), 79);
+    assert_eq!(count(&send_at_once(79, &[&client]).await, 200), 79);
 
     let refused = client.get("/contacts").await;
     refused.expect(429);
     assert_eq!(refused.header("retry-after"), "10");
-    assert_eq!(left(&refused, "month"), 0);
+    assert_eq!(remaining(&refused, "month"), 0);
     assert_eq!(refused.json["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
     assert_eq!(refused.json["violated-policies"], json!(["month"]));
     assert_eq!((&refused.json["success"], &refused.json["status"]), (&json!(false), &json!(429)));
@@ -149,22 +149,22 @@ async fn the_month_resets_at_midnight_utc_on_the_first() {
     service.env.set_stored_now(datetime!(2026-12-01 00:00 UTC)).await;
     let anew = client.get("/contacts").await;
     anew.expect(200);
-    assert_eq!(left(&anew, "month"), 79);
+    assert_eq!(remaining(&anew, "month"), 79);
 }
 
 #[tokio::test]
 async fn a_tier_change_takes_effect_on_the_next_call() {
     let service = Service::configured(enforced).await;
     let client = on_tier(&service, Tier::FreeTrial).await;
-    at_once(80, &[&client]).await;
+    send_at_once(80, &[&client]).await;
     client.get("/contacts").await.expect(429);
 
     let by = By { actor: "test", at: Clock::system().now() };
     assert!(service.store.set_tier(client.account, Tier::Start, by).await.unwrap());
 
-    let answer = client.get("/contacts").await;
-    answer.expect(200);
-    assert_eq!(left(&answer, "month"), 319);
+    let response = client.get("/contacts").await;
+    response.expect(200);
+    assert_eq!(remaining(&response, "month"), 319);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,63 +173,63 @@ async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
     let (replica, _) = service.replica_configured(enforced).await;
     let client = on_tier(&service, Tier::Start).await;
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
-    assert_eq!(count(&at_once(78, &[&client, &other]).await, 200), 78);
+    assert_eq!(count(&send_at_once(78, &[&client, &other]).await, 200), 78);
 
     let by = By { actor: "test", at: Clock::system().now() };
     assert!(service.store.set_tier(client.account, Tier::FreeTrial, by).await.unwrap());
 
-    // Both still remember the larger one.
-    let statuses = at_once(50, &[&client, &other]).await;
+    // Both replicas still have the larger tier cached.
+    let statuses = send_at_once(50, &[&client, &other]).await;
     assert_eq!((count(&statuses, 200), count(&statuses, 429)), (2, 48));
-    assert_eq!(left(&other.get("/contacts").await, "month"), 0);
+    assert_eq!(remaining(&other.get("/contacts").await, "month"), 0);
     replica.stop().await.unwrap();
 }
 
-fn two_a_second(config: &mut Config) {
+fn burst_of_two(config: &mut Config) {
     config.quota = config::Quota { enforced: true, burst_per_second: 2 };
 }
 
-/// A refusal, and how many calls were carried out until it came.
-async fn refused_in_its_second(client: &Client, path: &str) -> (Reply, u64) {
-    let mut carried_out = 0;
+/// Sends requests until one is refused. Returns the refusal, and the number of requests that succeeded before it.
+async fn send_until_refused(client: &Client, path: &str) -> (Reply, u64) {
+    let mut succeeded = 0;
     let refused = async {
         loop {
-            let answer = client.get(path).await;
-            if answer.status == 429 {
-                return answer;
+            let response = client.get(path).await;
+            if response.status == 429 {
+                return response;
             }
-            answer.expect(200);
-            carried_out += 1;
+            response.expect(200);
+            succeeded += 1;
         }
     };
     let refused = tokio::time::timeout(LONG, refused).await.expect("no second ever has three calls");
-    (refused, carried_out)
+    (refused, succeeded)
 }
 
 #[tokio::test]
-async fn a_second_takes_no_more_than_the_burst_limit() {
-    let service = Service::configured(two_a_second).await;
+async fn a_second_allows_no_more_than_the_burst_limit() {
+    let service = Service::configured(burst_of_two).await;
     let client = &service.client;
-    let (refused, before) = refused_in_its_second(client, "/contacts").await;
+    let (refused, before) = send_until_refused(client, "/contacts").await;
     assert_eq!((refused.header("retry-after"), &refused.json["violated-policies"]), ("1", &json!(["burst"])));
-    assert_eq!(left(&refused, "burst"), 0);
-    service.stranger().await.get("/contacts").await.expect(200);
+    assert_eq!(remaining(&refused, "burst"), 0);
+    service.other_client().await.get("/contacts").await.expect(200);
 
-    let mut answer = refused;
+    let mut response = refused;
     until("the next second", async || {
-        answer = client.get("/contacts").await;
-        answer.status == 200
+        response = client.get("/contacts").await;
+        response.status == 200
     })
     .await;
-    assert_eq!(left(&answer, "month"), 20_000 - before - 1, "the refused calls were not counted");
+    assert_eq!(remaining(&response, "month"), 20_000 - before - 1, "the refused calls were not counted");
 }
 
-/// Windows are measured by a clock that nobody sets: a step of the wall clock neither lengthens nor ends one.
+/// Windows are measured by the monotonic clock: a step of the wall clock neither lengthens nor ends one.
 #[tokio::test]
 async fn a_wall_clock_that_steps_back_closes_no_second() {
     let clock = Clock::manual(Clock::system().now());
-    let service = Service::timed(clock.clone(), two_a_second).await;
-    refused_in_its_second(&service.client, "/contacts").await;
+    let service = Service::timed(clock.clone(), burst_of_two).await;
+    send_until_refused(&service.client, "/contacts").await;
 
     clock.set(clock.now() - time::Duration::seconds(120));
 
@@ -237,9 +237,9 @@ async fn a_wall_clock_that_steps_back_closes_no_second() {
 }
 
 #[tokio::test]
-async fn usage_obeys_the_second_and_takes_no_call_of_the_month() {
-    let service = Service::configured(two_a_second).await;
-    let (refused, _) = refused_in_its_second(&service.client, "/usage").await;
+async fn usage_obeys_the_limit_per_second_and_takes_no_call_of_the_month() {
+    let service = Service::configured(burst_of_two).await;
+    let (refused, _) = send_until_refused(&service.client, "/usage").await;
     assert_eq!(refused.json["violated-policies"], json!(["burst"]));
     until("the next second", async || {
         let usage = service.client.get("/usage").await;
@@ -248,7 +248,7 @@ async fn usage_obeys_the_second_and_takes_no_call_of_the_month() {
     .await;
 }
 
-/// The database's clock says which day and month it is, and when a key ends.
+/// The database's clock decides which day and month it is, and when a key expires.
 #[tokio::test]
 async fn a_replica_whose_clock_is_a_day_ahead_counts_on_the_databases_day() {
     let wrong = Clock::manual(Clock::system().now() + time::Duration::hours(25));
@@ -267,28 +267,28 @@ async fn a_replica_whose_clock_is_a_day_ahead_counts_on_the_databases_day() {
 }
 
 #[tokio::test]
-async fn what_does_not_count_is_given_back() {
+async fn calls_that_do_not_count_are_refunded() {
     let service = Service::configured(enforced).await;
     let client = on_tier(&service, Tier::FreeTrial).await;
     let key = [("idempotency-key", "once")];
     let body = crate::support::client::lead("ann@example.org").to_string();
     let made = client.send(Method::POST, "/contact", &key, &body).await;
     made.expect(201);
-    assert_eq!(left(&made, "month"), 79);
+    assert_eq!(remaining(&made, "month"), 79);
     let path = format!("/contact/{}", made.uid());
 
     let again = client.send(Method::POST, "/contact", &key, &body).await;
     again.expect(201);
-    assert_eq!((again.header("idempotent-replayed"), left(&again, "month")), ("true", 79));
+    assert_eq!((again.header("idempotent-replayed"), remaining(&again, "month")), ("true", 79));
     let unchanged = client.send(Method::GET, &path, &[("if-none-match", made.header("etag"))], "").await;
-    assert_eq!((unchanged.status, left(&unchanged, "month")), (304, 79));
+    assert_eq!((unchanged.status, remaining(&unchanged, "month")), (304, 79));
     client.as_caller(client.account, "wrong").get(&path).await.expect(401);
 
-    // A refused write counts; so does its field on an answer that is a problem.
+    // A refused write counts, and a problem has the header field too.
     let refused = client.contact("ann@example.org").await;
     refused.expect(422);
-    assert_eq!(left(&refused, "month"), 78);
+    assert_eq!(remaining(&refused, "month"), 78);
     let missing = client.get("/contact/nobody@example.org").await;
     missing.expect(404);
-    assert_eq!(left(&missing, "month"), 77);
+    assert_eq!(remaining(&missing, "month"), 77);
 }

@@ -1,4 +1,4 @@
-//! Calls that nobody was answered: what they cost, and what a lost answer can still be asked for.
+//! Calls that got no response: their cost, and replays of lost responses.
 
 use hyper::Method;
 use nix::sys::signal::Signal;
@@ -19,7 +19,7 @@ use crate::support::{Client, LONG, Service, until};
 
 const ENFORCED: config::Quota = config::Quota { enforced: true, burst_per_second: 100_000 };
 
-/// A free trial has so many calls.
+/// The number of calls per month of a free trial.
 const LIMIT: u64 = 80;
 
 fn enforced(config: &mut Config) {
@@ -31,7 +31,7 @@ async fn free_trial(service: &Service) -> Client {
     service.client.as_caller(account, &secret)
 }
 
-/// The month's calls, as the database has them.
+/// The calls of this month in the database.
 async fn used(sql: &tokio_postgres::Client, client: &Client) -> u64 {
     let used = "select coalesce((select used from quota_month where account_id = $1), 0)";
     let used: i64 = sql.query_one(used, &[&client.account.0]).await.unwrap().get(0);
@@ -50,7 +50,7 @@ async fn use_up(client: &Client, calls: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_poll_whose_client_goes_away_costs_no_call() {
+async fn a_long_poll_whose_client_disconnects_costs_no_call() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let polls = long_polls(&client, 20);
@@ -66,7 +66,7 @@ async fn a_long_poll_whose_client_goes_away_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_is_carried_out_stays_charged_though_its_client_goes_away() {
+async fn a_write_that_is_executed_stays_charged_though_its_client_disconnects() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let holder = service.env.sql().await;
@@ -84,14 +84,14 @@ async fn a_write_that_is_carried_out_stays_charged_though_its_client_goes_away()
     until("the contact", async || client.get("/contact/ann@example.org").await.status == 200).await;
     let after = client.get("/usage").await;
     let reads = after.expect(200)["used"].as_u64().unwrap() - 1;
-    assert!(reads >= 1, "the write counts beside the reads: {}", after.text);
+    assert!(reads >= 1, "the write counts besides the reads: {}", after.text);
     let missing = client.get("/changes").await;
     assert_eq!(missing.expect(200).as_array().unwrap().len(), 1);
 }
 
-/// Near the limit a block is one call.
+/// Near the limit a block of reserved calls has the size 1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_killed_costs_an_account_one_call_of_those_that_it_had_not_answered() {
+async fn a_killed_replica_costs_an_account_one_of_its_unanswered_calls() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
@@ -103,21 +103,21 @@ async fn a_replica_that_is_killed_costs_an_account_one_call_of_those_that_it_had
 
     replica.kill().await.unwrap();
 
-    // Whoever books next for the account gives them back once the lease is over.
+    // The next reservation for the account refunds them once the lease has expired.
     until("the lease's end", async || client.get("/usage").await.expect(200)["used"].as_u64().unwrap() < 50).await;
     let used = client.get("/usage").await.expect(200)["used"].as_u64().unwrap();
     assert!((10..=11).contains(&used), "{used}: ten were answered");
     assert!(service.gauge("unificus_quota_expired_calls_total").await >= 39.0);
     for poll in polls {
-        assert!(poll.await.unwrap().is_err(), "nobody was answered");
+        assert!(poll.await.unwrap().is_err(), "no response was sent");
     }
     use_up(&client, LIMIT - used).await;
     client.get("/contacts").await.expect(429);
 }
 
-/// Its calls are another's by then. SIGSTOP is what a machine does that is suspended, or that starves.
+/// Its calls have been granted to another replica by then. SIGSTOP simulates a machine that is suspended or starved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_was_stopped_answers_no_call_that_was_given_back() {
+async fn a_replica_that_was_paused_serves_no_call_that_was_refunded() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
@@ -138,8 +138,8 @@ async fn a_replica_that_was_stopped_answers_no_call_that_was_given_back() {
     kill(pid, Signal::SIGCONT);
 
     for poll in polls {
-        let answer = tokio::time::timeout(LONG + LONG, poll).await.expect("a poll does not end").unwrap().unwrap();
-        succeeded += u64::from(answer.status == 200);
+        let response = tokio::time::timeout(LONG + LONG, poll).await.expect("a poll does not end").unwrap().unwrap();
+        succeeded += u64::from(response.status == 200);
     }
     assert!(succeeded <= LIMIT, "{succeeded} succeeded");
     assert!(succeeded >= LIMIT - 1, "{succeeded} succeeded");
@@ -147,7 +147,7 @@ async fn a_replica_that_was_stopped_answers_no_call_that_was_given_back() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_is_replayed_beyond_the_limit_and_nothing_else_is_carried_out() {
+async fn a_lost_response_is_replayed_beyond_the_limit_and_nothing_else_is_executed() {
     let service = Service::configured(enforced).await;
     let client = free_trial(&service).await;
     let send = async |method: Method, path: &str, key: &str, body: &str| {
@@ -190,43 +190,43 @@ async fn an_answer_that_was_lost_is_replayed_beyond_the_limit_and_nothing_else_i
     assert_eq!(contacts, 3, "ann, bob and eve");
 }
 
-/// A process that ends amid a list has carried out its first items.
-async fn forget_all_but_the_first(sql: &tokio_postgres::Client) {
-    let forget = "delete from answer where position(E'\\x01' in key) > 0";
-    assert_eq!(sql.execute(forget, &[]).await.unwrap(), 2);
+/// A process that ends while it executes a list has executed the first items.
+async fn delete_all_but_the_first(sql: &tokio_postgres::Client) {
+    let delete = "delete from idempotency_record where position(E'\\x01' in key) > 0";
+    assert_eq!(sql.execute(delete, &[]).await.unwrap(), 2);
 }
 
 #[tokio::test]
-async fn a_list_that_was_cut_off_is_carried_on_with_and_says_of_each_item_what_it_is() {
+async fn an_interrupted_list_is_continued_and_reports_the_result_of_each_item() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let list = json!([{"email": "a@example.org"}, {"email": "b@example.org"}, {"email": "c@example.org"}]).to_string();
     let send = async || client.send(Method::POST, "/marketing/subscribe", &[("idempotency-key", "k")], &list).await;
     let first = send().await;
     first.expect(200);
-    forget_all_but_the_first(&sql).await;
+    delete_all_but_the_first(&sql).await;
 
     let rest = send().await;
 
     let replayed: Vec<&Value> = rest.expect(200).as_array().unwrap().iter().map(|item| &item["replayed"]).collect();
     assert_eq!(replayed, [&json!(true), &Value::Null, &Value::Null]);
-    assert_eq!(rest.header("idempotent-replayed"), "", "it did something");
+    assert_eq!(rest.header("idempotent-replayed"), "", "it executed a new item");
     assert_eq!(client.get("/usage").await.expect(200)["used"], json!(2), "so that it counts");
     let whole = send().await;
     assert_eq!((whole.header("idempotent-replayed"), &whole.json), ("true", &first.json));
 
-    // Beyond the limit nothing of it may be carried out.
+    // Beyond the limit no item of it may be executed.
     use_up(&client, LIMIT - 2).await;
-    forget_all_but_the_first(&sql).await;
+    delete_all_but_the_first(&sql).await;
     send().await.expect(429);
 }
 
-/// A ledger on a way to the database that can lose answers.
+/// A quota limiter whose connection to the database can lose responses.
 struct Lossy {
     service: Service,
     proxy: Proxy,
-    ledger: QuotaLimiter,
-    booking: ReservationWriter,
+    limiter: QuotaLimiter,
+    writer: ReservationWriter,
     client: Client,
     sql: tokio_postgres::Client,
 }
@@ -238,69 +238,69 @@ impl Lossy {
         let proxy = Proxy::before(&service.env.database).await;
         let database = config::Database { url: proxy.url(&service.env.database), ..config::Database::default() };
         let store = Store::new(&database, 1, Metrics::new().unwrap()).unwrap();
-        let ledger = QuotaLimiter::new(ENFORCED);
-        let booking = ReservationWriter::new(ledger.clone(), store);
+        let limiter = QuotaLimiter::new(ENFORCED);
+        let writer = ReservationWriter::new(limiter.clone(), store);
         let sql = service.env.sql().await;
-        Self { service, proxy, ledger, booking, client, sql }
+        Self { service, proxy, limiter, writer, client, sql }
     }
 
     async fn take(&mut self, calls: usize) -> Vec<Call> {
-        let asked = (0..calls).map(|_| self.ledger.take(self.client.account));
-        let (taken, stepped) = tokio::join!(biased; futures_util::future::join_all(asked), self.booking.step());
+        let takes = (0..calls).map(|_| self.limiter.take(self.client.account));
+        let (taken, stepped) = tokio::join!(biased; futures_util::future::join_all(takes), self.writer.step());
         stepped.unwrap();
-        taken.into_iter().map(|told| told.outcome.expect("a call")).collect()
+        taken.into_iter().map(|checked| checked.outcome.expect("a call")).collect()
     }
 
     async fn used(&self) -> u64 {
         used(&self.sql, &self.client).await
     }
 
-    /// A booking that is committed, and whose answer is lost.
-    async fn step_unheard(&mut self, committed: u64) {
+    /// Commits a reservation whose response is lost.
+    async fn step_without_response(&mut self, committed: u64) {
         self.proxy.mute();
         let (proxy, sql, client) = (&self.proxy, &self.sql, &self.client);
-        let (step, ()) = tokio::join!(self.booking.step(), async {
+        let (step, ()) = tokio::join!(self.writer.step(), async {
             until("the commit", async || used(sql, client).await == committed).await;
             proxy.cut();
         });
         step.unwrap_err();
     }
 
-    /// Steps until a booking is heard of: the pool takes a connection for a living one until its end arrives.
-    async fn step_heard(&mut self) {
-        let booking = &mut self.booking;
-        until("a booking", async || booking.step().await.is_ok()).await;
+    /// Steps until a reservation succeeds: the pool reuses a broken connection until its end arrives.
+    async fn step_until_committed(&mut self) {
+        let writer = &mut self.writer;
+        until("a reservation", async || writer.step().await.is_ok()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_are_given_back_once_though_the_commit_was_not_answered() {
+async fn calls_are_refunded_once_though_the_commit_was_not_acknowledged() {
     let mut lossy = Lossy::start().await;
     let mut calls = lossy.take(5).await;
     assert_eq!(lossy.used().await, 5);
     for call in calls.drain(..2) {
-        let _standing = call.give_back();
+        let _status = call.give_back();
     }
 
-    lossy.step_unheard(3).await;
-    lossy.step_heard().await;
+    lossy.step_without_response(3).await;
+    lossy.step_until_committed().await;
 
-    assert_eq!(lossy.used().await, 3, "two were given back, once");
+    assert_eq!(lossy.used().await, 3, "two were refunded, once");
     drop(calls);
-    lossy.step_heard().await;
+    lossy.step_until_committed().await;
     assert_eq!(lossy.used().await, 0);
     lossy.service.app.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_was_granted_and_never_heard_of_is_given_back() {
+async fn a_granted_call_whose_grant_was_never_received_is_refunded() {
     let mut lossy = Lossy::start().await;
     let _kept = lossy.take(1).await;
-    let ledger = lossy.ledger.clone();
+    let limiter = lossy.limiter.clone();
 
-    let (told, ()) = tokio::join!(biased; ledger.take(lossy.client.account), lossy.step_unheard(2));
+    let (checked, ()) = tokio::join!(biased; limiter.take(lossy.client.account), lossy.step_without_response(2));
 
-    assert!(told.outcome.is_err(), "nobody can tell whether it was granted");
-    lossy.step_heard().await;
+    assert!(checked.outcome.is_err(), "whether it was granted is unknown");
+    lossy.step_until_committed().await;
     assert_eq!(lossy.used().await, 1);
 }

@@ -1,4 +1,4 @@
-//! The stream is a cache of the log: whatever happens to it, a subscriber gets every event, in order.
+//! The stream is a cache of the log: whatever happens to the stream, a subscriber gets every event, in order.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Stream;
@@ -39,8 +39,8 @@ async fn relayed(env: &TestEnv, n: usize) -> (Parts, AccountId) {
     (parts, account)
 }
 
-/// Lets the replica work until the stream has `n` messages of the account: for a moment the server takes an event that
-/// is published again for a duplicate of the message that was removed.
+/// Lets the replica work until the stream has `n` messages of the account. At first the server may treat an event that
+/// is published again as a duplicate of the removed message.
 async fn relay(parts: &mut Parts, env: &TestEnv, account: AccountId, n: usize) -> Vec<String> {
     until("the stream is as long as the log", async || {
         parts.wake_up().await;
@@ -51,7 +51,7 @@ async fn relay(parts: &mut Parts, env: &TestEnv, account: AccountId, n: usize) -
     stream::ids(env, account, n).await
 }
 
-/// Publishes what this service never did.
+/// Publishes a message that this service never published.
 async fn forge(env: &TestEnv, account: AccountId, message_id: &str, body: &str) {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", message_id);
@@ -73,7 +73,7 @@ async fn a_forged_message_beyond_the_head_does_not_silence_the_relay() {
     let account = service.client.account;
     service.client.contact("one@example.org").await.expect(201);
     assert_eq!(stream::ids(&service.env, account, 1).await, stream::unbroken(account, 1));
-    // Whoever takes the account over asks the stream how far it is.
+    // The next owner of the account reads its position from the stream.
     service.app.stop().await.unwrap();
     let forged = format!("{account}:1000000");
     forge(&service.env, account, &forged, "{}").await;
@@ -89,14 +89,14 @@ async fn a_forged_message_beyond_the_head_does_not_silence_the_relay() {
     assert!(service.gauge("unificus_relay_stopped_accounts").await < 1.0, "and nothing stands still");
 }
 
-/// Within the window for duplicates the server would take the event for one that it has.
+/// Within the duplicate window the server would take the event for one that it already has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_under_the_id_of_the_next_event_does_not_take_its_place() {
+async fn a_message_with_the_id_of_the_next_event_does_not_replace_it() {
     let env = env().await;
     let (mut parts, account) = relayed(&env, 1).await;
     let stolen = format!("{account}:2");
     forge(&env, account, &stolen, "{}").await;
-    // As a stream has it that is asked for no other window.
+    // The window of a stream that was created without one.
     let mut config = events(&env).await.cached_info().config.clone();
     config.duplicate_window = std::time::Duration::from_mins(2);
     let context = context(&env).await;
@@ -114,10 +114,10 @@ async fn a_message_under_the_id_of_the_next_event_does_not_take_its_place() {
 }
 
 #[tokio::test]
-async fn a_replica_that_knows_the_old_stream_leaves_no_hole_in_a_new_one() {
+async fn a_replica_that_knows_the_old_stream_leaves_no_gap_in_a_new_one() {
     let env = env().await;
     let (mut parts, account) = relayed(&env, 5).await;
-    // Another replica saw that it was gone, and made it. The connection of this one never broke.
+    // Another replica saw that the stream was gone, and recreated it. This replica's connection never broke.
     let context = context(&env).await;
     let config = events(&env).await.cached_info().config.clone();
     context.delete_stream(&env.stream).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_replica_that_knows_the_old_stream_leaves_no_hole_in_a_new_one() {
 }
 
 #[tokio::test]
-async fn accounts_that_are_quiet_are_published_to_a_stream_that_was_made_anew_elsewhere() {
+async fn quiet_accounts_are_published_to_a_stream_that_was_recreated_elsewhere() {
     let env = env().await;
     let (parts, account) = relayed(&env, 3).await;
     parts.kill().await;
@@ -154,17 +154,17 @@ async fn a_stream_that_was_purged_is_filled_again() {
     assert_eq!(relay(&mut parts, &env, account, 6).await, stream::unbroken(account, 6));
 }
 
-/// What a relay left that published the newest event to a stream that was made anew, and nothing before it.
+/// The state after a relay has published only the newest event to a recreated stream.
 #[tokio::test]
-async fn a_hole_that_is_there_already_is_found_on_taking_over() {
+async fn an_existing_gap_is_detected_at_takeover() {
     let env = env().await;
     for lost in [&[1_u64, 2, 3, 4][..], &[2, 3]] {
         let (parts, account) = relayed(&env, 5).await;
         parts.kill().await;
         let stream = events(&env).await;
         let before = stream.cached_info().state.last_sequence - 5;
-        for env in lost {
-            stream.delete_message(before + env).await.unwrap();
+        for offset in lost {
+            stream.delete_message(before + offset).await.unwrap();
         }
 
         let mut next = Parts::start(&env).await;
@@ -180,7 +180,7 @@ async fn a_replaced_owner_that_was_only_paused_stores_nothing() {
     let env = env().await;
     let (mut paused, account) = relayed(&env, 2).await;
     let owned = paused.shards.owned().unwrap();
-    // Its session ends while it does not look, and another replica takes over.
+    // Its session ends while it is paused, and another replica takes over.
     let sql = env.superuser().await;
     let end = "select pg_terminate_backend(pid, 30000) from pg_stat_activity
                where datname = current_database() and application_name = 'unificus owner'";
@@ -191,7 +191,7 @@ async fn a_replaced_owner_that_was_only_paused_stores_nothing() {
     }
     next.wake_up().await;
     next.relay_all().await;
-    // No window for duplicates may be what holds it: a pause can last longer.
+    // The duplicate window must not be the only protection, because a pause can last longer.
     let mut config = events(&env).await.cached_info().config.clone();
     config.duplicate_window = std::time::Duration::from_millis(100);
     context(&env).await.update_stream(config).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_replaced_owner_that_was_only_paused_stores_nothing() {
 }
 
 #[tokio::test]
-async fn verify_reports_what_is_missing_repeated_and_foreign_and_a_rewind_mends_it() {
+async fn verify_reports_missing_repeated_and_foreign_messages_and_a_rewind_repairs_them() {
     let env = env().await;
     let (mut parts, account) = relayed(&env, 8).await;
     assert!(verified(&env, &parts, account).await.is_sound());
@@ -227,12 +227,13 @@ async fn verify_reports_what_is_missing_repeated_and_foreign_and_a_rewind_mends_
     verify::request(&parts.store, account, Remedy::Refill).await.unwrap();
     assert_eq!(relay(&mut parts, &env, account, 8).await, stream::unbroken(account, 8));
     assert!(verified(&env, &parts, account).await.is_sound());
-    let asked: i64 = env.sql().await.query_one("select count(repair_id) from relay_cursor", &[]).await.unwrap().get(0);
-    assert_eq!(asked, 0, "the repair is asked for no more");
+    let repairs: i64 =
+        env.sql().await.query_one("select count(repair_id) from relay_cursor", &[]).await.unwrap().get(0);
+    assert_eq!(repairs, 0, "no repair is requested any more");
 }
 
 #[tokio::test]
-async fn an_end_that_the_stream_lost_is_published_on_behind_what_it_has() {
+async fn a_tail_that_the_stream_lost_is_published_after_the_messages_that_it_has() {
     let env = env().await;
     let (mut parts, account) = relayed(&env, 5).await;
     let stream = events(&env).await;
@@ -248,7 +249,7 @@ async fn an_end_that_the_stream_lost_is_published_on_behind_what_it_has() {
     assert_eq!(relay(&mut parts, &env, account, 5).await, stream::unbroken(account, 5));
 }
 
-/// The end of a process between taking messages out and publishing them again.
+/// The process ends between the removal of messages and their publication.
 #[tokio::test]
 async fn killed_between_removal_and_refill() {
     let env = env().await;

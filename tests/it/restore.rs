@@ -1,4 +1,4 @@
-//! A database that is restored from a backup is behind everything that stands outside it.
+//! A database that is restored from a backup is behind all state outside of it.
 
 use std::process::Stdio;
 
@@ -49,7 +49,7 @@ async fn ids(client: &Client) -> Vec<String> {
     client.changes().await.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The value of a series over some replicas.
+/// The sum of a series over several replicas.
 async fn sum(apps: &[&App], series: &str) -> f64 {
     let mut sum = 0.0;
     for app in apps {
@@ -66,13 +66,13 @@ async fn page(app: &App, path: &str) -> (u16, String) {
     (page.status, page.text)
 }
 
-/// A service of whose log five events are in the backup and three more were published.
+/// A service with five events of its log in the backup and three more that were published.
 async fn restored() -> (TestEnv, Client) {
     let service = Service::start().await;
     create(&service.client, 1..=5).await;
     let Service { app, env, store, client } = service;
     stream::ids(&env, client.account, 5).await;
-    // The cursor is written by then.
+    // The cursor is saved by then.
     app.stop().await.unwrap();
     drop(store);
     let backup = env.backup().await;
@@ -89,8 +89,8 @@ async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
     let (env, client) = restored().await;
     let account = client.account;
 
-    let said = log_restored(&env, &["--all"]).await;
-    assert_eq!(said, json!({"public_id": account, "epoch": 2, "head": 5}));
+    let printed = log_restored(&env, &["--all"]).await;
+    assert_eq!(printed, json!({"public_id": account, "epoch": 2, "head": 5}));
     let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), account, &client.secret);
     client.contact("new@example.org").await.expect(201);
@@ -100,21 +100,21 @@ async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
     until("the event is published", async || stream::bodies(&env, account).await.len() == 6).await;
     assert_eq!(stream::ids(&env, account, 6).await, expected, "the lost timeline's messages are gone");
     for (epoch, seq) in [(1, 8), (1, 3)] {
-        let answer = client.get(&format!("/changes?after={}", cursor(epoch, seq))).await;
-        answer.expect(410);
-        assert_eq!(answer.json["type"], "/problems/resync-required");
+        let response = client.get(&format!("/changes?after={}", cursor(epoch, seq))).await;
+        response.expect(410);
+        assert_eq!(response.json["type"], "/problems/resync-required");
     }
     client.get(&format!("/changes?after={}", cursor(2, 5))).await.expect(200);
     app.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_says_so() {
+async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_confirms_it() {
     let (env, client) = restored().await;
     let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     let account = client.account;
-    // As many as were lost, and more: by numbers alone all is well.
+    // At least as many events as were lost, so that the numbers alone show no gap.
     create(&client, 11..=15).await;
 
     until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await > 0.0).await;
@@ -136,9 +136,9 @@ async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_says
     app.stop().await.unwrap();
 }
 
-/// The tail of the log goes from under two replicas that run, as a restore in place does it, whoever remembers it.
+/// Removes the tail of the log under two running replicas, as a restore in place does, whatever they have cached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoch() {
+async fn two_running_replicas_drop_the_lost_events_and_continue_in_another_epoch() {
     let receiver = Receiver::start().await;
     let service = Service::start().await;
     let (other, client) = service.replica().await;
@@ -151,7 +151,7 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
     receiver.wait_for(8, LONG).await;
     stream::ids(env, account, 8).await;
     let sql = env.sql().await;
-    let cursors = "select (select min(seq) from push_cursor) = 8 and (select seq from relay_cursor) = 8";
+    let cursors = "select (select min(seq) from push_endpoint_cursor) = 8 and (select seq from relay_cursor) = 8";
     until("the cursors are written", async || {
         sql.query_one(cursors, &[]).await.unwrap().get::<_, Option<bool>>(0) == Some(true)
     })
@@ -190,7 +190,8 @@ async fn two_running_replicas_forget_what_the_log_lost_and_go_on_in_another_epoc
     service.app.stop().await.unwrap();
 }
 
-/// A client that follows has read events that are no more: it is to come back, and to be told.
+/// A client that follows the stream has read events that no longer exist: its stream ends, and its next request is told
+/// to start again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_changes_ends_when_its_log_was_restored() {
     let service = Service::start().await;
@@ -212,12 +213,12 @@ async fn a_stream_of_changes_ends_when_its_log_was_restored() {
     log_restored(&service.env, &["--all"]).await;
 
     let ended = async { while response.body_mut().frame().await.is_some() {} };
-    tokio::time::timeout(LONG, ended).await.expect("it goes on");
+    tokio::time::timeout(LONG, ended).await.expect("the stream does not end");
     api.get(&format!("/changes?after={}", cursor(1, 4))).await.expect(410);
 }
 
 #[tokio::test]
-async fn a_stored_answer_whose_event_was_lost_is_forgotten() {
+async fn a_stored_response_whose_event_was_lost_is_not_replayed() {
     let service = Service::start().await;
     let api = &service.client;
     create(api, 1..=2).await;
@@ -231,14 +232,14 @@ async fn a_stored_answer_whose_event_was_lost_is_forgotten() {
 
     log_restored(&service.env, &["--all"]).await;
 
-    let answer = api.send(hyper::Method::POST, "/contact", &headers, &body).await;
-    answer.expect(201);
-    assert_eq!(answer.json["data"]["version"], 3);
+    let response = api.send(hyper::Method::POST, "/contact", &headers, &body).await;
+    response.expect(201);
+    assert_eq!(response.json["data"]["version"], 3);
     assert_eq!(ids(api).await.last(), Some(&format!("{}:2:3", api.account)));
 }
 
 #[tokio::test]
-async fn a_log_that_does_not_end_where_its_head_says_gets_no_new_epoch() {
+async fn a_log_that_does_not_end_at_its_head_gets_no_new_epoch() {
     let service = Service::start().await;
     create(&service.client, 1..=2).await;
     service.env.sql().await.batch_execute("update head set seq = 1").await.unwrap();

@@ -12,7 +12,7 @@ use unificus::store::Store;
 
 use crate::support::servers::{binaries, connect_to_nats, directory};
 
-/// A data directory that goes with the test.
+/// A data directory, removed at the end of the test.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -104,7 +104,7 @@ async fn a_half_made_cluster_and_a_foreign_pid_are_no_obstacle() {
     let dir = Dir::new("obstacle");
     std::fs::create_dir_all(dir.0.join("postgres.new/base")).unwrap();
     start(&dir).await.unwrap().stop().await.unwrap();
-    // This very process, which is alive and no Postgres.
+    // This very process, which is alive and not Postgres.
     std::fs::write(dir.0.join("postgres/postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
     start(&dir).await.unwrap().stop().await.unwrap();
 }
@@ -127,13 +127,13 @@ fn password(url: &str) -> &str {
     url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1
 }
 
-/// Why a statement is refused.
+/// The error of a refused statement.
 async fn refusal(client: &Client, statement: &str) -> SqlState {
     client.batch_execute(statement).await.expect_err(statement).code().unwrap().clone()
 }
 
 #[tokio::test]
-async fn postgres_takes_nobody_without_the_password_and_the_services_role_is_no_superuser() {
+async fn postgres_refuses_connections_without_the_password_and_the_services_role_is_no_superuser() {
     let dir = Dir::new("password");
     let services = start(&dir).await.unwrap();
     services.postgres.ensure_database("ours").await.unwrap();
@@ -168,7 +168,7 @@ async fn postgres_takes_nobody_without_the_password_and_the_services_role_is_no_
     ] {
         assert_eq!(refusal(&client, statement).await, SqlState::INSUFFICIENT_PRIVILEGE, "{statement}");
     }
-    // It may end its own sessions, as a replica does with those of one that was stopped.
+    // The role may end its own sessions, as a replica does with those of a stopped one.
     let other = connect(&url).await.unwrap();
     let pid: i32 = other.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     let ended: bool = client.query_one("select pg_terminate_backend($1, 5000)", &[&pid]).await.unwrap().get(0);
@@ -177,7 +177,7 @@ async fn postgres_takes_nobody_without_the_password_and_the_services_role_is_no_
 }
 
 #[tokio::test]
-async fn nats_takes_nobody_without_the_password() {
+async fn nats_refuses_connections_without_the_password() {
     let dir = Dir::new("nats-password");
     let services = start(&dir).await.unwrap();
     let url = services.nats.url();
@@ -193,7 +193,7 @@ async fn nats_takes_nobody_without_the_password() {
     for pid in [services.nats.pid(), services.postgres.pid()] {
         let arguments = arguments(pid.unwrap());
         for url in [&url, &services.postgres.superuser_url(), &services.postgres.url_of("postgres")] {
-            assert!(!arguments.contains(password(url)), "it is shown to every user of the machine");
+            assert!(!arguments.contains(password(url)), "arguments are shown to every user of the machine");
         }
     }
     assert!(word.len() >= 32, "{word}");
@@ -208,7 +208,7 @@ fn mode(path: &Path) -> u32 {
 async fn logs_and_passwords_in_the_data_directory_are_for_their_owner_alone() {
     let dir = Dir::new("modes");
     std::fs::create_dir_all(&dir.0).unwrap();
-    // As a version before left them.
+    // As the previous version left them.
     std::fs::set_permissions(&dir.0, std::fs::Permissions::from_mode(0o711)).unwrap();
     for name in ["postgres.log", "nats.log", "nats.conf"] {
         std::fs::write(dir.0.join(name), "").unwrap();
@@ -241,7 +241,7 @@ async fn lost_passwords_are_replaced_at_the_next_start() {
     services.stop().await.unwrap();
 }
 
-/// A directory that the version before made: every connection is trusted, and the superuser owns the service's database.
+/// A directory of the previous version: every connection is trusted, and the superuser owns the service's database.
 #[tokio::test]
 async fn a_directory_that_trusted_everybody_is_taken_over() {
     let dir = Dir::new("takeover");
@@ -301,7 +301,7 @@ async fn a_directory_that_trusted_everybody_is_taken_over() {
         assert_eq!(store.migrate().await.unwrap(), 0);
         let jetstream = async_nats::jetstream::new(connect_to_nats(&services.nats.url()).await);
         let kept = jetstream.get_stream("KEPT").await.unwrap();
-        assert_eq!(kept.cached_info().state.messages, 1, "what NATS stored is still there");
+        assert_eq!(kept.cached_info().state.messages, 1, "the stored message still exists");
         services.stop().await.unwrap();
     }
 }

@@ -1,17 +1,17 @@
-//! Ownership of shards when something fails amid its change.
+//! Ownership of shards when an error occurs during its change.
 
 use crate::push_delivery::until;
 use crate::support::Parts;
 use crate::support::servers::Servers;
 use unificus::worker::Worker as _;
 
-/// How many shards each session has locked, as the database sees it.
+/// The number of shards that each session has locked, according to the database.
 const LOCKED: &str = "select array_agg(n order by n) from (
     select count(*) as n from pg_locks l join pg_database d on d.oid = l.database
     where l.locktype = 'advisory' and l.classid::bigint = x'756e0002'::bigint and d.datname = current_database()
     group by l.pid) as locked";
 
-/// The lock on shard 50 cannot be asked for as long as a row says so.
+/// Makes requests for the lock of shard 50 fail while a row exists.
 const FAULT: &str = "create schema fault;
     create table fault.at (shard integer);
     insert into fault.at values (50);
@@ -27,7 +27,7 @@ const FAULT: &str = "create schema fault;
     end $$";
 
 #[tokio::test]
-async fn locks_that_were_taken_before_an_error_are_not_kept_from_other_replicas() {
+async fn locks_taken_before_an_error_are_released_to_other_replicas() {
     let env = Servers::get().env().await;
     let sql = env.sql().await;
     sql.batch_execute(FAULT).await.unwrap();

@@ -1,4 +1,4 @@
-//! Streams and long polls: a key that no longer works ends them, and how many there may be.
+//! Streams and long polls: a revoked key ends them, and their number is limited.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) async fn add_key(service: &Service, terms: Terms) -> (Uuid, Client) {
     (key.key_id, service.client.as_caller(account, secret.text()))
 }
 
-/// As an operator's mistake or an older replica would: no hint is sent, and the account's revision stays.
+/// As an operator's mistake or an older replica would: no notification is sent, and the account's revision stays.
 async fn delete_key_unannounced(service: &Service, key: Uuid) {
     let sql = service.env.sql().await;
     assert_eq!(sql.execute("delete from account_key where key_id = $1", &[&key]).await.unwrap(), 1);
@@ -45,14 +45,14 @@ pub(crate) async fn open(api: &Client, after: i64) -> hyper::Response<Incoming> 
 }
 
 /// Reads a stream to its end.
-async fn ended(mut stream: hyper::Response<Incoming>) {
+async fn read_to_end(mut stream: hyper::Response<Incoming>) {
     while let Some(frame) = stream.body_mut().frame().await {
         frame.unwrap();
     }
 }
 
-/// Writes contacts, one after the other, until the work is done; the streams that follow never fall silent.
-async fn amid_writes<T>(api: &Client, work: impl Future<Output = T>) -> T {
+/// Writes contacts one after the other until the work is done, so that the followed streams are never idle.
+async fn during_writes<T>(api: &Client, work: impl Future<Output = T>) -> T {
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     let writes = async {
         loop {
@@ -77,7 +77,7 @@ async fn a_deleted_key_loses_its_streams_on_every_replica_while_events_flow() {
 
     delete_key_unannounced(&service, id).await;
 
-    amid_writes(&service.client, futures_util::future::join_all(streams.map(ended))).await;
+    during_writes(&service.client, futures_util::future::join_all(streams.map(read_to_end))).await;
     assert!(own.body_mut().frame().await.unwrap().is_ok(), "another key's stream goes on");
 }
 
@@ -91,7 +91,7 @@ async fn an_expired_key_loses_its_stream_while_events_flow() {
 
     service.env.set_stored_now(expires).await;
 
-    amid_writes(&service.client, ended(stream)).await;
+    during_writes(&service.client, read_to_end(stream)).await;
 }
 
 #[tokio::test]
@@ -99,44 +99,44 @@ async fn a_deleted_key_loses_its_long_poll() {
     let service = Service::start().await;
     let (id, client) = add_key(&service, Terms::named("partner")).await;
     let poll = tokio::spawn(async move { client.get("/changes?wait=30").await });
-    reaches(&service, "unificus_feed_long_polls", 1.0).await;
+    wait_for_gauge(&service, "unificus_feed_long_polls", 1.0).await;
 
     delete_key_unannounced(&service, id).await;
 
     poll.await.unwrap().expect(401);
-    reaches(&service, "unificus_feed_long_polls", 0.0).await;
+    wait_for_gauge(&service, "unificus_feed_long_polls", 0.0).await;
 }
 
 /// Waits until a gauge has a value.
-pub(crate) async fn reaches(service: &Service, series: &str, value: f64) {
+pub(crate) async fn wait_for_gauge(service: &Service, series: &str, value: f64) {
     until(&format!("{series} {value}"), async || (service.gauge(series).await - value).abs() < f64::EPSILON).await;
 }
 
 #[tokio::test]
-async fn a_stream_beats_while_events_flow() {
+async fn a_stream_sends_heartbeats_while_events_flow() {
     let service = Service::start().await;
     let mut stream = open(&service.client, 0).await;
     let beat = async {
         loop {
             let frame = stream.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
-            // Some client libraries join what comes together.
+            // Some client libraries join chunks that arrive together.
             if String::from_utf8(frame.to_vec()).unwrap().lines().any(|line| line == ":") {
                 return;
             }
         }
     };
 
-    amid_writes(&service.client, beat).await;
+    during_writes(&service.client, beat).await;
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_database_that_is_away() {
+async fn a_stream_survives_a_database_outage() {
     let service = Service::start().await;
     let mut stream = open(&service.client, 0).await;
 
-    service.env.database_goes_away().await;
+    service.env.disconnect_database().await;
     until("a refusal", async || service.client.get("/contacts").await.status == 503).await;
-    service.env.database_comes_back().await;
+    service.env.reconnect_database().await;
 
     until("a write", async || service.client.contact("back@example.org").await.status == 201).await;
     let seen = async {
@@ -147,7 +147,7 @@ async fn a_stream_outlives_a_database_that_is_away() {
             }
         }
     };
-    tokio::time::timeout(LONG, seen).await.expect("the stream stays silent");
+    tokio::time::timeout(LONG, seen).await.expect("the stream sends nothing");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_key_and_an_account_have_a_bounded_number_of_streams() {
     })
     .await;
     let (_, partner) = add_key(&service, Terms::named("partner")).await;
-    let stranger = service.stranger().await;
+    let other_client = service.other_client().await;
 
     let first = open(&service.client, 0).await;
     let second = open(&service.client, 0).await;
@@ -166,7 +166,7 @@ async fn a_key_and_an_account_have_a_bounded_number_of_streams() {
     let third = open(&partner, 0).await;
     let refused_by_account = partner.get("/changes/stream").await;
 
-    for stream in [&first, &second, &third, &open(&stranger, 0).await] {
+    for stream in [&first, &second, &third, &open(&other_client, 0).await] {
         assert_eq!(stream.status(), 200);
     }
     for (refused, limit) in [(refused_by_key, "streams_per_key"), (refused_by_account, "streams_per_account")] {
@@ -177,8 +177,8 @@ async fn a_key_and_an_account_have_a_bounded_number_of_streams() {
         assert!((service.gauge(&series).await - 1.0).abs() < f64::EPSILON, "{limit}");
     }
     drop(first);
-    // The stranger's stream is closed too: it was a temporary.
-    reaches(&service, "unificus_feed_streams", 2.0).await;
+    // The other account's stream is closed too, because it was a temporary value.
+    wait_for_gauge(&service, "unificus_feed_streams", 2.0).await;
     assert_eq!(open(&service.client, 0).await.status(), 200, "a stream that ended makes room");
 }
 
@@ -187,23 +187,23 @@ async fn an_account_has_a_bounded_number_of_long_polls() {
     let service = Service::configured(|config| config.feed.long_polls_per_account = 1).await;
     let api = service.client.clone();
     let waiting = tokio::spawn(async move { api.get("/changes?wait=30").await });
-    reaches(&service, "unificus_feed_long_polls", 1.0).await;
+    wait_for_gauge(&service, "unificus_feed_long_polls", 1.0).await;
 
     let refused = service.client.get("/changes?wait=30").await;
-    let stranger = service.stranger().await;
-    stranger.contact("other@example.org").await.expect(201);
+    let other_client = service.other_client().await;
+    other_client.contact("other@example.org").await.expect(201);
 
     refused.expect(429);
     assert_eq!(refused.header("retry-after"), "5");
-    stranger.get("/changes?wait=30").await.expect(200);
+    other_client.get("/changes?wait=30").await.expect(200);
     service.client.contact("ann@example.org").await.expect(201);
     assert_eq!(waiting.await.unwrap().expect(200).as_array().unwrap().len(), 1);
     service.client.get("/changes?wait=30").await.expect(200);
 }
 
-/// Followers share what is known of the log, and events are read from memory where this replica wrote them.
+/// Followers share the known end of the log, and read events from memory where this replica wrote them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_many_streams_ask_of_the_database_does_not_grow_with_their_number() {
+async fn the_database_load_of_streams_does_not_grow_with_their_number() {
     const STREAMS: usize = 100;
     const EVENTS: usize = 20;
     let service = Service::start().await;
@@ -211,8 +211,8 @@ async fn what_many_streams_ask_of_the_database_does_not_grow_with_their_number()
     for _ in 0..STREAMS {
         streams.push(open(&service.client, 0).await);
     }
-    let asked = "unificus_pool_wait_seconds_count";
-    let before = service.gauge(asked).await;
+    let series = "unificus_pool_wait_seconds_count";
+    let before = service.gauge(series).await;
 
     for number in 0..EVENTS {
         service.client.contact(&format!("p{number}@example.org")).await.expect(201);
@@ -228,6 +228,6 @@ async fn what_many_streams_ask_of_the_database_does_not_grow_with_their_number()
     });
     tokio::time::timeout(LONG, futures_util::future::join_all(read)).await.expect("not all streams have all events");
 
-    let statements = service.gauge(asked).await - before;
-    assert!(statements < 500.0, "{statements} times a connection was asked for");
+    let statements = service.gauge(series).await - before;
+    assert!(statements < 500.0, "{statements} requests for a connection");
 }

@@ -1,4 +1,4 @@
-//! The index of contacts' texts: `q` finds by it what looking at every contact finds, for less.
+//! The index of contacts' texts: `q` finds by it the same contacts as a full scan, for less work.
 
 use std::collections::BTreeMap;
 
@@ -35,18 +35,18 @@ async fn searches_are_exact(api: &Client, people: &People, when: &str) {
     for text in SEARCHES {
         let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let page = api.get(&format!("/contacts?limit=500&orderBy=email&q={query}")).await;
-        let found: Vec<&str> =
+        let matches: Vec<&str> =
             page.expect(200).as_array().unwrap().iter().map(|row| row["email"].as_str().unwrap()).collect();
         let has = |texts: &&Vec<String>| texts.iter().any(|within| within.contains(&text.to_lowercase()));
         let expected: Vec<&str> =
             people.iter().filter(|(_, texts)| has(texts)).map(|(email, _)| email.as_str()).collect();
-        assert_eq!(found, expected, "{text:?} {when}");
+        assert_eq!(matches, expected, "{text:?} {when}");
         assert_eq!(page.json["meta"]["pagination"]["totalItems"], expected.len(), "{text:?} {when}");
     }
 }
 
-/// Events that the account's index lacks; `None` while it cannot be used.
-async fn behind(sql: &Sql, api: &Client) -> Option<i64> {
+/// The number of events that the account's index lacks; `None` while it cannot be used.
+async fn index_lag(sql: &Sql, api: &Client) -> Option<i64> {
     let state = "select h.seq - c.seq from head h join search_cursor c on c.account_id = h.account_id
         where h.account_id = $1 and c.backfilled is null";
     sql.query_opt(state, &[&api.account.0]).await.unwrap().map(|row| row.get(0))
@@ -54,7 +54,7 @@ async fn behind(sql: &Sql, api: &Client) -> Option<i64> {
 
 async fn until(sql: &Sql, api: &Client, condition: impl Fn(Option<i64>) -> bool) {
     let met = async {
-        while !condition(behind(sql, api).await) {
+        while !condition(index_lag(sql, api).await) {
             tokio::task::yield_now().await;
         }
     };
@@ -62,7 +62,7 @@ async fn until(sql: &Sql, api: &Client, condition: impl Fn(Option<i64>) -> bool)
 }
 
 #[tokio::test]
-async fn the_index_finds_what_looking_at_every_contact_finds() {
+async fn the_index_finds_the_same_as_a_full_scan() {
     let service = Service::start().await;
     let (api, sql) = (&service.client, service.env.sql().await);
     let mut people = People::new();
@@ -75,45 +75,45 @@ async fn the_index_finds_what_looking_at_every_contact_finds() {
     ] {
         write(api, &mut people, email, first, last, phone).await;
     }
-    assert_eq!(behind(&sql, api).await, None, "nobody has searched");
+    assert_eq!(index_lag(&sql, api).await, None, "no search was sent");
     searches_are_exact(api, &people, "without an index").await;
-    until(&sql, api, |behind| behind.is_some()).await;
+    until(&sql, api, |index_lag| index_lag.is_some()).await;
     searches_are_exact(api, &people, "by the index").await;
 
     write(api, &mut people, "ann@a.org", "Anna", "Zz", "").await;
     write(api, &mut people, "fay@b.org", "Fay", "Lee", "").await;
     api.delete("/contact/bob@b.org").await.expect(200);
     people.remove("bob@b.org");
-    assert!(behind(&sql, api).await.unwrap() >= 3);
+    assert!(index_lag(&sql, api).await.unwrap() >= 3);
     searches_are_exact(api, &people, "by the index and what was written since").await;
 
     for number in 0..300 {
         write(api, &mut people, "eve@e.org", "Eve", &format!("Lee {number}"), "").await;
     }
     searches_are_exact(api, &people, "by a stale index").await;
-    until(&sql, api, |behind| behind == Some(0)).await;
+    until(&sql, api, |index_lag| index_lag == Some(0)).await;
     searches_are_exact(api, &people, "by an index that was brought forward").await;
     let texts = "select count(*) from contact_search where account_id = $1";
     let texts: i64 = sql.query_one(texts, &[&api.account.0]).await.unwrap().get(0);
-    assert_eq!(texts, i64::try_from(people.len()).unwrap(), "those that were deleted are gone");
+    assert_eq!(texts, i64::try_from(people.len()).unwrap(), "deleted contacts are removed");
 }
 
 #[tokio::test]
 async fn every_account_searches_its_own_contacts() {
     let service = Service::start().await;
-    let (api, other, sql) = (&service.client, service.stranger().await, service.env.sql().await);
+    let (api, other, sql) = (&service.client, service.other_client().await, service.env.sql().await);
     let (mut people, mut others) = (People::new(), People::new());
     write(api, &mut people, "ann@a.org", "Ann", "Lee", "").await;
     write(&other, &mut others, "zoe@z.org", "Zoe", "Lee", "").await;
     for _ in 0..2 {
         searches_are_exact(api, &people, "one").await;
         searches_are_exact(&other, &others, "other").await;
-        until(&sql, api, |behind| behind.is_some()).await;
-        until(&sql, &other, |behind| behind.is_some()).await;
+        until(&sql, api, |index_lag| index_lag.is_some()).await;
+        until(&sql, &other, |index_lag| index_lag.is_some()).await;
     }
 }
 
-/// Many contacts, written past the service.
+/// Inserts many contacts by SQL.
 const FILL: &str = "
     insert into contact (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
     select $1, lpad(to_hex(n), 32, '0')::uuid, n, 'p' || n || '@example.org', 'Lead', false, now(), now(),
@@ -122,7 +122,7 @@ const FILL: &str = "
     from generate_series(1, 20000) as n";
 
 #[tokio::test]
-async fn a_search_by_the_index_touches_a_hundredth_of_what_looking_at_every_contact_touches() {
+async fn a_search_by_the_index_touches_a_hundredth_of_the_pages_of_a_full_scan() {
     let service = Service::start().await;
     let (api, sql) = (&service.client, service.env.sql().await);
     sql.execute(FILL, &[&api.account.0]).await.unwrap();
@@ -134,14 +134,14 @@ async fn a_search_by_the_index_touches_a_hundredth_of_what_looking_at_every_cont
     let filter = ListFilter { text: Some("name12345".to_owned()), ..ListFilter::default() };
     let list = List { filter, ..List::first(Entity::Contact, 20) };
     let (scan, index) = (buffers(&sql, api, &list, None).await, buffers(&sql, api, &list, Some(Seq(20_000))).await);
-    println!("{scan} buffers by looking at every contact, {index} by the index");
-    assert!(index * 100 <= scan, "{scan} buffers by looking at every contact, {index} by the index");
+    println!("{scan} buffers by a full scan, {index} by the index");
+    assert!(index * 100 <= scan, "{scan} buffers by a full scan, {index} by the index");
 
-    let found = service.store.page(api.account, &list).await.unwrap();
-    assert_eq!((found.counted.total, found.rows.len()), (1, 1));
+    let page = service.store.page(api.account, &list).await.unwrap();
+    assert_eq!((page.counted.total, page.rows.len()), (1, 1));
 }
 
-/// The pages of the database that a search's statement looks at.
+/// The number of database pages that the statement of a search reads.
 async fn buffers(sql: &Sql, api: &Client, list: &List, indexed: Option<Seq>) -> u64 {
     let prepare = format!(
         "prepare page(uuid, bigint, bigint, text, uuid, bigint, timestamptz, timestamptz, timestamptz, text, text, text,

@@ -30,7 +30,7 @@ fn days(usage: &Value) -> Vec<(usize, u64)> {
 }
 
 #[tokio::test]
-async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
+async fn usage_lists_the_calls_of_each_day_of_the_month_and_takes_none() {
     let service = Service::configured(enforced).await;
     service.env.set_stored_now(datetime!(2026-11-29 23:59:00 UTC)).await;
     let client = on_tier(&service, Tier::Thrive).await;
@@ -42,14 +42,14 @@ async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
     client.send(Method::POST, "/contact", &key, &body).await.expect(201);
     client.get("/contacts").await.expect(200);
     client.get("/contact/nobody@example.org").await.expect(404);
-    // This one is given back, to its own day though that is over.
+    // This call is refunded to its own day, though that day is over.
     client.send(Method::POST, "/contact", &key, &body).await.expect(201);
     service.env.set_stored_now(datetime!(2026-11-30 00:00:00 UTC)).await;
     client.get("/contacts").await.expect(200);
     client.get("/usage").await.expect(200);
 
-    let answer = client.get("/usage").await;
-    let usage = answer.expect(200);
+    let response = client.get("/usage").await;
+    let usage = response.expect(200);
     for (member, expected) in [
         ("tier", json!("thrive")),
         ("limit", json!(2_000)),
@@ -62,9 +62,13 @@ async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
     assert_eq!(days(usage), [(29, 3), (30, 1)]);
     assert_eq!(usage["days"].as_array().unwrap().len(), 30, "from the first to today");
     assert_eq!(usage["days"][0], json!({"date": "2026-11-01", "calls": 0}));
-    assert_eq!(answer.header("ratelimit-policy"), "\"burst\";q=100000;w=1, \"month\";q=2000;w=2592000");
-    assert!(answer.header("ratelimit").ends_with(";t=1, \"month\";r=1996;t=86400"), "{}", answer.header("ratelimit"));
-    assert_eq!((&answer.json["success"], &answer.json["meta"]), (&json!(true), &json!({})));
+    assert_eq!(response.header("ratelimit-policy"), "\"burst\";q=100000;w=1, \"month\";q=2000;w=2592000");
+    assert!(
+        response.header("ratelimit").ends_with(";t=1, \"month\";r=1996;t=86400"),
+        "{}",
+        response.header("ratelimit")
+    );
+    assert_eq!((&response.json["success"], &response.json["meta"]), (&json!(true), &json!({})));
 
     service.env.set_stored_now(datetime!(2026-12-01 00:00:00 UTC)).await;
     let december = client.get("/usage").await;
@@ -75,7 +79,7 @@ async fn usage_tells_the_calls_of_each_day_of_the_month_and_takes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn usage_is_exact_over_replicas_and_tells_when_all_is_used() {
+async fn usage_is_exact_over_replicas_and_reports_when_all_is_used() {
     let service = Service::configured(enforced).await;
     let (replica, _) = service.replica_configured(enforced).await;
     let client = on_tier(&service, Tier::FreeTrial).await;
@@ -102,7 +106,7 @@ async fn usage_is_exact_over_replicas_and_tells_when_all_is_used() {
 }
 
 #[tokio::test]
-async fn usage_is_told_where_limits_are_not_enforced() {
+async fn usage_is_reported_where_limits_are_not_enforced() {
     let service = Service::start().await;
     for _ in 0..3 {
         service.client.get("/contacts").await.expect(200);
@@ -115,25 +119,25 @@ async fn usage_is_told_where_limits_are_not_enforced() {
 #[tokio::test]
 async fn usage_has_a_sample_and_is_documented() {
     let service = Service::configured(enforced).await;
-    let dummy = service.client.as_caller(AccountId(Uuid::nil()), "DummySecretKey");
-    let sample = dummy.get("/usage").await;
+    let test_client = service.client.as_caller(AccountId(Uuid::nil()), "DummySecretKey");
+    let sample = test_client.get("/usage").await;
     let members = |usage: &Value| usage.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let real = service.client.get("/usage").await;
     assert_eq!(members(sample.expect(200)), members(real.expect(200)));
     let sum: u64 = days(&sample.json["data"]).iter().map(|(_, calls)| calls).sum();
     assert_eq!(sample.json["data"]["used"], json!(sum));
     assert_eq!(sample.header("ratelimit"), "", "the test credentials have no limits");
-    dummy.post("/usage", json!({})).await.expect(401);
+    test_client.post("/usage", json!({})).await.expect(401);
     service.client.post("/usage", json!({})).await.expect(405);
 
     let document = service.client.get("/swagger/json-file").await.json;
     assert_eq!(document["paths"]["/usage"]["get"]["tags"], json!(["usage"]));
     let required = document["components"]["schemas"]["Usage"]["required"].as_array().unwrap();
     let mut required: Vec<&str> = required.iter().map(|name| name.as_str().unwrap()).collect();
-    let mut told = members(&real.json["data"]);
+    let mut reported = members(&real.json["data"]);
     required.sort_unstable();
-    told.sort_unstable();
-    assert_eq!(required, told);
-    let answers = &document["paths"]["/contact"]["post"]["responses"];
-    assert!(answers["403"].is_object(), "a read-only key's refusal is documented: {answers}");
+    reported.sort_unstable();
+    assert_eq!(required, reported);
+    let responses = &document["paths"]["/contact"]["post"]["responses"];
+    assert!(responses["403"].is_object(), "a read-only key's refusal is documented: {responses}");
 }

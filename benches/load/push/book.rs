@@ -1,4 +1,4 @@
-//! The book of a sink.
+//! The record of everything that a sink received.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use crate::tally::Latencies;
 
-/// What of an event is looked at.
+/// The attributes of an event that are evaluated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Event {
     pub(crate) seq: u64,
     uid: Uuid,
-    /// When it was decided, just before its commit, in microseconds since 1970.
+    /// The time of its decision, just before its commit, in microseconds since 1970.
     decided: i64,
 }
 
@@ -25,28 +25,29 @@ pub(crate) struct Arrival {
     pub(crate) at: i64,
 }
 
-/// What has arrived, over all endpoints.
+/// The arrivals over all endpoints.
 #[derive(Default)]
 pub(crate) struct Book {
-    endpoints: Vec<Page>,
+    endpoints: Vec<EndpointBook>,
     arrivals: Vec<Arrival>,
-    /// Accepted again.
+    /// Events that were accepted more than once.
     pub(crate) duplicates: u64,
     /// First arrivals that came after a later event of their record.
     pub(crate) order_violations: u64,
-    asked: u64,
+    /// The number of requests so far.
+    requests: u64,
 }
 
-/// One endpoint's.
+/// The arrivals at one endpoint.
 #[derive(Default, Clone)]
-struct Page {
-    /// At seq − 1: whether it has arrived.
+struct EndpointBook {
+    /// At index seq − 1: whether the event has arrived.
     seen: Vec<bool>,
     latest: HashMap<Uuid, u64>,
 }
 
 impl Event {
-    /// The event of a delivery, or those of a batch.
+    /// The event of a delivery, or the events of a batch.
     pub(crate) fn of(body: &[u8]) -> Vec<Self> {
         let text = std::str::from_utf8(body).unwrap_or_default();
         if !text.starts_with('[') {
@@ -56,7 +57,7 @@ impl Event {
         events.iter().filter_map(|event| Self::parse(event.get())).collect()
     }
 
-    /// An event's own attributes stand before its data, so the first of each name is it.
+    /// An event's own attributes stand before its data, so the first match of each name is the attribute.
     fn parse(text: &str) -> Option<Self> {
         let attribute = |key: &str| {
             let rest = text.get(text.find(key)? + key.len()..)?;
@@ -73,34 +74,34 @@ impl Event {
 
 impl Book {
     pub(crate) fn new(endpoints: usize) -> Self {
-        Self { endpoints: vec![Page::default(); endpoints], ..Self::default() }
+        Self { endpoints: vec![EndpointBook::default(); endpoints], ..Self::default() }
     }
 
-    /// How many first arrivals there were.
+    /// The number of first arrivals.
     pub(crate) fn arrived(&self) -> usize {
         self.arrivals.len()
     }
 
-    /// The number of this request.
-    pub(crate) fn asked(&mut self) -> u64 {
-        self.asked += 1;
-        self.asked
+    /// Counts a request; returns its number.
+    pub(crate) fn count_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
-    /// Enters what was accepted.
+    /// Records the accepted events.
     pub(crate) fn take(&mut self, endpoint: usize, at: i64, events: &[Event]) {
-        let Some(page) = self.endpoints.get_mut(endpoint) else { return };
+        let Some(endpoint_book) = self.endpoints.get_mut(endpoint) else { return };
         for event in events {
-            let place = event.seq.saturating_sub(1) as usize;
-            if page.seen.len() <= place {
-                page.seen.resize(place + 1, false);
+            let index = event.seq.saturating_sub(1) as usize;
+            if endpoint_book.seen.len() <= index {
+                endpoint_book.seen.resize(index + 1, false);
             }
-            let Some(seen) = page.seen.get_mut(place) else { continue };
+            let Some(seen) = endpoint_book.seen.get_mut(index) else { continue };
             if std::mem::replace(seen, true) {
                 self.duplicates += 1;
                 continue;
             }
-            let latest = page.latest.entry(event.uid).or_default();
+            let latest = endpoint_book.latest.entry(event.uid).or_default();
             if *latest > event.seq {
                 self.order_violations += 1;
             }
@@ -109,9 +110,9 @@ impl Book {
         }
     }
 
-    /// How many of an account's first `head` events never arrived at an endpoint.
+    /// The number of an account's first `head` events that never arrived at an endpoint.
     pub(crate) fn missing(&self, endpoint: usize, head: u64) -> u64 {
-        let seen = self.endpoints.get(endpoint).map(|page| page.seen.as_slice()).unwrap_or_default();
+        let seen = self.endpoints.get(endpoint).map(|endpoint_book| endpoint_book.seen.as_slice()).unwrap_or_default();
         let here = seen.iter().take(head as usize).filter(|seen| **seen).count();
         head.saturating_sub(here as u64)
     }
@@ -127,7 +128,7 @@ impl Book {
         (last > first).then(|| self.arrivals.len() as f64 / ((last - first) as f64 / 1e6))
     }
 
-    /// From decision to first arrival.
+    /// The latencies from decision to first arrival.
     pub(crate) fn latencies(&self) -> Latencies {
         let mut latencies = Latencies::default();
         self.arrivals.iter().for_each(|one| latencies.add(one.at - one.decided));

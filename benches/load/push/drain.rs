@@ -1,4 +1,4 @@
-//! A backlog, delivered as fast as it goes.
+//! A backlog, delivered as fast as possible.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio::time::Instant;
 
 use super::meter::Meter;
 use super::sink::{Mode, Sink};
-use super::{Bench, endpoints, settle};
+use super::{PushBench, endpoints, settle};
 use crate::accounts::Account;
 use crate::figures::say;
 
-/// Events for one endpoint, for ten, and where each answer takes 50 ms.
+/// The number of events for one endpoint, for ten, and for receivers that answer after 50 ms.
 const ONE: u64 = 50_000;
 const TEN: u64 = 10_000;
 const LATE: u64 = 3_000;
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// How long nothing may arrive before what is missing counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Missing events count as lost when nothing has arrived for this long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
+pub(super) async fn measure(bench: &mut PushBench) -> Result<()> {
     let (one, ten, late) = (bench.filled(ONE).await?, bench.filled(TEN).await?, bench.filled(LATE).await?);
     let single = json!({"from": "start"});
     bench.figures.per_s_1 = drain(bench, "1 endpoint, receiver at 0 ms", &one, ONE, 1, Mode::Accept, &single).await?;
@@ -37,8 +37,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
 
 /// First arrivals per second.
 async fn drain(
-    bench: &mut Bench,
-    what: &str,
+    bench: &mut PushBench,
+    label: &str,
     account: &Account,
     events: u64,
     count: usize,
@@ -53,12 +53,12 @@ async fn drain(
         made.push(endpoints::make(&bench.target, account, &sink, number, settings.clone()).await?);
     }
     let all = events as usize * count;
-    sink.wait(PATIENCE, |book| book.arrived() >= all).await;
+    sink.wait(IDLE_TIMEOUT, |book| book.arrived() >= all).await;
     let took = made_at.elapsed().as_secs_f64();
     let after = Meter::read(&bench.stack).await?;
     let per_second = bench.figures.settle(&sink.book(), &vec![events; count]);
     say(&format!(
-        "{what}: {:.0} delivered/s, {all} in {took:.2} s from its making; {}",
+        "{label}: {:.0} delivered/s, {all} in {took:.2} s after its creation; {}",
         per_second.unwrap_or_default(),
         after.since(&before, all)
     ));

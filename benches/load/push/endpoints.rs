@@ -1,4 +1,4 @@
-//! Push endpoints by the API.
+//! Creates push endpoints through the API.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::accounts::Account;
 use crate::connection::Connection;
 use crate::contact::Target;
 
-/// Makes endpoint `number` of a sink.
+/// Creates endpoint `number` of a sink.
 pub(crate) async fn make(
     target: &Target,
     account: &Account,
@@ -20,20 +20,20 @@ pub(crate) async fn make(
     if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), settings) {
         body.extend(settings);
     }
-    let mut connection = Connection::open(target.address).await.context("connecting to make a push endpoint")?;
+    let mut connection = Connection::open(target.address).await.context("connecting to create a push endpoint")?;
     let request = target.request("POST", "/push/endpoints", account, &body.to_string());
-    let answer = connection.exchange(&request).await.context("making a push endpoint")?;
-    let said = String::from_utf8_lossy(answer.body);
-    ensure!(answer.status == 201, "making a push endpoint was answered {}: {said}", answer.status);
-    let said: Value = serde_json::from_slice(answer.body).context("reading a push endpoint")?;
-    let id = said.pointer("/data/id").and_then(Value::as_str).context("a push endpoint has no id")?;
+    let response = connection.exchange(&request).await.context("creating a push endpoint")?;
+    let text = String::from_utf8_lossy(response.body);
+    ensure!(response.status == 201, "creating a push endpoint returned {}: {text}", response.status);
+    let created: Value = serde_json::from_slice(response.body).context("reading a push endpoint")?;
+    let id = created.pointer("/data/id").and_then(Value::as_str).context("a push endpoint has no id")?;
     Ok(id.to_owned())
 }
 
 pub(crate) async fn delete(target: &Target, account: &Account, id: &str) -> Result<()> {
     let mut connection = Connection::open(target.address).await.context("connecting to delete a push endpoint")?;
     let request = target.request("DELETE", &format!("/push/endpoints/{id}"), account, "");
-    let answer = connection.exchange(&request).await.context("deleting a push endpoint")?;
-    ensure!(matches!(answer.status, 200 | 204), "deleting a push endpoint was answered {}", answer.status);
+    let response = connection.exchange(&request).await.context("deleting a push endpoint")?;
+    ensure!(matches!(response.status, 200 | 204), "deleting a push endpoint returned {}", response.status);
     Ok(())
 }

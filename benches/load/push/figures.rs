@@ -1,13 +1,13 @@
-//! What was measured, as a table for people and as one line of JSON for programs.
+//! The results, as a table for people and as one line of JSON for programs.
 
 use serde_json::json;
 
 use super::book::Book;
 use crate::figures::say;
 
-/// Nothing where it was not measured.
+/// Fields that were not measured are `None`.
 #[derive(Default)]
-pub(crate) struct Figures {
+pub(crate) struct PushFigures {
     pub(crate) per_s_1: Option<f64>,
     pub(crate) per_s_10: Option<f64>,
     pub(crate) batch_per_s: Option<f64>,
@@ -15,15 +15,15 @@ pub(crate) struct Figures {
     pub(crate) catch_up_s: Option<f64>,
     pub(crate) statements_per_event: Option<f64>,
     pub(crate) attacked_p99_ms: Option<f64>,
-    /// What the service grew by at most.
+    /// The maximum growth of the service's memory.
     pub(crate) attacked_rss_mb: Option<f64>,
     duplicates: u64,
     order_violations: u64,
     lost: u64,
 }
 
-impl Figures {
-    /// Takes a book in whose endpoints should have so many events each. Returns its rate.
+impl PushFigures {
+    /// Takes a book whose endpoints should have this many events each. Returns its rate.
     pub(crate) fn settle(&mut self, book: &Book, heads: &[u64]) -> Option<f64> {
         let lost: u64 = (0..).zip(heads).map(|(endpoint, head)| book.missing(endpoint, *head)).sum();
         self.lost += lost;
@@ -39,10 +39,10 @@ impl Figures {
     /// Prints the table, then the JSON.
     pub(crate) fn print(&self) {
         say("");
-        say("| what | measured | at least | aim |");
+        say("| figure | measured | at least | aim |");
         say("| --- | --- | --- | --- |");
         let count = |count: u64| Some(count as f64);
-        for (what, figure, places, least, aim) in [
+        for (label, figure, decimals, least, aim) in [
             ("delivered events/s, one endpoint, receiver at 0 ms", self.per_s_1, 0, "3,500", "8,500"),
             ("delivered events/s, ten endpoints on the same events", self.per_s_10, 0, "6,000", "12,000"),
             ("batch mode, events/s", self.batch_per_s, 0, "20,000", "50,000"),
@@ -55,8 +55,8 @@ impl Figures {
             ("duplicates, over the whole run", count(self.duplicates), 0, "≤ window", "≤ window"),
             ("order violations, over the whole run", count(self.order_violations), 0, "0", "0"),
         ] {
-            let measured = figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.places$}"));
-            say(&format!("| {what} | {measured} | {least} | {aim} |"));
+            let measured = figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.decimals$}"));
+            say(&format!("| {label} | {measured} | {least} | {aim} |"));
         }
         say("");
         let whole = |figure: Option<f64>| figure.map(|figure| figure.round() as i64);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::meter::Meter;
 use super::sink::{Mode, Sink};
 use super::writer::Writer;
-use super::{Bench, endpoints, latency, settle};
+use super::{PushBench, endpoints, latency, settle};
 use crate::accounts::Account;
 use crate::arrivals::wall_clock_micros;
 use crate::database;
@@ -19,18 +19,18 @@ use crate::machine;
 
 const LIVE: Duration = Duration::from_secs(10);
 const OUTAGE: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What an attacked endpoint has to deliver.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of events of an attacked endpoint.
 const ATTACKED: u64 = 620;
 
-/// Commit to arrival at 300 events a second, and the statements that takes.
-pub(super) async fn at_300(bench: &mut Bench) -> Result<()> {
+/// Latency from commit to arrival at 300 events a second, and the number of statements.
+pub(super) async fn at_300(bench: &mut PushBench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
     settle().await;
     let before = Meter::read(&bench.stack).await?;
     let created = bench.create(&account, Some(300.0), Load::new(16, 0..1, LIVE)).await?;
-    sink.wait(PATIENCE, |book| book.arrived() as u64 >= created).await;
+    sink.wait(IDLE_TIMEOUT, |book| book.arrived() as u64 >= created).await;
     let after = Meter::read(&bench.stack).await?;
     let (p99, words) = latency(&mut sink.book().latencies());
     let arrived = sink.book().arrived();
@@ -41,8 +41,8 @@ pub(super) async fn at_300(bench: &mut Bench) -> Result<()> {
     endpoints::delete(&bench.target, &account, &made).await
 }
 
-/// Nobody listens for 20 s, while 100 events a second are written; then how long until all of those are there.
-pub(super) async fn outage(bench: &mut Bench) -> Result<()> {
+/// Stops listening for 20 s while 100 events a second are written. Measures the time until all of them have arrived.
+pub(super) async fn outage(bench: &mut PushBench) -> Result<()> {
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
     let writer = Writer::new(vec![bench.target.clone()], account.clone(), format!("{:x}", wall_clock_micros()));
@@ -50,21 +50,21 @@ pub(super) async fn outage(bench: &mut Bench) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5) + OUTAGE + Duration::from_secs(8);
     let writing = tokio::spawn(writer.run(100.0, until));
     sleep(Duration::from_secs(5)).await;
-    sink.behave(Mode::Away);
+    sink.behave(Mode::Down);
     sleep(OUTAGE).await;
     sink.behave(Mode::Accept);
     let back = wall_clock_micros();
     let written = writing.await.context("a writer's task ended in a panic")?;
     let head = head(bench, &account.public_id).await?;
-    sink.wait(PATIENCE, |book| book.arrived() as u64 >= head).await;
+    sink.wait(IDLE_TIMEOUT, |book| book.arrived() as u64 >= head).await;
     caught_up(bench, &sink, back, head);
     let Writer { answered, unanswered, .. } = written;
     say(&format!("         {answered} writes answered, {unanswered} not"));
     endpoints::delete(&bench.target, &account, &made).await
 }
 
-/// How long after the return the last of those came that were written before it.
-fn caught_up(bench: &mut Bench, sink: &Sink, back: i64, head: u64) {
+/// The time from the return until the last event arrived that was written before the return.
+fn caught_up(bench: &mut PushBench, sink: &Sink, back: i64, head: u64) {
     let book = sink.book();
     let behind = book.arrivals().iter().filter(|one| one.decided < back && one.at > back);
     let last = behind.clone().map(|one| one.at).max();
@@ -77,8 +77,8 @@ fn caught_up(bench: &mut Bench, sink: &Sink, back: i64, head: u64) {
     bench.figures.settle(&book, &[head]);
 }
 
-/// What another account's deliveries suffer while one endpoint hangs, drips or floods, and the service's memory.
-pub(super) async fn attacked(bench: &mut Bench) -> Result<()> {
+/// The latency of another account's deliveries while one endpoint hangs, drips or floods, and the service's memory.
+pub(super) async fn attacked(bench: &mut PushBench) -> Result<()> {
     let pid = bench.stack.replicas.first().and_then(super::stack::Replica::pid).context("no replica runs")?;
     let (account, sink) = (bench.account().await?, Sink::start(1, Mode::Accept).await?);
     let made = endpoints::make(&bench.target, &account, &sink, 0, json!({})).await?;
@@ -89,44 +89,44 @@ pub(super) async fn attacked(bench: &mut Bench) -> Result<()> {
         let before = machine::resident_mb(pid).unwrap_or_default();
         let from = sink.book().arrived();
         let attacked = endpoints::make(&bench.target, &victim, &attacker, 0, json!({"from": "start"})).await?;
-        let (created, most) = watched(bench, &account, pid).await?;
+        let (created, peak) = watched(bench, &account, pid).await?;
         head += created;
-        sink.wait(PATIENCE, |book| book.arrived() as u64 >= head).await;
+        sink.wait(IDLE_TIMEOUT, |book| book.arrived() as u64 >= head).await;
         let mut latencies = crate::tally::Latencies::default();
         sink.book().arrivals().iter().skip(from).for_each(|one| latencies.add(one.at - one.decided));
         let (p99, words) = latency(&mut latencies);
         say(&format!(
-            "another account at 100 events/s while {mode:?} holds {ATTACKED}: {words}; memory {before:.0} → {most:.0} MB"
+            "another account at 100 events/s while a receiver in mode {mode:?} has {ATTACKED} events: {words}; memory {before:.0} → {peak:.0} MB"
         ));
         let figures = &mut bench.figures;
         figures.attacked_p99_ms = worse(p99, figures.attacked_p99_ms);
-        figures.attacked_rss_mb = worse(Some(most - before), figures.attacked_rss_mb);
+        figures.attacked_rss_mb = worse(Some(peak - before), figures.attacked_rss_mb);
         endpoints::delete(&bench.target, &victim, &attacked).await?;
     }
     bench.figures.settle(&sink.book(), &[head]);
     endpoints::delete(&bench.target, &account, &made).await
 }
 
-/// Creates 100 contacts a second. How many there were, and the most memory that the service had meanwhile, in MB.
-async fn watched(bench: &Bench, account: &Account, pid: u32) -> Result<(u64, f64)> {
+/// Creates 100 contacts a second. Returns their number, and the service's peak memory meanwhile, in MB.
+async fn watched(bench: &PushBench, account: &Account, pid: u32) -> Result<(u64, f64)> {
     let mut load = std::pin::pin!(bench.create(account, Some(100.0), Load::new(8, 0..1, LIVE)));
-    let mut most = 0.0;
+    let mut peak = 0.0;
     loop {
         tokio::select! {
-            created = &mut load => return Ok((created?, most)),
-            () = sleep(Duration::from_millis(100)) => most = machine::resident_mb(pid).unwrap_or_default().max(most),
+            created = &mut load => return Ok((created?, peak)),
+            () = sleep(Duration::from_millis(100)) => peak = machine::resident_mb(pid).unwrap_or_default().max(peak),
         }
     }
 }
 
-/// How many events an account's log has.
-async fn head(bench: &Bench, public_id: &str) -> Result<u64> {
+/// The number of events in an account's log.
+async fn head(bench: &PushBench, public_id: &str) -> Result<u64> {
     let client = database::connect(&bench.stack.database_url()).await?;
     let row = client.query_one("select seq from head where account_id = $1::text::uuid", &[&public_id]).await?;
     Ok(u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default())
 }
 
-/// The larger of what was measured.
+/// The larger of the measured values.
 fn worse(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     one.into_iter().chain(other).reduce(f64::max)
 }

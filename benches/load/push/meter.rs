@@ -1,4 +1,4 @@
-//! What deliveries cost: CPU time, statements, WAL.
+//! The cost of deliveries: CPU time, statements, WAL.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use anyhow::Result;
 use super::stack::Stack;
 use crate::{database, machine};
 
-/// The statements that only push makes, by the name in their first line.
+/// The statements that only push executes, by the name in their first line.
 const PUSH: &str = "query like '-- push%' or query like '-- log.at%' or query like '-- log.after%'";
 
-/// A reading of every meter.
+/// A reading of all meters.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter {
     service_cpu: f64,
@@ -55,7 +55,7 @@ impl Meter {
         self.push.iter().map(move |(name, calls)| (name.as_str(), calls - then(name)))
     }
 
-    /// Everything per delivered event since then, in words.
+    /// All figures per delivered event since then, as text.
     pub(crate) fn since(&self, before: &Self, events: usize) -> String {
         let per = |now: f64, then: f64| (now - then) / events.max(1) as f64;
         let push = self.push_since(before).filter(|(_, calls)| *calls > 0.0);

@@ -1,6 +1,6 @@
-//! A receiver that behaves as it is told and keeps book: what came, how late, how often, in which order.
+//! A receiver with configurable behaviour that records its requests: events, latencies, repetitions, order.
 //!
-//! Endpoint `n` of a run sends to `/hook/n`. What the sink answers 200 has arrived; the first time counts.
+//! Endpoint `n` of a run sends to `/hook/n`. Requests that the sink answers 200 have arrived; the first arrival counts.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,53 +25,53 @@ use tokio::time::{interval, sleep};
 use super::book::{Book, Event};
 use crate::arrivals::wall_clock_micros;
 
-/// How it answers.
+/// The behaviour of the sink.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mode {
     /// 200.
     Accept,
-    /// 200 after so long.
+    /// 200 after this delay.
     Late(Duration),
-    /// Nobody listens.
-    Away,
+    /// Not listening.
+    Down,
     /// 503 to all.
     Unavailable,
-    /// 500 to every fifth event, so that others pass in between and the endpoint is not held to be failing.
+    /// 500 to every fifth event, so that others are accepted in between and the endpoint does not count as failing.
     FailFifths,
-    /// This share of the requests, drawn from the seed, fails: by 500, by 503 or by a connection that breaks.
+    /// This share of the requests fails, drawn from the seed: by 500, by 503 or by a broken connection.
     Flaky { seed: u64, share: f64 },
-    /// No answer.
+    /// No response.
     Hang,
-    /// 200, and a body of a byte a second.
+    /// 200, and a body of one byte a second.
     Drip,
     /// 200, and a body without end.
     Flood,
 }
 
-/// A running sink; it ends with its last handle.
+/// A running sink; it stops with its last handle.
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     mode: watch::Sender<Mode>,
     book: Arc<Mutex<Book>>,
 }
 
-/// What a connection needs.
+/// The state that connections share.
 #[derive(Clone)]
-struct Desk {
+struct Shared {
     mode: watch::Receiver<Mode>,
     book: Arc<Mutex<Book>>,
 }
 
 impl Sink {
-    /// On a thread of its own, for so many endpoints.
+    /// Starts a sink on its own thread, for this many endpoints.
     pub(crate) async fn start(endpoints: usize, mode: Mode) -> Result<Self> {
         let book = Arc::new(Mutex::new(Book::new(endpoints)));
         let (mode, watched) = watch::channel(mode);
         let (ready, is_ready) = oneshot::channel();
-        let desk = Desk { mode: watched, book: Arc::clone(&book) };
+        let shared = Shared { mode: watched, book: Arc::clone(&book) };
         let body = move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.context("making the sink's runtime")?.block_on(listen(desk, ready))
+            runtime.context("creating the sink's runtime")?.block_on(listen(shared, ready))
         };
         Builder::new().name("sink".to_owned()).spawn(body).context("starting the sink's thread")?;
         let address = is_ready.await.context("the sink ended before it listened")?;
@@ -86,12 +86,12 @@ impl Sink {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `holds`, or nothing has arrived for `patience`. Whether it holds.
-    pub(crate) async fn wait(&self, patience: Duration, holds: impl Fn(&Book) -> bool) -> bool {
+    /// Waits until `holds` is true, or nothing has arrived for `idle_timeout`. Returns whether it is true.
+    pub(crate) async fn wait(&self, idle_timeout: Duration, holds: impl Fn(&Book) -> bool) -> bool {
         let mut quiet = Duration::ZERO;
         let pause = Duration::from_millis(20);
         let mut last = 0;
-        while quiet < patience {
+        while quiet < idle_timeout {
             {
                 let book = self.book();
                 if holds(&book) {
@@ -108,26 +108,26 @@ impl Sink {
     }
 }
 
-/// Until the last handle is gone. Whoever is away neither listens nor has connections.
-async fn listen(mut desk: Desk, ready: oneshot::Sender<SocketAddr>) -> Result<()> {
+/// Runs until the last handle is dropped. While absent, it neither listens nor has connections.
+async fn listen(mut shared: Shared, ready: oneshot::Sender<SocketAddr>) -> Result<()> {
     let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("binding the sink")?;
-    let address = listener.local_addr().context("asking for the sink's address")?;
+    let address = listener.local_addr().context("reading the sink's address")?;
     let _ = ready.send(address);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                connections.spawn(serve(accepted.context("accepting a delivery")?.0, desk.clone()));
+                connections.spawn(serve(accepted.context("accepting a delivery")?.0, shared.clone()));
                 while connections.try_join_next().is_some() {}
             }
-            changed = desk.mode.changed() => {
+            changed = shared.mode.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
-                if *desk.mode.borrow_and_update() == Mode::Away {
+                if *shared.mode.borrow_and_update() == Mode::Down {
                     drop(listener);
                     connections.shutdown().await;
-                    if desk.mode.wait_for(|mode| *mode != Mode::Away).await.is_err() {
+                    if shared.mode.wait_for(|mode| *mode != Mode::Down).await.is_err() {
                         return Ok(());
                     }
                     listener = TcpListener::bind(address).await.context("binding the sink again")?;
@@ -137,32 +137,32 @@ async fn listen(mut desk: Desk, ready: oneshot::Sender<SocketAddr>) -> Result<()
     }
 }
 
-type Reply = Response<BoxBody<Bytes, Infallible>>;
+type SinkResponse = Response<BoxBody<Bytes, Infallible>>;
 
-async fn serve(stream: TcpStream, desk: Desk) {
+async fn serve(stream: TcpStream, shared: Shared) {
     drop(stream.set_nodelay(true));
-    let service = service_fn(|request| answer(request, &desk));
-    // That a sender goes away is its own affair.
+    let service = service_fn(|request| handle(request, &shared));
+    // A sender may disconnect at any time.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
 /// An error breaks the connection.
-async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Reply> {
+async fn handle(request: Request<Incoming>, shared: &Shared) -> std::io::Result<SinkResponse> {
     let endpoint = request.uri().path().rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default();
     let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
-    let mode = *desk.mode.borrow();
+    let mode = *shared.mode.borrow();
     let (at, events) = (wall_clock_micros(), Event::of(&body));
-    let lock = || desk.book.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || shared.book.lock().unwrap_or_else(PoisonError::into_inner);
     match mode {
-        Mode::Accept | Mode::Away => {}
+        Mode::Accept | Mode::Down => {}
         Mode::Late(latency) => sleep(latency).await,
         Mode::Unavailable => return status(503),
         Mode::FailFifths if events.iter().any(|event| event.seq % 5 == 0) => return status(500),
         Mode::FailFifths => {}
         Mode::Flaky { seed, share } => {
-            let chance = draw(seed, lock().asked());
-            if chance < share {
-                return match (chance / share * 3.0) as u32 {
+            let drawn = draw(seed, lock().count_request());
+            if drawn < share {
+                return match (drawn / share * 3.0) as u32 {
                     0 => status(500),
                     1 => status(503),
                     _ => Err(std::io::ErrorKind::ConnectionReset.into()),
@@ -177,15 +177,15 @@ async fn answer(request: Request<Incoming>, desk: &Desk) -> std::io::Result<Repl
     Ok(Response::new(Empty::new().boxed()))
 }
 
-fn status(status: u16) -> std::io::Result<Reply> {
-    let mut answer = Response::new(Empty::new().boxed());
-    *answer.status_mut() = hyper::StatusCode::from_u16(status).map_err(std::io::Error::other)?;
-    Ok(answer)
+fn status(status: u16) -> std::io::Result<SinkResponse> {
+    let mut handle = Response::new(Empty::new().boxed());
+    *handle.status_mut() = hyper::StatusCode::from_u16(status).map_err(std::io::Error::other)?;
+    Ok(handle)
 }
 
-/// The number at a place of the seed's sequence, in 0..1 (`SplitMix64`).
-pub(crate) fn draw(seed: u64, place: u64) -> f64 {
-    let mut x = seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+/// The number at an index of the seed's sequence, in 0..1 (`SplitMix64`).
+pub(crate) fn draw(seed: u64, index: u64) -> f64 {
+    let mut x = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64

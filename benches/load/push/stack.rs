@@ -1,4 +1,4 @@
-//! The service as replicas of its own processes on a private Postgres and NATS: any of them can be killed alone.
+//! The service as replicas in their own processes on a private Postgres and NATS, so that each can be killed alone.
 
 use std::fs::{File, read_to_string};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::contact::Target;
 use crate::database;
 use crate::service::Dir;
 
-/// A start takes a second where nothing stands in its way.
+/// The timeout of a start, which usually takes a second.
 const START: Duration = Duration::from_secs(30);
 const DATABASE: &str = "unificus";
 
@@ -28,7 +28,7 @@ pub(crate) struct Stack {
     dir: Dir,
 }
 
-/// One process of the service, always on the same ports.
+/// One process of the service, on the same ports after each start.
 pub(crate) struct Replica {
     child: Option<Child>,
     settings: Vec<(&'static str, String)>,
@@ -43,7 +43,7 @@ struct Listens {
 }
 
 impl Stack {
-    /// Fresh servers with `pg_stat_statements`, a migrated database, and so many replicas that serve.
+    /// Fresh servers with `pg_stat_statements`, a migrated database, and this many running replicas.
     pub(crate) async fn start(name: &str, replicas: usize) -> Result<Self> {
         let dir = Dir::make(name)?;
         let (path, data_home) = program_path();
@@ -64,7 +64,7 @@ impl Stack {
             .status()
             .await?;
         ensure!(migrated.success(), "unificus migrate ended with {migrated}");
-        // Statistics are read as the service's role, which only then sees the texts of others' statements.
+        // Statistics are read as the service's role, which needs this right to see the texts of others' statements.
         let postgres = database::connect(&stack.services.postgres.superuser_url_of(DATABASE)).await?;
         postgres.batch_execute("create extension pg_stat_statements").await?;
         postgres.batch_execute(&format!("grant pg_read_all_stats to {SERVICE_ROLE}")).await?;
@@ -79,7 +79,7 @@ impl Stack {
         self.services.postgres.url_of(DATABASE)
     }
 
-    /// Where the API of a replica is.
+    /// The address of a replica's API.
     pub(crate) fn target(&self, replica: usize) -> Result<Target> {
         let replica = self.replicas.get(replica).context("there is no such replica")?;
         Target::parse(&format!("http://{}/secure-api", replica.listens.api))
@@ -89,7 +89,7 @@ impl Stack {
         accounts::make(name, count, &self.database_url()).await
     }
 
-    /// Ends all in good order.
+    /// Stops everything gracefully.
     pub(crate) async fn stop(self) -> Result<()> {
         let Self { replicas, services, dir } = self;
         drop(replicas);
@@ -103,7 +103,7 @@ impl Stack {
             ("UNIFICUS_DATABASE__URL", self.database_url().as_str()),
             ("UNIFICUS_NATS__URL", &self.services.nats.url()),
             ("UNIFICUS_QUOTA__ENFORCED", "false"),
-            // What it seals is thrown away with the place.
+            // A fresh key, because the sealed data is removed with the directory.
             ("UNIFICUS_SECRETS__MASTER_KEYS", "[\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"),
             ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
             ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
@@ -128,7 +128,7 @@ impl Replica {
         self.child.as_ref().and_then(Child::id)
     }
 
-    /// `kill -9`, and the wait for its end.
+    /// Sends `kill -9`, and waits for its end.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child.kill().await.context("killing a replica")?;
@@ -136,10 +136,10 @@ impl Replica {
         Ok(())
     }
 
-    /// Starts it where it was before, and returns when it serves.
+    /// Starts it with the same ports as before, and returns when it serves.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.kill().await?;
-        let log = File::create(&self.log).context("making a replica's log")?;
+        let log = File::create(&self.log).context("creating a replica's log")?;
         let child = Command::new(env!("CARGO_BIN_EXE_unificus"))
             .arg("serve")
             .envs(self.settings.iter().map(|(name, value)| (*name, value)))
@@ -167,7 +167,7 @@ impl Replica {
     }
 }
 
-/// What the log says of where it serves.
+/// The addresses that the log reports.
 fn serving(log: &Path) -> Option<Listens> {
     let text = read_to_string(log).ok()?;
     let mut entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

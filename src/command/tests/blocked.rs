@@ -1,4 +1,4 @@
-//! Blocked accounts wait by themselves, in order, bounded, and lose nothing.
+//! Blocked accounts wait apart, in order, within bounds, and lose no command.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,27 +7,27 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every pause is over by then.
+/// A time at which every pause is over.
 fn later() -> Instant {
     clock::instant() + Duration::from_mins(1)
 }
 
-const NEVER_LATE: Duration = Duration::MAX;
+const NEVER_EXPIRES: Duration = Duration::MAX;
 
-/// A queue with one account that was found blocked so often.
+/// A queue with one account after `times` + 1 failed attempts to lock it.
 fn given_blocked(times: u32) -> Queue {
     let mut queue = given(of(1, 20));
     let mut batch = queue.take(500, PLENTY);
     for _ in 0..times {
-        assert!(queue.put_back(batch, clock::instant(), NEVER_LATE).is_empty());
+        assert!(queue.put_back(batch, clock::instant(), NEVER_EXPIRES).is_empty());
         batch = queue.take_due(later(), 500, PLENTY);
     }
-    queue.put_back(batch, clock::instant(), NEVER_LATE);
+    queue.put_back(batch, clock::instant(), NEVER_EXPIRES);
     queue
 }
 
 #[test]
-fn a_lane_passes_blocked_accounts_by() {
+fn a_lane_skips_blocked_accounts() {
     let mut queue = given_blocked(0);
     assert!(queue.push(command((1, 20))).is_ok());
     assert!(queue.push(command((2, 0))).is_ok());
@@ -48,7 +48,7 @@ fn a_blocked_account_is_tried_after_a_pause_and_by_one_at_a_time() {
 }
 
 #[test]
-fn an_account_that_is_never_got_is_tried_alone() {
+fn an_account_whose_lock_is_never_acquired_is_tried_alone() {
     for times in 0..=1 {
         assert!(given_blocked(times).take_starved(500, PLENTY).is_empty());
     }
@@ -57,28 +57,28 @@ fn an_account_that_is_never_got_is_tried_alone() {
 }
 
 #[test]
-fn an_account_that_is_got_takes_turns_again() {
+fn an_account_whose_lock_was_acquired_takes_turns_again() {
     let mut queue = given_blocked(0);
-    let account = queue.take_due(later(), 5, PLENTY)[0].order.account;
-    queue.ended([account]);
+    let account = queue.take_due(later(), 5, PLENTY)[0].envelope.account;
+    queue.finish([account]);
 
     assert_eq!(queue.blocked(), 0);
     assert_eq!(names(&queue.take(500, PLENTY)), (5..20).map(|number| (1, number)).collect::<Vec<_>>());
 }
 
 #[test]
-fn what_waited_too_long_comes_out_and_the_rest_stays() {
+fn commands_that_waited_too_long_are_removed_and_the_others_stay() {
     let mut queue = given(of(1, 3));
     let mut batch = queue.take(500, PLENTY);
     let now = clock::instant() + Duration::from_secs(5);
     batch[2].arrived = now;
 
-    let late = queue.put_back(batch, now, Duration::from_secs(5));
+    let expired = queue.put_back(batch, now, Duration::from_secs(5));
 
-    assert_eq!(names(&late), [(1, 0), (1, 1)]);
+    assert_eq!(names(&expired), [(1, 0), (1, 1)]);
     assert_eq!(queue.len(), 1);
-    let late = queue.take_due(later(), 500, PLENTY);
-    assert_eq!(queue.put_back(late, now + Duration::from_secs(5), Duration::from_secs(5)).len(), 1);
+    let expired = queue.take_due(later(), 500, PLENTY);
+    assert_eq!(queue.put_back(expired, now + Duration::from_secs(5), Duration::from_secs(5)).len(), 1);
     assert_eq!((queue.len(), queue.blocked()), (0, 0), "nothing waits, so nothing is blocked");
     assert!(queue.push(command((1, 9))).is_ok());
     assert_eq!(names(&queue.take(500, PLENTY)), [(1, 9)]);
@@ -90,7 +90,7 @@ fn commands_of_a_blocked_account_that_are_tried_count_against_its_bound() {
     assert!(queue.push(command((1, 0))).is_ok());
     let batch = queue.take(500, PLENTY);
     assert!(queue.push(command((1, 1))).is_ok());
-    queue.put_back(batch, clock::instant(), NEVER_LATE);
+    queue.put_back(batch, clock::instant(), NEVER_EXPIRES);
     assert_eq!(queue.take_due(later(), 500, PLENTY).len(), 2);
 
     assert!(queue.push(command((1, 2))).is_err());
@@ -101,7 +101,7 @@ fn commands_of_a_blocked_account_that_are_tried_count_against_its_bound() {
 #[derive(Debug, Clone)]
 enum Step {
     Push(u8),
-    /// Which accounts are found blocked, as bits.
+    /// The bits say which accounts turn out to be blocked.
     Take(u8),
     Due(u8),
     Starved(u8),
@@ -119,10 +119,10 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     /// Three writers take at random, and of each batch any accounts may turn out to be blocked.
     #[test]
-    fn an_accounts_commands_are_carried_out_once_and_in_order(steps in prop::collection::vec(step(), 0..300)) {
+    fn an_accounts_commands_are_executed_once_and_in_order(steps in prop::collection::vec(step(), 0..300)) {
         let mut queue = Queue::new(PLENTY, PLENTY);
         let mut pushed = BTreeMap::<u8, u32>::new();
-        let mut carried_out = BTreeMap::<u8, Vec<u32>>::new();
+        let mut executed = BTreeMap::<u8, Vec<u32>>::new();
         let ends = [Step::Take(0), Step::Due(0), Step::Take(0)];
         for step in steps.into_iter().chain(ends) {
             let (batch, blocked) = match step {
@@ -140,14 +140,14 @@ proptest! {
             let is_blocked = |pending: &Pending| blocked & (1 << name(pending).0) != 0;
             let (back, done): (Vec<Pending>, Vec<Pending>) = batch.into_iter().partition(is_blocked);
             for pending in &done {
-                carried_out.entry(name(pending).0).or_default().push(name(pending).1);
+                executed.entry(name(pending).0).or_default().push(name(pending).1);
             }
-            prop_assert!(queue.put_back(back, clock::instant(), NEVER_LATE).is_empty());
-            queue.ended(done.iter().map(|pending| pending.order.account));
+            prop_assert!(queue.put_back(back, clock::instant(), NEVER_EXPIRES).is_empty());
+            queue.finish(done.iter().map(|pending| pending.envelope.account));
         }
         prop_assert_eq!((queue.len(), queue.blocked()), (0, 0));
         for (account, count) in pushed {
-            prop_assert_eq!(carried_out.remove(&account).unwrap_or_default(), (0..count).collect::<Vec<_>>());
+            prop_assert_eq!(executed.remove(&account).unwrap_or_default(), (0..count).collect::<Vec<_>>());
         }
     }
 }

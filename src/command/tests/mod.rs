@@ -1,6 +1,7 @@
-//! What waits in a lane comes out in turn, in order, bounded.
+//! A lane's queue: its turns, order and bounds.
 
 mod blocked;
+mod defect;
 mod properties;
 
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use super::{CommandEnvelope, Pending};
 use crate::clock;
 use crate::domain::{AccountId, Command, Delete, Entity, Target, Uid};
 
-/// What an account may put into a batch before the next one's turn.
+/// The most commands of one account in a row.
 const TURN: usize = 8;
 
 const PLENTY: usize = usize::MAX;
@@ -25,7 +26,7 @@ fn command(name: Name) -> Pending {
 
 fn weighing(bytes: usize, (account, number): Name) -> Pending {
     let target = Target::Uid(Uid(Uuid::from_u128(u128::from(number))));
-    let order = CommandEnvelope {
+    let envelope = CommandEnvelope {
         account: AccountId(Uuid::from_u128(u128::from(account))),
         command: Command::Delete(Delete { entity: Entity::Contact, target, if_match: None }),
         origin: number.to_string().into(),
@@ -33,20 +34,20 @@ fn weighing(bytes: usize, (account, number): Name) -> Pending {
         traceparent: None,
         bytes,
     };
-    let (reply, _nobody_waits_for_it) = oneshot::channel();
-    Pending { order, arrived: clock::instant(), reply }
+    let (reply, _unreceived) = oneshot::channel();
+    Pending { envelope, arrived: clock::instant(), reply }
 }
 
 fn name(pending: &Pending) -> Name {
-    let account = u8::try_from(pending.order.account.0.as_u128()).unwrap();
-    (account, pending.order.origin.parse().unwrap())
+    let account = u8::try_from(pending.envelope.account.0.as_u128()).unwrap();
+    (account, pending.envelope.origin.parse().unwrap())
 }
 
 fn names(batch: &[Pending]) -> Vec<Name> {
     batch.iter().map(name).collect()
 }
 
-/// A queue in which these wait.
+/// A queue with these commands.
 fn given(waiting: impl IntoIterator<Item = Name>) -> Queue {
     let mut queue = Queue::new(PLENTY, PLENTY);
     for name in waiting {
@@ -78,7 +79,7 @@ fn each_of_many_importers_delays_another_by_one_turn() {
 }
 
 #[test]
-fn who_came_while_a_batch_was_carried_out_is_in_the_next() {
+fn who_came_while_a_batch_was_executed_is_in_the_next() {
     let mut queue = given(of(1, 1_000));
     queue.take(500, PLENTY);
     assert!(queue.push(command((2, 0))).is_ok());
@@ -110,7 +111,7 @@ fn an_accounts_commands_keep_their_order() {
 }
 
 #[test]
-fn one_account_may_fill_its_own_places_and_no_others() {
+fn an_account_that_reaches_its_bound_leaves_room_for_others() {
     let mut queue = Queue::new(2, 10);
     for name in of(1, 2) {
         assert!(queue.push(command(name)).is_ok());
@@ -158,7 +159,7 @@ fn a_command_that_weighs_more_than_a_batch_goes_alone() {
 }
 
 #[test]
-fn where_nothing_waits_a_batch_is_empty() {
+fn without_waiting_commands_a_batch_is_empty() {
     let mut queue = given([]);
     assert_eq!((queue.len(), queue.take(500, PLENTY).len()), (0, 0));
     assert!(queue.push(command((1, 0))).is_ok());

@@ -1,4 +1,4 @@
-//! A queue against the simplest thing that could be one.
+//! The queue compared with a simple model of it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,13 +19,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a queue must be, said simply.
+/// The simplest queue with the same guarantees.
 struct Model {
     per_account: usize,
-    in_all: usize,
+    total: usize,
     waiting: BTreeMap<u8, VecDeque<(u32, usize)>>,
-    /// For each account that waits, what others had since it began to or had its last turn.
-    passed_by: BTreeMap<u8, BTreeMap<u8, usize>>,
+    /// For each waiting account, the commands that others had since it began to wait or had its last turn.
+    overtaken: BTreeMap<u8, BTreeMap<u8, usize>>,
 }
 
 impl Model {
@@ -36,22 +36,22 @@ impl Model {
     fn push(&mut self, (account, number): Name, bytes: usize) -> bool {
         let len = self.len();
         let waiting = self.waiting.entry(account).or_default();
-        let fits = len < self.in_all && waiting.len() < self.per_account;
+        let fits = len < self.total && waiting.len() < self.per_account;
         if fits {
             waiting.push_back((number, bytes));
         }
         fits
     }
 
-    /// Its account's next one leaves; nobody who waits may have been passed by for more than a turn. Returns its weight.
+    /// Removes the account's next command and returns its weight. No waiting account may be overtaken for more than a turn.
     fn leaves(&mut self, (account, number): Name) -> usize {
         let next = self.waiting.get_mut(&account).and_then(VecDeque::pop_front);
-        let Some((expected, bytes)) = next else { panic!("{account} has nothing that waits") };
+        let Some((expected, bytes)) = next else { panic!("no command of {account} waits") };
         assert_eq!(number, expected, "out of order");
-        self.passed_by.remove(&account);
+        self.overtaken.remove(&account);
         let others = self.waiting.iter().filter(|(other, waiting)| **other != account && !waiting.is_empty());
         for (other, _) in others {
-            let had = self.passed_by.entry(*other).or_default().entry(account).or_default();
+            let had = self.overtaken.entry(*other).or_default().entry(account).or_default();
             *had += 1;
             assert!(*had <= TURN, "{account} had {had} while {other} waited");
         }
@@ -63,11 +63,11 @@ proptest! {
     #[test]
     fn a_queue_is_fair_in_order_and_bounded(
         per_account in 1..30_usize,
-        in_all in 1..80_usize,
+        total in 1..80_usize,
         steps in prop::collection::vec(step(), 0..400),
     ) {
-        let mut queue = Queue::new(per_account, in_all);
-        let mut model = Model { per_account, in_all, waiting: BTreeMap::new(), passed_by: BTreeMap::new() };
+        let mut queue = Queue::new(per_account, total);
+        let mut model = Model { per_account, total, waiting: BTreeMap::new(), overtaken: BTreeMap::new() };
         for (number, step) in (0..).zip(steps) {
             match step {
                 Step::Push { account, bytes } => {
@@ -82,7 +82,7 @@ proptest! {
                     let before_last: usize = weights.iter().rev().skip(1).sum();
                     prop_assert!(before_last < bytes, "{weights:?} in a batch of {bytes}");
                     let full = batch.len() == commands || weights.iter().sum::<usize>() >= bytes;
-                    prop_assert!(full || batch.len() == waited, "more would have fitted");
+                    prop_assert!(full || batch.len() == waited, "the batch has room for more");
                 }
             }
             prop_assert_eq!(queue.len(), model.len());

@@ -122,37 +122,34 @@ struct Reader {
     /// What stands before a key in a pointer: `primaryContact/`.
     prefix: &'static str,
     body: Map<String, Json>,
-    invalid: ValidationErrors,
+    errors: ValidationErrors,
 }
 
 impl Reader {
     fn new(body: Json) -> Result<Self, Refusal> {
         match body {
-            Json::Object(body) => Ok(Self { prefix: "", body, invalid: ValidationErrors::default() }),
-            _ => Err(Refusal::Invalid(vec![Invalid {
-                pointer: "#".to_owned(),
-                detail: "Must be an object.".to_owned(),
-            }])),
+            Json::Object(body) => Ok(Self { prefix: "", body, errors: ValidationErrors::default() }),
+            _ => Err(Invalid::of_body("Must be an object.").into()),
         }
     }
 
     /// Everything that is wrong with the body, by itself or as a whole; each field once.
-    fn finish_with<T>(mut self, read: Result<T, Vec<Invalid>>) -> Result<T, Refusal> {
+    fn finish_with<T>(mut self, read: Result<T, ValidationErrors>) -> Result<T, Refusal> {
         let missing = match read {
-            Ok(read) => return self.invalid.refuse().map(|()| read),
+            Ok(read) => return Ok(self.errors.into_result(read)?),
             Err(missing) => missing,
         };
-        for missing in missing {
-            // A field with an unusable value is not in the patch; that it is missing would be said of it too.
-            if !self.invalid.names(&missing.pointer) {
-                self.invalid.push(missing);
+        for missing in missing.into_list() {
+            // A field with an unusable value is absent from the patch: "is required" would be its second error.
+            if !self.errors.contains(&missing.pointer) {
+                self.errors.push(missing);
             }
         }
-        Err(Refusal::Invalid(self.invalid.into_list()))
+        Err(self.errors.into())
     }
 
     fn refuse(&mut self, name: &str, detail: impl Into<String>) {
-        self.invalid.push(Invalid::new(&[self.prefix, name].concat(), detail));
+        self.errors.push(Invalid::new(&[self.prefix, name].concat(), detail));
     }
 
     fn patch(&mut self, entity: Entity) -> Patch {

@@ -159,9 +159,9 @@ impl Reader {
         match self.body.remove("company")? {
             Json::Null => Some(None),
             Json::Object(body) => {
-                let mut inner = Self { prefix: "company/", body, invalid: ValidationErrors::default() };
+                let mut inner = Self { prefix: "company/", body, errors: ValidationErrors::default() };
                 let link = inner.company_link(fresh);
-                self.invalid.append(inner.invalid);
+                self.errors.append(inner.errors);
                 link.map(Some)
             }
             _ => {
@@ -191,14 +191,14 @@ impl Reader {
         match self.body.remove("primaryContact")? {
             Json::Null => None,
             Json::Object(body) => {
-                let mut inner = Self { prefix: "primaryContact/", body, invalid: ValidationErrors::default() };
+                let mut inner = Self { prefix: "primaryContact/", body, errors: ValidationErrors::default() };
                 let mut patch = inner.patch(Entity::Contact);
                 let create = inner.flag("create_primary_contact_if_not_exists");
                 // Every contact of this service stands by itself: there is no individual mode to prevent.
                 inner.flag("prevent_individual_mode");
                 let create_as = create.then(&mut *fresh);
                 let related = inner.related(&mut patch, fresh);
-                self.invalid.append(inner.invalid);
+                self.errors.append(inner.errors);
                 Some(company::Primary { patch, create_as, related })
             }
             _ => {

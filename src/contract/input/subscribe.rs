@@ -16,10 +16,7 @@ pub fn subscriptions(body: Json, fresh: Fresh<'_>) -> Result<Vec<Result<Command,
         Json::Array(items) if (1..=MOST).contains(&items.len()) => {
             Ok(items.into_iter().map(|item| subscription(item, fresh)).collect())
         }
-        _ => {
-            let detail = format!("Must be a list of 1 to {MOST} items.");
-            Err(Refusal::Invalid(vec![Invalid { pointer: "#".to_owned(), detail }]))
-        }
+        _ => Err(Invalid::of_body(format!("Must be a list of 1 to {MOST} items.")).into()),
     }
 }
 

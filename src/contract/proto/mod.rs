@@ -51,6 +51,7 @@ pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> 
     let (entity, event_type) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
     let Uid(account) = parse_uid(&message.account).ok_or(Unusable("account"))?;
     let event = Event {
+        // The message leaves the first epoch out.
         epoch: message.epoch.unwrap_or(FIRST_EPOCH),
         seq: position(message.seq, "seq")?,
         at: timestamp(message.time_us, "time_us")?,

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::{ACCOUNT, phone_changed, shown};
-use crate::contract::event::{decode, kind, parse_kind};
+use super::{ACCOUNT, phone_changed, second, shown};
+use crate::contract::event::{decode, id_of, kind, parse_kind};
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
 use crate::contract::record::{self, Corrupt, RecordJson};
 use crate::contract::{EncodedEvent, timestamp};
@@ -10,7 +10,8 @@ use crate::domain::fixture::{arbitrary, uid};
 use crate::domain::{Entity, Event, Invalid, Refusal, Seq};
 
 fn json(event: &Event) -> Json {
-    serde_json::from_str(EncodedEvent::encode(ACCOUNT, event).0.text()).expect("an event is JSON")
+    serde_json::from_str(EncodedEvent::encode(ACCOUNT, event).expect("an event has JSON").0.text())
+        .expect("an event is JSON")
 }
 
 #[test]
@@ -95,7 +96,9 @@ fn what_is_no_event_is_refused_by_what_it_lacks() {
     assert_eq!(refusal(|json| json["time"] = json!("2024-10-04 00:01:03")), "time");
     assert_eq!(refusal(|json| json["origin"] = Json::Null), "origin");
     assert_eq!(refusal(|json| json["data"] = json!([])), "data");
+    assert_eq!(refusal(|json| json["traceparent"] = json!(7)), "traceparent");
     assert_eq!(refusal(|json| json["data"]["seq"] = json!("42")), "seq");
+    assert_eq!(refusal(|json| json["data"]["previous_version"] = json!("37")), "previous_version");
     assert_eq!(refusal(|json| json["data"]["changed"] = json!({"nickname": {}})), "changed");
     assert_eq!(refusal(|json| json["data"]["changed"]["phone"] = json!("+3106")), "changed");
     assert_eq!(refusal(|json| json["data"]["changed"]["phone"]["to"] = json!(3106)), "phone");
@@ -104,6 +107,29 @@ fn what_is_no_event_is_refused_by_what_it_lacks() {
     assert_eq!(refusal(|json| json["data"]["record"]["tags"] = json!("a")), "tags");
     assert_eq!(refusal(|json| json["data"]["record"]["created"] = json!("2024-10-04T00:00:18Z")), "created");
     assert!(matches!(decode("{"), Err(Corrupt::NotJson(_))));
+}
+
+/// RFC 3339 has no years before 0, so that such a time stands for any value that has no JSON.
+#[test]
+fn an_event_without_json_is_refused_and_not_cut_short() {
+    let before_year_0 = second(42).replace_year(-1).expect("a year");
+    let of_event = Event { at: before_year_0, ..phone_changed() };
+    let mut of_record = phone_changed();
+    of_record.record.created_at = before_year_0;
+    for event in [of_event, of_record] {
+        let error = EncodedEvent::encode(ACCOUNT, &event).expect_err("it has no JSON");
+        assert_eq!(error.to_string(), format!("encoding event 42 of account {ACCOUNT} failed"));
+    }
+}
+
+#[test]
+fn a_body_without_an_id_is_no_event() {
+    let (wire, _) = EncodedEvent::encode(ACCOUNT, &phone_changed()).expect("an event has JSON");
+    for wrong in ["", "{", r#"{"specversion":"1.0","id":"42"}"#, &"é".repeat(100), &wire.text()[..60]] {
+        assert_eq!(id_of(wrong), None, "{wrong}");
+    }
+    let unreadable = EncodedEvent { body: "{}".into(), ..wire };
+    assert!(matches!(unreadable.changed_fields(), Err(Corrupt::NotJson(_))));
 }
 
 #[test]
@@ -155,38 +181,43 @@ fn a_stored_outcome_has_always_the_same_text() {
 proptest! {
     #[test]
     fn any_event_reads_as_itself((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
         let again = wire.decode().expect("what we wrote we read");
         prop_assert_eq!(shown(&again), shown(&event));
-        prop_assert_eq!(EncodedEvent::encode(account, &again).0, wire);
+        prop_assert_eq!(EncodedEvent::encode(account, &again).expect("an event has JSON").0, wire);
     }
 
     #[test]
-    fn the_range_is_the_records_text((account, event) in arbitrary::event()) {
-        let (wire, range) = EncodedEvent::encode(account, &event);
-        let text = wire.text().get(range).expect("the range lies in the body");
-        prop_assert_eq!(text, serde_json::to_string(&RecordJson(&event.record)).expect("JSON"));
-        let record = record::decode(event.record.entity, text).expect("what we wrote we read");
+    fn the_body_ends_with_the_text_of_the_record((account, event) in arbitrary::event()) {
+        let (wire, text) = EncodedEvent::encode(account, &event).expect("an event has JSON");
+        prop_assert!(wire.text().ends_with(&[r#","record":"#, &text, "}}"].concat()), "{}", wire.text());
+        prop_assert_eq!(&text, &serde_json::to_string(&RecordJson(&event.record)).expect("JSON"));
+        let record = record::decode(event.record.entity, &text).expect("what we wrote we read");
         prop_assert_eq!(shown(&record), shown(&event.record));
     }
 
     #[test]
     fn a_wire_says_what_its_body_says((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
         let json: Json = serde_json::from_str(wire.text()).expect("JSON");
-        let said = |key: &str| json.get(key).and_then(Json::as_str);
-        prop_assert_eq!(said("id"), Some(&*wire.id()));
-        prop_assert_eq!(said("type"), Some(&*["crm.", &wire.kind()].concat()));
-        prop_assert_eq!(said("subject"), Some(&*wire.uid.to_string()));
-        prop_assert_eq!(said("time"), Some(&*timestamp::micros(wire.at)));
-        prop_assert_eq!(said("sequence"), Some(&*format!("{:020}", wire.seq.0)));
-        prop_assert_eq!(said("origin"), Some(&*wire.origin));
+        let attribute = |key: &str| json.get(key).and_then(Json::as_str);
+        prop_assert_eq!(attribute("id"), Some(&*wire.id()));
+        prop_assert_eq!(attribute("type"), Some(&*["crm.", &wire.kind()].concat()));
+        prop_assert_eq!(attribute("subject"), Some(&*wire.uid.to_string()));
+        prop_assert_eq!(attribute("time"), Some(&*timestamp::micros(wire.at)));
+        prop_assert_eq!(attribute("sequence"), Some(&*format!("{:020}", wire.seq.0)));
+        prop_assert_eq!(attribute("origin"), Some(&*wire.origin));
+        prop_assert_eq!(id_of(wire.text()), wire.id().parse().ok());
+        let changed: std::collections::BTreeSet<String> =
+            event.changed.iter().map(|change| change.field.name().to_owned()).collect();
+        prop_assert_eq!(wire.changed_fields().expect("fields"), changed.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(wire.traceparent(), event.traceparent.as_deref());
     }
 
     /// CloudEvents 1.0: attribute names are lower-case letters and digits; an extension is a string here, never null.
     #[test]
     fn any_event_has_the_attributes_of_a_cloud_event((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event);
+        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
         let json: Json = serde_json::from_str(wire.text()).expect("JSON");
         for (name, value) in json.as_object().expect("an object") {
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{}", name);

@@ -34,7 +34,7 @@ fn there_is_one_of_every_kind() {
 fn each_of_today_is_read_and_written_again_to_the_same_bytes() {
     for golden in goldens(TODAY) {
         let event = decode(&golden.json).unwrap_or_else(|error| panic!("{golden:?} {error}"));
-        let (wire, _) = EncodedEvent::encode(golden.account(), &event);
+        let (wire, _) = EncodedEvent::encode(golden.account(), &event).expect("an event has JSON");
         assert_eq!(wire.text(), golden.json, "{golden:?}");
         assert_eq!(wire.kind(), golden.kind(), "{golden:?}");
     }

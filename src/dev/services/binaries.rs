@@ -67,7 +67,8 @@ fn newest_first(root: &Path) -> Vec<PathBuf> {
 
 fn nats_server(dirs: &[PathBuf], data_home: &Path) -> Option<PathBuf> {
     on_path(dirs, "nats-server")
-        .chain(std::iter::once(data_home.join("unificus/bin/nats-server")))
+        // Without a home directory the path is relative, and names whatever the working directory has there.
+        .chain(Some(data_home.join("unificus/bin/nats-server")).filter(|program| program.is_absolute()))
         .find(|program| version_of(program).is_some_and(|version| version >= NATS_AT_LEAST))
 }
 

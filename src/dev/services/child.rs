@@ -155,6 +155,7 @@ impl Daemon {
     /// Whether it lives is asked after the probe too, so that a stranger who has the port is not taken for it.
     async fn accepts(&mut self) -> Result<()> {
         loop {
+            // A probe that takes too long is a server that does not accept.
             let answered = timeout(ONE_PROBE, (self.launch.probe)(self.launch.port)).await.unwrap_or(false);
             if let Some(status) = self.process.child.try_wait().context("asking whether it still runs")? {
                 bail!("it ended with {status}");

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
-use tracing::info;
+use tracing::{info, warn};
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -57,7 +57,8 @@ async fn vacant_within(patience: Duration, dir: &Path, program: &str) -> bool {
 }
 
 fn holders(dir: &Path, program: &str) -> Vec<Pid> {
-    // The kernel tells directories without links on the way, so that is the form to compare.
+    // The kernel shows directories without links on the way, so that is the form to compare. A directory that does not
+    // exist has no holders.
     let Ok(dir) = dir.canonicalize() else {
         return Vec::new();
     };
@@ -77,6 +78,7 @@ fn from_proc(dir: &Path, program: &str) -> Vec<Pid> {
 /// The name is asked first, because it spares a look at the directory of all the others. Processes of other users
 /// do not tell their directory and are none of ours.
 fn works_in(process: &Path, dir: &Path, program: &str) -> bool {
+    // A process that has ended since it was listed has no name, and holds nothing.
     let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
     name.trim_end() == program && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == dir)
 }
@@ -84,8 +86,14 @@ fn works_in(process: &Path, dir: &Path, program: &str) -> bool {
 /// The same question for systems without `/proc`: prints a pid a line.
 fn from_lsof(dir: &Path, program: &str) -> Vec<Pid> {
     let output = Command::new("lsof").args(["-t", "-w", "-a", "-d", "cwd", "-c", program, "--"]).arg(dir).output();
-    let listed = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    listed.lines().filter_map(|line| line.parse().ok().map(Pid::from_raw)).collect()
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            warn!(program, %error, "run lsof failed; servers that a killed process left behind are not seen");
+            return Vec::new();
+        }
+    };
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok().map(Pid::from_raw)).collect()
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ fn candidates(dir: &Path) -> impl Iterator<Item = u16> {
     let spread = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));
     let start = dir.as_os_str().as_bytes().iter().fold(0, spread) % u32::from(COUNT);
     (0..u32::from(COUNT)).filter_map(move |step| {
+        // Never fails: the remainder is below COUNT, and FIRST + COUNT is a port.
         let offset = u16::try_from((start + step) % u32::from(COUNT)).ok()?;
         FIRST.checked_add(offset)
     })

@@ -3,12 +3,11 @@
 use crate::domain::contact::RelatedChanges;
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::schema::{self, Input};
 use crate::domain::value::AddressChange;
 use crate::domain::{
-    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Person, Record, Refusal, Role, Seq, Target, Uid, Value,
-    contact,
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Person, Record, Refusal, Role, Seq, Target, Uid,
+    ValidationErrors, Value, contact,
 };
 
 /// Makes a company.
@@ -45,10 +44,11 @@ pub struct UpdateCompany {
 
 impl CreateCompany {
     /// A company that has all it needs by itself; else every field that it lacks.
-    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>, primary: Option<Primary>) -> Result<Self, Vec<Invalid>> {
-        let mut missing = missing(&patch);
-        missing.extend(primary.as_ref().map(|primary| primary.missing(&patch)).unwrap_or_default());
-        if missing.is_empty() { Ok(Self { uid, patch, custom, primary }) } else { Err(missing) }
+    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>, primary: Option<Primary>) -> Result<Self, ValidationErrors> {
+        let mut errors = ValidationErrors::default();
+        errors.extend(missing(&patch));
+        errors.extend(primary.as_ref().and_then(|primary| primary.missing(&patch)));
+        errors.into_result(Self { uid, patch, custom, primary })
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
@@ -62,19 +62,19 @@ impl CreateCompany {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_name(view, self.uid, &patch))?;
-        invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_name(view, self.uid, &patch))?;
+        errors.take_decided(schema::resolve(view, None, self.custom, &mut patch))?;
         let mut contact_facts = Vec::new();
         if let Some(primary) = self.primary {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
             let resolved = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten());
-            if let Some((person, new_events)) = invalid.of(resolved.map_err(inside_primary))? {
+            if let Some((person, new_events)) = errors.take_decided(resolved.map_err(inside_primary))? {
                 patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
                 contact_facts = new_events;
             }
         }
-        invalid.refuse()?;
+        errors.into_result(())?;
         let mut new_events = vec![NewEvent::of_new(Entity::Company, self.uid, EventType::Created, patch)];
         new_events.append(&mut contact_facts);
         Ok(Decision { subject: (Entity::Company, self.uid), new_events })
@@ -91,10 +91,10 @@ impl UpdateCompany {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Company, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_name(view, record.uid, &patch))?;
-        invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
-        invalid.refuse()?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_name(view, record.uid, &patch))?;
+        errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
+        errors.into_result(())?;
         if let Some(address) = self.address {
             address.put(record, &mut patch);
         }
@@ -114,13 +114,11 @@ impl Primary {
     }
 
     /// What a first contact lacks to be found or made. A Lead's may be nothing but the wish to have one.
-    fn missing(&self, company: &Patch) -> Vec<Invalid> {
+    fn missing(&self, company: &Patch) -> Option<Invalid> {
         let role = self.patch.get(&Field::Role).or_else(|| company.get(&Field::Role));
         let lead = role == Some(&Some(Value::Role(Role::Lead)));
-        if self.email().is_none() && !(lead && self.create_as.is_some()) {
-            return vec![Invalid::new("primaryContact/email", "Is required.")];
-        }
-        Vec::new()
+        let has_enough = self.email().is_some() || (lead && self.create_as.is_some());
+        (!has_enough).then(|| Invalid::new("primaryContact/email", "Is required."))
     }
 
     fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<NewEvent>), Refusal> {
@@ -130,7 +128,7 @@ impl Primary {
         }
         let Some(uid) = self.create_as else {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
-            return Err(Refusal::Invalid(vec![Invalid::new("email", detail)]));
+            return Err(Invalid::new("email", detail).into());
         };
         self.create(view, uid, company, role)
     }
@@ -181,10 +179,10 @@ fn inside_primary(refusal: Refusal) -> Refusal {
     }
 }
 
-fn missing(patch: &Patch) -> Vec<Invalid> {
+fn missing(patch: &Patch) -> Option<Invalid> {
     match patch.get(&Field::Name) {
-        Some(Some(Value::Text(name))) if !name.is_empty() => Vec::new(),
-        _ => vec![Invalid::new("name", "Is required.")],
+        Some(Some(Value::Text(name))) if !name.is_empty() => None,
+        _ => Some(Invalid::new("name", "Is required.")),
     }
 }
 

@@ -36,7 +36,7 @@ fn ann_lee() -> [(Field, Option<Value>); 3] {
 }
 
 fn lacks(patch: Patch, primary: Option<Primary>) -> Vec<String> {
-    let invalid = CreateCompany::new(uid("Acme"), patch, Vec::new(), primary).expect_err("not whole");
+    let invalid = CreateCompany::new(uid("Acme"), patch, Vec::new(), primary).expect_err("not whole").into_list();
     invalid.into_iter().map(|invalid| invalid.pointer).collect()
 }
 

@@ -3,10 +3,10 @@
 use super::related::{CompanyLink, RelatedChanges};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::value::AddressChange;
 use crate::domain::{
-    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Role, Seq, Target, Uid, Value, schema,
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Role, Seq, Target, Uid,
+    ValidationErrors, Value, schema,
 };
 
 /// Companies that one contact may belong to: every event of the contact lists them.
@@ -41,9 +41,8 @@ impl CreateContact {
         patch: Patch,
         company: Option<CompanyLink>,
         related: RelatedChanges,
-    ) -> Result<Self, Vec<Invalid>> {
-        let missing = missing(&patch);
-        if missing.is_empty() { Ok(Self { uid, patch, company, related }) } else { Err(missing) }
+    ) -> Result<Self, ValidationErrors> {
+        missing(&patch).into_result(Self { uid, patch, company, related })
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
@@ -52,18 +51,18 @@ impl CreateContact {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_email(view, self.uid, &patch))?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_email(view, self.uid, &patch))?;
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = patch.get(&Field::Role).cloned().flatten();
-            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+            if let Some((link, created)) = errors.take_decided(link.resolve(view, role))? {
                 new_events.extend(created);
                 patch.insert(Field::Companies, Some(Value::Links(vec![link])));
             }
         }
-        new_events.extend(invalid.of(created(view, self.uid, patch, self.related))?.unwrap_or_default());
-        invalid.refuse()?;
+        new_events.extend(errors.take_decided(created(view, self.uid, patch, self.related))?.into_iter().flatten());
+        errors.into_result(())?;
         Ok(Decision { subject: (Entity::Contact, self.uid), new_events })
     }
 }
@@ -77,25 +76,25 @@ impl UpdateContact {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Contact, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(refuse_taken_email(view, record.uid, &patch))?;
-        invalid.of(refuse_no_email(record, &patch))?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(refuse_taken_email(view, record.uid, &patch))?;
+        errors.take_decided(refuse_no_email(record, &patch))?;
         if let Some(address) = self.address {
             address.put(record, &mut patch);
         }
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {
             let role = record.fields.get(&Field::Role).cloned();
-            if let Some((link, created)) = invalid.of(link.resolve(view, role))? {
+            if let Some((link, created)) = errors.take_decided(link.resolve(view, role))? {
                 new_events.extend(created);
-                let links = invalid.of(with_link(record, link, "company"))?.map(Value::Links);
+                let links = errors.take_decided(with_link(record, link, "company"))?.map(Value::Links);
                 patch.insert(Field::Companies, links);
             }
         }
-        let RelatedChanges { circles, notes, custom, welcome: wanted } = self.related;
-        invalid.of(schema::resolve(view, Some(record), custom, &mut patch))?;
-        new_events.extend(invalid.of(circles.resolve(view, Some(record), &mut patch))?.unwrap_or_default());
-        invalid.refuse()?;
+        let RelatedChanges { circles, notes, custom, welcome: send_welcome } = self.related;
+        errors.take_decided(schema::resolve(view, Some(record), custom, &mut patch))?;
+        new_events.extend(errors.take_decided(circles.resolve(view, Some(record), &mut patch))?.into_iter().flatten());
+        errors.into_result(())?;
         let changes = record.differences(patch);
         if !changes.is_empty() {
             new_events.push(NewEvent {
@@ -106,7 +105,7 @@ impl UpdateContact {
             });
         }
         new_events.extend(notes.into_iter().map(|note| note.new_event(record.uid)));
-        new_events.extend(wanted.then(|| welcome(record.uid)));
+        new_events.extend(send_welcome.then(|| welcome(record.uid)));
         Ok(Decision { subject: (Entity::Contact, record.uid), new_events })
     }
 }
@@ -118,19 +117,20 @@ pub(in crate::domain) fn created(
     mut patch: Patch,
     related: RelatedChanges,
 ) -> Result<Vec<NewEvent>, Refusal> {
-    let RelatedChanges { circles, notes, custom, welcome: wanted } = related;
-    let mut invalid = ValidationErrors::default();
-    invalid.of(schema::resolve(view, None, custom, &mut patch))?;
-    let mut new_events = invalid.of(circles.resolve(view, None, &mut patch))?.unwrap_or_default();
-    invalid.refuse()?;
+    let RelatedChanges { circles, notes, custom, welcome: send_welcome } = related;
+    let mut errors = ValidationErrors::default();
+    errors.take_decided(schema::resolve(view, None, custom, &mut patch))?;
+    let circles = errors.take_decided(circles.resolve(view, None, &mut patch))?;
+    errors.into_result(())?;
+    let mut new_events: Vec<NewEvent> = circles.into_iter().flatten().collect();
     new_events.push(NewEvent::of_new(Entity::Contact, uid, EventType::Created, patch));
     new_events.extend(notes.into_iter().map(|note| note.new_event(uid)));
-    new_events.extend(wanted.then(|| welcome(uid)));
+    new_events.extend(send_welcome.then(|| welcome(uid)));
     Ok(new_events)
 }
 
 /// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
-pub(in crate::domain) fn missing(patch: &Patch) -> Vec<Invalid> {
+fn missing(patch: &Patch) -> ValidationErrors {
     let mut required = vec![Field::Role, Field::FirstName, Field::LastName];
     if patch.get(&Field::Role) != Some(&Some(Value::Role(Role::Lead))) {
         required.push(Field::Email);
@@ -150,7 +150,7 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str
     }
     if links.len() > MAX_COMPANIES {
         let detail = format!("A contact belongs to at most {MAX_COMPANIES} companies.");
-        return Err(Refusal::Invalid(vec![Invalid::new(written_as, detail)]));
+        return Err(Invalid::new(written_as, detail).into());
     }
     Ok(links)
 }
@@ -179,7 +179,7 @@ fn refuse_no_email(record: &Record, patch: &Patch) -> Result<(), Refusal> {
     let cleared = patch.get(&Field::Email) == Some(&None);
     let lead = record.fields.get(&Field::Role) == Some(&Value::Role(Role::Lead));
     if cleared && !lead {
-        return Err(Refusal::Invalid(vec![Invalid::new("email", "Can be null for a Lead only.")]));
+        return Err(Invalid::new("email", "Can be null for a Lead only.").into());
     }
     Ok(())
 }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use crate::domain::decide::{Reads, View};
 use crate::domain::record::normalize_key;
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::schema::{self, Input};
-use crate::domain::{Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Uid, Value};
+use crate::domain::{
+    Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Uid, ValidationErrors, Value,
+};
 
 /// Circles that one contact may be in.
 const MAX_CIRCLES: usize = 100;
@@ -77,12 +78,13 @@ impl RelatedChanges {
 impl CompanyLink {
     pub(super) fn resolve(self, view: &impl View, role: Option<Value>) -> Result<(Link, Option<NewEvent>), Refusal> {
         if let Some(company) = view.by_key(Entity::Company, &normalize_key(&self.name)) {
+            // A company that was found by its name has one; the link only repeats it.
             let name = company.text(Field::Name).unwrap_or(&self.name).to_owned();
             return Ok((Link { uid: company.uid, name }, None));
         }
         let Some(uid) = self.create_as else {
             let detail = "No company has this name, and create_company_if_not_exists is not true.";
-            return Err(Refusal::Invalid(vec![Invalid::new("company/name", detail)]));
+            return Err(Invalid::new("company/name", detail).into());
         };
         let mut changes: Vec<_> = role.map(|role| (Field::Role, Some(role))).into_iter().collect();
         changes.push((Field::Name, Some(Value::Text(self.name.clone()))));
@@ -113,7 +115,7 @@ impl Circles {
         for link in &links {
             present.add(link);
         }
-        let (mut created, mut invalid) = (Vec::new(), ValidationErrors::default());
+        let (mut created, mut errors) = (Vec::new(), ValidationErrors::default());
         for (index, circle) in self.add.into_iter().enumerate() {
             if present.has(&circle) {
                 continue;
@@ -121,7 +123,7 @@ impl Circles {
             let link = match (circle.find(view), circle) {
                 (Some(link), _) => link,
                 (None, CircleName::Uid(_)) => {
-                    invalid.push(Invalid::new(&format!("circles/add/{index}"), "No circle has this id."));
+                    errors.push(Invalid::new(&format!("circles/add/{index}"), "No circle has this id."));
                     continue;
                 }
                 (None, CircleName::Name { name, create_as }) => {
@@ -140,9 +142,9 @@ impl Circles {
         }
         if links.len() > MAX_CIRCLES {
             let detail = format!("A contact is in at most {MAX_CIRCLES} circles.");
-            invalid.push(Invalid::new("circles/add", detail));
+            errors.push(Invalid::new("circles/add", detail));
         }
-        invalid.refuse()?;
+        errors.into_result(())?;
         patch.insert(Field::Circles, (!links.is_empty()).then_some(Value::Links(links)));
         Ok(created)
     }
@@ -154,6 +156,7 @@ impl CircleName {
             Self::Uid(uid) => view.by_uid(Entity::Circle, *uid),
             Self::Name { name, .. } => view.by_key(Entity::Circle, &normalize_key(name)),
         }?;
+        // An erased circle has no name; a link is identified by its uid.
         Some(Link { uid: circle.uid, name: circle.text(Field::Name).unwrap_or_default().to_owned() })
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::domain::decide::{Decision, Reads, View};
 use crate::domain::record::normalize_key;
-use crate::domain::refusal::ValidationErrors;
-use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Role, Uid, Value};
+use crate::domain::{
+    Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Role, Uid, ValidationErrors, Value,
+};
 
 /// Unknown audiences that are named in a refusal.
 const MAX_UNKNOWN: usize = 5;
@@ -19,10 +20,10 @@ pub struct Subscribe {
 
 impl Subscribe {
     /// `patch` has the email, and the names for a contact to be made.
-    pub fn new(create_as: Uid, patch: Patch, audiences: Vec<i64>) -> Result<Self, Vec<Invalid>> {
+    pub fn new(create_as: Uid, patch: Patch, audiences: Vec<i64>) -> Result<Self, ValidationErrors> {
         match patch.get(&Field::Email).cloned().flatten() {
             Some(Value::Text(email)) => Ok(Self { create_as, email, patch, audiences }),
-            _ => Err(vec![Invalid::new("email", "Is required.")]),
+            _ => Err(Invalid::new("email", "Is required.").into()),
         }
     }
 
@@ -33,17 +34,17 @@ impl Subscribe {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let unknown = self.audiences.iter().filter(|id| view.by_key(Entity::Audience, &id.to_string()).is_none());
-        let mut invalid = ValidationErrors::default();
         // A hundred items of a request each have a list: an item says what is wrong with the first of its own.
         let unknown = unknown.take(MAX_UNKNOWN);
-        invalid.extend(unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}."))));
-        invalid.refuse()?;
+        let errors = unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}.")));
+        errors.collect::<ValidationErrors>().into_result(())?;
         let contact = view.by_key(Entity::Contact, &normalize_key(&self.email));
         let uid = contact.map_or(self.create_as, |contact| contact.uid);
         let mut new_events = Vec::new();
         if contact.is_none() {
             new_events.push(lead(uid, self.patch));
         }
+        // A contact that does not exist yet has no audiences.
         let before = contact.map(subscribed).unwrap_or_default();
         let mut audiences = before.clone();
         audiences.extend(self.audiences);

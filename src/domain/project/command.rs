@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use crate::domain::decide::{Decision, Reads, View, find};
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::schema::{self, Input};
-use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Seq, Target, Uid, Value};
+use crate::domain::{
+    Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Seq, Target, Uid, ValidationErrors, Value,
+};
 
 /// Makes a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,10 @@ pub struct UpdateProject {
 
 impl CreateProject {
     /// A project that has all it needs by itself; else what it lacks.
-    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>) -> Result<Self, Vec<Invalid>> {
+    pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>) -> Result<Self, ValidationErrors> {
         match patch.get(&Field::Name) {
             Some(Some(_)) => Ok(Self { uid, patch, custom }),
-            _ => Err(vec![Invalid::new("name", "Is required.")]),
+            _ => Err(Invalid::new("name", "Is required.").into()),
         }
     }
 
@@ -41,10 +42,10 @@ impl CreateProject {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(schema::resolve(view, None, self.custom, &mut patch))?;
-        invalid.of(refuse_unfit(view, None, &patch))?;
-        invalid.refuse()?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(schema::resolve(view, None, self.custom, &mut patch))?;
+        errors.take_decided(refuse_unfit(view, None, &patch))?;
+        errors.into_result(())?;
         let created = NewEvent::of_new(Entity::Project, self.uid, EventType::Created, patch);
         Ok(Decision { subject: (Entity::Project, self.uid), new_events: vec![created] })
     }
@@ -59,10 +60,10 @@ impl UpdateProject {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, Entity::Project, &self.target, self.if_match.as_deref())?;
         let mut patch = self.patch;
-        let mut invalid = ValidationErrors::default();
-        invalid.of(schema::resolve(view, Some(record), self.custom, &mut patch))?;
-        invalid.of(refuse_unfit(view, Some(record), &patch))?;
-        invalid.refuse()?;
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
+        errors.take_decided(refuse_unfit(view, Some(record), &patch))?;
+        errors.into_result(())?;
         let changes = record.differences(patch);
         Ok(Decision::of_update(NewEvent {
             entity: Entity::Project,
@@ -86,11 +87,11 @@ fn client(patch: &Patch) -> Option<Uid> {
 }
 
 fn refuse_unfit(view: &impl View, record: Option<&Record>, patch: &Patch) -> Result<(), Refusal> {
-    let mut invalid = Vec::new();
+    let mut errors = ValidationErrors::default();
     if let Some(uid) = client(patch) {
         let live = |entity| view.by_uid(entity, uid).is_some_and(|record| !record.deleted);
         if !live(Entity::Company) && !live(Entity::Contact) {
-            invalid.push(Invalid::new("client", "No company or contact has this uid."));
+            errors.push(Invalid::new("client", "No company or contact has this uid."));
         }
     }
     let day = |field| match patch.get(&field) {
@@ -101,7 +102,7 @@ fn refuse_unfit(view: &impl View, record: Option<&Record>, patch: &Patch) -> Res
     if let (Some(start), Some(end)) = (day(Field::StartDate), day(Field::EndDate))
         && end < start
     {
-        invalid.push(Invalid::new("end_date", "Must not be before start_date."));
+        errors.push(Invalid::new("end_date", "Must not be before start_date."));
     }
-    if invalid.is_empty() { Ok(()) } else { Err(Refusal::Invalid(invalid)) }
+    Ok(errors.into_result(())?)
 }

@@ -15,7 +15,7 @@ fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> U
 
 #[test]
 fn a_project_needs_a_name_that_others_may_have() {
-    let invalid = CreateProject::new(uid("P"), Patch::new(), Vec::new()).expect_err("not whole");
+    let invalid = CreateProject::new(uid("P"), Patch::new(), Vec::new()).expect_err("not whole").into_list();
     assert_eq!(invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>(), ["#/name"]);
     given([])
         .when(create("P", [(Field::Status, text("Open")), (Field::DueTime, None)]))

@@ -80,9 +80,10 @@ impl Choices {
 }
 
 fn named(index: &Index, allowed: &[String], text: &str) -> Option<usize> {
-    // No letter has more than four bytes: a text that is so much longer than all values is none, and is not converted.
-    let longest = allowed.iter().map(String::len).max().unwrap_or(0);
-    let text = Some(text).filter(|text| text.len() <= longest.saturating_mul(4))?;
+    // A character has at most four bytes, so that a text of more than four times the longest value names none of them. It is
+    // refused before it is converted; without values every text is.
+    let longest = allowed.iter().map(String::len).max()?;
+    let text = Some(text).filter(|text| text.len() <= longest * 4)?;
     index.get(&text.to_lowercase()).copied()
 }
 

@@ -3,7 +3,9 @@
 use super::{Definition, FieldType};
 use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::custom_field_key;
-use crate::domain::{Entity, EventType, Field, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, Value};
+use crate::domain::{
+    Entity, EventType, Field, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, ValidationErrors, Value,
+};
 
 /// Defines a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +26,9 @@ pub struct ChangeField {
 
 impl Add {
     /// A definition that has all it needs by itself; else every part that it lacks.
-    pub fn new(uid: Uid, patch: Patch) -> Result<Self, Vec<Invalid>> {
+    pub fn new(uid: Uid, patch: Patch) -> Result<Self, ValidationErrors> {
         let absent = |field: &Field| !matches!(patch.get(field), Some(Some(_)));
-        let mut invalid: Vec<_> = [Field::Owner, Field::Type, Field::Name]
+        let mut errors: ValidationErrors = [Field::Owner, Field::Type, Field::Name]
             .into_iter()
             .filter(absent)
             .map(|field| Invalid::new(field.name(), "Is required."))
@@ -34,10 +36,10 @@ impl Add {
         if let Some(Some(kind)) = patch.get(&Field::Type) {
             let kind = kind.as_text().and_then(FieldType::parse);
             let values = matches!(patch.get(&Field::AllowedValues), Some(Some(_)));
-            invalid.extend(kind.and_then(|kind| unfit_values(kind, values)));
-            invalid.extend(too_many_bytes(&patch));
+            errors.extend(kind.and_then(|kind| unfit_values(kind, values)));
+            errors.extend(too_many_bytes(&patch));
         }
-        if invalid.is_empty() { Ok(Self { uid, patch }) } else { Err(invalid) }
+        errors.into_result(Self { uid, patch })
     }
 
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
@@ -83,13 +85,11 @@ impl ChangeField {
         let too_many = if is_same { None } else { too_many_bytes(&self.patch) };
         let changes = record.differences(self.patch);
         let fixed = changes.iter().filter(|(field, _)| matches!(field, Field::Owner | Field::Type));
-        let mut invalid: Vec<_> =
+        let mut errors: ValidationErrors =
             fixed.map(|(field, _)| Invalid::new(field.name(), "Cannot be changed: add another field.")).collect();
-        invalid.extend(unfit_values(definition.kind, values));
-        invalid.extend(too_many);
-        if !invalid.is_empty() {
-            return Err(Refusal::Invalid(invalid));
-        }
+        errors.extend(unfit_values(definition.kind, values));
+        errors.extend(too_many);
+        errors.into_result(())?;
         Ok(Decision::of_update(NewEvent {
             entity: Entity::CustomField,
             uid,

@@ -169,7 +169,7 @@ fn a_field_of_another_owner_is_none() {
 #[test]
 fn a_definition_has_an_owner_a_type_and_a_label_that_is_its_owners_alone() {
     let lacks = |patch| {
-        let invalid = Add::new(uid("F"), patch).expect_err("not whole");
+        let invalid = Add::new(uid("F"), patch).expect_err("not whole").into_list();
         invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>()
     };
     assert_eq!(lacks(Patch::new()), ["#/entity", "#/type", "#/name"]);
@@ -201,7 +201,7 @@ fn a_definition_has_a_bounded_size() {
     let of = |length: usize| Value::Words((0..100).map(|number| format!("{number:0>length$}")).collect());
     let sized = |length| definition([(Field::Type, text("dropdown")), (Field::AllowedValues, Some(of(length)))]);
     assert!(Add::new(uid("F"), sized(163)).is_ok());
-    let invalid = Add::new(uid("F"), sized(164)).expect_err("more than 16 KiB");
+    let invalid = Add::new(uid("F"), sized(164)).expect_err("more than 16 KiB").into_list();
     assert_eq!(invalid, [Invalid::new("allowed_values", "Must have at most 16 KiB in all.")]);
 
     let large = || {

@@ -6,9 +6,10 @@ use super::choice::Choices;
 use super::{Definition, FieldType};
 use crate::domain::decide::{Reads, View};
 use crate::domain::field::FieldOwner;
-use crate::domain::refusal::ValidationErrors;
 use crate::domain::value::{date, email, plain, timestamp, website};
-use crate::domain::{Entity, Field, FieldKind, Invalid, Money, Number, Patch, Record, Refusal, Uid, Value};
+use crate::domain::{
+    Entity, Field, FieldKind, Invalid, Money, Number, Patch, Record, Refusal, Uid, ValidationErrors, Value,
+};
 
 /// The longest text that is read as a number, in bytes: no number needs more digits to be told from its neighbours.
 const MAX_NUMBER: usize = 400;
@@ -70,7 +71,7 @@ pub(in crate::domain) fn resolve(
     patch: &mut Patch,
 ) -> Result<(), Refusal> {
     let mut merged: BTreeMap<Field, BTreeMap<Uid, Value>> = BTreeMap::new();
-    let mut invalid = ValidationErrors::default();
+    let mut errors = ValidationErrors::default();
     let mut choices = Choices::default();
     for Input { field, uid, value } in inputs {
         let values = merged.entry(field).or_insert_with(|| present(record, field));
@@ -81,10 +82,10 @@ pub(in crate::domain) fn resolve(
             Ok(None) => {
                 values.remove(&uid);
             }
-            Err(detail) => invalid.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
+            Err(detail) => errors.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
         }
     }
-    invalid.refuse()?;
+    errors.into_result(())?;
     for (field, values) in merged {
         patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
     }

@@ -72,6 +72,7 @@ impl AddressChange {
                 Address { address_line_1: Some(line).filter(|line| !line.is_empty()), ..Address::default() }
             }
             Self::Lines { address_line_1, address_line_2, city, state, country, zip } => {
+                // Without an address every line is absent.
                 let before = present.cloned().unwrap_or_default();
                 Address {
                     address_line_1: address_line_1.unwrap_or(before.address_line_1),

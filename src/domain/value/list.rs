@@ -33,7 +33,7 @@ pub fn words<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Result<Ve
 /// The most items of a list of `most` that are read at all, blank and repeated ones among them.
 #[must_use]
 pub fn max_read(most: usize) -> usize {
-    most.saturating_mul(READ_PER_ITEM)
+    most * READ_PER_ITEM
 }
 
 fn distinct_texts<'a>(

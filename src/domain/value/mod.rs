@@ -97,7 +97,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// A contact as a company shows it.
+    /// A contact as a company shows it. An erased contact has no names, so that they are empty.
     #[must_use]
     pub fn of(contact: &Record) -> Self {
         let text = |field| contact.text(field).map(str::to_owned);
@@ -167,8 +167,8 @@ impl Value {
             }
             Self::Links(links) => links.iter().map(|link| 60 + quoted(&link.name)).sum(),
             Self::Person(person) => {
-                let email = person.email.as_deref().unwrap_or_default();
-                120 + [&person.first_name, &person.last_name, email].into_iter().map(quoted).sum::<usize>()
+                let email = person.email.as_deref().map_or(0, quoted);
+                120 + quoted(&person.first_name) + quoted(&person.last_name) + email
             }
             Self::Custom(values) => values.values().map(|value| 40 + value.weight()).sum(),
             Self::Audiences(audiences) => 21 * audiences.len(),

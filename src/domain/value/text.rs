@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub fn plain(text: &str, limit: usize) -> Result<String, String> {
     let text = text.trim();
     // A character has one to four bytes, so that only what is in between is counted.
-    if text.len() > limit && (text.len() > limit.saturating_mul(4) || text.chars().count() > limit) {
+    if text.len() > limit && (text.len() / 4 > limit || text.chars().count() > limit) {
         return Err(format!("Must have at most {limit} characters."));
     }
     if text.contains('\0') {
@@ -31,12 +31,12 @@ pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
 pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
     let minutes = format_description!("[hour]:[minute]");
     let seconds = format_description!("[hour]:[minute]:[second]");
-    // A longer one is none, and is not looked through.
-    let text = Some(text.trim()).filter(|text| text.len() <= "hh:mm:ss".len()).unwrap_or_default();
-    let wrong = |_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned();
-    let time = Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map_err(wrong)?;
+    let wrong = || "Must be a time of the form hh:mm or hh:mm:ss.".to_owned();
+    // A longer text is refused unread.
+    let text = Some(text.trim()).filter(|text| text.len() <= "hh:mm:ss".len()).ok_or_else(wrong)?;
+    let time = Time::parse(text, minutes).or_else(|_| Time::parse(text, seconds)).map_err(|_| wrong())?;
     let layout = if time.second() == 0 { minutes } else { seconds };
-    time.format(layout).map_err(|_| "Must be a time of the form hh:mm or hh:mm:ss.".to_owned())
+    time.format(layout).map_err(|_| wrong())
 }
 
 /// The longest moment that is read, in bytes: RFC 3339 sets no limit to the digits of a second's fraction.

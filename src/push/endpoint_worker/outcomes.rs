@@ -50,7 +50,7 @@ impl EndpointWorker {
             }
         }
         let trigger = if is_first { "event" } else { "retry" };
-        let row = attempts::row(webhook_id.clone(), id, trigger, attempt, now);
+        let row = attempts::row(webhook_id.clone(), id, events, trigger, attempt, now);
         self.context.attempts.put(account, endpoint_id, row);
     }
 

@@ -1,6 +1,6 @@
 use super::{
-    every_folder_has_a_front_door, files_stay_small, functions_stay_small, no_test_is_ignored, no_test_sleeps,
-    no_work_is_left_unfinished,
+    every_folder_has_a_front_door, every_folder_that_the_tables_name_exists, files_stay_small, functions_stay_small,
+    no_test_is_ignored, no_test_sleeps, no_work_is_left_unfinished,
 };
 use crate::architecture::source::Source;
 use crate::architecture::violation::{hold, lines};
@@ -47,6 +47,15 @@ fn a_folder_without_a_documented_mod_is_seen() {
         doors(&[("src/a/b.rs", ""), ("src/a/mod.rs", "//! A.\nmod b;"), ("src/a/b/tests.rs", ""), ("src/lib.rs", "")]),
         0
     );
+}
+
+#[test]
+fn a_folder_of_the_tables_that_is_missing_is_seen() {
+    let missing = |path: &str| {
+        every_folder_that_the_tables_name_exists(&[("src/domain/endpoint/", "a home")], &[Source::new(path, "")]).len()
+    };
+    assert_eq!(missing("src/domain/endpoint.rs"), 1);
+    assert_eq!(missing("src/domain/endpoint/mod.rs"), 0);
 }
 
 #[test]

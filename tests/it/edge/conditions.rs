@@ -1,4 +1,4 @@
-//! `If-Match` and `Idempotency-Key`: which write a client means.
+//! `If-Match` and `Idempotency-Key`: conditions and identity of a write.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 
 use crate::support::client::{Reply, lead};
-use crate::support::raw::{ask, assert_problem, keys};
+use crate::support::raw::{assert_problem, exchange, keys};
 use crate::support::{Client, Receiver, Service};
 
 async fn put(client: &Client, uid: &str, lines: &str) -> Reply {
@@ -19,11 +19,11 @@ async fn put(client: &Client, uid: &str, lines: &str) -> Reply {
         keys(client),
         body.len(),
     );
-    ask(client, request).await
+    exchange(client, request).await
 }
 
 #[tokio::test]
-async fn a_condition_that_cannot_be_read_lets_nothing_through() {
+async fn a_malformed_condition_refuses_every_write() {
     let client = Service::start().await.client;
     let uid = client.contact("ann@example.org").await.uid();
     for lines in [
@@ -46,7 +46,7 @@ async fn a_condition_that_cannot_be_read_lets_nothing_through() {
     put(&client, &uid, "If-Match: \"9\"\r\nIf-Match: \"8\" , \"1\"\r\n").await.expect(200);
 }
 
-/// Another key of the client's account, of this origin.
+/// Another key of the client's account, with the same origin.
 async fn key_of(service: &Service, origin: &str) -> Client {
     let account = service.client.account;
     let secret = SecretKey::make("unificus");
@@ -62,7 +62,7 @@ async fn with_key(client: &Client, method: Method, path: &str, headers: &[(&str,
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_one_origins() {
+async fn an_idempotency_key_belongs_to_one_origin() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let (shop, forms) = (key_of(&service, "shop").await, key_of(&service, "forms").await);
     let other_of_shop = key_of(&service, "shop").await;
@@ -76,7 +76,7 @@ async fn an_idempotency_key_is_one_origins() {
         ),
         ("/push/endpoints", endpoint.clone(), endpoint),
     ] {
-        // Each path needs a key of its own; the origins share it.
+        // Each path needs its own idempotency key; the origins share it.
         let call = async |client: &Client, body: &Value| {
             client.send(Method::POST, path, &[("idempotency-key", path)], &body.to_string()).await
         };
@@ -89,11 +89,11 @@ async fn an_idempotency_key_is_one_origins() {
             "{path}: {}",
             second.text
         );
-        for (client, body, answer) in
+        for (client, body, response) in
             [(&shop, &one, &first), (&other_of_shop, &one, &first), (&forms, &another, &second)]
         {
             let again = call(client, body).await;
-            assert_eq!((&again.text, again.header("idempotent-replayed")), (&answer.text, "true"), "{path}");
+            assert_eq!((&again.text, again.header("idempotent-replayed")), (&response.text, "true"), "{path}");
         }
         let mixed = call(&shop, &json!({"first_name": "X"})).await;
         assert_eq!(mixed.status, 422, "{path}: {}", mixed.text);
@@ -115,9 +115,9 @@ async fn the_condition_and_the_query_are_part_of_the_request_that_a_key_names() 
     assert_eq!(client.changes().await.len(), 2);
 }
 
-/// Such as a client has sent to a replica that is being replaced, and sends again to the new one.
+/// A write that a client has sent to a replica of the previous release, and repeats at the new one.
 #[tokio::test]
-async fn what_the_release_before_answered_is_not_carried_out_again() {
+async fn requests_executed_by_the_previous_release_are_not_executed_again() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let sql = service.env.sql().await;
     for (path, body) in [
@@ -130,16 +130,17 @@ async fn what_the_release_before_answered_is_not_carried_out_again() {
         };
         let first = send(&service.client, &body).await;
         assert!(first.status < 300, "{path}: {}", first.text);
-        // As that release stored it. What is sealed stays with the key it was sealed for.
+        // As the previous release stored it. A sealed response stays with the key that it was sealed for.
         if path != "/push/endpoints" {
-            let unscope = "update answer set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
+            let unscope =
+                "update idempotency_record set key = split_part(key, chr(2), 2) where key like 'test' || chr(2) || '%'";
             assert!(sql.execute(unscope, &[]).await.unwrap() > 0);
         }
         let events = service.client.changes().await.len();
         let again = send(&service.client, &body).await;
         assert_eq!((&again.text, again.header("idempotent-replayed")), (&first.text, "true"), "{path}");
         assert_eq!(service.client.changes().await.len(), events, "{path}");
-        // Of another origin's request under that key this release knows nothing.
+        // This release has no record of another origin's request under that key.
         let other = key_of(&service, path).await;
         let different = if path == "/contact" { lead("new@example.org") } else { continue };
         send(&other, &different).await.expect(201);

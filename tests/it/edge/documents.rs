@@ -1,4 +1,4 @@
-//! Public documents are made once: a reader who has one is told so.
+//! Public documents are built once; a client that has the current one gets 304.
 
 use hyper::Method;
 use serde_json::json;
@@ -9,9 +9,9 @@ const DOCUMENTS: [&str; 3] = ["/swagger/json-file", "/asyncapi.json", "/swagger"
 
 /// The entity tag and the text of a document at a host.
 async fn read(client: &Client, path: &str, host: &str) -> (String, String) {
-    let answer = client.send(Method::GET, path, &[("host", host)], "").await;
-    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-    (answer.header("etag").to_owned(), answer.text)
+    let response = client.send(Method::GET, path, &[("host", host)], "").await;
+    assert_eq!(response.status, 200, "{path}: {}", response.text);
+    (response.header("etag").to_owned(), response.text)
 }
 
 #[tokio::test]
@@ -48,9 +48,9 @@ async fn an_accounts_document_has_another_tag_with_each_change_of_its_fields() {
     client.put(&format!("/fields/{uid}"), json!({"name": "Hat size"})).await.expect(200);
     let (changed, text) = read(client, path, "a.example").await;
     assert!(changed != own && text.contains("Hat size") && !text.contains("Shoe size"));
-    let stranger = service.stranger().await;
-    let (strangers, text) = read(&stranger, path, "a.example").await;
-    assert!(strangers == nobodys && !text.contains("Hat size"));
-    let answer = client.get(path).await;
-    assert_eq!((answer.header("cache-control"), answer.header("vary")), ("no-cache", "x-public-id, x-secret-key"));
+    let other_client = service.other_client().await;
+    let (other_clients, text) = read(&other_client, path, "a.example").await;
+    assert!(other_clients == nobodys && !text.contains("Hat size"));
+    let response = client.get(path).await;
+    assert_eq!((response.header("cache-control"), response.header("vary")), ("no-cache", "x-public-id, x-secret-key"));
 }

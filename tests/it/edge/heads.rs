@@ -1,9 +1,9 @@
-//! Heads of requests: what can be read in two ways is refused, and every refusal is a problem.
+//! Heads of requests: an ambiguous head is refused, and every refusal is a problem.
 
 use hyper::Method;
 use serde_json::json;
 
-use crate::support::raw::{Raw, ask, assert_problem, keys};
+use crate::support::raw::{Raw, assert_problem, exchange, keys};
 use crate::support::{Client, Service};
 
 const OPEN: &str = "GET /secure-api/asyncapi.json HTTP/1.1\r\n";
@@ -25,31 +25,34 @@ async fn a_request_names_one_host() {
         "Host: [::1\r\n",
         "Host: \"><script>\r\n",
     ] {
-        assert_problem(&ask(&client, format!("{OPEN}{lines}\r\n")).await, 400);
+        assert_problem(&exchange(&client, format!("{OPEN}{lines}\r\n")).await, 400);
     }
     for lines in
         ["Host: a.example\r\n", "Host: A_b-c.example:8443\r\n", "Host: [2001:db8::1]:80\r\n", "Host: a.example:\r\n"]
     {
-        assert_eq!(ask(&client, format!("{OPEN}{lines}\r\n")).await.status, 200, "{lines}");
+        assert_eq!(exchange(&client, format!("{OPEN}{lines}\r\n")).await.status, 200, "{lines}");
     }
-    let old = ask(&client, "GET /secure-api/asyncapi.json HTTP/1.0\r\n\r\n").await;
-    assert_eq!(old.status, 200, "HTTP/1.0 may go without");
-    assert_problem(&ask(&client, "GET /secure-api/asyncapi.json HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").await, 400);
+    let old = exchange(&client, "GET /secure-api/asyncapi.json HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.status, 200, "HTTP/1.0 needs no Host");
     assert_problem(
-        &ask(&client, "GET http://user@a.example/secure-api/asyncapi.json HTTP/1.1\r\nHost: a\r\n\r\n").await,
+        &exchange(&client, "GET /secure-api/asyncapi.json HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").await,
+        400,
+    );
+    assert_problem(
+        &exchange(&client, "GET http://user@a.example/secure-api/asyncapi.json HTTP/1.1\r\nHost: a\r\n\r\n").await,
         400,
     );
 }
 
 async fn next_page(client: &Client, target: &str, lines: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\n{lines}{}\r\n", keys(client));
-    let answer = ask(client, request).await;
-    answer.expect(200);
-    answer.json["meta"]["pagination"]["nextPage"].as_str().unwrap().to_owned()
+    let response = exchange(client, request).await;
+    response.expect(200);
+    response.json["meta"]["pagination"]["nextPage"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn links_lead_to_the_host_that_the_client_asked() {
+async fn links_use_the_requested_host() {
     let service = Service::start().await;
     let client = &service.client;
     client.contact("ann@example.org").await.expect(201);
@@ -57,7 +60,7 @@ async fn links_lead_to_the_host_that_the_client_asked() {
     let path = "/secure-api/contacts?limit=1";
     let next = next_page(client, path, "Host: api.example.org:8443\r\n").await;
     assert!(next.starts_with("http://api.example.org:8443/secure-api/contacts?"), "{next}");
-    // Of an absolute target the host is the one that counts (RFC 9112, 3.2.2).
+    // In an absolute target the host of the target counts (RFC 9112, 3.2.2).
     let next = next_page(client, &format!("http://b.example{path}"), "Host: a.example\r\n").await;
     assert!(next.starts_with("http://b.example/secure-api/contacts?"), "{next}");
     let next = next_page(client, "http://b.example//secure-api//contacts?limit=1", "Host: a.example\r\n").await;
@@ -65,7 +68,7 @@ async fn links_lead_to_the_host_that_the_client_asked() {
 }
 
 #[tokio::test]
-async fn what_a_trusted_proxy_says_is_read_as_strictly() {
+async fn forwarded_headers_of_a_trusted_proxy_are_parsed_as_strictly() {
     let service =
         Service::configured(|config| config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
     let client = &service.client;
@@ -78,16 +81,16 @@ async fn what_a_trusted_proxy_says_is_read_as_strictly() {
         "X-Forwarded-Proto: https://\r\n",
         "Host: a.example\r\nX-Forwarded-Host: b.example\r\n",
     ] {
-        assert_problem(&ask(client, format!("{OPEN}Host: localhost\r\n{lines}\r\n")).await, 400);
+        assert_problem(&exchange(client, format!("{OPEN}Host: localhost\r\n{lines}\r\n")).await, 400);
     }
     let lines = "X-Forwarded-Proto: HTTPS\r\nX-Forwarded-Host: b.example:8443, c.example\r\n";
-    let document = ask(client, format!("{OPEN}Host: localhost\r\n{lines}\r\n")).await;
+    let document = exchange(client, format!("{OPEN}Host: localhost\r\n{lines}\r\n")).await;
     let server = &document.json["servers"]["api"];
     assert_eq!((&server["host"], &server["protocol"]), (&json!("b.example:8443"), &json!("https")));
 }
 
 #[tokio::test]
-async fn what_cannot_be_parsed_is_answered_with_a_problem() {
+async fn malformed_requests_get_a_problem() {
     let client = Service::start().await.client;
     let long = "x".repeat(70_000);
     for (request, status) in [
@@ -105,32 +108,32 @@ async fn what_cannot_be_parsed_is_answered_with_a_problem() {
     ] {
         let mut raw = Raw::connect(&client).await;
         raw.send(&request).await;
-        let answer = raw.answer().await;
+        let response = raw.response().await;
         let shown: String = request.chars().take(60).collect();
-        assert_eq!(answer.status, status, "{shown:?}");
-        assert_problem(&answer, status);
-        assert_eq!(answer.header("connection"), "close", "{shown:?}");
+        assert_eq!(response.status, status, "{shown:?}");
+        assert_problem(&response, status);
+        assert_eq!(response.header("connection"), "close", "{shown:?}");
         raw.ends().await;
     }
     let target = "x".repeat(40_000);
-    assert_problem(&ask(&client, format!("GET /{target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await, 414);
+    assert_problem(&exchange(&client, format!("GET /{target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await, 414);
 }
 
 #[tokio::test]
-async fn an_answer_before_one_that_cannot_be_parsed_is_whole() {
+async fn the_response_before_a_malformed_request_is_complete() {
     let client = Service::start().await.client;
     let mut raw = Raw::connect(&client).await;
     raw.send(format!("{OPEN}Host: localhost\r\n\r\n{OPEN}Host: localhost\r\n\r\nGARBAGE\r\n\r\n")).await;
     for _ in 0..2 {
-        let document = raw.answer().await;
+        let document = raw.response().await;
         assert_eq!((document.status, &document.json["asyncapi"]), (200, &json!("3.0.0")));
     }
-    assert_problem(&raw.answer().await, 400);
+    assert_problem(&raw.response().await, 400);
     raw.ends().await;
 }
 
 #[tokio::test]
-async fn a_field_that_says_who_or_which_stands_once() {
+async fn identity_headers_may_appear_only_once() {
     let service = Service::start().await;
     let (client, keys) = (&service.client, keys(&service.client));
     let host = "Host: localhost\r\n";
@@ -168,7 +171,7 @@ async fn a_field_that_says_who_or_which_stands_once() {
             501,
         ),
     ] {
-        assert_problem(&ask(client, request).await, status);
+        assert_problem(&exchange(client, request).await, status);
     }
     assert!(client.changes().await.is_empty(), "none of them wrote");
 }
@@ -185,21 +188,21 @@ async fn options_lists_the_methods_without_keys_and_is_no_call() {
         ("/swagger/json-file", "GET, HEAD, OPTIONS"),
     ] {
         for headers in [&[][..], &[("origin", "https://other.example"), ("access-control-request-method", "PUT")]] {
-            let answer = client.try_send_bare(Method::OPTIONS, path, headers, "").await.unwrap();
-            assert_eq!((answer.status, answer.header("allow"), answer.text.as_str()), (204, allow, ""), "{path}");
-            let cors = answer.headers.keys().any(|name| name.as_str().starts_with("access-control-"));
+            let response = client.try_send_bare(Method::OPTIONS, path, headers, "").await.unwrap();
+            assert_eq!((response.status, response.header("allow"), response.text.as_str()), (204, allow, ""), "{path}");
+            let cors = response.headers.keys().any(|name| name.as_str().starts_with("access-control-"));
             assert!(!cors, "nothing is promised to other origins");
         }
         client.send(Method::OPTIONS, path, &[], "").await;
     }
-    let all = ask(client, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let all = exchange(client, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!((all.status, all.header("allow")), (204, "DELETE, GET, HEAD, OPTIONS, POST, PUT"));
     assert_problem(&client.try_send_bare(Method::OPTIONS, "/nowhere", &[], "").await.unwrap(), 404);
     assert_eq!(client.get("/usage").await.expect(200)["used"], 0);
 }
 
 #[tokio::test]
-async fn no_answer_is_sniffed() {
+async fn every_response_forbids_content_sniffing() {
     let service = Service::start().await;
     let client = &service.client;
     client.contact("ann@example.org").await.expect(201);
@@ -220,8 +223,8 @@ async fn no_answer_is_sniffed() {
         assert_eq!(client.get(path).await.header("x-content-type-options"), "nosniff", "{path}");
     }
     for method in [Method::PATCH, Method::OPTIONS, Method::HEAD] {
-        let answer = client.send(method.clone(), "/contacts", &[], "").await;
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method}");
+        let response = client.send(method.clone(), "/contacts", &[], "").await;
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{method}");
     }
     let ops = Client::new(&format!("http://{}", service.app.metrics_address()), client.account, "");
     assert_eq!(ops.get("/metrics").await.header("x-content-type-options"), "nosniff");

@@ -1,4 +1,4 @@
-//! The edge: connections, heads and bodies as a client from outside may send them.
+//! The edge: connections, heads and bodies as any client may send them.
 
 mod bounds;
 mod conditions;

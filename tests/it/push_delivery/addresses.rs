@@ -1,11 +1,11 @@
-//! Where a delivery may go.
+//! Addresses that a delivery may go to.
 
 use serde_json::{Value, json};
 
 use super::{endpoint, endpoint_at, state, until, until_attempts, waiting};
 use crate::support::{Receiver, Service};
 
-/// Every family that the contract names, by an address of it.
+/// One address of every family that the contract names.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("loopback", "127.0.0.1"),
     ("loopback", "[::1]"),
@@ -40,9 +40,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
 async fn every_forbidden_family_is_refused_by_its_name() {
     let service = Service::configured(|config| config.push.allow_networks.clear()).await;
     for (family, host) in FORBIDDEN {
-        let answer = service.client.post("/push/endpoints", json!({"url": format!("https://{host}/hook")})).await;
-        answer.expect(422);
-        let detail = answer.json["errors"][0]["detail"].as_str().unwrap();
+        let response = service.client.post("/push/endpoints", json!({"url": format!("https://{host}/hook")})).await;
+        response.expect(422);
+        let detail = response.json["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(family), "{host}: {detail}");
     }
     let public = json!({"url": "https://8.8.8.8/hook"});
@@ -53,9 +53,9 @@ async fn every_forbidden_family_is_refused_by_its_name() {
 async fn only_http_and_https_are_taken_and_no_credentials() {
     let service = Service::start().await;
     for url in ["ftp://example.org/", "file:///etc/passwd", "https://u:p@example.org/", "https://u@example.org/", "/"] {
-        let answer = service.client.post("/push/endpoints", json!({"url": url})).await;
-        answer.expect(422);
-        assert_eq!(answer.json["errors"][0]["pointer"], "#/url", "{url}");
+        let response = service.client.post("/push/endpoints", json!({"url": url})).await;
+        response.expect(422);
+        assert_eq!(response.json["errors"][0]["pointer"], "#/url", "{url}");
     }
 }
 
@@ -82,8 +82,8 @@ async fn the_operators_allow_list_of_cidrs_lifts_the_refusal_for_itself_alone() 
     }
 }
 
-/// Nothing is known of a name when it is saved. What it resolves to is looked at by each connection, so it does not
-/// matter what it resolved to before.
+/// A name is not resolved when it is saved. Each connection checks the address that the name resolves to at that time,
+/// so earlier resolutions do not matter.
 #[tokio::test]
 async fn a_name_is_refused_at_connect_time_on_the_address_used() {
     let (service, receiver) =
@@ -97,10 +97,10 @@ async fn a_name_is_refused_at_connect_time_on_the_address_used() {
     assert_eq!((receiver.connections().accepted, waiting(&service).await), (0, vec![]), "it is the endpoint's failure");
 }
 
-/// An owner who can tell the two apart can ask for one name after the other, and learn which of them the operator's own
-/// network has.
+/// An owner who can distinguish the two could probe names one after the other, and learn which of them exist in the
+/// operator's own network.
 #[tokio::test]
-async fn an_owner_cannot_tell_a_name_of_a_forbidden_address_from_one_of_none() {
+async fn an_owner_cannot_distinguish_a_forbidden_address_from_an_unknown_name() {
     let service = Service::configured(|config| config.push.allow_networks.clear()).await;
     let mut made = Vec::new();
     for host in ["localhost", "no-such-name.invalid"] {
@@ -122,7 +122,7 @@ async fn an_owner_cannot_tell_a_name_of_a_forbidden_address_from_one_of_none() {
         for attempt in attempts {
             assert!(
                 attempt["duration_ms"].as_u64().unwrap() >= 5_000,
-                "it is told when connecting would end: {attempt}"
+                "it is logged at the time of a connect timeout: {attempt}"
             );
             shown.push(["outcome", "status", "error", "delivered"].map(|field| attempt[field].clone()));
         }
@@ -137,7 +137,7 @@ async fn an_owner_cannot_tell_a_name_of_a_forbidden_address_from_one_of_none() {
 
 /// An endpoint that was saved under another policy, by its address.
 #[tokio::test]
-async fn an_address_is_held_to_the_policy_of_the_day_at_each_attempt() {
+async fn the_current_policy_applies_to_the_address_at_each_attempt() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
     let env = service.env;

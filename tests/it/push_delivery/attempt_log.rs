@@ -1,4 +1,4 @@
-//! What the attempt log holds, and for how long.
+//! Content and retention of the attempt log.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";
 const DAYS: &str = "select substr(c.relname, 14) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'push_attempt'::regclass order by 1";
 
-/// The days that there are partitions of.
+/// The days that have a partition.
 async fn days(service: &Service) -> Vec<String> {
     let sql = service.env.sql().await;
     sql.query(DAYS, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// The day so many days before that of Postgres, as a partition's name ends.
-async fn ago(service: &Service, days: i32) -> String {
+/// The day this many days before Postgres's today, as in the names of partitions.
+async fn partition_day(service: &Service, days: i32) -> String {
     let day = "select to_char((now() at time zone 'UTC')::date - $1::integer, 'YYYYMMDD')";
     service.env.sql().await.query_one(day, &[&days]).await.unwrap().get(0)
 }
 
-/// Makes the partition of a day so many days ago.
+/// Creates the partition of the day this many days ago.
 async fn make_day(service: &Service, days: i32) -> String {
     let sql = service.env.sql().await;
-    let name = ago(service, days).await;
+    let name = partition_day(service, days).await;
     let day: Date = sql.query_one("select to_date($1, 'YYYYMMDD')", &[&name]).await.unwrap().get(0);
     let next = day.next_day().unwrap();
     let make = format!(
@@ -40,7 +40,7 @@ async fn make_day(service: &Service, days: i32) -> String {
     name
 }
 
-/// Waits until the service has made the days that it writes to.
+/// Waits until the service has created the partitions that it writes to.
 async fn until_ready(service: &Service) {
     until("the days", async || days(service).await.len() >= 4).await;
 }
@@ -51,7 +51,7 @@ async fn attempts_have_a_partition_a_day_and_are_dropped_with_it_after_30_days()
     let service = Service::start().await;
     until_ready(&service).await;
     for day in -2..=1 {
-        assert!(days(&service).await.contains(&ago(&service, day).await), "{day} days ago");
+        assert!(days(&service).await.contains(&partition_day(&service, day).await), "{day} days ago");
     }
     let (kept, over, others) = (make_day(&service, 29).await, make_day(&service, 31).await, days(&service).await);
     let (app, _) = service.replica().await;
@@ -64,7 +64,7 @@ async fn attempts_have_a_partition_a_day_and_are_dropped_with_it_after_30_days()
 }
 
 #[tokio::test]
-async fn a_replica_whose_clock_is_wrong_drops_and_makes_no_days() {
+async fn a_replica_whose_clock_is_wrong_drops_and_creates_no_partitions() {
     let service = Service::start().await;
     until_ready(&service).await;
     let (over, others) = (make_day(&service, 40).await, days(&service).await);
@@ -80,7 +80,7 @@ async fn a_replica_whose_clock_is_wrong_drops_and_makes_no_days() {
 }
 
 #[tokio::test]
-async fn attempts_that_fit_no_day_are_counted_and_hold_up_no_others() {
+async fn attempts_without_a_partition_are_counted_and_delay_no_others() {
     let clock = Clock::manual(Clock::system().now());
     let (service, receiver) = (Service::timed(clock.clone(), |_| {}).await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
@@ -120,7 +120,7 @@ async fn a_test_takes_a_slot_and_is_logged() {
     assert_eq!(other.received().len(), 0);
 }
 
-/// What the log says of the account's only endpoint, the oldest first, once it says so much.
+/// The logged attempts of the account's only endpoint, oldest first, once there are this many.
 async fn logged(service: &Service, many: usize) -> Vec<Value> {
     settled(service, "the attempts", &format!("select count(*) = {many} from push_attempt")).await;
     let endpoint = service.client.get("/push/endpoints").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
@@ -157,7 +157,7 @@ async fn an_attempt_has_its_status_error_bytes_body_and_trigger() {
     assert_eq!((&failed["webhook_id"], again["id"] != failed["id"]), (&again["webhook_id"], true));
 }
 
-/// An attempt may take 15 s, of which connecting has the first five.
+/// An attempt may take 15 s, of which connecting may take 5 s.
 #[tokio::test]
 async fn connecting_is_given_up_after_5_s() {
     let (service, peer) = (Service::start().await, TlsPeer::slow().await);
@@ -185,12 +185,12 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     endpoint(&service, &batches, json!({"from": "start", "mode": "batch"})).await;
     settled(&service, "the attempts", "select count(*) = 3 from push_attempt").await;
 
-    let database = service.env.database.clone();
-    let erase = format!("account erase-attempts {account} {bob} --json");
-    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &database)]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(said, json!({"public_id": account, "uid": bob, "erased": 2}), "his own, and the batch that he was in");
+    let printed = erase(&service, &bob).await;
+    assert_eq!(
+        printed,
+        json!({"public_id": account, "uid": bob, "erased": 2}),
+        "his own, and the batch that he was in"
+    );
 
     let kept = "select seq, convert_from(body, 'UTF8') from push_attempt order by seq, endpoint_id";
     let kept = service.env.sql().await.query(kept, &[]).await.unwrap();
@@ -198,6 +198,35 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
     kept.sort();
     assert_eq!(kept, [(1, String::new()), (1, "seen".to_owned()), (2, String::new())]);
     settled(&service, "the audit row", "select count(*) = 1 from audit where action = 'push.erase'").await;
+}
+
+/// Erases what receivers responded to deliveries of a record, and returns what the command says.
+async fn erase(service: &Service, uid: &str) -> Value {
+    let erase = format!("account erase-attempts {} {uid} --json", service.client.account);
+    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &service.env.database)]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn an_attempt_is_erased_by_its_records_and_one_of_the_release_before_by_its_webhook_id() {
+    let (service, receiver) = (Service::start().await, Receiver::start().await);
+    receiver.respond_with_body(200, "seen");
+    let mut uids = Vec::new();
+    for name in ["ann", "bob", "cid"] {
+        uids.push(service.client.contact(&format!("{name}@example.org")).await.uid());
+    }
+    endpoint(&service, &receiver, json!({"from": "start", "mode": "batch"})).await;
+    settled(&service, "the attempt", "select count(*) = 1 from push_attempt").await;
+    let sql = service.env.sql().await;
+
+    // The id spans the first and the last record; the one between was not delivered with them.
+    let two = format!("update push_attempt set uids = array['{}', '{}']::uuid[]", uids[0], uids[2]);
+    sql.batch_execute(&two).await.unwrap();
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 0);
+    sql.batch_execute("update push_attempt set uids = null").await.unwrap();
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 1);
+    assert_eq!(erase(&service, &uids[1]).await["erased"], 0, "nothing is left to erase");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::{endpoint, settled};
 use crate::support::{LONG, Receiver, Service};
 
 #[tokio::test]
-async fn every_attempt_is_logged_in_batches_with_what_was_answered() {
+async fn every_attempt_is_logged_in_batches_with_its_response() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let api = &service.client;
     receiver.respond_with_body(503, "x".repeat(10_000));

@@ -1,7 +1,7 @@
-//! What the contract's page on push promises of deliveries, sentence by sentence.
+//! The promises of the contract's page on push, each as a test.
 //!
-//! Time that a schedule takes is a manual clock's: it is set, and then another event wakes the endpoint. Time that a
-//! receiver takes is real, and the shortest that an endpoint may set.
+//! Delays of a schedule follow a manual clock: a test sets the clock, and then another event wakes the endpoint. Delays
+//! of a receiver are real, and use the shortest timeout that an endpoint may set.
 
 mod addresses;
 mod attempt_log;
@@ -30,7 +30,7 @@ use crate::support::{Client, LONG, Receiver, Service};
 
 const START: Timestamp = datetime!(2026-11-24 12:00 UTC);
 
-/// Makes an endpoint at this place, for everything from now on.
+/// Makes an endpoint at this URL, for all events from now on.
 pub(crate) async fn endpoint_at(client: &Client, url: &str, more: Value) -> Value {
     let mut settings = json!({"url": url});
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -53,12 +53,12 @@ pub(crate) fn seqs(received: &[Received]) -> Vec<i64> {
     received.iter().map(seq).collect()
 }
 
-/// How often an event was sent.
+/// The number of times that an event was sent.
 fn sent(receiver: &Receiver, number: i64) -> usize {
     receiver.received().iter().filter(|received| seq(received) == number).count()
 }
 
-/// How many attempts ended so, over all endpoints of the service.
+/// The number of attempts with this outcome, over all endpoints of the service.
 async fn attempted(service: &Service, outcome: &str) -> usize {
     let ops = Client::new(&format!("http://{}", service.app.metrics_address()), service.client.account, "");
     let metrics = ops.get("/metrics").await.text;
@@ -66,26 +66,26 @@ async fn attempted(service: &Service, outcome: &str) -> usize {
     metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or_default()
 }
 
-/// Waits until something holds; else a panic that says what did not come.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds; panics with the name of the condition after the timeout.
+pub(crate) async fn until(label: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let waited = async {
         while !holds().await {
             pause.tick().await;
         }
     };
-    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{label}: not within the timeout");
 }
 
-/// Waits until a query says yes.
-pub(crate) async fn settled(service: &Service, what: &str, sql: &str) {
+/// Waits until a query returns true.
+pub(crate) async fn settled(service: &Service, label: &str, sql: &str) {
     let client = service.env.sql().await;
-    until(what, async || client.query_one(sql, &[]).await.unwrap().get(0)).await;
+    until(label, async || client.query_one(sql, &[]).await.unwrap().get(0)).await;
 }
 
 async fn until_attempts(service: &Service, outcome: &str, at_least: usize) {
-    let what = format!("attempt {at_least} that ends with {outcome}");
-    until(&what, async || attempted(service, outcome).await >= at_least).await;
+    let label = format!("attempt {at_least} that ends with {outcome}");
+    until(&label, async || attempted(service, outcome).await >= at_least).await;
 }
 
 /// The state of the account's first endpoint.
@@ -93,14 +93,14 @@ async fn state(service: &Service) -> Value {
     service.client.get("/push/endpoints").await.expect(200)[0].clone()
 }
 
-/// What waits, as it is stored: seq, attempts, whether it is parked.
+/// The stored retry entries: seq, attempts, whether parked.
 async fn waiting(service: &Service) -> Vec<(i64, i32, bool)> {
     let sql = service.env.sql().await;
-    let rows = sql.query("select seq, attempts, parked from push_waiting order by seq", &[]).await.unwrap();
+    let rows = sql.query("select seq, attempts, parked from push_retry order by seq", &[]).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }
 
-/// A service whose clock stands still, and moves on by hand.
+/// A service whose clock stands still until the test moves it.
 struct Timed {
     service: Service,
     clock: Clock,
@@ -120,7 +120,7 @@ impl Timed {
         self.clock.set(self.now);
     }
 
-    /// Another record's event, which wakes every endpoint of the account. Its position in the log.
+    /// Writes another record's event, which wakes every endpoint of the account. Returns its position in the log.
     async fn event(&mut self) -> i64 {
         self.made += 1;
         let uid = self.service.client.contact(&format!("e{}@example.org", self.made)).await.uid();
@@ -129,7 +129,7 @@ impl Timed {
         event["data"]["seq"].as_i64().unwrap()
     }
 
-    /// Another event, once it has arrived at this receiver.
+    /// Writes another event, and returns once it has arrived at this receiver.
     async fn event_at(&mut self, receiver: &Receiver) -> i64 {
         let event = self.event().await;
         until("an event", async || receiver.received().iter().any(|received| seq(received) == event)).await;

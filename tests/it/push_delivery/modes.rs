@@ -1,4 +1,4 @@
-//! What goes together in one delivery, and what waits for what.
+//! Events that share one delivery, and deliveries that wait for others.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn batch(received: &Received) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_batch_has_at_most_what_was_asked_for_and_the_libraries_read_it() {
+async fn a_batch_respects_its_configured_size_and_the_libraries_read_it() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     contacts(&service.client, 25).await;
     let made = endpoint(&service, &receiver, json!({"mode": "batch", "max_batch": 10, "from": "start"})).await;
@@ -34,12 +34,12 @@ async fn a_batch_has_at_most_what_was_asked_for_and_the_libraries_read_it() {
 
     let received = receiver.received();
     assert!(received.iter().all(|one| (1..=10).contains(&batch(one).len())), "{:?}", received.iter().map(batch));
-    assert!(received.len() < 10, "a backlog goes in few deliveries: {}", received.len());
+    assert!(received.len() < 10, "a backlog is sent in few deliveries: {}", received.len());
     let deliveries: Vec<Value> = received.iter().map(|one| line(one, &made["secret"])).collect();
     let verified = verify("batches", &deliveries).await;
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-    let said: Value = serde_json::from_slice(&verified.stdout).unwrap();
-    assert_eq!(said, json!({"deliveries": received.len(), "events": 25}));
+    let printed: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(printed, json!({"deliveries": received.len(), "events": 25}));
 }
 
 #[tokio::test]
@@ -47,9 +47,9 @@ async fn a_batch_is_at_most_256_kib() {
     const LONG_TEXT: usize = 16_000;
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     for number in 0..30 {
-        let told = "x".repeat(LONG_TEXT);
+        let text = "x".repeat(LONG_TEXT);
         let contact = json!({"role": "Lead", "first_name": "Ann", "last_name": "Lee",
-            "email": format!("p{number}@example.org"), "background_info": told});
+            "email": format!("p{number}@example.org"), "background_info": text});
         service.client.post("/contact", contact).await.expect(201);
     }
     endpoint(&service, &receiver, json!({"mode": "batch", "from": "start"})).await;
@@ -82,7 +82,7 @@ async fn strict_order_is_the_order_of_the_log() {
 }
 
 #[tokio::test]
-async fn without_order_the_window_alone_counts() {
+async fn without_ordering_only_the_window_limits_concurrency() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({"order": "none", "window": 4})).await;
     receiver.hang();
@@ -96,12 +96,12 @@ async fn without_order_the_window_alone_counts() {
     assert_eq!(seqs, [1, 2, 3, 4], "of one record, and none of them answered");
 }
 
-/// 620 events for an endpoint that hangs, on a service that may have no more than 64 deliveries under way.
+/// 620 events for an endpoint that hangs, on a service that allows 64 deliveries in flight.
 #[tokio::test]
 async fn the_global_cap_is_shared_fairly() {
     let service = Service::configured(|config| config.push.in_flight = 64).await;
     let (slow, healthy) = (Receiver::start().await, Receiver::start().await);
-    let other = service.stranger().await;
+    let other = service.other_client().await;
     slow.hang();
     contacts(&service.client, 620).await;
     for _ in 0..4 {
@@ -125,7 +125,7 @@ async fn a_batch_is_all_or_nothing_under_one_id_that_is_stable_over_retries() {
     let first = receiver.wait_for(1, LONG).await.remove(0);
     receiver.wait_for(2, LONG).await;
     receiver.recover();
-    settled(&service, "all is delivered", "select seq = 5 from push_cursor").await;
+    settled(&service, "all is delivered", "select seq = 5 from push_endpoint_cursor").await;
 
     assert_eq!(first.header("content-type"), "application/cloudevents-batch+json");
     let seqs = |received: &Received| -> Vec<i64> {
@@ -142,7 +142,7 @@ async fn a_batch_is_all_or_nothing_under_one_id_that_is_stable_over_retries() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_was_away_gets_one_message_per_record_that_says_what_it_stands_for() {
+async fn after_an_outage_latest_mode_sends_one_message_per_record_with_its_range() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let api = &service.client;
     receiver.respond_with(503);
@@ -155,11 +155,11 @@ async fn a_receiver_that_was_away_gets_one_message_per_record_that_says_what_it_
             api.put(&format!("/contact/{uid}"), json!({"title": format!("title {number}")})).await.expect(200);
         }
     }
-    // Read, though not sent: the attempt after this one knows of all.
+    // The events are read, though not sent: the next attempt covers all of them.
     let tried = receiver.received().len();
     receiver.wait_for(tried + 2, LONG).await;
     receiver.recover();
-    settled(&service, "all is delivered", "select seq = 20 from push_cursor").await;
+    settled(&service, "all is delivered", "select seq = 20 from push_endpoint_cursor").await;
 
     let mut accepted = receiver.accepted();
     accepted.sort_by_key(|one| body(one)["sequence"].to_string());
@@ -175,7 +175,7 @@ async fn a_receiver_that_was_away_gets_one_message_per_record_that_says_what_it_
 }
 
 #[tokio::test]
-async fn an_event_is_wanted_if_one_of_the_fields_changed_or_its_record_came_or_went() {
+async fn an_event_is_sent_if_a_selected_field_changed_or_its_record_was_created_or_deleted() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let api = &service.client;
     endpoint(&service, &receiver, json!({"fields": ["title"], "headers": {"x-tenant": "seven"}})).await;
@@ -183,7 +183,7 @@ async fn an_event_is_wanted_if_one_of_the_fields_changed_or_its_record_came_or_w
     api.put(&format!("/contact/{uid}"), json!({"first_name": "Bea"})).await.expect(200);
     api.put(&format!("/contact/{uid}"), json!({"title": "Dr"})).await.expect(200);
     api.delete(&format!("/contact/{uid}")).await.expect(200);
-    settled(&service, "all is dealt with", "select seq = 4 from push_cursor").await;
+    settled(&service, "all is dealt with", "select seq = 4 from push_endpoint_cursor").await;
 
     let seqs: Vec<Value> = receiver.received().iter().map(|one| body(one)["data"]["seq"].clone()).collect();
     assert_eq!(seqs, [1, 3, 4]);

@@ -1,4 +1,4 @@
-//! What an answer means, and what has none.
+//! The outcome of an attempt by its response, or by the lack of one.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Timed, attempted, endpoint, endpoint_at, sent, state, until, until_attempts, waiting};
 use crate::support::{LONG, Receiver, Service, TlsPeer};
 
-/// The least that an endpoint may allow an attempt.
-fn hurried() -> Value {
+/// The shortest timeout that an endpoint may set.
+fn short_timeout() -> Value {
     json!({"timeout_s": 1})
 }
 
@@ -46,7 +46,7 @@ async fn a_410_disables_the_endpoint_and_nothing_is_skipped() {
 
     until("the end of the endpoint", async || state(&service).await["state"] == "disabled").await;
     service.client.contact("cid@example.org").await.expect(201);
-    assert_eq!(state(&service).await["through_seq"], json!(1), "it stands before what it did not take");
+    assert_eq!(state(&service).await["through_seq"], json!(1), "the cursor stays before the refused event");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn any_of_429_502_503_504_throttles_the_whole_endpoint() {
         timed.event_at(&receiver).await;
         until_attempts(&timed.service, "throttled", 1).await;
 
-        // The clock stands still, so another record's event is not tried: one answer was enough.
+        // The clock stands still, so another record's event is not tried: one such response throttles the endpoint.
         timed.event_at(&other).await;
         assert_eq!(receiver.received().len(), 1, "{status}");
 
@@ -67,12 +67,12 @@ async fn any_of_429_502_503_504_throttles_the_whole_endpoint() {
         timed.pass(Duration::from_secs(1));
         timed.event_at(&receiver).await;
         until("all of them", async || receiver.accepted().len() == 3).await;
-        assert_eq!(waiting(&timed.service).await, [], "{status}: a throttled delivery is no failure of its own");
+        assert_eq!(waiting(&timed.service).await, [], "{status}: a throttled delivery is not counted as a failure");
     }
 }
 
-/// From the answer until the endpoint is asked again.
-async fn retry_after_is_kept(header: &str, too_soon: Duration, then: Duration) {
+/// The time from a response until the next attempt at the endpoint.
+async fn check_retry_after(header: &str, too_soon: Duration, then: Duration) {
     let (mut timed, receiver, other) = (Timed::start().await, Receiver::start().await, Receiver::start().await);
     endpoint(&timed.service, &receiver, json!({})).await;
     endpoint(&timed.service, &other, json!({})).await;
@@ -83,7 +83,7 @@ async fn retry_after_is_kept(header: &str, too_soon: Duration, then: Duration) {
 
     timed.pass(too_soon);
     timed.event_at(&other).await;
-    assert_eq!(receiver.received().len(), 1, "{header}: it asked to be left alone");
+    assert_eq!(receiver.received().len(), 1, "{header}: no attempt before that time");
     timed.pass(then.checked_sub(too_soon).unwrap());
     timed.event_at(&receiver).await;
     until("all of them", async || receiver.accepted().len() == 3).await;
@@ -91,20 +91,20 @@ async fn retry_after_is_kept(header: &str, too_soon: Duration, then: Duration) {
 
 #[tokio::test]
 async fn retry_after_is_honoured() {
-    retry_after_is_kept("120", Duration::from_secs(119), Duration::from_secs(121)).await;
-    retry_after_is_kept("Tue, 24 Nov 2026 12:10:00 GMT", Duration::from_secs(599), Duration::from_secs(601)).await;
+    check_retry_after("120", Duration::from_secs(119), Duration::from_secs(121)).await;
+    check_retry_after("Tue, 24 Nov 2026 12:10:00 GMT", Duration::from_secs(599), Duration::from_secs(601)).await;
 }
 
 #[tokio::test]
 async fn retry_after_is_capped_at_ten_hours() {
     let hours = |hours: u64, seconds: u64| Duration::from_hours(hours) + Duration::from_secs(seconds);
-    retry_after_is_kept("31536000", hours(9, 3_599), hours(10, 1)).await;
+    check_retry_after("31536000", hours(9, 3_599), hours(10, 1)).await;
 }
 
 #[tokio::test]
 async fn a_receiver_that_hangs_is_given_up_at_its_timeout() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
-    endpoint(&service, &receiver, hurried()).await;
+    endpoint(&service, &receiver, short_timeout()).await;
     receiver.hang();
     service.client.contact("ann@example.org").await.expect(201);
 
@@ -116,7 +116,7 @@ async fn a_receiver_that_hangs_is_given_up_at_its_timeout() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_given_up_at_the_timeout() {
     let (service, peer) = (Service::start().await, TlsPeer::slow().await);
-    endpoint_at(&service.client, &peer.url(), hurried()).await;
+    endpoint_at(&service.client, &peer.url(), short_timeout()).await;
     service.client.contact("ann@example.org").await.expect(201);
 
     peer.wait_for(1).await;
@@ -160,13 +160,13 @@ async fn nobody_listening_is_a_failure() {
 #[tokio::test]
 async fn a_receiver_that_drips_holds_no_slot_longer_than_its_timeout() {
     let (service, receiver) = (Service::configured(|config| config.push.window = 1).await, Receiver::start().await);
-    endpoint(&service, &receiver, hurried()).await;
+    endpoint(&service, &receiver, short_timeout()).await;
     receiver.drip();
     for name in ["ann", "bob"] {
         service.client.contact(&format!("{name}@example.org")).await.expect(201);
     }
 
-    // With one slot the second goes out when the first is given up.
+    // With one slot the second delivery is sent when the first one times out.
     until("the second", async || sent(&receiver, 2) == 1).await;
     assert_eq!((attempted(&service, "timeout").await, attempted(&service, "delivered").await), (1, 0));
 }
@@ -180,7 +180,7 @@ async fn a_receiver_that_floods_is_read_for_64_kib_and_holds_no_slot() {
         service.client.contact(&format!("p{number}@example.org")).await.expect(201);
     }
 
-    // Each within the time that none of them may use up: what has been read is enough.
+    // Each ends long before the timeout, because reading stops at the limit of 64 KiB.
     receiver.wait_for(5, LONG).await;
     receiver.wait_for_open(0, LONG).await;
     until_attempts(&service, "delivered", 5).await;

@@ -1,4 +1,4 @@
-//! The headers of an endpoint's own: sent with each delivery, kept sealed, shown to nobody.
+//! Custom headers of an endpoint: sent with each delivery, stored sealed, never shown.
 
 use serde_json::{Value, json};
 use unificus::clock::Clock;
@@ -21,12 +21,12 @@ fn path(made: &Value, rest: &str) -> String {
     format!("/push/endpoints/{}{rest}", made["id"].as_str().unwrap())
 }
 
-/// The tables of the database in which a text stands, in a text or as bytes.
+/// The tables of the database that contain a text, as text or as bytes.
 async fn tables_with(service: &Service, text: &str) -> Vec<String> {
     let sql = service.env.sql().await;
     let tables = "select c.relname::text from pg_class c
         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1";
-    let mut found = Vec::new();
+    let mut matching = Vec::new();
     for row in sql.query(tables, &[]).await.unwrap() {
         let table: String = row.get(0);
         let has = format!(
@@ -34,10 +34,10 @@ async fn tables_with(service: &Service, text: &str) -> Vec<String> {
                 or position(encode(convert_to($1, 'UTF8'), 'hex') in t::text) > 0)"
         );
         if sql.query_one(&has, &[&text]).await.unwrap().get(0) {
-            found.push(table);
+            matching.push(table);
         }
     }
-    found
+    matching
 }
 
 async fn stored(service: &Service) -> String {
@@ -58,7 +58,7 @@ async fn reader(service: &Service) -> Client {
 #[tokio::test]
 async fn values_of_own_headers_are_sent_and_are_nowhere_in_clear() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
-    // A receiver that echoes its request writes into the attempt log.
+    // A receiver that echoes its request puts the headers into the attempt log.
     receiver.respond_with_body(200, format!("got {VALUE}"));
     let settings = json!({"url": receiver.url(), "headers": {"Authorization": VALUE, "x-team": "blue-7"}}).to_string();
     let key = [("idempotency-key", "k1")];
@@ -76,9 +76,9 @@ async fn values_of_own_headers_are_sent_and_are_nowhere_in_clear() {
     let masked = json!({"authorization": MASK, "x-team": MASK});
     assert_eq!(made["headers"], masked);
     for client in [&service.client, &reader(&service).await] {
-        for answer in [client.get(&path(&made, "")).await, client.get("/push/endpoints").await] {
-            answer.expect(200);
-            assert!(answer.text.contains(MASK) && !answer.text.contains("hush"), "{}", answer.text);
+        for response in [client.get(&path(&made, "")).await, client.get("/push/endpoints").await] {
+            response.expect(200);
+            assert!(response.text.contains(MASK) && !response.text.contains("hush"), "{}", response.text);
         }
         let attempts = client.get(&path(&made, "/attempts")).await;
         assert_eq!(attempts.expect(200)[0]["body"], format!("got {MASK}"));
@@ -87,7 +87,7 @@ async fn values_of_own_headers_are_sent_and_are_nowhere_in_clear() {
     for text in ["hush", "blue-7"] {
         assert_eq!(tables_with(&service, text).await, [""; 0], "{text}");
     }
-    assert_eq!(tables_with(&service, "authorization").await, ["push_endpoint"], "the search sees what is there");
+    assert_eq!(tables_with(&service, "authorization").await, ["push_endpoint"], "the search finds a stored text");
 }
 
 #[tokio::test]
@@ -106,15 +106,15 @@ async fn the_mask_sent_back_keeps_a_value_and_a_new_value_replaces_it() {
     assert_eq!(own, [VALUE, "fresh", ""]);
 
     for refused in [json!({"x-other": MASK}), json!({"authorization": MASK, "x-old": MASK})] {
-        let answer = service.client.put(&path(&made, ""), json!({"headers": refused})).await;
-        answer.expect(422);
-        assert_eq!(answer.json["errors"][0]["pointer"], "#/headers", "{}", answer.text);
+        let response = service.client.put(&path(&made, ""), json!({"headers": refused})).await;
+        response.expect(422);
+        assert_eq!(response.json["errors"][0]["pointer"], "#/headers", "{}", response.text);
     }
     let new = json!({"url": receiver.url(), "headers": {"authorization": MASK}});
     service.client.post("/push/endpoints", new).await.expect(422);
 }
 
-/// Otherwise a key that may write could have a value sent to a server of its own.
+/// Otherwise a key with the right to write could send the value to a server of its owner's.
 #[tokio::test]
 async fn a_value_is_never_sent_to_another_server_than_it_was_given_for() {
     let (service, receiver, other) = (Service::start().await, Receiver::start().await, Receiver::start().await);
@@ -142,7 +142,7 @@ async fn a_value_is_never_sent_to_another_server_than_it_was_given_for() {
     assert!(sent.map(|received| received.header("authorization").to_owned()).all(|value| value != VALUE));
 }
 
-/// The version before stored values in clear, and writes rows beside this one while both run.
+/// The previous version stored values in clear, and writes rows beside this version while both run.
 #[tokio::test]
 async fn values_stored_in_clear_are_sent_on_and_sealed_by_the_next_write_or_the_rotation() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
@@ -176,9 +176,9 @@ async fn values_stored_in_clear_are_sent_on_and_sealed_by_the_next_write_or_the_
     assert_eq!(rotate(&[old]).await, (json!(0), json!(0)), "again, it finds nothing to do");
     assert_eq!(rotate(&[new, old]).await, (json!(1), json!(0)));
     assert_ne!(stored(&service).await, sealed);
-    assert_eq!(rotate(&[old]).await, (json!(0), json!(2)), "the secret and the header, of which it opens none");
+    assert_eq!(rotate(&[old]).await, (json!(0), json!(2)), "neither the secret nor the header can be opened");
 
-    // What a replica of the version before makes of a sealed value: it reads pairs of texts and writes them back.
+    // A replica of the previous version reads a sealed value as pairs of texts and writes it back.
     let pairs: Vec<(String, String)> = serde_json::from_str(&stored(&service).await).unwrap();
     let written = serde_json::to_string(&pairs).unwrap();
     let write = "update push_endpoint set headers = $1::text::json, state = 'live', revision = revision + 1";
@@ -202,6 +202,6 @@ async fn without_a_master_key_no_value_is_taken() {
     assert_eq!(stored(&service).await, before);
     let kept = api.put(&path(&made, ""), json!({"headers": {"x-a": MASK}, "description": "ours"})).await;
     kept.expect(200);
-    assert_eq!(stored(&service).await, before, "what is sealed stays so");
+    assert_eq!(stored(&service).await, before, "sealed values are unchanged");
     app.stop().await.unwrap();
 }

@@ -15,13 +15,13 @@ use crate::support::servers::Servers;
 use crate::support::service::account;
 use crate::support::{Client, LONG, Receiver, Replica};
 
-/// The contract's deadline.
+/// The deadline of the contract.
 const TAKEN_OVER: Duration = Duration::from_secs(5);
 
-/// So many that both replicas have some.
+/// Enough accounts for both replicas to have some.
 const ACCOUNTS: usize = 20;
 
-/// Who sent it: each replica says its own name.
+/// The name of the sending replica: each has its own user agent.
 fn sender(received: &Received) -> String {
     received.header("user-agent").to_owned()
 }
@@ -31,7 +31,7 @@ fn of(received: &[Received], account: AccountId) -> impl Iterator<Item = &Receiv
     received.iter().filter(move |one| one.header("webhook-id").starts_with(&prefix))
 }
 
-/// Makes a contact of each account and changes it twice.
+/// Creates a contact in each account and changes it twice.
 async fn write(clients: &[Client], round: &str) {
     for client in clients {
         let uid = client.contact(&format!("{round}@example.org")).await.uid();
@@ -83,14 +83,14 @@ async fn each_endpoint_is_delivered_by_one_replica_and_when_that_dies_the_other_
         assert_eq!(sender(first), "other");
         let taken_over = first.at.saturating_duration_since(killed);
         assert!(taken_over < TAKEN_OVER, "{taken_over:?}");
-        // What was delivered and on record is not delivered again; a place is on record within milliseconds.
+        // Deliveries that are acknowledged and saved are not repeated; a cursor is saved within milliseconds.
         let again = theirs.len() - 6;
         assert!(again <= 3, "{again} again");
     }
     assert!(all.iter().filter(|one| one.at > killed).all(|one| sender(one) == "other"), "the dead send nothing");
 }
 
-/// Each of an account's six events, and those of a record in the order of the log.
+/// Checks each of an account's six events, and the order of those of one record.
 fn first_arrivals_are_complete_and_in_order(theirs: &[&Received]) {
     let (mut seen, mut records) = (BTreeSet::new(), BTreeMap::<String, Vec<i64>>::new());
     for received in theirs {

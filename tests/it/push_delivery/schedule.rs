@@ -1,4 +1,4 @@
-//! When a delivery is tried again.
+//! The retry schedule of deliveries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Timed, attempted, endpoint, sent, state, until, until_attempts, waiting};
 use crate::support::Receiver;
 
-/// After the first attempt, in seconds.
+/// Delays after the first attempt, in seconds.
 const DELAYS: [u64; 9] = [5, 5 * 60, 30 * 60, 2 * 3_600, 5 * 3_600, 10 * 3_600, 14 * 3_600, 20 * 3_600, 24 * 3_600];
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn an_event_that_fails_alone_follows_the_schedule_is_parked_after_it_and_i
         timed.pass(Duration::from_secs(delay - 1));
         timed.event_at(&receiver).await;
         assert_eq!(sent(&receiver, 1), tried, "sooner than {delay} s");
-        // A tenth is the most that chance adds.
+        // Jitter adds at most a tenth.
         timed.pass(Duration::from_secs(delay / 10 + 2));
         timed.event_at(&receiver).await;
     }
@@ -41,7 +41,7 @@ async fn an_event_that_fails_alone_follows_the_schedule_is_parked_after_it_and_i
 }
 
 #[tokio::test]
-async fn what_comes_after_it_in_its_record_waits_and_other_records_pass() {
+async fn later_events_of_its_record_wait_and_other_records_are_delivered() {
     let (mut timed, receiver) = (Timed::start().await, Receiver::start().await);
     endpoint(&timed.service, &receiver, json!({})).await;
     receiver.refuse(&format!("{}:1", timed.service.client.account));
@@ -61,7 +61,7 @@ async fn what_comes_after_it_in_its_record_waits_and_other_records_pass() {
     assert_eq!(accepted, [1, 2]);
 }
 
-/// Ten events of as many records fail; the clock moves by less than any one's own retry would take.
+/// Ten events of ten records fail; the clock moves by less than the delay of any single retry.
 #[tokio::test]
 async fn a_half_open_probe_that_succeeds_pulls_waiting_retries_forward() {
     let (mut timed, receiver) = (Timed::start().await, Receiver::start().await);
@@ -80,7 +80,7 @@ async fn a_half_open_probe_that_succeeds_pulls_waiting_retries_forward() {
 
     until("all of them", async || receiver.accepted().len() == 11).await;
     until("the health", async || state(&timed.service).await["failing_since"].is_null()).await;
-    // Places are saved a little after what they are the places of.
+    // Cursors are saved a little after the deliveries that they cover.
     until("nothing that waits", async || waiting(&timed.service).await.is_empty()).await;
 }
 
@@ -105,7 +105,7 @@ async fn failing_for_five_days_disables_it_and_nothing_was_skipped() {
 }
 
 #[tokio::test]
-async fn another_address_is_not_held_to_how_long_the_one_before_wants_to_be_left_alone() {
+async fn a_new_address_is_not_held_to_the_retry_after_of_the_previous_one() {
     let (mut timed, before, after) = (Timed::start().await, Receiver::start().await, Receiver::start().await);
     let made = endpoint(&timed.service, &before, json!({})).await;
     before.respond_with_headers(503, &[("retry-after", "3600")]);

@@ -1,4 +1,4 @@
-//! What an endpoint's owner sets, and who else writes it.
+//! Settings of an endpoint, and concurrent writers of its row.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{LONG, Receiver, Service};
 const NOBODY: &str = "http://127.0.0.1:9/";
 
 /// Another writer of the row, in a transaction that ends while a change waits for it.
-async fn change_beside(service: &Service, other: &str, change: impl Future<Output = ()>) {
+async fn change_concurrently(service: &Service, other: &str, change: impl Future<Output = ()>) {
     let sql = service.env.sql().await;
     sql.batch_execute(&format!("begin; update push_endpoint set {other}")).await.unwrap();
     let looking = service.env.sql().await;
@@ -27,7 +27,7 @@ async fn change_beside(service: &Service, other: &str, change: impl Future<Outpu
 }
 
 #[tokio::test]
-async fn a_change_undoes_nothing_that_was_written_beside_it() {
+async fn a_change_overwrites_no_concurrent_write() {
     let service = Service::start().await;
     let api = &service.client;
     let made = endpoint_at(api, NOBODY, json!({})).await;
@@ -36,7 +36,7 @@ async fn a_change_undoes_nothing_that_was_written_beside_it() {
     let put = async {
         api.put(&path(""), json!({"description": "ours"})).await.expect(200);
     };
-    change_beside(&service, resealed, put).await;
+    change_concurrently(&service, resealed, put).await;
     let sql = service.env.sql().await;
     let kept =
         async || -> i32 { sql.query_one("select cardinality(secrets) from push_endpoint", &[]).await.unwrap().get(0) };
@@ -45,14 +45,14 @@ async fn a_change_undoes_nothing_that_was_written_beside_it() {
     let pause = async {
         api.post(&path("/pause"), Value::Null).await.expect(200);
     };
-    change_beside(&service, "state = 'disabled'", pause).await;
+    change_concurrently(&service, "state = 'disabled'", pause).await;
     let shown = api.get(&path("")).await.expect(200).clone();
     assert_eq!((&shown["state"], &shown["description"]), (&json!("disabled"), &json!("ours")));
 
     let resume = async {
         api.post(&path("/resume"), Value::Null).await.expect(200);
     };
-    change_beside(&service, resealed, resume).await;
+    change_concurrently(&service, resealed, resume).await;
     assert_eq!(kept().await, 4);
 }
 
@@ -85,7 +85,7 @@ async fn an_endpoint_begins_at_the_cursor_of_a_page_of_changes() {
     assert_eq!(page.expect(200).as_array().unwrap().len(), 2);
     endpoint(&service, &receiver, json!({"from": page.json["meta"]["cursor"], "order": "strict"})).await;
 
-    settled(&service, "the end of the log", "select seq = 5 from push_cursor").await;
+    settled(&service, "the end of the log", "select seq = 5 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [3, 4, 5]);
 }
 
@@ -110,7 +110,7 @@ async fn an_endpoint_gets_no_more_than_its_rate() {
 }
 
 #[tokio::test]
-async fn what_comes_of_a_record_within_the_debounce_is_one_delivery() {
+async fn events_of_a_record_within_the_debounce_are_one_delivery() {
     let (mut timed, receiver, other) = (Timed::start().await, Receiver::start().await, Receiver::start().await);
     endpoint(&timed.service, &receiver, json!({"mode": "latest", "debounce_ms": 60_000})).await;
     endpoint(&timed.service, &other, json!({})).await;

@@ -7,9 +7,9 @@ use unificus::clock::Clock;
 use super::endpoint;
 use crate::support::{LONG, Receiver, Service};
 
-/// An attempt may take a minute here, and a stop awaits no such thing.
+/// An attempt may take a minute here, and a stop does not wait for it.
 #[tokio::test]
-async fn what_hangs_at_a_stop_goes_again_under_its_id_from_the_next_replica() {
+async fn deliveries_that_hang_at_a_stop_are_sent_again_under_their_id_by_the_next_replica() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({"timeout_s": 60})).await;
     receiver.hang();

@@ -1,96 +1,96 @@
-//! What is written of an endpoint when Postgres refuses, or when somebody else has written in between.
+//! Cursors that Postgres refuses to save, and rows that another writer changes in between.
 
 use serde_json::{Value, json};
 
 use super::{endpoint, seqs, settled, state, until};
 use crate::support::{LONG, Receiver, Service};
 
-/// The places of endpoints with this description, or of all, are not taken any more.
-async fn refuse_places(service: &Service, description: &str) {
+/// Makes Postgres refuse the cursors of endpoints whose description matches.
+async fn refuse_cursors(service: &Service, description: &str) {
     let refuse = format!(
         "create or replace function refuse() returns trigger language plpgsql as $$ begin
             if exists (select from push_endpoint e where e.endpoint_id = new.endpoint_id
                 and e.description like '{description}') then
-                raise exception 'not taken' using errcode = '23514';
+                raise exception 'refused' using errcode = '23514';
             end if;
             return new;
         end $$;
-        create or replace trigger refuse before update on push_cursor for each row execute function refuse()"
+        create or replace trigger refuse before update on push_endpoint_cursor for each row execute function refuse()"
     );
     service.env.sql().await.batch_execute(&refuse).await.unwrap();
 }
 
-async fn take_places_again(service: &Service) {
-    service.env.sql().await.batch_execute("drop trigger refuse on push_cursor").await.unwrap();
+async fn accept_cursors(service: &Service) {
+    service.env.sql().await.batch_execute("drop trigger refuse on push_endpoint_cursor").await.unwrap();
 }
 
 async fn until_refused(service: &Service, more: f64) {
     let before = service.gauge("unificus_push_saves_failed_total").await;
     let refused = async || service.gauge("unificus_push_saves_failed_total").await >= before + more;
-    until("a place that is not taken", refused).await;
+    until("a refused cursor", refused).await;
 }
 
-/// A runner that starts from the older place that is stored would deliver again, and write its exceptions beside those
-/// that are still to be written.
+/// A worker that starts from the older stored cursor would deliver again, and write its retry entries beside those that
+/// are still to be written.
 #[tokio::test]
-async fn no_runner_starts_from_a_place_older_than_one_that_could_not_be_written() {
+async fn no_worker_starts_from_a_cursor_older_than_one_that_could_not_be_saved() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     let made = endpoint(&service, &receiver, json!({})).await;
-    refuse_places(&service, "%").await;
+    refuse_cursors(&service, "%").await;
     service.client.contact("ann@example.org").await.expect(201);
     receiver.wait_for(1, LONG).await;
     until_refused(&service, 1.0).await;
 
-    // Its runner ends, since its settings are others, and a look at the account would start the next one.
+    // Its worker ends because its settings have changed; the next look at the account would start another one.
     let path = format!("/push/endpoints/{}", made["id"].as_str().unwrap());
     service.client.put(&path, json!({"description": "ours"})).await.expect(200);
-    until("the end of its runner", async || service.gauge("unificus_push_runners").await < 0.5).await;
+    until("the end of its worker", async || service.gauge("unificus_push_runners").await < 0.5).await;
     service.client.contact("bob@example.org").await.expect(201);
     until_refused(&service, 4.0).await;
-    assert_eq!(seqs(&receiver.received()), [1], "nothing is sent from a place that is not the last");
+    assert_eq!(seqs(&receiver.received()), [1], "nothing is sent from an outdated cursor");
 
-    take_places_again(&service).await;
-    settled(&service, "its place", "select seq = 2 from push_cursor").await;
+    accept_cursors(&service).await;
+    settled(&service, "the cursor", "select seq = 2 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1, 2], "each once");
 }
 
 #[tokio::test]
-async fn a_place_that_could_not_be_written_is_written_without_another_event() {
+async fn a_cursor_that_could_not_be_saved_is_saved_without_another_event() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
-    refuse_places(&service, "%").await;
+    refuse_cursors(&service, "%").await;
     service.client.contact("ann@example.org").await.expect(201);
     until_refused(&service, 3.0).await;
-    take_places_again(&service).await;
-    settled(&service, "its place", "select seq = 1 from push_cursor").await;
+    accept_cursors(&service).await;
+    settled(&service, "the cursor", "select seq = 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.received()), [1]);
 }
 
 #[tokio::test]
-async fn a_place_that_is_refused_holds_up_no_other_endpoint() {
+async fn a_cursor_that_is_refused_delays_no_other_endpoint() {
     let (service, receiver, other) = (Service::start().await, Receiver::start().await, Receiver::start().await);
     let refused = endpoint(&service, &receiver, json!({"description": "refused"})).await;
-    let taken = endpoint(&service, &other, json!({"description": "taken"})).await;
-    refuse_places(&service, "refused").await;
+    let accepted = endpoint(&service, &other, json!({"description": "accepted"})).await;
+    refuse_cursors(&service, "refused").await;
     for number in 0..3 {
         service.client.contact(&format!("p{number}@example.org")).await.expect(201);
     }
     let at = |made: &Value, seq: i64| {
-        format!("select seq = {seq} from push_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
+        format!("select seq = {seq} from push_endpoint_cursor where endpoint_id = '{}'", made["id"].as_str().unwrap())
     };
-    settled(&service, "the other's place", &at(&taken, 3)).await;
-    // Nor its pause: what one endpoint waits for is its own.
-    let path = format!("/push/endpoints/{}/pause", taken["id"].as_str().unwrap());
+    settled(&service, "the other's cursor", &at(&accepted, 3)).await;
+    // Nor is its pause delayed: an endpoint waits only for its own cursor.
+    let path = format!("/push/endpoints/{}/pause", accepted["id"].as_str().unwrap());
     service.client.post(&path, Value::Null).await.expect(200);
     until("the other's pause", async || service.gauge("unificus_push_runners").await < 1.5).await;
-    take_places_again(&service).await;
-    settled(&service, "its place", &at(&refused, 3)).await;
+    accept_cursors(&service).await;
+    settled(&service, "the cursor", &at(&refused, 3)).await;
 }
 
-/// A verdict is about the settings that were delivered by. The change comes in the moment in which it would be lost most
-/// easily: after the log was told, and before the row is written.
+/// A decision to disable belongs to the settings that were used for the delivery. The change comes when it would be
+/// lost most easily: after the event is appended, and before the row is written.
 #[tokio::test]
-async fn a_verdict_on_settings_that_were_changed_meanwhile_disables_nothing() {
+async fn a_decision_about_outdated_settings_disables_nothing() {
     let (service, receiver) = (Service::start().await, Receiver::start().await);
     endpoint(&service, &receiver, json!({})).await;
     let change = "create function change() returns trigger language plpgsql as $$ begin
@@ -103,7 +103,7 @@ async fn a_verdict_on_settings_that_were_changed_meanwhile_disables_nothing() {
     receiver.respond_with(410);
     service.client.contact("ann@example.org").await.expect(201);
 
-    // The log was told that it is disabled, and then that it is not.
+    // The log has the event that disables it, and then the event that revokes it.
     settled(&service, "the end of the log", "select seq = 3 from head").await;
     let shown = state(&service).await;
     assert_eq!((&shown["state"], &shown["description"]), (&json!("paused"), &json!("changed")));
@@ -114,6 +114,6 @@ async fn a_verdict_on_settings_that_were_changed_meanwhile_disables_nothing() {
     receiver.recover();
     let path = format!("/push/endpoints/{}/resume", shown["id"].as_str().unwrap());
     service.client.post(&path, Value::Null).await.expect(200);
-    settled(&service, "its place", "select seq >= 1 from push_cursor").await;
+    settled(&service, "the cursor", "select seq >= 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.accepted()), [1], "nothing was skipped");
 }

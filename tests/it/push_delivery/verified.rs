@@ -11,7 +11,7 @@ use crate::support::receiver::Received;
 use crate::support::servers::directory;
 use crate::support::{LONG, Receiver, Service};
 
-/// A delivery as `tests/verify_webhooks.py` takes it.
+/// A delivery in the format of `tests/verify_webhooks.py`.
 pub(super) fn line(received: &Received, secret: &Value) -> Value {
     let headers: serde_json::Map<String, Value> =
         received.headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
@@ -38,9 +38,9 @@ pub(super) async fn verify(name: &str, deliveries: &[Value]) -> Output {
     output
 }
 
-/// What the script complains of.
+/// The error that the script reports.
 #[track_caller]
-fn complaint(output: &Output) -> String {
+fn failure_text(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -59,13 +59,13 @@ async fn deliveries_are_verified_and_read_by_the_libraries_of_standard_webhooks_
 
     let verified = verify("webhooks", &deliveries).await;
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-    let said: Value = serde_json::from_slice(&verified.stdout).unwrap();
-    assert_eq!(said, json!({"deliveries": 3, "events": 3}));
+    let printed: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(printed, json!({"deliveries": 3, "events": 3}));
 
     let mut forged = deliveries[0].clone();
     forged["body"] = json!(forged["body"].as_str().unwrap().replace("zoe@", "eve@"));
-    assert!(complaint(&verify("forged", &[forged]).await).contains("No matching signature"));
+    assert!(failure_text(&verify("forged", &[forged]).await).contains("No matching signature"));
     let mut replayed = deliveries[0].clone();
     replayed["headers"]["webhook-id"] = deliveries[1]["headers"]["webhook-id"].clone();
-    assert!(complaint(&verify("replayed", &[replayed]).await).contains("No matching signature"));
+    assert!(failure_text(&verify("replayed", &[replayed]).await).contains("No matching signature"));
 }

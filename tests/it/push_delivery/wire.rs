@@ -1,4 +1,4 @@
-//! What goes over the wire.
+//! Deliveries as bytes on the wire.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn events_of_one_record_go_in_order_and_different_records_in_parallel() {
         service.client.contact(&format!("{name}@example.org")).await.expect(201);
     }
 
-    // None of them is answered, so what arrives is under way at once.
+    // No delivery is answered, so all that arrive are in flight at once.
     let mut seqs = super::seqs(&receiver.wait_for(3, LONG).await);
     seqs.sort_unstable();
     assert_eq!(seqs, [1, 4, 5], "of a record nothing before what was sent is answered");

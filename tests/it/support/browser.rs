@@ -1,6 +1,6 @@
 //! A headless Chromium, driven through chromedriver by the protocol `WebDriver` (<https://www.w3.org/TR/webdriver2/>).
 //!
-//! The driver itself waits for what is looked for: nothing here asks twice.
+//! The driver itself waits for the requested element, so that no code here polls.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -26,23 +26,23 @@ use super::servers::directory;
 /// The key under which the protocol passes an element (section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A browser with one window, and nothing of any other browser's.
+/// A browser with one window and its own profile.
 pub(crate) struct Browser {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     driver: Driver,
     session: String,
-    /// Where downloads go.
+    /// The directory of downloads.
     pub(crate) downloads: PathBuf,
 }
 
-/// chromedriver, in a process group of its own. Dropped, it is killed with whatever it started.
+/// chromedriver in its own process group. When dropped, it is killed with its child processes.
 struct Driver {
     child: Child,
     port: u16,
     home: PathBuf,
 }
 
-/// Lends a browser, and ends it however the test ended.
+/// Runs a test with a browser, and quits the browser also when the test panics.
 pub(crate) async fn with_browser(name: &str, test: impl AsyncFnOnce(&Browser)) {
     let browser = Browser::start(name).await;
     let ended = AssertUnwindSafe(test(&browser)).catch_unwind().await;
@@ -62,30 +62,30 @@ impl Browser {
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
         let mut browser = Self { http, driver, session: String::new(), downloads };
         let capabilities = capabilities(&browser.driver.home, &browser.downloads);
-        let session = browser.ask(Method::POST, "", Some(capabilities)).await.unwrap();
+        let session = browser.call(Method::POST, "", Some(capabilities)).await.unwrap();
         browser.session = format!("/{}", session["sessionId"].as_str().unwrap());
         browser
     }
 
     async fn quit(&self) -> Result<Value, String> {
-        self.ask(Method::DELETE, "", None).await
+        self.call(Method::DELETE, "", None).await
     }
 
     pub(crate) async fn open(&self, url: &str) {
         self.post("/url", json!({"url": url})).await;
     }
 
-    /// Waits for the first element that an `XPath` names.
+    /// Waits for the first element that matches an `XPath`.
     pub(crate) async fn find(&self, xpath: &str) -> Element<'_> {
-        let found = self.ask(Method::POST, "/element", Some(json!({"using": "xpath", "value": xpath}))).await;
-        let found = match found {
-            Ok(found) => found,
+        let element = self.call(Method::POST, "/element", Some(json!({"using": "xpath", "value": xpath}))).await;
+        let element = match element {
+            Ok(element) => element,
             Err(error) => panic!("no {xpath}: {error}\n{}", self.text().await),
         };
-        Element { browser: self, path: format!("/element/{}", found[ELEMENT].as_str().unwrap()) }
+        Element { browser: self, path: format!("/element/{}", element[ELEMENT].as_str().unwrap()) }
     }
 
-    /// What the page says.
+    /// The visible text of the page.
     pub(crate) async fn text(&self) -> String {
         let text = self.post("/execute/sync", json!({"script": "return document.body.innerText", "args": []})).await;
         text.as_str().unwrap_or_default().to_owned()
@@ -95,21 +95,21 @@ impl Browser {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
     }
 
-    /// What the console got since it was last asked: errors of scripts, requests that failed, violations of the
-    /// page's policy.
+    /// The new entries of the console since the last call: script errors, failed requests, violations of the page's
+    /// policy.
     pub(crate) async fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({"type": "browser"})).await;
         let line = |entry: &Value| format!("{}: {}", entry["level"].as_str().unwrap(), entry["message"]);
         entries.as_array().unwrap().iter().map(line).collect()
     }
 
-    /// The content of the one file that was downloaded, once it is whole.
+    /// The name and the content of the one downloaded file, once it is complete.
     pub(crate) async fn downloaded(&self) -> (String, String) {
         let appeared = async {
             let mut look = tokio::time::interval(Duration::from_millis(5));
             loop {
                 let files = std::fs::read_dir(&self.downloads).unwrap().flatten().map(|entry| entry.path());
-                // Until it is whole a file has another name.
+                // An incomplete file has another extension.
                 let whole = files.into_iter().find(|file| file.extension().is_some_and(|kind| kind == "json"));
                 if let Some(file) = whole {
                     return file;
@@ -122,18 +122,18 @@ impl Browser {
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
-        self.ask(Method::POST, path, Some(body)).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.call(Method::POST, path, Some(body)).await.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
         let uri = format!("http://127.0.0.1:{}/session{}{path}", self.driver.port, self.session);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body))).unwrap();
         let response = self.http.request(request).await.map_err(|error| format!("{error:?}"))?;
         let is_success = response.status().is_success();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-        if is_success { Ok(answer["value"].take()) } else { Err(answer["value"]["message"].to_string()) }
+        let mut reply: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        if is_success { Ok(reply["value"].take()) } else { Err(reply["value"]["message"].to_string()) }
     }
 }
 
@@ -148,7 +148,7 @@ impl Element<'_> {
         self.browser.post(&format!("{}/click", self.path), json!({})).await;
     }
 
-    /// Types at the end of what is there.
+    /// Types at the end of the current text.
     pub(crate) async fn type_in(&self, text: &str) {
         self.browser.post(&format!("{}/value", self.path), json!({"text": text})).await;
     }
@@ -157,21 +157,21 @@ impl Element<'_> {
         self.browser.post(&format!("{}/clear", self.path), json!({})).await;
     }
 
-    /// Where it stands in the window, in pixels: left, top, width, height.
-    pub(crate) async fn env(&self) -> [f64; 4] {
-        let env = self.browser.ask(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
-        ["x", "y", "width", "height"].map(|side| env[side].as_f64().unwrap())
+    /// Its rectangle in the window, in pixels: left, top, width, height.
+    pub(crate) async fn rectangle(&self) -> [f64; 4] {
+        let rectangle = self.browser.call(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
+        ["x", "y", "width", "height"].map(|side| rectangle[side].as_f64().unwrap())
     }
 
     /// A property of its computed style.
     pub(crate) async fn style(&self, property: &str) -> String {
-        let style = self.browser.ask(Method::GET, &format!("{}/css/{property}", self.path), None).await.unwrap();
+        let style = self.browser.call(Method::GET, &format!("{}/css/{property}", self.path), None).await.unwrap();
         style.as_str().unwrap().to_owned()
     }
 }
 
 fn capabilities(home: &Path, downloads: &Path) -> Value {
-    // Root's processes cannot be put into a sandbox, and here they load pages of ours alone.
+    // Root's processes cannot run in a sandbox, and these load only our own pages.
     let arguments = [
         "--headless".to_owned(),
         "--no-sandbox".to_owned(),
@@ -182,7 +182,7 @@ fn capabilities(home: &Path, downloads: &Path) -> Value {
         "--disable-background-networking".to_owned(),
         "--disable-component-update".to_owned(),
         "--disable-sync".to_owned(),
-        // A browser that is led by a pipe ends when the pipe does: with the driver, whatever ended that.
+        // A browser that is controlled by a pipe ends when the pipe closes, so it ends with the driver.
         "--remote-debugging-pipe".to_owned(),
         "--window-size=1280,900".to_owned(),
         format!("--user-data-dir={}", home.join("profile").display()),
@@ -197,7 +197,7 @@ fn capabilities(home: &Path, downloads: &Path) -> Value {
 
 impl Driver {
     fn start(home: PathBuf) -> Self {
-        // Its end comes with that of the thread that spawned it; elsewhere than on Linux, when it is dropped.
+        // On Linux the driver ends with the thread that spawned it; elsewhere, when it is dropped.
         let (program, arguments): (&str, &[&str]) = if cfg!(target_os = "linux") {
             ("setpriv", &["--pdeathsig=KILL", "chromedriver"])
         } else {
@@ -212,13 +212,13 @@ impl Driver {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver is there: deploy/setup.sh tests");
-        let said = BufReader::new(child.stdout.take().unwrap());
-        let port = said
+            .expect("chromedriver is installed by deploy/setup.sh tests");
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let port = stdout
             .lines()
             .map_while(Result::ok)
             .find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        Self { child, port: port.expect("chromedriver says its port"), home }
+        Self { child, port: port.expect("chromedriver prints its port"), home }
     }
 }
 

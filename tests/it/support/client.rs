@@ -1,4 +1,4 @@
-//! A client of the API, as a test wants one.
+//! A client of the API for tests.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Client {
     pub(crate) secret: Arc<str>,
 }
 
-/// An answer, read whole.
+/// A response, read to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -34,7 +34,7 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The data, where the status is as expected; else a panic that shows the answer.
+    /// The data, if the status is the expected one; otherwise a panic that shows the response.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> &Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -53,7 +53,7 @@ impl Client {
         Self { http, base: base.into(), account, secret: secret.into() }
     }
 
-    /// The same account under another key, or another account altogether.
+    /// The same address with another key or another account.
     pub(crate) fn as_caller(&self, account: AccountId, secret: &str) -> Self {
         Self { account, secret: secret.into(), ..self.clone() }
     }
@@ -78,7 +78,7 @@ impl Client {
         self.try_send(method, path, headers, body).await.unwrap()
     }
 
-    /// An error is a connection that broke.
+    /// Returns an error when the connection breaks.
     pub(crate) async fn try_send(
         &self,
         method: Method,
@@ -91,7 +91,7 @@ impl Client {
         self.try_send_bare(method, path, &[&keys, headers].concat(), body).await
     }
 
-    /// With these headers and no others.
+    /// Sends only these headers.
     pub(crate) async fn try_send_bare(
         &self,
         method: Method,
@@ -112,7 +112,7 @@ impl Client {
         Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, text, json })
     }
 
-    /// Makes a Lead.
+    /// Creates a Lead.
     pub(crate) async fn contact(&self, email: &str) -> Reply {
         self.post("/contact", lead(email)).await
     }
@@ -132,7 +132,7 @@ impl Client {
     }
 }
 
-/// The smallest body that makes a contact.
+/// The smallest body that creates a contact.
 pub(crate) fn lead(email: &str) -> Value {
     json!({"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": email})
 }

@@ -1,11 +1,11 @@
-//! The OpenAPI document that a service serves, and whether answers are as it says.
+//! The OpenAPI document that a service serves, and a check of responses against it.
 
 use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::client::{Client, Reply};
 
-/// The document, as anybody gets it.
+/// The document, as served without keys.
 pub(crate) struct Document(pub(crate) Value);
 
 /// One operation of it.
@@ -17,9 +17,9 @@ pub(crate) struct Operation<'a> {
 
 impl Document {
     pub(crate) async fn of(client: &Client) -> Self {
-        let answer = client.try_send_bare(Method::GET, "/swagger/json-file", &[], "").await.unwrap();
-        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{}", answer.text);
-        Self(answer.json)
+        let response = client.try_send_bare(Method::GET, "/swagger/json-file", &[], "").await.unwrap();
+        assert_eq!((response.status, response.header("content-type")), (200, "application/json"), "{}", response.text);
+        Self(response.json)
     }
 
     pub(crate) fn operations(&self) -> Vec<Operation<'_>> {
@@ -32,21 +32,21 @@ impl Document {
         operations
     }
 
-    /// A panic where the answer's status, content type or body is not what the document says of the operation.
+    /// Panics if the response's status, content type or body differs from the documentation of the operation.
     #[track_caller]
-    pub(crate) fn assert_says(&self, operation: &Operation<'_>, answer: &Reply) {
-        let (name, status) = (&operation.name, answer.status.to_string());
+    pub(crate) fn assert_documented(&self, operation: &Operation<'_>, response: &Reply) {
+        let (name, status) = (&operation.name, response.status.to_string());
         let documented = self.resolve(&operation.described["responses"][&status]);
-        assert!(documented.is_object(), "{name} answers {status}, which is not documented: {}", answer.text);
+        assert!(documented.is_object(), "{name} answers {status}, which is not documented: {}", response.text);
         let Some(content) = documented["content"].as_object() else {
-            assert_eq!(answer.text, "", "{name} answers {status} with a body that is not documented");
+            assert_eq!(response.text, "", "{name} answers {status} with a body that is not documented");
             return;
         };
-        let schema = &content.get(answer.header("content-type")).unwrap_or(&Value::Null)["schema"];
-        assert!(schema.is_object(), "{name} answers {status} as {}", answer.header("content-type"));
+        let schema = &content.get(response.header("content-type")).unwrap_or(&Value::Null)["schema"];
+        assert!(schema.is_object(), "{name} answers {status} as {}", response.header("content-type"));
         let mut wrong = Vec::new();
-        self.check(schema, &answer.json, "#", &mut wrong);
-        assert!(wrong.is_empty(), "{name} answers {status}, and {wrong:#?} of {}", answer.text);
+        self.check(schema, &response.json, "#", &mut wrong);
+        assert!(wrong.is_empty(), "{name} answers {status}, and {wrong:#?} of {}", response.text);
     }
 
     /// The schema and the example of the body that an operation takes.
@@ -62,8 +62,8 @@ impl Document {
         }
     }
 
-    /// The part of JSON Schema that the document uses, and more strictly: a key that no property names is wrong, where
-    /// properties are named at all.
+    /// The part of JSON Schema that the document uses, with one stricter rule: an object whose schema names properties
+    /// may have no other keys.
     fn check(&self, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
         let schema = self.resolve(schema);
         if let Some(constant) = schema.get("const").filter(|constant| *constant != value) {
@@ -114,13 +114,13 @@ impl Operation<'_> {
         self.name.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// The status of its success.
+    /// The status of a successful response.
     pub(crate) fn success(&self) -> u16 {
         let statuses = self.described["responses"].as_object().unwrap().keys().map(|key| key.parse().unwrap());
         statuses.into_iter().find(|status| (200..300).contains(status)).unwrap()
     }
 
-    pub(crate) fn answers(&self, status: u16) -> bool {
+    pub(crate) fn documents_status(&self, status: u16) -> bool {
         self.described["responses"].get(status.to_string()).is_some()
     }
 
@@ -128,7 +128,7 @@ impl Operation<'_> {
         self.described["responses"]["200"]["content"].get("text/event-stream").is_some()
     }
 
-    pub(crate) fn takes_dummies(&self) -> bool {
+    pub(crate) fn accepts_test_credentials(&self) -> bool {
         self.described["description"].as_str().unwrap().contains("* dummy request allowed")
     }
 }

@@ -1,4 +1,4 @@
-//! What tests stand on: servers, a service, a client, receivers.
+//! The parts that tests share: servers, a service, a client, receivers.
 
 pub(crate) mod browser;
 pub(crate) mod client;
@@ -23,19 +23,19 @@ pub(crate) use service::Service;
 
 use std::time::Duration;
 
-/// For the receiver, which takes the time from the module above it.
+/// For the receiver, which takes the time from its parent module.
 pub(crate) use unificus::clock::instant;
 
-/// Waits until something holds.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+pub(crate) async fn until(label: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     let waited = async {
         while !holds().await {
             pause.tick().await;
         }
     };
-    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{what} does not come");
+    assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{label}: not within the timeout");
 }
 
-/// Nothing in these tests takes so long unless it never comes.
+/// The timeout of every wait. No step takes so long unless it never ends.
 pub(crate) const LONG: Duration = Duration::from_secs(30);

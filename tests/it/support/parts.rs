@@ -1,4 +1,4 @@
-//! The service in parts, each stepped by hand: for tests that end it between two of its steps.
+//! The parts of the service, each stepped by hand, for tests that end the process between two steps.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use unificus::worker::{Step, Worker};
 use super::client::lead;
 use super::servers::TestEnv;
 
-/// A replica whose workers run only when they are told to. Dropping it is the end of the process.
+/// A replica whose workers run only when stepped. Dropping it is the end of the process.
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) feed: Feed,
@@ -66,7 +66,7 @@ impl Parts {
     /// Appends a contact's creation to the log.
     pub(crate) async fn write(&self, account: AccountId, email: &str) {
         let command = input::create(InputKind::Contact, lead(email), &mut clock::fresh_uid).unwrap();
-        let order = CommandEnvelope {
+        let envelope = CommandEnvelope {
             account,
             command,
             origin: "test".into(),
@@ -74,10 +74,10 @@ impl Parts {
             traceparent: None,
             bytes: 100,
         };
-        self.lanes.submit(order).await.unwrap();
+        self.lanes.submit(envelope).await.unwrap();
     }
 
-    /// Takes the shards and finds what is behind.
+    /// Takes the shards and finds the accounts that are behind.
     pub(crate) async fn wake_up(&mut self) {
         until_idle(&mut self.balance).await;
         until_idle(&mut self.sweep).await;
@@ -87,8 +87,7 @@ impl Parts {
         until_idle(&mut self.relay).await;
     }
 
-    /// The end of the process, as far as anybody outside can tell: its connections are closed, nothing is written any
-    /// more.
+    /// Ends the process, as seen from outside: its connections are closed, and it writes nothing more.
     pub(crate) async fn kill(self) {
         let Self { store, feed, shards, balance, relay, lanes, sweep, tasks, killed } = self;
         killed.cancel();

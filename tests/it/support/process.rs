@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{Client, LONG};
 
-/// `unificus dev` with servers of its own, which are killed with it.
+/// `unificus dev` with its own servers, which are killed with it.
 pub(crate) struct Process {
     child: Child,
     directory: PathBuf,
     env_file: PathBuf,
 }
 
-/// What the process wrote to its environment file.
+/// The content of the environment file that the process wrote.
 pub(crate) struct Environment {
     pub(crate) client: Client,
     pub(crate) nats: String,
@@ -25,7 +25,7 @@ pub(crate) struct Environment {
 }
 
 impl Process {
-    /// Without limits to the calls: loads make many.
+    /// Starts it without quota limits, because load tests make many calls.
     pub(crate) async fn start(directory: &Path) -> (Self, Environment) {
         Self::start_with(directory, &[("UNIFICUS_QUOTA__ENFORCED", "false")]).await
     }
@@ -58,7 +58,7 @@ impl Process {
         kill(self.pid(), signal);
     }
 
-    /// How it ended.
+    /// Its exit status.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let waited = async {
             let mut pause = tokio::time::interval(Duration::from_millis(5));
@@ -72,7 +72,7 @@ impl Process {
         tokio::time::timeout(LONG, waited).await.expect("the process does not end")
     }
 
-    /// The file appears once everything accepts.
+    /// Waits for the environment file, which appears once all servers accept connections.
     async fn environment(&mut self) -> Environment {
         let written = async {
             let mut pause = tokio::time::interval(Duration::from_millis(5));
@@ -87,7 +87,7 @@ impl Process {
                 pause.tick().await;
             }
         };
-        let text = tokio::time::timeout(LONG * 2, written).await.expect("unificus dev does not come up");
+        let text = tokio::time::timeout(LONG * 2, written).await.expect("unificus dev does not start");
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("UNIFICUS_{name}=")));
             line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()

@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that can lose answers.
+//! A proxy in front of PostgreSQL that can lose responses.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// The traffic that passes through.
+/// The state of the traffic through the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    Open,
-    /// Questions pass, and answers do not.
+    Normal,
+    /// Requests pass, and responses are dropped.
     Mute,
-    /// Connections end.
+    /// Connections are closed.
     Cut,
 }
 
-/// Stands between a client and a server.
+/// A proxy between a client and a server.
 pub(crate) struct Proxy {
     address: String,
     mode: Arc<watch::Sender<Mode>>,
@@ -29,7 +29,7 @@ impl Proxy {
         let server = authority(database).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mode = Arc::new(watch::Sender::new(Mode::Open));
+        let mode = Arc::new(watch::Sender::new(Mode::Normal));
         let modes = Arc::clone(&mode);
         tokio::spawn(async move {
             loop {
@@ -41,20 +41,20 @@ impl Proxy {
         Self { address, mode }
     }
 
-    /// The same database by this way.
+    /// The URL of the same database through the proxy.
     pub(crate) fn url(&self, database: &str) -> String {
         database.replacen(authority(database), &self.address, 1)
     }
 
-    /// From now on no answer arrives.
+    /// Drops all responses from now on.
     pub(crate) fn mute(&self) {
         self.mode.send_replace(Mode::Mute);
     }
 
-    /// Ends the connections that there are; those to come are open.
+    /// Closes the existing connections; new ones pass.
     pub(crate) fn cut(&self) {
         self.mode.send_replace(Mode::Cut);
-        self.mode.send_replace(Mode::Open);
+        self.mode.send_replace(Mode::Normal);
     }
 }
 
@@ -69,9 +69,9 @@ async fn pass(client: TcpStream, server: TcpStream, mut mode: watch::Receiver<Mo
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let muted = mode.clone();
-    // A connection that saw the silence ends with it.
+    // A connection that was muted is closed afterwards.
     let ended = async {
-        mode.wait_for(|mode| *mode != Mode::Open).await.unwrap();
+        mode.wait_for(|mode| *mode != Mode::Normal).await.unwrap();
         mode.wait_for(|mode| *mode != Mode::Mute).await.unwrap();
     };
     tokio::select! {
@@ -85,7 +85,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mode: Option<watc
     let mut buffer = [0; 8_192];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if mode.as_ref().is_some_and(|mode| *mode.borrow() != Mode::Open) {
+        if mode.as_ref().is_some_and(|mode| *mode.borrow() != Mode::Normal) {
             continue;
         }
         if to.write_all(&buffer[..read]).await.is_err() {

@@ -1,4 +1,4 @@
-//! A client that writes its requests byte by byte, for what no HTTP library sends.
+//! A client that writes its requests byte by byte, for requests that no HTTP library sends.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -21,7 +21,7 @@ impl Raw {
         Self { stream: socket.connect(address(client)).await.unwrap(), read: Vec::new() }
     }
 
-    /// With a receive buffer of about this size, so that little is taken before it is read.
+    /// With a receive buffer of about this many bytes, so that the kernel takes little before it is read.
     pub(crate) async fn connect_narrow(client: &Client, bytes: u32) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(bytes).unwrap();
@@ -32,9 +32,9 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// The next answer, read whole.
-    pub(crate) async fn answer(&mut self) -> Reply {
-        tokio::time::timeout(LONG, self.next()).await.expect("no answer comes")
+    /// The next response, read to its end.
+    pub(crate) async fn response(&mut self) -> Reply {
+        tokio::time::timeout(LONG, self.next()).await.expect("no response arrives")
     }
 
     async fn next(&mut self) -> Reply {
@@ -63,34 +63,35 @@ impl Raw {
     }
 
     async fn fill(&mut self) {
-        let read = self.stream.read_buf(&mut self.read).await.expect("the connection broke before the answer");
-        assert!(read > 0, "the connection ended before the answer: {:?}", String::from_utf8_lossy(&self.read));
+        let read = self.stream.read_buf(&mut self.read).await.expect("the connection broke before the response");
+        assert!(read > 0, "the connection ended before the response: {:?}", String::from_utf8_lossy(&self.read));
     }
 
-    /// Reads until a text has come, of an answer that does not end.
+    /// Reads until a text has arrived, of a response that does not end.
     pub(crate) async fn reads(&mut self, text: &str) {
         let read = async {
             while !String::from_utf8_lossy(&self.read).contains(text) {
                 self.fill().await;
             }
         };
-        tokio::time::timeout(LONG, read).await.unwrap_or_else(|_| panic!("{text} does not come"));
+        tokio::time::timeout(LONG, read).await.unwrap_or_else(|_| panic!("{text} does not arrive"));
     }
 
-    /// Waits for the service to end the connection, with nothing more said.
+    /// Waits for the service to close the connection without further bytes.
     pub(crate) async fn ends(mut self) {
         let mut rest = self.read.clone();
-        let end = tokio::time::timeout(LONG, self.stream.read_to_end(&mut rest)).await.expect("the connection stays");
+        let end =
+            tokio::time::timeout(LONG, self.stream.read_to_end(&mut rest)).await.expect("the connection stays open");
         end.expect("the connection is reset");
         assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
     }
 }
 
-/// One request on a connection of its own.
-pub(crate) async fn ask(client: &Client, request: impl AsRef<[u8]>) -> Reply {
+/// Sends one request on its own connection.
+pub(crate) async fn exchange(client: &Client, request: impl AsRef<[u8]>) -> Reply {
     let mut raw = Raw::connect(client).await;
     raw.send(request).await;
-    raw.answer().await
+    raw.response().await
 }
 
 /// The header lines of a client's keys.
@@ -102,14 +103,14 @@ fn address(client: &Client) -> std::net::SocketAddr {
     client.base.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap()
 }
 
-/// Refused, with a body that says so to people and programs.
+/// Checks for a refusal whose body is a problem.
 #[track_caller]
-pub(crate) fn assert_problem(answer: &Reply, status: u16) {
-    assert_eq!(answer.status, status, "{}", answer.text);
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+pub(crate) fn assert_problem(response: &Reply, status: u16) {
+    assert_eq!(response.status, status, "{}", response.text);
+    assert_eq!(response.header("content-type"), "application/problem+json", "{}", response.text);
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
     for member in ["type", "title", "detail", "instance", "message"] {
-        assert!(answer.json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {}", answer.text);
+        assert!(response.json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {}", response.text);
     }
-    assert_eq!((&answer.json["status"], &answer.json["success"]), (&Value::from(status), &Value::from(false)));
+    assert_eq!((&response.json["status"], &response.json["success"]), (&Value::from(status), &Value::from(false)));
 }

@@ -1,10 +1,10 @@
-//! A webhook receiver on loopback that behaves as it is told: `receiver.respond_with(503)`.
+//! A webhook receiver on loopback with configurable behaviour: `receiver.respond_with(503)`.
 //!
 //! The behaviour may be changed while it runs; it applies to the requests that arrive from then on. Requests
-//! are recorded as soon as they have arrived whole, also those that get no answer.
+//! are recorded as soon as they have arrived whole, also those that get no response.
 
 #![allow(dead_code, reason = "shared by test binaries, none of which needs every behaviour")]
-#![allow(clippy::expect_used, reason = "a receiver that cannot do as told must end its test")]
+#![allow(clippy::expect_used, reason = "a receiver that cannot behave as configured must end its test")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, timeout};
 
-// The module above lends the clock, as `clock.rs` alone reads the time.
+// The parent module provides the clock, because only `clock.rs` may read the time.
 use super::instant;
 
 /// One request, as it arrived.
@@ -39,7 +39,7 @@ pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) at: Instant,
-    /// The status that it was answered with; none where it was left hanging or reset.
+    /// The status of the response; none where the request was left hanging or was reset.
     pub(crate) status: Option<u16>,
 }
 
@@ -73,7 +73,7 @@ enum Behaviour {
     Reset,
 }
 
-/// How many connections there were, and are.
+/// The number of connections: total, and currently open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Connections {
     pub(crate) accepted: usize,
@@ -94,12 +94,12 @@ impl Receiver {
         Self { addr, shared, listening }
     }
 
-    /// Where deliveries go.
+    /// The URL for deliveries.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.addr)
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -144,7 +144,7 @@ impl Receiver {
         self.behave(Behaviour::Reset);
     }
 
-    /// Answers 302 to this place.
+    /// Answers 302 with this location.
     pub(crate) fn redirect(&self, to: &str) {
         self.behave(responding(302, &[(LOCATION.as_str(), to)], ""));
     }
@@ -159,12 +159,12 @@ impl Receiver {
         self.shared.received.borrow().clone()
     }
 
-    /// What was answered 200, in order of arrival.
+    /// The requests that were answered 200, in order of arrival.
     pub(crate) fn accepted(&self) -> Vec<Received> {
         self.shared.received.borrow().iter().filter(|received| received.status == Some(200)).cloned().collect()
     }
 
-    /// How often each `webhook-id` has arrived.
+    /// The number of arrivals of each `webhook-id`.
     pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for received in self.shared.received.borrow().iter() {
@@ -173,10 +173,10 @@ impl Receiver {
         counts
     }
 
-    /// Everything that has arrived once that is at least `n` requests. Panics if it is fewer after `within`.
+    /// All requests once there are at least `n`. Panics if there are fewer after `within`.
     pub(crate) async fn wait_for(&self, n: usize, within: Duration) -> Vec<Received> {
         let mut received = self.shared.received.subscribe();
-        // What it lends is a lock: held while `received` locks once more, it stands still for ever once one arrives.
+        // `wait_for` returns a lock guard. `received` locks again and would deadlock while the guard is held.
         let reached = timeout(within, received.wait_for(|received| received.len() >= n)).await.map(drop);
         assert!(reached.is_ok(), "{} of {n} requests arrived within {within:?}", self.received().len());
         self.received()
@@ -187,14 +187,14 @@ impl Receiver {
         *self.shared.connections.borrow()
     }
 
-    /// Waits until just `n` connections are open. Panics if that is not so within `within`.
+    /// Waits until exactly `n` connections are open. Panics if that takes longer than `within`.
     pub(crate) async fn wait_for_open(&self, n: usize, within: Duration) {
         let mut connections = self.shared.connections.subscribe();
         let reached = timeout(within, connections.wait_for(|connections| connections.open == n)).await.map(drop);
         assert!(reached.is_ok(), "{:?} instead of {n} open after {within:?}", self.connections());
     }
 
-    /// Stops listening and closes all connections: from here on nobody is there.
+    /// Stops listening and closes all connections: later connections are refused.
     pub(crate) async fn stop(mut self) {
         self.listening.abort();
         let stopped = (&mut self.listening).await;
@@ -220,7 +220,7 @@ fn responding(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> 
     Behaviour::Respond { status, headers: headers.iter().map(header).collect(), body: body.into() }
 }
 
-/// The connections live in this task's set, so that all of them end with it.
+/// The connections live in this task's set, so that they all end with it.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -234,7 +234,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         connections.accepted += 1;
         connections.open += 1;
     });
-    let service = service_fn(|request| Box::pin(answer(request, &shared)));
+    let service = service_fn(|request| Box::pin(handle(request, &shared)));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     let stream = connection.into_parts().io.into_inner();
@@ -246,10 +246,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     shared.connections.send_modify(|connections| connections.open -= 1);
 }
 
-type Reply = Response<BoxBody<Bytes, Infallible>>;
+type ReceiverResponse = Response<BoxBody<Bytes, Infallible>>;
 
-/// An error ends the connection without an answer.
-async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Reply> {
+/// An error closes the connection without a response.
+async fn handle(request: Request<Incoming>, shared: &Shared) -> io::Result<ReceiverResponse> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let behaviour = shared.behaviour.borrow().clone();
@@ -277,11 +277,11 @@ impl Behaviour {
     }
 }
 
-fn respond(status: u16, headers: HeaderMap, body: BoxBody<Bytes, Infallible>) -> Reply {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
-    *answer.headers_mut() = headers;
-    answer
+fn respond(status: u16, headers: HeaderMap, body: BoxBody<Bytes, Infallible>) -> ReceiverResponse {
+    let mut handle = Response::new(body);
+    *handle.status_mut() = StatusCode::from_u16(status).expect("a status");
+    *handle.headers_mut() = headers;
+    handle
 }
 
 fn dripping() -> BoxBody<Bytes, Infallible> {

@@ -1,4 +1,4 @@
-//! Peers that deliveries by https do not get through to: a handshake that never ends, a certificate that nobody trusts.
+//! Peers that https deliveries cannot complete with: a handshake that never ends, an untrusted certificate.
 
 use std::sync::Arc;
 
@@ -20,21 +20,21 @@ pub(crate) struct TlsPeer {
     listening: JoinHandle<()>,
 }
 
-/// What came.
+/// The traffic that arrived.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: usize,
-    /// Bytes of requests, behind the handshake.
+    /// Bytes of requests after the handshake.
     pub(crate) read: usize,
 }
 
 impl TlsPeer {
-    /// Accepts connections, reads, and never says a word.
+    /// Accepts connections, reads, and never writes.
     pub(crate) async fn slow() -> Self {
         Self::start(None).await
     }
 
-    /// Shows a certificate for its address that it signed itself.
+    /// Presents a self-signed certificate for its address.
     pub(crate) async fn with_wrong_certificate() -> Self {
         let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = made.signing_key.serialize_der().try_into().unwrap();
@@ -60,7 +60,7 @@ impl TlsPeer {
         *self.seen.borrow()
     }
 
-    /// Waits for so many connections.
+    /// Waits for this many connections.
     pub(crate) async fn wait_for(&self, connections: usize) {
         let mut seen = self.seen.subscribe();
         let reached = tokio::time::timeout(LONG, seen.wait_for(|seen| seen.connections >= connections)).await.map(drop);

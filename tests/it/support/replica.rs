@@ -1,4 +1,4 @@
-//! One replica as a process of its own: `unificus serve` on a place of the test's.
+//! One replica as its own process: `unificus serve` in the environment of a test.
 
 use std::process::Stdio;
 
@@ -47,7 +47,7 @@ impl Replica {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let serving = async {
             loop {
-                let line = log.next_line().await.unwrap().expect("it ends without serving");
+                let line = log.next_line().await.unwrap().expect("the replica ended before it served");
                 let entry: Value = serde_json::from_str(&line).unwrap();
                 if entry["fields"]["message"] == "serving" {
                     return ["address", "metrics_address"]
@@ -55,8 +55,8 @@ impl Replica {
                 }
             }
         };
-        let [address, metrics] = tokio::time::timeout(LONG, serving).await.expect("it does not come up");
-        // A pipe that nobody reads would hold it up.
+        let [address, metrics] = tokio::time::timeout(LONG, serving).await.expect("the replica does not start");
+        // Its output is read, because a full pipe would block it.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self { child, address, metrics }
     }
@@ -65,9 +65,9 @@ impl Replica {
         self.address.parse().unwrap()
     }
 
-    /// A line of the kernel's account of its memory, such as `RssAnon`, in bytes.
+    /// A line of the kernel's memory figures, such as `RssAnon`, in bytes.
     pub(crate) fn memory(&self, line: &str) -> u64 {
-        let pid = self.child.id().expect("it ran until now");
+        let pid = self.child.id().expect("the replica runs");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
         value.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
@@ -77,19 +77,19 @@ impl Replica {
         Client::new(&format!("http://{}/secure-api", self.address), account, secret)
     }
 
-    /// What it says of itself to Prometheus.
+    /// The text of its `/metrics`.
     pub(crate) async fn metrics(&self) -> String {
         let nobody = AccountId(uuid::Uuid::nil());
         Client::new(&format!("http://{}", self.metrics), nobody, "").get("/metrics").await.text
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(self.child.id().expect("it ran until now"), signal);
+        kill(self.child.id().expect("the replica runs"), signal);
     }
 
-    /// `kill -9`, and the wait for its end.
+    /// Sends `kill -9`, and waits for its end.
     pub(crate) async fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
-        tokio::time::timeout(LONG, self.child.wait()).await.expect("it does not end").unwrap();
+        tokio::time::timeout(LONG, self.child.wait()).await.expect("the replica does not end").unwrap();
     }
 }

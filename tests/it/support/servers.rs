@@ -13,20 +13,20 @@ use unificus::store::Store;
 const TEMPLATE: &str = "template_unificus";
 const DIRECTORY: &str = "unificus-it-";
 
-/// What seals secrets on every place.
+/// The master key of every test environment.
 pub(crate) const MASTER: MasterKey = MasterKey([1; 32]);
 
-/// The servers' addresses. Databases belong to the service's role, as which the service under test runs too: it is no
-/// superuser.
+/// The URLs of the servers. Databases belong to the service's role, which is no superuser and is the role of the
+/// service under test.
 pub(crate) struct Servers {
-    /// For the superuser, who makes databases.
+    /// For the superuser, who creates databases.
     superuser: String,
     /// For the service's role.
     postgres: String,
     pub(crate) nats: String,
 }
 
-/// A place of a test's own on the servers.
+/// The environment of one test: a database, a stream and subjects on the shared servers.
 pub(crate) struct TestEnv {
     pub(crate) database: String,
     /// The same database for the superuser.
@@ -41,7 +41,7 @@ pub(crate) fn binaries() -> Binaries {
     Binaries::find(&path, &data_home).unwrap()
 }
 
-/// A directory that user postgres can reach. Those of runs that are over are removed.
+/// A directory that user postgres can reach. Removes the directories of earlier runs.
 pub(crate) fn directory(name: &str) -> PathBuf {
     let temporary = std::env::temp_dir();
     for entry in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
@@ -56,13 +56,13 @@ pub(crate) fn directory(name: &str) -> PathBuf {
 }
 
 impl Servers {
-    /// The servers of this run; the first test that asks starts them.
+    /// The servers of this run; the first test that needs them starts them.
     pub(crate) fn get() -> &'static Self {
         static SERVERS: OnceLock<Servers> = OnceLock::new();
         SERVERS.get_or_init(Self::start)
     }
 
-    /// On a thread and a runtime that live as long as the process: the servers end with them.
+    /// Starts the servers on a thread and a runtime that live as long as the process: the servers end with them.
     fn start() -> Self {
         let (started, servers) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
@@ -122,8 +122,8 @@ fn at(url: &str, database: &str) -> String {
 }
 
 impl TestEnv {
-    /// The defaults, here, on ports that the system chooses, with a master key; webhooks may go to loopback, and calls have
-    /// no limit.
+    /// The default configuration for this environment: ports that the system chooses, a master key, webhooks to
+    /// loopback, no quota limits.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default();
         config.http.listen.set_port(0);
@@ -139,17 +139,17 @@ impl TestEnv {
         config
     }
 
-    /// A connection for looking at what is stored, as the service's role.
+    /// A connection to inspect stored data, as the service's role.
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         connect(&self.database).await
     }
 
-    /// The same as the superuser, for what the service's role may not do.
+    /// The same as the superuser, for statements that the service's role may not execute.
     pub(crate) async fn superuser(&self) -> tokio_postgres::Client {
         connect(&self.superuser).await
     }
 
-    /// Another database of this name and ending, empty, for the service's role.
+    /// Another, empty database with this suffix, owned by the service's role.
     pub(crate) async fn create_empty(&self, ending: &str) -> Self {
         let (_, name) = self.database.rsplit_once('/').unwrap();
         let empty = format!("{name}_{ending}");
@@ -169,15 +169,16 @@ impl TestEnv {
         connect_to_nats(&self.nats).await
     }
 
-    /// A copy of the database as it is now, beside the same stream: a backup, restored. Connections to it are ended.
+    /// Copies the database as it is now, beside the same stream: a restored backup. Existing connections to it are
+    /// closed.
     pub(crate) async fn backup(&self) -> Self {
         let (_, name) = self.database.rsplit_once('/').unwrap();
         let backup = format!("{name}_backup");
-        let neighbour = connect(&at(&self.superuser, "postgres")).await;
+        let superuser_client = connect(&at(&self.superuser, "postgres")).await;
         let end = format!("select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = '{name}'");
-        neighbour.batch_execute(&end).await.unwrap();
+        superuser_client.batch_execute(&end).await.unwrap();
         let copy = format!("create database {backup} template {name} owner {SERVICE_ROLE}");
-        neighbour.batch_execute(&copy).await.unwrap();
+        superuser_client.batch_execute(&copy).await.unwrap();
         Self {
             database: at(&self.database, &backup),
             superuser: at(&self.superuser, &backup),
@@ -187,8 +188,7 @@ impl TestEnv {
         }
     }
 
-    /// What is counted by day, and keys that expire, are timed by this moment from now on: the database's clock as they
-    /// see it stands there.
+    /// Sets the database's clock, as daily counts and expiring keys read it, to a fixed time.
     pub(crate) async fn set_stored_now(&self, at: time::OffsetDateTime) {
         let timestamp = at.unix_timestamp_nanos() / 1_000;
         let stand = format!(
@@ -198,20 +198,20 @@ impl TestEnv {
         self.sql().await.batch_execute(&stand).await.unwrap();
     }
 
-    /// The database takes nobody's connection from now on, and ends those that there are.
-    pub(crate) async fn database_goes_away(&self) {
+    /// Makes the database refuse new connections, and closes the existing ones.
+    pub(crate) async fn disconnect_database(&self) {
         let (_, name) = self.database.rsplit_once('/').unwrap();
-        let neighbour = connect(&at(&self.superuser, "postgres")).await;
+        let superuser_client = connect(&at(&self.superuser, "postgres")).await;
         let end = format!("select pg_terminate_backend(pid, 30000) from pg_stat_activity where datname = '{name}'");
-        neighbour.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
-        neighbour.batch_execute(&end).await.unwrap();
+        superuser_client.batch_execute(&format!("alter database {name} allow_connections false")).await.unwrap();
+        superuser_client.batch_execute(&end).await.unwrap();
     }
 
-    /// The database takes connections again.
-    pub(crate) async fn database_comes_back(&self) {
+    /// Lets the database accept connections again.
+    pub(crate) async fn reconnect_database(&self) {
         let (_, name) = self.database.rsplit_once('/').unwrap();
-        let neighbour = connect(&at(&self.superuser, "postgres")).await;
-        neighbour.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
+        let superuser_client = connect(&at(&self.superuser, "postgres")).await;
+        superuser_client.batch_execute(&format!("alter database {name} allow_connections true")).await.unwrap();
     }
 }
 

@@ -56,7 +56,7 @@ impl Service {
         (app, client)
     }
 
-    /// What a series of the metrics says now.
+    /// The current value of a metric series.
     pub(crate) async fn gauge(&self, series: &str) -> f64 {
         let ops = Client::new(&format!("http://{}", self.app.metrics_address()), self.client.account, "");
         let metrics = ops.get("/metrics").await.text;
@@ -65,7 +65,7 @@ impl Service {
     }
 
     /// A client of another account.
-    pub(crate) async fn stranger(&self) -> Client {
+    pub(crate) async fn other_client(&self) -> Client {
         let (account, secret) = account(&self.store).await;
         self.client.as_caller(account, &secret)
     }
@@ -75,7 +75,7 @@ pub(crate) fn base(app: &App) -> String {
     format!("http://{}/secure-api", app.address())
 }
 
-/// Makes an account; returns its key's secret.
+/// Creates an account; returns its id and its key's secret.
 pub(crate) async fn account(store: &Store) -> (AccountId, String) {
     account_on(store, Tier::Pinnacle).await
 }

@@ -1,4 +1,4 @@
-//! Reading the JetStream stream as a subscriber from outside does.
+//! Reads the JetStream stream as an external subscriber.
 
 use async_nats::jetstream::{self, consumer};
 use futures_util::StreamExt as _;
@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use super::LONG;
 use super::servers::TestEnv;
 
-/// The `Nats-Msg-Id`s of the first `n` messages of an account, in the order of the stream, and that there are no more.
+/// The `Nats-Msg-Id`s of the first `n` messages of an account, in stream order. Panics if there are more.
 pub(crate) async fn ids(env: &TestEnv, account: impl std::fmt::Display, n: usize) -> Vec<String> {
     let messages = read(env, account, n).await;
     messages.into_iter().map(|(id, _)| id).collect()
@@ -18,7 +18,7 @@ pub(crate) async fn read(env: &TestEnv, account: impl std::fmt::Display, n: usiz
     let filter = format!("{}.{account}.evt.>", env.subject_root);
     let config = consumer::pull::OrderedConfig { filter_subject: filter.clone(), ..Default::default() };
     let read = async {
-        // The relay makes the stream, maybe only now.
+        // The relay may still have to create the stream.
         let stream = loop {
             match context.get_stream(&env.stream).await {
                 Ok(stream) => break stream,
@@ -44,12 +44,12 @@ pub(crate) async fn read(env: &TestEnv, account: impl std::fmt::Display, n: usiz
     tokio::time::timeout(LONG, read).await.expect("the stream does not get all events")
 }
 
-/// What the ids of an unbroken log of `n` events are.
+/// The ids of a log of `n` events without gaps.
 pub(crate) fn unbroken(account: impl std::fmt::Display, n: usize) -> Vec<String> {
     (1..=n).map(|seq| format!("{account}:{seq}")).collect()
 }
 
-/// The bodies of all messages of an account that there are now, in the order of the stream.
+/// The current bodies of all messages of an account, in stream order.
 pub(crate) async fn bodies(env: &TestEnv, account: impl std::fmt::Display) -> Vec<String> {
     let context = jetstream::new(env.nats().await);
     let stream = context.get_stream(&env.stream).await.unwrap();
@@ -62,14 +62,14 @@ pub(crate) async fn bodies(env: &TestEnv, account: impl std::fmt::Display) -> Ve
     bodies
 }
 
-/// Whether the server still takes an event under a stored id for a duplicate. It stores nothing: the message is to lie
-/// behind one that there is not.
+/// Whether the server still treats an event with a stored id as a duplicate. The probe stores nothing, because it
+/// expects a last message id that does not exist.
 pub(crate) async fn is_duplicate(env: &TestEnv, account: impl std::fmt::Display, seq: usize) -> bool {
     let client = env.nats().await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Msg-Id", format!("{account}:{seq}"));
     headers.insert("Nats-Expected-Last-Msg-Id", "none");
     let subject = format!("{}.{account}.evt.contact.created", env.subject_root);
-    let answer = client.request_with_headers(subject, headers, "{}".into()).await.unwrap();
-    String::from_utf8_lossy(&answer.payload).contains("duplicate")
+    let response = client.request_with_headers(subject, headers, "{}".into()).await.unwrap();
+    String::from_utf8_lossy(&response.payload).contains("duplicate")
 }

@@ -79,7 +79,8 @@ fn a_lead_needs_names_and_a_role_and_the_names_may_be_empty() {
 #[test]
 fn everything_that_a_contact_lacks_is_listed() {
     let lacks = |patch| {
-        let invalid = CreateContact::new(uid(ANN), patch, None, RelatedChanges::default()).expect_err("not whole");
+        let invalid =
+            CreateContact::new(uid(ANN), patch, None, RelatedChanges::default()).expect_err("not whole").into_list();
         invalid.into_iter().map(|invalid| invalid.pointer).collect::<Vec<_>>()
     };
     assert_eq!(lacks(Patch::new()), ["#/role", "#/first_name", "#/last_name", "#/email"]);

@@ -35,7 +35,7 @@ fn throttled_for(after: Duration) -> AttemptOutcome {
     AttemptOutcome::Throttled { after: Some(after) }
 }
 
-/// One endpoint's row of `push_cursor` and its rows of `push_waiting`.
+/// One endpoint's row of `push_endpoint_cursor` and its rows of `push_retry`.
 #[derive(Debug, Clone)]
 struct Table {
     cursor: EndpointCursor,
@@ -51,7 +51,7 @@ impl Table {
         Self { cursor, waiting: BTreeMap::new() }
     }
 
-    /// Writes as `push_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
+    /// Writes as `push_endpoint_cursor.save` does: an event that ended, was offered again and waits again is one that waits.
     fn apply(&mut self, save: EndpointSave) {
         let EndpointSave { cursor, retries, settled } = save;
         assert!(cursor.seq >= self.cursor.seq, "a cursor never goes back by itself");

@@ -1,0 +1,91 @@
+//! Admission of requests: who calls, whether a call is left, and the handler's run under its deadline.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+
+use super::authenticator::{Authenticator, Claim};
+use super::caller::Caller;
+use super::extract::BodyLimit;
+use crate::domain::account::Tier;
+use crate::http::response::limits;
+use crate::http::response::problem::Problem;
+use crate::keys::LastUsed;
+use crate::metrics::Metrics;
+use crate::quota::{Call, Checked, Denied, QuotaLimiter, RateLimitStatus};
+use crate::store::Store;
+
+/// The state of the authentication layer.
+pub(in crate::http) struct Admission {
+    pub(in crate::http) authenticator: Authenticator,
+    pub(in crate::http) limiter: QuotaLimiter,
+    pub(in crate::http) last_used: LastUsed,
+    pub(in crate::http) store: Store,
+    pub(in crate::http) metrics: Metrics,
+    /// A handler that takes longer is ended, and its request refused with 503.
+    pub(in crate::http) request_timeout: Duration,
+    pub(in crate::http) body_limit: BodyLimit,
+}
+
+impl Admission {
+    /// Recognises the caller and reserves a call of the account's limits.
+    pub(super) async fn admit(&self, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
+        let caller = self.authenticator.caller(claim).await?;
+        let Checked { outcome, revision } = self.limiter.take(caller.account).await;
+        // An error drops the call that was reserved, which gives it back.
+        Ok((self.confirm(caller, claim, revision).await?, outcome))
+    }
+
+    /// Recognises the caller and reads the account's limits without reserving a call.
+    pub(super) async fn recognise(
+        &self,
+        claim: &Claim,
+    ) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
+        let caller = self.authenticator.caller(claim).await?;
+        let Checked { outcome, revision } = self.limiter.look(caller.account).await;
+        Ok((self.confirm(caller, claim, revision).await?, outcome))
+    }
+
+    /// The caller as of a revision. A revision other than the cached one means that the account, its settings or its keys
+    /// have changed since.
+    async fn confirm(&self, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
+        if revision.is_none_or(|revision| revision == caller.revision) {
+            return Ok(caller);
+        }
+        self.authenticator.caller_anew(claim, revision).await
+    }
+
+    /// Runs the handler, unless the caller's key does not allow the request.
+    pub(super) async fn execute(&self, caller: Caller, mut request: Request, next: Next) -> Response {
+        self.last_used.note(caller.account, caller.key_id);
+        if !caller.may(request.method()) {
+            return Problem::read_only().into_response();
+        }
+        request.extensions_mut().insert(caller);
+        // The timeout is here and not in an outer layer, so that a call that timed out is given back.
+        let mut response = match tokio::time::timeout(self.request_timeout, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::too_slow().into_response(),
+        };
+        // The response belongs to one account, and a shared cache does not vary by the key's headers.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    pub(super) fn refuse(&self, tier: Tier, denied: Denied) -> Response {
+        let response = match denied {
+            Denied::Unavailable => return Problem::no_database().into_response(),
+            Denied::Burst(status) => limits::refuse_burst(&status),
+            Denied::Month(status) => limits::refuse_month(&status),
+        };
+        self.count_call(tier, "refused");
+        response
+    }
+
+    pub(super) fn count_call(&self, tier: Tier, outcome: &str) {
+        self.metrics.quota_calls_total.with_label_values(&[tier.name(), outcome]).inc();
+    }
+}

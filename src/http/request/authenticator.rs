@@ -1,0 +1,124 @@
+//! Authentication: compares the two headers with the keys of the account that they name.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::HeaderMap;
+use moka::future::Cache;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::caller::Caller;
+use crate::clock;
+use crate::domain::AccountId;
+use crate::http::response::problem::Problem;
+use crate::keys::SecretKey;
+use crate::store::accounts::AccountCredentials;
+use crate::store::{Store, StoreError};
+
+/// Accounts are read again after this time, which bounds how long a change stays unseen that does not raise the
+/// revision.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+
+/// The credentials that a request claims.
+pub(in crate::http) struct Claim {
+    account: AccountId,
+    secret_hash: [u8; 32],
+}
+
+/// Recognises keys by their hashes. Cloning shares the cache.
+#[derive(Clone)]
+pub(in crate::http) struct Authenticator {
+    store: Store,
+    slug: String,
+    known: Cache<AccountId, Option<Arc<Known>>>,
+}
+
+/// The cached credentials of an account, and when they were read.
+struct Known {
+    credentials: AccountCredentials,
+    looked_up_at: Instant,
+}
+
+impl Authenticator {
+    pub(in crate::http) fn new(store: Store, slug: &str) -> Self {
+        let known = Cache::builder().max_capacity(10_000).time_to_live(CACHE_TTL).build();
+        Self { store, slug: slug.to_owned(), known }
+    }
+
+    /// Reads the headers. A mistyped key is refused here, without a query.
+    pub(in crate::http) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        // Only in the form in which it is given out: a UUID has other forms.
+        let parse = |id| Uuid::try_parse(id).ok().map(AccountId).filter(|account| account.to_string() == id);
+        let account = header("x-public-id").and_then(parse);
+        let secret =
+            header("x-secret-key").and_then(SecretKey::import).filter(|secret| !secret.is_mistyped(&self.slug));
+        let (Some(account), Some(secret)) = (account, secret) else { return Err(Problem::unauthorized()) };
+        Ok(Claim { account, secret_hash: secret.hash() })
+    }
+
+    /// The caller. A key that is not cached may have been added since the account was read, so it is looked up again.
+    pub(in crate::http) async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+        // Concurrent requests of one account share one look-up.
+        let look_up = self.look_up(claim.account);
+        let entry = self.known.entry(claim.account).or_try_insert_with(look_up).await.map_err(shared)?;
+        let is_fresh = entry.is_fresh();
+        match claim.matching(entry.value().as_deref()) {
+            None if is_fresh => Err(Problem::unauthorized()),
+            None => self.caller_anew(claim, None).await,
+            Some(caller) => Ok(caller),
+        }
+    }
+
+    /// The caller by the database's current state, or by the cached one if another request has read this revision
+    /// already.
+    pub(in crate::http) async fn caller_anew(&self, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
+        let mut known = self.known.get(&claim.account).await.flatten();
+        if known.as_ref().is_none_or(|known| revision != Some(known.credentials.revision)) {
+            known = self.look_up(claim.account).await?;
+            self.known.insert(claim.account, known.clone()).await;
+        }
+        claim.matching(known.as_deref()).ok_or_else(Problem::unauthorized)
+    }
+
+    async fn look_up(&self, account: AccountId) -> Result<Option<Arc<Known>>, StoreError> {
+        let looked_up_at = clock::instant();
+        let credentials = self.store.credentials(account).await?;
+        Ok(credentials.map(|credentials| Arc::new(Known { credentials, looked_up_at })))
+    }
+}
+
+impl Claim {
+    /// The caller, if the account has the key and it has not expired.
+    fn matching(&self, known: Option<&Known>) -> Option<Caller> {
+        let Known { credentials, looked_up_at } = known?;
+        // Compares every key, and in constant time, so that the time taken does not reveal how near a guess is.
+        let mut matching = None;
+        for key in &credentials.keys {
+            if bool::from(key.secret_hash.ct_eq(&self.secret_hash)) {
+                matching = Some(key);
+            }
+        }
+        // The database computed how long the key has left; the time since then is measured by a monotonic clock.
+        let elapsed = clock::instant().saturating_duration_since(*looked_up_at).as_secs_f64();
+        let key = matching.filter(|key| key.expires_in.is_none_or(|seconds| elapsed < seconds))?;
+        Some(Caller {
+            account: self.account,
+            key_id: key.key_id,
+            origin: Arc::clone(&key.origin),
+            read_only: key.read_only,
+            tier: credentials.tier,
+            on_missing: credentials.on_missing,
+            revision: credentials.revision,
+        })
+    }
+}
+
+/// The error of a look-up that several requests shared.
+fn shared(error: Arc<StoreError>) -> Problem {
+    match Arc::try_unwrap(error) {
+        Ok(error) => error.into(),
+        Err(_) => Problem::no_database(),
+    }
+}

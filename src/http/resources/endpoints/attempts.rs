@@ -1,0 +1,114 @@
+//! What became of an endpoint's deliveries: the log of attempts, and the events that are parked.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use hyper::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::EndpointsState;
+use super::{HandlerResult, missing, parse};
+use crate::contract::event::TYPE_ROOT;
+use crate::contract::timestamp;
+use crate::domain::endpoint::ParkedEvent;
+use crate::domain::{Invalid, Seq};
+use crate::http::request::caller::Caller;
+use crate::http::request::extract::Query;
+use crate::http::response::envelope;
+use crate::http::response::problem::Problem;
+use crate::push::outcome::shown_again;
+use crate::store::attempts::{AttemptRow, Narrowed};
+
+/// Attempts, and parked events, in one answer.
+const PAGE: i64 = 100;
+
+pub(in crate::http) async fn attempts(
+    State(state): State<Arc<EndpointsState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    query: Query,
+) -> HandlerResult {
+    let narrowed = narrowed(&query)?;
+    let id = parse(&id)?;
+    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
+    Ok(listed_attempts(&state.store.attempts(caller.account, id, narrowed, PAGE).await?))
+}
+
+/// What a query asks for.
+pub(in crate::http) fn narrowed(query: &Query) -> Result<Narrowed, Problem> {
+    let mut errors = Vec::new();
+    let mut narrowed = Narrowed::default();
+    match query.get("status") {
+        None => {}
+        Some("delivered") => narrowed.delivered = Some(true),
+        Some("failed") => narrowed.delivered = Some(false),
+        Some(text) => match text.parse().ok().filter(|status| (100..=999).contains(status)) {
+            Some(status) => narrowed.status = Some(status),
+            None => errors.push(Invalid::new("status", "Must be delivered, failed, or the status of an answer.")),
+        },
+    }
+    match query.get("after").map(Uuid::try_parse) {
+        None => {}
+        Some(Ok(after)) => narrowed.before = Some(after),
+        Some(Err(_)) => errors.push(Invalid::new("after", "Must be the id of an attempt.")),
+    }
+    if errors.is_empty() { Ok(narrowed) } else { Err(Problem::invalid(&errors)) }
+}
+
+pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
+    let shown: Vec<Json> = attempts
+        .iter()
+        .map(|attempt| {
+            let (outcome, error) = shown_again(&attempt.outcome, attempt.error.as_deref());
+            json!({
+                "id": attempt.attempt_id,
+                "at": timestamp::seconds(attempt.at),
+                "seq": attempt.seq,
+                "webhook_id": attempt.webhook_id,
+                "trigger": attempt.trigger,
+                "outcome": outcome,
+                "status": attempt.status,
+                "error": error,
+                "duration_ms": attempt.duration_ms,
+                "bytes": attempt.bytes,
+                "body": String::from_utf8_lossy(&attempt.body),
+            })
+        })
+        .collect();
+    envelope::success(StatusCode::OK, "Attempts were listed.", &json!(shown).to_string(), &json!({}))
+}
+
+pub(in crate::http) async fn parked(
+    State(state): State<Arc<EndpointsState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    query: Query,
+) -> HandlerResult {
+    let after = after_seq(&query)?;
+    let id = parse(&id)?;
+    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
+    Ok(listed_parked(&state.store.parked(caller.account, id, after, PAGE).await?))
+}
+
+/// The place after which parked events are asked for.
+pub(in crate::http) fn after_seq(query: &Query) -> Result<Seq, Problem> {
+    query.number("after", 0..=i64::MAX, 0).map(Seq).map_err(|invalid| Problem::invalid(&[invalid]))
+}
+
+pub(in crate::http) fn listed_parked(parked: &[ParkedEvent]) -> Response {
+    let shown: Vec<Json> = parked
+        .iter()
+        .map(|event| {
+            json!({
+                "seq": event.seq,
+                "subject": event.uid,
+                "type": format!("{TYPE_ROOT}.{}", event.kind),
+                "attempts": event.attempts,
+                "parked_at": timestamp::seconds(event.parked_at),
+            })
+        })
+        .collect();
+    envelope::success(StatusCode::OK, "Parked events were listed.", &json!(shown).to_string(), &json!({}))
+}

@@ -1,0 +1,228 @@
+//! `/contacts`, `/companies`: pages of records, filtered and ordered by the query.
+//!
+//! A `nextPage` link carries the position at which its page begins (`cursor`). A client that follows the links gets
+//! every record that exists throughout its walk exactly once, on any replica, whatever is created or deleted meanwhile
+//! and however many clients walk, and every page costs the same. The exception is a record whose value in the list's
+//! order changes during the walk: it may be listed twice or not at all. The default order, that of creation, has no
+//! such values.
+//!
+//! A client that counts pages instead gets each page from the end of the one before it, where the replica has cached
+//! that end for the client's key, else by an offset. Pages by offset are exact while no record is created or deleted.
+//! The link to the previous page has a number only.
+
+mod cursor;
+mod page_request;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use hyper::Uri;
+use moka::future::Cache;
+use serde_json::{Value as Json, json};
+
+use self::cursor::After;
+use self::page_request::{PageRequest, keep};
+use super::meta;
+use super::resolve_links::resolve_links;
+use super::resource::Resource;
+use crate::domain::{AccountId, Entity, Refusal, ValidationErrors};
+use crate::http::request::caller::Caller;
+use crate::http::request::extract::Query;
+use crate::http::request::origin::Origin;
+use crate::http::response::envelope;
+use crate::http::response::in_flight::InFlight;
+use crate::http::response::problem::Problem;
+use crate::store::Store;
+use crate::store::lists::{CompanyRef, List, ListCount, ListFilter, Page, Position, Start};
+use crate::store::records::StoredRecord;
+use uuid::Uuid;
+
+/// The state of the handlers of lists.
+pub(in crate::http) struct ListState {
+    pub(in crate::http) store: Store,
+    pub(in crate::http) page_cursors: PageCursorCache,
+    pub(in crate::http) in_flight: Arc<InFlight>,
+}
+
+pub(in crate::http) async fn list<R: Resource>(
+    State(state): State<Arc<ListState>>,
+    caller: Caller,
+    origin: Origin,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let (page_request, after) = read(R::ENTITY, caller.account, caller.key_id, &query)?;
+    let mut page = match after {
+        Some(after) => page(&state.store, &page_request, Start::After(after.position), Some(after.counted)).await?,
+        None => state.page_cursors.page(&state.store, &page_request).await?,
+    };
+    page.rows = resolve_links(&state.store, caller.account, R::ENTITY, page.rows).await?;
+    let attributes = meta::requested(&state.store, &caller, R::ENTITY, &query).await?;
+    // Rows that are being read are bounded by the read connections. Responses that wait for their clients are bounded
+    // here.
+    let mut room = state.in_flight.room(caller.account, 0).await?;
+    room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
+    let links = PageLinks { origin: &origin, uri: &uri, query: &query };
+    Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
+}
+
+/// Reads a query, or refuses it with every error in it. `after` takes precedence over `page`, and brings the number of
+/// its page.
+fn read(
+    entity: Entity,
+    account: AccountId,
+    key_id: Uuid,
+    query: &Query,
+) -> Result<(PageRequest, Option<After>), Problem> {
+    let mut errors = ValidationErrors::default();
+    let mut page_request = PageRequest::read(entity, account, key_id, query, &mut errors);
+    // A cursor is compared with the list by a digest, which needs a valid query.
+    let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
+    let after = keep(after.transpose(), &mut errors);
+    errors.into_result(()).map_err(Refusal::from)?;
+    page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
+    Ok((page_request, after))
+}
+
+async fn page(store: &Store, request: &PageRequest, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
+    let PageRequest { account, entity, order, size: limit, .. } = *request;
+    let list = List { entity, filter: request.filter.clone(), order, start, limit, counted };
+    Ok(store.page(account, &list).await?)
+}
+
+/// The cursor of the next page, for its link.
+fn end(page_request: &PageRequest, page: &Page) -> Option<String> {
+    let (position, counted) = (page.end.clone()?, page.counted);
+    After { position, counted, number: page_request.number + 1 }.encode(page_request)
+}
+
+/// The response that [`list`] gives for an account with this many records, each of which `draw` makes up.
+pub(in crate::http) fn sampled<R: Resource>(
+    links: &PageLinks<'_>,
+    account: AccountId,
+    counted: ListCount,
+    attributes: Option<Json>,
+    mut draw: impl FnMut() -> Result<StoredRecord, Problem>,
+) -> Result<Response, Problem> {
+    let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
+    let before = (page_request.number - 1) * page_request.size;
+    let here = (counted.total - before).clamp(0, page_request.size);
+    let rows = (0..here).map(|_| draw()).collect::<Result<_, _>>()?;
+    let page = Page { rows, more: before + here < counted.total, end: None, counted };
+    Ok(show::<R>(links, &page_request, page, attributes, Into::into))
+}
+
+/// Renders a page. Records are copied once, into the body, from which `hold` makes the response's.
+fn show<R: Resource>(
+    links: &PageLinks<'_>,
+    page_request: &PageRequest,
+    page: Page,
+    attributes: Option<Json>,
+    hold: impl FnOnce(Vec<u8>) -> Bytes,
+) -> Response {
+    let mut meta = json!({
+        "pagination": links.pagination(page_request, &page),
+        "as_of": page.counted.as_of.to_string(),
+    });
+    if let Json::Object(members) = &mut meta {
+        members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
+    }
+    let body = envelope::list(R::LISTED, page.rows.iter().map(|stored| stored.record.as_bytes()), &meta);
+    envelope::json_bytes(hold(body))
+}
+
+/// The positions at which pages begin that clients are likely to request next.
+pub(in crate::http) struct PageCursorCache {
+    next: Cache<PageRequest, PageCursor>,
+}
+
+/// The position and the total of a page that was not requested yet.
+#[derive(Clone)]
+struct PageCursor {
+    after: Position,
+    counted: ListCount,
+}
+
+impl PageCursorCache {
+    /// The time that a client may take from one page to the next.
+    const TTL: Duration = Duration::from_mins(15);
+    /// Bytes, estimated.
+    const CAPACITY: u64 = 16 << 20;
+
+    pub(in crate::http) fn new() -> Self {
+        let next = Cache::builder().weigher(weight).max_capacity(Self::CAPACITY).time_to_live(Self::TTL).build();
+        Self { next }
+    }
+
+    async fn page(&self, store: &Store, page_request: &PageRequest) -> Result<Page, Problem> {
+        let page_cursor = self.next.get(page_request).await;
+        let counted = page_cursor.as_ref().map(|page_cursor| page_cursor.counted);
+        let after = page_cursor.map(|page_cursor| page_cursor.after);
+        let start = match &after {
+            Some(after) => Start::After(after.clone()),
+            None => Start::Offset((page_request.number - 1) * page_request.size),
+        };
+        let page = page(store, page_request, start, counted).await?;
+        // An empty page ends where it began, so that records created later appear on the page after it.
+        if let Some(after) = page.end.clone().or(after) {
+            let next = PageRequest { number: page_request.number + 1, ..page_request.clone() };
+            self.next.insert(next, PageCursor { after, counted: page.counted }).await;
+        }
+        Ok(page)
+    }
+}
+
+fn weight(page_request: &PageRequest, page_cursor: &PageCursor) -> u32 {
+    let ListFilter { key, tag, company, text, .. } = &page_request.filter;
+    let company = match company {
+        Some(CompanyRef::Key(key)) => Some(key),
+        Some(CompanyRef::Uid(_)) | None => None,
+    };
+    let texts = [key.as_ref(), tag.as_ref(), company, text.as_ref(), page_cursor.after.value.as_ref()];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    // Twice the entry's size, because the cache's own bookkeeping takes about as much.
+    // The cache takes no entry that is larger than its capacity, so saturation only keeps a huge one out.
+    u32::try_from(2 * (size_of::<PageRequest>() + size_of::<PageCursor>()) + texts).unwrap_or(u32::MAX)
+}
+
+/// The parts of links to other pages.
+pub(in crate::http) struct PageLinks<'a> {
+    pub(in crate::http) origin: &'a Origin,
+    pub(in crate::http) uri: &'a Uri,
+    pub(in crate::http) query: &'a Query,
+}
+
+impl PageLinks<'_> {
+    /// `meta.pagination`: always all six keys. `nextPage` follows from the rows and not from the total: while records
+    /// are created and deleted, a walk may end before or after the page that the total makes the last.
+    fn pagination(&self, page_request: &PageRequest, page: &Page) -> Json {
+        let PageRequest { size, number, .. } = *page_request;
+        let total = page.counted.total.max(0);
+        let counted = (total + size - 1) / size;
+        // A client that stops at `totalPages` stops no sooner than one that follows the links.
+        let pages = if page.more { counted.max(number + 1) } else { counted };
+        let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
+        let next = page.more.then(|| self.link(number + 1, end(page_request, page)));
+        json!({
+            "pageSize": size,
+            "totalPages": pages,
+            "totalItems": total,
+            "currentPageNumber": number,
+            "previousPage": previous,
+            "nextPage": next,
+        })
+    }
+
+    fn link(&self, number: i64, after: Option<String>) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page" && key != "after"));
+        pairs.append_pair("page", &number.to_string());
+        pairs.extend_pairs(after.map(|after| ("after", after)));
+        format!("{}{}?{}", self.origin.0, self.uri.path(), pairs.finish())
+    }
+}

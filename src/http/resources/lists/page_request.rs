@@ -1,0 +1,141 @@
+//! A list's query: filters, order, page.
+
+use uuid::Uuid;
+
+use crate::contract::record::parse_uid;
+use crate::domain::record::normalize_key;
+use crate::domain::value::plain;
+use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestamp, ValidationErrors};
+use crate::http::request::extract::Query;
+use crate::store::lists::{CompanyRef, ListFilter, Sort, SortOrder};
+
+/// The items of a page where the query has no `limit`.
+const PAGE_SIZE: i64 = 10;
+/// The longest text of a filter, in characters. A longer one is refused with 422.
+const MAX_TEXT: usize = 255;
+
+/// A page of a list. The key is part of it, so that two keys of an account walk independently.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PageRequest {
+    pub(super) account: AccountId,
+    pub(super) key_id: Uuid,
+    pub(super) entity: Entity,
+    pub(super) filter: ListFilter,
+    pub(super) order: SortOrder,
+    pub(super) size: i64,
+    pub(super) number: i64,
+}
+
+impl PageRequest {
+    /// Reads a query, and adds every error in it to `errors`. Parameters that this list does not have are ignored.
+    pub(super) fn read(
+        entity: Entity,
+        account: AccountId,
+        key_id: Uuid,
+        query: &Query,
+        errors: &mut ValidationErrors,
+    ) -> Self {
+        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), errors);
+        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), errors);
+        let order = keep(order(entity, query), errors);
+        let filter = filter(entity, query, errors);
+        Self { account, key_id, entity, filter, order, size, number }
+    }
+}
+
+/// The filters of a list, besides those of every list.
+fn filters(entity: Entity) -> &'static [&'static str] {
+    match entity {
+        Entity::Contact => &["email", "role", "tag", "company", "q"],
+        Entity::Company => &["role", "tag", "q"],
+        Entity::Project => &["q"],
+        Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => &[],
+    }
+}
+
+fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListFilter {
+    let mut timestamp = |name| keep(query.timestamp(name), errors);
+    let (created_after, created_before) = (timestamp("createdMin"), timestamp("createdMax"));
+    let updated_from = timestamp("updatedMin");
+    errors.extend(backwards(created_after, created_before));
+    let created_after = created_after.map(before_its_second);
+    let mut text = |name: &str| {
+        let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
+        let value = plain(value, MAX_TEXT).map_err(|detail| Invalid::new(name, detail));
+        keep(value.map(Some), errors).filter(|text| !text.is_empty())
+    };
+    let (email, tag, company, part) = (text("email"), text("tag"), text("company"), text("q"));
+    let role = text("role").and_then(|role| {
+        let detail = "Must be Lead, Prospect or Client.";
+        keep(Role::parse(&role).map(Some).ok_or_else(|| Invalid::new("role", detail)), errors)
+    });
+    ListFilter {
+        created_after,
+        created_before,
+        updated_from,
+        key: email.as_deref().map(normalize_key),
+        role: role.map(Role::name),
+        tag,
+        company: company.map(|company| {
+            parse_uid(&company).map_or_else(|| CompanyRef::Key(normalize_key(&company)), CompanyRef::Uid)
+        }),
+        text: part,
+    }
+}
+
+fn backwards(after: Option<Timestamp>, before: Option<Timestamp>) -> Option<Invalid> {
+    (after? >= before?).then(|| Invalid::new("createdMin", "Must be before createdMax."))
+}
+
+/// Records are stamped with the second of their creation. A bound within a second includes records of that second,
+/// because some were created after the bound; a bound at the beginning of a second is exclusive.
+fn before_its_second(after: Timestamp) -> Timestamp {
+    // Zero nanoseconds are always valid.
+    let second = after.replace_nanosecond(0).unwrap_or(after);
+    // Nothing lies before the earliest timestamp.
+    if second == after { after } else { second.checked_sub(time::Duration::MICROSECOND).unwrap_or(second) }
+}
+
+/// `orderBy`: a field of the records, or of what the service adds to them; `-` before it reverses the order.
+fn order(entity: Entity, query: &Query) -> Result<SortOrder, Invalid> {
+    let Some(wanted) = query.get("orderBy") else { return Ok(SortOrder::default()) };
+    let wanted = wanted.trim();
+    let (name, descending) = wanted.strip_prefix('-').map_or((wanted, false), |name| (name, true));
+    let by = sort(entity, name).ok_or_else(|| {
+        let detail = format!("Must be a field of a {}, after a - for descending order.", entity.noun());
+        Invalid::new("orderBy", detail)
+    })?;
+    Ok(SortOrder { by, descending })
+}
+
+fn sort(entity: Entity, name: &str) -> Option<Sort> {
+    match name {
+        "created" | "uid" => Some(Sort::Uid),
+        "updated" => Some(Sort::Updated),
+        "version" => Some(Sort::Version),
+        "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
+        _ => {
+            let field = Field::from_name(entity, name)?;
+            let numbered = field.kind() == FieldKind::Id;
+            let sort = if numbered { Sort::Number(field.name()) } else { Sort::Field(field.name()) };
+            Some(if Some(field) == key_field(entity) { Sort::Key } else { sort })
+        }
+    }
+}
+
+/// The field whose normalized value is the record's lookup key.
+fn key_field(entity: Entity) -> Option<Field> {
+    match entity {
+        Entity::Contact => Some(Field::Email),
+        Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
+        Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push => None,
+    }
+}
+
+/// The value if it is valid. Else a default that nobody reads, because the request is refused for `errors`.
+pub(super) fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut ValidationErrors) -> T {
+    value.unwrap_or_else(|error| {
+        errors.push(error);
+        T::default()
+    })
+}

@@ -1,0 +1,17 @@
+//! The resources, a file or folder each, in one order: request types, handlers, rendering, tests.
+//!
+//! Guarantees: nothing that matters happens in a handler after its command was submitted. It knows nothing of paths,
+//! documents or samples, nor of SQL or NATS.
+
+pub(in crate::http) mod change_stream;
+pub(in crate::http) mod changes;
+pub(in crate::http) mod endpoints;
+pub(in crate::http) mod lists;
+pub(in crate::http) mod marketing;
+pub(in crate::http) mod meta;
+pub(in crate::http) mod ops;
+pub(in crate::http) mod projects;
+pub(in crate::http) mod records;
+mod resolve_links;
+pub(in crate::http) mod resource;
+pub(in crate::http) mod usage;

@@ -1,0 +1,87 @@
+//! The outermost layer, around every route of both listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, StatusCode};
+
+use super::allow::AllowedMethods;
+use crate::clock;
+use crate::http::request::head;
+use crate::http::request::peer::TrustedProxies;
+use crate::http::response::problem::Problem;
+use crate::metrics::Metrics;
+
+/// The time for authentication and the reservation of a call. A request that takes longer is refused with 503.
+const ADMISSION: Duration = Duration::from_secs(10);
+
+/// The state of the outermost layer.
+pub(in crate::http) struct Finish {
+    pub(in crate::http) methods: AllowedMethods,
+    pub(in crate::http) proxies: TrustedProxies,
+    /// The deadline of a handler. Admission has [`ADMISSION`] more.
+    pub(in crate::http) request_timeout: Duration,
+    pub(in crate::http) metrics: Metrics,
+}
+
+/// Refuses ambiguous heads, answers OPTIONS, enforces the deadline, renders problems and counts the request.
+pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: Request, next: Next) -> Response {
+    let began = clock::instant();
+    let method = known_method(request.method());
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    // All paths without a route share one label, because a caller can invent paths.
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (mut parts, body) = request.into_parts();
+    let allow = if parts.method == Method::OPTIONS { state.methods.of(route, &path) } else { None };
+    let mut response = match (head::check(&parts, &state.proxies), allow) {
+        (Err(problem), _) => problem.render(&path),
+        (Ok(_), Some(allow)) => options(allow),
+        (Ok(origin), None) => {
+            parts.extensions.insert(origin);
+            let deadline = state.request_timeout + ADMISSION;
+            match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
+                Ok(response) => render(response, &path),
+                Err(_) => Problem::too_slow().render(&path),
+            }
+        }
+    };
+    // Forbids browsers to guess a content type other than the declared one.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    state.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
+    state.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// The response to OPTIONS: needs no keys and counts no call. It has no CORS headers, because no other origin is
+/// allowed.
+fn options(allow: &HeaderValue) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow.clone());
+    response
+}
+
+/// A method as a label. Unknown methods share one, because a caller can invent methods.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
+}
+
+fn render(mut response: Response, path: &str) -> Response {
+    match Problem::of(&mut response) {
+        Some(problem) => {
+            let mut rendered = problem.render(path);
+            // Headers that inner layers put on the bare response are kept.
+            for (name, value) in response.headers() {
+                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+            rendered
+        }
+        None => response,
+    }
+}

@@ -1,0 +1,40 @@
+use super::assets::Assets;
+use super::html::{Html, fill};
+use super::{render, thousands};
+use crate::domain::brand::{Brand, Color};
+use crate::http::request::origin::Origin;
+use crate::http::spec::brand::Branded;
+
+fn page(name: &str, origin: &str) -> String {
+    let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None };
+    render(&Assets::new(), &Branded::new(brand), &Origin(origin.to_owned()), 50)
+}
+
+#[test]
+fn every_gap_of_the_page_is_filled() {
+    let page = page("Acme", "https://api.acme.example");
+    assert!(!page.contains("{{"), "{page}");
+    assert!(page.contains("curl -sS 'https://api.acme.example/secure-api/contact/meta'"), "{page}");
+    for row in ["Free Trial</td><td>80<", "Start</td><td>400<", "Thrive</td><td>2,000<", "Pinnacle</td><td>20,000<"] {
+        assert!(page.contains(row), "{row}");
+    }
+}
+
+#[test]
+fn a_name_and_a_host_are_text() {
+    let page = page("<script>alert(1)</script> {{base}} \"&'", "http://\"><img src=x>");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; {{base}} &quot;&amp;&#39;"));
+    assert!(page.contains("http://&quot;&gt;&lt;img src=x&gt;/secure-api"));
+    assert!(!page.contains("<script>") && !page.contains("<img src=x"));
+}
+
+#[test]
+fn what_is_filled_in_is_not_filled_again() {
+    let value = |gap: &str| (gap == "a").then(|| Html::text("{{b}}"));
+    assert_eq!(fill("<{{a}} {{b}} {{a", value), "<{{b}} {{b}} {{b}}");
+}
+
+#[test]
+fn thousands_are_grouped() {
+    assert_eq!([80, 400, 2_000, 20_000, 1_234_567].map(thousands), ["80", "400", "2,000", "20,000", "1,234,567"]);
+}

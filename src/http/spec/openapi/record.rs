@@ -1,0 +1,382 @@
+//! The schemas of records, and of the bodies that create and change them.
+//!
+//! They follow from the tables of the domain ([`Entity::fields`], [`Field::kind`], [`Field::nullable`]), from the
+//! errors that the reader of bodies reports for an empty one, and from the account's definitions.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use super::shape::{nullable, object, text, timestamp, uuid, with};
+use crate::contract::input::{self, InputKind};
+use crate::domain::schema::{Definition, FieldType};
+use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
+use crate::store::schema::AccountSchema;
+
+/// A record in a response or event.
+pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
+    let always = always_there(entity);
+    let mut properties = Map::new();
+    properties.insert("uid".to_owned(), uuid());
+    for field in entity.fields() {
+        let schema = value(*field, own);
+        let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
+        properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
+        if *field == Field::Address {
+            let line = json!({"type": ["string", "null"], "description": "The address on one line."});
+            properties.insert("full_address".to_owned(), line);
+        }
+    }
+    let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
+    let kept = [
+        ("active", json!({"type": "boolean"})),
+        ("created", timestamp()),
+        ("updated", timestamp()),
+        (
+            "version",
+            json!({"type": "integer", "minimum": 1, "description": "The position of its last event; its ETag."}),
+        ),
+        ("deleted", json!({"type": "boolean"})),
+        ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
+        (
+            "field_seq",
+            json!({
+                "type": "object",
+                "additionalProperties": {"type": "integer", "minimum": 1},
+                "description": "For each field that was ever set, the position of its last change.",
+            }),
+        ),
+    ];
+    properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
+    object(Json::Object(properties), &[])
+}
+
+/// The keys that are never null.
+fn always_there(entity: Entity) -> BTreeSet<String> {
+    let body = match entity {
+        Entity::Contact => InputKind::Contact,
+        Entity::Company => InputKind::Company,
+        Entity::Project => InputKind::Project,
+        Entity::CustomField => InputKind::CustomField,
+        Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => {
+            let given = entity.fields().iter().filter(|field| !field.nullable());
+            return given.map(|field| field.name().to_owned()).collect();
+        }
+    };
+    Required::of(body).always
+}
+
+/// The schema of a field's value in a response.
+fn value(field: Field, own: Option<&AccountSchema>) -> Json {
+    match field.kind() {
+        FieldKind::Text(_)
+        | FieldKind::Email
+        | FieldKind::Phone
+        | FieldKind::Website
+        | FieldKind::Role
+        | FieldKind::Date
+        | FieldKind::Time
+        | FieldKind::Client
+        | FieldKind::Contact
+        | FieldKind::Owner
+        | FieldKind::Type
+        | FieldKind::Id => taken(field),
+        FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
+        FieldKind::Words => json!({"type": "array", "items": text(255)}),
+        FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
+        FieldKind::Address => object(address(), &[]),
+        FieldKind::Links => named_items("uid"),
+        FieldKind::Circles => named_items("id"),
+        FieldKind::Person => object(
+            json!({
+                "uid": uuid(),
+                "first_name": {"type": "string"},
+                "last_name": {"type": "string"},
+                "email": {"type": ["string", "null"]},
+            }),
+            &[],
+        ),
+        FieldKind::Category => object(
+            json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
+            &[],
+        ),
+        FieldKind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
+        FieldKind::Custom(owner) => custom_fields(owner, own, |schema| schema),
+    }
+}
+
+fn named_items(key: &str) -> Json {
+    json!({"type": "array", "items": object(json!({key: uuid(), "name": {"type": "string"}}), &[])})
+}
+
+/// Whether an absent value of this kind is `null`. Lists, objects and addresses are empty instead.
+fn is_null_when_absent(kind: FieldKind) -> bool {
+    match kind {
+        FieldKind::Text(_)
+        | FieldKind::Email
+        | FieldKind::Phone
+        | FieldKind::Website
+        | FieldKind::Role
+        | FieldKind::Person
+        | FieldKind::Category
+        | FieldKind::Date
+        | FieldKind::Time
+        | FieldKind::Money
+        | FieldKind::Client
+        | FieldKind::Contact
+        | FieldKind::Owner
+        | FieldKind::Type
+        | FieldKind::Id => true,
+        FieldKind::Tags
+        | FieldKind::Words
+        | FieldKind::Address
+        | FieldKind::Links
+        | FieldKind::Circles
+        | FieldKind::Audiences
+        | FieldKind::Custom(_) => false,
+    }
+}
+
+/// The schema of a field's value in a body.
+pub(super) fn taken(field: Field) -> Json {
+    match field.kind() {
+        FieldKind::Text(limit) => text(limit),
+        FieldKind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
+        FieldKind::Phone => text(64),
+        FieldKind::Website => json!({
+            "type": "string",
+            "format": "uri",
+            "maxLength": 2_048,
+            "description": "An absolute URL: https:// or http://.",
+        }),
+        FieldKind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
+        FieldKind::Owner => one_of(&FieldOwner::ALL.map(FieldOwner::name)),
+        FieldKind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
+        FieldKind::Tags => json!({
+            "type": ["array", "string"],
+            "items": text(100),
+            "maxItems": 200,
+            "description": "A list, or one text with commas.",
+        }),
+        FieldKind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
+        FieldKind::Date => json!({"type": "string", "format": "date"}),
+        FieldKind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
+        FieldKind::Client | FieldKind::Contact => uuid(),
+        FieldKind::Id => json!({"type": "integer", "minimum": 1}),
+        FieldKind::Category => json!({"type": ["object", "string"], "properties": {"name": nullable(text(100))}}),
+        FieldKind::Money => json!({
+            "type": "object",
+            "required": ["amount", "currency"],
+            "properties": {
+                "amount": {"type": "number"},
+                "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."},
+            },
+        }),
+        FieldKind::Address => json!({"type": "object", "properties": address()}),
+        FieldKind::Links => company_link(),
+        FieldKind::Circles => circles(),
+        // Fields that bodies write under keys of their own, or not at all.
+        FieldKind::Person | FieldKind::Audiences | FieldKind::Custom(_) => json!({"type": "object"}),
+    }
+}
+
+fn one_of(words: &[&str]) -> Json {
+    json!({"type": "string", "enum": words})
+}
+
+fn address() -> Json {
+    let part = || nullable(text(255));
+    json!({
+        "address_line_1": part(),
+        "address_line_2": part(),
+        "city": part(),
+        "state": part(),
+        "country": part(),
+        "zip": part(),
+    })
+}
+
+/// The fields that a create requires.
+struct Required {
+    always: BTreeSet<String>,
+    /// Required of every role but Lead.
+    unless_lead: BTreeSet<String>,
+}
+
+impl Required {
+    /// As the reader of bodies reports for an empty body.
+    fn of(body: InputKind) -> Self {
+        let missing = |json: Json| -> BTreeSet<String> {
+            match input::create(body, json, &mut || Uid(Uuid::nil())) {
+                Err(Refusal::Invalid(missing)) => {
+                    missing.iter().map(|missing| missing.pointer.trim_start_matches("#/").to_owned()).collect()
+                }
+                Ok(_) | Err(_) => BTreeSet::new(),
+            }
+        };
+        let role = Field::Role.name();
+        let any = missing(json!({}));
+        let mut of_lead = missing(json!({role: Role::Lead.name()}));
+        of_lead.extend(any.get(role).cloned());
+        Self { unless_lead: any.difference(&of_lead).cloned().collect(), always: of_lead }
+    }
+}
+
+/// The body that creates a record.
+pub(super) fn create(body: InputKind, own: Option<&AccountSchema>) -> Json {
+    let Required { always, unless_lead } = Required::of(body);
+    let properties = written(body.entity(), Action::Create, own);
+    let mut schema = json!({"type": "object", "required": always, "properties": properties});
+    if !unless_lead.is_empty() {
+        let lead = json!({"properties": {"role": {"const": Role::Lead.name()}}});
+        schema = with(schema, "anyOf", json!([lead, {"required": unless_lead}]));
+    }
+    schema
+}
+
+/// The body that changes one.
+pub(super) fn update(body: InputKind, own: Option<&AccountSchema>) -> Json {
+    json!({"type": "object", "properties": written(body.entity(), Action::Update, own)})
+}
+
+/// The purpose of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Create,
+    Update,
+    /// Inside a company's body, as its primary contact.
+    Inside,
+}
+
+/// The keys that a body may have. Other keys are ignored.
+fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<String, Json> {
+    let mut properties = Map::new();
+    for field in entity.fields().iter().copied() {
+        let (name, schema) = match field.kind() {
+            // Fields that only a create can set.
+            FieldKind::Role | FieldKind::Owner | FieldKind::Type | FieldKind::Person if action == Action::Update => {
+                continue;
+            }
+            FieldKind::Links if action == Action::Inside => continue,
+            FieldKind::Audiences | FieldKind::Contact => continue,
+            FieldKind::Links => ("company", taken(field)),
+            FieldKind::Person => (field.name(), primary_contact(own)),
+            FieldKind::Custom(owner) => (field.name(), custom_fields(owner, own, nullable)),
+            FieldKind::Text(_)
+            | FieldKind::Email
+            | FieldKind::Phone
+            | FieldKind::Website
+            | FieldKind::Role
+            | FieldKind::Tags
+            | FieldKind::Address
+            | FieldKind::Circles
+            | FieldKind::Category
+            | FieldKind::Date
+            | FieldKind::Time
+            | FieldKind::Money
+            | FieldKind::Client
+            | FieldKind::Words
+            | FieldKind::Owner
+            | FieldKind::Type
+            | FieldKind::Id => (field.name(), taken(field)),
+        };
+        properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
+        if field == Field::Address {
+            let description = "Taken where `address` is absent.";
+            let schema = json!({"type": ["string", "null"], "maxLength": 255, "description": description});
+            properties.insert("full_address".to_owned(), schema);
+        }
+    }
+    if entity == Entity::Contact {
+        properties.insert("notes".to_owned(), notes());
+        properties.insert("send_welcome_email".to_owned(), welcome());
+    }
+    properties
+}
+
+/// Values by the UUIDs of their fields; `each` adapts the schema of a value.
+fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(Json) -> Json) -> Json {
+    let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
+    let Some(own) = own else { return with(schema, "additionalProperties", json!({})) };
+    let definitions = own.custom_fields.iter().filter_map(Definition::of);
+    let of_owner = definitions.filter(|definition| definition.owner == owner);
+    let properties = of_owner.map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
+    with(schema, "properties", Json::Object(properties.collect()))
+}
+
+/// The schema of a custom field's value.
+fn custom_value(definition: &Definition<'_>) -> Json {
+    let schema = match definition.kind {
+        FieldType::Text => text(1_000),
+        FieldType::LongText => text(16_384),
+        FieldType::Number => json!({"type": "number"}),
+        FieldType::Currency => taken(Field::EstimatedValue),
+        FieldType::Date => taken(Field::Date),
+        FieldType::DateTime => timestamp(),
+        FieldType::Checkbox => json!({"type": "boolean"}),
+        FieldType::Dropdown => json!({"type": "string", "enum": definition.allowed_values}),
+        FieldType::MultiSelect => json!({"type": "array", "items": {"enum": definition.allowed_values}}),
+        FieldType::Url | FieldType::File => taken(Field::Website),
+        FieldType::Email => taken(Field::HomeEmail),
+        FieldType::Phone => taken(Field::Phone),
+    };
+    let schema = with(schema, "title", json!(definition.label));
+    match definition.description {
+        Some(description) => with(schema, "description", json!(description)),
+        None => schema,
+    }
+}
+
+fn welcome() -> Json {
+    flag("Asks whoever sends email for the account to welcome them.")
+}
+
+fn flag(description: &str) -> Json {
+    json!({"type": ["boolean", "null"], "description": description})
+}
+
+fn notes() -> Json {
+    let note = json!({"title": text(255), "note": text(16_384), "date": taken(Field::Date)});
+    let members = note.as_object().into_iter().flatten();
+    let members: Map<_, _> = members.map(|(key, schema)| (key.clone(), nullable(schema.clone()))).collect();
+    json!({
+        "type": ["array", "null"],
+        "maxItems": 100,
+        "items": {"type": ["object", "string"], "properties": members},
+        "description": "Remarks to add to the contact; a plain text is a note by itself.",
+    })
+}
+
+fn circles() -> Json {
+    let names = || json!({"type": ["array", "null"], "maxItems": 100, "items": {"type": "string", "minLength": 1}});
+    json!({
+        "type": "object",
+        "properties": {"add": names(), "remove": names()},
+        "description": "Circles to join and to leave, each by its name or its id.",
+    })
+}
+
+fn company_link() -> Json {
+    json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": taken(Field::Name),
+            "create_company_if_not_exists": flag("Makes a company where none has the name."),
+        },
+        "description": "A company to belong to, besides those that the contact belongs to already.",
+    })
+}
+
+fn primary_contact(own: Option<&AccountSchema>) -> Json {
+    let mut properties = written(Entity::Contact, Action::Inside, own);
+    let create = flag("Makes a contact where none has the email address.");
+    properties.insert("create_primary_contact_if_not_exists".to_owned(), create);
+    properties.insert("prevent_individual_mode".to_owned(), flag("Taken, and of no effect."));
+    json!({
+        "type": "object",
+        "properties": properties,
+        "description": "The company's first contact, by its email address.",
+    })
+}

@@ -1,0 +1,46 @@
+//! The states of the handlers of operations.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+
+use crate::clock::Clock;
+use crate::http::request::extract::BodyLimit;
+use crate::http::resources::changes::FeedState;
+use crate::http::resources::endpoints::EndpointsState;
+use crate::http::resources::lists::ListState;
+use crate::http::resources::records::RecordsState;
+use crate::store::Store;
+
+/// The states that handlers and samples take, one per concern: a handler names its own and sees no other. Cloning
+/// shares them.
+#[derive(Clone)]
+pub(in crate::http) struct HandlerState {
+    pub(in crate::http) records: Arc<RecordsState>,
+    pub(in crate::http) lists: Arc<ListState>,
+    pub(in crate::http) feed: Arc<FeedState>,
+    pub(in crate::http) endpoints: Arc<EndpointsState>,
+    pub(in crate::http) store: Arc<Store>,
+    pub(in crate::http) clock: Clock,
+    pub(in crate::http) body_limit: BodyLimit,
+}
+
+macro_rules! parts {
+    ($($field:ident: $part:ty,)*) => {$(
+        impl FromRef<HandlerState> for $part {
+            fn from_ref(state: &HandlerState) -> Self {
+                state.$field.clone()
+            }
+        }
+    )*};
+}
+
+parts! {
+    records: Arc<RecordsState>,
+    lists: Arc<ListState>,
+    feed: Arc<FeedState>,
+    endpoints: Arc<EndpointsState>,
+    store: Arc<Store>,
+    clock: Clock,
+    body_limit: BodyLimit,
+}

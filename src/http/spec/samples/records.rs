@@ -1,0 +1,281 @@
+//! Random records, events and endpoints: values of the domain like any other.
+
+use std::collections::BTreeMap;
+
+use time::Duration;
+
+use super::{NOBODY, words};
+use crate::clock;
+use crate::domain::endpoint::{
+    DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent, Settings,
+    Signature, StoredSecret,
+};
+use crate::domain::schema::FieldType;
+use crate::domain::value::tags;
+use crate::domain::{
+    Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, Link, Money, NewEvent,
+    Person, Record, Role, Seq, Timestamp, Value,
+};
+use crate::push::signature::SigningSecret;
+use crate::store::attempts::AttemptRow;
+
+/// The longest time ago that a sample was made, in seconds.
+const YEAR: i64 = 365 * 24 * 3_600;
+
+/// A record that was created some time ago.
+pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
+    let age = words::number(1..=YEAR);
+    let created = NewEvent { entity, uid: clock::fresh_uid(), event_type: made(entity), changes: changes(entity) };
+    Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
+}
+
+/// An event at this place of the log: of a new record, or of one that changes.
+pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
+    let at = ago(now, words::number(1..=YEAR));
+    let event = |event_type, previous_version, (record, changed): (Record, Vec<FieldChange>)| Event {
+        epoch: FIRST_EPOCH,
+        seq,
+        at,
+        event_type,
+        previous_version,
+        changed,
+        record,
+        origin: "sample".to_owned(),
+        traceparent: None,
+    };
+    let uid = clock::fresh_uid();
+    let created = NewEvent { entity, uid, event_type: made(entity), changes: changes(entity) };
+    let before = Seq(words::number(1..=seq.0));
+    if before == seq || !entity.event_types().contains(&EventType::Updated) {
+        return event(made(entity), None, Record::evolve(None, created, seq, at));
+    }
+    let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR);
+    let changing = [Field::Phone, Field::Tags, Field::Status].into_iter().filter(|f| entity.fields().contains(f));
+    let changes = record.differences(changing.map(|field| (field, Some(value(entity, field)))).collect());
+    let updated = NewEvent { entity, uid, event_type: EventType::Updated, changes };
+    event(EventType::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
+}
+
+pub(super) fn endpoint(now: Timestamp) -> EndpointState {
+    let endpoint_id = clock::fresh_uid().0;
+    let endpoint = Endpoint {
+        account: NOBODY,
+        endpoint_id,
+        settings: Settings {
+            url: format!("https://hooks.example.com/{}", words::number(1..=9_999)),
+            description: words::word(words::SENTENCES).to_owned(),
+            events: words::one(&Entity::ALL).map(|entity| format!("{}.*", entity.name())).into_iter().collect(),
+            fields: words::chance(20).then(|| "email".to_owned()).into_iter().collect(),
+            exclude_own: words::chance(50).then(|| "sample".to_owned()),
+            mode: Mode::Single,
+            order: words::one(&DeliveryOrder::ALL).unwrap_or(DeliveryOrder::Record),
+            window: 32,
+            rate: words::chance(30).then_some(50),
+            headers: Vec::new(),
+            timeout: std::time::Duration::from_secs(15),
+        },
+        signature: Signature::Hmac,
+        secrets: vec![StoredSecret::present(SigningSecret::generate(rand::random()).reveal().into_bytes())],
+        status: EndpointStatus::Live,
+        reported: Health::Well,
+        revision: 0,
+        created_at: ago(now, words::number(1..=YEAR)),
+    };
+    let cursor = EndpointCursor {
+        account: NOBODY,
+        endpoint: endpoint_id,
+        seq: Seq(words::number(0..=1_000)),
+        failing_since: None,
+        failures: 0,
+        next_at: None,
+    };
+    EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false }
+}
+
+pub(super) fn attempt(now: Timestamp) -> AttemptRow {
+    let (at, seq) = (ago(now, words::number(1..=86_400)), words::number(1..=1_000));
+    let delivered = words::chance(80);
+    AttemptRow {
+        attempt_id: clock::fresh_uid().0,
+        at,
+        seq: Seq(seq),
+        webhook_id: format!("{NOBODY}:{seq}"),
+        uids: Vec::new(),
+        trigger: "event".to_owned(),
+        outcome: if delivered { "delivered" } else { "status" }.to_owned(),
+        status: Some(if delivered { 200 } else { 500 }),
+        error: None,
+        duration_ms: i32::try_from(words::number(1..=900)).unwrap_or(1),
+        bytes: 0,
+        body: Vec::new(),
+    }
+}
+
+pub(super) fn parked(now: Timestamp) -> ParkedEvent {
+    ParkedEvent {
+        seq: Seq(words::number(1..=1_000)),
+        uid: clock::fresh_uid(),
+        kind: "contact.created".to_owned(),
+        attempts: 10,
+        parked_at: ago(now, words::number(1..=86_400)),
+    }
+}
+
+/// The type of a record's first event.
+fn made(entity: Entity) -> EventType {
+    entity.event_types().first().copied().unwrap_or(EventType::Created)
+}
+
+fn ago(now: Timestamp, seconds: i64) -> Timestamp {
+    now.checked_sub(Duration::seconds(seconds)).unwrap_or(now)
+}
+
+/// A value for every field that must have one and for most others.
+fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
+    let mut fields: BTreeMap<Field, Value> = BTreeMap::new();
+    for field in entity.fields().iter().copied() {
+        if !field.nullable() || field == Field::Email || words::chance(70) {
+            fields.insert(field, value(entity, field));
+        }
+    }
+    // Only what is chosen has values to choose from.
+    if fields.get(&Field::Type).and_then(Value::as_text).and_then(FieldType::parse).is_some_and(FieldType::is_choice) {
+        fields.insert(Field::AllowedValues, value(entity, Field::AllowedValues));
+    } else {
+        fields.remove(&Field::AllowedValues);
+    }
+    // A person's addresses begin with their name.
+    if let (Some(Value::Text(first)), Some(Value::Text(last))) =
+        (fields.get(&Field::FirstName), fields.get(&Field::LastName))
+    {
+        let email = words::email(first, last);
+        fields.insert(Field::Email, Value::Text(email));
+    }
+    fields.into_iter().map(|(field, value)| (field, Some(value))).collect()
+}
+
+fn value(entity: Entity, field: Field) -> Value {
+    match field.kind() {
+        FieldKind::Text(_) if field == Field::Name => Value::Text(name(entity)),
+        FieldKind::Text(_) if (entity, field) == (Entity::Push, Field::Status) => {
+            Value::Text(Health::Failing.name().to_owned())
+        }
+        FieldKind::Text(_) => Value::Text(text(field)),
+        FieldKind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
+        FieldKind::Phone => Value::Text(words::phone()),
+        FieldKind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
+        FieldKind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
+        FieldKind::Tags => {
+            let drawn = words::some(words::TAGS);
+            Value::Tags(tags(drawn.iter().map(String::as_str)).unwrap_or_default())
+        }
+        FieldKind::Words => Value::Words(words::some(words::COLORS)),
+        FieldKind::Date => Value::Text(day(if field == Field::EndDate { 2027 } else { 2026 })),
+        FieldKind::Time => Value::Text(format!("{:02}:{:02}", words::number(8..=18), words::number(0..=59))),
+        FieldKind::Client | FieldKind::Contact => Value::Text(clock::fresh_uid().to_string()),
+        FieldKind::Owner => Value::Text(words::one(&FieldOwner::ALL).unwrap_or(FieldOwner::Contact).name().to_owned()),
+        FieldKind::Type => Value::Text(words::one(&FieldType::ALL).unwrap_or(FieldType::Text).name().to_owned()),
+        FieldKind::Id => Value::Number(words::whole(1..=999)),
+        FieldKind::Money => Value::Money(Money { amount: words::whole(1..=99_999), currency: "EUR".to_owned() }),
+        FieldKind::Category => Value::Text(words::word(words::TRADES).to_owned()),
+        FieldKind::Audiences => Value::Audiences(vec![words::number(1..=999)]),
+        FieldKind::Circles => Value::Links(vec![Link { uid: clock::fresh_uid(), name: name(Entity::Circle) }]),
+        FieldKind::Custom(_) => {
+            let note = Value::Text(words::word(words::SENTENCES).to_owned());
+            Value::Custom(BTreeMap::from([(clock::fresh_uid(), note)]))
+        }
+        FieldKind::Address => Value::Address(address()),
+        FieldKind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
+        FieldKind::Person => Value::Person(person()),
+    }
+}
+
+fn name(entity: Entity) -> String {
+    let names = match entity {
+        Entity::Company | Entity::Contact => return words::company(),
+        Entity::Project => words::PROJECTS,
+        Entity::CustomField => words::LABELS,
+        Entity::Audience => words::AUDIENCES,
+        Entity::Circle | Entity::Note => words::CIRCLES,
+        Entity::World | Entity::Push => words::WORLDS,
+    };
+    words::word(names).to_owned()
+}
+
+fn day(year: i64) -> String {
+    format!("{year}-{:02}-{:02}", words::number(1..=12), words::number(1..=28))
+}
+
+/// The texts that are told apart by their field alone.
+fn text(field: Field) -> String {
+    match field {
+        Field::NamePrefix => words::word(words::PREFIXES).to_owned(),
+        Field::FirstName => words::word(words::FIRST_NAMES).to_owned(),
+        Field::LastName => words::word(words::LAST_NAMES).to_owned(),
+        Field::Title => words::word(words::TITLES).to_owned(),
+        Field::Status => words::word(words::STATUSES).to_owned(),
+        Field::BusinessSector => words::word(words::TRADES).to_owned(),
+        Field::FailingSince => format!("{}T03:00:00+00:00", day(2026)),
+        Field::Role
+        | Field::Name
+        | Field::Email
+        | Field::HomeEmail
+        | Field::WorkEmail
+        | Field::Phone
+        | Field::HomePhone
+        | Field::WorkPhone
+        | Field::ShopPhone
+        | Field::Website
+        | Field::BackgroundInfo
+        | Field::Tags
+        | Field::Address
+        | Field::Companies
+        | Field::PrimaryContact
+        | Field::Category
+        | Field::Circles
+        | Field::Audiences
+        | Field::CustomFields
+        | Field::CompanyCustomFields
+        | Field::TargetCustomFields
+        | Field::ProjectCustomFields
+        | Field::StartDate
+        | Field::EndDate
+        | Field::DueTime
+        | Field::InfoDescription
+        | Field::InfoTitleClient
+        | Field::InfoDescriptionClient
+        | Field::EstimatedValue
+        | Field::Client
+        | Field::Team
+        | Field::Owner
+        | Field::Type
+        | Field::Description
+        | Field::AllowedValues
+        | Field::Id
+        | Field::Contact
+        | Field::Note
+        | Field::Date => words::word(words::SENTENCES).to_owned(),
+    }
+}
+
+fn address() -> Address {
+    let (city, state, country) = words::one(words::CITIES).unwrap_or_default();
+    Address {
+        address_line_1: Some(format!("{} {}", words::number(1..=200), words::word(words::STREETS))),
+        address_line_2: words::chance(20).then(|| format!("Floor {}", words::number(1..=9))),
+        city: Some(city.to_owned()),
+        state: Some(state.to_owned()),
+        country: Some(country.to_owned()),
+        zip: Some(format!("{:05}", words::number(1_000..=99_999))),
+    }
+}
+
+fn person() -> Person {
+    let (first, last) = (words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES));
+    Person {
+        uid: clock::fresh_uid(),
+        first_name: first.to_owned(),
+        last_name: last.to_owned(),
+        email: Some(words::email(first, last)),
+    }
+}
