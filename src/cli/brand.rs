@@ -83,7 +83,7 @@ async fn show(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
     let Some(brand) = store.brand(AccountId(account)).await? else { bail!("account {account} has no brand") };
     let AccountBrand { account, name, color, logo, hosts } = brand;
     let color = color.map(|color| color.to_string());
-    let logo = logo.map(|logo| (logo.format.media_type(), logo.bytes.len()));
+    let logo = logo.map(|logo| (logo.format.name(), logo.bytes.len()));
     if json {
         let logo = logo.map(|(media_type, bytes)| json!({"media_type": media_type, "bytes": bytes}));
         let shown = json!({"public_id": account, "name": name, "color": color, "logo": logo, "hosts": hosts});

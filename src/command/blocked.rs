@@ -77,7 +77,7 @@ impl Blocked {
     pub(super) fn block(&mut self, account: AccountId, now: Instant) -> bool {
         let entry = self.accounts.entry(account).or_insert(Entry { attempts: 0, due: now, in_flight: 0 });
         let pause = PAUSE * 2_u32.pow(entry.attempts.min(DOUBLINGS));
-        // Saturates, because an account may stay blocked for ever and only [`STARVED`] attempts are told apart.
+        // Saturates, because an account may stay blocked for ever and more than [`STARVED`] attempts make no difference.
         entry.attempts = entry.attempts.saturating_add(1);
         entry.due = now + pause.mul_f64(0.5 + rand::random::<f64>());
         self.in_flight -= std::mem::take(&mut entry.in_flight);

@@ -8,7 +8,7 @@
 //!
 //! Guarantees: an account's `seq` has no gap and no duplicate; the events, read-model changes and idempotency record of a
 //! command commit together or not at all; a command that fails leaves the other commands of its batch unharmed; a caller
-//! is told "done" only after the commit. Knows nothing of HTTP, nor of who reads the log.
+//! gets a result only after the commit. Knows nothing of HTTP, nor of who reads the log.
 
 mod batch;
 mod blocked;

@@ -1,4 +1,4 @@
-//! The cursor that clients of the feed hold: opaque to them, (epoch, seq) to us.
+//! The cursor of the feed: opaque to clients, epoch and position to this service.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::Seq;
 
-/// A place in an account's log. `epoch` changes when a log was restored from a backup that is older than what was
-/// already sent; a cursor of another epoch is of no use and its holder must synchronise anew.
+/// A position in an account's log. The epoch changes when a log is restored from a backup that lacks events which were sent
+/// already; then cursors of earlier epochs are invalid and clients must synchronise again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Cursor {
@@ -27,7 +27,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no cursor of ours.
+/// The text is not a cursor of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor that this service gave out")]
 pub struct NotACursor;

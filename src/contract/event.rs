@@ -1,4 +1,4 @@
-//! An event as a CloudEvent 1.0 in structured JSON mode: the bytes that the log keeps and every channel sends.
+//! Events as CloudEvents 1.0 in structured JSON mode: the bytes that the log stores and every channel sends.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::record::{self, Corrupt, FieldValueJson, RecordJson};
 use super::timestamp::{self, Micros};
 use crate::domain::{AccountId, Entity, Event, EventType, Field, FieldChange, Seq, Timestamp, Uid};
 
-/// The root of every event type: neutral, since the product is a white label.
+/// The root of every event type. It names no brand, because the product is a white label.
 pub const TYPE_ROOT: &str = "crm";
 
 /// The media type of [`EncodedEvent::body`].
@@ -32,7 +32,7 @@ pub struct EncodeError {
     source: serde_json::Error,
 }
 
-/// An encoded event and what a reader needs to route it without parsing. Cloning is cheap.
+/// An encoded event with the attributes that readers need to route it without parsing. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct EncodedEvent {
@@ -94,7 +94,7 @@ impl EncodedEvent {
         rest.split('"').next()
     }
 
-    /// The names of the fields that changed. Reads no other part of the body.
+    /// The names of the fields that changed, sorted.
     pub fn changed_fields(&self) -> Result<Vec<String>, Corrupt> {
         #[derive(serde::Deserialize)]
         struct Changed<'a> {
@@ -117,7 +117,7 @@ impl EncodedEvent {
         std::str::from_utf8(&self.body).expect("the body is UTF-8")
     }
 
-    /// Reads the whole event back.
+    /// Decodes the whole event.
     pub fn decode(&self) -> Result<Event, Corrupt> {
         decode(self.text())
     }
@@ -145,7 +145,7 @@ pub fn parse_kind(kind: &str) -> Option<(Entity, EventType)> {
     Some((Entity::from_name(entity)?, EventType::from_name(event_type)?))
 }
 
-/// Everything but the record.
+/// The event without its record.
 struct Envelope<'a> {
     account: AccountId,
     event: &'a Event,
@@ -209,7 +209,7 @@ impl Serialize for FromTo<'_> {
     }
 }
 
-/// Reads an event of any released shape.
+/// Decodes an event of any released shape.
 pub fn decode(text: &str) -> Result<Event, Corrupt> {
     let mut json: Map<String, Json> = serde_json::from_str(text)?;
     let kind = string(&mut json, "type")?;
@@ -239,13 +239,13 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     })
 }
 
-/// Changes in the order of [`Field`], which is the order in which they were written.
+/// The changes in the order of [`Field`], which is the order of [`Event::changed`].
 fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<FieldChange>, Corrupt> {
     let mut changes = Vec::with_capacity(json.len());
     for (name, change) in json {
         let field = Field::from_name(entity, &name).ok_or(Corrupt::Key("changed"))?;
         let Json::Object(mut change) = change else { return Err(Corrupt::Key("changed")) };
-        // A side that is absent reads as null, as in every released shape.
+        // A side that is absent reads as null.
         let mut side = |key| record::value_from_json(field, change.remove(key).unwrap_or(Json::Null));
         changes.push(FieldChange { field, from: side("from")?, to: side("to")? });
     }

@@ -1,4 +1,4 @@
-//! The id of an event: unique in all time, even where a log was restored and its positions are given out again.
+//! The id of an event. It stays unique when a log is restored and its positions are assigned again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::record::parse_uid;
 use crate::domain::{AccountId, FIRST_EPOCH, Seq, Uid};
 
-/// `<public id>:<seq>` in an account's first epoch, `<public id>:<epoch>:<seq>` in every later one. An event of a
-/// timeline that was lost with a restore so never has the id of one that took its position.
+/// `<public id>:<seq>` in an account's first epoch, `<public id>:<epoch>:<seq>` in later ones. An event that a restore lost and
+/// the event that takes its position have different ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct EventId {
@@ -23,7 +23,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The text is no event's id.
+/// The text is not the id of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of an event")]
 pub struct NotAnEventId;
@@ -39,7 +39,7 @@ impl FromStr for EventId {
         };
         let Uid(account) = parse_uid(account).ok_or(NotAnEventId)?;
         let id = Self { account: AccountId(account), epoch, seq: Seq(seq.parse().map_err(|_| NotAnEventId)?) };
-        // Each id has one form: no zeros in front, no first epoch that is written out.
+        // Each id has one form: no leading zeros, and the first epoch is left out.
         if id.seq > Seq::ZERO && id.epoch >= FIRST_EPOCH && id.to_string() == text { Ok(id) } else { Err(NotAnEventId) }
     }
 }

@@ -1,4 +1,4 @@
-//! Tells an event from every other one, without its contents: by this a copy outside the log is compared with it.
+//! The identity of an event without its contents, used to compare a copy outside the log with the log.
 
 use serde::Deserialize;
 
@@ -8,8 +8,8 @@ use super::record::parse_uid;
 use super::{EncodedEvent, timestamp};
 use crate::domain::{AccountId, Entity, EventType, Seq, Timestamp, Uid};
 
-/// Two events that were ever appended to any log differ in this: even those of a timeline that was lost with a restore
-/// and those that took their positions. It holds no contents, so erasing a person from an event leaves it the same.
+/// Attributes in which any two events differ, even an event that a restore lost and the event that took its position. It holds
+/// no contents, so that erasing a person from an event does not change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Identity {
@@ -23,14 +23,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of an event of the log.
+    /// The identity of an event of the log.
     #[must_use]
     pub fn of(event: &EncodedEvent) -> Self {
         let EncodedEvent { account, epoch, seq, entity, event_type, uid, at, .. } = *event;
         Self { account, epoch, seq, entity, event_type, uid, at }
     }
 
-    /// As a CloudEvent says it; `None` where this service cannot have written it.
+    /// The identity in the attributes of a CloudEvent; `None` where this service cannot have written it.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]

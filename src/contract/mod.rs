@@ -1,8 +1,7 @@
-//! What leaves the house and what comes in, as bytes: domain values ⇄ CloudEvents in JSON ⇄ protobuf.
+//! The public data formats: converts domain values to and from CloudEvents in JSON and protobuf messages.
 //!
-//! Guarantees: an event is encoded once, when it is appended, and those bytes are what the log keeps and every channel
-//! sends; every shape that was ever released can be read for ever. This layer knows nothing of storage, transport or
-//! HTTP status.
+//! Guarantees: an event is encoded once, when it is appended; the log stores these bytes and every channel sends them. Every
+//! format that was ever released stays readable. Knows nothing of storage, transport or HTTP status.
 
 mod cursor;
 pub mod delivery;

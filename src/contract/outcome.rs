@@ -1,7 +1,7 @@
-//! How a command ended, as it is kept beside an idempotency key.
+//! Outcomes of commands, stored under their idempotency keys.
 //!
-//! A success is kept as the place of its event, not as its text: the answer is made again from the log, byte for byte,
-//! and erasing a person from the log erases them here too.
+//! A success is stored as the position of its event, not as its text: the response is made again from the log, byte for
+//! byte, and erasing a person from the log erases the person here too.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,37 +11,37 @@ use crate::domain::{Entity, Refusal, Seq, Uid};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandOutcome {
-    /// The command was carried out, or found nothing to change.
+    /// The command was executed. It may have changed nothing.
     Done(Done),
     /// The command was refused.
     Refused(Refusal),
-    /// The request was about no record; the response is stored as it was sent.
+    /// The request named no record. Its response is stored.
     #[serde(rename = "told")]
     CachedResponse(CachedResponse),
 }
 
-/// A command that was carried out.
+/// The outcome of an executed command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Done {
     pub entity: Entity,
     pub uid: Uid,
-    /// The record's version after it: the position of the event that holds the record as answered.
+    /// The record's version after the command: the position of the event that holds the record of the response.
     pub version: Seq,
     #[serde(rename = "what")]
     pub disposition: Disposition,
 }
 
-/// An answer that cannot be made again from the log.
+/// A response that cannot be made again from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The body as it is kept, in base64: sealed, since it may hold a secret, or its text where there is no master key.
+    /// The stored body in base64: encrypted, because it may hold a secret; the plain text where there is no master key.
     pub kept: String,
 }
 
-/// What a command did to its record.
+/// The kind of change that a command made to its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -49,7 +49,7 @@ pub enum Disposition {
     Created,
     Updated,
     Deleted,
-    /// The record is already as the command wanted it: no event.
+    /// The record has the requested state already; there is no event.
     Unchanged,
 }
 

@@ -1,7 +1,7 @@
-//! A record as every answer and event shows it.
+//! Records in JSON.
 //!
-//! The same text stands in an event's `data.record`, in the read model and in the answer to a GET. Keys come in a
-//! fixed order: `uid`, the attributes in the order of [`Entity::fields`], then what the service keeps about them.
+//! An event's `data.record`, the read model and the response to a GET have the same text. Keys have a fixed order: `uid`, the
+//! attributes in the order of [`Entity::fields`], then the attributes that the service maintains.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,18 +15,18 @@ use super::timestamp::{self, Seconds};
 use crate::domain::record::Ref;
 use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
 
-/// Stored JSON is not what this version or any before it wrote.
+/// Stored JSON that no version of this service writes.
 #[derive(Debug, thiserror::Error)]
 pub enum Corrupt {
-    /// It is no JSON at all.
+    /// It is not JSON.
     #[error("is not JSON")]
     NotJson(#[from] serde_json::Error),
-    /// A key is absent or has a value of another type.
+    /// A key is missing or its value has the wrong type.
     #[error("has no usable {0:?}")]
     Key(&'static str),
 }
 
-/// A record, to be serialised as clients see it.
+/// Serialises a record as clients see it.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordJson<'a>(pub &'a Record);
 
@@ -52,7 +52,7 @@ impl Serialize for RecordJson<'_> {
     }
 }
 
-/// The value of a field, or what stands for its absence: an empty list, an address of nulls, `null`.
+/// Serialises the value of a field. Without a value it is an empty list, an address of nulls or `null`, by the field's kind.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldValueJson<'a>(pub Field, pub Option<&'a Value>);
 
@@ -90,7 +90,7 @@ impl Serialize for FieldValueJson<'_> {
     }
 }
 
-/// A value as it is, whatever field it stands in.
+/// Serialises a value without regard to its field.
 struct Plain<'a>(&'a Value);
 
 impl Serialize for Plain<'_> {
@@ -118,8 +118,8 @@ struct Circle<'a> {
     name: Cow<'a, str>,
 }
 
-/// A category as a company shows it. It is its name; the colour follows from that, so that one name has one colour
-/// everywhere, and no category is any company's unless it was given one.
+/// A category as a company shows it. The colour is derived from the name, so that a name has the same colour everywhere. No
+/// category is a default.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Category<'a> {
@@ -155,12 +155,12 @@ fn full_address(record: &Record) -> Option<String> {
     }
 }
 
-/// Reads the text that [`RecordJson`] wrote.
+/// Decodes the output of [`RecordJson`].
 pub fn decode(entity: Entity, text: &str) -> Result<Record, Corrupt> {
     from_json(entity, serde_json::from_str(text)?)
 }
 
-/// Reads a record from parsed JSON. A key that later versions added may be absent.
+/// Decodes a record from parsed JSON. Attributes that later versions added may be missing.
 pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, Corrupt> {
     let mut fields = BTreeMap::new();
     for field in entity.fields() {
@@ -173,15 +173,15 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
         uid: take(&mut json, "uid")?,
         version: take(&mut json, "version")?,
         deleted: take(&mut json, "deleted")?,
-        created_at: take_moment(&mut json, "created")?,
-        updated_at: take_moment(&mut json, "updated")?,
+        created_at: take_timestamp(&mut json, "created")?,
+        updated_at: take_timestamp(&mut json, "updated")?,
         fields,
         field_seq: field_seq(entity, take(&mut json, "field_seq")?),
         refs: take::<Vec<Ref>>(&mut json, "refs")?,
     })
 }
 
-/// The inverse of [`FieldValueJson`]: what stands for absence is `None`.
+/// The inverse of [`FieldValueJson`].
 pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrupt> {
     let wrong = || Corrupt::Key(field.name());
     let value = match (field.kind(), json) {
@@ -231,7 +231,7 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
     Ok(value)
 }
 
-/// The value of a custom field says by itself of what type it is.
+/// Decodes the value of a custom field, whose JSON type determines its type.
 fn custom_from_json(json: Json) -> Option<Value> {
     match json {
         Json::String(text) => Some(Value::Text(text)),
@@ -248,6 +248,7 @@ fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Opti
     Ok((!list.is_empty()).then_some(list))
 }
 
+/// Fields that a later version added are left out.
 fn field_seq(entity: Entity, json: BTreeMap<String, Seq>) -> BTreeMap<Field, Seq> {
     json.into_iter().filter_map(|(name, seq)| Some((Field::from_name(entity, &name)?, seq))).collect()
 }
@@ -256,11 +257,11 @@ fn take<T: serde::de::DeserializeOwned>(json: &mut Map<String, Json>, key: &'sta
     json.remove(key).and_then(|value| serde_json::from_value(value).ok()).ok_or(Corrupt::Key(key))
 }
 
-fn take_moment(json: &mut Map<String, Json>, key: &'static str) -> Result<crate::domain::Timestamp, Corrupt> {
+fn take_timestamp(json: &mut Map<String, Json>, key: &'static str) -> Result<crate::domain::Timestamp, Corrupt> {
     json.remove(key).and_then(|value| timestamp::parse_seconds(value.as_str()?)).ok_or(Corrupt::Key(key))
 }
 
-/// A uid as clients write it: any of the UUID's text forms.
+/// Reads a uid in any text form of a UUID.
 #[must_use]
 pub fn parse_uid(text: &str) -> Option<Uid> {
     Uuid::try_parse(text).ok().map(Uid)

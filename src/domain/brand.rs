@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::text_enum::text_enum;
+
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 60;
 
 /// The largest logo, in bytes.
 pub const MAX_LOGO: usize = 64 * 1024;
 
-/// How the public pages look.
+/// The look of the public pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Brand {
@@ -27,12 +29,12 @@ pub fn parse_name(text: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// A colour of sRGB. Text stands on it, so it knows which is readable there.
+/// A colour in sRGB, used as the background of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color([u8; 3]);
 
 impl Color {
-    /// A quiet green, for who chose none.
+    /// The default: a quiet green.
     pub const NEUTRAL: Self = Self([0x1f, 0x6f, 0x54]);
     const WHITE: Self = Self([0xff; 3]);
     const BLACK: Self = Self([0; 3]);
@@ -85,34 +87,18 @@ pub struct Logo {
     pub bytes: Arc<[u8]>,
 }
 
-/// What a logo may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is its name")]
-pub enum LogoFormat {
-    Svg,
-    Png,
-}
-
-impl LogoFormat {
-    /// The media type.
-    #[must_use]
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Svg => "image/svg+xml",
-            Self::Png => "image/png",
-        }
-    }
-
-    /// The inverse of [`Self::media_type`].
-    #[must_use]
-    pub fn from_media_type(text: &str) -> Option<Self> {
-        [Self::Svg, Self::Png].into_iter().find(|format| format.media_type() == text)
+text_enum! {
+    /// The formats of a logo, named by their media types.
+    #[expect(missing_docs, reason = "each variant is its name")]
+    pub enum LogoFormat {
+        Svg = "image/svg+xml",
+        Png = "image/png",
     }
 }
 
 impl Logo {
-    /// Tells a PNG and an SVG by how they begin. Whatever an SVG holds besides a picture is for whoever serves it to
-    /// disarm.
+    /// Recognises a PNG or SVG by its first bytes. An SVG may contain scripts; the server must send it with headers that
+    /// disable them.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_LOGO {
             return Err("a logo has at most 64 KiB");
@@ -129,7 +115,7 @@ impl Logo {
     }
 }
 
-/// Whether the first element is `svg`. A declaration, a document type and comments may stand before it.
+/// True when the first element is `svg`. A declaration, a document type and comments may precede it.
 fn begins_with_svg(text: &str) -> bool {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     while let Some((end, inside)) = [("?>", "<?"), ("-->", "<!--"), (">", "<!")]
@@ -203,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logo_is_told_by_how_it_begins() {
+    fn a_logo_is_recognised_by_its_first_bytes() {
         let svg = |text: &str| Logo::parse(text.as_bytes()).map(|logo| logo.format);
         assert_eq!(svg("<svg xmlns='http://www.w3.org/2000/svg'/>"), Ok(LogoFormat::Svg));
         assert_eq!(svg("\u{feff}<?xml version='1.0'?>\n<!-- <svg --><!DOCTYPE svg>\n<svg/>"), Ok(LogoFormat::Svg));

@@ -1,13 +1,14 @@
-//! One command decided on what is known: facts, or a refusal.
+//! Deciding one command on the state of its account: new events, or a refusal.
 
 use super::{
     Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid, company, contact, endpoint, named,
     project, schema,
 };
 
-/// A wish to change one record. Everything in it is valid by itself; only the account's state can still refuse it.
+/// A request to change one record. Its contents are valid by themselves; it can only be refused because of the account's
+/// state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is named after what it carries")]
+#[expect(missing_docs, reason = "each variant is named after its contents")]
 pub enum Command {
     CreateContact(contact::CreateContact),
     UpdateContact(contact::UpdateContact),
@@ -23,17 +24,17 @@ pub enum Command {
     Delete(Delete),
 }
 
-/// Makes a record a tombstone.
+/// Deletes a record: it becomes a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Delete {
     pub entity: Entity,
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
 }
 
-/// What a command's decision must be able to see.
+/// The records that a command's decision needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Reads {
@@ -41,25 +42,25 @@ pub struct Reads {
     pub keys: Vec<(Entity, String)>,
 }
 
-/// What is known of an account when a command is decided: everything its [`Reads`] name, as of now.
+/// The state of an account on which a command is decided. It has every record that the command's [`Reads`] name.
 pub trait View {
-    /// A record, tombstones included.
+    /// The record with this uid, which may be a tombstone.
     fn by_uid(&self, entity: Entity, uid: Uid) -> Option<&Record>;
-    /// The live record that has this lookup key.
+    /// The live record with this lookup key.
     fn by_key(&self, entity: Entity, key: &str) -> Option<&Record>;
 }
 
-/// What follows from a command.
+/// The result of deciding a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The record that the command was about.
+    /// The record that the command names.
     pub subject: (Entity, Uid),
-    /// In the order in which they enter the log; empty where nothing changes.
+    /// In the order of the log; empty where nothing changes.
     pub new_events: Vec<NewEvent>,
 }
 
 impl Decision {
-    /// A record is changed by this fact, where there is a change in it.
+    /// The decision of an update: this event, unless it changes nothing.
     pub(super) fn of_update(new_event: NewEvent) -> Self {
         let subject = (new_event.entity, new_event.uid);
         let new_events = if new_event.changes.is_empty() { Vec::new() } else { vec![new_event] };
@@ -68,7 +69,7 @@ impl Decision {
 }
 
 impl Command {
-    /// The kind of record that the command is about.
+    /// The kind of the record that the command names.
     #[must_use]
     pub fn entity(&self) -> Entity {
         match self {
@@ -82,7 +83,7 @@ impl Command {
         }
     }
 
-    /// What must be loaded before [`decide`] can be asked.
+    /// The records that must be loaded before [`decide`] is called.
     #[must_use]
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::default();
@@ -104,7 +105,7 @@ impl Command {
     }
 }
 
-/// Refuses what would make a record too large to be told of. `view` has every record that the decision changes.
+/// Refuses a decision that makes a record too large for an event. `view` has every record that the decision changes.
 pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Refusal> {
     let is_heavy = |new_event: &NewEvent| weight(view.by_uid(new_event.entity, new_event.uid), new_event) > MAX_WEIGHT;
     if !decision.new_events.iter().any(is_heavy) {
@@ -113,11 +114,11 @@ pub fn refuse_too_large(view: &impl View, decision: &Decision) -> Result<(), Ref
     Err(Invalid::of_body("The record would be too large: all its fields together have at most 320 KiB.").into())
 }
 
-/// An event holds a record, and of what changed the value before and after: with three times this and its envelope it
-/// fits the largest message that NATS takes by default (1 MiB).
+/// The most bytes of a record. An event holds the record and of each change the values before and after, so that it has up
+/// to three times these bytes and its envelope: less than the largest message of NATS (1 MiB by default).
 const MAX_WEIGHT: usize = 320 << 10;
 
-/// What a record weighs after a fact.
+/// The bytes of a record after a new event.
 fn weight(before: Option<&Record>, new_event: &NewEvent) -> usize {
     let changes = |field| new_event.changes.iter().any(|(changed, _)| *changed == field);
     let kept = before.into_iter().flat_map(|record| &record.fields).filter(|(field, _)| !changes(**field));
@@ -125,7 +126,7 @@ fn weight(before: Option<&Record>, new_event: &NewEvent) -> usize {
     kept + new_event.changes.iter().filter_map(|(_, value)| Some(value.as_ref()?.weight())).sum::<usize>()
 }
 
-/// Decides one command. Pure: the same command on the same view gives the same answer.
+/// Decides one command. Pure: the same command on the same view has the same result.
 pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
     match command {
         Command::CreateContact(create) => create.decide(view),
@@ -161,7 +162,7 @@ impl Reads {
     }
 }
 
-/// The live record that a target names, at one of the versions that the client will have.
+/// The live record that a target names. Refuses where its version is none of `if_match`.
 pub(super) fn find<'a>(
     view: &'a impl View,
     entity: Entity,
@@ -182,7 +183,7 @@ pub(super) fn find<'a>(
     }
 }
 
-/// Refuses a lookup key that another live record has.
+/// Refuses a lookup key that belongs to another live record.
 pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Option<&str>) -> Result<(), Refusal> {
     let other = key.and_then(|key| view.by_key(entity, key)).filter(|other| other.uid != own);
     if other.is_none() {

@@ -1,65 +1,39 @@
-//! The kinds of records: what each is called, which attributes it has, and what can happen to it.
+//! The kinds of records: their names, attributes and event types.
 
 use serde::{Deserialize, Serialize};
 
+use super::text_enum::text_enum;
 use super::{EventType, Field};
 
-/// A kind of record that has a stream in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Entity {
-    /// A person.
-    Contact,
-    /// An organisation that contacts belong to.
-    Company,
-    /// Work for a company or contact.
-    Project,
-    /// The definition of an attribute that the account added to its records.
-    #[serde(rename = "schema")]
-    CustomField,
-    /// A list that contacts subscribe to.
-    Audience,
-    /// A group of contacts.
-    Circle,
-    /// A remark on a contact.
-    Note,
-    /// A workspace of the account.
-    World,
-    /// How a push endpoint fares. Its settings are in no log.
-    Push,
+text_enum! {
+    /// A kind of record that has a stream in the log. Its name stands in subjects and event types.
+    #[derive(PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Entity {
+        /// A person.
+        Contact = "contact",
+        /// An organisation that contacts belong to.
+        Company = "company",
+        /// Work for a company or contact.
+        Project = "project",
+        /// The definition of an attribute that the account added to its records.
+        #[serde(rename = "schema")]
+        CustomField = "schema",
+        /// A list that contacts subscribe to.
+        Audience = "audience",
+        /// A group of contacts.
+        Circle = "circle",
+        /// A remark on a contact.
+        Note = "note",
+        /// A workspace of the account.
+        World = "world",
+        /// The health of a push endpoint. The endpoint's settings are in no log.
+        Push = "push",
+    }
 }
 
 impl Entity {
-    /// Every kind of record.
-    pub const ALL: [Self; 9] = [
-        Self::Contact,
-        Self::Company,
-        Self::Project,
-        Self::CustomField,
-        Self::Audience,
-        Self::Circle,
-        Self::Note,
-        Self::World,
-        Self::Push,
-    ];
-
-    /// The word in subjects and event types.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Contact => "contact",
-            Self::Company => "company",
-            Self::Project => "project",
-            Self::CustomField => "schema",
-            Self::Audience => "audience",
-            Self::Circle => "circle",
-            Self::Note => "note",
-            Self::World => "world",
-            Self::Push => "push",
-        }
-    }
-
-    /// The word in a sentence.
+    /// The noun in a message.
     #[must_use]
     pub fn noun(self) -> &'static str {
         match self {
@@ -75,13 +49,7 @@ impl Entity {
         }
     }
 
-    /// The inverse of [`Self::name`].
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|entity| entity.name() == name)
-    }
-
-    /// The attributes in the order in which every answer and event shows them.
+    /// The attributes, in their order in responses and events.
     #[must_use]
     pub fn fields(self) -> &'static [Field] {
         match self {
@@ -97,7 +65,7 @@ impl Entity {
         }
     }
 
-    /// What can happen to such a record.
+    /// The types of events that such a record has.
     #[must_use]
     pub fn event_types(self) -> &'static [EventType] {
         match self {
@@ -116,7 +84,7 @@ impl Entity {
         }
     }
 
-    /// Whether at most one live record of an account has a given lookup key.
+    /// True when a lookup key belongs to at most one live record of an account.
     #[must_use]
     pub fn has_unique_key(self) -> bool {
         match self {

@@ -1,66 +1,28 @@
-//! What happened: a fact is what `decide` says, an event is a fact with its place in the log.
+//! Events: `decide` returns new events, and each becomes an event at its position in the log.
 
+use super::text_enum::text_enum;
 use super::{Entity, Field, Patch, Record, Seq, Timestamp, Uid, Value};
 
-/// What happened to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each variant is its wire name")]
-pub enum EventType {
-    Created,
-    Updated,
-    Deleted,
-    WelcomeRequested,
-    Subscribed,
-    FieldAdded,
-    FieldChanged,
-    FieldArchived,
-    Failing,
-    Disabled,
-    Recovered,
-}
-
-impl EventType {
-    /// Every verb.
-    pub const ALL: [Self; 11] = [
-        Self::Created,
-        Self::Updated,
-        Self::Deleted,
-        Self::WelcomeRequested,
-        Self::Subscribed,
-        Self::FieldAdded,
-        Self::FieldChanged,
-        Self::FieldArchived,
-        Self::Failing,
-        Self::Disabled,
-        Self::Recovered,
-    ];
-
-    /// The last part of an event's type.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deleted => "deleted",
-            Self::WelcomeRequested => "welcome_requested",
-            Self::Subscribed => "subscribed",
-            Self::FieldAdded => "field_added",
-            Self::FieldChanged => "field_changed",
-            Self::FieldArchived => "field_archived",
-            Self::Failing => "failing",
-            Self::Disabled => "disabled",
-            Self::Recovered => "recovered",
-        }
-    }
-
-    /// The inverse of [`Self::name`].
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
+text_enum! {
+    /// The type of an event: the last part of its name on the wire.
+    #[derive(Hash)]
+    #[expect(missing_docs, reason = "each variant is its wire name")]
+    pub enum EventType {
+        Created = "created",
+        Updated = "updated",
+        Deleted = "deleted",
+        WelcomeRequested = "welcome_requested",
+        Subscribed = "subscribed",
+        FieldAdded = "field_added",
+        FieldChanged = "field_changed",
+        FieldArchived = "field_archived",
+        Failing = "failing",
+        Disabled = "disabled",
+        Recovered = "recovered",
     }
 }
 
-/// What `decide` found to be true of one record.
+/// An event before it has a position in the log: the change of one record, as `decide` returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewEvent {
@@ -72,7 +34,7 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// A record that comes to be with these fields; one that is given as null is no change.
+    /// The event that creates a record with these fields. Fields that are null are left out, because they change nothing.
     pub(super) fn of_new(entity: Entity, uid: Uid, event_type: EventType, patch: Patch) -> Self {
         let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
         Self { entity, uid, event_type, changes }
@@ -88,22 +50,22 @@ pub struct FieldChange {
     pub to: Option<Value>,
 }
 
-/// A fact at its place in the account's log. It holds its delta and the whole record after it, so that no reader
-/// needs another event to understand it.
+/// An event at its position in the account's log. It holds the changes and the whole record after them, so that a reader
+/// needs no other event to understand it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Event {
-    /// Of the log, when the event was appended: [`FIRST_EPOCH`](super::FIRST_EPOCH) unless it was restored since.
+    /// The epoch of the log when the event was appended: [`FIRST_EPOCH`](super::FIRST_EPOCH) in a log that was never restored.
     pub epoch: i32,
     pub seq: Seq,
     pub at: Timestamp,
     pub event_type: EventType,
-    /// The record's version before; `None` where this event created it.
+    /// The version of the record before this event; `None` where this event created the record.
     pub previous_version: Option<Seq>,
     pub changed: Vec<FieldChange>,
     pub record: Record,
-    /// The origin of the key that wrote it: a partner filters its own writes by this.
+    /// The origin of the API key that wrote the event. A partner recognises its own writes by it.
     pub origin: String,
-    /// W3C Trace Context of the request, passed on.
+    /// W3C Trace Context of the request.
     pub traceparent: Option<String>,
 }

@@ -1,6 +1,7 @@
-//! The attributes of records: which exist, and what may stand in them.
+//! The attributes of records and the kinds of their values.
 
 use super::Entity;
+use super::text_enum::text_enum;
 
 /// An attribute. The declaration order is the order in a record's delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,10 +55,10 @@ pub enum Field {
     FailingSince,
 }
 
-/// What may stand in a field.
+/// The kind of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
-    /// Any text up to so many characters.
+    /// Any text of up to this number of characters.
     Text(usize),
     /// An email address, kept in lower case.
     Email,
@@ -95,41 +96,29 @@ pub enum FieldKind {
     Contact,
     /// Texts in an order that matters.
     Words,
-    /// Whose records have the custom field.
+    /// The owner of a custom field.
     Owner,
-    /// What may stand in a custom field.
+    /// The type of a custom field.
     Type,
     /// A whole number from 1.
     Id,
 }
 
-/// Whose records have a custom field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each variant is its wire name")]
-pub enum FieldOwner {
-    Contact,
-    Company,
-    Project,
-    /// Contacts, under `target_custom_fields`.
-    Target,
+text_enum! {
+    /// The records that have a custom field.
+    #[derive(PartialOrd, Ord, Hash)]
+    #[expect(missing_docs, reason = "each variant is its wire name")]
+    pub enum FieldOwner {
+        Contact = "contact",
+        Company = "company",
+        Project = "project",
+        /// Contacts, under `target_custom_fields`.
+        Target = "target",
+    }
 }
 
 impl FieldOwner {
-    /// Every owner.
-    pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::Target];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Contact => "contact",
-            Self::Company => "company",
-            Self::Project => "project",
-            Self::Target => "target",
-        }
-    }
-
-    /// The inverse of [`Self::name`], in any case.
+    /// Reads a name in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|owner| owner.name().eq_ignore_ascii_case(text.trim()))
@@ -195,7 +184,7 @@ impl Field {
         entity.fields().iter().copied().find(|field| field.name() == name)
     }
 
-    /// What may stand in it.
+    /// The kind of its values.
     #[must_use]
     pub fn kind(self) -> FieldKind {
         match self {
@@ -240,7 +229,7 @@ impl Field {
         }
     }
 
-    /// Whether `null` is a legal value.
+    /// True when `null` is a legal value.
     #[must_use]
     pub fn nullable(self) -> bool {
         !matches!(

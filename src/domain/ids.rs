@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub struct AccountId(pub Uuid);
 
 impl AccountId {
-    /// A number that is the same in every process, for choosing a lane or a shard.
+    /// A hash that is the same in every process, used to choose a lane or a shard.
     #[must_use]
     pub fn spread(self) -> u64 {
         let (high, low) = self.0.as_u64_pair();
@@ -35,11 +35,11 @@ impl fmt::Display for Uid {
     }
 }
 
-/// The epoch of a log that was never restored. It is raised where a log was restored from a backup that is older than
-/// events which had left the house already, so that what takes their positions is told from them.
+/// The epoch of a log that was never restored. A restore from a backup that lacks events which were sent already raises the
+/// epoch, so that the events that take their positions have other ids.
 pub const FIRST_EPOCH: i32 = 1;
 
-/// A position in an account's log: 1, 2, 3, … without a gap. Zero is the place before the first event.
+/// A position in an account's log: 1, 2, 3, … without a gap. Zero is the position before the first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 pub struct Seq(pub i64);
 

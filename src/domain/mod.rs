@@ -1,10 +1,10 @@
-//! The rules of contacts, companies and projects: commands in, facts out.
+//! The rules of contacts, companies and projects: commands in, new events out.
 //!
-//! Everything here is a pure, synchronous function of its arguments. This layer knows nothing of time, randomness,
-//! JSON, HTTP, SQL or NATS: a caller passes the identifiers and the moment in, and stores what comes out.
+//! Every function is pure and synchronous. This layer knows nothing of clocks, randomness, JSON, HTTP, SQL or NATS: its
+//! callers pass identifiers and timestamps as values, and store the new events.
 //!
-//! Guarantees: a write that changes nothing yields no fact ([`Decision::new_events`] is empty); [`Record::evolve`] is
-//! total; a refused command leaves no trace.
+//! Guarantees: a write that changes nothing yields no event ([`Decision::new_events`] is empty); [`Record::evolve`] is
+//! total; a refused command changes nothing.
 
 pub mod account;
 pub mod brand;
@@ -37,5 +37,5 @@ pub use record::{Patch, Record, Target};
 pub use refusal::{Invalid, Refusal, ValidationErrors};
 pub use value::{Address, Link, Money, Number, Person, Role, Value};
 
-/// A moment; the domain is handed it and never asks a clock.
+/// A point in time. The domain gets it as an argument and never reads a clock.
 pub type Timestamp = time::OffsetDateTime;

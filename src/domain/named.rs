@@ -1,12 +1,12 @@
-//! Records that are hardly more than a name: audiences and worlds.
+//! Audiences and worlds: records with little more than a name.
 //!
-//! Guarantees: an audience's number and a world's name are unique among an account's.
+//! Guarantees: an audience's number and a world's name are unique in an account.
 
 use super::decide::{Decision, Reads, View, refuse_taken};
 use super::record::normalize_key;
 use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, ValidationErrors, Value};
 
-/// Makes an audience or a world.
+/// Creates an audience or a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateNamed {
     entity: Entity,
@@ -16,7 +16,7 @@ pub struct CreateNamed {
 }
 
 impl CreateNamed {
-    /// A list that contacts can subscribe to, by its number.
+    /// An audience: a list that contacts can subscribe to, identified by its number.
     pub fn audience(uid: Uid, id: u32, name: &str) -> Result<Self, ValidationErrors> {
         if id == 0 {
             return Err(Invalid::new(Field::Id.name(), "Must be a whole number from 1.").into());
@@ -26,7 +26,7 @@ impl CreateNamed {
         Ok(Self { entity: Entity::Audience, uid, patch, key: id.to_string() })
     }
 
-    /// A workspace.
+    /// A world: a workspace of the account.
     pub fn world(uid: Uid, name: &str) -> Result<Self, ValidationErrors> {
         Ok(Self { entity: Entity::World, uid, patch: named(name)?, key: normalize_key(name) })
     }

@@ -1,4 +1,4 @@
-//! A record: the state that commands are decided on and that every event carries whole.
+//! Records: the state on which commands are decided. Every event holds its whole record.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{EventType, FieldChange, NewEvent};
 use super::{Entity, Field, Number, Seq, Timestamp, Uid, Value};
 
-/// A contact, company or what else has a stream. Absent fields are `null`.
+/// A contact, company or other entity. Absent fields are `null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Record {
@@ -15,9 +15,9 @@ pub struct Record {
     pub uid: Uid,
     /// The position of the record's last event; its `ETag`.
     pub version: Seq,
-    /// A tombstone: it keeps its fields, is found by its uid alone and frees its lookup key.
+    /// True for a tombstone: it keeps its fields, is found by its uid only and has no lookup key.
     pub deleted: bool,
-    /// To the second, as it is shown.
+    /// To the second.
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub fields: BTreeMap<Field, Value>,
@@ -34,12 +34,12 @@ pub struct Ref {
     pub id: String,
 }
 
-/// How a command names an existing record.
+/// The name by which a command finds an existing record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// By its uid; a tombstone is found too.
+    /// The uid; finds tombstones too.
     Uid(Uid),
-    /// By its lookup key: the first of these that a live record has.
+    /// Lookup keys: the first that a live record has.
     Key(Vec<String>),
 }
 
@@ -47,13 +47,13 @@ pub enum Target {
 pub type Patch = BTreeMap<Field, Option<Value>>;
 
 impl Record {
-    /// The text of a field, where it has one.
+    /// The text of a field, if any.
     #[must_use]
     pub fn text(&self, field: Field) -> Option<&str> {
         self.fields.get(&field).and_then(Value::as_text)
     }
 
-    /// The number of a field, where it has one.
+    /// The number of a field, if any.
     #[must_use]
     pub fn number(&self, field: Field) -> Option<Number> {
         match self.fields.get(&field) {
@@ -62,7 +62,7 @@ impl Record {
         }
     }
 
-    /// The value by which a live record is looked up, in the form that is unique.
+    /// The lookup key of a live record, normalised.
     #[must_use]
     pub fn key(&self) -> Option<String> {
         if self.deleted {
@@ -79,13 +79,14 @@ impl Record {
         }
     }
 
-    /// Of a patch, what would change this record.
+    /// The part of a patch that changes this record.
     #[must_use]
     pub fn differences(&self, patch: Patch) -> Vec<(Field, Option<Value>)> {
         patch.into_iter().filter(|(field, value)| self.fields.get(field) != value.as_ref()).collect()
     }
 
-    /// Applies a fact. Total: any fact of any record yields a record. Returns what changed, with what stood before.
+    /// Applies a new event. Total: any event on any record yields a record. Returns the record and its changes, with the
+    /// values before them.
     pub fn evolve(before: Option<Self>, new_event: NewEvent, seq: Seq, at: Timestamp) -> (Self, Vec<FieldChange>) {
         let at = at.truncate_to_second();
         let mut record = before.unwrap_or_else(|| Self {
@@ -127,13 +128,13 @@ impl Record {
     }
 }
 
-/// Lookup keys are equal when they differ in case or outer space alone.
+/// Normalises a lookup key: keys that differ only in case or surrounding space are equal.
 #[must_use]
 pub fn normalize_key(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// The lookup key of a custom field: one label may stand for a field of each owner.
+/// The lookup key of a custom field. Each owner may have a field with the same label.
 #[must_use]
 pub fn custom_field_key(owner: &str, label: &str) -> String {
     format!("{owner}/{}", normalize_key(label))

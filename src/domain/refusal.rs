@@ -1,34 +1,34 @@
-//! Why a command was not carried out.
+//! Reasons for which a command is refused, and the collector of field errors.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Entity, Seq};
 
-/// A refused command changed nothing.
+/// The reason for which a command was refused. A refused command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// No live record answers to the target.
+    /// No live record matches the target.
     NotFound(Entity),
     /// The record was deleted by the event at `deleted_seq`.
     Gone {
-        /// What it was.
+        /// The kind of record.
         entity: Entity,
         /// The position of the deletion.
         deleted_seq: Seq,
     },
-    /// `If-Match` named another version than the present one.
+    /// None of the versions in `If-Match` is the current one.
     Stale {
-        /// The present version.
+        /// The current version.
         version: Seq,
     },
-    /// One or more fields cannot be taken, all of them listed.
+    /// One or more fields are invalid; see [`ValidationErrors`].
     Invalid(Vec<Invalid>),
-    /// The idempotency key was used before with another request.
+    /// The idempotency key was used with another request before.
     KeyReused,
 }
 
-/// One field that cannot be taken.
+/// The error of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalid {
     /// A JSON Pointer in its URI fragment form (RFC 6901, section 6): `#/email`.
@@ -124,7 +124,7 @@ impl ValidationErrors {
     pub fn into_list(self) -> Vec<Invalid> {
         let Self { mut listed, unlisted } = self;
         if unlisted > 0 {
-            listed.push(Invalid::of_body(format!("Further fields cannot be taken: {unlisted}.")));
+            listed.push(Invalid::of_body(format!("Further invalid fields: {unlisted}.")));
         }
         listed
     }
@@ -176,7 +176,7 @@ mod tests {
         };
         assert_eq!(invalid.len(), MAX_INVALID + 1);
         let last = invalid.last().expect("the count");
-        assert_eq!((last.pointer.as_str(), last.detail.as_str()), ("#", "Further fields cannot be taken: 99900."));
+        assert_eq!((last.pointer.as_str(), last.detail.as_str()), ("#", "Further invalid fields: 99900."));
         assert_eq!(ValidationErrors::default().into_result(()), Ok(()));
     }
 
@@ -190,6 +190,6 @@ mod tests {
         assert_eq!(errors.take_all::<()>(Err(inner)), None);
         let invalid = errors.into_result(()).expect_err("errors").into_list();
         assert_eq!(invalid.first().map(|invalid| invalid.pointer.as_str()), Some("#/a"));
-        assert_eq!(invalid.last().map(|invalid| invalid.detail.as_str()), Some("Further fields cannot be taken: 2."));
+        assert_eq!(invalid.last().map(|invalid| invalid.detail.as_str()), Some("Further invalid fields: 2."));
     }
 }

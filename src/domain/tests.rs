@@ -11,20 +11,20 @@ use super::*;
 
 proptest! {
     #[test]
-    fn evolve_is_total_and_says_what_stood_before(
+    fn evolve_is_total_and_returns_the_values_before(
         new_events in vec(arbitrary::new_event(), 1..6),
         at in arbitrary::micros(),
     ) {
         let mut before: Option<Record> = None;
         for (new_event, seq) in new_events.into_iter().zip((1..).map(Seq)) {
-            let stood = before.as_ref().map(|record| record.fields.clone()).unwrap_or_default();
+            let fields_before = before.as_ref().map(|record| record.fields.clone()).unwrap_or_default();
             let (record, changed) = Record::evolve(before, new_event.clone(), seq, at);
             prop_assert_eq!(record.version, seq);
             prop_assert_eq!(record.updated_at.nanosecond(), 0);
             prop_assert_eq!(changed.len(), new_event.changes.len());
             for (change, (field, to)) in changed.into_iter().zip(new_event.changes) {
                 prop_assert_eq!((change.field, &change.to), (field, &to));
-                prop_assert_eq!(change.from.as_ref(), stood.get(&field));
+                prop_assert_eq!(change.from.as_ref(), fields_before.get(&field));
                 prop_assert_eq!(record.fields.get(&field), to.as_ref());
                 prop_assert_eq!(record.field_seq.get(&field), Some(&seq));
             }
@@ -42,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_is_kept_in_the_form_that_it_is_read_in((field, value) in any_value()) {
+    fn a_canonical_text_is_read_as_itself((field, value) in any_value()) {
         if let Some(text) = value.as_text() {
             prop_assert_eq!(Value::parse(field.kind(), text), Ok(value.clone()));
             prop_assert_eq!(Value::parse(field.kind(), &format!(" {text}\t\n")), Ok(value));
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn a_folded_key_is_its_own_key(text in "(?s).{0,24}") {
+    fn a_normalized_key_is_its_own_key(text in "(?s).{0,24}") {
         prop_assert_eq!(normalize_key(&normalize_key(&text)), normalize_key(&text));
     }
 }
@@ -69,6 +69,7 @@ fn a_deletion_changes_nothing_but_that() {
 fn every_name_is_read_back() {
     for entity in Entity::ALL {
         assert_eq!(Entity::from_name(entity.name()), Some(entity));
+        assert_eq!(serde_json::to_value(entity).unwrap(), entity.name(), "stored outcomes have the same name");
         for field in entity.fields() {
             assert_eq!(Field::from_name(entity, field.name()), Some(*field));
         }
@@ -78,6 +79,16 @@ fn every_name_is_read_back() {
     }
     for tier in account::Tier::ALL {
         assert_eq!(account::Tier::from_name(tier.name()), Some(tier));
+    }
+    for setting in account::OnMissing::ALL {
+        assert_eq!(account::OnMissing::from_name(setting.name()), Some(setting));
+    }
+    for role in Role::ALL {
+        assert_eq!((Role::from_name(role.name()), Role::parse(&role.name().to_uppercase())), (Some(role), Some(role)));
+    }
+    for owner in FieldOwner::ALL {
+        assert_eq!(FieldOwner::from_name(owner.name()), Some(owner));
+        assert_eq!(FieldOwner::parse(&format!(" {} ", owner.name().to_uppercase())), Some(owner));
     }
     assert_eq!(Field::from_name(Entity::Company, "email"), None);
 }
@@ -97,7 +108,7 @@ fn every_key_belongs_to_one(account: &Account) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A live record has all that its kind requires.
+/// A live record has every field that its kind requires.
 fn whole(record: &Record) -> Result<(), TestCaseError> {
     let has = |field| record.fields.contains_key(&field);
     match record.entity {
@@ -117,7 +128,7 @@ fn whole(record: &Record) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A command on an account that is small enough for commands to meet.
+/// Commands on few records, so that they affect each other.
 fn command() -> BoxedStrategy<Command> {
     let contact = (fresh(), contact_patch(), option::of(link()), any::<bool>());
     let company = (fresh(), company_patch(), option::of((contact_patch(), option::of(fresh()), any::<bool>())));
@@ -172,7 +183,7 @@ fn company_patch() -> impl Strategy<Value = Patch> {
     })
 }
 
-/// A role is set on create and never again.
+/// An update has no role, because a role never changes.
 fn update_patch(patch: impl Strategy<Value = Patch>) -> impl Strategy<Value = Patch> {
     patch.prop_map(|mut patch| {
         patch.remove(&Field::Role);

@@ -74,7 +74,7 @@ impl Store {
     pub async fn set_brand(&self, account: AccountId, new: &NewBrand, by: By<'_>) -> Result<SetBrand, StoreError> {
         let NewBrand { name, color, logo, hosts } = new;
         let color = color.map(|color| color.to_string());
-        let format = logo.as_ref().map(|logo| logo.format.media_type());
+        let format = logo.as_ref().map(|logo| logo.format.name());
         let bytes = logo.as_ref().map(|logo| &*logo.bytes);
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -129,7 +129,7 @@ fn brand(row: &PgRow) -> Result<AccountBrand, StoreError> {
     let corrupt = |column, text: &str| StoreError::corrupt("brand", column, account, text.to_owned());
     let color: Option<&str> = row.get("color");
     let format: Option<&str> = row.get("logo_type");
-    let format = format.map(|text| LogoFormat::from_media_type(text).ok_or_else(|| corrupt("logo_type", text)));
+    let format = format.map(|text| LogoFormat::from_name(text).ok_or_else(|| corrupt("logo_type", text)));
     let logo = match (format.transpose()?, row.get::<_, Option<&[u8]>>("logo")) {
         (Some(format), Some(bytes)) => Some(Logo { format, bytes: Arc::from(bytes) }),
         (None, None) => None,

@@ -1,16 +1,16 @@
-//! A body's text as JSON.
+//! Parses bodies as JSON.
 //!
-//! Guarantees: a body is counted before it is read. Each value of a JSON text becomes an allocation and each key a place
-//! in a map, so that a mebibyte of `0,0,0,…` would cost a runtime thread tens of milliseconds.
+//! Guarantees: the values of a body are counted before it is parsed. Each value of a JSON text becomes an allocation and each
+//! key an entry of a map, so that a mebibyte of `0,0,0,…` would cost a runtime thread tens of milliseconds.
 
 use std::fmt;
 
 use serde_json::Value as Json;
 
-/// The most values, those inside of others among them, that a body may have; an empty list or object counts for two.
+/// The most values of a body, nested values included. An empty list or object counts as two.
 const MAX_VALUES: usize = 20_000;
 
-/// Why a body cannot be read.
+/// The reason for which a body cannot be parsed.
 #[derive(Debug)]
 pub enum Unreadable {
     /// It has more than [`MAX_VALUES`] values.
@@ -28,7 +28,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Reads a body.
+/// Parses a body.
 pub fn parse(body: &[u8]) -> Result<Json, Unreadable> {
     if has_more_values(body, MAX_VALUES) {
         return Err(Unreadable::TooManyValues);
@@ -36,9 +36,9 @@ pub fn parse(body: &[u8]) -> Result<Json, Unreadable> {
     serde_json::from_slice(body).map_err(Unreadable::NotJson)
 }
 
-/// Whether a text has more values than this: each but the first of a list or an object stands behind a comma, and the
-/// first behind the bracket. One pass, no allocation.
-fn has_more_values(body: &[u8], most: usize) -> bool {
+/// True when a text has more than `max` values. The first value of a list or object follows a bracket, each other one a
+/// comma. One pass, no allocation.
+fn has_more_values(body: &[u8], max: usize) -> bool {
     let (mut values, mut in_text, mut escaped) = (1_usize, false, false);
     for byte in body {
         if in_text {
@@ -55,7 +55,7 @@ fn has_more_values(body: &[u8], most: usize) -> bool {
             b',' | b'[' | b'{' => values += 1,
             _ => {}
         }
-        if values > most {
+        if values > max {
             return true;
         }
     }
@@ -93,7 +93,7 @@ mod tests {
         #[test]
         fn values_are_counted_before_they_are_read(body in any_json()) {
             let (text, count) = (body.to_string(), values(&body));
-            // An empty list or object counts for two.
+            // An empty list or object counts as two.
             prop_assert!(!has_more_values(text.as_bytes(), 2 * count));
             prop_assert!(has_more_values(text.as_bytes(), count - 1));
         }

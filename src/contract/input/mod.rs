@@ -1,10 +1,9 @@
-//! A body that came in, as a command: every value is read into its type, and every field that cannot be taken is
-//! listed, not only the first.
+//! Reads request bodies into commands. Every value gets its type, and a refusal lists all invalid fields.
 //!
-//! Lenient where clients need it: unknown keys and keys that an action does not take are passed over, `tags` may be
-//! one text with commas, an empty text is `null` where a field may be `null`.
+//! Lenient where clients need it: unknown keys and keys that an action does not use are ignored, `tags` may be one text with
+//! commas, an empty text is `null` where a field may be `null`.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "JSON will get no more types")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "JSON has a closed set of types")]
 
 mod body;
 mod related;
@@ -23,7 +22,7 @@ use crate::domain::{
 pub use body::{Unreadable, parse};
 pub use subscribe::subscriptions;
 
-/// What a body describes.
+/// The kind of record that a body describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its record's name")]
 pub enum InputKind {
@@ -33,14 +32,14 @@ pub enum InputKind {
     CustomField,
 }
 
-/// Draws identifiers for what a command may create: first the record itself, then what comes beside it.
+/// Makes the uids of the records that a command may create: the record itself first, then related records.
 pub type Fresh<'a> = &'a mut dyn FnMut() -> Uid;
 
 impl InputKind {
-    /// Everything that a body can describe.
+    /// Every kind that a body can describe.
     pub const ALL: [Self; 4] = [Self::Contact, Self::Company, Self::Project, Self::CustomField];
 
-    /// The kind of record that it is.
+    /// The entity of its records.
     #[must_use]
     pub fn entity(self) -> Entity {
         match self {
@@ -53,11 +52,11 @@ impl InputKind {
 }
 
 /// Reads the body of a create.
-pub fn create(what: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
+pub fn create(kind: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
     let mut reader = Reader::new(body)?;
     let uid = fresh();
-    let mut patch = reader.patch(what.entity());
-    match what {
+    let mut patch = reader.patch(kind.entity());
+    match kind {
         InputKind::Contact => {
             let link = reader.company(fresh).flatten();
             let related = reader.related(&mut patch, fresh);
@@ -78,9 +77,9 @@ pub fn create(what: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, 
     }
 }
 
-/// Reads the body of an update. What only a create takes (`role`, `primaryContact`) is passed over.
+/// Reads the body of an update. Keys of a create (`role`, `primaryContact`) are ignored.
 pub fn update(
-    what: InputKind,
+    kind: InputKind,
     target: Target,
     if_match: Option<Vec<Seq>>,
     body: Json,
@@ -88,9 +87,9 @@ pub fn update(
 ) -> Result<Command, Refusal> {
     let mut reader = Reader::new(body)?;
     reader.body.remove("role");
-    let address = reader.address_change(what.entity());
-    let mut patch = reader.patch(what.entity());
-    match what {
+    let address = reader.address_change(kind.entity());
+    let mut patch = reader.patch(kind.entity());
+    match kind {
         InputKind::Contact => {
             let company = reader.company(fresh);
             if company == Some(None) {
@@ -117,9 +116,9 @@ pub fn update(
     }
 }
 
-/// Takes what it knows out of a JSON object and collects what is wrong with it.
+/// Takes known keys out of a JSON object and collects the errors of their values.
 struct Reader {
-    /// What stands before a key in a pointer: `primaryContact/`.
+    /// The prefix of a key in pointers, for example `primaryContact/`.
     prefix: &'static str,
     body: Map<String, Json>,
     errors: ValidationErrors,
@@ -133,7 +132,7 @@ impl Reader {
         }
     }
 
-    /// Everything that is wrong with the body, by itself or as a whole; each field once.
+    /// The command, or all errors: those of single values and those of the command as a whole, at most one per missing field.
     fn finish_with<T>(mut self, read: Result<T, ValidationErrors>) -> Result<T, Refusal> {
         let missing = match read {
             Ok(read) => return Ok(self.errors.into_result(read)?),
@@ -169,8 +168,7 @@ impl Reader {
         patch
     }
 
-    /// A field's value and the key that it stood under. `full_address` is taken where `address` is absent: the whole of
-    /// it becomes the first line.
+    /// Takes a field's value. Returns it with its key. Where `address` is absent, `full_address` becomes the first line.
     fn take_field(&mut self, field: Field) -> Option<(&'static str, Json)> {
         if let Some(json) = self.body.remove(field.name()) {
             return Some((field.name(), json));
@@ -181,7 +179,7 @@ impl Reader {
         Some(("full_address", address))
     }
 
-    /// What an update does with the address: only the lines that it names.
+    /// The change of an address in an update. Only the lines in the body change.
     fn address_change(&mut self, entity: Entity) -> Option<AddressChange> {
         if !entity.fields().contains(&Field::Address) {
             return None;
@@ -196,7 +194,7 @@ impl Reader {
         change.map_err(|detail| self.refuse(name, detail)).ok()
     }
 
-    /// The whole address in one line, taken where `address` is absent.
+    /// The change by `full_address`, which is read where `address` is absent.
     fn full_address(&mut self) -> Option<AddressChange> {
         let change = match self.body.remove("full_address")? {
             Json::Null => Ok(AddressChange::Clear),
@@ -218,7 +216,7 @@ impl Reader {
     }
 }
 
-/// Whether a field is not written by its own value under its own name.
+/// True when a field is not written by its value under its name.
 fn is_written_apart(field: Field) -> bool {
     matches!(
         field.kind(),

@@ -1,10 +1,10 @@
-//! What a body brings besides the record's own attributes: companies, circles, notes, custom fields.
+//! Reads the parts of a body that are no plain attributes: companies, circles, notes and custom fields.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::value::{loose, value};
+use super::value::{untyped, value};
 use super::{Fresh, Reader};
 use crate::contract::record::parse_uid;
 use crate::domain::contact::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
@@ -13,11 +13,11 @@ use crate::domain::schema::Input;
 use crate::domain::value::plain;
 use crate::domain::{Entity, Field, FieldKind, Patch, ValidationErrors, Value, company};
 
-/// Most items of a list in one write.
-const MOST: usize = 100;
-/// Most values of custom fields in one write.
+/// The most items of a list in one write.
+const MAX_ITEMS: usize = 100;
+/// The most values of custom fields in one write.
 const MAX_VALUES: usize = 500;
-/// The longest key, in bytes, that a refusal repeats.
+/// The longest key that an error repeats, in bytes.
 const MAX_SHOWN_KEY: usize = 255;
 
 impl Reader {
@@ -30,8 +30,8 @@ impl Reader {
         }
     }
 
-    /// The values of the custom fields, each by its field's UUID; `null` clears all. PHP writes an empty object as an
-    /// empty list.
+    /// The values of custom fields by their fields' UUIDs; `null` clears all. An empty list is an empty object, because PHP
+    /// writes it so.
     pub(super) fn custom(&mut self, entity: Entity, patch: &mut Patch) -> Vec<Input> {
         let mut inputs = Vec::new();
         for field in entity.fields().iter().copied().filter(|field| matches!(field.kind(), FieldKind::Custom(_))) {
@@ -48,7 +48,7 @@ impl Reader {
                 Some(Json::Object(values)) => {
                     for (key, json) in values {
                         match parse_uid(&key) {
-                            Some(uid) => inputs.push(Input { field, uid, value: loose(json) }),
+                            Some(uid) => inputs.push(Input { field, uid, value: untyped(json) }),
                             None if key.len() > MAX_SHOWN_KEY => {
                                 self.refuse(name, "Has a key that is not a custom field's UUID.");
                             }
@@ -62,7 +62,7 @@ impl Reader {
         inputs
     }
 
-    /// `{add: [name or id], remove: […]}`; a list, as a contact is read with, is what to add.
+    /// `{add: [name or id], remove: […]}`. A plain list, as in the JSON of a contact, is added.
     fn circles(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> Circles {
         let (add, remove) = match self.body.remove("circles") {
             None => return Circles::default(),
@@ -78,7 +78,7 @@ impl Reader {
             }
         };
         let mut add = self.circle_names("circles/add", add, &mut *fresh);
-        // Two spellings of one new name are one circle.
+        // Two spellings of one name are one new circle.
         let mut seen = HashSet::new();
         add.retain(|circle| match circle {
             CircleName::Uid(_) => true,
@@ -90,10 +90,10 @@ impl Reader {
     fn circle_names(&mut self, pointer: &str, list: Option<Json>, fresh: Fresh<'_>) -> Vec<CircleName> {
         let list = match list {
             None | Some(Json::Null) => return Vec::new(),
-            Some(Json::Array(list)) if list.len() <= MOST => list,
+            Some(Json::Array(list)) if list.len() <= MAX_ITEMS => list,
             Some(one @ (Json::String(_) | Json::Number(_))) => vec![one],
             Some(_) => {
-                self.refuse(pointer, format!("Must be a list of at most {MOST} names or ids."));
+                self.refuse(pointer, format!("Must be a list of at most {MAX_ITEMS} names or ids."));
                 return Vec::new();
             }
         };
@@ -111,14 +111,14 @@ impl Reader {
         names
     }
 
-    /// `[{title, note, date}]`, each also as a plain text.
+    /// `[{title, note, date}]`. A note may be a plain text.
     fn notes(&mut self, fresh: Fresh<'_>) -> Vec<Note> {
         let list = match self.body.remove("notes") {
             None | Some(Json::Null) => return Vec::new(),
-            Some(Json::Array(list)) if list.len() <= MOST => list,
+            Some(Json::Array(list)) if list.len() <= MAX_ITEMS => list,
             Some(text @ Json::String(_)) => vec![text],
             Some(_) => {
-                self.refuse("notes", format!("Must be a list of at most {MOST} notes."));
+                self.refuse("notes", format!("Must be a list of at most {MAX_ITEMS} notes."));
                 return Vec::new();
             }
         };
@@ -154,7 +154,7 @@ impl Reader {
         patch
     }
 
-    /// The `company` of a contact: absent, `null`, or one to link to.
+    /// The `company` of a contact: absent, `null`, or a company to link to.
     pub(super) fn company(&mut self, fresh: Fresh<'_>) -> Option<Option<CompanyLink>> {
         match self.body.remove("company")? {
             Json::Null => Some(None),
@@ -194,7 +194,7 @@ impl Reader {
                 let mut inner = Self { prefix: "primaryContact/", body, errors: ValidationErrors::default() };
                 let mut patch = inner.patch(Entity::Contact);
                 let create = inner.flag("create_primary_contact_if_not_exists");
-                // Every contact of this service stands by itself: there is no individual mode to prevent.
+                // Validated and ignored, because this service has no individual mode to prevent.
                 inner.flag("prevent_individual_mode");
                 let create_as = create.then(&mut *fresh);
                 let related = inner.related(&mut patch, fresh);

@@ -1,4 +1,4 @@
-//! The body of `/marketing/subscribe`: a list, of which each item is a command of its own.
+//! Reads the body of `/marketing/subscribe`: a list whose items are separate commands.
 
 use serde_json::Value as Json;
 
@@ -7,16 +7,16 @@ use super::{Fresh, Reader};
 use crate::domain::contact::Subscribe;
 use crate::domain::{Command, Field, Invalid, Patch, Refusal};
 
-/// Items of one request.
-const MOST: usize = 100;
+/// The most items of one request.
+const MAX_ITEMS: usize = 100;
 
-/// A command for each item, or why it is none.
+/// A command or refusal for each item.
 pub fn subscriptions(body: Json, fresh: Fresh<'_>) -> Result<Vec<Result<Command, Refusal>>, Refusal> {
     match body {
-        Json::Array(items) if (1..=MOST).contains(&items.len()) => {
+        Json::Array(items) if (1..=MAX_ITEMS).contains(&items.len()) => {
             Ok(items.into_iter().map(|item| subscription(item, fresh)).collect())
         }
-        _ => Err(Invalid::of_body(format!("Must be a list of 1 to {MOST} items.")).into()),
+        _ => Err(Invalid::of_body(format!("Must be a list of 1 to {MAX_ITEMS} items.")).into()),
     }
 }
 
@@ -24,7 +24,7 @@ fn subscription(item: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
     let mut reader = Reader::new(item)?;
     let mut patch = Patch::new();
     for field in [Field::Email, Field::FirstName, Field::LastName] {
-        // A name that is null is one that is not known.
+        // A name that is null is unknown.
         let Some(json) = reader.body.remove(field.name()).filter(|json| !json.is_null()) else { continue };
         match value(field, json) {
             Ok(value) => {
@@ -46,11 +46,11 @@ impl Reader {
         };
         let ids = match self.body.remove("audiences") {
             None | Some(Json::Null) => Some(Vec::new()),
-            Some(Json::Array(list)) if list.len() <= MOST => list.iter().map(id).collect(),
+            Some(Json::Array(list)) if list.len() <= MAX_ITEMS => list.iter().map(id).collect(),
             Some(one) => id(&one).map(|id| vec![id]),
         };
         ids.unwrap_or_else(|| {
-            self.refuse("audiences", format!("Must be a list of at most {MOST} whole numbers."));
+            self.refuse("audiences", format!("Must be a list of at most {MAX_ITEMS} whole numbers."));
             Vec::new()
         })
     }

@@ -1,4 +1,4 @@
-//! One value out of a body, in its field's type.
+//! Reads single values of a body into their fields' types.
 
 use serde_json::{Map, Value as Json};
 
@@ -6,7 +6,7 @@ use crate::domain::schema::UntypedValue;
 use crate::domain::value::{AddressChange, max_read, plain, tags, words};
 use crate::domain::{Field, FieldKind, Money, Number, Value};
 
-/// Most texts of a list of them.
+/// The most items of a list of texts.
 const MAX_WORDS: usize = 200;
 
 /// The longest text that is read as a number, in bytes.
@@ -68,7 +68,7 @@ fn some_words(words: Vec<String>) -> Option<Value> {
     (!words.is_empty()).then_some(Value::Words(words))
 }
 
-/// A number, which may stand in a text.
+/// A number, or a text that holds one.
 fn number(json: &Json) -> Option<Number> {
     match json {
         Json::Number(number) => Number::new(number.as_f64()?),
@@ -77,8 +77,8 @@ fn number(json: &Json) -> Option<Number> {
     }
 }
 
-/// A value for a custom field, whose type only the account's schema knows.
-pub(super) fn loose(json: Json) -> UntypedValue {
+/// A value for a custom field. Its type is known only when the field's definition is loaded.
+pub(super) fn untyped(json: Json) -> UntypedValue {
     match json {
         Json::Null => UntypedValue::Null,
         Json::Bool(flag) => UntypedValue::Flag(flag),
@@ -90,7 +90,7 @@ pub(super) fn loose(json: Json) -> UntypedValue {
                 Json::Number(number) => Some(number.to_string()),
                 _ => None,
             };
-            // One more than is ever read: the field says how many it takes.
+            // One more than the field reads, so that the field refuses a list that is too long.
             let texts = texts.into_iter().take(max_read(MAX_WORDS) + 1);
             texts.map(text).collect::<Option<_>>().map_or(UntypedValue::Other, UntypedValue::Words)
         }
@@ -111,7 +111,7 @@ fn address(parts: Map<String, Json>) -> Result<Option<Value>, String> {
     address_lines(parts).map(|change| change.apply(None).map(Value::Address))
 }
 
-/// The lines that an address names: `null` clears one.
+/// The lines of an address in a body; `null` clears a line.
 pub(super) fn address_lines(mut parts: Map<String, Json>) -> Result<AddressChange, String> {
     let mut line = |key: &str| match parts.remove(key) {
         None => Ok(None),

@@ -1,7 +1,7 @@
-//! An event as protobuf: the same contract as the JSON, without loss in either direction.
+//! Events as protobuf messages: the same contents as the JSON, without loss in either direction.
 //!
-//! `proto/unificus/v1/event.proto` is the contract and says what each field means. What the service would not have
-//! written is refused by name; what a later release may have added is passed over, as protobuf has it.
+//! `proto/unificus/v1/event.proto` is the contract and documents each field. A message that this service would not write is
+//! refused with the name of the field at fault. Fields that a later release added are ignored, as is usual for protobuf.
 
 mod attributes;
 mod value;
@@ -9,7 +9,7 @@ mod value;
 use prost::Message as _;
 
 use super::event::{TYPE_ROOT, kind, parse_kind};
-use super::generated as wire;
+use super::generated;
 use super::record::parse_uid;
 use crate::domain::record::Ref;
 use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Field, FieldChange, Record, Seq, Timestamp, Uid};
@@ -17,12 +17,12 @@ use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Field, FieldChange, R
 /// The media type of [`length_delimited`].
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// The message is none of this service: the named field is absent or holds what it cannot hold.
+/// The message is not of this service: the named field is missing or its value is impossible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has no usable {0:?}")]
 pub struct Unusable(pub &'static str);
 
-/// The message of an event after its length in bytes as a varint, so that many can follow one another.
+/// The message of an event, preceded by its length in bytes as a varint, so that messages can be concatenated.
 #[must_use]
 pub fn length_delimited(account: AccountId, event: &Event) -> Vec<u8> {
     to_proto(account, event).encode_length_delimited_to_vec()
@@ -30,8 +30,8 @@ pub fn length_delimited(account: AccountId, event: &Event) -> Vec<u8> {
 
 /// The message of an event.
 #[must_use]
-pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
-    wire::Event {
+pub fn to_proto(account: AccountId, event: &Event) -> generated::Event {
+    generated::Event {
         account: account.to_string(),
         seq: event.seq.0,
         r#type: [TYPE_ROOT, ".", &kind(event.record.entity, event.event_type)].concat(),
@@ -45,8 +45,8 @@ pub fn to_proto(account: AccountId, event: &Event) -> wire::Event {
     }
 }
 
-/// The event of a message, and whose it is.
-pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> {
+/// The event of a message, and its account.
+pub fn from_proto(message: generated::Event) -> Result<(AccountId, Event), Unusable> {
     let root = message.r#type.strip_prefix(TYPE_ROOT).and_then(|kind| kind.strip_prefix('.'));
     let (entity, event_type) = root.and_then(parse_kind).ok_or(Unusable("type"))?;
     let Uid(account) = parse_uid(&message.account).ok_or(Unusable("account"))?;
@@ -65,23 +65,23 @@ pub fn from_proto(message: wire::Event) -> Result<(AccountId, Event), Unusable> 
     Ok((AccountId(account), event))
 }
 
-fn change(change: &FieldChange) -> wire::Change {
-    wire::Change {
+fn change(change: &FieldChange) -> generated::Change {
+    generated::Change {
         field: change.field.name().to_owned(),
         from: change.from.as_ref().map(|from| value::write(change.field, from)),
         to: change.to.as_ref().map(|to| value::write(change.field, to)),
     }
 }
 
-fn read_change(entity: Entity, change: wire::Change) -> Result<FieldChange, Unusable> {
+fn read_change(entity: Entity, change: generated::Change) -> Result<FieldChange, Unusable> {
     let field = Field::from_name(entity, &change.field).ok_or(Unusable("field"))?;
-    let side = |side: Option<wire::Value>| side.map_or(Ok(None), |side| value::read(field, side));
+    let side = |side: Option<generated::Value>| side.map_or(Ok(None), |side| value::read(field, side));
     Ok(FieldChange { field, from: side(change.from)?, to: side(change.to)? })
 }
 
-fn record(record: &Record) -> wire::Record {
+fn record(record: &Record) -> generated::Record {
     let field_seq = record.field_seq.iter().map(|(field, seq)| (field.name().to_owned(), seq.0));
-    wire::Record {
+    generated::Record {
         uid: record.uid.to_string(),
         version: record.version.0,
         deleted: record.deleted,
@@ -90,14 +90,14 @@ fn record(record: &Record) -> wire::Record {
         refs: record
             .refs
             .iter()
-            .map(|Ref { source, id }| wire::Ref { source: source.clone(), id: id.clone() })
+            .map(|Ref { source, id }| generated::Ref { source: source.clone(), id: id.clone() })
             .collect(),
         field_seq: field_seq.collect(),
         entity: Some(attributes::write(record)),
     }
 }
 
-fn read_record(entity: Entity, record: wire::Record) -> Result<Record, Unusable> {
+fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unusable> {
     let field_seq = record.field_seq.into_iter().map(|(name, seq)| {
         let field = Field::from_name(entity, &name).ok_or(Unusable("field_seq"))?;
         Ok((field, position(seq, "field_seq")?))
@@ -111,7 +111,7 @@ fn read_record(entity: Entity, record: wire::Record) -> Result<Record, Unusable>
         updated_at: timestamp(record.updated_us, "updated_us")?,
         fields: attributes::read(entity, record.entity)?,
         field_seq: field_seq.collect::<Result<_, _>>()?,
-        refs: record.refs.into_iter().map(|wire::Ref { source, id }| Ref { source, id }).collect(),
+        refs: record.refs.into_iter().map(|generated::Ref { source, id }| Ref { source, id }).collect(),
     })
 }
 
@@ -119,13 +119,13 @@ fn uid(text: &str) -> Result<Uid, Unusable> {
     parse_uid(text).ok_or(Unusable("uid"))
 }
 
-/// A place in the log; zero, which protobuf reads where nothing stands, is none.
+/// A position in the log. Zero is refused, because protobuf reads it where the field is missing.
 fn position(number: i64, name: &'static str) -> Result<Seq, Unusable> {
     if number > 0 { Ok(Seq(number)) } else { Err(Unusable(name)) }
 }
 
 fn micros(at: Timestamp) -> i64 {
-    // Years have four digits, so this is far from the limits.
+    // Cannot overflow, because years have four digits.
     at.unix_timestamp() * 1_000_000 + i64::from(at.microsecond())
 }
 

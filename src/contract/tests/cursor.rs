@@ -15,7 +15,7 @@ fn a_cursor_has_always_the_same_text() {
 }
 
 #[test]
-fn what_is_no_cursor_is_refused() {
+fn an_invalid_cursor_is_refused() {
     let negative = "AAAAAP__________";
     let refused =
         ["", "42", "AAAAAQAAAAAAAAA", "AAAAAQAAAAAAAAAqA", "AAAAAQAAAAAAAAAqAAAA", "AAAAAQAAAAAAAAAq ", negative];

@@ -62,7 +62,7 @@ fn an_event_is_a_cloud_event() {
 }
 
 #[test]
-fn what_an_event_lacks_is_null_or_absent() {
+fn missing_parts_of_an_event_are_null_or_absent() {
     let event = Event { traceparent: None, previous_version: None, changed: Vec::new(), ..phone_changed() };
     let json = json(&event);
     assert_eq!(json.get("traceparent"), None, "an extension attribute of CloudEvents is not null");
@@ -71,7 +71,7 @@ fn what_an_event_lacks_is_null_or_absent() {
 }
 
 #[test]
-fn what_a_later_version_adds_is_passed_over() {
+fn additions_of_a_later_version_are_ignored() {
     let event = phone_changed();
     let mut json = json(&event);
     json["causationid"] = json!("op-9");
@@ -82,7 +82,7 @@ fn what_a_later_version_adds_is_passed_over() {
 }
 
 #[test]
-fn what_is_no_event_is_refused_by_what_it_lacks() {
+fn an_invalid_event_is_refused_by_the_key_at_fault() {
     let refusal = |change: fn(&mut Json)| {
         let mut json = json(&phone_changed());
         change(&mut json);
@@ -124,11 +124,11 @@ fn an_event_without_json_is_refused_and_not_cut_short() {
 
 #[test]
 fn a_body_without_an_id_is_no_event() {
-    let (wire, _) = EncodedEvent::encode(ACCOUNT, &phone_changed()).expect("an event has JSON");
-    for wrong in ["", "{", r#"{"specversion":"1.0","id":"42"}"#, &"é".repeat(100), &wire.text()[..60]] {
+    let (encoded, _) = EncodedEvent::encode(ACCOUNT, &phone_changed()).expect("an event has JSON");
+    for wrong in ["", "{", r#"{"specversion":"1.0","id":"42"}"#, &"é".repeat(100), &encoded.text()[..60]] {
         assert_eq!(id_of(wrong), None, "{wrong}");
     }
-    let unreadable = EncodedEvent { body: "{}".into(), ..wire };
+    let unreadable = EncodedEvent { body: "{}".into(), ..encoded };
     assert!(matches!(unreadable.changed_fields(), Err(Corrupt::NotJson(_))));
 }
 
@@ -146,14 +146,14 @@ fn a_kind_is_read_back() {
 }
 
 #[test]
-fn a_moment_needs_its_offset() {
-    let at = timestamp::parse("2024-10-04T02:01:03.5+02:00").expect("a moment");
+fn a_timestamp_needs_its_offset() {
+    let at = timestamp::parse("2024-10-04T02:01:03.5+02:00").expect("a timestamp");
     assert_eq!(timestamp::micros(at), "2024-10-04T00:01:03.500000Z");
     assert_eq!(timestamp::parse("2024-10-04T02:01:03"), None);
     assert_eq!(timestamp::parse("2024-10-04"), None);
 }
 
-/// These lie in the database for a day, so that a new version reads what the old one wrote.
+/// Outcomes are stored for a day, so that a new version reads the outcomes of the old one.
 #[test]
 fn a_stored_outcome_has_always_the_same_text() {
     let uid = uid("ann@x.org");
@@ -181,44 +181,44 @@ fn a_stored_outcome_has_always_the_same_text() {
 proptest! {
     #[test]
     fn any_event_reads_as_itself((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
-        let again = wire.decode().expect("what we wrote we read");
+        let (encoded, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
+        let again = encoded.decode().expect("what we wrote we read");
         prop_assert_eq!(shown(&again), shown(&event));
-        prop_assert_eq!(EncodedEvent::encode(account, &again).expect("an event has JSON").0, wire);
+        prop_assert_eq!(EncodedEvent::encode(account, &again).expect("an event has JSON").0, encoded);
     }
 
     #[test]
     fn the_body_ends_with_the_text_of_the_record((account, event) in arbitrary::event()) {
-        let (wire, text) = EncodedEvent::encode(account, &event).expect("an event has JSON");
-        prop_assert!(wire.text().ends_with(&[r#","record":"#, &text, "}}"].concat()), "{}", wire.text());
+        let (encoded, text) = EncodedEvent::encode(account, &event).expect("an event has JSON");
+        prop_assert!(encoded.text().ends_with(&[r#","record":"#, &text, "}}"].concat()), "{}", encoded.text());
         prop_assert_eq!(&text, &serde_json::to_string(&RecordJson(&event.record)).expect("JSON"));
         let record = record::decode(event.record.entity, &text).expect("what we wrote we read");
         prop_assert_eq!(shown(&record), shown(&event.record));
     }
 
     #[test]
-    fn a_wire_says_what_its_body_says((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
-        let json: Json = serde_json::from_str(wire.text()).expect("JSON");
+    fn the_attributes_of_an_encoded_event_are_those_of_its_body((account, event) in arbitrary::event()) {
+        let (encoded, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
+        let json: Json = serde_json::from_str(encoded.text()).expect("JSON");
         let attribute = |key: &str| json.get(key).and_then(Json::as_str);
-        prop_assert_eq!(attribute("id"), Some(&*wire.id()));
-        prop_assert_eq!(attribute("type"), Some(&*["crm.", &wire.kind()].concat()));
-        prop_assert_eq!(attribute("subject"), Some(&*wire.uid.to_string()));
-        prop_assert_eq!(attribute("time"), Some(&*timestamp::micros(wire.at)));
-        prop_assert_eq!(attribute("sequence"), Some(&*format!("{:020}", wire.seq.0)));
-        prop_assert_eq!(attribute("origin"), Some(&*wire.origin));
-        prop_assert_eq!(id_of(wire.text()), wire.id().parse().ok());
+        prop_assert_eq!(attribute("id"), Some(&*encoded.id()));
+        prop_assert_eq!(attribute("type"), Some(&*["crm.", &encoded.kind()].concat()));
+        prop_assert_eq!(attribute("subject"), Some(&*encoded.uid.to_string()));
+        prop_assert_eq!(attribute("time"), Some(&*timestamp::micros(encoded.at)));
+        prop_assert_eq!(attribute("sequence"), Some(&*format!("{:020}", encoded.seq.0)));
+        prop_assert_eq!(attribute("origin"), Some(&*encoded.origin));
+        prop_assert_eq!(id_of(encoded.text()), encoded.id().parse().ok());
         let changed: std::collections::BTreeSet<String> =
             event.changed.iter().map(|change| change.field.name().to_owned()).collect();
-        prop_assert_eq!(wire.changed_fields().expect("fields"), changed.into_iter().collect::<Vec<_>>());
-        prop_assert_eq!(wire.traceparent(), event.traceparent.as_deref());
+        prop_assert_eq!(encoded.changed_fields().expect("fields"), changed.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(encoded.traceparent(), event.traceparent.as_deref());
     }
 
     /// CloudEvents 1.0: attribute names are lower-case letters and digits; an extension is a string here, never null.
     #[test]
     fn any_event_has_the_attributes_of_a_cloud_event((account, event) in arbitrary::event()) {
-        let (wire, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
-        let json: Json = serde_json::from_str(wire.text()).expect("JSON");
+        let (encoded, _) = EncodedEvent::encode(account, &event).expect("an event has JSON");
+        let json: Json = serde_json::from_str(encoded.text()).expect("JSON");
         for (name, value) in json.as_object().expect("an object") {
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{}", name);
             prop_assert!(name == "data" || value.is_string(), "{}: {}", name, value);

@@ -2,8 +2,8 @@
 //! the same event in a `.pb` beside it. A folder is a shape: `v2` added circles, audiences, custom fields and categories,
 //! and the kinds of records that came with them; later the health of push endpoints, as kinds of its own.
 //!
-//! They are never written anew, for they stand for what lies in logs and is on its way. Those of the last shape are also
-//! what is written today; an attribute more makes a new one.
+//! They are never rewritten, because logs and streams hold such events. The current version still writes events of the last
+//! shape; a new attribute makes a new shape.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,9 +34,9 @@ fn there_is_one_of_every_kind() {
 fn each_of_today_is_read_and_written_again_to_the_same_bytes() {
     for golden in goldens(TODAY) {
         let event = decode(&golden.json).unwrap_or_else(|error| panic!("{golden:?} {error}"));
-        let (wire, _) = EncodedEvent::encode(golden.account(), &event).expect("an event has JSON");
-        assert_eq!(wire.text(), golden.json, "{golden:?}");
-        assert_eq!(wire.kind(), golden.kind(), "{golden:?}");
+        let (encoded, _) = EncodedEvent::encode(golden.account(), &event).expect("an event has JSON");
+        assert_eq!(encoded.text(), golden.json, "{golden:?}");
+        assert_eq!(encoded.kind(), golden.kind(), "{golden:?}");
     }
 }
 

@@ -9,21 +9,21 @@ use crate::domain::{Command, Field, Patch, Refusal, Role, Target, Uid, Value, co
 const OWN: Uid = Uid(Uuid::from_u128(1));
 const BESIDE: Uid = Uid(Uuid::from_u128(2));
 
-pub(super) fn create(what: InputKind, body: Json) -> Result<Command, Refusal> {
-    input::create(what, body, &mut numbered(1))
+pub(super) fn create(kind: InputKind, body: Json) -> Result<Command, Refusal> {
+    input::create(kind, body, &mut numbered(1))
 }
 
-pub(super) fn update(what: InputKind, body: Json) -> Result<Command, Refusal> {
-    input::update(what, Target::Uid(OWN), None, body, &mut numbered(2))
+pub(super) fn update(kind: InputKind, body: Json) -> Result<Command, Refusal> {
+    input::update(kind, Target::Uid(OWN), None, body, &mut numbered(2))
 }
 
-/// Uids in the order in which they are drawn.
+/// Makes consecutive uids.
 pub(super) fn numbered(first: u128) -> impl FnMut() -> Uid {
     let mut numbers = first..;
     move || Uid(Uuid::from_u128(numbers.next().unwrap_or_default()))
 }
 
-/// What an update of a contact was read as.
+/// The command that an update of a contact is read into.
 pub(super) fn read(body: Json) -> contact::UpdateContact {
     match update(InputKind::Contact, body) {
         Ok(Command::UpdateContact(update)) => update,
@@ -35,7 +35,7 @@ pub(super) fn patch<const N: usize>(fields: [(Field, Option<Value>); N]) -> Patc
     Patch::from(fields)
 }
 
-/// Where a body was refused, in the order in which the answer lists it.
+/// The pointers of a refusal, in its order.
 pub(super) fn invalid(read: Result<Command, Refusal>) -> Vec<String> {
     match read {
         Err(Refusal::Invalid(invalid)) => invalid.into_iter().map(|invalid| invalid.pointer).collect(),
@@ -48,7 +48,7 @@ pub(super) fn refused(body: Json) -> Vec<String> {
 }
 
 #[test]
-fn the_smallest_create_of_the_contract_is_taken() {
+fn the_smallest_create_of_the_contract_is_accepted() {
     let body = json!({"role": "Lead", "first_name": "John", "last_name": "Doe", "email": "john.doe@email.com", "send_welcome_email": true});
     let fields = patch([
         (Field::Role, role(Role::Lead)),
@@ -65,7 +65,7 @@ fn the_smallest_create_of_the_contract_is_taken() {
 }
 
 #[test]
-fn keys_that_an_action_does_not_take_are_passed_over() {
+fn keys_that_an_action_does_not_use_are_ignored() {
     let body = json!({
         "uid": "17", "role": "Boss", "active": "no", "created": 1, "companies": [{"uid": 17}], "name": "Acme", "version": {},
         "primaryContact": 17, "audiences": 17, "title": "Dr",
@@ -96,7 +96,7 @@ fn a_role_is_read_in_any_case() {
 }
 
 #[test]
-fn every_field_that_cannot_be_taken_is_listed_once() {
+fn every_invalid_field_is_listed_once() {
     let body = json!({
         "role": "Boss", "first_name": 1, "email": "nobody", "phone": {}, "website": "x.org", "tags": 1, "address": [],
         "send_welcome_email": "yes", "company": {"create_company_if_not_exists": 1},
@@ -140,7 +140,7 @@ fn a_body_that_is_no_object_is_refused_whole() {
 }
 
 #[test]
-fn what_is_required_of_a_contact_depends_on_its_role() {
+fn the_required_fields_of_a_contact_depend_on_its_role() {
     let lacks = |body| invalid(create(InputKind::Contact, body));
     assert_eq!(lacks(json!({})), ["#/role", "#/first_name", "#/last_name", "#/email"]);
     assert_eq!(lacks(json!({"role": "Lead", "first_name": "", "email": null})), ["#/last_name"]);
@@ -196,7 +196,7 @@ fn a_first_contact_is_read_with_any_contact_field() {
 }
 
 #[test]
-fn a_leads_first_contact_may_be_nothing_but_the_flag() {
+fn a_leads_first_contact_may_be_the_flag_alone() {
     let first = json!({"create_primary_contact_if_not_exists": true});
     let company = |role: &str| json!({"name": "Acme", "role": role, "primaryContact": first});
     let lead = create(InputKind::Company, company("lead"));

@@ -1,5 +1,4 @@
-//! What the contract promises: golden files of every kind of event, properties of any event, and the bodies that real
-//! clients send.
+//! Tests of the contract: golden files of every kind of event, properties of any event, and the bodies of real clients.
 
 mod cursor;
 mod event;
@@ -20,7 +19,7 @@ use crate::domain::{
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(0x6f1c_33a4_0d3c_4f5e_9d6b_3f0d_9b1f_2c11));
 
-/// A contact's phone was changed; of its other fields there is one of every kind.
+/// A change of a contact's phone. The contact has fields of many kinds.
 fn phone_changed() -> Event {
     let fields = [
         (Field::Role, role(Role::Client)),
@@ -60,7 +59,7 @@ fn second(seq: i64) -> Timestamp {
     timestamp(Seq(seq)).replace_nanosecond(0).expect("zero is a nanosecond")
 }
 
-/// Everything in it: links are equal by their uid, whatever name they have.
+/// The debug output, which shows every part, where `==` of links compares their uids only.
 fn shown<T: std::fmt::Debug>(it: &T) -> String {
     format!("{it:#?}")
 }

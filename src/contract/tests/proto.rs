@@ -32,11 +32,11 @@ fn an_event_is_a_message_that_needs_no_json() {
     assert_eq!(contact.address.and_then(|address| address.city).as_deref(), Some("Rome"));
 }
 
-/// One way in which a message is none of ours, and what is said of it.
+/// The field that a refusal names, and the change of a message that causes it.
 type Fault = (&'static str, fn(&mut generated::Event));
 
 #[test]
-fn what_is_no_event_is_refused_by_what_it_lacks() {
+fn an_invalid_message_is_refused_by_the_field_at_fault() {
     let faults: [Fault; 17] = [
         ("account", |m| m.account.clear()),
         ("seq", |m| m.seq = 0),
@@ -92,11 +92,11 @@ proptest! {
         let bytes = to_proto(account, &event).encode_to_vec();
         let message = generated::Event::decode(bytes.as_slice()).expect("a message");
         prop_assert_eq!(&message.encode_to_vec(), &bytes, "the same event is the same bytes");
-        let (whose, again) = from_proto(message).expect("what we wrote we read");
-        prop_assert_eq!(whose, account);
+        let (owner, again) = from_proto(message).expect("what we wrote we read");
+        prop_assert_eq!(owner, account);
         prop_assert_eq!(shown(&again), shown(&event));
         let encoded = |account, event| EncodedEvent::encode(account, event).expect("an event has JSON");
-        prop_assert_eq!(encoded(whose, &again), encoded(account, &event), "and is the same JSON");
+        prop_assert_eq!(encoded(owner, &again), encoded(account, &event), "and is the same JSON");
     }
 
     #[test]

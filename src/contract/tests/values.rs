@@ -61,7 +61,7 @@ fn full_address_is_read_where_address_is_absent() {
 }
 
 #[test]
-fn null_and_the_empty_text_clear_what_may_be_null() {
+fn null_and_the_empty_text_clear_a_nullable_field() {
     let nullable =
         Entity::Contact.fields().iter().copied().filter(|field| field.nullable() && has_value_of_its_own(*field));
     for field in nullable.filter(|field| *field != Field::Address) {
@@ -79,7 +79,7 @@ fn null_and_the_empty_text_clear_what_may_be_null() {
     }
 }
 
-/// Whether it is written by its value under its name.
+/// True when it is written by its value under its name.
 fn has_value_of_its_own(field: Field) -> bool {
     !matches!(field.kind(), FieldKind::Links | FieldKind::Circles | FieldKind::Audiences | FieldKind::Custom(_))
 }
@@ -127,7 +127,7 @@ fn an_email_is_local_at_domain() {
     }
 }
 
-/// PostgreSQL cannot keep it, so it is met at the edge.
+/// PostgreSQL cannot store the NUL character.
 #[test]
 fn nul_is_refused_wherever_text_is_taken() {
     let nul = "a\0b";

@@ -10,7 +10,7 @@ use crate::domain::{
     ValidationErrors, Value, contact,
 };
 
-/// Makes a company.
+/// Creates a company.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateCompany {
     uid: Uid,
@@ -19,13 +19,13 @@ pub struct CreateCompany {
     primary: Option<Primary>,
 }
 
-/// Who shall be a new company's first contact.
+/// The first contact of a new company.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Primary {
     /// The fields of the contact; `email` finds an existing one.
     pub patch: Patch,
-    /// The uid for a contact to be created where none has the email; `None` where that is a refusal.
+    /// The uid for a new contact where no contact has the email; `None` refuses that.
     pub create_as: Option<Uid>,
     pub related: RelatedChanges,
 }
@@ -35,7 +35,7 @@ pub struct Primary {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateCompany {
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub address: Option<AddressChange>,
@@ -43,7 +43,7 @@ pub struct UpdateCompany {
 }
 
 impl CreateCompany {
-    /// A company that has all it needs by itself; else every field that it lacks.
+    /// Returns the command, or an error for each missing field.
     pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>, primary: Option<Primary>) -> Result<Self, ValidationErrors> {
         let mut errors = ValidationErrors::default();
         errors.extend(missing(&patch));
@@ -65,18 +65,18 @@ impl CreateCompany {
         let mut errors = ValidationErrors::default();
         errors.take_decided(refuse_taken_name(view, self.uid, &patch))?;
         errors.take_decided(schema::resolve(view, None, self.custom, &mut patch))?;
-        let mut contact_facts = Vec::new();
+        let mut contact_events = Vec::new();
         if let Some(primary) = self.primary {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
             let resolved = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten());
             if let Some((person, new_events)) = errors.take_decided(resolved.map_err(inside_primary))? {
                 patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
-                contact_facts = new_events;
+                contact_events = new_events;
             }
         }
         errors.into_result(())?;
         let mut new_events = vec![NewEvent::of_new(Entity::Company, self.uid, EventType::Created, patch)];
-        new_events.append(&mut contact_facts);
+        new_events.append(&mut contact_events);
         Ok(Decision { subject: (Entity::Company, self.uid), new_events })
     }
 }
@@ -113,7 +113,8 @@ impl Primary {
         self.patch.get(&Field::Email)?.as_ref()?.as_text()
     }
 
-    /// What a first contact lacks to be found or made. A Lead's may be nothing but the wish to have one.
+    /// The field without which a first contact can be neither found nor created. A Lead's first contact needs no field when
+    /// it may be created.
     fn missing(&self, company: &Patch) -> Option<Invalid> {
         let role = self.patch.get(&Field::Role).or_else(|| company.get(&Field::Role));
         let lead = role == Some(&Some(Value::Role(Role::Lead)));
@@ -133,7 +134,7 @@ impl Primary {
         self.create(view, uid, company, role)
     }
 
-    /// An existing contact is linked and welcomed; what else is said of it here is not for this to change.
+    /// Links and welcomes an existing contact. Its other fields in the body are ignored.
     fn link(&self, contact: &Record, company: Link) -> Result<Vec<NewEvent>, Refusal> {
         let links = Value::Links(contact::with_link(contact, company, "email")?);
         let changes = vec![(Field::Companies, Some(links))];
@@ -143,7 +144,7 @@ impl Primary {
         Ok(new_events)
     }
 
-    /// The contact takes the company's role unless it has its own.
+    /// Creates the contact. Its role is that of the company where the body names none.
     fn create(
         self,
         view: &impl View,
@@ -167,7 +168,7 @@ impl Primary {
     }
 }
 
-/// What is wrong with the first contact, said of the company's body.
+/// The errors of the first contact, with pointers into the company's body.
 fn inside_primary(refusal: Refusal) -> Refusal {
     let inside = |invalid: Invalid| match invalid.pointer.strip_prefix("#/") {
         Some(name) => Invalid::new(&["primaryContact/", name].concat(), invalid.detail),

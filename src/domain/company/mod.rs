@@ -1,6 +1,6 @@
-//! Companies: what makes one, what changes one, and its first contact.
+//! Companies: their commands and rules, and their first contact.
 //!
-//! Guarantees: a name, in whatever case, belongs to at most one live company of an account.
+//! Guarantees: a name, in any case, belongs to at most one live company of an account.
 
 mod command;
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn a_company_may_change_its_own_names_case() {
 }
 
 #[test]
-fn an_unchanged_write_is_no_fact_whatever_the_kind() {
+fn an_unchanged_write_is_no_event_whatever_the_kind() {
     let full = company("Acme")
         .with(Field::Role, role(Role::Client))
         .with(Field::Phone, text("+31 20 123"))
@@ -152,7 +152,7 @@ fn a_first_contact_that_is_missing_is_refused_where_it_shall_not_be_created() {
 }
 
 #[test]
-fn a_leads_first_contact_may_be_nothing_but_the_wish_to_have_one() {
+fn a_leads_first_contact_needs_no_field() {
     let nameless = Person { uid: uid("L"), first_name: String::new(), last_name: String::new(), email: None };
     let lead_company = company("Acme").with(Field::Role, role(Role::Lead));
     let lead_contact = created(CONTACT, "L")
@@ -173,7 +173,7 @@ fn any_other_first_contact_needs_an_email() {
     assert_eq!(lacks(of(Role::Prospect), Some(primary("L", []))), email);
     assert_eq!(lacks(of(Role::Lead), Some(Primary { create_as: None, ..primary("L", []) })), email);
     let client = primary("C", [(Field::Role, role(Role::Client))]);
-    assert_eq!(lacks(of(Role::Lead), Some(client)), email, "everyone but a Lead has an email, whoever's contact it is");
+    assert_eq!(lacks(of(Role::Lead), Some(client)), email, "the contact is no Lead, so that it needs an email");
     assert_eq!(lacks(Patch::new(), Some(primary("L", []))), ["#/name", "#/primaryContact/email"]);
 }
 

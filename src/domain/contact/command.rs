@@ -9,10 +9,10 @@ use crate::domain::{
     ValidationErrors, Value, schema,
 };
 
-/// Companies that one contact may belong to: every event of the contact lists them.
+/// The most companies of one contact, because every event of the contact lists them.
 const MAX_COMPANIES: usize = 100;
 
-/// Makes a contact.
+/// Creates a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateContact {
     uid: Uid,
@@ -26,7 +26,7 @@ pub struct CreateContact {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateContact {
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub address: Option<AddressChange>,
@@ -35,7 +35,7 @@ pub struct UpdateContact {
 }
 
 impl CreateContact {
-    /// A contact that has all it needs by itself; else every field that it lacks.
+    /// Returns the command, or an error for each missing field.
     pub fn new(
         uid: Uid,
         patch: Patch,
@@ -110,7 +110,7 @@ impl UpdateContact {
     }
 }
 
-/// What comes with a new contact: its circles where they are new, itself, its notes, its welcome.
+/// The events of a new contact: its new circles, the contact, its notes, its welcome.
 pub(in crate::domain) fn created(
     view: &impl View,
     uid: Uid,
@@ -129,7 +129,7 @@ pub(in crate::domain) fn created(
     Ok(new_events)
 }
 
-/// What a contact cannot be created without: both names (they may be empty), a role, and an email unless a Lead.
+/// The missing fields of a new contact. It needs both names (they may be empty), a role, and an email unless it is a Lead.
 fn missing(patch: &Patch) -> ValidationErrors {
     let mut required = vec![Field::Role, Field::FirstName, Field::LastName];
     if patch.get(&Field::Role) != Some(&Some(Value::Role(Role::Lead))) {
@@ -139,7 +139,7 @@ fn missing(patch: &Patch) -> ValidationErrors {
     required.into_iter().filter(absent).map(|field| Invalid::new(field.name(), "Is required.")).collect()
 }
 
-/// The contact's companies with one more; the same list where it is among them.
+/// The contact's companies with one more, unless the contact has it already.
 pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str) -> Result<Vec<Link>, Refusal> {
     let mut links = match record.fields.get(&Field::Companies) {
         Some(Value::Links(links)) => links.clone(),
@@ -155,7 +155,7 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str
     Ok(links)
 }
 
-/// The event that a subscriber who sends email acts on; this service sends none.
+/// The event on which a subscriber sends a welcome email; this service sends no email.
 pub(in crate::domain) fn welcome(uid: Uid) -> NewEvent {
     NewEvent { entity: Entity::Contact, uid, event_type: EventType::WelcomeRequested, changes: Vec::new() }
 }

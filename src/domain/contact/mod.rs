@@ -1,6 +1,6 @@
-//! Contacts: what makes one, what changes one, how it comes to belong to a company, and to what it subscribes.
+//! Contacts: their commands and rules, their companies, circles, notes and subscriptions.
 //!
-//! Guarantees: an email address belongs to at most one live contact of an account; everyone but a Lead has one.
+//! Guarantees: an email address belongs to at most one live contact of an account; every contact but a Lead has one.
 
 mod command;
 mod related;

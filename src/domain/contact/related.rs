@@ -1,4 +1,4 @@
-//! What a write of a contact may bring besides the contact's own attributes.
+//! Changes of related records in a write of a contact: companies, circles, notes and custom fields.
 
 use std::collections::HashSet;
 
@@ -9,30 +9,30 @@ use crate::domain::{
     Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Record, Refusal, Uid, ValidationErrors, Value,
 };
 
-/// Circles that one contact may be in.
+/// The most circles of one contact.
 const MAX_CIRCLES: usize = 100;
 
-/// Everything that is written through keys of its own.
+/// The changes of a contact's circles, notes and custom fields, and its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct RelatedChanges {
     pub circles: Circles,
     pub notes: Vec<Note>,
     pub custom: Vec<Input>,
-    /// Asks whoever sends email for this account to welcome the contact.
+    /// True to request a welcome email for the contact.
     pub welcome: bool,
 }
 
-/// The company that a contact shall belong to, besides those that it belongs to already.
+/// A company to be added to a contact's companies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompanyLink {
     /// Its name, in any case.
     pub name: String,
-    /// The uid for a company to be created where none has the name; `None` where that is a refusal.
+    /// The uid for a new company where no company has the name; `None` refuses that.
     pub create_as: Option<Uid>,
 }
 
-/// The circles to be put into and to be taken out of.
+/// The circles to add a contact to and to remove it from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Circles {
@@ -40,16 +40,16 @@ pub struct Circles {
     pub remove: Vec<CircleName>,
 }
 
-/// How a client names a circle.
+/// The name by which a client finds a circle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CircleName {
-    /// By its uid.
+    /// The uid.
     Uid(Uid),
-    /// By its name, in any case.
+    /// The name, in any case.
     Name {
-        /// As it was written.
+        /// As the client wrote it.
         name: String,
-        /// The uid for a circle to be created where none has the name.
+        /// The uid for a new circle where no circle has the name.
         create_as: Uid,
     },
 }
@@ -94,7 +94,7 @@ impl CompanyLink {
 }
 
 impl Circles {
-    /// Puts the contact's circles as they shall be into the patch; returns those to be created.
+    /// Puts the contact's new list of circles into the patch. Returns the events of new circles.
     pub(super) fn resolve(
         self,
         view: &impl View,
@@ -108,7 +108,7 @@ impl Circles {
             Some(Value::Links(links)) => links.clone(),
             _ => Vec::new(),
         };
-        // Each name is folded once: comparing every name with every link would fold them thousands of times.
+        // Each name is normalised once; comparing every name with every link would normalise them thousands of times.
         let removed = Named::of(self.remove.iter());
         links.retain(|link| !removed.contains(link));
         let mut present = Named::default();
@@ -185,12 +185,12 @@ impl Named {
         self.names.insert(normalize_key(&link.name));
     }
 
-    /// Whether a link is one of these.
+    /// True when a link is one of these.
     fn contains(&self, link: &Link) -> bool {
         self.uids.contains(&link.uid) || (!self.names.is_empty() && self.names.contains(&normalize_key(&link.name)))
     }
 
-    /// Whether one of these is called so.
+    /// True when one of these has this name or uid.
     fn has(&self, circle: &CircleName) -> bool {
         match circle {
             CircleName::Uid(uid) => self.uids.contains(uid),

@@ -6,10 +6,10 @@ use crate::domain::{
     Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Role, Uid, ValidationErrors, Value,
 };
 
-/// Unknown audiences that are named in a refusal.
+/// The most unknown audiences that a refusal names.
 const MAX_UNKNOWN: usize = 5;
 
-/// Subscribes the contact with an email address; one is made, a Lead, where none has it.
+/// Subscribes the contact with an email address. Where no contact has it, a Lead is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     create_as: Uid,
@@ -19,7 +19,7 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
-    /// `patch` has the email, and the names for a contact to be made.
+    /// `patch` has the email, and the names for a new contact. Returns the command, or an error where the email is missing.
     pub fn new(create_as: Uid, patch: Patch, audiences: Vec<i64>) -> Result<Self, ValidationErrors> {
         match patch.get(&Field::Email).cloned().flatten() {
             Some(Value::Text(email)) => Ok(Self { create_as, email, patch, audiences }),
@@ -34,7 +34,7 @@ impl Subscribe {
 
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let unknown = self.audiences.iter().filter(|id| view.by_key(Entity::Audience, &id.to_string()).is_none());
-        // A hundred items of a request each have a list: an item says what is wrong with the first of its own.
+        // A request has up to a hundred items with a list each, so that each item names only its first unknown audiences.
         let unknown = unknown.take(MAX_UNKNOWN);
         let errors = unknown.map(|id| Invalid::new("audiences", format!("There is no audience {id}.")));
         errors.collect::<ValidationErrors>().into_result(())?;

@@ -8,7 +8,7 @@ use crate::domain::{
     Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Seq, Target, Uid, ValidationErrors, Value,
 };
 
-/// Makes a project.
+/// Creates a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateProject {
     uid: Uid,
@@ -21,14 +21,14 @@ pub struct CreateProject {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateProject {
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
     pub custom: Vec<Input>,
 }
 
 impl CreateProject {
-    /// A project that has all it needs by itself; else what it lacks.
+    /// Returns the command, or an error for each missing field.
     pub fn new(uid: Uid, patch: Patch, custom: Vec<Input>) -> Result<Self, ValidationErrors> {
         match patch.get(&Field::Name) {
             Some(Some(_)) => Ok(Self { uid, patch, custom }),
@@ -44,7 +44,7 @@ impl CreateProject {
         let mut patch = self.patch;
         let mut errors = ValidationErrors::default();
         errors.take_decided(schema::resolve(view, None, self.custom, &mut patch))?;
-        errors.take_decided(refuse_unfit(view, None, &patch))?;
+        errors.take_decided(refuse_inconsistent(view, None, &patch))?;
         errors.into_result(())?;
         let created = NewEvent::of_new(Entity::Project, self.uid, EventType::Created, patch);
         Ok(Decision { subject: (Entity::Project, self.uid), new_events: vec![created] })
@@ -62,7 +62,7 @@ impl UpdateProject {
         let mut patch = self.patch;
         let mut errors = ValidationErrors::default();
         errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
-        errors.take_decided(refuse_unfit(view, Some(record), &patch))?;
+        errors.take_decided(refuse_inconsistent(view, Some(record), &patch))?;
         errors.into_result(())?;
         let changes = record.differences(patch);
         Ok(Decision::of_update(NewEvent {
@@ -86,7 +86,7 @@ fn client(patch: &Patch) -> Option<Uid> {
     Uuid::try_parse(text).ok().map(Uid)
 }
 
-fn refuse_unfit(view: &impl View, record: Option<&Record>, patch: &Patch) -> Result<(), Refusal> {
+fn refuse_inconsistent(view: &impl View, record: Option<&Record>, patch: &Patch) -> Result<(), Refusal> {
     let mut errors = ValidationErrors::default();
     if let Some(uid) = client(patch) {
         let live = |entity| view.by_uid(entity, uid).is_some_and(|record| !record.deleted);
@@ -98,7 +98,7 @@ fn refuse_unfit(view: &impl View, record: Option<&Record>, patch: &Patch) -> Res
         Some(day) => day.as_ref().and_then(Value::as_text),
         None => record.and_then(|record| record.text(field)),
     };
-    // Days in this form are in order as texts are.
+    // Days in this form compare as texts.
     if let (Some(start), Some(end)) = (day(Field::StartDate), day(Field::EndDate))
         && end < start
     {

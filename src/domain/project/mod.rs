@@ -1,7 +1,7 @@
-//! Projects: what makes one and what changes one.
+//! Projects: their commands and rules.
 //!
-//! Guarantees: a project ends no earlier than it starts; its client is a live contact or company when it is named. Names
-//! need not be unique.
+//! Guarantees: a project ends no earlier than it starts; its client is a live contact or company when the client is set.
+//! Names need not be unique.
 
 mod command;
 #[cfg(test)]

@@ -1,34 +1,34 @@
 //! Choosing from a custom field's allowed values.
 //!
-//! Guarantees: the work for one command is bounded. Each text is looked up in an index of the allowed values, which is
-//! made once per field, and all indexes of one command together have a limit: this runs while the account is locked.
+//! Guarantees: the work for one command is bounded, because it is done while the account is locked. Each text is looked up
+//! in an index of the allowed values, which is made once per field; all indexes of one command together have a limit.
 
 use std::collections::HashMap;
 
 use crate::domain::Value;
 use crate::domain::value::words;
 
-/// Most texts that one field holds.
+/// The most values of one field.
 const MAX_CHOICES: usize = 200;
 
-/// Bytes of allowed values that one command may have converted for being compared in any case.
+/// The most bytes of allowed values that one command may index for comparison in any case.
 const MAX_INDEXED_BYTES: usize = 1 << 20;
 
-/// Allowed values that a refusal lists, and the most bytes of them.
+/// The most allowed values that an error lists, and the most bytes of them.
 const MAX_LISTED: usize = 10;
 const MAX_LISTED_BYTES: usize = 500;
 
-/// The values that one command has chosen so far.
+/// The bytes that one command has indexed so far.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     indexed_bytes: usize,
 }
 
-/// Allowed values by what they are in small letters; of equal ones the first.
+/// The index of each allowed value by its lower-case form; of equal forms the first.
 type Index = HashMap<String, usize>;
 
 impl Choices {
-    /// The allowed value that a text names: literally, else in any case.
+    /// The allowed value that equals a text: literally, or else in any case.
     pub(super) fn one(&mut self, allowed: &[String], text: &str) -> Result<String, String> {
         let text = text.trim();
         if let Some(same) = allowed.iter().find(|value| *value == text) {
@@ -39,7 +39,8 @@ impl Choices {
         allowed.get(index).cloned().ok_or_else(|| must_be_one_of(allowed))
     }
 
-    /// The allowed values that texts name, in the order of the list, so that the same choice is the same value.
+    /// The allowed values that equal the texts. They are in the order of the allowed values, so that equal choices are equal
+    /// values.
     pub(super) fn several<'a>(
         &mut self,
         allowed: &[String],
@@ -87,7 +88,7 @@ fn named(index: &Index, allowed: &[String], text: &str) -> Option<usize> {
     index.get(&text.to_lowercase()).copied()
 }
 
-/// Names the first allowed values; a list of two hundred is not said with every value that does not fit.
+/// An error that lists the first allowed values. It does not list all of them, because a field may have two hundred.
 fn must_be_one_of(allowed: &[String]) -> String {
     let mut bytes = 0;
     let listed: Vec<&str> = allowed
@@ -114,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// The rule in its plainest form: literally, else in any case; of equal ones the first.
+    /// The rule in its simplest form: literally, or else in any case; of equal values the first.
     fn plainly(allowed: &[String], text: &str) -> Option<usize> {
         let same = allowed.iter().position(|value| value == text);
         same.or_else(|| allowed.iter().position(|value| value.to_lowercase() == text.to_lowercase()))
@@ -131,8 +132,8 @@ mod tests {
                 prop_assert_eq!(one.ok(), plainly(&allowed, text).map(|index| allowed[index].clone()));
             }
             let several = Choices::default().several(&allowed, texts.iter().map(String::as_str));
-            let expected = expected.map(|places| {
-                let chosen = (0..allowed.len()).filter(|index| places.contains(index));
+            let expected = expected.map(|indexes| {
+                let chosen = (0..allowed.len()).filter(|index| indexes.contains(index));
                 Some(Value::Words(chosen.map(|index| allowed[index].clone()).collect()))
             });
             prop_assert_eq!(several.ok(), expected);
@@ -147,11 +148,7 @@ mod tests {
         let mut choices = Choices::default();
         let taken = (0..500).filter(|_| choices.one(&allowed, &sent).is_ok()).count();
         assert_eq!(taken, MAX_INDEXED_BYTES / bytes);
-        assert_eq!(
-            choices.one(&allowed, &allowed[199]),
-            Ok(allowed[199].clone()),
-            "as it is listed it is taken always"
-        );
+        assert_eq!(choices.one(&allowed, &allowed[199]), Ok(allowed[199].clone()), "a literal value needs no index");
         // Two hundred choices of one field are one index.
         let mut choices = Choices::default();
         let sent: Vec<String> = allowed.iter().map(|value| value.to_lowercase()).collect();

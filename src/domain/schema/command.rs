@@ -14,18 +14,18 @@ pub struct Add {
     patch: Patch,
 }
 
-/// Changes what people see of a custom field.
+/// Changes the label, description or allowed values of a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ChangeField {
     pub target: Target,
-    /// The versions of which one must be the present one; `None` where any will do.
+    /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
     pub patch: Patch,
 }
 
 impl Add {
-    /// A definition that has all it needs by itself; else every part that it lacks.
+    /// Returns the command, or an error for each missing or invalid part of the definition.
     pub fn new(uid: Uid, patch: Patch) -> Result<Self, ValidationErrors> {
         let absent = |field: &Field| !matches!(patch.get(field), Some(Some(_)));
         let mut errors: ValidationErrors = [Field::Owner, Field::Type, Field::Name]
@@ -36,7 +36,7 @@ impl Add {
         if let Some(Some(kind)) = patch.get(&Field::Type) {
             let kind = kind.as_text().and_then(FieldType::parse);
             let values = matches!(patch.get(&Field::AllowedValues), Some(Some(_)));
-            errors.extend(kind.and_then(|kind| unfit_values(kind, values)));
+            errors.extend(kind.and_then(|kind| wrong_values(kind, values)));
             errors.extend(too_many_bytes(&patch));
         }
         errors.into_result(Self { uid, patch })
@@ -61,7 +61,7 @@ impl Add {
 impl ChangeField {
     pub(in crate::domain) fn reads(&self, reads: &mut Reads) {
         reads.target(Entity::CustomField, &self.target);
-        // The owner is known when the definition is: the label is looked for under each.
+        // The owner is known only when the definition is loaded, so the label is looked up for each owner.
         if let Some(label) = self.label() {
             let owners = crate::domain::field::FieldOwner::ALL;
             let keys = owners.map(|owner| (Entity::CustomField, custom_field_key(owner.name(), label)));
@@ -79,7 +79,7 @@ impl ChangeField {
             None => !definition.allowed_values.is_empty(),
         };
         let uid = record.uid;
-        // Values that are there already may be sent back, however many they are.
+        // Values that the field has already may be sent back, even when they exceed the limit.
         let is_same =
             record.fields.get(&Field::AllowedValues) == self.patch.get(&Field::AllowedValues).and_then(Option::as_ref);
         let too_many = if is_same { None } else { too_many_bytes(&self.patch) };
@@ -87,7 +87,7 @@ impl ChangeField {
         let fixed = changes.iter().filter(|(field, _)| matches!(field, Field::Owner | Field::Type));
         let mut errors: ValidationErrors =
             fixed.map(|(field, _)| Invalid::new(field.name(), "Cannot be changed: add another field.")).collect();
-        errors.extend(unfit_values(definition.kind, values));
+        errors.extend(wrong_values(definition.kind, values));
         errors.extend(too_many);
         errors.into_result(())?;
         Ok(Decision::of_update(NewEvent {
@@ -103,8 +103,8 @@ impl ChangeField {
     }
 }
 
-/// The most bytes of one field's allowed values: a write of five hundred values loads five hundred definitions while its
-/// account is locked.
+/// The most bytes of one field's allowed values. A write of five hundred custom values loads five hundred definitions while
+/// its account is locked.
 const MAX_ALLOWED_BYTES: usize = 16 << 10;
 
 fn too_many_bytes(patch: &Patch) -> Option<Invalid> {
@@ -114,8 +114,8 @@ fn too_many_bytes(patch: &Patch) -> Option<Invalid> {
     (bytes > MAX_ALLOWED_BYTES).then(|| Invalid::new(Field::AllowedValues.name(), detail()))
 }
 
-/// A choice has values to choose from, and nothing else has.
-fn unfit_values(kind: FieldType, has_values: bool) -> Option<Invalid> {
+/// An error where a choice has no allowed values or another type has some.
+fn wrong_values(kind: FieldType, has_values: bool) -> Option<Invalid> {
     let detail = match (kind.is_choice(), has_values) {
         (true, false) => "Is required for a dropdown or multi-select.",
         (false, true) => "Is for a dropdown or multi-select only.",

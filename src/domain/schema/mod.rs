@@ -1,6 +1,6 @@
 //! Custom fields: attributes that an account adds to its records, by definitions that are records themselves.
 //!
-//! Guarantees: what stands in a custom field fits its type; a field's owner and type never change; an archived field
+//! Guarantees: the value of a custom field fits the field's type; a field's owner and type never change; an archived field
 //! keeps its values and takes no new ones.
 
 mod choice;
@@ -14,94 +14,59 @@ pub use validate::{Input, UntypedValue};
 pub(super) use validate::{read, resolve};
 
 use super::field::FieldOwner;
+use super::text_enum::text_enum;
 use super::{Field, Record, Uid, Value};
 
-/// What may stand in a custom field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldType {
-    /// A line of up to 1,000 characters.
-    Text,
-    /// Up to 16,384 characters.
-    LongText,
-    /// A finite number.
-    Number,
-    /// An amount in a currency.
-    Currency,
-    /// A calendar day.
-    Date,
-    /// A moment.
-    DateTime,
-    /// True or false.
-    Checkbox,
-    /// One of the allowed values.
-    Dropdown,
-    /// Some of the allowed values.
-    MultiSelect,
-    /// An http or https URL.
-    Url,
-    /// An email address.
-    Email,
-    /// A telephone number.
-    Phone,
-    /// The URL of a file.
-    File,
+text_enum! {
+    /// The type of a custom field's values.
+    pub enum FieldType {
+        /// A line of up to 1,000 characters.
+        Text = "text",
+        /// Up to 16,384 characters.
+        LongText = "long_text",
+        /// A finite number.
+        Number = "number",
+        /// An amount in a currency.
+        Currency = "currency",
+        /// A calendar day.
+        Date = "date",
+        /// A timestamp.
+        DateTime = "datetime",
+        /// True or false.
+        Checkbox = "checkbox",
+        /// One of the allowed values.
+        Dropdown = "dropdown",
+        /// Some of the allowed values.
+        MultiSelect = "multi_select",
+        /// An http or https URL.
+        Url = "url",
+        /// An email address.
+        Email = "email",
+        /// A telephone number.
+        Phone = "phone",
+        /// The URL of a file.
+        File = "file",
+    }
 }
 
 impl FieldType {
-    /// Every type.
-    pub const ALL: [Self; 13] = [
-        Self::Text,
-        Self::LongText,
-        Self::Number,
-        Self::Currency,
-        Self::Date,
-        Self::DateTime,
-        Self::Checkbox,
-        Self::Dropdown,
-        Self::MultiSelect,
-        Self::Url,
-        Self::Email,
-        Self::Phone,
-        Self::File,
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::LongText => "long_text",
-            Self::Number => "number",
-            Self::Currency => "currency",
-            Self::Date => "date",
-            Self::DateTime => "datetime",
-            Self::Checkbox => "checkbox",
-            Self::Dropdown => "dropdown",
-            Self::MultiSelect => "multi_select",
-            Self::Url => "url",
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::File => "file",
-        }
-    }
-
-    /// The inverse of [`Self::name`], in any case, with spaces or hyphens where the word has a line.
+    /// Reads a name in any case, with spaces or hyphens in place of underscores.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // A longer one is none, and is not converted.
+        // A longer text is no name and is not converted.
         let text = Some(text.trim()).filter(|text| text.len() <= "multi_select".len())?;
         let text = text.to_ascii_lowercase().replace([' ', '-'], "_");
-        Self::ALL.into_iter().find(|kind| kind.name() == text)
+        Self::from_name(&text)
     }
 
-    /// Whether its values are chosen from a list.
+    /// True when its values are chosen from a list.
     #[must_use]
     pub fn is_choice(self) -> bool {
         matches!(self, Self::Dropdown | Self::MultiSelect)
     }
 }
 
-/// A custom field as its definition says.
+/// The definition of a custom field, read from its record.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Definition<'a> {
@@ -110,7 +75,7 @@ pub struct Definition<'a> {
     pub kind: FieldType,
     pub label: &'a str,
     pub description: Option<&'a str>,
-    /// In the order in which people shall see them; empty where the type is no choice.
+    /// In the order in which they are shown; empty where the type is no choice.
     pub allowed_values: &'a [String],
     pub archived: bool,
 }

@@ -97,7 +97,7 @@ fn every_type_takes_its_values() {
 #[test]
 fn a_value_that_does_not_fit_is_refused_by_the_fields_label_and_uid() {
     let of = |text: &str| UntypedValue::Text(text.to_owned());
-    for (kind, sent, said) in [
+    for (kind, sent, detail) in [
         (FieldType::Text, UntypedValue::Flag(true), "must be a string."),
         (FieldType::Number, of("many"), "must be a number."),
         (FieldType::Number, UntypedValue::Flag(true), "must be a number."),
@@ -122,7 +122,7 @@ fn a_value_that_does_not_fit_is_refused_by_the_fields_label_and_uid() {
         (FieldType::File, UntypedValue::Number(number(1.0)), "must be a string."),
     ] {
         let uid = uid("F");
-        let refusal = Invalid::new(&format!("custom_fields/{uid}"), format!("The custom field \"F\" ({uid}) {said}"));
+        let refusal = Invalid::new(&format!("custom_fields/{uid}"), format!("The custom field \"F\" ({uid}) {detail}"));
         with_field(kind).when(write("F", sent)).then_refused(Refusal::Invalid(vec![refusal]));
     }
 }

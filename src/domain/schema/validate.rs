@@ -1,4 +1,4 @@
-//! Values for custom fields as they come in, and whether they fit.
+//! Validates the values that clients send for custom fields.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use crate::domain::{
     Entity, Field, FieldKind, Invalid, Money, Number, Patch, Record, Refusal, Uid, ValidationErrors, Value,
 };
 
-/// The longest text that is read as a number, in bytes: no number needs more digits to be told from its neighbours.
+/// The longest text that is read as a number, in bytes. No number needs more digits to differ from its neighbours.
 const MAX_NUMBER: usize = 400;
 
-/// A value for one custom field, of whatever type the client sent.
+/// A value for one custom field, of any type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Input {
-    /// The attribute that it stood under.
+    /// The attribute in which the client sent it.
     pub field: Field,
     pub uid: Uid,
     pub value: UntypedValue,
 }
 
-/// A value before its field's type is known.
+/// A value whose field's type is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is named after what it carries")]
+#[expect(missing_docs, reason = "each variant is named after its contents")]
 pub enum UntypedValue {
     Null,
     Flag(bool),
@@ -34,12 +34,12 @@ pub enum UntypedValue {
     Text(String),
     Words(Vec<String>),
     Money(Number, String),
-    /// What fits no type.
+    /// A value that fits no type.
     Other,
 }
 
 impl UntypedValue {
-    /// A value as a client sends it back.
+    /// A stored value, as a client sends it back.
     fn of(value: &Value) -> Self {
         match value {
             Value::Text(text) => Self::Text(text.clone()),
@@ -58,12 +58,13 @@ impl UntypedValue {
     }
 }
 
-/// The definitions that the inputs need.
+/// Adds the definitions of the inputs' fields to the reads.
 pub(in crate::domain) fn read(inputs: &[Input], reads: &mut Reads) {
     reads.uids.extend(inputs.iter().map(|input| (Entity::CustomField, input.uid)));
 }
 
-/// Puts the inputs over the values that the record has, into the patch; else says of each what is wrong with it.
+/// Merges the inputs with the record's values and puts the result into the patch. Refuses with an error for each invalid
+/// input.
 pub(in crate::domain) fn resolve(
     view: &impl View,
     record: Option<&Record>,
@@ -99,7 +100,7 @@ fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
     }
 }
 
-/// `Ok(None)` is `null`. What is wrong is said with the field's label and uid, since a uid alone tells people nothing.
+/// `Ok(None)` is `null`. An error names the field by its label and uid, because people do not recognise a uid.
 fn validate(
     view: &impl View,
     choices: &mut Choices,
@@ -108,7 +109,7 @@ fn validate(
     value: UntypedValue,
     present: Option<&Value>,
 ) -> Result<Option<Value>, String> {
-    // What a client read it may send back, and it may clear it, whatever has become of the field since.
+    // A client may always clear a value or send back the value that it read, even when the field has changed since.
     if let Some(present) = present
         && (value == UntypedValue::Null || value == UntypedValue::of(present))
     {
@@ -158,7 +159,7 @@ fn typed(definition: &Definition<'_>, choices: &mut Choices, value: UntypedValue
             Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
         }
         (_, UntypedValue::Text(text)) => written(definition, choices, &text).map(Some),
-        // A list of choices may be of numbers.
+        // A dropdown may have numbers as its allowed values.
         (FieldType::Dropdown | FieldType::Text, UntypedValue::Number(number)) => {
             written(definition, choices, &number.to_string()).map(Some)
         }
@@ -181,7 +182,7 @@ fn written(definition: &Definition<'_>, choices: &mut Choices, text: &str) -> Re
             let number = text.and_then(|text| text.parse().ok()).and_then(Number::new);
             number.map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned())
         }
-        // A longer text is none of these, and is not converted.
+        // A longer text is invalid and is not converted.
         FieldType::Checkbox if text.trim().len() > "false".len() => Err(expected(definition.kind).to_owned()),
         FieldType::Checkbox => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),

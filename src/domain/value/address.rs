@@ -1,10 +1,10 @@
-//! Postal addresses, and what a write does with one.
+//! Postal addresses and their changes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Field, Patch, Record, Value};
 
-/// A postal address; an address with no line at all is no address.
+/// A postal address. A record without any line has no address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is its wire name")]
 pub struct Address {
@@ -24,7 +24,7 @@ impl Address {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Whether no part is set.
+    /// True when no part is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts().iter().all(Option::is_none)
@@ -42,13 +42,13 @@ impl Address {
     }
 }
 
-/// What a write does with an address. Of a line, `None` leaves it and `Some(None)` clears it.
+/// The change of an address. Of each line, `None` leaves it and `Some(None)` clears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AddressChange {
-    /// No address any more.
+    /// Removes the address.
     Clear,
-    /// The whole of it in one line.
+    /// Replaces the whole address by one line.
     Line(String),
     Lines {
         address_line_1: Option<Option<String>>,
@@ -61,12 +61,12 @@ pub enum AddressChange {
 }
 
 impl AddressChange {
-    /// The address after it, where there is one.
+    /// The address after the change, if any.
     #[must_use]
     pub fn apply(self, present: Option<&Address>) -> Option<Address> {
         let address = match self {
             Self::Clear => Address::default(),
-            // What a client read it may send back.
+            // A client may send back the text that it read; the address stays in its parts.
             Self::Line(line) if present.and_then(Address::full).as_ref() == Some(&line) => present.cloned()?,
             Self::Line(line) => {
                 Address { address_line_1: Some(line).filter(|line| !line.is_empty()), ..Address::default() }
@@ -87,7 +87,7 @@ impl AddressChange {
         (!address.is_empty()).then_some(address)
     }
 
-    /// Puts what becomes of a record's address into a patch.
+    /// Puts the changed address of a record into a patch.
     pub(in crate::domain) fn put(self, record: &Record, patch: &mut Patch) {
         let present = match record.fields.get(&Field::Address) {
             Some(Value::Address(address)) => Some(address),

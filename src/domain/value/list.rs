@@ -1,54 +1,54 @@
 //! Lists of texts, each text once.
 //!
-//! Guarantees: work is linear in what is read, and reading ends as soon as the list is known to be too long, so that a
-//! list costs the same whatever a client sends behind its limit.
+//! Guarantees: the work is linear in the texts that are read, and reading ends as soon as the list is known to be too long,
+//! so that texts beyond the limit cost nothing.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::text::plain;
 
-/// Most tags of a record.
+/// The most tags of a record.
 pub const MAX_TAGS: usize = 200;
 
-/// For each item that a list may hold, this many may be read: clients send blank and repeated ones.
+/// The texts that are read per item of the limit. Clients send blank and repeated texts, which do not count as items.
 const READ_PER_ITEM: usize = 5;
 
-/// A list that is too long.
+/// The list has more items than its limit.
 #[derive(Debug, PartialEq, Eq)]
 struct TooLong;
 
-/// A set of texts: trimmed, without empty ones, sorted, each once.
+/// A set of texts: trimmed, sorted, without empty and repeated texts.
 pub fn tags<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
     let mut tags = distinct_texts(texts, MAX_TAGS, 100, || format!("Must have at most {MAX_TAGS} tags."))?;
     tags.sort_unstable();
     Ok(tags)
 }
 
-/// Texts in their order: trimmed, without empty ones, each once.
-pub fn words<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Result<Vec<String>, String> {
-    distinct_texts(texts, most, 255, || format!("Must have at most {most} items."))
+/// Texts in their order: trimmed, without empty and repeated texts.
+pub fn words<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> Result<Vec<String>, String> {
+    distinct_texts(texts, max, 255, || format!("Must have at most {max} items."))
 }
 
-/// The most items of a list of `most` that are read at all, blank and repeated ones among them.
+/// The most texts that are read for a list of up to `max` items, blank and repeated texts included.
 #[must_use]
-pub fn max_read(most: usize) -> usize {
-    most * READ_PER_ITEM
+pub fn max_read(max: usize) -> usize {
+    max * READ_PER_ITEM
 }
 
 fn distinct_texts<'a>(
     texts: impl Iterator<Item = &'a str>,
-    most: usize,
+    max: usize,
     longest: usize,
     too_long: impl Fn() -> String,
 ) -> Result<Vec<String>, String> {
-    let trimmed = texts.map(str::trim).enumerate().take_while(|(read, _)| *read <= max_read(most));
+    let trimmed = texts.map(str::trim).enumerate().take_while(|(read, _)| *read <= max_read(max));
     let mut bad = None;
     let valid = trimmed.map_while(|(read, text)| {
-        let checked = if read == max_read(most) { Err(too_long()) } else { plain(text, longest) };
+        let checked = if read == max_read(max) { Err(too_long()) } else { plain(text, longest) };
         checked.map_err(|detail| bad = Some(detail)).ok()
     });
-    let distinct = distinct(valid.filter(|text| !text.is_empty()), most);
+    let distinct = distinct(valid.filter(|text| !text.is_empty()), max);
     match (bad, distinct) {
         (Some(detail), _) => Err(detail),
         (None, Err(TooLong)) => Err(too_long()),
@@ -56,15 +56,15 @@ fn distinct_texts<'a>(
     }
 }
 
-/// The items in the order of their first appearance, each once. Ends at the first item beyond `most`.
-fn distinct<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>, most: usize) -> Result<Vec<T>, TooLong> {
-    let mut seen = HashSet::with_capacity(items.size_hint().0.min(most));
+/// The items in the order of their first appearance, without repeated ones. Ends at the first item beyond `max`.
+fn distinct<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>, max: usize) -> Result<Vec<T>, TooLong> {
+    let mut seen = HashSet::with_capacity(items.size_hint().0.min(max));
     let mut distinct = Vec::new();
     for item in items {
         if seen.contains(&item) {
             continue;
         }
-        if distinct.len() == most {
+        if distinct.len() == max {
             return Err(TooLong);
         }
         distinct.push(item.clone());
@@ -113,22 +113,22 @@ mod tests {
     }
 
     /// The steps that a list of these values takes, and how many values it read.
-    fn steps(values: &[u16], most: usize) -> (usize, usize, Result<Vec<u16>, TooLong>) {
+    fn steps(values: &[u16], max: usize) -> (usize, usize, Result<Vec<u16>, TooLong>) {
         let (work, read) = (Cell::new(0), Cell::new(0));
         let items = values.iter().map(|value| {
             read.set(read.get() + 1);
             Counted { value: *value, work: &work }
         });
-        let found = distinct(items, most).map(|items| items.iter().map(|item| item.value).collect());
-        (work.get(), read.get(), found)
+        let distinct = distinct(items, max).map(|items| items.iter().map(|item| item.value).collect());
+        (work.get(), read.get(), distinct)
     }
 
     proptest! {
         #[test]
         fn the_work_of_a_list_is_linear_in_its_length_and_ends_at_its_limit(
-            values in vec(0_u16..3_000, 0..3_000), most in 0_usize..300
+            values in vec(0_u16..3_000, 0..3_000), max in 0_usize..300
         ) {
-            let (work, read, found) = steps(&values, most);
+            let (work, read, distinct) = steps(&values, max);
             prop_assert!(work <= 8 * read + 8, "{work} steps for {read} items");
             let mut expected: Vec<u16> = Vec::new();
             let mut needed = 0;
@@ -137,25 +137,25 @@ mod tests {
                 if !expected.contains(value) {
                     expected.push(*value);
                 }
-                if expected.len() > most {
+                if expected.len() > max {
                     break;
                 }
             }
-            prop_assert_eq!(read, needed, "nothing behind the first item too many is read");
-            prop_assert_eq!(found, if expected.len() > most { Err(TooLong) } else { Ok(expected) });
+            prop_assert_eq!(read, needed, "nothing beyond the first excess item is read");
+            prop_assert_eq!(distinct, if expected.len() > max { Err(TooLong) } else { Ok(expected) });
         }
 
         #[test]
         fn a_list_of_texts_is_read_no_further_than_five_times_its_limit(
-            texts in vec("[a-c ]{0,2}", 0..400), most in 1_usize..20
+            texts in vec("[a-c ]{0,2}", 0..400), max in 1_usize..20
         ) {
             let read = Cell::new(0);
             let counted = texts.iter().map(|text| {
                 read.set(read.get() + 1);
                 text.as_str()
             });
-            let _outcome = words(counted, most);
-            prop_assert!(read.get() <= max_read(most) + 1, "{} of {} were read", read.get(), texts.len());
+            let _outcome = words(counted, max);
+            prop_assert!(read.get() <= max_read(max) + 1, "{} of {} were read", read.get(), texts.len());
         }
     }
 

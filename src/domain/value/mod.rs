@@ -1,5 +1,5 @@
-//! The values of attributes. A value that exists is valid and canonical: equal meaning is equal bytes, which is what
-//! lets an unchanged write be seen as one.
+//! The values of attributes. Every value is valid and canonical: equal meaning is equal bytes, so that an unchanged write is
+//! recognised.
 
 mod address;
 mod list;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::FieldOwner;
 use super::schema::FieldType;
+use super::text_enum::text_enum;
 use super::{Field, FieldKind, Record, Uid};
 
 pub use address::{Address, AddressChange};
@@ -38,46 +39,35 @@ pub enum Value {
     Custom(BTreeMap<Uid, Value>),
 }
 
-/// Where a contact or company stands with the account's owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is its wire name")]
-pub enum Role {
-    Lead,
-    Prospect,
-    Client,
+text_enum! {
+    /// The relation of a contact or company to the account's owner.
+    #[expect(missing_docs, reason = "each variant is its wire name")]
+    pub enum Role {
+        Lead = "Lead",
+        Prospect = "Prospect",
+        Client = "Client",
+    }
 }
 
 impl Role {
-    /// The word on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Lead => "Lead",
-            Self::Prospect => "Prospect",
-            Self::Client => "Client",
-        }
-    }
-
     /// Reads a role in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Lead, Self::Prospect, Self::Client]
-            .into_iter()
-            .find(|role| role.name().eq_ignore_ascii_case(text.trim()))
+        Self::ALL.into_iter().find(|role| role.name().eq_ignore_ascii_case(text.trim()))
     }
 }
 
-/// A company that a contact belongs to. The name is the company's name at the time of the link; a reader of the
-/// contact is shown the present one.
+/// A company that a contact belongs to, or a circle that a contact is in. The stored name is that of the time of the link;
+/// reads of a contact show the current name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Link {
-    /// The company.
+    /// The company or circle.
     pub uid: Uid,
     /// Its name when the link was made.
     pub name: String,
 }
 
-/// A renamed company is no change of the contacts that belong to it.
+/// Links are equal by their uid, because renaming a company does not change the contacts that belong to it.
 impl PartialEq for Link {
     fn eq(&self, other: &Self) -> bool {
         self.uid == other.uid
@@ -86,7 +76,7 @@ impl PartialEq for Link {
 
 impl Eq for Link {}
 
-/// A company's first contact as it was when it became that.
+/// A company's first contact, as it was when the company was created.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is its wire name")]
 pub struct Person {
@@ -110,7 +100,7 @@ impl Person {
     }
 }
 
-/// As with [`Link`]: the same contact under another name is the same first contact.
+/// Persons are equal by their uid, as [`Link`]s are.
 impl PartialEq for Person {
     fn eq(&self, other: &Self) -> bool {
         self.uid == other.uid
@@ -120,16 +110,14 @@ impl PartialEq for Person {
 impl Eq for Person {}
 
 impl Value {
-    /// Reads a text for a field of this kind; `Err` says in one plain sentence what is wrong with it.
+    /// Reads a text for a field of this kind. The error is one plain sentence.
     pub fn parse(kind: FieldKind, text: &str) -> Result<Self, String> {
         match kind {
             FieldKind::Text(limit) => plain(text, limit).map(Self::Text),
             FieldKind::Phone => plain(text, 64).map(Self::Text),
             FieldKind::Email => email(text).map(Self::Text),
             FieldKind::Website => website(text).map(Self::Text),
-            FieldKind::Role => {
-                Role::parse(text).map(Self::Role).ok_or_else(|| "Must be one of Lead, Prospect, Client.".to_owned())
-            }
+            FieldKind::Role => Role::parse(text).map(Self::Role).ok_or_else(|| one_of(Role::ALL.map(Role::name))),
             FieldKind::Tags => tags(text.split(',')).map(Self::Tags),
             FieldKind::Date => date(text).map(Self::Text),
             FieldKind::Time => time_of_day(text).map(Self::Text),
@@ -155,7 +143,7 @@ impl Value {
         }
     }
 
-    /// About how many bytes it is in JSON, and not fewer.
+    /// An upper bound of its bytes in JSON.
     #[must_use]
     pub fn weight(&self) -> usize {
         let all = |texts: &[String]| texts.iter().map(|text| quoted(text)).sum();
@@ -176,7 +164,7 @@ impl Value {
         }
     }
 
-    /// The text inside, where the kind is a text.
+    /// The text of a text or role.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -196,7 +184,7 @@ impl Value {
     }
 }
 
-/// A text in JSON, with what is escaped in it and a comma behind it.
+/// The bytes of a text in JSON, with quotes, escapes and a comma.
 fn quoted(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
         b'"' | b'\\' => 2,
@@ -206,7 +194,7 @@ fn quoted(text: &str) -> usize {
     3 + text.bytes().map(escaped).sum::<usize>()
 }
 
-/// What is said where a word is none of these.
+/// The error for a text that is none of these words.
 #[must_use]
 pub fn one_of<const N: usize>(words: [&str; N]) -> String {
     format!("Must be one of {}.", words.join(", "))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Below this every whole number is a double of its own, and has a text of its own.
+/// 2^53: below it every whole number has its own `f64` and its own text.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// A finite number; equal numbers are equal bits.
@@ -12,14 +12,14 @@ const WHOLE: f64 = 9_007_199_254_740_992.0;
 pub struct Number(f64);
 
 impl Number {
-    /// `None` where it is infinite or none.
+    /// `None` where it is infinite or not a number.
     #[must_use]
     pub fn new(number: f64) -> Option<Self> {
         // Adding zero makes -0 be 0.
         number.is_finite().then_some(Self(number + 0.0))
     }
 
-    /// A whole number, where it is one that is exact.
+    /// The whole number, where it is one and below 2^53.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
     pub fn whole(self) -> Option<i64> {
@@ -81,10 +81,10 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount in a currency that is written in any case.
+    /// Reads a currency code in any case.
     pub fn new(amount: Number, currency: &str) -> Result<Self, String> {
         let currency = currency.trim();
-        // A longer one is none, and is not converted.
+        // A code of another length is invalid and is not converted.
         let currency = if currency.len() == 3 { currency.to_ascii_uppercase() } else { String::new() };
         if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(Self { amount, currency })

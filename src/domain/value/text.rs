@@ -1,14 +1,14 @@
-//! Texts in their canonical forms. `Err` says in one plain sentence what is wrong.
+//! Texts in their canonical forms. Every error is one plain sentence.
 
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time, UtcOffset};
 use uuid::Uuid;
 
-/// Trims, and refuses what PostgreSQL would refuse (NUL) or nobody means (more than `limit` characters).
+/// Trims a text. Refuses the NUL character, because PostgreSQL does, and more than `limit` characters.
 pub fn plain(text: &str, limit: usize) -> Result<String, String> {
     let text = text.trim();
-    // A character has one to four bytes, so that only what is in between is counted.
+    // A character has one to four bytes, so that only lengths between these bounds need counting.
     if text.len() > limit && (text.len() / 4 > limit || text.chars().count() > limit) {
         return Err(format!("Must have at most {limit} characters."));
     }
@@ -22,12 +22,12 @@ pub fn plain(text: &str, limit: usize) -> Result<String, String> {
 pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
     let layout = format_description!("[year]-[month]-[day]");
     let text = text.trim();
-    // A sign before the year would be read too.
+    // The length rules out a sign before the year, which the parser accepts.
     let date = Some(text).filter(|text| text.len() == 10).and_then(|text| Date::parse(text, layout).ok());
     date.map(|_| text.to_owned()).ok_or_else(|| "Must be a date of the form yyyy-mm-dd.".to_owned())
 }
 
-/// A time of day to the minute, or to the second where it is no full minute.
+/// A time of day to the minute, or to the second where the seconds are not zero.
 pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
     let minutes = format_description!("[hour]:[minute]");
     let seconds = format_description!("[hour]:[minute]:[second]");
@@ -39,14 +39,14 @@ pub(in crate::domain) fn time_of_day(text: &str) -> Result<String, String> {
     time.format(layout).map_err(|_| wrong())
 }
 
-/// The longest moment that is read, in bytes: RFC 3339 sets no limit to the digits of a second's fraction.
-const MAX_MOMENT: usize = 64;
+/// The longest timestamp that is read, in bytes. RFC 3339 sets no limit to the digits of a second's fraction.
+const MAX_TIMESTAMP: usize = 64;
 
-/// A moment with its offset (RFC 3339, `date-time`), kept in UTC to the second.
+/// A timestamp with its offset (RFC 3339, `date-time`), converted to UTC and cut to the second.
 pub(in crate::domain) fn timestamp(text: &str) -> Result<String, String> {
     let wrong = "Must be an RFC 3339 date-time with an offset, such as 2026-11-24T03:00:00+00:00.";
     let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
-    let text = Some(text.trim()).filter(|text| text.len() <= MAX_MOMENT);
+    let text = Some(text.trim()).filter(|text| text.len() <= MAX_TIMESTAMP);
     let timestamp = text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
     let timestamp = timestamp.and_then(|timestamp| timestamp.checked_to_offset(UtcOffset::UTC)?.format(layout).ok());
     timestamp.ok_or_else(|| wrong.to_owned())

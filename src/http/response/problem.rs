@@ -363,6 +363,12 @@ pub(in crate::http) fn gone(entity: Entity, deleted_seq: i64) -> Problem {
     problem
 }
 
+impl From<ValidationErrors> for Problem {
+    fn from(errors: ValidationErrors) -> Self {
+        Self::invalid(&errors.into_list())
+    }
+}
+
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {

@@ -83,5 +83,5 @@ fn style(brand: &Brand) -> Asset {
 /// The brand's own logo.
 fn logo(brand: &Brand) -> Option<Asset> {
     let logo = brand.logo.as_ref()?;
-    Some(Asset::new(logo.format.media_type(), Bytes::copy_from_slice(&logo.bytes)))
+    Some(Asset::new(logo.format.name(), Bytes::copy_from_slice(&logo.bytes)))
 }

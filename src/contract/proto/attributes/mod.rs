@@ -1,11 +1,11 @@
-//! A record's attributes as a message of its kind. Both directions name every attribute, so that the compiler asks for a
-//! new one.
+//! The attributes of a record as a message of its kind. Both directions name every attribute, so that the compiler reports a
+//! missing one.
 
 mod others;
 
 use std::collections::BTreeMap;
 
-use super::{Unusable, value, wire};
+use super::{Unusable, generated, value};
 use crate::contract::generated::record::Entity as Attributes;
 use crate::contract::generated::value::Kind as Typed;
 use crate::domain::{Entity, Field, Record, Value};
@@ -17,9 +17,9 @@ pub(super) fn write(record: &Record) -> Attributes {
         Entity::Project => Attributes::Project(others::write_project(record)),
         Entity::CustomField => Attributes::CustomField(others::write_custom_field(record)),
         Entity::Audience => Attributes::Audience(others::write_audience(record)),
-        Entity::Circle => Attributes::Circle(wire::Circle { name: text(record, Field::Name) }),
+        Entity::Circle => Attributes::Circle(generated::Circle { name: text(record, Field::Name) }),
         Entity::Note => Attributes::Note(others::write_note(record)),
-        Entity::World => Attributes::World(wire::World { name: text(record, Field::Name) }),
+        Entity::World => Attributes::World(generated::World { name: text(record, Field::Name) }),
         Entity::Push => Attributes::Push(others::write_push(record)),
     }
 }
@@ -39,16 +39,16 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
     };
     let mut fields = BTreeMap::new();
     for (field, kind) in typed {
-        if let Some(value) = value::read(field, wire::Value { kind: Some(kind) })? {
+        if let Some(value) = value::read(field, generated::Value { kind: Some(kind) })? {
             fields.insert(field, value);
         }
     }
     Ok(fields)
 }
 
-fn write_contact(record: &Record) -> wire::Contact {
+fn write_contact(record: &Record) -> generated::Contact {
     let text = |field| text(record, field);
-    wire::Contact {
+    generated::Contact {
         role: role(record),
         name_prefix: text(Field::NamePrefix),
         first_name: text(Field::FirstName),
@@ -76,7 +76,7 @@ fn write_contact(record: &Record) -> wire::Contact {
     }
 }
 
-fn contact_fields(contact: wire::Contact) -> Vec<(Field, Typed)> {
+fn contact_fields(contact: generated::Contact) -> Vec<(Field, Typed)> {
     present([
         (Field::Role, Some(Typed::Role(contact.role))),
         (Field::NamePrefix, contact.name_prefix.map(Typed::Text)),
@@ -92,19 +92,19 @@ fn contact_fields(contact: wire::Contact) -> Vec<(Field, Typed)> {
         (Field::ShopPhone, contact.shop_phone.map(Typed::Text)),
         (Field::Website, contact.website.map(Typed::Text)),
         (Field::BackgroundInfo, contact.background_info.map(Typed::Text)),
-        (Field::Tags, Some(Typed::Tags(wire::Tags { tags: contact.tags }))),
+        (Field::Tags, Some(Typed::Tags(generated::Tags { tags: contact.tags }))),
         (Field::Address, contact.address.map(Typed::Address)),
-        (Field::Companies, Some(Typed::Companies(wire::Links { links: contact.companies }))),
-        (Field::Circles, Some(Typed::Circles(wire::Links { links: contact.circles }))),
-        (Field::Audiences, Some(Typed::Audiences(wire::Audiences { ids: contact.audiences }))),
+        (Field::Companies, Some(Typed::Companies(generated::Links { links: contact.companies }))),
+        (Field::Circles, Some(Typed::Circles(generated::Links { links: contact.circles }))),
+        (Field::Audiences, Some(Typed::Audiences(generated::Audiences { ids: contact.audiences }))),
         (Field::CustomFields, Some(read_custom(contact.custom_fields))),
         (Field::TargetCustomFields, Some(read_custom(contact.target_custom_fields))),
     ])
 }
 
-fn write_company(record: &Record) -> wire::Company {
+fn write_company(record: &Record) -> generated::Company {
     let text = |field| text(record, field);
-    wire::Company {
+    generated::Company {
         role: role(record),
         name: text(Field::Name),
         phone: text(Field::Phone),
@@ -121,7 +121,7 @@ fn write_company(record: &Record) -> wire::Company {
     }
 }
 
-fn company_fields(company: wire::Company) -> Vec<(Field, Typed)> {
+fn company_fields(company: generated::Company) -> Vec<(Field, Typed)> {
     present([
         (Field::Role, Some(Typed::Role(company.role))),
         (Field::Name, company.name.map(Typed::Text)),
@@ -131,7 +131,7 @@ fn company_fields(company: wire::Company) -> Vec<(Field, Typed)> {
         (Field::ShopPhone, company.shop_phone.map(Typed::Text)),
         (Field::Website, company.website.map(Typed::Text)),
         (Field::BackgroundInfo, company.background_info.map(Typed::Text)),
-        (Field::Tags, Some(Typed::Tags(wire::Tags { tags: company.tags }))),
+        (Field::Tags, Some(Typed::Tags(generated::Tags { tags: company.tags }))),
         (Field::Address, company.address.map(Typed::Address)),
         (Field::PrimaryContact, company.primary_contact.map(Typed::Person)),
         (Field::CompanyCustomFields, Some(read_custom(company.custom_fields))),
@@ -146,7 +146,7 @@ fn present<const N: usize>(fields: [(Field, Option<Typed>); N]) -> Vec<(Field, T
 fn role(record: &Record) -> i32 {
     match record.fields.get(&Field::Role) {
         Some(Value::Role(role)) => value::write_role(*role),
-        _ => wire::Role::Unspecified.into(),
+        _ => generated::Role::Unspecified.into(),
     }
 }
 
@@ -157,7 +157,7 @@ fn tags(record: &Record) -> Vec<String> {
     }
 }
 
-fn address(record: &Record) -> Option<wire::Address> {
+fn address(record: &Record) -> Option<generated::Address> {
     match record.fields.get(&Field::Address) {
         Some(Value::Address(address)) => Some(value::write_address(address)),
         _ => None,
@@ -168,15 +168,15 @@ fn text(record: &Record, field: Field) -> Option<String> {
     record.text(field).map(str::to_owned)
 }
 
-fn custom(record: &Record, field: Field) -> BTreeMap<String, wire::Value> {
+fn custom(record: &Record, field: Field) -> BTreeMap<String, generated::Value> {
     match record.fields.get(&field) {
         Some(Value::Custom(values)) => value::write_custom(field, values),
         _ => BTreeMap::new(),
     }
 }
 
-fn read_custom(values: BTreeMap<String, wire::Value>) -> Typed {
-    Typed::Custom(wire::CustomValues { values })
+fn read_custom(values: BTreeMap<String, generated::Value>) -> Typed {
+    Typed::Custom(generated::CustomValues { values })
 }
 
 fn words(record: &Record, field: Field) -> Vec<String> {
@@ -186,14 +186,14 @@ fn words(record: &Record, field: Field) -> Vec<String> {
     }
 }
 
-fn links(record: &Record, field: Field) -> Vec<wire::Link> {
+fn links(record: &Record, field: Field) -> Vec<generated::Link> {
     match record.fields.get(&field) {
         Some(Value::Links(links)) => value::write_links(links),
         _ => Vec::new(),
     }
 }
 
-fn primary_contact(record: &Record) -> Option<wire::Person> {
+fn primary_contact(record: &Record) -> Option<generated::Person> {
     match record.fields.get(&Field::PrimaryContact) {
         Some(Value::Person(person)) => Some(value::write_person(person)),
         _ => None,

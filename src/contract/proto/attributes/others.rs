@@ -1,13 +1,13 @@
-//! Projects, custom fields, audiences, notes and the health of push endpoints.
+//! The attributes of projects, custom fields, audiences, notes and the health of push endpoints.
 
-use super::{custom, present, read_custom, text, wire, words};
+use super::{custom, generated, present, read_custom, text, words};
 use crate::contract::generated::value::Kind as Typed;
 use crate::contract::proto::value;
 use crate::domain::{Field, Number, Record, Value};
 
-pub(super) fn write_project(record: &Record) -> wire::Project {
+pub(super) fn write_project(record: &Record) -> generated::Project {
     let text = |field| text(record, field);
-    wire::Project {
+    generated::Project {
         name: text(Field::Name),
         status: text(Field::Status),
         start_date: text(Field::StartDate),
@@ -27,7 +27,7 @@ pub(super) fn write_project(record: &Record) -> wire::Project {
     }
 }
 
-pub(super) fn project_fields(project: wire::Project) -> Vec<(Field, Typed)> {
+pub(super) fn project_fields(project: generated::Project) -> Vec<(Field, Typed)> {
     present([
         (Field::Name, project.name.map(Typed::Text)),
         (Field::Status, project.status.map(Typed::Text)),
@@ -40,13 +40,13 @@ pub(super) fn project_fields(project: wire::Project) -> Vec<(Field, Typed)> {
         (Field::BusinessSector, project.business_sector.map(Typed::Text)),
         (Field::EstimatedValue, project.estimated_value.map(Typed::Money)),
         (Field::Client, project.client.map(Typed::Text)),
-        (Field::Team, Some(Typed::Words(wire::Words { words: project.team }))),
+        (Field::Team, Some(Typed::Words(generated::Words { words: project.team }))),
         (Field::ProjectCustomFields, Some(read_custom(project.project_custom_fields))),
     ])
 }
 
-pub(super) fn write_custom_field(record: &Record) -> wire::CustomField {
-    wire::CustomField {
+pub(super) fn write_custom_field(record: &Record) -> generated::CustomField {
+    generated::CustomField {
         entity: text(record, Field::Owner),
         r#type: text(record, Field::Type),
         name: text(record, Field::Name),
@@ -55,26 +55,26 @@ pub(super) fn write_custom_field(record: &Record) -> wire::CustomField {
     }
 }
 
-pub(super) fn custom_field_fields(field: wire::CustomField) -> Vec<(Field, Typed)> {
+pub(super) fn custom_field_fields(field: generated::CustomField) -> Vec<(Field, Typed)> {
     present([
         (Field::Owner, field.entity.map(Typed::Text)),
         (Field::Type, field.r#type.map(Typed::Text)),
         (Field::Name, field.name.map(Typed::Text)),
         (Field::Description, field.description.map(Typed::Text)),
-        (Field::AllowedValues, Some(Typed::Words(wire::Words { words: field.allowed_values }))),
+        (Field::AllowedValues, Some(Typed::Words(generated::Words { words: field.allowed_values }))),
     ])
 }
 
-pub(super) fn write_audience(record: &Record) -> wire::Audience {
-    wire::Audience { id: record.number(Field::Id).map(Number::get), name: text(record, Field::Name) }
+pub(super) fn write_audience(record: &Record) -> generated::Audience {
+    generated::Audience { id: record.number(Field::Id).map(Number::get), name: text(record, Field::Name) }
 }
 
-pub(super) fn audience_fields(audience: wire::Audience) -> Vec<(Field, Typed)> {
+pub(super) fn audience_fields(audience: generated::Audience) -> Vec<(Field, Typed)> {
     present([(Field::Id, audience.id.map(Typed::Number)), (Field::Name, audience.name.map(Typed::Text))])
 }
 
-pub(super) fn write_note(record: &Record) -> wire::Note {
-    wire::Note {
+pub(super) fn write_note(record: &Record) -> generated::Note {
+    generated::Note {
         contact: text(record, Field::Contact),
         title: text(record, Field::Title),
         note: text(record, Field::Note),
@@ -82,7 +82,7 @@ pub(super) fn write_note(record: &Record) -> wire::Note {
     }
 }
 
-pub(super) fn note_fields(note: wire::Note) -> Vec<(Field, Typed)> {
+pub(super) fn note_fields(note: generated::Note) -> Vec<(Field, Typed)> {
     present([
         (Field::Contact, note.contact.map(Typed::Text)),
         (Field::Title, note.title.map(Typed::Text)),
@@ -91,15 +91,15 @@ pub(super) fn note_fields(note: wire::Note) -> Vec<(Field, Typed)> {
     ])
 }
 
-pub(super) fn write_push(record: &Record) -> wire::Push {
-    wire::Push {
+pub(super) fn write_push(record: &Record) -> generated::Push {
+    generated::Push {
         status: text(record, Field::Status),
         description: text(record, Field::Description),
         failing_since: text(record, Field::FailingSince),
     }
 }
 
-pub(super) fn push_fields(push: wire::Push) -> Vec<(Field, Typed)> {
+pub(super) fn push_fields(push: generated::Push) -> Vec<(Field, Typed)> {
     present([
         (Field::Status, push.status.map(Typed::Text)),
         (Field::Description, push.description.map(Typed::Text)),

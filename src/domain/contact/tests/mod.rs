@@ -1,4 +1,4 @@
-//! What commands of contacts lead to, as given, when, then. It knows nothing of JSON or of storage.
+//! The rules of contacts as given, when, then.
 
 mod related;
 
@@ -111,7 +111,7 @@ fn an_email_is_free_after_its_contact_was_deleted() {
 }
 
 #[test]
-fn an_unchanged_write_is_no_fact_whatever_the_kind() {
+fn an_unchanged_write_is_no_event_whatever_the_kind() {
     let NewEvent { changes, .. } = full(ANN);
     for (field, value) in changes {
         given([company("Acme"), full(ANN)]).when(update(ANN, [(field, value)])).about(CONTACT, ANN).then_nothing();
@@ -145,7 +145,7 @@ fn a_second_company_is_linked_beside_the_first() {
 }
 
 #[test]
-fn a_company_that_is_missing_is_created_where_that_is_wanted() {
+fn a_company_that_is_missing_is_created_on_request() {
     let acme = created(COMPANY, "Acme").with(Field::Role, role(Role::Client)).with(Field::Name, text("Acme"));
     let linked = contact(ANN).with(Field::Companies, links(["Acme"]));
     given([])

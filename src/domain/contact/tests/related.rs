@@ -89,10 +89,7 @@ fn subscribing_makes_a_lead_where_no_contact_has_the_email() {
         .then_nothing()
         .when(subscribe("new@x.org", &[3, 9]))
         .then_invalid(["#/audiences"]);
-    assert!(
-        Subscribe::new(uid(ANN), Patch::new(), Vec::new()).is_err(),
-        "without an email there is nobody to subscribe"
-    );
+    assert!(Subscribe::new(uid(ANN), Patch::new(), Vec::new()).is_err(), "a subscription needs an email");
 }
 
 #[test]

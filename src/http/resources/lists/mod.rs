@@ -30,7 +30,7 @@ use self::page_request::{PageRequest, keep};
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
-use crate::domain::{AccountId, Entity, Refusal, ValidationErrors};
+use crate::domain::{AccountId, Entity, ValidationErrors};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::origin::Origin;
@@ -84,7 +84,7 @@ fn read(
     // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
     let after = keep(after.transpose(), &mut errors);
-    errors.into_result(()).map_err(Refusal::from)?;
+    errors.into_result(())?;
     page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
     Ok((page_request, after))
 }
