@@ -20,7 +20,7 @@ use crate::memory::Trim;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
-use crate::push::ping::Pinger;
+use crate::push::service::{EndpointLimits, EndpointService};
 use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
 use crate::quota::{Gauges, QuotaLimiter, ReservationWriter};
 use crate::relay::Relay;
@@ -107,7 +107,7 @@ impl App {
             masters: MasterKeys::new(&shared.config.secrets.master_keys),
             lanes: lanes.clone(),
         });
-        let api = shared.api(&lanes, policy, Arc::new(Pinger::new(Arc::clone(&context))));
+        let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
         let server = listen(http.listen, http::api(&api));
@@ -179,7 +179,13 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Api {
+    fn endpoints(&self, context: Arc<DeliveryContext>, policy: Arc<AddressPolicy>) -> EndpointService {
+        let push = &self.config.push;
+        let limits = EndpointLimits { per_account: push.endpoints_per_account, default_window: push.window };
+        EndpointService::new(context, policy, self.broker.hints(), limits)
+    }
+
+    fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -190,8 +196,7 @@ impl Shared {
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
-            policy,
-            pinger,
+            endpoints: Arc::new(endpoints),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
         })

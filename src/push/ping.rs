@@ -18,7 +18,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::{Seq, Timestamp};
 
 /// Sends pings. All of them together may take as many permits as one endpoint's deliveries.
-pub struct Pinger {
+pub(super) struct Pinger {
     context: Arc<DeliveryContext>,
     in_flight: AtomicUsize,
 }
@@ -35,13 +35,13 @@ impl Drop for Counted<'_> {
 impl Pinger {
     /// A pinger that shares client, permits and attempt log with deliveries.
     #[must_use]
-    pub fn new(context: Arc<DeliveryContext>) -> Self {
+    pub(super) fn new(context: Arc<DeliveryContext>) -> Self {
         Self { context, in_flight: AtomicUsize::new(0) }
     }
 
     /// Sends a signed CloudEvent of the type `push.ping`, whose data is the endpoint's id. Returns `None` where too many
     /// deliveries are in flight.
-    pub async fn send(&self, endpoint: Endpoint) -> anyhow::Result<Option<Attempt>> {
+    pub(super) async fn send(&self, endpoint: Endpoint) -> anyhow::Result<Option<Attempt>> {
         let DeliveryContext { client, limiter, attempts: log, masters, clock, .. } = &*self.context;
         let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
         let target = DeliveryTarget::of(endpoint, masters)?;

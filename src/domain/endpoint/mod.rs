@@ -3,6 +3,7 @@
 //!
 //! Everything here is a value or a pure function. This module knows nothing of deliveries, storage, JSON or HTTP.
 
+mod change;
 mod command;
 mod cursor;
 mod header;
@@ -15,6 +16,7 @@ mod tests;
 
 use uuid::Uuid;
 
+pub use change::{Change, HeaderChange, SettingsChange};
 pub use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
 pub use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
 pub use header::{

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::clock::Clock;
 use crate::command::Failure;
-use crate::domain::{Entity, Invalid, Refusal};
+use crate::domain::{Entity, Invalid, Refusal, ValidationErrors};
 use crate::store::StoreError;
 
 /// The media type of a problem.
