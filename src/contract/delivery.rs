@@ -24,7 +24,7 @@ pub struct DeliveryMessage {
 }
 
 impl DeliveryMessage {
-    /// Builds the message of events, which are in the order of the log; `None` where there is no event. A single event that
+    /// Builds the message of events, which are in the order of the log; `None` where there is no event, or none with a body. A single event that
     /// stands for others of its record names the position `after` which it does.
     #[must_use]
     pub fn of(mode: Mode, events: &[EncodedEvent], after: Option<Seq>) -> Option<Self> {
@@ -38,7 +38,10 @@ impl DeliveryMessage {
             },
             (Mode::Single | Mode::Latest { .. }, after) => Self {
                 id: event.id(),
-                body: after.map_or_else(|| event.body.clone(), |after| newest(event, after)),
+                body: match after {
+                    Some(after) => newest(event, after)?,
+                    None => event.body.clone(),
+                },
                 content_type: CONTENT_TYPE,
                 traceparent: event.traceparent().map(str::to_owned),
             },
@@ -72,15 +75,14 @@ fn batch_id(first: &EncodedEvent, events: &[EncodedEvent]) -> String {
 /// The body of an event that stands for all of its record's events after a position, up to itself. The extension
 /// attributes `after` and `through` name the positions in 20 digits, as `sequence` does. They come first; the rest is the
 /// event's own bytes.
-fn newest(event: &EncodedEvent, after: Seq) -> Bytes {
+fn newest(event: &EncodedEvent, after: Seq) -> Option<Bytes> {
     let attributes = format!(r#"{{"after":"{:020}","through":"{:020}","#, after.0, event.seq.0);
-    // The event's own opening brace is left out. A body that has none is empty, and the attributes then stay unclosed:
-    // the log holds no such event.
-    let members = event.body.get(1..).unwrap_or_default();
+    // The attributes replace the event's own opening brace.
+    let members = event.body.get(1..)?;
     let mut body = BytesMut::with_capacity(attributes.len() + members.len());
     body.put_slice(attributes.as_bytes());
     body.put_slice(members);
-    body.freeze()
+    Some(body.freeze())
 }
 
 #[cfg(test)]
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_newest_state_names_the_events_that_it_stands_for_and_is_otherwise_the_event() {
-        let sent = newest(&event(9), Seq(4));
+        let sent = newest(&event(9), Seq(4)).unwrap();
         let mut json: Value = serde_json::from_slice(&sent).unwrap();
         let members = json.as_object_mut().unwrap();
 
@@ -143,7 +145,7 @@ mod tests {
 
         let latest = Mode::Latest { debounce: std::time::Duration::ZERO };
         let newest_state = DeliveryMessage::of(latest, std::slice::from_ref(&traced), Some(Seq(4))).unwrap();
-        assert_eq!(newest_state, DeliveryMessage { body: newest(&traced, Seq(4)), ..single });
+        assert_eq!(newest_state, DeliveryMessage { body: newest(&traced, Seq(4)).unwrap(), ..single });
 
         let batched = DeliveryMessage::of(Mode::Batch { max: 2 }, &[event(8), traced.clone()], None).unwrap();
         assert_eq!((batched.content_type, batched.traceparent), (BATCH_CONTENT_TYPE, None));

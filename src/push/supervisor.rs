@@ -212,6 +212,7 @@ impl Worker for EndpointSupervisor {
             if let Err(error) = self.check(account, &owned, lease).await {
                 tracing::warn!(%account, error = format!("{error:#}"), "check endpoints failed, will retry");
                 if let Some(known) = self.accounts.get_mut(&account) {
+                    // No number of workers is enough, so that the account is checked before it counts as complete.
                     (known.checked_at, known.live) = (clock::instant(), usize::MAX);
                 }
             }

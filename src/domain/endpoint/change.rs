@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::header::{Header, HeaderValue};
-use super::settings::{DeliveryOrder, Mode, Settings};
+use super::settings::{DeliveryOrder, Mode, ModeKind, Settings};
 use crate::domain::{Invalid, ValidationErrors};
 
 /// A change of one setting: `None` keeps it, `Some(None)` resets it to its default, `Some(Some(_))` sets it.
@@ -23,8 +23,8 @@ pub struct SettingsChange {
     pub fields: Change<Vec<String>>,
     /// True leaves out the events of the origin that makes the change.
     pub exclude_own: Change<bool>,
-    /// One of [`Mode::NAMES`].
-    pub mode: Change<&'static str>,
+    /// The kind of mode.
+    pub mode: Change<ModeKind>,
     /// Events in one delivery, in mode `batch`.
     pub max_batch: Change<usize>,
     /// The debounce time, in mode `latest`.
@@ -97,9 +97,7 @@ impl SettingsChange {
     fn mode(&self, before: Mode, default: Mode) -> Mode {
         let max = changed(self.max_batch, &before.max_batch(), default.max_batch());
         let debounce = changed(self.debounce, &before.debounce(), default.debounce());
-        let name = changed(self.mode, &before.name(), default.name());
-        // The name is one of `Mode::NAMES`; any other keeps the mode.
-        Mode::of_name(name, max, debounce).unwrap_or(before)
+        Mode::new(changed(self.mode, &before.kind(), default.kind()), max, debounce)
     }
 }
 

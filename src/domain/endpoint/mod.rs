@@ -25,7 +25,7 @@ pub use header::{
 pub use health::{Health, ReportHealth};
 pub use retry::{ParkedEvent, RetryEntry};
 pub use secret::StoredSecret;
-pub use settings::{DeliveryOrder, Mode, Settings, Signature};
+pub use settings::{DeliveryOrder, Mode, ModeKind, Settings, Signature};
 
 use super::text_enum::text_enum;
 use super::{AccountId, Timestamp};

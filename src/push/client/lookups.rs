@@ -1,6 +1,6 @@
 //! Names of receivers to addresses, where a name server may be silent.
 //!
-//! The system's resolver takes a thread until it gives up by itself, which is long after whoever asked has. So lookups
+//! The system's resolver holds a thread until it gives up, long after the attempt's deadline. So lookups
 //! are bounded in number, and of one name there is one at a time, whose answer all that ask meanwhile share: an account's
 //! names hold no more threads than it has endpoints.
 
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Lookups under way at most: a part of the threads that tokio has for what blocks, which are 512.
 const MOST: usize = 128;
 
-/// What resolves a name, and blocks. A value, so that a test can make a name mean what it likes.
+/// Resolves a name, and blocks. A value, so that a test can choose the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// The system's resolver.
@@ -24,7 +24,7 @@ pub(super) fn system_lookup() -> Lookup {
     Arc::new(|host| Ok((host, 0).to_socket_addrs()?.collect()))
 }
 
-/// An error that all who wait for one lookup are told of.
+/// An error that all waiters of one lookup share.
 type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// Looks names up. Cloning shares it.
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// A name server that answers each time it is told to, and the names that it was asked for.
+    /// A name server that answers when the test says so, and records the names of its requests.
     struct Server {
         answer: mpsc::SyncSender<()>,
         asked: mpsc::Receiver<String>,

@@ -1,7 +1,7 @@
 //! The worker of one endpoint: reads the log, sends deliveries and applies their outcomes until nothing is left to send.
 //!
 //! A worker is a loop of three steps: it does everything that can be done now, waits for one of the reasons to go on
-//! ([`Wake`]), and handles it. It knows nothing of shards: whoever starts it passes the lease, and stops it.
+//! ([`Wake`]), and handles it. It knows nothing of shards: the supervisor passes the lease, and stops it.
 
 mod outcomes;
 mod permits;
@@ -156,7 +156,7 @@ impl EndpointWorker {
             let events = self.events_of(&delivery).await?;
             let mode = self.target.endpoint.settings.mode;
             let message = DeliveryMessage::of(mode, &events, delivery.after);
-            let message = message.ok_or_else(|| anyhow::anyhow!("a delivery has no events"))?;
+            let message = message.ok_or_else(|| anyhow::anyhow!("a delivery has no event with a body"))?;
             let (context, target) = (Arc::clone(&self.context), Arc::clone(&self.target));
             self.in_flight.push(deliver(context, target, delivery, events, message, permit).boxed());
         }

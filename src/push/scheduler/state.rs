@@ -233,6 +233,7 @@ impl DeliveryScheduler {
             return None;
         }
         self.saved = self.cursor.clone();
+        // Where only the cursor changed, both lists are empty.
         let (retries, settled) = changes.unwrap_or_default();
         Some(EndpointSave { cursor: self.cursor.clone(), retries, settled })
     }

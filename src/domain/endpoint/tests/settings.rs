@@ -1,7 +1,8 @@
 use crate::domain::ValidationErrors;
 use crate::domain::endpoint::settings::{self, BATCH, DEBOUNCE_MS, MAX_BATCH, RATE, TIMEOUT_S, WINDOW};
 use crate::domain::endpoint::{
-    Header, HeaderChange, HeaderValue, Mode, Settings, SettingsChange, header_name, header_value, is_reserved_header,
+    Header, HeaderChange, HeaderValue, Mode, ModeKind, Settings, SettingsChange, header_name, header_value,
+    is_reserved_header,
 };
 
 #[test]
@@ -21,11 +22,11 @@ fn a_number_keeps_its_limits() {
 
 #[test]
 fn every_mode_is_the_one_of_its_name() {
-    for name in Mode::NAMES {
-        let mode = Mode::of_name(name, 7, std::time::Duration::from_secs(1)).unwrap();
-        assert_eq!(mode.name(), name);
+    for kind in ModeKind::ALL {
+        let mode = Mode::new(kind, 7, std::time::Duration::from_secs(1));
+        assert_eq!((mode.kind(), ModeKind::from_name(mode.name())), (kind, Some(kind)));
     }
-    assert_eq!(Mode::of_name("double", 7, std::time::Duration::ZERO), None);
+    assert_eq!(ModeKind::from_name("double"), None);
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn a_change_keeps_what_it_does_not_name_and_resets_what_it_names_without_a_value
 #[test]
 fn a_change_of_mode_keeps_the_setting_that_belongs_to_the_mode() {
     let before = Settings { mode: Mode::Batch { max: 7 }, ..with_url() };
-    let again = SettingsChange { mode: Some(Some("batch")), ..Default::default() };
+    let again = SettingsChange { mode: Some(Some(ModeKind::Batch)), ..Default::default() };
     assert_eq!(changed(&before, again).0.mode, Mode::Batch { max: 7 });
     let smaller = SettingsChange { max_batch: Some(Some(3)), ..Default::default() };
     assert_eq!(changed(&before, smaller.clone()).0.mode, Mode::Batch { max: 3 });

@@ -11,7 +11,7 @@ use crate::domain::endpoint::settings::{
     is_field_name, whole,
 };
 use crate::domain::endpoint::{
-    Change, DeliveryOrder, HeaderChange, Mode, SettingsChange, Signature, header_name, header_value,
+    Change, DeliveryOrder, HeaderChange, ModeKind, SettingsChange, Signature, header_name, header_value,
 };
 use crate::domain::{Invalid, ValidationErrors};
 use crate::http::response::problem::Problem;
@@ -34,8 +34,8 @@ pub(super) fn read(body: &mut Map<String, Json>) -> EndpointInput {
         }),
         exclude_own: reader.read("exclude_own", |value| value.as_bool().ok_or_else(|| "Must be true or false.".into())),
         mode: reader.read("mode", |value| {
-            let name = Mode::NAMES.into_iter().find(|name| value == name);
-            name.ok_or_else(|| "Must be single, batch or latest.".into())
+            let kind = value.as_str().and_then(ModeKind::from_name);
+            kind.ok_or_else(|| "Must be single, batch or latest.".into())
         }),
         max_batch: reader.read("max_batch", |value| number(value, &BATCH)),
         debounce: reader.read("debounce_ms", |value| whole(value.as_u64(), &DEBOUNCE_MS).map(Duration::from_millis)),

@@ -15,7 +15,7 @@ fn latest(debounce: Duration) -> DeliveryPolicy {
 }
 
 impl Driven {
-    /// The scheduler lets go of just these batches now.
+    /// The scheduler sends exactly these batches now.
     #[track_caller]
     fn sends_batches<const N: usize>(&mut self, expected: [&[i64]; N]) -> &mut Self {
         let sent = self.send_deliveries();
@@ -25,7 +25,7 @@ impl Driven {
         self
     }
 
-    /// The scheduler lets go of just these states now: each with the place after which it stands for its record's events.
+    /// The scheduler sends exactly these states now, each with the position after which it stands for its record's events.
     #[track_caller]
     fn sends_newest<const N: usize>(&mut self, expected: [(i64, i64); N]) -> &mut Self {
         let sent = self.send_deliveries();

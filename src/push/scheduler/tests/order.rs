@@ -1,4 +1,4 @@
-//! What is sent while everything is well, and where the cursor stands then.
+//! Deliveries and the cursor while every attempt succeeds.
 
 use super::*;
 

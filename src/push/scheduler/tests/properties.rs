@@ -13,7 +13,7 @@ const READ: usize = 5;
 /// No log of these tests takes so many attempts to be delivered.
 const ENDLESS: usize = 10_000;
 
-/// What happens next.
+/// One step of a random run.
 #[derive(Debug, Clone)]
 enum Step {
     /// The log grows.
@@ -26,7 +26,7 @@ enum Step {
     Send,
     /// One of the attempts in flight ends.
     End(Index, AttemptOutcome),
-    /// The scheduler's place is written.
+    /// The scheduler's save is written.
     Save,
     /// The process dies; what was in flight arrived, or did not.
     Crash(Fate),
@@ -47,11 +47,11 @@ struct World {
     now: Timestamp,
     table: Table,
     in_flight: Vec<Delivery>,
-    /// What the receiver has: itself, or a newer state that stands for it.
+    /// Events that the receiver has: the event itself, or a newer state that stands for it.
     delivered: BTreeSet<Seq>,
     /// How often.
     times: BTreeMap<Seq, u32>,
-    /// What was ever parked: from then on it has no place in its record's order.
+    /// Events that were ever parked: from then on they are outside their record's order.
     parked: BTreeSet<Seq>,
     /// The batch that each event was sent in by this process.
     batches: BTreeMap<Seq, Vec<Seq>>,
@@ -230,7 +230,7 @@ impl World {
         assert!(self.scheduler.take_save().is_none(), "nothing changed since");
     }
 
-    /// What a save would write, without writing it.
+    /// Returns what a save would write, without writing it.
     fn peek(&self) -> Table {
         let mut table = self.table.clone();
         if let Some(save) = self.scheduler.clone().take_save() {
@@ -251,7 +251,7 @@ impl World {
         self.fill();
     }
 
-    /// What was read is settled, waits, or lies above the cursor.
+    /// Every event that was read is settled, has a retry entry, or is above the cursor.
     fn check(&self) {
         for table in [&self.table, &self.peek()] {
             let waiting: Vec<RetryEntry> = table.waiting.values().cloned().collect();
@@ -316,7 +316,7 @@ impl World {
     }
 }
 
-/// As the runner does it.
+/// Reads as the worker does.
 fn fill(scheduler: &mut DeliveryScheduler, log: &[EventMeta], now: Timestamp) {
     while scheduler.room() > 0 {
         let read = scheduler.read();
@@ -424,7 +424,7 @@ proptest! {
         prop_assert_eq!(world.scheduler.next_at(), next_at);
         let resumed = world.sent_when_all_is_well();
         prop_assert!(sent.is_subset(&resumed), "{sent:?} would have gone out, {resumed:?} goes out");
-        // What was delivered above the cursor is delivered again.
+        // Events that were delivered above the cursor are delivered again.
         let known = |seq: &Seq| world.delivered.contains(seq) || sent.iter().any(|(other, _)| other == seq);
         let strange: Vec<_> = resumed.iter().filter(|(seq, _)| !known(seq)).collect();
         prop_assert!(strange.is_empty(), "{strange:?} would not have gone out");

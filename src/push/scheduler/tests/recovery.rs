@@ -1,4 +1,4 @@
-//! What ends a wait, and what does not.
+//! Events that end a wait for a retry, and those that do not.
 
 use super::*;
 

@@ -87,7 +87,7 @@ fn a_retry_goes_before_what_is_new() {
         .sends([1]);
 }
 
-/// Were a moment named, the runner would come back at once, find nothing, and come back.
+/// With a time, the worker would wake at once, find nothing to send, and wake again.
 #[test]
 fn behind_a_full_window_no_moment_is_named() {
     let mut driven = given(1, "ab");
