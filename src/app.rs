@@ -1,4 +1,4 @@
-//! The service put together: every long-lived task is started here, and ended here.
+//! Assembles the service: every long-lived task is started and stopped here.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::service::{EndpointLimits, EndpointService};
 use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
-use crate::quota::{Gauges, QuotaLimiter, ReservationWriter};
+use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards, Wakes};
 use crate::store::Store;
-use crate::sweep::{Forget, Sweep};
+use crate::sweep::{IdempotencyCleanup, Sweep};
 use crate::worker::{self, Worker};
 
-/// The latest events that are kept in memory, over all accounts.
+/// The size of the latest events that are kept in memory, over all accounts.
 const TAIL_BYTES: usize = 16 << 20;
 
-/// After the drain, writers and cursors have so long for what they hold.
+/// The time that writers have for their last writes after the drain.
 const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// A running service.
@@ -48,7 +48,7 @@ pub struct App {
     lifecycle: Lifecycle,
 }
 
-/// What the tasks share.
+/// The parts that the tasks share.
 struct Shared {
     config: Config,
     store: Store,
@@ -63,7 +63,7 @@ struct Shared {
 }
 
 impl App {
-    /// Checks everything that can be checked, takes the ports, and starts.
+    /// Checks the configuration and the schema, takes the ports, and starts.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("cannot register the metrics")?;
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
@@ -71,7 +71,7 @@ impl App {
         let ahead = store.set_clock(&clock).await?;
         metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
         if ahead.abs() > time::Duration::SECOND {
-            tracing::warn!(seconds = ahead.as_seconds_f64(), "the system's clock is wrong; the database's is used");
+            tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
         }
         let broker = Broker::connect(&config.nats, &metrics).await?;
         let shared = Shared {
@@ -129,32 +129,32 @@ impl App {
         Ok(Self { config, address, metrics_address, lanes, store, limiter, lifecycle })
     }
 
-    /// Where the API listens.
+    /// The API's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where metrics and health are served.
+    /// The address of metrics and health.
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
         self.metrics_address
     }
 
-    /// Its stop, and the tasks that it consists of.
+    /// The service's tasks and its stop.
     #[must_use]
     pub fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
     }
 
-    /// The way in for commands that do not come over HTTP.
+    /// The lanes, for commands that do not come over HTTP.
     #[must_use]
     pub fn lanes(&self) -> &Lanes {
         &self.lanes
     }
 
-    /// Drains: no new connections, requests are answered, orders are carried out, the ledger is written. What does not
-    /// end by the deadline is cut off; the log has everything that was answered.
+    /// Stops in order: accepts no new connections, answers requests, executes commands and writes the last quota
+    /// reservations. Tasks that do not end by the deadline are cut off; everything that was answered is in the log.
     pub async fn stop(self) -> anyhow::Result<()> {
         let deadline = Duration::from_secs(self.config.http.drain_timeout_s);
         let lifecycle = self.lifecycle;
@@ -165,14 +165,14 @@ impl App {
         );
         if !(answered && delivered) {
             let (connections, endpoints) = (lifecycle.connections.len(), lifecycle.deliveries.len());
-            tracing::warn!(connections, endpoints, "cut off at the deadline");
+            tracing::warn!(connections, endpoints, "drain failed: connections and endpoints cut off at the deadline");
         }
-        // Nobody can submit or deliver any more.
+        // No command can be submitted and no webhook delivered any more.
         lifecycle.hard.cancel();
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
-            tracing::warn!(tasks = lifecycle.tasks.len(), "cut off at the deadline");
+            tracing::warn!(tasks = lifecycle.tasks.len(), "drain failed: tasks cut off at the deadline");
         }
-        while self.limiter.book(&self.store).await.context("cannot write the last calls to the ledger")? {}
+        while self.limiter.reserve(&self.store).await.context("cannot reserve the last calls")? {}
         tracing::info!("stopped");
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Shared {
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         self.run(Heads::new(self.feed.clone()));
         self.run(Trim);
-        self.run(Forget::new(store.clone()));
+        self.run(IdempotencyCleanup::new(store.clone()));
         self.run(SearchIndex::new(store.clone()));
         self.run(self.last_used.clone());
         self.run(Relay::new(
@@ -251,7 +251,7 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(Gauges::new(store, metrics, self.config.metrics.top_accounts));
+        self.run(QuotaGauges::new(store, metrics, self.config.metrics.top_accounts));
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
@@ -264,7 +264,7 @@ impl Shared {
 async fn receive_hints(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
     let hints = broker.hints();
     let listen = async {
-        let mut heard = hints.hear().await?;
+        let mut heard = hints.subscribe().await?;
         while let Some(accounts) = heard.next().await {
             feed.written_elsewhere(&accounts);
         }

@@ -1,8 +1,8 @@
-//! The only place that reads the time or draws an identifier from it.
+//! The only module that reads the time or makes identifiers from it.
 //!
-//! Times that are stored are compared by every replica, so all of them use one clock: the database's. A [`Clock`] is
-//! told from time to time what the database's clock shows, and goes on from there by this machine's monotonic clock.
-//! The system's own clock counts only in a process that has not asked the database yet.
+//! Every replica compares stored times, so all of them use one clock: the database's. A [`Clock`] is set to the database's
+//! clock from time to time, and continues by this machine's monotonic clock. The system clock is used only before the
+//! database's was read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::{Timestamp, Uid};
 
-/// Where timestamps come from: the database's clock, or a test's hand. Cloning shares it.
+/// The source of timestamps: the database's clock, or a clock that a test sets. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
@@ -32,13 +32,13 @@ struct Followed {
 }
 
 impl Clock {
-    /// The system's clock, until it is told of the database's.
+    /// The system clock, until [`Self::follow`] sets it to the database's.
     #[must_use]
     pub fn system() -> Self {
         Self::system_that_is_wrong_by(time::Duration::ZERO)
     }
 
-    /// The same on a machine whose clock is ahead by so much, for tests of what such a machine does.
+    /// A system clock that is ahead by this time, for tests.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn system_that_is_wrong_by(ahead: time::Duration) -> Self {
@@ -52,7 +52,7 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicI64::new(micros(at)))))
     }
 
-    /// Moves a manual clock; any other takes no orders.
+    /// Sets a manual clock; has no effect on others.
     pub fn set(&self, at: Timestamp) {
         if let Source::Manual(hand) = &self.0 {
             hand.store(micros(at), Ordering::SeqCst);
@@ -61,7 +61,7 @@ impl Clock {
 
     /// Now, to the microsecond that PostgreSQL keeps, in UTC.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "another time in its place would be stored")]
+    #[expect(clippy::expect_used, reason = "a wrong time would be stored")]
     pub fn now(&self) -> Timestamp {
         let micros = match &self.0 {
             Source::Manual(hand) => hand.load(Ordering::SeqCst),
@@ -71,26 +71,25 @@ impl Clock {
             .expect("a clock is set to timestamps, and no process runs until the year 9999")
     }
 
-    /// Takes in what the database's clock showed at some moment between `asked` and now. As long as that agrees with
-    /// what this clock shows, nothing changes; else it moves to the middle of what is possible. Returns by how much it
-    /// was ahead.
-    pub fn follow(&self, shown: Timestamp, asked: Instant) -> time::Duration {
+    /// Follows the database's clock, which showed `shown` at some moment between `sent_at` and now. Nothing changes where this
+    /// clock may have shown the same; otherwise it moves to the middle of the possible times. Returns how far it was ahead.
+    pub fn follow(&self, shown: Timestamp, sent_at: Instant) -> time::Duration {
         let Source::Followed(followed) = &self.0 else { return time::Duration::ZERO };
-        let (shown, asked, answered) = (micros(shown), followed.since(asked), followed.since(instant()));
-        let (least, most) = (shown - answered, shown - asked);
+        let (shown, sent_at, answered) = (micros(shown), followed.since(sent_at), followed.since(instant()));
+        let (earliest, latest) = (shown - answered, shown - sent_at);
         let origin = followed.origin.load(Ordering::SeqCst);
-        if (least..=most).contains(&origin) {
+        if (earliest..=latest).contains(&origin) {
             return time::Duration::ZERO;
         }
-        let middle = least + (most - least) / 2;
+        let middle = earliest + (latest - earliest) / 2;
         followed.origin.store(middle, Ordering::SeqCst);
         time::Duration::microseconds(origin - middle)
     }
 }
 
 impl Followed {
-    /// Microseconds from its beginning to a moment; less than zero for one before it.
-    #[expect(clippy::expect_used, reason = "another time in its place would be stored")]
+    /// Microseconds since `began`; negative before it.
+    #[expect(clippy::expect_used, reason = "a wrong time would be stored")]
     fn since(&self, timestamp: Instant) -> i64 {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).expect("less than 292,000 years");
         match timestamp.checked_duration_since(self.began) {
@@ -106,7 +105,7 @@ impl Default for Clock {
     }
 }
 
-#[expect(clippy::expect_used, reason = "another time in its place would be stored")]
+#[expect(clippy::expect_used, reason = "a wrong time would be stored")]
 fn micros(at: Timestamp) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1_000).expect("timestamps end with the year 9999")
 }
@@ -118,7 +117,7 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
-/// A fresh identifier of a record; their order is the order of their making.
+/// A fresh identifier of a record. Later identifiers sort after earlier ones.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn fresh_uid() -> Uid {
@@ -131,7 +130,7 @@ mod tests {
 
     use super::{Clock, instant};
 
-    /// No two readings in these tests are so far apart.
+    /// All readings of one test are closer together than this.
     const SLACK: time::Duration = time::Duration::minutes(1);
 
     #[test]
@@ -141,8 +140,8 @@ mod tests {
             let clock = Clock::system_that_is_wrong_by(wrong_by);
             assert!(((clock.now() - right.now()) - wrong_by).abs() < SLACK);
 
-            let asked = instant();
-            let ahead = clock.follow(right.now(), asked);
+            let sent_at = instant();
+            let ahead = clock.follow(right.now(), sent_at);
 
             assert!((ahead - wrong_by).abs() < SLACK, "{ahead}");
             assert!((clock.now() - right.now()).abs() < SLACK, "{}", clock.now());
@@ -152,12 +151,12 @@ mod tests {
     #[test]
     fn a_clock_that_agrees_with_what_it_is_told_is_not_moved() {
         let clock = Clock::system();
-        // The answer took a minute and may be from any moment of it.
-        let asked = instant().checked_sub(Duration::from_mins(1)).unwrap();
+        // The answer took a minute, and may be from any moment in it.
+        let sent_at = instant().checked_sub(Duration::from_mins(1)).unwrap();
         for shown in [time::Duration::seconds(-59), time::Duration::seconds(-1)] {
-            assert_eq!(clock.follow(clock.now() + shown, asked), time::Duration::ZERO);
+            assert_eq!(clock.follow(clock.now() + shown, sent_at), time::Duration::ZERO);
         }
-        assert_ne!(clock.follow(clock.now() + time::Duration::seconds(61), asked), time::Duration::ZERO);
+        assert_ne!(clock.follow(clock.now() + time::Duration::seconds(61), sent_at), time::Duration::ZERO);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` from the environment. Everything is
-//! checked before a port is bound. The only module that reads the environment.
+//! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` of the environment. All settings are checked
+//! before a port is bound. The only module that reads the environment.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::brand;
 
-/// All settings. `deploy/unificus.example.toml` explains each and holds the defaults.
+/// All settings. `deploy/unificus.example.toml` explains each one and has the defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each section is its name in the file")]
@@ -30,7 +30,7 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// What customers see the service as.
+/// The service's brand, as customers see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
@@ -41,7 +41,7 @@ pub struct BrandConfig {
 }
 
 impl BrandConfig {
-    /// The same, as the public pages show it.
+    /// The brand as the public pages show it.
     #[must_use]
     #[expect(clippy::expect_used, reason = "another colour than the configured one would be shown")]
     pub fn shown(&self) -> brand::Brand {
@@ -92,7 +92,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// How many of the pool's connections searches may have at once.
+    /// The number of the pool's connections that searches may use at once.
     #[must_use]
     pub fn search_count(&self) -> usize {
         match self.searches {
@@ -130,7 +130,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// How many lanes there are.
+    /// The number of lanes.
     #[must_use]
     pub fn lane_count(&self) -> usize {
         match self.lanes {
@@ -222,7 +222,7 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// What is logged, and how.
+/// The log's filter and format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
@@ -356,8 +356,8 @@ impl fmt::Debug for NatsConfig {
     }
 }
 
-/// A server's URL as people and logs may see it: `***` stands for its password, and a query, which may hold one too, is
-/// left out.
+/// A server's URL for people and logs: `***` replaces its password, and the query is left out, because it may have a
+/// password too.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Ok(mut url) = url::Url::parse(url) else { return "***".to_owned() };
@@ -368,11 +368,11 @@ pub fn without_password(url: &str) -> String {
     url.to_string()
 }
 
-/// The prefix of the environment's settings.
+/// The prefix of settings in the environment.
 const PREFIX: &str = "UNIFICUS_";
 
 impl Config {
-    /// The settings that a process was started with.
+    /// Reads the settings of this process from a file and the environment.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let text = match file {
             Some(file) => std::fs::read_to_string(file)
@@ -382,12 +382,12 @@ impl Config {
         Self::from_parts(&text, environment())
     }
 
-    /// The settings of a file's text and an environment. `UNIFICUS_HTTP__LISTEN` is key `listen` of section `[http]`.
+    /// Reads the settings from a file's text and an environment. `UNIFICUS_HTTP__LISTEN` is key `listen` of section `[http]`.
     pub fn from_parts(text: &str, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
         let mut table: toml::Table = text.parse().map_err(unquoted).context("the configuration is not valid")?;
         let defaults = toml::Table::try_from(Self::default()).context("the defaults cannot be written as TOML")?;
         for (name, value) in environment {
-            // Names without a double underscore (UNIFICUS_BASE_URL, …) are printed for people, and are no settings.
+            // Names without a double underscore (UNIFICUS_BASE_URL, …) are printed for scripts, and are no settings.
             let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once("__")) else {
                 continue;
             };
@@ -399,7 +399,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What deliveries say that they come from: the brand, unless another text is set.
+    /// The user-agent of deliveries: made of the brand's slug, unless another text is set.
     #[must_use]
     pub fn user_agent(&self) -> String {
         match self.push.user_agent.as_str() {
@@ -464,8 +464,8 @@ impl Config {
     }
 }
 
-/// Puts one value of the environment in its place, read as what the default there is: a text as it stands, anything
-/// else as a TOML value.
+/// Sets one value of the environment. It is read by the type of the default: a text as it stands, any other as a TOML
+/// value.
 fn set(table: &mut toml::Table, defaults: &toml::Table, section: &str, key: &str, value: &str) -> anyhow::Result<()> {
     let default = defaults.get(section).and_then(|section| section.get(key));
     let value = match default {
@@ -481,16 +481,15 @@ fn set(table: &mut toml::Table, defaults: &toml::Table, section: &str, key: &str
     Ok(())
 }
 
-/// What is wrong and where; of master keys only that they are.
+/// The error with its place; for master keys without either, because it would quote a key.
 fn unkeyed(error: toml::de::Error) -> anyhow::Error {
-    let said = error.to_string();
-    if said.contains("master_keys") {
+    if error.to_string().contains("master_keys") {
         return anyhow::anyhow!("secrets.master_keys must be a list of texts, each the base64 of 32 bytes");
     }
     anyhow::Error::new(error)
 }
 
-/// What is wrong, without the line that it is in: that may hold a secret.
+/// The error without its line, which may hold a secret.
 fn unquoted(error: toml::de::Error) -> anyhow::Error {
     anyhow::anyhow!("it is not TOML: {}", error.message())
 }
@@ -500,7 +499,7 @@ fn environment() -> Vec<(String, String)> {
     std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect()
 }
 
-/// What the launcher of private services needs to know of the environment: `PATH`, and where a user's programs are.
+/// `PATH` and the user's data directory, in which the launcher of private servers finds programs.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn program_path() -> (String, std::path::PathBuf) {

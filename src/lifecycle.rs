@@ -9,20 +9,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Tells every part of the service to stop, and knows which have. Cloning shares it.
+/// The service's tasks and the tokens that stop them. Cloning shares it.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
-    /// No new work; finish what was begun.
+    /// Cancelled first: no new work is begun, and work that was begun is finished.
     pub soft: CancellationToken,
-    /// Nobody can send work any more: writers write what they have and end.
+    /// Cancelled when no work can come any more: writers write what they hold and end.
     pub hard: CancellationToken,
-    /// A task has panicked: its work is not done any more, so `/readyz` answers 503 until the process is restarted.
+    /// Cancelled when a task has panicked. Its work is not done any more, so `/readyz` answers 503 until a restart.
     pub failed: CancellationToken,
     /// Listeners and connections, which end after the soft stop.
     pub connections: TaskTracker,
-    /// Deliveries of webhooks, which end after the soft stop.
+    /// Workers of push endpoints, which end after the soft stop.
     pub deliveries: TaskTracker,
-    /// Everything else.
+    /// All other tasks.
     pub tasks: TaskTracker,
 }
 
@@ -44,7 +44,7 @@ impl Lifecycle {
         });
     }
 
-    /// Waits until every task has ended; false where the deadline came first.
+    /// Waits until every task has ended; false at the deadline.
     pub async fn drained(tasks: &TaskTracker, deadline: Duration) -> bool {
         tasks.close();
         tokio::time::timeout(deadline, tasks.wait()).await.is_ok()
@@ -57,7 +57,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-/// SIGTERM and SIGINT, which from now on ask for a stop instead of ending the process.
+/// Receives SIGTERM and SIGINT, which then no longer end the process.
 #[derive(Debug)]
 pub struct StopSignal {
     terminate: Signal,
@@ -65,13 +65,12 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Begins to listen. To be called before anybody can see that the process runs: a signal that comes between is
-    /// kept.
+    /// Begins to listen. Called before the process is visible to others; a signal before [`Self::received`] is kept.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Resolves when one came.
+    /// Waits for one of them.
     pub async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),

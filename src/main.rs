@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A quarter of the write path's work was in the C library's allocator, much of it waiting for its locks.
+/// The C library's allocator took a quarter of the write path's time, mostly waiting for locks.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -11,14 +11,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    // On this very thread: the private services of `unificus dev` end with the thread that started them.
+    // Runs on this thread, because the private servers of `unificus dev` end with the thread that started them.
     match runtime.block_on(unificus::cli::run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last words of a process that failed")]
+#[expect(clippy::print_stderr, reason = "the error of a process that failed")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("unificus: {error:#}");
     ExitCode::FAILURE

@@ -1,7 +1,7 @@
-//! What operators see: one struct, whose doc comments are the help texts at `/metrics`.
+//! The metrics: one struct, whose doc comments are the help texts at `/metrics`.
 //!
-//! Names follow Prometheus: base units, `_total` for counters. Labels never hold personal data; only the two
-//! top-accounts gauges are labelled by account, and only where they are switched on.
+//! Names follow Prometheus: base units, `_total` for counters. Labels never hold personal data. Only the two gauges of the
+//! top accounts have an account as a label, and only where they are switched on.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const SECONDS: &[f64] =
 
 const COMMANDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// How one kind of meter is made.
+/// A kind of meter.
 trait Meter: Sized + Clone + Collector + 'static {
     fn make(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self>;
 }
@@ -67,107 +67,107 @@ macro_rules! meters {
 }
 
 meters! {
-    /// Requests that were answered.
+    /// Requests that were answered, by route, method and status.
     http_requests_total: IntCounterVec = (["route", "method", "status"], &[]);
-    /// Seconds from a request's head to its answer's.
+    /// Seconds from a request's head to its response's head.
     http_request_seconds: HistogramVec = (["route"], SECONDS);
-    /// Connections that are open.
+    /// Open connections.
     http_connections: IntGauge = ([], &[]);
-    /// Connections that a bound ended, refused (`address`) or kept waiting (`connections`), by the bound.
+    /// Connections that a limit closed, refused (`address`) or delayed (`connections`), by limit.
     http_connections_bounded_total: IntCounterVec = (["bound"], &[]);
-    /// Seconds that a caller waited for a database connection.
+    /// Seconds of waiting for a database connection.
     pool_wait_seconds: Histogram = ([], SECONDS);
-    /// Searches that PostgreSQL carries out: lists that may look at all records of an account.
+    /// Searches that are running in PostgreSQL: lists that may read all records of an account.
     searches_running: IntGauge = ([], &[]);
-    /// Seconds that a search waited for its turn.
+    /// Seconds of a search's waiting for its turn.
     search_wait_seconds: Histogram = ([], SECONDS);
-    /// Searches that were refused, since too many of the account's waited or theirs did not come up in time.
+    /// Searches that were refused, because too many of the account were waiting or because they waited too long.
     searches_refused_total: IntCounter = ([], &[]);
-    /// Reads that were ended in PostgreSQL, by why: `abandoned` by their caller, or `timeout`.
+    /// Reads that were cancelled in PostgreSQL, by reason: `abandoned` by their caller, or `timeout`.
     statements_ended_total: IntCounterVec = (["reason"], &[]);
-    /// Seconds that a named transaction took at the database.
+    /// Seconds of a transaction at the database, by name.
     transaction_seconds: HistogramVec = (["name"], SECONDS);
-    /// Seconds from a command's arrival in its lane to its answer.
+    /// Seconds from a command's arrival in its lane to its result.
     command_seconds: Histogram = ([], SECONDS);
-    /// Commands that wait in a lane.
+    /// Commands that are waiting in a lane.
     lane_depth: IntGaugeVec = (["lane"], &[]);
-    /// Accounts of a lane whose writes wait, since another transaction holds the lock on the account.
+    /// Accounts of a lane whose writes are waiting, because another transaction has locked the account.
     lane_blocked_accounts: IntGaugeVec = (["lane"], &[]);
-    /// Commands in one transaction.
+    /// Commands per transaction.
     batch_commands: Histogram = ([], COMMANDS);
-    /// Commands that ended, by how.
+    /// Commands that ended, by entity and outcome.
     commands_total: IntCounterVec = (["entity", "outcome"], &[]);
-    /// Events that were appended to the log.
+    /// Events that were appended to the log, by type.
     events_appended_total: IntCounterVec = (["type"], &[]);
-    /// Streams of changes that are open.
+    /// Open streams of changes.
     feed_streams: IntGauge = ([], &[]);
-    /// Requests that wait for changes.
+    /// Requests that are waiting for changes.
     feed_long_polls: IntGauge = ([], &[]);
-    /// Streams, long polls and pages that were refused, by the limit that they met.
+    /// Streams, long polls and pages that were refused, by limit.
     feed_refused_total: IntCounterVec = (["limit"], &[]);
-    /// Keys that were deleted or expired while they had streams or requests waiting, which ended for that.
+    /// Keys that were deleted or expired while they had open streams or waiting requests, which were ended.
     feed_keys_gone_total: IntCounter = ([], &[]);
-    /// Bytes of pages of changes and lists that are made or wait to be taken by their clients.
+    /// Bytes of pages of changes and lists that are being made or are waiting to be read by their clients.
     feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
-    /// Owner sessions of other replicas that this one ended, since their leases had run out.
+    /// Owner sessions of other replicas that this one ended, because their leases had expired.
     owner_sessions_ended_total: IntCounter = ([], &[]);
-    /// Seconds that the clock was ahead of the database's at the start, or when it last had to be set by more than one.
+    /// Seconds by which the clock was ahead of the database's at the start, or at its last correction of more than a second.
     clock_ahead_seconds: Gauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
     relay_lag_events: IntGauge = ([], &[]);
-    /// Seconds since the oldest event that this replica's relay read and could not yet publish; 0 when it has none.
+    /// Age in seconds of the oldest event that this replica's relay has read and not yet published; 0 without one.
     relay_lag_seconds: Gauge = ([], &[]);
-    /// Accounts that this replica does not publish, since their logs lack events that were published: restored from a
+    /// Accounts that this replica does not publish, because their logs lack published events after a restore from a
     /// backup. See `unificus log restored`.
     relay_stopped_accounts: IntGauge = ([], &[]);
-    /// Times that the stream held messages of an account that the log does not explain.
+    /// Checks that found messages of an account in the stream that are not in its log.
     relay_foreign_total: IntCounter = ([], &[]);
-    /// Times that an account was published again from its log, by what the stream lacked.
+    /// Times that an account was published again from its log, by the messages that were missing.
     relay_refills_total: IntCounterVec = (["reason"], &[]);
-    /// Publishes that NATS refused, since another message than the known one was the account's last.
+    /// Publishes that NATS refused, because the account's last message was another one than the relay knew.
     relay_fenced_total: IntCounter = ([], &[]);
     /// Events that the relay published.
     relay_published_total: IntCounter = ([], &[]);
-    /// Whether NATS is connected.
+    /// 1 while NATS is connected, else 0.
     nats_connected: IntGauge = ([], &[]);
-    /// Seconds from the decision on an event to JetStream's acknowledgement of it.
+    /// Seconds from an event's time to its acknowledgement by JetStream.
     write_to_nats_seconds: Histogram = ([], SECONDS);
-    /// Events in the log that live push endpoints have not seen, as of the last sweep.
+    /// Events in the log that active push endpoints have not processed, as of the last sweep.
     push_lag_events: IntGauge = ([], &[]);
-    /// Deliveries that were attempted, by how they ended.
+    /// Delivery attempts, by outcome.
     push_attempts_total: IntCounterVec = (["outcome"], &[]);
-    /// Attempts that are missing in the attempt log, since Postgres did not take them in time.
+    /// Attempts that are missing in the attempt log, because PostgreSQL did not store them in time.
     push_attempts_unlogged_total: IntCounter = ([], &[]);
-    /// Places of push endpoints that Postgres did not take; each is kept and tried again.
+    /// Failed writes of push endpoints' cursors; each is retried.
     push_saves_failed_total: IntCounter = ([], &[]);
-    /// Endpoints that are being delivered to; one with nothing to do is not among them.
+    /// Running workers of push endpoints; an endpoint without pending events has none.
     push_runners: IntGauge = ([], &[]);
     /// Deliveries in flight.
     push_in_flight: IntGauge = ([], &[]);
-    /// Seconds from the decision on an event to a webhook receiver's answer, for first attempts that succeeded.
+    /// Seconds from an event's time to the webhook receiver's response, for first attempts that succeeded.
     write_to_webhook_seconds: Histogram = ([], SECONDS);
-    /// Authenticated calls by tier, and whether they count against the quota.
+    /// Authenticated calls, by tier and by whether they count against the quota.
     quota_calls_total: IntCounterVec = (["tier", "outcome"], &[]);
-    /// Calls that were given back to their accounts, since the replica that held them ended without answering them.
+    /// Calls that were given back to their accounts, because their replica ended without answering them.
     quota_expired_calls_total: IntCounter = ([], &[]);
-    /// Accounts by the share of the month's calls that they have used.
+    /// Accounts, by the percentage of the month's calls that they have used.
     quota_accounts: IntGaugeVec = (["band"], &[]);
-    /// Calls of this month by one of the hundred accounts that used most of their quota.
+    /// Calls of this month, for the hundred accounts that used the largest share of their quota.
     quota_used: IntGaugeVec = (["account"], &[]);
-    /// Calls per month that such an account may make.
+    /// Calls per month that are allowed, for the hundred accounts that used the largest share of their quota.
     quota_limit: IntGaugeVec = (["account"], &[]);
 }
 
-/// A count as a gauge shows it. A count beyond the gauge's range (9.2e18) is shown as its end, because nothing is decided
-/// by a gauge.
+/// A count as the value of a gauge. A count beyond the gauge's range (9.2e18) becomes the largest value, because a gauge is
+/// only shown.
 #[must_use]
 pub fn gauge_value(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Counts one in a gauge for as long as it lives.
+/// Adds one to a gauge for as long as it lives.
 pub struct GaugeGuard(IntGauge);
 
 impl GaugeGuard {
@@ -213,7 +213,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// The seconds of a named transaction.
+    /// The histogram of a named transaction.
     #[must_use]
     pub fn transaction_seconds(&self, name: &str) -> Histogram {
         self.0.transaction_seconds.with_label_values(&[name])

@@ -1,4 +1,4 @@
-//! Brings the index of contacts' texts forward for accounts that are searched.
+//! Updates the text index of contacts, for accounts that are searched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::domain::AccountId;
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
-/// The longest rest between two steps.
-const MAX_REST: Duration = Duration::from_secs(1);
+/// The longest pause between two steps.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Indexes the accounts that asked for it, a step each in turn.
+/// Indexes the accounts that were searched, one step of each in turn.
 pub struct SearchIndex {
     store: Store,
     last: AccountId,
 }
 
 impl SearchIndex {
-    /// For every account, on any replica: whoever comes first does a step.
+    /// Runs on every replica; any of them does the next step of an account.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store, last: AccountId(Uuid::nil()) }
@@ -36,12 +36,12 @@ impl Worker for SearchIndex {
         let Some(account) = self.store.next_to_index(self.last) else { return Ok(Step::Idle) };
         self.last = account;
         let began = clock::instant();
-        // Should it fail, the next search asks again.
+        // After an error the next search requests the index again.
         if self.store.index_contacts(account).await? {
             self.store.ask_for_index(account);
         }
-        // Half of the time is left to others: no caller waits for this.
-        tokio::time::sleep(began.elapsed().min(MAX_REST)).await;
+        // No caller waits for the index, so half of the time is left to other statements.
+        tokio::time::sleep(began.elapsed().min(MAX_PAUSE)).await;
         Ok(Step::Advanced)
     }
 

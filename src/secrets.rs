@@ -1,19 +1,19 @@
-//! Secrets at rest: sealed under master keys that stand in the configuration and never in the database.
+//! Secrets at rest: sealed under master keys, which are in the configuration and never in the database.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a nonce of 24 random bytes, which is long enough to be drawn
-//! for every seal. What a secret belongs to is authenticated with it (`aad`): moved to another row it does not open.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a nonce of 24 random bytes, which is long enough to be random for
+//! every seal. The secret's owner is authenticated with it (`aad`): a secret that is moved to another row does not open.
 
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 
 use crate::config::MasterKey;
 
-/// The first byte of everything that is sealed here; another way of sealing would have another.
+/// The first byte of every sealed secret; another format would have another.
 const VERSION: u8 = 1;
 
 const NONCE: usize = 24;
 
-/// The keys that seal and open. The first one seals, all of them open, so that a new one can be put in front.
+/// The keys that seal and open. The first one seals and all of them open, so that a new key is put in front.
 #[derive(Clone)]
 pub struct MasterKeys(Vec<XChaCha20Poly1305>);
 
@@ -24,10 +24,10 @@ impl MasterKeys {
         Self(keys.iter().map(|key| XChaCha20Poly1305::new(&key.0.into())).collect())
     }
 
-    /// A version byte, the nonce, the ciphertext with its tag: 41 bytes more than the plaintext. `None` where there is
-    /// no master key.
+    /// Seals a secret: a version byte, the nonce and the ciphertext with its tag, 41 bytes more than the plaintext. `None`
+    /// without a master key.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a secret that is not sealed would be stored as one that is shown once")]
+    #[expect(clippy::expect_used, reason = "an error would read as `no master key`")]
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
         let nonce: [u8; NONCE] = rand::random();
         let ciphertext = self.0.first()?.encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad });
@@ -35,31 +35,31 @@ impl MasterKeys {
         Some([&[VERSION], nonce.as_slice(), &ciphertext].concat())
     }
 
-    /// The inverse of [`Self::seal`]; `None` where no master key opens it, or where it was sealed for something else.
+    /// Opens a sealed secret; `None` where no master key opens it, or where it was sealed with another `aad`.
     #[must_use]
     pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, msg) = sealed.strip_prefix(&[VERSION])?.split_first_chunk::<NONCE>()?;
         self.0.iter().find_map(|key| key.decrypt(&XNonce::from(*nonce), Payload { msg, aad }).ok())
     }
 
-    /// What is sealed, sealed by the first key. What none of them opens is left as it is.
+    /// Seals a sealed secret again by the first key. A secret that no key opens is left as it is.
     #[must_use]
     pub fn reseal(&self, aad: &[u8], sealed: &[u8]) -> Resealed {
         let first = Self(self.0.first().cloned().into_iter().collect());
         if first.open(aad, sealed).is_some() {
             return Resealed::Already;
         }
-        let anew = self.open(aad, sealed).and_then(|plaintext| self.seal(aad, &plaintext));
-        anew.map_or(Resealed::Unopened, Resealed::Anew)
+        let resealed = self.open(aad, sealed).and_then(|plaintext| self.seal(aad, &plaintext));
+        resealed.map_or(Resealed::Unopened, Resealed::Anew)
     }
 }
 
-/// What became of something that was sealed.
+/// The result of [`MasterKeys::reseal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resealed {
-    /// The first key sealed it anew.
+    /// Sealed again by the first key.
     Anew(Vec<u8>),
-    /// It has the seal of the first key.
+    /// Sealed by the first key before.
     Already,
     /// No key opens it.
     Unopened,

@@ -1,12 +1,14 @@
-//! Which replica does the background work of which account.
+//! Shards decide which replica does the background work of which account.
 //!
-//! Accounts fall into 64 shards. A replica owns a shard while its one owner session holds the shard's lock in
-//! PostgreSQL; with the session every lock falls, and the others take over within a step of theirs. The session has a
-//! lease, which this replica renews every second by the database's clock. A replica that is paused does not: the others
-//! end its session once the lease has run out, and it counts its own lease by the monotonic clock, so that it owns
-//! nothing from the moment in which it goes on, before it hears of the session's end. Replicas are counted by their
-//! sessions, and each keeps no more than its share. A shard is given up only after the work on it has ended: who works
-//! on one holds its [`ShardLease`].
+//! Each account belongs to one of 64 shards. A replica owns a shard while its owner session holds the shard's lock in
+//! PostgreSQL. When the session ends, so do its locks, and other replicas take the shards over within a second.
+//!
+//! The session has a lease, which the replica renews every second by the database's clock. A replica that is paused does
+//! not renew it, and the others end its session once the lease has expired. A replica measures its own lease by the
+//! monotonic clock, so that it owns nothing when it resumes, before it learns of the session's end.
+//!
+//! Replicas are counted by their sessions, and each keeps at most its share. A shard is given up only after the work on it
+//! has ended: a task that works on a shard holds its [`ShardLease`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,28 +25,28 @@ use crate::store::Store;
 use crate::store::owner::ShardOwner;
 use crate::worker::{Step, Worker};
 
-/// How many shards there are, in every installation.
+/// The number of shards, in every installation.
 pub const SHARDS: u8 = 64;
 
-/// An owner session is taken for dead when it was not renewed for so long. Renewals come every second, so that one that
-/// is late by a slow disk or a busy machine costs nothing; the accounts of a paused replica stand still for so long.
+/// An owner session that was not renewed for this time is ended. Renewals come every second, so one that is late because
+/// of a slow disk or a busy machine does no harm. The accounts of a paused replica wait for this time.
 pub const LEASE: Duration = Duration::from_secs(6);
 
-/// Sessions of others are ended only by a replica whose own renewals are not late: where the database itself stood still,
-/// the leases of all have run out, and each shall have the time to renew its own.
-const PUNCTUAL: Duration = Duration::from_secs(3);
+/// A replica ends sessions of others only if its own last renewal is at most this old. After a pause of the database the
+/// leases of all replicas have expired, and each must get the time to renew its own.
+const MAX_RENEWAL_AGE: Duration = Duration::from_secs(3);
 
-/// The right to work on a shard; held while work goes on.
+/// The right to work on a shard; held as long as the work lasts.
 pub type ShardLease = Arc<()>;
 
 /// The shard of an account.
 #[must_use]
-#[expect(clippy::expect_used, reason = "another shard would have two owners")]
+#[expect(clippy::expect_used, reason = "a default would give the account two owners")]
 pub fn shard_of(account: AccountId) -> u8 {
     u8::try_from(account.spread() % u64::from(SHARDS)).expect("a remainder of a u8 is one")
 }
 
-/// What this replica owns. Cloning shares it.
+/// The shards of this replica. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Shards {
     holding: Arc<Mutex<Holding>>,
@@ -53,16 +55,16 @@ pub struct Shards {
 #[derive(Default)]
 struct Holding {
     session: Option<Arc<ShardOwner>>,
-    /// When the session's lease was last renewed.
+    /// The time of the last renewal of the session's lease.
     renewed_at: Option<Instant>,
-    /// Rises with each session: what was known under another one must be read again.
+    /// Rises with each session: state that was read under an earlier one must be read again.
     generation: u64,
     owned: BTreeMap<u8, ShardLease>,
-    /// No new work; given up when the last lease is back.
+    /// Shards without new work, which are given up when their last lease is dropped.
     leaving: BTreeMap<u8, ShardLease>,
 }
 
-/// What a worker may work on, at one moment.
+/// The shards that a worker may work on, at one moment.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Owned {
@@ -100,11 +102,11 @@ impl Holding {
     }
 }
 
-/// Whom a change of what is owned concerns.
+/// The notifications of a change of owned shards.
 pub struct Wakes {
-    /// Told when shards were taken: their accounts may have waited.
+    /// Notified when shards were taken: their accounts may have waited.
     pub taken: Arc<Notify>,
-    /// Told when the session has ended: work on its shards must end.
+    /// Notified when the session has ended: work on its shards must end.
     pub lost: Vec<Arc<Notify>>,
 }
 
@@ -115,11 +117,11 @@ pub struct Balance {
     /// Where the session's connection is driven.
     tasks: TaskTracker,
     wakes: Wakes,
-    /// Told when the session has ended: another one is to be opened at once.
+    /// Notified when the session has ended: another one is opened at once.
     ended: Arc<Notify>,
-    /// Told how many replicas there are.
+    /// Gets the number of replicas.
     hints: Hints,
-    /// Set by the database's with each renewal.
+    /// Set to the database's clock with each renewal.
     clock: Clock,
     metrics: Metrics,
 }
@@ -151,10 +153,10 @@ impl Balance {
         }
         self.metrics.shards_owned.set(0);
         let (owner, drive) = self.store.open_owner().await?;
-        let told: Vec<Arc<Notify>> = self.wakes.lost.iter().chain([&self.ended]).map(Arc::clone).collect();
+        let wakes: Vec<Arc<Notify>> = self.wakes.lost.iter().chain([&self.ended]).map(Arc::clone).collect();
         self.tasks.spawn(async move {
             drive.await;
-            for wake in told {
+            for wake in wakes {
                 wake.notify_one();
             }
         });
@@ -165,7 +167,7 @@ impl Balance {
         Ok(owner)
     }
 
-    /// Unlocks what was left and is not worked on any more.
+    /// Unlocks the leaving shards that nobody works on any more. Returns whether there were any.
     async fn give_up(&self, owner: &ShardOwner) -> anyhow::Result<bool> {
         let idle: Vec<u8> = {
             let holding = self.shards.lock();
@@ -184,15 +186,15 @@ impl Balance {
 }
 
 impl Balance {
-    /// Renews the lease, and ends the sessions of replicas that do not renew theirs. Whether any was ended.
+    /// Renews the lease, and ends the sessions of replicas that do not renew theirs. Returns whether any was ended.
     async fn renew(&self, owner: &ShardOwner) -> anyhow::Result<bool> {
         let last = self.shards.lock().renewed_at;
-        let punctual = last.is_some_and(|renewed| renewed.elapsed() < PUNCTUAL);
+        let punctual = last.is_some_and(|renewed| renewed.elapsed() < MAX_RENEWAL_AGE);
         let renewed = owner.renew(LEASE, &self.clock).await?;
         self.shards.lock().renewed_at = Some(renewed.asked);
         if renewed.ahead.abs() > time::Duration::SECOND {
             self.metrics.clock_ahead_seconds.set(renewed.ahead.as_seconds_f64());
-            tracing::warn!(seconds = renewed.ahead.as_seconds_f64(), "clock set to the database's");
+            tracing::warn!(seconds_ahead = renewed.ahead.as_seconds_f64(), "clock set to the database's");
         }
         if !punctual {
             return Ok(false);
@@ -200,7 +202,7 @@ impl Balance {
         let ended = owner.end_expired().await?;
         if ended > 0 {
             self.metrics.owner_sessions_ended_total.inc_by(ended);
-            tracing::warn!(sessions = ended, "owner sessions ended: their replicas did not renew their leases");
+            tracing::warn!(sessions = ended, "owner sessions ended because their leases expired");
         }
         Ok(ended > 0)
     }
@@ -240,7 +242,7 @@ impl Worker for Balance {
         let owner = self.session().await?;
         let balanced = self.balance(&owner).await;
         if balanced.is_err() {
-            // Locks may have been taken or given up of which we were not told. With the session all of them fall.
+            // Locks may have been taken or released without a response. Ending the session releases all of them.
             owner.end();
         }
         balanced

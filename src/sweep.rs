@@ -1,4 +1,4 @@
-//! The guarantee behind every wake-up: what is behind is found and marked, whether or not a hint came.
+//! The guarantee behind every wake-up: accounts with unprocessed events are found and marked, even without a hint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
-/// Compares heads with cursors.
+/// Compares the ends of logs with the cursors of the relay and of push endpoints.
 pub struct Sweep {
     store: Store,
     feed: Feed,
@@ -22,7 +22,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// `wake` asks for a sweep now: shards were taken.
+    /// `wake` requests a sweep at once, because shards were taken.
     #[must_use]
     pub fn new(store: Store, feed: Feed, clock: Clock, wake: Arc<Notify>, metrics: Metrics) -> Self {
         Self { store, feed, clock, wake, metrics }
@@ -51,26 +51,26 @@ impl Worker for Sweep {
     }
 }
 
-/// Forgets stored answers after their day.
-pub struct Forget {
+/// Deletes idempotency records after their day.
+pub struct IdempotencyCleanup {
     store: Store,
 }
 
-impl Forget {
-    /// The database's clock says how old an answer is.
+impl IdempotencyCleanup {
+    /// The database's clock decides how old a record is.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }
     }
 }
 
-impl Worker for Forget {
-    const NAME: &'static str = "forget";
+impl Worker for IdempotencyCleanup {
+    const NAME: &'static str = "idempotency-cleanup";
     const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let forgotten = self.store.forget_answers(IDEMPOTENCY_TTL).await?;
-        Ok(if forgotten > 0 { Step::Advanced } else { Step::Idle })
+        let deleted = self.store.forget_answers(IDEMPOTENCY_TTL).await?;
+        Ok(if deleted > 0 { Step::Advanced } else { Step::Idle })
     }
 
     fn wake(&self) -> Arc<Notify> {

@@ -1,7 +1,7 @@
-//! The one shape of background work, and the one loop that runs it.
+//! The trait of background work, and the loop that runs it.
 //!
-//! A step takes no input, may be run at any time, may be killed at any point and repeated. Tests call it until it is
-//! idle; the loop calls it when something woke it, and on a slow sweep that makes every wake-up a mere hint.
+//! A step takes no input, may run at any time, and may be killed at any point and repeated. Tests call it until it is
+//! idle. The loop calls it after each wake-up and at a slow interval, so that a lost wake-up costs time and no work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Something; there may be more.
+    /// Work was done, and there may be more.
     Advanced,
-    /// Nothing: there is nothing to do now.
+    /// There is nothing to do now.
     Idle,
 }
 
@@ -23,22 +23,22 @@ pub trait Worker: Send {
     /// Its name in logs.
     const NAME: &'static str;
 
-    /// Longest pause between two looks.
+    /// The longest pause between two steps.
     const SWEEP: Duration;
 
     /// Does a bounded piece of work.
     fn step(&mut self) -> impl Future<Output = anyhow::Result<Step>> + Send;
 
-    /// What wakes it, where anything does.
+    /// The notification that wakes it; one that nobody notifies leaves it to the sweep.
     fn wake(&self) -> Arc<Notify>;
 }
 
-/// Runs a worker until `stop`; the step at that moment is finished.
+/// Runs a worker until `stop`; a step that has begun is finished.
 pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
     let wake = worker.wake();
     let mut failures = 0;
     while !stop.is_cancelled() {
-        // Registered before looking, so that nothing that comes while we look is missed.
+        // Registers before the step, so that no wake-up during the step is lost.
         let mut woken = std::pin::pin!(wake.notified());
         woken.as_mut().enable();
         let pause = match worker.step().await {
@@ -53,7 +53,8 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
             Err(error) => {
                 let pause = backoff(failures);
                 failures += 1;
-                tracing::warn!(worker = W::NAME, error = format!("{error:#}"), ?pause, "step failed, will be repeated");
+                let (error, retry_in_ms) = (format!("{error:#}"), pause.as_millis());
+                tracing::warn!(worker = W::NAME, error, retry_in_ms, "run worker step failed; will retry");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = stop.cancelled() => {}
@@ -69,7 +70,7 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
     }
 }
 
-/// From 50 ms, doubling to at most 3.2 s, each by chance up to half longer.
+/// The pause after a failed step: 50 ms, doubled up to 3.2 s, and up to half of it more at random.
 fn backoff(failures: u32) -> Duration {
     let base = Duration::from_millis(50 << failures.min(6));
     base.mul_f64(1.0 + rand::random::<f64>() / 2.0)

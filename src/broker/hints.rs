@@ -1,4 +1,4 @@
-//! Hints between replicas, over core NATS: who was written to. A lost hint costs time, never an event.
+//! Hints between replicas, over core NATS: the accounts that were written to. A lost hint costs time, never an event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,17 +12,17 @@ use uuid::Uuid;
 use super::{BrokerError, unavailable};
 use crate::domain::AccountId;
 
-/// Sends and hears hints. Cloning shares the connection.
+/// Sends and receives hints. Cloning shares the connection.
 #[derive(Clone)]
 pub struct Hints {
     client: Client,
     subject: String,
-    /// How many replicas there are, as far as is known.
+    /// The last known number of replicas.
     replicas: Arc<AtomicUsize>,
 }
 
 /// Hints of other replicas.
-pub struct Heard {
+pub struct HintSubscription {
     subscriber: Subscriber,
 }
 
@@ -31,13 +31,13 @@ impl Hints {
         Self { client, subject: format!("{root}.hint.written"), replicas: Arc::new(AtomicUsize::new(1)) }
     }
 
-    /// Says how many replicas there are; one alone need not talk.
+    /// Sets the number of replicas; a single one sends no hints.
     pub fn set_replicas(&self, replicas: usize) {
         self.replicas.store(replicas, Ordering::Relaxed);
     }
 
-    /// Tells the other replicas that these accounts' logs have grown. Never waits: where the connection is away or
-    /// its buffer is full, the hint is dropped and the others' sweep finds out.
+    /// Tells the other replicas that these accounts' logs have grown. Never waits: where there is no connection or its
+    /// buffer is full, the hint is dropped, and the sweep of the other replicas finds the events.
     pub fn written(&self, accounts: &[AccountId]) {
         let alone = self.replicas.load(Ordering::Relaxed) < 2;
         if alone || accounts.is_empty() || self.client.connection_state() != State::Connected {
@@ -53,24 +53,24 @@ impl Hints {
         }
     }
 
-    /// Waits until everything that was said has left this process.
+    /// Waits until all hints are sent.
     pub async fn flush(&self) -> Result<(), BrokerError> {
         self.client.flush().await.map_err(|error| unavailable("sending hints", error))
     }
 
-    /// Begins to hear.
-    pub async fn hear(&self) -> Result<Heard, BrokerError> {
+    /// Subscribes to the hints of other replicas.
+    pub async fn subscribe(&self) -> Result<HintSubscription, BrokerError> {
         let subscriber = self
             .client
             .subscribe(self.subject.clone())
             .await
             .map_err(|error| unavailable("subscribing to hints", error))?;
-        Ok(Heard { subscriber })
+        Ok(HintSubscription { subscriber })
     }
 }
 
-impl Heard {
-    /// The accounts of the next hint; `None` when the connection is given up.
+impl HintSubscription {
+    /// The accounts of the next hint; `None` when the connection is closed.
     pub async fn next(&mut self) -> Option<Vec<AccountId>> {
         let message = self.subscriber.next().await?;
         let (ids, rest) = message.payload.as_chunks::<16>();

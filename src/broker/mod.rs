@@ -1,9 +1,9 @@
 //! NATS: the stream that subscribers read, and hints between replicas. The only module that names its client.
 //!
-//! JetStream is a cache of the log: what it loses, the relay puts back. Guarantees: a message is stored only directly
-//! behind the one that its publisher takes for the account's last; of a list of an account's events the stream holds a
-//! beginning, in order, whatever breaks meanwhile. It does not know whether a message is in the log, and knows nothing of
-//! PostgreSQL or of why an event is published.
+//! JetStream is a cache of the log: the relay puts back messages that it loses. Guarantees: a message is stored only
+//! directly after the one that its publisher takes for the account's last. After a failure, the stream holds the first
+//! events of a list, in order and without a gap. This module does not know whether a message is in the log, nor why an
+//! event is published, and knows nothing of PostgreSQL.
 
 mod hints;
 mod publish;
@@ -25,26 +25,26 @@ use percent_encoding::percent_decode_str;
 pub use hints::Hints;
 pub use publish::BATCH;
 pub use scan::Scan;
-pub use survey::{StoredMessage, StreamFacts, Survey};
+pub use survey::{StoredMessage, StreamInfo, Survey};
 
 use crate::config::NatsConfig;
 use crate::metrics::Metrics;
 
-/// The shortest window for duplicates that a server takes; it has no way to have none.
-const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+/// The shortest duplicate window that a server accepts; it cannot be switched off.
+const MIN_DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// How long an answer of the server is awaited.
-const ANSWER: Duration = Duration::from_secs(5);
+/// The time within which the server must respond.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// NATS did not do what it was asked to.
+/// A request to NATS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No connection, or no answer in time.
-    #[error("NATS cannot be reached while {doing}")]
+    #[error("{doing} failed: NATS is not available")]
     Unavailable {
-        /// What was being done.
+        /// The request.
         doing: &'static str,
-        /// What the client says.
+        /// The client's error.
         #[source]
         source: async_nats::Error,
     },
@@ -52,8 +52,8 @@ pub enum BrokerError {
     #[error("JetStream refused a publish: {0}")]
     Refused(String),
     /// Another message than the expected one is the account's last in the stream: nothing was stored.
-    #[error("the stream holds another last message of the account than the relay knows")]
-    Moved,
+    #[error("the account's last message in the stream is another one than the relay knows")]
+    WrongLastMessage,
 }
 
 /// A connection to NATS. Cloning shares it.
@@ -66,7 +66,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Connects in the background and keeps connecting; a server that is away is no error here.
+    /// Connects in the background, again and again; a server that cannot be reached is no error here.
     pub async fn connect(config: &NatsConfig, metrics: &Metrics) -> Result<Self, BrokerError> {
         let connected = metrics.nats_connected.clone();
         let on_event = move |event: Event| {
@@ -94,38 +94,38 @@ impl Broker {
             .name("unificus")
             .no_echo()
             .retry_on_initial_connect()
-            .request_timeout(Some(ANSWER))
+            .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| Duration::from_millis(100 * attempts.min(10) as u64))
             .event_callback(on_event)
             .connect(&config.url)
             .await
             .map_err(|error| unavailable("connecting", error))?;
         let mut context = async_nats::jetstream::new(client.clone());
-        context.set_timeout(ANSWER);
+        context.set_timeout(REQUEST_TIMEOUT);
         let hints = Hints::over(client.clone(), &config.subject_root);
         Ok(Self { client, context, config: config.clone(), hints })
     }
 
-    /// Whether the server is there at this moment.
+    /// Whether the server is connected now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits for the first connection, not for long.
+    /// Waits up to 5 s for the first connection.
     pub async fn connected(&self) -> Result<(), BrokerError> {
-        let connected = tokio::time::timeout(ANSWER, self.client.flush()).await;
+        let connected = tokio::time::timeout(REQUEST_TIMEOUT, self.client.flush()).await;
         connected.map_err(|late| unavailable("connecting", late))?.map_err(|error| unavailable("connecting", error))
     }
 
-    /// How many times the connection was made. After a new one the stream may not be what it was.
+    /// The number of connections so far. After a new one the stream may have lost messages.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::SeqCst)
     }
 
-    /// Makes the stream where it is missing, and gives it the configured limits.
-    pub async fn ensure_stream(&self) -> Result<StreamFacts, BrokerError> {
+    /// Creates the stream where it is missing, and gives it the configured limits.
+    pub async fn ensure_stream(&self) -> Result<StreamInfo, BrokerError> {
         let config = stream::Config {
             name: self.config.stream.clone(),
             subjects: vec![format!("{}.*.evt.>", self.config.subject_root)],
@@ -134,42 +134,42 @@ impl Broker {
             storage: StorageType::File,
             num_replicas: self.config.replicas,
             max_age: Duration::from_secs(self.config.max_age_s),
-            // Where the server compares before it stores, that alone keeps duplicates away. A window would only take an
-            // event that is to be published again for a duplicate of the message that was removed.
-            duplicate_window: if self.has_fence() { SHORTEST_WINDOW } else { Duration::ZERO },
+            // A server that compares the last message before it stores needs no window against duplicates. A window would
+            // drop an event that is published again as a duplicate of the message that was removed.
+            duplicate_window: if self.has_fence() { MIN_DUPLICATE_WINDOW } else { Duration::ZERO },
             allow_direct: true,
             allow_atomic_publish: self.client.is_server_compatible(2, 12, 0),
             ..stream::Config::default()
         };
         let info = self.context.create_or_update_stream(config).await;
-        facts(&info.map_err(|error| unavailable("making the stream", error))?)
+        stream_info_of(&info.map_err(|error| unavailable("creating the stream", error))?)
     }
 
     /// The stream as it is now; `None` where it is missing.
-    pub async fn stream_facts(&self) -> Result<Option<StreamFacts>, BrokerError> {
+    pub async fn stream_info(&self) -> Result<Option<StreamInfo>, BrokerError> {
         match self.context.get_stream(&self.config.stream).await {
-            Ok(stream) => facts(stream.cached_info()).map(Some),
+            Ok(stream) => stream_info_of(stream.cached_info()).map(Some),
             Err(error) if is_not_found(&error.kind()) => Ok(None),
             Err(error) => Err(unavailable("looking for the stream", error)),
         }
     }
 
-    /// Tells other replicas and hears from them.
+    /// The hints of this replica and of others.
     #[must_use]
     pub fn hints(&self) -> Hints {
         self.hints.clone()
     }
 }
 
-fn facts(info: &stream::Info) -> Result<StreamFacts, BrokerError> {
+fn stream_info_of(info: &stream::Info) -> Result<StreamInfo, BrokerError> {
     // In 64 bits until the year 2262.
-    let made_at_ns = i64::try_from(info.created.unix_timestamp_nanos());
-    let made_at_ns = made_at_ns.map_err(|error| unavailable("reading when the stream was made", error))?;
-    Ok(StreamFacts { made_at_ns, max_age: info.config.max_age })
+    let created_at_ns = i64::try_from(info.created.unix_timestamp_nanos());
+    let created_at_ns = created_at_ns.map_err(|error| unavailable("reading the stream's creation time", error))?;
+    Ok(StreamInfo { created_at_ns, max_age: info.config.max_age })
 }
 
-/// The options of a connection to this URL, with its user and password, which the client itself does not read there. They
-/// are taken as they are written once percent-encoding is undone (RFC 3986, section 2.1).
+/// The options of a connection to this URL, with its user and password, which the client itself does not read there. Both
+/// are percent-decoded (RFC 3986, section 2.1).
 #[must_use]
 pub fn connect_options(url: &str) -> ConnectOptions {
     let credentials = url::Url::parse(url).ok().and_then(|url| {

@@ -1,4 +1,4 @@
-//! Publishing an account's events so that the stream never has a hole.
+//! Publishes an account's events so that the stream never has a gap.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
@@ -8,21 +8,22 @@ use super::{Broker, BrokerError, unavailable};
 use crate::contract::event::CONTENT_TYPE;
 use crate::contract::{EncodedEvent, Identity};
 
-/// Events of one account that are published at once. A server takes 1,000 messages in one atomic batch (ADR-50).
+/// The largest number of events that are published at once. A server accepts 1,000 messages in one atomic batch (ADR-50).
 pub const BATCH: usize = 500;
 
-/// Lists of this length go as one atomic batch. The server stages a batch in files of its own, which makes it dear for
-/// short lists and, against awaiting each acknowledgement, worth it for long ones.
+/// Lists of at least this length are published as one atomic batch. The server stages a batch in files of its own, which
+/// costs more than single acknowledgements for short lists, and less for long ones.
 const ATOMIC_FROM: usize = 200;
 
-/// The message is stored only where this is the stream sequence of the last one on the subjects of the next header.
+/// The server stores a message only where this header is the stream sequence of the last message on the subjects of the
+/// next header.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_LAST_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 #[derive(Deserialize)]
 struct Acknowledgement {
     error: Option<Refusal>,
-    /// Where the last message lies in the stream.
+    /// The stream sequence of the last message.
     #[serde(default)]
     seq: u64,
     /// A message of this `Nats-Msg-Id` was stored within the stream's duplicate window, at `seq`, and this one was not.
@@ -38,38 +39,39 @@ struct Refusal {
 }
 
 impl Broker {
-    /// Stores events of one account, in order, directly behind its message at stream sequence `behind`, or as its first
-    /// ones where that is zero. At most [`BATCH`] of them. Returns the stream sequence of the last one.
+    /// Stores at most [`BATCH`] events of one account, in order, directly after its message at stream sequence
+    /// `expected_last`, or as its first ones where that is zero. Returns the stream sequence of the last one.
     ///
-    /// Whoever was replaced as the account's owner and does not know it yet, and whoever takes a stream that was made
-    /// anew for the one it knows, stores nothing: for them another message is the account's last, or none.
+    /// A replica that was replaced as the account's owner, or that takes a new stream for the old one, stores nothing:
+    /// another message is the account's last, or none is.
     ///
-    /// Were all of a list sent before the first is acknowledged, the stream could get a hole: a connection that breaks
-    /// takes what is in its socket along, and what waits behind that goes out on the next one. So each event awaits
-    /// its predecessor's acknowledgement; a long list goes as one atomic batch where the server has that (2.12).
-    pub async fn publish(&self, events: &[EncodedEvent], behind: u64) -> Result<u64, BrokerError> {
-        let mut behind = behind;
+    /// Each event waits for the acknowledgement of the one before it. Otherwise a connection that breaks could lose the
+    /// messages in its socket and send the later ones on the next connection, which would leave a gap. A long list is
+    /// published as one atomic batch where the server supports that (2.12).
+    pub async fn publish(&self, events: &[EncodedEvent], expected_last: u64) -> Result<u64, BrokerError> {
+        let mut expected_last = expected_last;
         if let Some(first) = events.first().filter(|_| !self.has_fence()) {
-            // Such a server cannot compare and store at once. It is asked before, which leaves a moment in between.
+            // A server before 2.11 cannot compare and store in one step. The last message is read first, which leaves a
+            // moment in between.
             let last = self.last_of(first.account).await?.map_or(0, |last| last.sequence);
-            if last != behind {
-                return Err(BrokerError::Moved);
+            if last != expected_last {
+                return Err(BrokerError::WrongLastMessage);
             }
         }
         let atomic = events.len() >= ATOMIC_FROM && self.client.is_server_compatible(2, 12, 0);
         let Some((last, before)) = events.split_last().filter(|_| atomic) else {
             for event in events {
-                behind = self.store(event, self.fenced(headers(event), event, behind)).await?;
+                expected_last = self.store(event, self.fenced(headers(event), event, expected_last)).await?;
             }
-            return Ok(behind);
+            return Ok(expected_last);
         };
-        // A batch that was given up must not be gone on with: the connection's number tells them apart.
+        // The connection's number makes the id unique, so that no event is added to a batch that was abandoned.
         let id = format!("{}:{}:{}", last.account, last.seq, self.connections());
         for (index, event) in before.iter().enumerate() {
             let mut headers = batch_headers(event, &id, index + 1);
             if index == 0 {
-                // For all of the batch, which is stored whole or not at all.
-                headers = self.fenced(headers, event, behind);
+                // One comparison is enough for a batch, because it is stored whole or not at all.
+                headers = self.fenced(headers, event, expected_last);
             }
             self.client
                 .publish_with_headers(self.subject(event), headers, event.body.clone())
@@ -88,27 +90,28 @@ impl Broker {
             .await
             .map_err(|error| unavailable("publishing", error))?;
         let Acknowledgement { error, seq, duplicate } = serde_json::from_slice(&answer.payload)
-            .map_err(|error| BrokerError::Refused(format!("its answer cannot be read: {error}")))?;
+            .map_err(|error| BrokerError::Refused(format!("its response cannot be read: {error}")))?;
         match error {
-            Some(refusal) if is_moved(refusal.err_code) => Err(BrokerError::Moved),
+            Some(refusal) if is_moved(refusal.err_code) => Err(BrokerError::WrongLastMessage),
             Some(refusal) => Err(BrokerError::Refused(refusal.description)),
             None if duplicate => self.is_stored(event, seq).await,
             None => Ok(seq),
         }
     }
 
-    /// A message that the server takes for a duplicate may be gone from the stream since, or be another message under the same id.
+    /// Checks that a message that the server calls a duplicate is in the stream. It may have been removed since, or be
+    /// another message under the same id.
     async fn is_stored(&self, event: &EncodedEvent, sequence: u64) -> Result<u64, BrokerError> {
         let stored = self.message_at(sequence).await?;
         if stored.is_some_and(|stored| stored.identity == Some(Identity::of(event))) {
             return Ok(sequence);
         }
-        Err(BrokerError::Refused(format!("it takes {} for a duplicate of another message", event.id())))
+        Err(BrokerError::Refused(format!("{} has the id of another message", event.id())))
     }
 
-    fn fenced(&self, mut headers: HeaderMap, event: &EncodedEvent, behind: u64) -> HeaderMap {
+    fn fenced(&self, mut headers: HeaderMap, event: &EncodedEvent, expected_last: u64) -> HeaderMap {
         if self.has_fence() {
-            headers.insert(EXPECTED_LAST, behind.to_string());
+            headers.insert(EXPECTED_LAST, expected_last.to_string());
             headers.insert(EXPECTED_LAST_OF, self.subjects_of(event.account));
         }
         headers

@@ -1,14 +1,14 @@
-//! Reading all that the stream holds of an account.
+//! Reads all messages of an account.
 
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{self};
 use futures_util::StreamExt as _;
 
 use super::survey::StoredMessage;
-use super::{ANSWER, Broker, BrokerError, unavailable};
+use super::{Broker, BrokerError, REQUEST_TIMEOUT, unavailable};
 use crate::domain::AccountId;
 
-/// An account's messages, in the order of the stream, up to the last one that there was at the beginning.
+/// An account's messages in stream order, up to the last one at the beginning of the scan.
 pub struct Scan {
     broker: Broker,
     messages: Option<Ordered>,
@@ -29,12 +29,12 @@ impl Broker {
 }
 
 impl Scan {
-    /// The next ones, at most `limit`; none at the end.
+    /// The next messages, at most `limit`; none at the end.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<StoredMessage>, BrokerError> {
         let mut read = Vec::new();
         while read.len() < limit {
             let Some(messages) = &mut self.messages else { break };
-            let next = tokio::time::timeout(ANSWER, messages.next()).await.map_err(failed)?;
+            let next = tokio::time::timeout(REQUEST_TIMEOUT, messages.next()).await.map_err(failed)?;
             let Some(message) = next else { break };
             let message = message.map_err(failed)?;
             let info = message.info().map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Looking at what the stream holds of an account, and taking it out.
+//! Reads and removes an account's messages in the stream.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::domain::AccountId;
 /// A message of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
-    /// Its place in the stream.
+    /// Its stream sequence.
     pub sequence: u64,
-    /// The event that it says it is; `None` where this service cannot have published it so.
+    /// The event in its body; `None` where this service cannot have published the message.
     pub identity: Option<Identity>,
-    /// Its `Nats-Msg-Id`, for logs; cut, since anything may stand there.
+    /// Its `Nats-Msg-Id`, for logs; cut after 120 characters, because other clients may write anything there.
     pub message_id: String,
 }
 
@@ -32,56 +32,56 @@ pub struct Survey {
 
 /// The stream itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamFacts {
-    /// When it was made, in nanoseconds since 1970: a stream that was made anew is another one.
-    pub made_at_ns: i64,
-    /// How long it keeps a message; for ever, where it is zero.
+pub struct StreamInfo {
+    /// Its creation time, in nanoseconds since 1970. It tells a new stream of the same name from the old one.
+    pub created_at_ns: i64,
+    /// The time for which it keeps a message; zero means for ever.
     pub max_age: Duration,
 }
 
-/// Beyond this a `Nats-Msg-Id` is none of ours.
-const MESSAGE_ID_SHOWN: usize = 120;
+/// The longest `Nats-Msg-Id` that is kept, in characters; this service's own ids are shorter.
+const MAX_MESSAGE_ID: usize = 120;
 
-/// The stream may lose a message at its beginning while it is looked at.
-const LOOKS: usize = 3;
+/// The largest number of readings of a survey: the retention may remove the first message in between.
+const MAX_READS: usize = 3;
 
 impl Broker {
-    /// Looks at the stream's messages of an account, as of one moment: its first and last message and how many there are.
+    /// Reads an account's first and last message and the number of its messages, as of one moment.
     pub async fn survey(&self, account: AccountId) -> Result<Survey, BrokerError> {
-        let mut survey = self.look_at(account).await?;
-        for _ in 1..LOOKS {
+        let mut survey = self.survey_once(account).await?;
+        for _ in 1..MAX_READS {
             let again = self.first_of(account).await?;
             if again == survey.first {
                 break;
             }
-            survey = self.look_at(account).await?;
+            survey = self.survey_once(account).await?;
         }
         Ok(survey)
     }
 
-    async fn look_at(&self, account: AccountId) -> Result<Survey, BrokerError> {
+    async fn survey_once(&self, account: AccountId) -> Result<Survey, BrokerError> {
         let (first, last) = (self.first_of(account).await?, self.last_of(account).await?);
         let messages = if last.is_some() { self.count_of(account).await? } else { 0 };
         Ok(Survey { first, last, messages })
     }
 
-    /// The last message of an account. Asked of the stream's leader, as are all here: a follower may lag.
+    /// An account's last message. This and all other requests go to the stream's leader, because a follower may lag.
     pub async fn last_of(&self, account: AccountId) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
-        self.found(stream.get_last_raw_message_by_subject(&self.subjects_of(account)).await)
+        self.optional(stream.get_last_raw_message_by_subject(&self.subjects_of(account)).await)
     }
 
     async fn first_of(&self, account: AccountId) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
-        self.found(stream.get_first_raw_message_by_subject(self.subjects_of(account), 1).await)
+        self.optional(stream.get_first_raw_message_by_subject(self.subjects_of(account), 1).await)
     }
 
     pub(super) async fn message_at(&self, sequence: u64) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
-        self.found(stream.get_raw_message(sequence).await)
+        self.optional(stream.get_raw_message(sequence).await)
     }
 
-    fn found(
+    fn optional(
         &self,
         message: Result<StreamMessage, stream::LastRawMessageError>,
     ) -> Result<Option<StoredMessage>, BrokerError> {
@@ -92,7 +92,7 @@ impl Broker {
         }
     }
 
-    /// How many messages of an account there are.
+    /// The number of an account's messages.
     pub async fn count_of(&self, account: AccountId) -> Result<u64, BrokerError> {
         let failed = |error| unavailable("counting messages", error);
         let stream = self.stream().await?;
@@ -104,14 +104,14 @@ impl Broker {
         Ok(messages)
     }
 
-    /// Takes one message out.
+    /// Removes one message.
     pub async fn remove(&self, sequence: u64) -> Result<(), BrokerError> {
         let stream = self.stream().await?;
         stream.delete_message(sequence).await.map_err(|error| unavailable("removing a message", error))?;
         Ok(())
     }
 
-    /// Takes all messages of an account out, at once.
+    /// Removes all messages of an account, in one step; returns their number.
     pub async fn purge(&self, account: AccountId) -> Result<u64, BrokerError> {
         let stream = self.stream().await?;
         let purged = stream.purge().filter(self.subjects_of(account)).await;
@@ -128,10 +128,10 @@ impl Broker {
         self.read(message.sequence, &message.subject, &message.payload, id.map_or("", |id| id.as_str()))
     }
 
-    /// A message is the event that its body says where it lies on that event's subject.
+    /// Reads a message. It is the event in its body only where it has that event's subject.
     pub(super) fn read(&self, sequence: u64, subject: &str, payload: &[u8], message_id: &str) -> StoredMessage {
         let identity = Identity::read(payload).filter(|identity| subject == self.subject_of(identity));
-        StoredMessage { sequence, identity, message_id: message_id.chars().take(MESSAGE_ID_SHOWN).collect() }
+        StoredMessage { sequence, identity, message_id: message_id.chars().take(MAX_MESSAGE_ID).collect() }
     }
 
     pub(super) fn subjects_of(&self, account: AccountId) -> String {

@@ -22,19 +22,19 @@ pub(super) enum AccountCommand {
     Create {
         /// Its name.
         name: String,
-        /// free-trial, start, thrive or pinnacle.
+        /// Its tier: free-trial, start, thrive or pinnacle.
         #[arg(long, default_value = "free-trial", value_parser = tier)]
         tier: Tier,
-        /// Make so many of them, with a number after the name.
+        /// The number of accounts to make. With more than one, a number follows each name.
         #[arg(long, default_value_t = 1)]
         count: u32,
-        /// Print JSON, a line per account.
+        /// Print JSON, one line per account.
         #[arg(long)]
         json: bool,
     },
     /// List all accounts.
     List {
-        /// Print JSON, a line per account.
+        /// Print JSON, one line per account.
         #[arg(long)]
         json: bool,
     },
@@ -49,7 +49,7 @@ pub(super) enum AccountCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Set what a GET, PUT or DELETE of a record that does not exist is answered.
+    /// Set the response to a GET, PUT or DELETE of a record that does not exist.
     Behavior {
         /// The account's Public ID.
         account: Uuid,
@@ -60,8 +60,7 @@ pub(super) enum AccountCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take what receivers of webhooks answered about a record out of the attempt log, as its person asked to be
-    /// forgotten.
+    /// Erase webhook receivers' responses about a record from the attempt log, when its person asks to be forgotten.
     EraseAttempts {
         /// The account's Public ID.
         account: Uuid,
@@ -71,7 +70,7 @@ pub(super) enum AccountCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Set whether the account's secret keys are shown once only. Turning it on forgets the texts that are kept.
+    /// Set whether the account's secret keys are shown only once. `on` also deletes the texts that are kept.
     ShowOnce {
         /// The account's Public ID.
         account: Uuid,
@@ -94,32 +93,32 @@ pub(super) async fn run(config: &Config, store: &Store, command: AccountCommand)
         AccountCommand::List { json } => list(store, json).await,
         AccountCommand::Tier { account, tier, json } => {
             let is_there = store.set_tier(AccountId(account), tier, operator(store).await?).await?;
-            let sentence = format!("The account is on tier {tier} now.");
+            let sentence = format!("The account's tier is {tier} now.");
             changed(account, is_there, json.then(|| json!({"tier": tier.name()})), &sentence)
         }
         AccountCommand::Behavior { account, on_missing, json } => {
             let is_there = store.set_on_missing(AccountId(account), on_missing, operator(store).await?).await?;
             let name = on_missing.name();
-            let sentence = format!("Requests for records that do not exist {name} now.");
+            let sentence = format!("Requests for records that do not exist now {name}.");
             changed(account, is_there, json.then(|| json!({"behavior": name})), &sentence)
         }
         AccountCommand::EraseAttempts { account, uid, json } => {
             let is_there = store.accounts().await?.iter().any(|listed| listed.account == AccountId(account));
             ensure!(is_there, "there is no account {account}");
             let erased = store.erase_attempts(AccountId(account), Uid(uid), operator(store).await?).await?;
-            let sentence = format!("{erased} attempts keep no answer any more.");
+            let sentence = format!("The receivers' responses of {erased} attempts were erased.");
             changed(account, is_there, json.then(|| json!({"uid": uid, "erased": erased})), &sentence)
         }
         AccountCommand::ShowOnce { account, switch, json } => {
             let on = switch == Switch::On;
             let is_there = store.set_show_once(AccountId(account), on, operator(store).await?).await?;
-            let sentence = if on { "Keys are shown once from now on." } else { "Keys can be shown again from now on." };
+            let sentence = if on { "New keys are shown once." } else { "New keys can be shown again." };
             changed(account, is_there, json.then(|| json!({"show_once": on})), sentence)
         }
     }
 }
 
-/// Says what an account is now, as JSON or as a sentence.
+/// Prints the change of an account, as JSON or as a sentence.
 fn changed(account: Uuid, is_there: bool, json: Option<Json>, sentence: &str) -> anyhow::Result<()> {
     ensure!(is_there, "there is no account {account}");
     match json {

@@ -15,17 +15,17 @@ use crate::store::brands::{AccountBrand, NewBrand, SetBrand};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BrandCommand {
-    /// Change an account's brand, or give it one. What is not named stays as it is.
+    /// Set or change an account's brand. Options that are not given stay as they are.
     Set {
         /// The account's Public ID.
         account: Uuid,
-        /// What partners see as the product's name: up to 60 characters. A new brand is called as its account.
+        /// The product's name, as partners see it: up to 60 characters. A new brand has its account's name.
         #[arg(long, value_parser = parse_name)]
         name: Option<String>,
-        /// #rrggbb. Text on it becomes white or black, whichever is readable.
+        /// The color, as #rrggbb. Text on it is white or black, whichever is readable.
         #[arg(long, value_parser = Color::parse)]
         color: Option<Color>,
-        /// A host name that shows the brand; repeat it for more. They replace those before.
+        /// A host name that shows the brand; repeat the option for more. They replace the present ones.
         #[arg(long, value_parser = parse_host)]
         host: Vec<String>,
         /// A file with an SVG or PNG of at most 64 KiB.
@@ -43,7 +43,7 @@ pub(super) enum BrandCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take an account's brand and its host names away.
+    /// Delete an account's brand and its host names.
     Clear {
         /// The account's Public ID.
         account: Uuid,
@@ -61,7 +61,7 @@ pub(super) async fn run(store: &Store, command: BrandCommand) -> anyhow::Result<
             match store.set_brand(AccountId(account), &new, operator(store).await?).await? {
                 SetBrand::Done => show(store, account, json).await,
                 SetBrand::NoAccount => bail!("there is no account {account}"),
-                SetBrand::HostTaken(host) => bail!("{host} shows another account's brand"),
+                SetBrand::HostTaken(host) => bail!("the host {host} belongs to another account's brand"),
             }
         }
         BrandCommand::Show { account, json } => show(store, account, json).await,

@@ -1,5 +1,5 @@
-//! `unificus field`, `audience`, `world`: what an account's records can be given. These are commands like those of the
-//! API: they stand in the account's log, and the running service sends them on.
+//! `unificus field`, `audience`, `world`: the definitions that an account's records use. They are commands like those of
+//! the API: their events are in the account's log, and the running service delivers them.
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -15,8 +15,8 @@ use crate::domain::{self, AccountId, Delete, Entity, Invalid, Refusal, Target, U
 use crate::store::Store;
 use crate::store::lists::List;
 
-/// As many are listed.
-const MOST: i64 = 1_000;
+/// The largest number of records that are listed.
+const MAX_LISTED: i64 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FieldCommand {
@@ -32,11 +32,11 @@ pub(super) enum FieldCommand {
     List {
         /// The account's Public ID.
         account: Uuid,
-        /// Print JSON, a line per field.
+        /// Print JSON, one line per field.
         #[arg(long)]
         json: bool,
     },
-    /// Archive a custom field: records keep their values, and it takes no new ones.
+    /// Archive a custom field: records keep their values, and cannot get new ones.
     Archive {
         /// The account's Public ID.
         account: Uuid,
@@ -54,16 +54,16 @@ pub(super) struct New {
     account: Uuid,
     /// Its label.
     name: String,
-    /// Whose records have it: contact, company, project or target.
+    /// The entity whose records have it: contact, company, project or target.
     #[arg(long)]
     entity: String,
-    /// text, `long_text`, number, currency, date, datetime, checkbox, dropdown, `multi_select`, url, email, phone or file.
+    /// Its type: text, `long_text`, number, currency, date, datetime, checkbox, dropdown, `multi_select`, url, email, phone or file.
     #[arg(long = "type")]
     kind: String,
-    /// What it is for.
+    /// Its purpose.
     #[arg(long)]
     description: Option<String>,
-    /// One of the values of a dropdown or multi-select; may be given many times.
+    /// A value of a dropdown or multi-select; repeat the option for more.
     #[arg(long = "allow")]
     allowed_values: Vec<String>,
 }
@@ -76,7 +76,7 @@ pub(super) enum AudienceCommand {
         account: Uuid,
         /// Its name.
         name: String,
-        /// Its number; without it the next one.
+        /// Its number; the next free one by default.
         #[arg(long)]
         id: Option<u32>,
         /// Print JSON.
@@ -87,7 +87,7 @@ pub(super) enum AudienceCommand {
     List {
         /// The account's Public ID.
         account: Uuid,
-        /// Print JSON, a line per audience.
+        /// Print JSON, one line per audience.
         #[arg(long)]
         json: bool,
     },
@@ -95,13 +95,13 @@ pub(super) enum AudienceCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CompanyCommand {
-    /// List a company though no contact belongs to it: the operator says that there is activity.
+    /// List a company even without contacts, because the operator knows of activity.
     Keep {
         /// The account's Public ID.
         account: Uuid,
         /// The company's uid or name.
         company: String,
-        /// List it no longer unless a contact belongs to it.
+        /// List it again only while a contact belongs to it.
         #[arg(long)]
         off: bool,
         /// Print JSON.
@@ -126,7 +126,7 @@ pub(super) enum WorldCommand {
     List {
         /// The account's Public ID.
         account: Uuid,
-        /// Print JSON, a line per world.
+        /// Print JSON, one line per world.
         #[arg(long)]
         json: bool,
     },
@@ -189,7 +189,7 @@ pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Resul
     }
 }
 
-/// The first number that no audience has and none had before it. Where two take the same, the second is refused.
+/// The number after the highest one. Where two commands choose the same number, the second one is refused.
 async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
     let audiences = store.schema(AccountId(account)).await?.audiences;
     let ids = audiences.iter().filter_map(|audience| audience.number(domain::Field::Id)?.whole());
@@ -199,7 +199,7 @@ async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
 
 async fn execute(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {
     let noun = command.entity().noun();
-    let order = CommandEnvelope {
+    let envelope = CommandEnvelope {
         account: AccountId(account),
         command,
         origin: "operator".into(),
@@ -207,26 +207,26 @@ async fn execute(store: &Store, account: Uuid, command: domain::Command, json: b
         traceparent: None,
         bytes: 0,
     };
-    let receipt = command::execute(store, &clock_of(store).await?, order).await.map_err(|failure| match failure {
+    let result = command::execute(store, &clock_of(store).await?, envelope).await.map_err(|failure| match failure {
         Failure::NoAccount => anyhow!("there is no account {account}"),
         Failure::Refused { refusal, .. } => refused(refusal),
         Failure::Full | Failure::Unavailable | Failure::Broken => anyhow!(failure),
     })?;
     if json {
-        say(format_args!("{}", receipt.record));
+        say(format_args!("{}", result.record));
     } else {
-        let done = match receipt.done.disposition {
+        let done = match result.done.disposition {
             Disposition::Created => "was added",
             Disposition::Deleted => "was archived",
             Disposition::Updated | Disposition::Unchanged => "is as requested",
         };
-        say(format_args!("The {noun} {} {done}.", receipt.done.uid));
+        say(format_args!("The {noun} {} {done}.", result.done.uid));
     }
     Ok(())
 }
 
 async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyhow::Result<()> {
-    let page = store.page(AccountId(account), &List::first(entity, MOST)).await?;
+    let page = store.page(AccountId(account), &List::first(entity, MAX_LISTED)).await?;
     for stored in &page.rows {
         if json {
             say(format_args!("{}", stored.record));
@@ -240,7 +240,7 @@ async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyho
         }
     }
     if page.more {
-        bail!("only the first {MOST} of {} are listed", page.counted.total);
+        bail!("only the first {MAX_LISTED} of {} are listed", page.counted.total);
     }
     Ok(())
 }
@@ -249,12 +249,12 @@ fn refused(refusal: Refusal) -> anyhow::Error {
     match refusal {
         Refusal::Invalid(errors) => invalid(errors),
         Refusal::NotFound(entity) => anyhow!("there is no such {}", entity.noun()),
-        Refusal::Gone { entity, .. } => anyhow!("the {} is archived already", entity.noun()),
+        Refusal::Gone { entity, .. } => anyhow!("the {} is already archived", entity.noun()),
         Refusal::Stale { .. } | Refusal::KeyReused => anyhow!("{refusal:?}"),
     }
 }
 
 fn invalid(errors: Vec<Invalid>) -> anyhow::Error {
-    let said = |invalid: &Invalid| format!("{}: {}", invalid.pointer.trim_start_matches("#/"), invalid.detail);
-    anyhow!("{}", errors.iter().map(said).collect::<Vec<_>>().join(" "))
+    let line = |invalid: &Invalid| format!("{}: {}", invalid.pointer.trim_start_matches("#/"), invalid.detail);
+    anyhow!("{}", errors.iter().map(line).collect::<Vec<_>>().join(" "))
 }

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::store::keys::{Added, ListedKey, StoredKeyText};
 
 /// The longest name and origin, in characters.
-const LONGEST: usize = 100;
+const MAX_NAME: usize = 100;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
@@ -33,11 +33,11 @@ pub(super) enum KeyCommand {
     List {
         /// The account's Public ID.
         account: Uuid,
-        /// Print JSON, a line per key.
+        /// Print JSON, one line per key.
         #[arg(long)]
         json: bool,
     },
-    /// Show a key's text again, where it is kept. This leaves a row in the audit.
+    /// Show a key's text again, where it is kept. This is recorded in the audit log.
     Reveal {
         /// The account's Public ID.
         account: Uuid,
@@ -47,7 +47,7 @@ pub(super) enum KeyCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Delete a key: its next call is refused.
+    /// Delete a key. Its next call is refused.
     Delete {
         /// The account's Public ID.
         account: Uuid,
@@ -66,16 +66,16 @@ pub(super) struct NewKeyArgs {
     /// The key's name.
     #[arg(value_parser = word)]
     name: String,
-    /// The origin of what is written with it; its name where this is not given.
+    /// The origin of events that are written with it; its name by default.
     #[arg(long, value_parser = word)]
     origin: Option<String>,
-    /// From when on it is refused, such as 2027-01-31T00:00:00+00:00.
+    /// The time from which on it is refused, such as 2027-01-31T00:00:00+00:00.
     #[arg(long, value_parser = timestamp)]
     expires: Option<Timestamp>,
-    /// It may read, and write nothing.
+    /// Allow reading only.
     #[arg(long)]
     read_only: bool,
-    /// Take the key's text from the standard input instead of making one: 8 to 255 visible ASCII characters.
+    /// Read the key's text from standard input instead of generating it: 8 to 255 visible ASCII characters.
     #[arg(long)]
     secret_stdin: bool,
 }
@@ -102,7 +102,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: KeyCommand) -> 
 async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> anyhow::Result<()> {
     let NewKeyArgs { account, name, origin, expires, read_only, secret_stdin } = new;
     let by = operator(store).await?;
-    ensure!(expires.is_none_or(|expires| by.at < expires), "a key that has expired already is of no use");
+    ensure!(expires.is_none_or(|expires| by.at < expires), "the time of --expires is past: choose a later one");
     let secret = if secret_stdin { import(&config.brand.slug)? } else { SecretKey::make(&config.brand.slug) };
     let origin = origin.unwrap_or_else(|| name.clone());
     let terms = Terms { name, origin, expires_at: expires, read_only };
@@ -115,7 +115,7 @@ async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> any
     if json {
         let mut shown = json!({"public_id": account, "key_id": key.key_id, "name": key.name, "origin": key.origin,
             "expires_at": key.expires_at.map(timestamp::seconds), "read_only": key.read_only});
-        // Who brought the text knows it.
+        // The caller has a text that came from standard input.
         if !secret_stdin && let Json::Object(members) = &mut shown {
             members.insert("secret_key".to_owned(), json!(secret.text()));
         }
@@ -128,14 +128,17 @@ async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> any
     Ok(())
 }
 
-/// A key that was made elsewhere.
+/// Reads a key from elsewhere.
 fn import(slug: &str) -> anyhow::Result<SecretKey> {
     let mut text = String::new();
-    // A little more than the longest key, so that a longer one is seen.
+    // More than the longest key, so that a longer one is recognised.
     std::io::stdin().take(1_024).read_to_string(&mut text).context("cannot read the key from the standard input")?;
     let secret =
         SecretKey::import(text.trim_end_matches(['\r', '\n'])).context("a key is 8 to 255 visible ASCII characters")?;
-    ensure!(!secret.is_mistyped(slug), "it has the form of a key that was made here, and not its checksum");
+    ensure!(
+        !secret.is_mistyped(slug),
+        "the key has the form of a generated key and a wrong checksum: check it for typing errors"
+    );
     Ok(secret)
 }
 
@@ -161,10 +164,10 @@ async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), js
     let sealed = match store.sealed_key(AccountId(account), key, operator(store).await?).await? {
         StoredKeyText::Sealed(sealed) => sealed,
         StoredKeyText::NoKey => bail!("account {account} has no key {key}"),
-        StoredKeyText::NotKept => bail!("the text of this key is not kept: it was shown once"),
+        StoredKeyText::NotKept => bail!("the text of this key is not kept, because it was shown once: add another key"),
     };
     let secret = keys::reveal(AccountId(account), &sealed, &MasterKeys::new(&config.secrets.master_keys));
-    let secret = secret.context("none of secrets.master_keys opens this key")?;
+    let secret = secret.context("none of secrets.master_keys opens this key: add the master key that sealed it")?;
     if json {
         say(format_args!("{}", json!({"public_id": account, "key_id": key, "secret_key": secret.text()})));
     } else {
@@ -174,7 +177,7 @@ async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), js
 }
 
 fn word(text: &str) -> Result<String, String> {
-    let text = value::plain(text, LONGEST)?;
+    let text = value::plain(text, MAX_NAME)?;
     if text.is_empty() { Err("Must not be empty.".to_owned()) } else { Ok(text) }
 }
 

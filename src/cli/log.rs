@@ -14,21 +14,21 @@ use crate::store::Store;
 use crate::store::restored::{RaiseOutcome, Raised};
 
 /// Accounts of one transaction.
-const AT_ONCE: i64 = 500;
+const BATCH: i64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
-    /// Say that the database was restored from a backup that is older than events which were already sent. The epoch of
-    /// the log rises: new events have ids of their own, cursors from before are answered 410, and the relay and the
-    /// webhooks go back to the end of the log.
+    /// Begin a new epoch after the database was restored from a backup that lacks published events. New events get other
+    /// ids than the lost ones, cursors of the old epoch are answered 410, and the relay and webhooks continue from the
+    /// end of the log.
     Restored {
-        /// This account, by its Public ID.
+        /// The account with this Public ID.
         #[arg(long, required_unless_present = "all", conflicts_with = "all")]
         account: Option<Uuid>,
         /// All accounts.
         #[arg(long)]
         all: bool,
-        /// Print JSON, a line per account.
+        /// Print JSON, one line per account.
         #[arg(long)]
         json: bool,
     },
@@ -40,11 +40,11 @@ pub(super) async fn run(config: &Config, store: &Store, command: LogCommand) -> 
     let mut raised: Vec<Raised> = Vec::new();
     loop {
         let after = raised.last().map_or(AccountId(Uuid::nil()), |last| last.account);
-        match store.raise_epochs(after, account.map(AccountId), AT_ONCE, by).await? {
+        match store.raise_epochs(after, account.map(AccountId), BATCH, by).await? {
             RaiseOutcome::Raised(some) if some.is_empty() => break,
             RaiseOutcome::Raised(some) => raised.extend(some),
             RaiseOutcome::Broken(account) => {
-                bail!("the log of account {account} does not end where its head says: the restore is not complete")
+                bail!("the log of account {account} does not end at its recorded head: the restore is not complete")
             }
         }
     }
@@ -57,16 +57,19 @@ pub(super) async fn run(config: &Config, store: &Store, command: LogCommand) -> 
         }
     }
     if !json {
-        say(format_args!("The epoch of {} accounts was raised.", raised.len()));
+        say(format_args!("A new epoch began for {} accounts.", raised.len()));
     }
-    if let Err(error) = tell(config, &raised).await {
-        tracing::warn!(error = format!("{error:#}"), "replicas were not told; they find out with the next read");
+    if let Err(error) = send_hints(config, &raised).await {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "send hints failed; replicas notice the restore with their next read"
+        );
     }
     Ok(())
 }
 
-/// Lets every replica drop what it has in memory of these logs.
-async fn tell(config: &Config, raised: &[Raised]) -> anyhow::Result<()> {
+/// Lets every replica drop events of these logs from memory.
+async fn send_hints(config: &Config, raised: &[Raised]) -> anyhow::Result<()> {
     let metrics = Metrics::new().context("cannot register the metrics")?;
     let broker = Broker::connect(&config.nats, &metrics).await?;
     broker.connected().await?;

@@ -1,6 +1,6 @@
-//! `unificus rotate-master-key`: everything that is sealed, sealed anew under the first master key.
+//! `unificus rotate-master-key`: seals all secrets again under the first master key.
 //!
-//! What has that seal already is left alone, so that the command may be repeated, and goes on where it was broken off.
+//! Secrets that have that seal are left alone, so that the command may be repeated after an interruption.
 
 use anyhow::ensure;
 use serde_json::json;
@@ -17,18 +17,19 @@ use crate::store::sealed::FIRST;
 /// Rows that are read at once.
 const PAGE: i64 = 500;
 
-/// What was found.
+/// The numbers of secrets, by result.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Sealed anew.
+    /// Keys that were sealed again.
     keys: u64,
+    /// Endpoints whose secrets or headers were sealed again.
     endpoints: u64,
-    /// None of the master keys opens these.
+    /// Secrets that no master key opens.
     unopened: u64,
 }
 
 pub(super) async fn rotate(config: &Config, store: &Store, json: bool) -> anyhow::Result<()> {
-    ensure!(!config.secrets.master_keys.is_empty(), "secrets.master_keys names no key");
+    ensure!(!config.secrets.master_keys.is_empty(), "secrets.master_keys is empty: add a key");
     let masters = MasterKeys::new(&config.secrets.master_keys);
     let mut counts = Counts::default();
     reseal_keys(store, &masters, &mut counts).await?;
@@ -41,7 +42,7 @@ pub(super) async fn rotate(config: &Config, store: &Store, json: bool) -> anyhow
             "{keys} keys, and the secrets and headers of {endpoints} endpoints, were sealed under the first master key."
         ));
     }
-    ensure!(unopened == 0, "none of secrets.master_keys opens {unopened} of what is sealed; it was left as it is");
+    ensure!(unopened == 0, "none of secrets.master_keys opens {unopened} secrets; they were left as they are");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The command line: each command does one thing with the database and says so, for people or as JSON.
+//! The command line. Each command does one thing with the database and prints the result, as text or as JSON.
 
 mod account;
 mod brand;
@@ -27,7 +27,7 @@ use crate::{dev, telemetry};
 #[derive(Debug, Parser)]
 #[command(name = "unificus", version)]
 struct Cli {
-    /// The configuration file (TOML); `UNIFICUS_SECTION__KEY` in the environment goes before it.
+    /// The configuration file (TOML). `UNIFICUS_SECTION__KEY` in the environment overrides it.
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -40,7 +40,7 @@ enum Command {
     Dev(dev::Options),
     /// Run the service in production.
     Serve,
-    /// Bring the database's schema forward.
+    /// Apply the migrations of the database's schema.
     Migrate {
         /// Print JSON.
         #[arg(long)]
@@ -52,8 +52,8 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Seal everything that is sealed under the first of `secrets.master_keys`. What was sealed under the others is
-    /// opened by them until it has ended; a day later they may go.
+    /// Seal all secrets again under the first of `secrets.master_keys`. The other keys are needed until it has ended, and for
+    /// a day after that.
     RotateMasterKey {
         /// Print JSON.
         #[arg(long)]
@@ -68,7 +68,7 @@ enum Command {
     /// Audiences that contacts subscribe to.
     #[command(subcommand)]
     Audience(define::AudienceCommand),
-    /// Companies, as operators see them.
+    /// Companies that are listed without contacts.
     #[command(subcommand)]
     Company(define::CompanyCommand),
     /// Workspaces of an account.
@@ -77,12 +77,12 @@ enum Command {
     /// The relay to NATS JetStream.
     #[command(subcommand)]
     Relay(relay::RelayCommand),
-    /// The accounts' logs.
+    /// The event logs of accounts.
     #[command(subcommand)]
     Log(log::LogCommand),
 }
 
-/// Carries out the command line.
+/// Runs the command line.
 pub async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = Config::load(cli.config.as_deref())?;
@@ -126,7 +126,7 @@ fn store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::new(&config.database, 1, metrics)?)
 }
 
-/// The database's clock: a command's own machine may have another one than the replicas.
+/// The database's clock, because this machine's clock may differ from those of the replicas.
 async fn clock_of(store: &Store) -> anyhow::Result<Clock> {
     let clock = Clock::system();
     store.set_clock(&clock).await?;

@@ -1,4 +1,4 @@
-//! `unificus relay`: the stream against the log.
+//! `unificus relay`: compares the stream with the log and repairs it.
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
@@ -15,23 +15,23 @@ use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RelayCommand {
-    /// Compare the stream with the log, message by message, and say what is missing, repeated or foreign. Changes
+    /// Compare the stream with the log, message by message, and list missing, repeated and foreign messages. Changes
     /// nothing.
     Verify {
-        /// This account only, by its Public ID.
+        /// Only the account with this Public ID.
         #[arg(long)]
         account: Option<Uuid>,
-        /// Print JSON, a line per account.
+        /// Print JSON, one line per account.
         #[arg(long)]
         json: bool,
     },
-    /// Compare, and publish again what the stream lacks. A hole cannot be filled in place: of an account that has one, or
-    /// has repeated or foreign messages, the messages are taken out and published again in order, under the same ids.
+    /// Compare, and publish missing events again. A gap cannot be filled in place: where an account has a gap, or repeated
+    /// or foreign messages, all of its messages are removed and published again in order, under the same ids.
     Rewind {
-        /// This account only, by its Public ID.
+        /// Only the account with this Public ID.
         #[arg(long)]
         account: Option<Uuid>,
-        /// Print JSON, a line per account and one that counts them.
+        /// Print JSON, one line per account and one with the totals.
         #[arg(long)]
         json: bool,
     },
@@ -41,10 +41,9 @@ pub(super) async fn run(config: &Config, store: &Store, command: RelayCommand) -
     let metrics = Metrics::new().context("cannot register the metrics")?;
     let broker = Broker::connect(&config.nats, &metrics).await?;
     broker.connected().await?;
-    let stream = broker.stream_facts().await?;
-    // Where it is missing, the service makes it and fills it: it has no messages that could be wrong.
-    let stream = stream.context("there is no stream yet; the service makes and fills it when it runs")?;
-    let (only, json, mends) = match command {
+    let stream = broker.stream_info().await?;
+    let stream = stream.context("there is no stream yet; start the service, which makes and fills it")?;
+    let (only, json, repairs) = match command {
         RelayCommand::Verify { account, json } => (account.map(AccountId), json, false),
         RelayCommand::Rewind { account, json } => (account.map(AccountId), json, true),
     };
@@ -57,33 +56,33 @@ pub(super) async fn run(config: &Config, store: &Store, command: RelayCommand) -
     for account in accounts {
         let report = verify::verify(store, &broker, stream, account).await?;
         unsound += u64::from(!report.is_sound());
-        let remedy = report.remedy().filter(|_| mends);
+        let remedy = report.remedy().filter(|_| repairs);
         if let Some(remedy) = remedy {
             verify::request(store, account, remedy).await?;
             rewound += 1;
         }
         show(account, &report, remedy, json);
     }
-    match (json, mends) {
+    match (json, repairs) {
         (true, true) => say(format_args!("{}", json!({"unsound": unsound, "rewound": rewound}))),
         (true, false) => say(format_args!("{}", json!({"unsound": unsound}))),
-        (false, true) => say(format_args!("{unsound} accounts are unsound; the service mends {rewound} of them.")),
-        (false, false) => say(format_args!("{unsound} accounts are unsound.")),
+        (false, true) => say(format_args!("{unsound} accounts have errors; the service repairs {rewound} of them.")),
+        (false, false) => say(format_args!("{unsound} accounts have errors.")),
     }
     Ok(())
 }
 
 fn show(account: AccountId, report: &RelayReport, remedy: Option<Remedy>, json: bool) {
     let remedy = remedy.map(|remedy| match remedy {
-        Remedy::PublishOn(after) => format!("is published on behind {after}"),
-        Remedy::Refill => "is published again".to_owned(),
+        Remedy::PublishAfter(after) => format!("publishing continues after {after}"),
+        Remedy::Refill => "all messages are published again".to_owned(),
     });
     if json {
-        let holes: Vec<[Seq; 2]> = report.holes.iter().map(|(from, through)| [*from, *through]).collect();
+        let gaps: Vec<[Seq; 2]> = report.gaps.iter().map(|(from, through)| [*from, *through]).collect();
         say(format_args!(
             "{}",
             json!({"public_id": account, "sound": report.is_sound(), "messages": report.messages,
-                "first": report.first, "last": report.last, "missing": report.missing, "holes": holes,
+                "first": report.first, "last": report.last, "missing": report.missing, "holes": gaps,
                 "repeated": report.repeated, "foreign": report.foreign, "foreign_at": report.foreign_at,
                 "remedy": remedy})
         ));
@@ -93,7 +92,7 @@ fn show(account: AccountId, report: &RelayReport, remedy: Option<Remedy>, json: 
         say(format_args!(
             "{account}: {messages} messages, {missing} missing, {repeated} repeated, {foreign} foreign{remedy}"
         ));
-        for (from, through) in &report.holes {
+        for (from, through) in &report.gaps {
             say(format_args!("  missing: {from} to {through}"));
         }
         for sequence in &report.foreign_at {

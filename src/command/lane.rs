@@ -180,6 +180,7 @@ impl Writer {
             } else if stop.is_cancelled() && drained {
                 return;
             } else if alone {
+                // Waits only here, so that starving accounts are looked for once more before each wait.
                 tokio::select! {
                     () = lane.blocked.notified() => {}
                     () = until(next_due) => {}

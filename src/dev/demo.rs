@@ -1,4 +1,4 @@
-//! The demo account: made once, its credentials kept in the data directory, with records enough to look at.
+//! The demo account: made once with some records; its credentials are kept in the data directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const AUDIENCES: [&str; 3] = ["Newsletter", "Product news", "Events"];
 const PROJECTS: [(&str, &str); 3] =
     [("New bakery ovens", "Open"), ("Website relaunch", "Planned"), ("Audit 2026", "Done")];
 
-/// The demo's credentials, which only a development machine keeps in the clear.
+/// The demo's credentials, which are kept in clear text on development machines only.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DemoCredentials {
     pub(super) public_id: Uuid,
@@ -55,7 +55,7 @@ impl DemoCredentials {
     }
 }
 
-/// The demo account; made where the data directory or the database does not have it.
+/// The demo account. It is made where the data directory or the database does not have it.
 pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyhow::Result<DemoCredentials> {
     let file = dir.join(FILE);
     if let Some(credentials) = kept(&file)?
@@ -74,7 +74,7 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     Ok(credentials)
 }
 
-/// The credentials in the data directory; none where a first start is still to write them.
+/// The credentials in the data directory; none before the first start.
 fn kept(file: &Path) -> anyhow::Result<Option<DemoCredentials>> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
@@ -95,7 +95,7 @@ pub(super) fn master_key(dir: &Path) -> anyhow::Result<MasterKey> {
     match std::fs::read_to_string(&file) {
         Ok(text) => return MasterKey::try_from(text).map_err(anyhow::Error::msg).with_context(context),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        // Another one in its place would open nothing that was sealed before.
+        // A new key would not open the secrets that were sealed before.
         Err(error) => return Err(error).with_context(context),
     }
     let key = MasterKey(rand::random());
@@ -103,7 +103,7 @@ pub(super) fn master_key(dir: &Path) -> anyhow::Result<MasterKey> {
     Ok(key)
 }
 
-/// Fills the account where it holds nothing.
+/// Makes the demo's records where the account has no contact.
 pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow::Result<()> {
     if store.page(account, &List::first(Entity::Contact, 1)).await?.counted.total > 0 {
         return Ok(());
@@ -137,7 +137,7 @@ pub(super) async fn fill(app: &App, store: &Store, account: AccountId) -> anyhow
     Ok(())
 }
 
-/// One custom field of each owner.
+/// One custom field of each entity.
 fn fields() -> [serde_json::Value; 4] {
     [
         json!({"entity": "contact", "type": "dropdown", "name": "Preferred channel",
@@ -157,14 +157,14 @@ async fn define(
     submit(app, account, Command::CreateNamed(create)).await
 }
 
-async fn create(app: &App, account: AccountId, what: InputKind, body: serde_json::Value) -> anyhow::Result<()> {
-    let command = input::create(what, body, &mut clock::fresh_uid)
+async fn create(app: &App, account: AccountId, kind: InputKind, body: serde_json::Value) -> anyhow::Result<()> {
+    let command = input::create(kind, body, &mut clock::fresh_uid)
         .map_err(|refusal| anyhow::anyhow!("the demo's own data is refused: {refusal:?}"))?;
     submit(app, account, command).await
 }
 
 async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Result<()> {
-    let order = CommandEnvelope {
+    let envelope = CommandEnvelope {
         account,
         command,
         origin: Arc::from("demo"),
@@ -172,7 +172,7 @@ async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Resu
         traceparent: None,
         bytes: 512,
     };
-    match app.lanes().submit(order).await {
+    match app.lanes().submit(envelope).await {
         // A refused command made a record that exists already: an earlier start was interrupted.
         Ok(_) | Err(Failure::Refused { .. }) => Ok(()),
         Err(failure) => Err(failure).context("cannot fill the demo account"),

@@ -1,8 +1,8 @@
-//! `unificus dev`: the service on a private PostgreSQL and NATS, with a demo account to look at.
+//! `unificus dev`: the service with a private PostgreSQL and NATS and a demo account.
 //!
-//! For one machine: servers listen on loopback, webhooks may go to loopback over http, and the demo's credentials are
-//! printed and kept in the data directory. Everything else is as in production; so the service connects as a role that is
-//! no superuser.
+//! It is for one machine: servers listen on loopback, webhooks may go to loopback over http, and the demo's credentials are
+//! printed and kept in the data directory. Everything else is as in production; for example, the service's database role
+//! is no superuser.
 
 mod demo;
 mod report;
@@ -22,17 +22,17 @@ use crate::store::Store;
 /// The service's database on the private server.
 const DATABASE: &str = "unificus";
 
-/// What `unificus dev` is told.
+/// The options of `unificus dev`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Where the private servers keep their data.
+    /// The directory in which the private servers keep their data.
     #[arg(long)]
     data_dir: PathBuf,
-    /// The API's port on loopback; 0 lets the system choose. Metrics take the next one.
+    /// The API's port on loopback; with 0 the system chooses one. Metrics use the next port.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Write the service's addresses, with the passwords of its servers, and the demo's credentials to this file once
-    /// everything accepts; it is readable by its owner alone. By default `service.env` in the data directory.
+    /// The file for the service's addresses, the passwords of its servers and the demo's credentials, written when all
+    /// servers accept connections. Only its owner can read it. The default is `service.env` in the data directory.
     #[arg(long)]
     env_file: Option<PathBuf>,
 }
@@ -84,7 +84,7 @@ async fn serve(config: Config, options: &Options, services: &Services) -> anyhow
     let database_url = services.postgres.url_of(DATABASE);
     services.postgres.ensure_database(DATABASE).await?;
     let mut config = settings(config, options.port, &database_url, &services.nats.url())?;
-    // Behind those that were configured: it seals where there is no other.
+    // After the configured keys, so that it seals only where there is no other.
     config.secrets.master_keys.push(demo::master_key(&options.data_dir)?);
     let store = Store::new(&config.database, 1, Metrics::new()?)?;
     store.migrate().await?;
@@ -92,15 +92,15 @@ async fn serve(config: Config, options: &Options, services: &Services) -> anyhow
     let app = start(config.clone(), options.port).await?;
     let credentials = demo::account(&store, &config, &options.data_dir).await?;
     demo::fill(&app, &store, credentials.account()).await?;
-    let places =
-        report::Places { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };
+    let addresses =
+        report::Addresses { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };
     let env_file = options.env_file();
-    report::print(&places, &credentials, &env_file);
-    report::write_env_file(&env_file, &places, &credentials)?;
+    report::print(&addresses, &credentials, &env_file);
+    report::write_env_file(&env_file, &addresses, &credentials)?;
     Ok(app)
 }
 
-/// Metrics take the port after the API's, or any where that is taken.
+/// Metrics use the port after the API's, or any free port where that is in use.
 async fn start(config: Config, port: u16) -> anyhow::Result<App> {
     let mut any = config.clone();
     any.metrics.listen.set_port(0);
@@ -112,7 +112,7 @@ async fn start(config: Config, port: u16) -> anyhow::Result<App> {
     }
 }
 
-/// The given settings, on the private servers, for one machine.
+/// Changes the settings for the private servers on one machine.
 fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -> anyhow::Result<Config> {
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
     // The system chooses where it chooses the API's port, and where there is no next one.

@@ -1,4 +1,4 @@
-//! Where everything is: printed for people, and written for scripts.
+//! The addresses of a running service: printed for people, and written to a file for scripts.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -9,15 +9,15 @@ use super::services::private;
 use crate::config::without_password;
 use crate::http::BASE;
 
-/// The addresses of what runs.
-pub(super) struct Places {
+/// The addresses of the service and its servers.
+pub(super) struct Addresses {
     pub(super) address: SocketAddr,
     pub(super) metrics_address: SocketAddr,
     pub(super) database_url: String,
     pub(super) nats_url: String,
 }
 
-impl Places {
+impl Addresses {
     fn base_url(&self) -> String {
         format!("http://{}{BASE}", self.address)
     }
@@ -28,11 +28,11 @@ impl Places {
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
-pub(super) fn print(places: &Places, credentials: &DemoCredentials, env_file: &Path) {
-    let base_url = places.base_url();
+pub(super) fn print(addresses: &Addresses, credentials: &DemoCredentials, env_file: &Path) {
+    let base_url = addresses.base_url();
     println!(
         "
-  Unificus is running. Ctrl-C stops it; its data stays.
+  Unificus is running. Ctrl-C stops it; its data is kept.
 
   Base URL            {base_url}
   Public ID           {id}
@@ -51,23 +51,23 @@ curl -sS {base_url}/contact \\
 ",
         id = credentials.public_id,
         secret = credentials.secret_key,
-        metrics = places.metrics_url(),
-        nats = without_password(&places.nats_url),
-        database = without_password(&places.database_url),
+        metrics = addresses.metrics_url(),
+        nats = without_password(&addresses.nats_url),
+        database = without_password(&addresses.database_url),
         env_file = env_file.display(),
     );
 }
 
-/// Writes shell lines to a file that only its owner may read. It appears whole, once everything accepts.
-pub(super) fn write_env_file(file: &Path, places: &Places, credentials: &DemoCredentials) -> anyhow::Result<()> {
+/// Writes shell assignments to a file that only its owner can read. The file appears complete, when all servers accept connections.
+pub(super) fn write_env_file(file: &Path, addresses: &Addresses, credentials: &DemoCredentials) -> anyhow::Result<()> {
     let mut text = String::new();
     for (name, value) in [
-        ("BASE_URL", places.base_url()),
+        ("BASE_URL", addresses.base_url()),
         ("PUBLIC_ID", credentials.public_id.to_string()),
         ("SECRET_KEY", credentials.secret_key.clone()),
-        ("METRICS_URL", places.metrics_url()),
-        ("NATS_URL", places.nats_url.clone()),
-        ("DATABASE_URL", places.database_url.clone()),
+        ("METRICS_URL", addresses.metrics_url()),
+        ("NATS_URL", addresses.nats_url.clone()),
+        ("DATABASE_URL", addresses.database_url.clone()),
     ] {
         writeln!(text, "UNIFICUS_{name}={value}")?;
     }

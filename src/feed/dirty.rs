@@ -1,4 +1,4 @@
-//! Accounts that a worker shall look at.
+//! Accounts that a worker must process.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use crate::domain::AccountId;
 
-/// A set of accounts and what wakes its reader. An account that is marked while it is looked at is looked at again.
+/// A set of accounts, and the notification of its reader. An account that is marked while it is processed is processed
+/// again.
 #[derive(Default)]
 pub struct Dirty {
     accounts: Mutex<HashSet<AccountId>>,
@@ -24,13 +25,13 @@ impl Dirty {
         self.wake.notify_one();
     }
 
-    /// Takes the accounts out for which `ours` holds; the others are dropped, since another replica looks at them.
+    /// Takes all accounts out and returns those for which `ours` holds; the others belong to another replica.
     pub fn take(&self, ours: impl Fn(AccountId) -> bool) -> Vec<AccountId> {
         let taken = std::mem::take(&mut *self.accounts.lock().unwrap_or_else(PoisonError::into_inner));
         taken.into_iter().filter(|account| ours(*account)).collect()
     }
 
-    /// What wakes the reader.
+    /// The notification of the reader.
     #[must_use]
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)

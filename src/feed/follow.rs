@@ -1,4 +1,4 @@
-//! Following one account's log.
+//! Follows one account's log.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::domain::{AccountId, Seq};
 use crate::store::StoreError;
 use crate::store::log::Head;
 
-/// Where events are known of and cannot be read yet, they are looked for again after this time.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Events that are announced and cannot be read yet are read again after this time.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// A reader of one account's log. While nothing is written it costs no statement of its own.
+/// A reader of one account's log. It runs no statement while nothing is written.
 pub struct Follow {
     feed: Feed,
     account: AccountId,
@@ -21,10 +21,10 @@ pub struct Follow {
 }
 
 impl Feed {
-    /// Follows an account's log from its end on, and says where that is; `None` where there is no such account.
+    /// Follows an account's log from its end on. Returns the end too, or `None` where there is no such account.
     pub async fn follow(&self, account: AccountId) -> Result<Option<(Follow, Head)>, StoreError> {
         loop {
-            // Subscribed before the log is asked, so that what is written meanwhile is heard of.
+            // Subscribes before it reads the end, so that no event in between is missed.
             let end = self.ends().entry(account).or_default().seq.subscribe();
             let Some(head) = self.head(account).await? else { return Ok(None) };
             if self.is_of_epoch(account, head.epoch) {
@@ -42,32 +42,32 @@ impl Follow {
         self.at
     }
 
-    /// Goes to another position.
+    /// Moves to another position.
     pub fn seek(&mut self, to: Seq) {
         self.at = to;
     }
 
-    /// Whether there are events behind the position, as far as is known.
+    /// Whether events after the position are known.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         *self.end.borrow() > self.at
     }
 
-    /// Whether the log has ended, since it was restored from a backup: what it is now is another one.
+    /// Whether the log has ended, because it was restored from a backup. The restored log is another one.
     fn is_over(&self) -> bool {
-        // The feed keeps the sender of a log that goes on as long as we listen.
+        // The feed keeps the sender of a log that continues as long as it has a receiver.
         self.end.has_changed().is_err()
     }
 
     /// Waits until it [`Self::is_behind`], or the log has ended.
     pub async fn grown(&mut self) {
         let at = self.at;
-        // An error says that the log has ended, which the caller asks for itself.
+        // An error means that the log has ended, which the caller checks.
         let _grown_or_over = self.end.wait_for(|end| *end > at).await;
     }
 
-    /// Waits for events and reads them: one at least, or none where the log has ended. The position stays, so that dropping
-    /// the future loses nothing.
+    /// Waits for events and reads at least one, or none where the log has ended. The position does not change, so that
+    /// dropping the future loses nothing.
     pub async fn next(&mut self, limit: PageLimit) -> Result<EventPage, StoreError> {
         loop {
             self.grown().await;
@@ -78,8 +78,8 @@ impl Follow {
             if !page.events.is_empty() {
                 return Ok(page);
             }
-            // Known of and not there: a log that was restored, or a database that lags behind the one that was written.
-            tokio::time::sleep(AGAIN).await;
+            // Announced events are missing where the log was restored, or where a standby lags.
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 }

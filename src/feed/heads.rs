@@ -1,4 +1,4 @@
-//! Asks for the ends of the logs that are followed.
+//! Reads the ends of the logs that are followed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,25 +10,25 @@ use crate::clock;
 use crate::domain::AccountId;
 use crate::worker::{Step, Worker};
 
-/// Accounts that one statement asks for.
-const AT_ONCE: usize = 1_000;
+/// Accounts of one statement.
+const BATCH: usize = 1_000;
 
-/// Tells followers of what other replicas wrote: at once where a hint came, and within a second where none did. What it
-/// costs depends on the accounts that are followed, not on how many follow them.
+/// Announces events of other replicas to followers: at once after a hint, and within a second without one. The cost
+/// depends on the number of followed accounts, not on the number of their followers.
 pub struct Heads {
     feed: Feed,
-    /// When the ends of all followed logs were last known.
+    /// The last time that the ends of all followed logs were read.
     swept_at: Option<Instant>,
 }
 
 impl Heads {
-    /// Asks on behalf of the feed's followers.
+    /// Reads for the feed's followers.
     #[must_use]
     pub fn new(feed: Feed) -> Self {
         Self { feed, swept_at: None }
     }
 
-    /// The accounts that are followed; those that no longer are, are forgotten.
+    /// The accounts that are followed; others are forgotten.
     fn followed(&self) -> Vec<AccountId> {
         let mut ends = self.feed.ends();
         ends.retain(|_, end| end.seq.receiver_count() > 0);
@@ -46,12 +46,12 @@ impl Worker for Heads {
         let last = self.swept_at.take();
         let is_due = last.is_none_or(|at| at.elapsed() >= Self::SWEEP);
         let accounts = if is_due { self.followed() } else { grown };
-        for accounts in accounts.chunks(AT_ONCE) {
+        for accounts in accounts.chunks(BATCH) {
             let mut heads = self.feed.store.heads(accounts).await?;
             heads.retain(|(account, head)| self.feed.is_of_epoch(*account, head.epoch));
             self.feed.reached(&heads.iter().map(|(account, head)| (*account, head.seq)).collect::<Vec<_>>());
         }
-        // Where it failed nothing stands here, and the next step asks for all.
+        // After an error this is not set, so that the next step reads all ends.
         self.swept_at = if is_due { Some(began) } else { last };
         Ok(Step::Idle)
     }

@@ -1,11 +1,11 @@
-//! Reading an account's log from a position on: the one reader behind the relay, the change feed, SSE and webhooks.
+//! Reads an account's log from a position on, for the relay, the change feed, SSE and webhooks.
 //!
-//! Events come from memory where the last ones of an account are kept and fit at the position, else from the log in
-//! PostgreSQL; the reader cannot tell, and gets every event once and in order. A page is bounded by events and by bytes.
+//! Events come from memory where the latest ones of the account are kept and follow the position, otherwise from the log
+//! in PostgreSQL. The reader gets every event once and in order in both cases. A page is limited by events and by bytes.
 //!
-//! Followers of an account share what is known of the end of its log, and read only when they are behind it. A commit of
-//! this process and a hint of another replica tell of a new end; both are hints, for [`Heads`] asks for the ends of all
-//! followed logs once a second, in one statement. It knows nothing of HTTP or NATS.
+//! Followers of an account share the known end of its log, and read only when their position is before it. A commit of
+//! this process and a hint of another replica announce a new end. Both may be missed, because [`Heads`] reads the ends of
+//! all followed logs once a second, in one statement. This module knows nothing of HTTP or NATS.
 
 mod dirty;
 mod follow;
@@ -31,10 +31,10 @@ use crate::domain::{AccountId, Seq};
 pub use crate::store::log::{EventPage, PageLimit};
 use crate::store::{Store, StoreError};
 
-/// The most bytes of a page whose reader does not say.
+/// The page size, in bytes, of a reader that needs no other.
 pub const PAGE_BYTES: usize = 1 << 20;
 
-/// The logs of all accounts, to be read. Cloning shares it.
+/// Reads the logs of all accounts. Cloning shares it.
 #[derive(Clone)]
 pub struct Feed {
     store: Store,
@@ -45,7 +45,7 @@ struct Shared {
     tail: Mutex<Tail>,
     /// The accounts that are followed.
     ends: Mutex<HashMap<AccountId, End>>,
-    /// Accounts that are followed, and whose logs have grown by what another replica wrote.
+    /// Followed accounts that another replica has written to.
     grown: Dirty,
     relay: Dirty,
     push: Dirty,
@@ -56,7 +56,7 @@ struct Shared {
 struct End {
     /// The last event.
     seq: watch::Sender<Seq>,
-    /// The log's epoch, once it was asked for. A log of another epoch is another log.
+    /// The log's epoch, once it was read. A log of another epoch is another log.
     epoch: Option<i32>,
 }
 
@@ -81,7 +81,7 @@ impl Feed {
         Self { store, shared: Arc::new(shared) }
     }
 
-    /// Takes in what this process just committed, in the order of the log for each account, and wakes its readers.
+    /// Announces events that this process has committed, in log order for each account, and wakes their readers.
     pub fn announce(&self, events: Vec<EncodedEvent>) {
         let mut ends: Vec<(AccountId, Seq)> = Vec::new();
         for event in &events {
@@ -96,8 +96,8 @@ impl Feed {
         self.reached(&ends);
     }
 
-    /// Wakes the readers of accounts that another replica wrote to. What is in memory of them no longer leads up to the
-    /// end of the log, so it goes.
+    /// Wakes the readers of accounts that another replica wrote to. Their events in memory are dropped, because they no
+    /// longer reach the end of the log.
     pub fn written_elsewhere(&self, accounts: &[AccountId]) {
         {
             let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,15 +118,15 @@ impl Feed {
         self.shared.push.mark(accounts);
     }
 
-    /// Tells the followers of accounts how far their logs go.
+    /// Announces the ends of logs to their followers.
     fn reached(&self, reached: &[(AccountId, Seq)]) {
         let ends = self.ends();
         for (account, seq) in reached {
             if let Some(end) = ends.get(account) {
                 end.seq.send_if_modified(|end| {
-                    let is_news = *end < *seq;
+                    let has_grown = *end < *seq;
                     *end = (*end).max(*seq);
-                    is_news
+                    has_grown
                 });
             }
         }
@@ -136,32 +136,32 @@ impl Feed {
         self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The accounts that the relay shall look at.
+    /// The accounts that the relay must publish.
     #[must_use]
     pub fn relay(&self) -> &Dirty {
         &self.shared.relay
     }
 
-    /// The accounts whose push endpoints shall be looked at.
+    /// The accounts whose push endpoints have work.
     #[must_use]
     pub fn push(&self) -> &Dirty {
         &self.shared.push
     }
 
-    /// Says that this process changed an account's push endpoints, and wakes their reader.
+    /// Announces that this process changed an account's push endpoints, and wakes their reader.
     pub fn settings_changed(&self, account: AccountId) {
         self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
         self.shared.push.mark(&[account]);
     }
 
-    /// Whether they were changed since this was last asked.
+    /// Whether an account's push endpoints were changed since the last call.
     #[must_use]
     pub fn take_settings_changed(&self, account: AccountId) -> bool {
         self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner).remove(&account)
     }
 
-    /// The events after a position, in order, without a gap; none at the end of the log. Where the page says that there
-    /// is no more, this process knows of no more: a reader that wants to be sure asks again until it gets none.
+    /// The events after a position, in order and without a gap; none at the end of the log. A page without `more` means that
+    /// this process knows of no more events; a reader that must be sure reads until it gets none.
     pub async fn after(&self, account: AccountId, after: Seq, limit: PageLimit) -> Result<EventPage, StoreError> {
         let kept = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).after(account, after, limit);
         match kept {
@@ -170,8 +170,8 @@ impl Feed {
         }
     }
 
-    /// Whether the event at a position is the last that this process knows of. Where another replica wrote more and its
-    /// hint was lost, only [`Self::after`] can tell.
+    /// Whether the event at a position is the last that this process knows of. Only [`Self::after`] finds events of another
+    /// replica whose hint was lost.
     #[must_use]
     pub fn ends_at(&self, account: AccountId, at: Seq) -> bool {
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).ends_at(account, at)

@@ -1,4 +1,4 @@
-//! Logs that are restored from a backup while this process runs: what it remembers of them is no piece of them any more.
+//! Logs that are restored from a backup while this process runs: events in memory may not be part of them any more.
 
 use std::sync::PoisonError;
 
@@ -8,7 +8,7 @@ use crate::domain::{AccountId, Seq};
 use crate::store::StoreError;
 use crate::store::log::Head;
 
-/// The log from a position on.
+/// The log from a position on, with the event at it.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Onward {
     pub anchor: Anchor,
@@ -19,9 +19,9 @@ pub struct Onward {
 pub enum Anchor {
     /// This event.
     Event(EncodedEvent),
-    /// Nothing: it ends before.
+    /// No event: the log ends before.
     Missing,
-    /// It was not at hand, and what comes after it was.
+    /// Not known: the events after it came from memory without it.
     Unknown,
 }
 
@@ -40,7 +40,7 @@ impl Feed {
             let page = self.store.events_after(account, from, limit).await?;
             return Ok(Onward { anchor: Anchor::Unknown, page });
         }
-        // The event itself is read along: one row more, where the limit is not all that there is.
+        // One row more, for the event itself; a limit of `usize::MAX` already has it.
         let with_anchor = PageLimit { events: limit.events.saturating_add(1), ..limit };
         let mut page = self.store.events_after(account, Seq(from.0 - 1), with_anchor).await?;
         if page.events.first().is_none_or(|first| first.seq != from) {
@@ -57,23 +57,23 @@ impl Feed {
     /// of another epoch than the log, are dropped: it was restored.
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
         let tail = || self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        // Looked at before the log is: what is announced was committed before.
+        // Memory is read before the log, so that each of its events is in the log already.
         let last = tail().last(account).map(|last| (last.seq, last.epoch));
         let head = self.store.head(account).await?;
-        let is_piece = |(seq, epoch)| head.is_some_and(|head| seq <= head.seq && epoch == head.epoch);
-        if !last.is_none_or(is_piece) {
+        let is_in_log = |(seq, epoch)| head.is_some_and(|head| seq <= head.seq && epoch == head.epoch);
+        if !last.is_none_or(is_in_log) {
             tail().forget(account);
         }
         Ok(head)
     }
 
-    /// Drops what is in memory of an account's log, which is not what it was.
+    /// Drops an account's events from memory.
     pub fn forget(&self, account: AccountId) {
         self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).forget(account);
     }
 
-    /// Notes the epoch of a log. Where it was another one before, its followers are told that their log has ended, what
-    /// is in memory of it goes, and this is false.
+    /// Records the epoch of a log. Where it was another one before, this ends the log for its followers, drops its events
+    /// from memory and returns false.
     pub(super) fn is_of_epoch(&self, account: AccountId, epoch: i32) -> bool {
         let mut ends = self.ends();
         let Some(end) = ends.get_mut(&account) else { return true };

@@ -6,18 +6,18 @@ use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
 use crate::store::log::{EventPage, PageLimit};
 
-/// What an event costs besides its body.
+/// The memory of an event besides its body, in bytes.
 const OVERHEAD: usize = 160;
 
-/// Events that are named as the oldest, those included that were dropped before their turn.
-const NAMED: usize = 65_536;
+/// The largest number of events in `order`, including those that were dropped before.
+const MAX_ORDER: usize = 65_536;
 
-/// Bounded by bytes over all accounts; the oldest event goes first.
+/// Limited by bytes over all accounts; the oldest event is dropped first.
 pub(super) struct Tail {
     limit: usize,
     bytes: usize,
     runs: HashMap<AccountId, VecDeque<EncodedEvent>>,
-    /// Every event that was appended, oldest first; those that a broken run dropped are still named.
+    /// Every event that was appended, oldest first, including events of runs that were dropped.
     order: VecDeque<(AccountId, Seq)>,
 }
 
@@ -29,7 +29,7 @@ impl Tail {
     pub(super) fn append(&mut self, events: Vec<EncodedEvent>) {
         for event in events {
             let run = self.runs.entry(event.account).or_default();
-            // Another replica wrote in between: what we have no longer leads up to the end of the log.
+            // Another replica wrote in between, so the kept run no longer reaches the end of the log.
             if run.back().is_some_and(|last| last.seq.next() != event.seq) {
                 self.bytes -= run.drain(..).map(|event| cost(&event)).sum::<usize>();
             }
@@ -37,13 +37,13 @@ impl Tail {
             self.order.push_back((event.account, event.seq));
             run.push_back(event);
         }
-        while self.bytes > self.limit || self.order.len() > NAMED {
+        while self.bytes > self.limit || self.order.len() > MAX_ORDER {
             let Some(oldest) = self.order.pop_front() else { break };
             self.evict(oldest);
         }
     }
 
-    /// `None` where the log must be asked. No more than the page's events is looked at.
+    /// The events after a position; `None` where the log must be read. Visits only the events of the page.
     pub(super) fn after(&self, account: AccountId, after: Seq, limit: PageLimit) -> Option<EventPage> {
         let run = self.runs.get(&account)?;
         let (first, last) = (run.front()?.seq, run.back()?.seq);

@@ -4,51 +4,51 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The digits of base 62, the least first.
+/// The digits of base 62, lowest first.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 const BASE: u32 = 62;
 
-/// Characters of chance.
-const CHANCE: usize = 30;
+/// Random characters.
+const RANDOM: usize = 30;
 
-/// Characters that check those before them: 62^6 is more than 2^32.
+/// Characters of the checksum: 62^6 is more than 2^32.
 const CHECK: usize = 6;
 
-/// The lengths that a key from elsewhere may have.
+/// The lengths of a key from elsewhere, in characters.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=255;
 
-/// A secret key. It is shown by [`Self::text`] alone.
+/// A secret key. Only [`Self::text`] shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(String);
 
 impl SecretKey {
-    /// A new one of this brand.
+    /// A new key of this brand.
     #[must_use]
     pub fn make(slug: &str) -> Self {
         let mut text = format!("{slug}_live_");
-        text.extend((0..CHANCE).map(|_| digit(rand::random_range(0..BASE))));
+        text.extend((0..RANDOM).map(|_| digit(rand::random_range(0..BASE))));
         let check = checksum(&text);
         Self(text + &check)
     }
 
-    /// One that comes from elsewhere: 8 to 255 visible ASCII characters.
+    /// A key from elsewhere: 8 to 255 visible ASCII characters.
     #[must_use]
     pub fn import(text: &str) -> Option<Self> {
         let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Whether it has the form of a key that was made for this brand and not its checksum: there is no such key.
+    /// Whether it has the form of a generated key of this brand and a wrong checksum, so that no such key exists.
     #[must_use]
     pub fn is_mistyped(&self, slug: &str) -> bool {
-        let chance = self.0.strip_prefix(slug).and_then(|rest| rest.strip_prefix("_live_"));
-        let of_our_form = chance.is_some_and(|chance| {
-            chance.len() == CHANCE + CHECK && chance.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        let random = self.0.strip_prefix(slug).and_then(|rest| rest.strip_prefix("_live_"));
+        let has_form = random.is_some_and(|random| {
+            random.len() == RANDOM + CHECK && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
-        // A key that is shorter than its checksum is not of our form.
+        // A key that is shorter than a checksum does not have the form.
         let checked = self.0.split_at_checked(self.0.len().saturating_sub(CHECK));
-        of_our_form && checked.is_some_and(|(before, check)| checksum(before) != check)
+        has_form && checked.is_some_and(|(before, check)| checksum(before) != check)
     }
 
     /// The key as its owner sends it.
@@ -57,7 +57,7 @@ impl SecretKey {
         &self.0
     }
 
-    /// What the database finds it by.
+    /// The hash by which the database finds it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn a_key_has_its_form_and_its_checksum() {
         let secret = SecretKey::make("acme");
-        let chance = secret.text().strip_prefix("acme_live_").unwrap();
-        assert!(chance.len() == 36 && chance.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{chance}");
+        let random = secret.text().strip_prefix("acme_live_").unwrap();
+        assert!(random.len() == 36 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{random}");
         assert!(!secret.is_mistyped("acme"));
         assert_ne!(secret, SecretKey::make("acme"));
     }

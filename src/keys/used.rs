@@ -1,4 +1,4 @@
-//! When keys were last used, to the minute.
+//! The last use of each key, to the minute.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use crate::store::Store;
 use crate::store::keys::Used;
 use crate::worker::{Step, Worker};
 
-/// A key's use is written again after this time at the earliest.
-const WRITTEN_EVERY: Duration = Duration::from_mins(1);
+/// The shortest interval between two writes of one key's use.
+const WRITE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Notes that keys are used, and writes it down aside from the calls: none of them waits for it or fails by it. Cloning
-/// shares the notes.
+/// Records uses of keys and writes them in the background, so that no call waits for the write or fails with it. Cloning
+/// shares the record.
 #[derive(Clone)]
 pub struct LastUsed {
     store: Store,
@@ -25,7 +25,7 @@ pub struct LastUsed {
     wake: Arc<Notify>,
 }
 
-/// Keys that were used, by a monotonic clock: the database's own says when that was.
+/// Used keys, by a monotonic clock; the database's clock dates the use when it is written.
 #[derive(Default)]
 struct Notes(BTreeMap<(AccountId, Uuid), Note>);
 
@@ -36,13 +36,13 @@ struct Note {
 }
 
 impl LastUsed {
-    /// Nothing is noted yet.
+    /// No use is recorded yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store, notes: Arc::default(), wake: Arc::default() }
     }
 
-    /// The key is used now.
+    /// Records that a key is used now.
     pub fn note(&self, account: AccountId, key_id: Uuid) {
         if self.notes().note((account, key_id), clock::instant()) {
             self.wake.notify_one();
@@ -55,19 +55,19 @@ impl LastUsed {
 }
 
 impl Notes {
-    /// Whether this use is to be written.
+    /// Records a use; returns whether it must be written.
     fn note(&mut self, key: (AccountId, Uuid), now: Instant) -> bool {
         let known = self.0.get(&key);
-        let news = known.is_none_or(|note| now.saturating_duration_since(note.at) >= WRITTEN_EVERY);
-        if news {
+        let is_due = known.is_none_or(|note| now.saturating_duration_since(note.at) >= WRITE_INTERVAL);
+        if is_due {
             self.0.insert(key, Note { at: now, written: false });
         }
-        news
+        is_due
     }
 
     fn unwritten(&mut self, now: Instant) -> Vec<((AccountId, Uuid), Instant)> {
         let age = |note: &Note| now.saturating_duration_since(note.at);
-        self.0.retain(|_, note| !note.written || age(note) < WRITTEN_EVERY);
+        self.0.retain(|_, note| !note.written || age(note) < WRITE_INTERVAL);
         self.0.iter().filter(|(_, note)| !note.written).map(|(key, note)| (*key, note.at)).collect()
     }
 

@@ -1,6 +1,6 @@
-//! The accounts that called this replica lately: who waits for the next booking, and the leases that their calls are of.
+//! The accounts that called this replica lately: their waiting callers, and the leases under which calls are charged.
 //!
-//! Plain state behind the ledger's lock. Nothing here waits, and no call is made or dropped here.
+//! Plain state behind the limiter's lock. Nothing here waits, and no call is made or dropped here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,204 +14,211 @@ use crate::clock;
 use crate::domain::AccountId;
 use crate::store::quota::{Ask, Grant};
 
-/// Leases are looked through for what is to be renewed or forgotten, so often.
+/// The interval at which leases are checked for renewal and quiet accounts are forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Accounts {
     known: BTreeMap<AccountId, Account>,
-    /// Those with something to book.
+    /// Accounts that the next reservation includes.
     due: BTreeSet<AccountId>,
     swept_at: Option<Instant>,
-    last_serial: u64,
+    last_handle: u64,
 }
 
 /// One account on this replica.
 #[derive(Default)]
 struct Account {
-    /// The last is that of today; calls of the day before may still be carried out under one before it.
-    leases: Vec<Held>,
+    /// The last one is today's; calls under an earlier day's lease may still be running.
+    leases: Vec<HeldLease>,
     waiters: Waiters,
-    /// Calls of the month that were left at the last booking.
+    /// Calls of the month that were left at the last reservation.
     remaining: u64,
-    /// When the month's row was last made sure of, and expired leases given back.
+    /// The last time that the month's row was made and expired leases were given back.
     opened_at: Option<Instant>,
 }
 
-/// Who waits for the next booking of an account.
+/// The callers that wait for an account's next reservation.
 #[derive(Default)]
 pub(super) struct Waiters {
-    callers: Vec<oneshot::Sender<MonthGrant>>,
-    /// Callers who ask without wanting a call.
-    status_waiters: Vec<oneshot::Sender<MonthGrant>>,
-    /// Calls that nobody waits for, where limits are not enforced.
+    callers: Vec<oneshot::Sender<ReservationReply>>,
+    /// Callers who want the account's status and no call.
+    status_waiters: Vec<oneshot::Sender<ReservationReply>>,
+    /// Calls that nobody waits for, because limits are not enforced.
     counted: u64,
 }
 
-/// The answer that a caller waits for.
+/// The thing that a caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum RequestKind {
     Call,
-    Look,
+    Status,
 }
 
-/// Where a caller came in the month.
-pub(super) struct MonthGrant {
-    /// The call, where it is granted.
+/// The reply to a waiting caller: the account's month after the reservation.
+pub(super) struct ReservationReply {
+    /// The call, where one was requested and granted.
     pub(super) call: Option<Call>,
     pub(super) month: Window,
     pub(super) revision: i64,
 }
 
-/// Names a lease in this process for as long as its calls are what they were.
+/// Identifies a lease in this process. A lease whose calls were given back goes on under a new handle, so that calls of
+/// the old one are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Serial(u64);
+pub(super) struct LeaseHandle(u64);
 
-struct Held {
-    serial: Serial,
+struct HeldLease {
+    handle: LeaseHandle,
     lease: QuotaLease,
-    /// Answers that wait for the next booking.
+    /// Responses that wait for the next reservation.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Whether a call's answer may go out.
-pub(super) enum ReleaseState {
+/// Whether a call's response may be sent.
+pub(super) enum Settlement {
+    /// Yes: the call counts.
     Counted,
-    /// Not before the next booking.
-    After(oneshot::Receiver<()>),
-    /// The call was given back.
-    Lost,
+    /// Not before the next reservation; then ask again.
+    AfterReservation(oneshot::Receiver<()>),
+    /// No: the lease expired, and the call was given back.
+    LeaseLost,
 }
 
-/// An account's part of a booking.
-pub(super) struct Booked {
+/// An account's part of a reservation that is not committed yet.
+pub(super) struct PendingReservation {
     pub(super) ask: Ask,
-    serial: Serial,
+    handle: LeaseHandle,
     update: LeaseUpdate,
     waiters: Waiters,
 }
 
-/// Who is to be told of a booking.
+/// The waiting callers that a committed reservation answers.
 pub(super) struct Replies {
-    /// The first of them were granted a call each, under this lease.
-    pub(super) callers: Vec<oneshot::Sender<MonthGrant>>,
-    pub(super) status_waiters: Vec<oneshot::Sender<MonthGrant>>,
-    pub(super) serial: Serial,
+    /// The first of them, up to the calls granted, get a call each, under this lease.
+    pub(super) callers: Vec<oneshot::Sender<ReservationReply>>,
+    pub(super) status_waiters: Vec<oneshot::Sender<ReservationReply>>,
+    pub(super) handle: LeaseHandle,
 }
 
 impl Accounts {
-    /// Waits for the next booking.
-    pub(super) fn wait(&mut self, account: AccountId, wish: Wish) -> oneshot::Receiver<MonthGrant> {
-        let (reply, index) = oneshot::channel();
+    /// Adds a caller to the next reservation.
+    pub(super) fn wait(&mut self, account: AccountId, kind: RequestKind) -> oneshot::Receiver<ReservationReply> {
+        let (sender, reply) = oneshot::channel();
         let waiters = &mut self.known.entry(account).or_default().waiters;
-        match wish {
-            Wish::Call => waiters.callers.push(reply),
-            Wish::Look => waiters.status_waiters.push(reply),
+        match kind {
+            RequestKind::Call => waiters.callers.push(sender),
+            RequestKind::Status => waiters.status_waiters.push(sender),
         }
         self.due.insert(account);
-        index
+        reply
     }
 
-    /// Counts a call that waits for nothing.
+    /// Counts a call without waiting for its reservation.
     pub(super) fn count(&mut self, account: AccountId) {
         self.known.entry(account).or_default().waiters.counted += 1;
         self.due.insert(account);
     }
 
-    /// A call that counts is answered, where it may be.
-    pub(super) fn answer(&mut self, account: AccountId, serial: Serial, now: Instant) -> ReleaseState {
-        let Some(held) = self.held(account, serial) else { return ReleaseState::Lost };
+    /// Settles a call that counts, unless the next reservation must come first.
+    pub(super) fn settle(&mut self, account: AccountId, handle: LeaseHandle, now: Instant) -> Settlement {
+        let Some(held) = self.held(account, handle) else { return Settlement::LeaseLost };
         if held.lease.answer(now) {
-            return ReleaseState::Counted;
+            return Settlement::Counted;
         }
-        let (reply, booked) = oneshot::channel();
-        held.waiting.push(reply);
+        let (sender, reserved) = oneshot::channel();
+        held.waiting.push(sender);
         self.due.insert(account);
-        ReleaseState::After(booked)
+        Settlement::AfterReservation(reserved)
     }
 
-    /// A call does not count: the next booking says so.
-    pub(super) fn give_back(&mut self, account: AccountId, serial: Option<Serial>) {
-        if let Some(serial) = serial {
-            // Where its lease is lost, it was given back with that.
-            let Some(held) = self.held(account, serial) else { return };
+    /// Gives back a call that does not count, with the next reservation.
+    pub(super) fn give_back(&mut self, account: AccountId, handle: Option<LeaseHandle>) {
+        if let Some(handle) = handle {
+            // A lost lease has given the call back already.
+            let Some(held) = self.held(account, handle) else { return };
             held.lease.give_back();
         } else {
-            let another = self.next_serial();
+            let another = self.next_handle();
             self.known.entry(account).or_default().give_back_counted(another);
         }
         self.due.insert(account);
     }
 
-    /// A call counts though nobody is answered.
-    pub(super) fn keep(&mut self, account: AccountId, serial: Serial) {
-        if let Some(held) = self.held(account, serial) {
+    /// Counts a call to which no response is sent.
+    pub(super) fn keep(&mut self, account: AccountId, handle: LeaseHandle) {
+        if let Some(held) = self.held(account, handle) {
             held.lease.keep();
         }
     }
 
-    fn next_serial(&mut self) -> Serial {
-        self.last_serial += 1;
-        Serial(self.last_serial)
+    fn next_handle(&mut self) -> LeaseHandle {
+        self.last_handle += 1;
+        LeaseHandle(self.last_handle)
     }
 
-    fn held(&mut self, account: AccountId, serial: Serial) -> Option<&mut Held> {
-        self.known.get_mut(&account)?.leases.iter_mut().find(|held| held.serial == serial)
+    fn held(&mut self, account: AccountId, handle: LeaseHandle) -> Option<&mut HeldLease> {
+        self.known.get_mut(&account)?.leases.iter_mut().find(|held| held.handle == handle)
     }
 
-    /// What the next booking is about: of each account that is due one lease. Accounts that have been quiet are forgotten.
-    pub(super) fn update(&mut self, enforced: bool, now: Instant) -> BTreeMap<AccountId, Booked> {
+    /// Takes what the next reservation contains: one lease of each account that is due. Quiet accounts are forgotten.
+    pub(super) fn take_due(&mut self, enforced: bool, now: Instant) -> BTreeMap<AccountId, PendingReservation> {
         if self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP) {
             self.swept_at = Some(now);
             self.known.retain(|_, account| !account.is_idle(now));
             let renewed = self.known.iter().filter(|(_, account)| account.is_due(now)).map(|(account, _)| *account);
             self.due.extend(renewed);
         }
-        let mut drafted = BTreeMap::new();
+        let mut pending = BTreeMap::new();
         for id in std::mem::take(&mut self.due) {
             let Some(account) = self.known.get_mut(&id) else { continue };
-            self.last_serial += 1;
-            account.hold(Serial(self.last_serial));
-            if let Some(booked) = account.update(id, enforced, now) {
-                drafted.insert(id, booked);
+            self.last_handle += 1;
+            account.ensure_lease(LeaseHandle(self.last_handle));
+            if let Some(reservation) = account.reserve(id, enforced, now) {
+                pending.insert(id, reservation);
             }
         }
-        drafted
+        pending
     }
 
-    /// A booking was committed.
-    pub(super) fn booked(&mut self, grant: &Grant, booked: Booked, now: Instant) -> Option<Replies> {
-        let Booked { ask, serial, update, waiters } = booked;
-        let another = self.next_serial();
+    /// Applies a reservation that was committed.
+    pub(super) fn committed(
+        &mut self,
+        grant: &Grant,
+        reservation: PendingReservation,
+        now: Instant,
+    ) -> Option<Replies> {
+        let PendingReservation { ask, handle, update, waiters } = reservation;
+        let another = self.next_handle();
         let account = self.known.get_mut(&grant.account)?;
-        let is_current = account.leases.last().is_some_and(|held| held.serial == serial);
-        let held = account.leases.iter_mut().find(|held| held.serial == serial)?;
+        let is_current = account.leases.last().is_some_and(|held| held.handle == handle);
+        let held = account.leases.iter_mut().find(|held| held.handle == handle)?;
         if !ask.opened {
             account.opened_at = Some(now);
         }
         let mut replies = None;
         if grant.lost {
             if held.lease.lost(clock::fresh_uid().0) == Lost::GivenBack {
-                held.serial = another;
+                held.handle = another;
             }
             held.release(usize::MAX);
             account.waiters.put_first(waiters);
         } else {
-            held.lease.booked(update, grant.calls, grant.day);
+            held.lease.committed(update, grant.calls, grant.day);
             held.release(held.lease.may_answer());
             if ask.block.is_none() {
-                held.lease.keep_booked(grant.calls);
+                held.lease.keep_reserved(grant.calls);
             }
             // None remain where the tier was lowered below what is used, or limits are not enforced.
-            account.remaining = grant.most.saturating_sub(grant.used);
+            account.remaining = grant.limit.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
-                account.leases.push(Held::new(another));
+                account.leases.push(HeldLease::new(another));
                 account.waiters.put_first(waiters);
             } else {
                 let Waiters { callers, status_waiters, counted } = waiters;
-                // Nobody is refused these: they were carried out.
+                // Calls that were counted without waiting were served, so those that were not granted are asked for again.
                 account.waiters.counted += if ask.block.is_some() { 0 } else { counted - grant.calls };
-                replies = Some(Replies { callers, status_waiters, serial });
+                replies = Some(Replies { callers, status_waiters, handle });
             }
         }
         account.forget_settled();
@@ -221,13 +228,13 @@ impl Accounts {
         replies
     }
 
-    /// The database does not have the account's month. Where a month has just begun its row is made next time; else there
-    /// is no such account, and whoever waits is told by being dropped.
-    pub(super) fn not_found(&mut self, id: AccountId, booked: Booked) {
+    /// Handles an account whose month the database does not have. Where a month has just begun, the next reservation makes
+    /// its row. Otherwise there is no such account; its waiting callers see their channels close.
+    pub(super) fn not_found(&mut self, id: AccountId, reservation: PendingReservation) {
         match self.known.get_mut(&id) {
-            Some(account) if booked.ask.opened => {
+            Some(account) if reservation.ask.opened => {
                 account.opened_at = None;
-                account.waiters.put_first(booked.waiters);
+                account.waiters.put_first(reservation.waiters);
                 self.due.insert(id);
             }
             Some(_) | None => {
@@ -236,36 +243,38 @@ impl Accounts {
         }
     }
 
-    /// A booking failed, or may have been committed: the next one finds out. Whoever waited is told by being dropped.
-    pub(super) fn not_booked(&mut self, booked: BTreeMap<AccountId, Booked>) {
-        for (id, Booked { serial, waiters, .. }) in booked {
+    /// Handles a reservation that failed, or whose commit is in doubt: the next reservation finds out. Its waiting callers
+    /// see their channels close.
+    pub(super) fn failed(&mut self, pending: BTreeMap<AccountId, PendingReservation>) {
+        for (id, PendingReservation { handle, waiters, .. }) in pending {
             let Some(account) = self.known.get_mut(&id) else { continue };
             account.waiters.counted += waiters.counted;
-            if let Some(held) = account.leases.iter_mut().find(|held| held.serial == serial) {
+            if let Some(held) = account.leases.iter_mut().find(|held| held.handle == handle) {
                 held.waiting.clear();
             }
-            // Also where nothing waits any more: calls may have been granted that nobody took.
+            // Also without waiting callers: calls may have been granted that nobody took.
             self.due.insert(id);
         }
     }
 }
 
 impl Account {
-    fn update(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<Booked> {
+    fn reserve(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<PendingReservation> {
         let last = self.leases.len().checked_sub(1)?;
+        // An earlier day's lease that is due comes before today's.
         let index = self.leases.iter().take(last).position(|held| held.is_due(now)).unwrap_or(last);
         let held = self.leases.get_mut(index)?;
         let waiters = if index == last { std::mem::take(&mut self.waiters) } else { Waiters::default() };
         if waiters.is_empty() && !held.is_due(now) && !held.lease.is_in_doubt() {
             return None;
         }
-        if held.lease.has_nothing_to_lose(now) {
-            held.lease.begin_again(clock::fresh_uid().0);
+        if held.lease.may_restart(now) {
+            held.lease.restart(clock::fresh_uid().0);
         }
         let calls = waiters.callers.len() as u64 + waiters.counted;
         let block = enforced.then(|| block(self.remaining));
-        // Where limits are not enforced nothing is to be given back.
-        let update = held.lease.update(calls, block.unwrap_or(u64::MAX), now);
+        // Without limits every call counts at once, so the lease has nothing to give back.
+        let update = held.lease.reserve(calls, block.unwrap_or(u64::MAX), now);
         let ask = Ask {
             account,
             lease: held.lease.id,
@@ -278,24 +287,24 @@ impl Account {
             block,
             opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
         };
-        Some(Booked { ask, serial: held.serial, update, waiters })
+        Some(PendingReservation { ask, handle: held.handle, update, waiters })
     }
 
-    /// Has a lease, under this name where there is none yet.
-    fn hold(&mut self, serial: Serial) {
+    /// Adds a lease with this handle where the account has none.
+    fn ensure_lease(&mut self, handle: LeaseHandle) {
         if self.leases.is_empty() {
-            self.leases.push(Held::new(serial));
+            self.leases.push(HeldLease::new(handle));
         }
     }
 
-    /// A call that was counted without asking does not count.
-    fn give_back_counted(&mut self, serial: Serial) {
+    /// Gives back a call that was counted without waiting for its reservation.
+    fn give_back_counted(&mut self, handle: LeaseHandle) {
         if self.waiters.counted > 0 {
-            // It is not booked yet.
+            // The call is not reserved yet.
             self.waiters.counted -= 1;
             return;
         }
-        self.hold(serial);
+        self.ensure_lease(handle);
         if let Some(held) = self.leases.last_mut() {
             held.lease.give_back_kept();
         }
@@ -309,25 +318,25 @@ impl Account {
         self.waiters.is_empty() && self.leases.iter().all(|held| held.waiting.is_empty() && held.lease.is_idle(now))
     }
 
-    /// Forgets leases of days before whose calls are all settled.
+    /// Forgets leases of earlier days whose calls are all settled.
     fn forget_settled(&mut self) {
-        let last = self.leases.last().map(|held| held.serial);
-        self.leases.retain(|held| Some(held.serial) == last || !held.lease.is_settled() || !held.waiting.is_empty());
+        let last = self.leases.last().map(|held| held.handle);
+        self.leases.retain(|held| Some(held.handle) == last || !held.lease.is_settled() || !held.waiting.is_empty());
     }
 }
 
-impl Held {
-    fn new(serial: Serial) -> Self {
-        Self { serial, lease: QuotaLease::new(clock::fresh_uid().0), waiting: Vec::new() }
+impl HeldLease {
+    fn new(handle: LeaseHandle) -> Self {
+        Self { handle, lease: QuotaLease::new(clock::fresh_uid().0), waiting: Vec::new() }
     }
 
     fn is_due(&self, now: Instant) -> bool {
         !self.waiting.is_empty() || self.lease.has_returned() || self.lease.wants_renewal(now)
     }
 
-    /// Lets the first answers try again.
-    fn release(&mut self, most: usize) {
-        let released = self.waiting.len().min(most);
+    /// Lets the first responses try again, at most `limit` of them.
+    fn release(&mut self, limit: usize) {
+        let released = self.waiting.len().min(limit);
         for waiting in self.waiting.drain(..released) {
             // A caller that has gone away waits for nothing.
             let _gone = waiting.send(());
@@ -340,7 +349,7 @@ impl Waiters {
         self.callers.is_empty() && self.status_waiters.is_empty() && self.counted == 0
     }
 
-    /// Those who waited for longer come first.
+    /// Puts callers that have waited for longer before the others.
     fn put_first(&mut self, earlier: Self) {
         let later = std::mem::replace(self, earlier);
         self.callers.extend(later.callers);

@@ -1,4 +1,4 @@
-//! The calls of the present second, by account.
+//! Calls in the current second, by account.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use crate::domain::AccountId;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Counts calls in windows of a second. A window is measured by a monotonic clock: a wall clock that steps back would
-/// hold it open for as long as it stepped.
+/// Counts calls in windows of one second. A monotonic clock measures them, because a wall clock that steps back would
+/// keep a window open for as long as it stepped.
 #[derive(Default)]
 pub(super) struct Burst {
     began: Option<Instant>,
@@ -16,9 +16,9 @@ pub(super) struct Burst {
 }
 
 impl Burst {
-    /// Counts a call in the account's second; returns how many that makes.
+    /// Counts a call in the account's second; returns the number of calls in it.
     pub(super) fn call(&mut self, account: AccountId, now: Instant) -> u64 {
-        // A call whose account had to be looked up may be earlier than the window: it counts with those of the window.
+        // A call whose account had to be looked up may be older than the window; it counts in the window.
         if self.began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
             self.began = Some(now);
             self.calls.clear();

@@ -1,87 +1,87 @@
-//! A call that may be carried out, and what it comes to.
+//! A call that may be carried out, and whether it counts in the end.
 
-use super::accounts::{ReleaseState, Serial};
+use super::accounts::{LeaseHandle, Settlement};
 use super::limiter::{Denied, QuotaLimiter};
 use super::window::RateLimitStatus;
 use crate::domain::AccountId;
 
-/// A call that the account's month has room for. It is charged already: [`Self::count`] comes before its answer goes out,
-/// and [`Self::give_back`] where it turns out not to count. One that is dropped was not answered; it is given back, unless
-/// it is [kept](Self::keep_if_dropped).
+/// A call that is charged to the account's month already. Before its response is sent, [`Self::count`] settles it, or
+/// [`Self::give_back`] where it does not count. A call that is dropped had no response; it is given back, unless it is
+/// [kept](Self::keep_if_dropped).
 pub struct Call {
     limiter: QuotaLimiter,
     account: AccountId,
-    /// The lease that it is of; nothing where limits are not enforced.
-    lease: Option<Serial>,
-    standing: Option<RateLimitStatus>,
-    dropped: Dropped,
+    /// The lease that it is charged to; nothing where limits are not enforced.
+    lease: Option<LeaseHandle>,
+    status: Option<RateLimitStatus>,
+    on_drop: OnDrop,
 }
 
 /// The fate of a call that is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dropped {
-    GivenBack,
-    Kept,
-    Settled,
+enum OnDrop {
+    GiveBack,
+    Keep,
+    Nothing,
 }
 
 impl Call {
-    pub(super) fn new(limiter: QuotaLimiter, account: AccountId, lease: Option<Serial>) -> Self {
-        Self { limiter, account, lease, standing: None, dropped: Dropped::GivenBack }
+    pub(super) fn new(limiter: QuotaLimiter, account: AccountId, lease: Option<LeaseHandle>) -> Self {
+        Self { limiter, account, lease, status: None, on_drop: OnDrop::GiveBack }
     }
 
-    pub(super) fn at(mut self, standing: RateLimitStatus) -> Self {
-        self.standing = Some(standing);
+    pub(super) fn with_status(mut self, status: RateLimitStatus) -> Self {
+        self.status = Some(status);
         self
     }
 
-    /// From here on it counts even if its caller goes away: it may be carried out all the same.
+    /// From here on the call counts even if its caller goes away, because it may be carried out all the same.
     pub fn keep_if_dropped(&mut self) {
-        self.dropped = Dropped::Kept;
+        self.on_drop = OnDrop::Keep;
     }
 
-    /// The call counts and its answer may go out; returns where the account stands, or nothing where limits are not
-    /// enforced. Near the limit this waits for the next booking, so that a crash can give back what was not answered.
-    /// Where it fails the call was given back, and its answer must not go out.
+    /// Counts the call, after which its response may be sent. Returns the account's limits, or nothing where limits are
+    /// not enforced. Near the limit this waits for the next reservation, so that a crash can give back calls without a
+    /// response. After an error the call is given back, and its response must not be sent.
     pub async fn count(mut self) -> Result<Option<RateLimitStatus>, Denied> {
         while let Some(lease) = self.lease {
-            match self.limiter.answer(self.account, lease) {
-                ReleaseState::Counted => break,
-                ReleaseState::After(booked) => {
-                    if booked.await.is_err() {
-                        self.dropped = Dropped::GivenBack;
+            match self.limiter.settle(self.account, lease) {
+                Settlement::Counted => break,
+                Settlement::AfterReservation(reserved) => {
+                    if reserved.await.is_err() {
+                        self.on_drop = OnDrop::GiveBack;
                         return Err(Denied::Unavailable);
                     }
                 }
-                // This replica was stopped for so long that the call is another one's by now: it needs one more.
-                ReleaseState::Lost => {
-                    self.dropped = Dropped::Settled;
-                    let mut another = self.limiter.take_again(self.account, self.standing).await?;
-                    another.dropped = Dropped::GivenBack;
+                // This replica was stopped for so long that the call was given back: another one is needed.
+                Settlement::LeaseLost => {
+                    self.on_drop = OnDrop::Nothing;
+                    let mut another = self.limiter.reacquire(self.account, self.status).await?;
+                    another.on_drop = OnDrop::GiveBack;
                     self = another;
                 }
             }
         }
-        self.dropped = Dropped::Settled;
-        Ok(self.standing)
+        self.on_drop = OnDrop::Nothing;
+        Ok(self.status)
     }
 
-    /// The call does not count; returns where the account stands without it.
+    /// Gives the call back; returns the account's limits without it.
     #[must_use]
     pub fn give_back(mut self) -> Option<RateLimitStatus> {
-        self.dropped = Dropped::GivenBack;
-        let mut standing = self.standing?;
-        standing.month.iter_mut().for_each(|month| month.left += 1);
-        Some(standing)
+        self.on_drop = OnDrop::GiveBack;
+        let mut status = self.status?;
+        status.month.iter_mut().for_each(|month| month.remaining += 1);
+        Some(status)
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        match (self.dropped, self.lease) {
-            (Dropped::GivenBack, lease) => self.limiter.give_back(self.account, lease),
-            (Dropped::Kept, Some(lease)) => self.limiter.keep(self.account, lease),
-            (Dropped::Kept, None) | (Dropped::Settled, _) => {}
+        match (self.on_drop, self.lease) {
+            (OnDrop::GiveBack, lease) => self.limiter.give_back(self.account, lease),
+            (OnDrop::Keep, Some(lease)) => self.limiter.keep(self.account, lease),
+            (OnDrop::Keep, None) | (OnDrop::Nothing, _) => {}
         }
     }
 }

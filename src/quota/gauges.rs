@@ -1,4 +1,4 @@
-//! What operators see of quota use.
+//! The gauges of quota use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use crate::store::Store;
 use crate::store::quota::Use;
 use crate::worker::{Step, Worker};
 
-/// Bands of use, in percent of the month's calls: up to 50, 80, 95, below the limit, and at it.
+/// Bands of use and the end of each, in percent of the month's calls: below 50, 80, 95 and 100, and at the limit.
 const BANDS: [(&str, u64); 5] = [("0-50", 50), ("50-80", 80), ("80-95", 95), ("95-100", 100), ("over", u64::MAX)];
 
-/// Accounts that have gauges of their own.
+/// The number of accounts that have gauges of their own.
 const TOP: usize = 100;
 
-/// Keeps the gauges of quota use.
-pub struct Gauges {
+/// Sets the gauges of quota use every ten seconds.
+pub struct QuotaGauges {
     store: Store,
     metrics: Metrics,
     top_accounts: bool,
 }
 
-impl Gauges {
-    /// `top_accounts` says whether single accounts may be shown.
+impl QuotaGauges {
+    /// With `top_accounts`, the accounts that used most of their quota have gauges of their own.
     #[must_use]
     pub fn new(store: Store, metrics: Metrics, top_accounts: bool) -> Self {
         Self { store, metrics, top_accounts }
@@ -55,7 +55,7 @@ impl Gauges {
     }
 }
 
-impl Worker for Gauges {
+impl Worker for QuotaGauges {
     const NAME: &'static str = "quota-gauges";
     const SWEEP: Duration = Duration::from_secs(10);
 

@@ -1,11 +1,11 @@
-//! Calls, taken before they are carried out and settled when they are answered.
+//! The limiter: calls are acquired before they are carried out and settled when they are answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::accounts::{Accounts, MonthGrant, ReleaseState, Replies, Serial, Wish};
+use super::accounts::{Accounts, LeaseHandle, Replies, RequestKind, ReservationReply, Settlement};
 use super::burst::Burst;
 use super::call::Call;
 use super::lease::LEASE;
@@ -17,7 +17,7 @@ use crate::store::quota::{Ask, Grant};
 use crate::store::{Store, StoreError};
 use crate::worker::{Step, Worker};
 
-/// What calls are asked of. Cloning shares it.
+/// The limiter of all accounts on this replica. Cloning shares it.
 #[derive(Clone)]
 pub struct QuotaLimiter {
     shared: Arc<Shared>,
@@ -28,15 +28,15 @@ struct Shared {
     accounts: Mutex<Accounts>,
     burst: Mutex<Burst>,
     wake: Arc<Notify>,
-    /// Held by a booking: a lease has one in flight at most.
+    /// Held during a reservation: a lease has at most one in flight.
     reservation: tokio::sync::Mutex<()>,
 }
 
-/// The answer to a question.
+/// The limiter's decision, and the account's revision at that time.
 pub struct Checked<T> {
-    /// What was asked for, or why it is refused.
+    /// The requested value, or the reason for the refusal.
     pub outcome: Result<T, Denied>,
-    /// The account's revision at that moment; nothing where the database was not asked.
+    /// The account's revision; nothing where the database was not asked.
     pub revision: Option<i64>,
 }
 
@@ -60,128 +60,125 @@ impl QuotaLimiter {
         Self { shared: Arc::new(Shared { config, accounts, burst, wake, reservation }) }
     }
 
-    /// Takes one call from the account's month, whose limit is that of the tier that the account has at that moment.
-    /// Cancelled while it waits, it takes none.
-    pub async fn take(&self, account: AccountId) -> Checked<Call> {
+    /// Acquires one call of the account's month. The limit is that of the account's tier at that time. Cancelled while it
+    /// waits, it acquires none.
+    pub async fn acquire(&self, account: AccountId) -> Checked<Call> {
         if !self.shared.config.enforced {
             self.accounts().count(account);
             return Checked { outcome: Ok(Call::new(self.clone(), account, None)), revision: None };
         }
-        match self.of_the_second(account) {
-            Ok(burst) => self.take_of_month(account, burst).await,
+        match self.check_burst(account) {
+            Ok(burst) => self.acquire_of_month(account, burst).await,
             Err(denied) => Checked { outcome: Err(denied), revision: None },
         }
     }
 
-    async fn take_of_month(&self, account: AccountId, burst: Window) -> Checked<Call> {
-        let Some(grant) = self.ask(account, Wish::Call).await else { return Checked::UNAVAILABLE };
-        let standing = RateLimitStatus { burst, month: Some(grant.month) };
-        let outcome = grant.call.map(|call| call.at(standing)).ok_or(Denied::Month(standing));
-        Checked { outcome, revision: Some(grant.revision) }
+    async fn acquire_of_month(&self, account: AccountId, burst: Window) -> Checked<Call> {
+        let Some(reply) = self.reserved(account, RequestKind::Call).await else { return Checked::UNAVAILABLE };
+        let status = RateLimitStatus { burst, month: Some(reply.month) };
+        let outcome = reply.call.map(|call| call.with_status(status)).ok_or(Denied::Month(status));
+        Checked { outcome, revision: Some(reply.revision) }
     }
 
-    /// Another lease for a call that was counted in its second already.
-    pub(super) async fn take_again(
-        &self,
-        account: AccountId,
-        standing: Option<RateLimitStatus>,
-    ) -> Result<Call, Denied> {
+    /// Acquires a call under another lease, for one that was counted in its second already.
+    pub(super) async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
         let limit = self.shared.config.burst_per_second;
-        let burst = standing.map_or_else(|| Window::burst(limit, 0), |standing| standing.burst);
-        self.take_of_month(account, burst).await.outcome
+        let burst = status.map_or_else(|| Window::burst(limit, 0), |status| status.burst);
+        self.acquire_of_month(account, burst).await.outcome
     }
 
-    /// Where the account stands once all that this replica knows of it is booked; nothing where limits are not enforced.
-    /// Takes no call of the month, but one of the second.
-    pub async fn look(&self, account: AccountId) -> Checked<Option<RateLimitStatus>> {
+    /// The account's limits, with all calls that this replica knows of; nothing where limits are not enforced. Consumes one
+    /// call of the second and none of the month.
+    pub async fn status(&self, account: AccountId) -> Checked<Option<RateLimitStatus>> {
         let burst = if self.shared.config.enforced {
-            match self.of_the_second(account) {
+            match self.check_burst(account) {
                 Ok(burst) => Some(burst),
                 Err(denied) => return Checked { outcome: Err(denied), revision: None },
             }
         } else {
             None
         };
-        let Some(grant) = self.ask(account, Wish::Look).await else { return Checked::UNAVAILABLE };
-        let standing = burst.map(|burst| RateLimitStatus { burst, month: Some(grant.month) });
-        Checked { outcome: Ok(standing), revision: Some(grant.revision) }
+        let Some(reply) = self.reserved(account, RequestKind::Status).await else { return Checked::UNAVAILABLE };
+        let status = burst.map(|burst| RateLimitStatus { burst, month: Some(reply.month) });
+        Checked { outcome: Ok(status), revision: Some(reply.revision) }
     }
 
-    fn of_the_second(&self, account: AccountId) -> Result<Window, Denied> {
+    fn check_burst(&self, account: AccountId) -> Result<Window, Denied> {
         let limit = self.shared.config.burst_per_second;
         let calls = self.shared.burst.lock().unwrap_or_else(PoisonError::into_inner).call(account, clock::instant());
         let burst = Window::burst(limit, calls);
-        // What the month has left is not worth a question then.
+        // A refused call does not ask the database, so the month is not known.
         if calls > limit { Err(Denied::Burst(RateLimitStatus { burst, month: None })) } else { Ok(burst) }
     }
 
-    /// Waits for the next booking; `None` where that fails.
-    async fn ask(&self, account: AccountId, wish: Wish) -> Option<MonthGrant> {
-        let grant = self.accounts().wait(account, wish);
+    /// Waits for the next reservation; `None` where it fails or there is no such account.
+    async fn reserved(&self, account: AccountId, kind: RequestKind) -> Option<ReservationReply> {
+        let reply = self.accounts().wait(account, kind);
         self.shared.wake.notify_one();
-        // The sender is dropped when the booking fails, which the worker logs, and when there is no such account.
-        grant.await.ok()
+        // The worker logs why a reservation failed.
+        reply.await.ok()
     }
 
-    pub(super) fn answer(&self, account: AccountId, serial: Serial) -> ReleaseState {
-        let answer = self.accounts().answer(account, serial, clock::instant());
-        if matches!(answer, ReleaseState::After(_)) {
+    pub(super) fn settle(&self, account: AccountId, lease: LeaseHandle) -> Settlement {
+        let settlement = self.accounts().settle(account, lease, clock::instant());
+        if matches!(settlement, Settlement::AfterReservation(_)) {
             self.shared.wake.notify_one();
         }
-        answer
+        settlement
     }
 
-    pub(super) fn give_back(&self, account: AccountId, serial: Option<Serial>) {
-        self.accounts().give_back(account, serial);
+    pub(super) fn give_back(&self, account: AccountId, lease: Option<LeaseHandle>) {
+        self.accounts().give_back(account, lease);
     }
 
-    pub(super) fn keep(&self, account: AccountId, serial: Serial) {
-        self.accounts().keep(account, serial);
+    pub(super) fn keep(&self, account: AccountId, lease: LeaseHandle) {
+        self.accounts().keep(account, lease);
     }
 
-    /// Asks the database for all that waits; true where anything did. Where that fails, callers are told that the database
-    /// is away, and the next booking finds out what became of this one.
-    pub async fn book(&self, store: &Store) -> Result<bool, StoreError> {
+    /// Reserves calls for all waiting callers, in one transaction; false where there was nothing to reserve. After an error
+    /// the callers get [`Denied::Unavailable`], and the next reservation finds out whether this one was committed.
+    pub async fn reserve(&self, store: &Store) -> Result<bool, StoreError> {
         let _one_at_a_time = self.shared.reservation.lock().await;
-        let mut booked = self.accounts().update(self.shared.config.enforced, clock::instant());
-        if booked.is_empty() {
+        let mut pending = self.accounts().take_due(self.shared.config.enforced, clock::instant());
+        if pending.is_empty() {
             return Ok(false);
         }
-        let asks: Vec<Ask> = booked.values().map(|booked| booked.ask).collect();
+        let asks: Vec<Ask> = pending.values().map(|reservation| reservation.ask).collect();
         let grants = match store.take_calls(&asks, LEASE).await {
             Ok(grants) => grants,
             Err(error) => {
-                self.accounts().not_booked(booked);
+                self.accounts().failed(pending);
                 return Err(error);
             }
         };
         for grant in grants {
-            let Some(booked) = booked.remove(&grant.account) else { continue };
-            let replies = self.accounts().booked(&grant, booked, clock::instant());
+            let Some(reservation) = pending.remove(&grant.account) else { continue };
+            let replies = self.accounts().committed(&grant, reservation, clock::instant());
             if let Some(replies) = replies {
                 self.reply(&grant, replies);
             }
         }
-        for (account, booked) in booked {
-            self.accounts().not_found(account, booked);
+        for (account, reservation) in pending {
+            self.accounts().not_found(account, reservation);
         }
         Ok(true)
     }
 
-    /// Not under the lock: a call whose caller has gone away is given back at once.
+    /// Runs without the lock, because a call whose caller has gone away is given back at once, which takes the lock.
     fn reply(&self, grant: &Grant, replies: Replies) {
-        let Replies { callers, status_waiters, serial } = replies;
-        let Grant { account, calls, used, most, revision, now, .. } = *grant;
-        // The first to be answered took the first of the calls granted.
+        let Replies { callers, status_waiters, handle } = replies;
+        let Grant { account, calls, used, limit, revision, now, .. } = *grant;
+        let reply = |call, used| ReservationReply { call, month: Window::month(limit, used, now), revision };
+        // The caller that waited longest gets the first of the calls granted.
         let granted = (used - calls + 1..=used).map(|used| (used, true));
         for (caller, (used, granted)) in callers.into_iter().zip(granted.chain(std::iter::repeat((used, false)))) {
-            let call = granted.then(|| Call::new(self.clone(), account, Some(serial)));
+            let call = granted.then(|| Call::new(self.clone(), account, Some(handle)));
             // A caller that has gone away drops its call, which gives it back.
-            let _gone = caller.send(MonthGrant { call, month: Window::month(most, used, now), revision });
+            let _gone = caller.send(reply(call, used));
         }
-        for looker in status_waiters {
+        for waiter in status_waiters {
             // A caller that has gone away needs no status.
-            let _gone = looker.send(MonthGrant { call: None, month: Window::month(most, used, now), revision });
+            let _gone = waiter.send(reply(None, used));
         }
     }
 
@@ -194,14 +191,14 @@ impl<T> Checked<T> {
     const UNAVAILABLE: Self = Self { outcome: Err(Denied::Unavailable), revision: None };
 }
 
-/// Asks the database as long as there is something to ask.
+/// Reserves calls whenever callers wait.
 pub struct ReservationWriter {
     limiter: QuotaLimiter,
     store: Store,
 }
 
 impl ReservationWriter {
-    /// The ledger stays the caller's to take calls from.
+    /// The caller acquires its calls from the same limiter.
     #[must_use]
     pub fn new(limiter: QuotaLimiter, store: Store) -> Self {
         Self { limiter, store }
@@ -210,14 +207,14 @@ impl ReservationWriter {
 
 impl Worker for ReservationWriter {
     const NAME: &'static str = "quota";
-    /// So long does a call wait that was given back.
+    /// A call that is given back is reserved again after this time at the latest.
     const SWEEP: Duration = Duration::from_secs(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let booked = self.limiter.book(&self.store).await?;
+        let reserved = self.limiter.reserve(&self.store).await?;
         let enforced = self.limiter.shared.config.enforced;
-        // Where nobody waits, one write a second is enough.
-        Ok(if booked && enforced { Step::Advanced } else { Step::Idle })
+        // Without limits nobody waits, so one transaction per second is enough.
+        Ok(if reserved && enforced { Step::Advanced } else { Step::Idle })
     }
 
     fn wake(&self) -> Arc<Notify> {

@@ -1,4 +1,4 @@
-//! What an account used of a month, by day.
+//! An account's use of a month, by day.
 
 use time::{Date, Duration, Time};
 
@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 /// The calls of a calendar month (UTC).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// In all.
+    /// The sum of all days.
     pub used: u64,
     /// From the first of the month to today.
     pub days: Vec<(Date, u64)>,
@@ -19,13 +19,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the present month by the database's clock, as it is booked: [`super::QuotaLimiter::look`] books what this replica knows.
+    /// The current month by the database's clock, as far as it is reserved; [`super::QuotaLimiter::status`] first reserves
+    /// all calls that this replica knows of.
     pub async fn read(store: &Store, account: AccountId) -> Result<Self, StoreError> {
-        let booked = store.month_use(account).await?;
-        Ok(Self::of(booked.now, booked.used, booked.days))
+        let month = store.month_use(account).await?;
+        Ok(Self::of(month.now, month.used, month.days))
     }
 
-    /// Of the month of a moment; days that are not there have no calls.
+    /// The month of `at`; days beyond the list have no calls.
     #[must_use]
     pub fn of(at: Timestamp, used: u64, days: Vec<u64>) -> Self {
         let (today, first) = (day(at), month(day(at)));

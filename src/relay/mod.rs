@@ -1,21 +1,22 @@
-//! The relay: the account's log into JetStream, in order, every event at least once and, as the stream shows it, once.
+//! The relay publishes each account's log to JetStream, in order, and each event at least once. A subscriber that reads the
+//! stream sees each event once.
 //!
-//! The log alone says what there is to publish, and nothing outside it is trusted. Its cursor in PostgreSQL may lag
-//! behind what is published, by a crash or because it is written at most every tenth of a second, so whoever takes an
-//! account over looks at the account's messages in the stream and compares them with the log (`judge`): what the log does
-//! not have counts for nothing, and where messages are missing that the retention would have kept, the account's are
-//! published again. A stream that was made anew is noticed by the time of its making, which stands beside each cursor.
+//! Only the log says what there is to publish. The relay's cursor in PostgreSQL may lag behind, after a crash or because it
+//! is written at most ten times a second. A replica that takes an account over therefore compares the account's messages
+//! in the stream with the log (`decide`): messages that the log does not have are ignored, and where messages are missing
+//! that the retention would have kept, the account is published again. A new stream is recognised by its creation time,
+//! which is stored beside each cursor.
 //!
-//! Each message goes behind the one that is known as the account's last, or the server refuses it; so a replica that was
-//! replaced, or that takes a new stream for the old one, stores nothing. And the log must still have the event that was
-//! published last: where it has not, it was restored from a backup, and the account is stopped until an operator says so
-//! (`unificus log restored`).
+//! The server stores a message only directly after the one that the relay takes for the account's last. A replica that was
+//! replaced, or that takes a new stream for the old one, therefore stores nothing. The log must still have the event that
+//! was published last. Where it does not, it was restored from a backup, and the account is stopped until an operator runs
+//! `unificus log restored`.
 
-mod judge;
-mod look;
-mod tend;
+mod decide;
+mod publisher;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 pub mod verify;
 
 use std::collections::{HashMap, HashSet};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
-use crate::broker::{Broker, StreamFacts};
+use crate::broker::{Broker, StreamInfo};
 use crate::clock::{self, Clock};
 use crate::domain::AccountId;
 use crate::feed::Feed;
@@ -34,20 +35,20 @@ use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
 use crate::worker::{Step, Worker};
-use look::{Ending, Look, Looking, Progress};
+use publisher::{AccountPublisher, Pass, PassOutcome, Progress};
 
-/// Accounts that are published at once.
+/// Accounts that are published concurrently.
 const PARALLEL: usize = 128;
 
-/// An account that met trouble is looked at again after this time, unless something marks it before.
-const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+/// An account whose pass failed is published again after this time, or as soon as it is written to.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Cursors are written at most this often, as long as there is something to publish.
-const SAVE_EVERY: Duration = Duration::from_millis(100);
+/// Cursors are saved at most this often, as long as there is something to publish.
+const SAVE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One pass that finds work lasts at least this long, so that a busy log leaves in fewer and larger writes: each one
-/// costs NATS and us a wake-up.
-const PACE: Duration = Duration::from_millis(3);
+/// A step that publishes lasts at least this long, so that a busy log is published in fewer and larger writes: each write
+/// costs NATS and this process a wake-up.
+const MIN_STEP: Duration = Duration::from_millis(3);
 
 /// Publishes the logs of the shards that this replica owns.
 pub struct Relay {
@@ -57,24 +58,25 @@ pub struct Relay {
     shards: Shards,
     clock: Clock,
     metrics: Metrics,
-    /// What is known, under this pair of (owner session, connection to NATS).
-    under: Option<(u64, u64)>,
-    /// The stream as it was when it was last looked at.
-    stream: Option<(StreamFacts, Instant)>,
+    /// The owner session and the connection to NATS under which `known` was learnt; nothing where it must be renewed.
+    known_under: Option<(u64, u64)>,
+    /// The stream, and the time of its last check.
+    stream: Option<(StreamInfo, Instant)>,
     known: HashMap<AccountId, Known>,
-    todo: HashSet<AccountId>,
-    /// Accounts that met trouble, and when they did.
-    troubled: HashMap<AccountId, Instant>,
-    /// Accounts whose log lacks events that were published, and when that was last seen.
+    /// Accounts that the next pass publishes.
+    due: HashSet<AccountId>,
+    /// Accounts whose last pass failed, and its time.
+    failed: HashMap<AccountId, Instant>,
+    /// Accounts whose log lacks published events, and the time of the last check.
     stopped: HashMap<AccountId, Instant>,
-    /// Accounts whose cursor moved and is not written yet.
+    /// Accounts whose cursor moved and is not saved yet.
     unsaved: HashSet<AccountId>,
     saved_at: Instant,
-    /// The last account that was compared in its turn, and when.
+    /// The last account of the last audit, and its time.
     audited: (AccountId, Instant),
 }
 
-/// How far an account is, as long as its shard is ours without a break.
+/// How far an account is published. It is valid as long as this replica has owned the shard without a break.
 struct Known {
     progress: Progress,
     lease: Weak<()>,
@@ -87,7 +89,7 @@ impl Known {
 }
 
 impl Relay {
-    /// Knows nothing yet; its first step asks.
+    /// The first step reads how far accounts are.
     #[must_use]
     pub fn new(store: Store, feed: Feed, broker: Broker, shards: Shards, clock: Clock, metrics: Metrics) -> Self {
         Self {
@@ -97,11 +99,11 @@ impl Relay {
             shards,
             clock,
             metrics,
-            under: None,
+            known_under: None,
             stream: None,
             known: HashMap::new(),
-            todo: HashSet::new(),
-            troubled: HashMap::new(),
+            due: HashSet::new(),
+            failed: HashMap::new(),
             stopped: HashMap::new(),
             unsaved: HashSet::new(),
             saved_at: clock::instant(),
@@ -109,60 +111,59 @@ impl Relay {
         }
     }
 
-    /// The first half of a step: publishes what there is for the accounts that were marked; those that met trouble are
-    /// left to be done. Whether there was any.
+    /// The first half of a step: publishes one batch of each account that is due. Returns whether any was due.
     pub async fn publish(&mut self, owned: &Owned) -> anyhow::Result<bool> {
-        let stream = self.renew(owned).await?;
-        self.todo.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
-        let over = |met: &mut Instant| met.elapsed() >= AFTER_TROUBLE;
-        self.todo.extend(self.troubled.extract_if(|_, met| over(met)).map(|(account, _)| account));
+        let stream = self.refresh_stream(owned).await?;
+        self.due.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
+        let is_over = |failed_at: &mut Instant| failed_at.elapsed() >= RETRY_DELAY;
+        self.due.extend(self.failed.extract_if(|_, failed_at| is_over(failed_at)).map(|(account, _)| account));
         self.audit().await?;
-        self.leave_stopped(owned);
-        let accounts: Vec<AccountId> = self.todo.drain().collect();
-        let looked = !accounts.is_empty();
+        self.limit_stopped(owned);
+        let accounts: Vec<AccountId> = self.due.drain().collect();
+        let any = !accounts.is_empty();
         let ours = accounts.into_iter().filter_map(|account| Some((account, owned.lease(account)?)));
         let Self { feed, broker, metrics, clock, known, .. } = &*self;
-        let looking = Looking { feed, broker, owned, metrics, clock, stream };
-        let looks = stream::iter(ours)
+        let publisher = AccountPublisher { feed, broker, owned, metrics, clock, stream };
+        let passes = stream::iter(ours)
             .map(|(account, lease)| {
                 let known = known.get(&account).and_then(|known| known.under(&lease));
-                looking.look(account, lease, known)
+                publisher.publish(account, lease, known)
             })
             .buffer_unordered(PARALLEL);
-        let looks: Vec<Look> = looks.collect().await;
-        self.take_in(looks);
-        Ok(looked)
+        let passes: Vec<Pass> = passes.collect().await;
+        self.record(passes);
+        Ok(any)
     }
 
-    /// One account's trouble is its own: the others go on.
-    fn take_in(&mut self, looks: Vec<Look>) {
-        let oldest = looks.iter().filter_map(|look| look.unpublished).min();
-        for look in looks {
-            match look.ending {
-                Ending::Well => {
-                    if self.stopped.remove(&look.account).is_some() {
-                        tracing::info!(account = %look.account, "relayed again");
+    /// Records the results of passes. A failed account delays no other.
+    fn record(&mut self, passes: Vec<Pass>) {
+        let oldest = passes.iter().filter_map(|pass| pass.unpublished).min();
+        for pass in passes {
+            match pass.outcome {
+                PassOutcome::Done => {
+                    if self.stopped.remove(&pass.account).is_some() {
+                        tracing::info!(account = %pass.account, "relay resumed");
                     }
-                    if look.unpublished.is_some() {
-                        self.todo.insert(look.account);
+                    if pass.unpublished.is_some() {
+                        self.due.insert(pass.account);
                     }
                 }
-                Ending::Stopped(published) => self.stop(look.account, published),
-                Ending::Failed(error) => {
+                PassOutcome::Stopped(published) => self.stop(pass.account, published),
+                PassOutcome::Failed(error) => {
                     let error = format!("{error:#}");
-                    tracing::warn!(account = %look.account, error, "not relayed, will be repeated");
-                    self.troubled.insert(look.account, clock::instant());
-                    // The stream itself may be what is missing.
-                    self.under = None;
+                    tracing::warn!(account = %pass.account, error, "publish account failed; will retry");
+                    self.failed.insert(pass.account, clock::instant());
+                    // The stream itself may be missing.
+                    self.known_under = None;
                 }
             }
-            if let Some(progress) = look.progress {
-                self.known.insert(look.account, Known { progress, lease: Arc::downgrade(&look.lease) });
+            if let Some(progress) = pass.progress {
+                self.known.insert(pass.account, Known { progress, lease: Arc::downgrade(&pass.lease) });
                 if !progress.is_saved() {
-                    self.unsaved.insert(look.account);
+                    self.unsaved.insert(pass.account);
                 }
             } else {
-                self.known.remove(&look.account);
+                self.known.remove(&pass.account);
             }
         }
         let lag = oldest.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
@@ -170,7 +171,7 @@ impl Relay {
         self.metrics.relay_stopped_accounts.set(gauge_value(self.stopped.len()));
     }
 
-    /// The second half: writes the cursors that moved.
+    /// The second half of a step: saves the cursors that moved. Returns whether any moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let Some((stream, _)) = self.stream else { return Ok(false) };
         let to_move = |account: AccountId| {
@@ -182,17 +183,17 @@ impl Relay {
         if moved.is_empty() {
             return Ok(false);
         }
-        let written = owned.owner.save_relay(&moved, stream.made_at_ns).await?;
+        let written = owned.owner.save_relay(&moved, stream.created_at_ns).await?;
         let written: HashSet<AccountId> = written.into_iter().collect();
         for RelayMove { account, to, .. } in moved {
             match self.known.get_mut(&account) {
                 Some(known) if written.contains(&account) => {
                     (known.progress.saved, known.progress.repaired) = (to, None);
                 }
-                // An operator moved the cursor meanwhile: the next look asks anew.
+                // An operator moved the cursor meanwhile: the next pass reads it.
                 _ => {
                     self.known.remove(&account);
-                    self.todo.insert(account);
+                    self.due.insert(account);
                 }
             }
         }
@@ -211,14 +212,14 @@ impl Worker for Relay {
             return Ok(Step::Idle);
         }
         let began = clock::instant();
-        let looked = self.publish(&owned).await?;
-        if looked {
-            // Not at all where the pass took longer.
-            tokio::time::sleep(PACE.saturating_sub(began.elapsed())).await;
+        let published = self.publish(&owned).await?;
+        if published {
+            // The pause is zero where the step took longer.
+            tokio::time::sleep(MIN_STEP.saturating_sub(began.elapsed())).await;
         }
-        let due = self.todo.is_empty() && !looked || self.saved_at.elapsed() >= SAVE_EVERY;
-        let saved = due && self.save(&owned).await?;
-        Ok(if looked || saved { Step::Advanced } else { Step::Idle })
+        let is_save_due = self.due.is_empty() && !published || self.saved_at.elapsed() >= SAVE_INTERVAL;
+        let saved = is_save_due && self.save(&owned).await?;
+        Ok(if published || saved { Step::Advanced } else { Step::Idle })
     }
 
     fn wake(&self) -> Arc<Notify> {

@@ -1,11 +1,11 @@
-//! What the stream says of an account counts only as far as the log says so too.
+//! Messages of the stream count only as far as the log has their events.
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::judge::{Lack, PublishDecision, asked, judge};
+use super::decide::{Gap, PublishDecision, decide, seqs_to_check};
 use crate::broker::{StoredMessage, Survey};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Timestamp, Uid};
@@ -26,10 +26,10 @@ fn event(timeline: u128, seq: i64) -> Identity {
     }
 }
 
-/// A log up to `head`, of whose events those above `old` are too young to be gone for their age.
+/// A log up to `head`, in which the retention keeps events above `old`.
 fn log(head: i64, old: i64) -> impl Fn(&[Seq]) -> HashMap<Seq, Logged> {
-    move |asked| {
-        let there = asked.iter().filter(|seq| (1..=head).contains(&seq.0));
+    move |seqs| {
+        let there = seqs.iter().filter(|seq| (1..=head).contains(&seq.0));
         there.map(|seq| (*seq, Logged { identity: event(1, seq.0), is_retained: seq.0 > old })).collect()
     }
 }
@@ -51,33 +51,33 @@ fn events(timeline: u128, seqs: impl IntoIterator<Item = i64>) -> Vec<Option<Ide
     seqs.into_iter().map(|seq| Some(event(timeline, seq))).collect()
 }
 
-fn judged(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> PublishDecision {
-    let standing = RelayStatus { head: Seq(head), cursor: Seq(cursor), repair: None };
+fn decided(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> PublishDecision {
+    let status = RelayStatus { head: Seq(head), cursor: Seq(cursor), repair: None };
     let survey = stream(messages);
-    let log = log(head, old)(&asked(&standing, &survey));
-    judge(ACCOUNT, &standing, &survey, &log)
+    let log = log(head, old)(&seqs_to_check(&status, &survey));
+    decide(ACCOUNT, &status, &survey, &log)
 }
 
-fn go_on(published: i64, behind: u64, is_foreign: bool) -> PublishDecision {
-    PublishDecision::GoOn { published: Seq(published), behind, is_foreign }
+fn continues(published: i64, expected_last: u64, has_foreign: bool) -> PublishDecision {
+    PublishDecision::Continue { published: Seq(published), expected_last, has_foreign }
 }
 
 #[test]
 fn the_last_event_of_an_unbroken_run_is_how_far_it_is_whatever_the_cursor_says() {
     for cursor in [0, 3, 5, 7] {
-        assert_eq!(judged(&events(1, 1..=5), 9, cursor, 0), go_on(5, 105, false), "cursor {cursor}");
+        assert_eq!(decided(&events(1, 1..=5), 9, cursor, 0), continues(5, 105, false), "cursor {cursor}");
     }
-    assert_eq!(judged(&events(1, 4..=5), 9, 5, 3), go_on(5, 102, false), "what is old may be gone");
-    assert_eq!(judged(&[], 9, 0, 0), go_on(0, 0, false));
-    assert_eq!(judged(&[], 9, 9, 9), go_on(9, 0, false), "all of it may be gone for its age");
+    assert_eq!(decided(&events(1, 4..=5), 9, 5, 3), continues(5, 102, false), "what is old may be gone");
+    assert_eq!(decided(&[], 9, 0, 0), continues(0, 0, false));
+    assert_eq!(decided(&[], 9, 9, 9), continues(9, 0, false), "all of it may be gone for its age");
 }
 
 #[test]
 fn what_the_retention_does_not_explain_is_published_again() {
-    assert_eq!(judged(&[], 77, 76, 0), PublishDecision::Refill(Lack::Everything));
-    assert_eq!(judged(&events(1, [77]), 77, 77, 0), PublishDecision::Refill(Lack::Beginning));
-    assert_eq!(judged(&events(1, 4..=5), 9, 5, 2), PublishDecision::Refill(Lack::Beginning));
-    assert_eq!(judged(&events(1, [1, 2, 4, 5]), 9, 5, 0), PublishDecision::Refill(Lack::Middle));
+    assert_eq!(decided(&[], 77, 76, 0), PublishDecision::Refill(Gap::Everything));
+    assert_eq!(decided(&events(1, [77]), 77, 77, 0), PublishDecision::Refill(Gap::Beginning));
+    assert_eq!(decided(&events(1, 4..=5), 9, 5, 2), PublishDecision::Refill(Gap::Beginning));
+    assert_eq!(decided(&events(1, [1, 2, 4, 5]), 9, 5, 0), PublishDecision::Refill(Gap::Middle));
 }
 
 #[test]
@@ -85,29 +85,32 @@ fn a_forged_message_counts_for_nothing() {
     let forged = [None, Some(event(9, 1_000_000)), Some(Identity { account: AccountId(Uuid::nil()), ..event(1, 5) })];
     for message in forged {
         let messages = [events(1, 1..=5), vec![message]].concat();
-        assert_eq!(judged(&messages, 5, 5, 0), go_on(5, 106, true), "{message:?}");
+        assert_eq!(decided(&messages, 5, 5, 0), continues(5, 106, true), "{message:?}");
     }
     let repeated = [events(1, 1..=5), events(1, [2])].concat();
-    assert_eq!(judged(&repeated, 5, 5, 0), go_on(5, 106, true), "a copy of an earlier event is not the end");
+    assert_eq!(decided(&repeated, 5, 5, 0), continues(5, 106, true), "a copy of an earlier event is not the end");
 }
 
 #[test]
 fn events_that_the_log_does_not_have_stop_the_account() {
     let lost = [events(1, 1..=70), events(2, 71..=76)].concat();
-    assert_eq!(judged(&lost, 70, 70, 0), PublishDecision::Stop { published: Seq(76) }, "restored behind the stream");
-    assert_eq!(judged(&lost, 76, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and written to since");
-    assert_eq!(judged(&lost, 90, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and beyond");
     assert_eq!(
-        judged(&events(1, 1..=70), 70, 76, 0),
+        decided(&lost, 70, 70, 0),
+        PublishDecision::Stop { published: Seq(76) },
+        "restored expected_last the stream"
+    );
+    assert_eq!(decided(&lost, 76, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and written to since");
+    assert_eq!(decided(&lost, 90, 70, 0), PublishDecision::Stop { published: Seq(76) }, "and beyond");
+    assert_eq!(
+        decided(&events(1, 1..=70), 70, 76, 0),
         PublishDecision::Stop { published: Seq(76) },
         "the cursor says so"
     );
-    assert_eq!(judged(&[], 70, 76, 0), PublishDecision::Stop { published: Seq(76) });
+    assert_eq!(decided(&[], 70, 76, 0), PublishDecision::Stop { published: Seq(76) });
 }
 
 proptest! {
-    /// Whatever stands in the stream, publishing never goes on beyond the log, and behind the log's own last event only
-    /// where no event is left out.
+    /// Publishing never continues beyond the log, and never leaves an event out, with any messages in the stream.
     #[test]
     fn nothing_in_the_stream_makes_the_relay_leave_an_event_out(
         messages in prop::collection::vec(prop_oneof![
@@ -120,11 +123,11 @@ proptest! {
     ) {
         let true_end = messages.iter().flatten().filter(|event| event.uid.0.as_u128() == 1).map(|event| event.seq.0);
         let end = true_end.max().unwrap_or(0).max(cursor);
-        match judged(&messages, head, cursor, 0) {
-            PublishDecision::GoOn { published, behind, .. } => {
+        match decided(&messages, head, cursor, 0) {
+            PublishDecision::Continue { published, expected_last, .. } => {
                 prop_assert!(published.0 <= head.min(end));
                 let last = if messages.is_empty() { 0 } else { 100 + u64::try_from(messages.len()).unwrap() };
-                prop_assert_eq!(behind, last);
+                prop_assert_eq!(expected_last, last);
             }
             PublishDecision::Stop { .. } => {
                 let is_logged = |event: &Identity| event.uid.0.as_u128() == 1 && event.seq.0 <= head;

@@ -40,18 +40,18 @@ update account set show_once = $2, revision = revision + 1 where account_id = $1
 const FORGET_TEXTS: &str = "-- account_key.forget_texts
 update account_key set sealed = null where account_id = $1";
 
-/// What a request is authenticated against.
+/// The keys and settings by which a request is authenticated.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AccountCredentials {
     pub tier: Tier,
     pub on_missing: OnMissing,
-    /// Another one says that something here was changed.
+    /// Raised by every change of the account, its settings or its keys.
     pub revision: i64,
     pub keys: Vec<AccountKey>,
 }
 
-/// An account with its first key, to be made.
+/// An account to be created, with its first key.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewAccount {
@@ -71,7 +71,7 @@ pub struct Listed {
     pub events: i64,
 }
 
-/// Who changes something that only admins see, and when.
+/// The author and the time of a change that only admins see.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct By<'a> {
@@ -80,7 +80,7 @@ pub struct By<'a> {
 }
 
 impl Store {
-    /// Makes accounts of a tier, each with its log, at position zero, and its first key: all of them or none.
+    /// Creates accounts of a tier, each with an empty log and its first key: all of them or none.
     pub async fn create_accounts(&self, new: &[NewAccount], tier: Tier, by: By<'_>) -> Result<(), StoreError> {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
@@ -106,7 +106,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets what the account hears of records that do not exist; false where there is no such account.
+    /// Sets how a write to a record that does not exist is answered; false where there is no such account.
     pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -119,8 +119,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets whether the account's keys are shown once only: then the texts that are kept are forgotten, for good. False
-    /// where there is no such account.
+    /// Sets whether the account's keys are shown only once; if so, deletes the stored texts of its keys for good. Returns
+    /// false where there is no such account.
     pub async fn set_show_once(&self, account: AccountId, show_once: bool, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -152,7 +152,7 @@ impl Store {
         }))
     }
 
-    /// Every account, in the order of their making.
+    /// Returns every account, in the order of creation.
     pub async fn accounts(&self) -> Result<Vec<Listed>, StoreError> {
         let client = self.reader().await?;
         let rows = client.query(LIST, &[]).await?;

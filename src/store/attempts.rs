@@ -20,7 +20,7 @@ where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id <
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
 order by attempt_id desc limit $6";
 
-/// No wait for the disk: what a crash takes away is only a note of what was done.
+/// Does not wait for the disk, because an attempt that a crash loses is only missing from the log.
 const INSERT: &str = "-- push_attempt.insert
 with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
@@ -50,11 +50,11 @@ select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'push_attempt'::regclass)";
 
-/// Whoever reads or writes attempts is not made to wait for long.
+/// Readers and writers of attempts queue behind a change of partitions, so the change waits 2 s for its lock at most.
 const NOT_LONG: &str = "-- push_attempt.not_long
 set local lock_timeout = '2s'";
 
-/// An operator waits for it, and longer than a caller of the API may.
+/// Erasing may take longer than a request of the API, because an operator waits for it.
 const UNHURRIED: &str = "-- push_attempt.unhurried
 set local statement_timeout = '10min'";
 
@@ -64,7 +64,7 @@ create table if not exists {name} partition of push_attempt for values from ('{d
 const DROP_DAY: &str = "-- push_attempt.drop_day
 drop table if exists {name}";
 
-/// What the partitions are called before their day.
+/// The prefix of the names of partitions; the day follows.
 const PARTITION: &str = "push_attempt_";
 
 /// An attempt.
@@ -77,26 +77,26 @@ pub struct AttemptRow {
     pub webhook_id: String,
     /// The records whose events were delivered, each once; what a receiver responded is erased by them.
     pub uids: Vec<Uid>,
-    /// What it was made for: `event`, `retry` or `test`.
+    /// The reason of the attempt: `event`, `retry` or `test`.
     pub trigger: String,
-    /// `delivered`, else why not.
+    /// `delivered`, or the reason of the failure.
     pub outcome: String,
     pub status: Option<i32>,
     pub error: Option<String>,
     pub duration_ms: i32,
     pub bytes: i64,
-    /// The beginning of what was answered.
+    /// The beginning of the response.
     pub body: Vec<u8>,
 }
 
-/// Which attempts are wanted.
+/// A filter on attempts. `None` lets every attempt pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Narrowed {
-    /// Those before this one.
+    /// Attempts before this one.
     pub before: Option<Uuid>,
-    /// Those that were answered so.
+    /// Attempts with a response of this status.
     pub status: Option<i32>,
-    /// Those that delivered, or those that did not.
+    /// Attempts that delivered, or those that did not.
     pub delivered: Option<bool>,
 }
 
@@ -140,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the partitions from yesterday until so many days ahead of today, as Postgres has it; returns how many were
+    /// Creates the partitions from yesterday until `ahead` days after today, by Postgres's clock; returns how many were
     /// missing.
     pub async fn make_attempt_days(&self, ahead: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
@@ -150,20 +150,20 @@ impl Store {
             let text = ADD_DAY.replace("{name}", &partition(day)).replace("{day}", &day.to_string());
             Some(text.replace("{next}", &day.next_day()?.to_string()))
         });
-        turn(&mut client, missing.collect()).await
+        execute_each(&mut client, missing.collect()).await
     }
 
-    /// Drops the partitions of days that are more than `keep` before today, as Postgres has it; returns how many.
+    /// Drops the partitions of days that are more than `keep` days before today, by Postgres's clock; returns how many.
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
         // The names sort as their days do. Where no calendar has the day, no partition is older.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
-        turn(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
+        execute_each(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
     }
 
-    /// Takes what receivers answered to deliveries of a record's events out of the log; returns of how many.
+    /// Deletes the responses of receivers to deliveries of a record's events; returns the number of attempts.
     pub async fn erase_attempts(&self, account: AccountId, uid: Uid, by: By<'_>) -> Result<u64, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -196,14 +196,14 @@ impl Store {
     }
 }
 
-/// Today, and the partitions that there are.
+/// Returns today and the existing partitions.
 async fn days(client: &Object) -> Result<(Date, Vec<String>), StoreError> {
     let row = client.query_one(PARTITIONS, &[]).await?;
     Ok((row.get(0), row.get(1)))
 }
 
-/// Carries these out one by one, and returns how many they were.
-async fn turn(client: &mut Object, statements: Vec<String>) -> Result<usize, StoreError> {
+/// Executes statements, each in its own transaction; returns their number.
+async fn execute_each(client: &mut Object, statements: Vec<String>) -> Result<usize, StoreError> {
     for statement in &statements {
         let transaction = client.transaction().await?;
         transaction.batch_execute(NOT_LONG).await?;

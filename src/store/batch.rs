@@ -29,16 +29,17 @@ select account_id, seq, live::text, epoch from head where account_id = any($1) o
 
 const BEGIN: &str = "begin";
 
-/// For one account alone, which delays nobody else.
+/// For a batch of one account, which delays no other account.
 const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
-pub(super) const LOAD_ANSWERS: &str = "-- idempotency_record.load
+pub(super) const LOAD_IDEMPOTENCY_RECORDS: &str = "-- idempotency_record.load
 select a.account_id, a.key, a.request_hash, a.outcome::text
 from unnest($1::uuid[], $2::text[]) as k(account_id, key)
-join idempotency_record a on a.account_id = k.account_id and a.key = k.key and a.at > clock_timestamp() - make_interval(secs => $3)";
+join idempotency_record a on a.account_id = k.account_id and a.key = k.key
+    and a.at > clock_timestamp() - make_interval(secs => $3)";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
@@ -51,14 +52,14 @@ update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
-pub(super) const STORE_ANSWERS: &str = "-- idempotency_record.store
+pub(super) const STORE_IDEMPOTENCY_RECORDS: &str = "-- idempotency_record.store
 insert into idempotency_record (account_id, key, request_hash, outcome, at)
 select account_id, key, request_hash, outcome::json, clock_timestamp()
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, key, request_hash, outcome)
 on conflict (account_id, key) do update
     set request_hash = excluded.request_hash, outcome = excluded.outcome, at = excluded.at";
 
-/// What a batch must see before its commands can be decided. Duplicates are harmless.
+/// The state that a batch needs before its commands can be decided. Duplicates are harmless.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct LoadRequest {
@@ -66,7 +67,7 @@ pub struct LoadRequest {
     pub uids: Vec<(AccountId, Entity, Uid)>,
     pub keys: Vec<(AccountId, Entity, String)>,
     pub answers: Vec<(AccountId, String)>,
-    /// Answers of this age or older are forgotten.
+    /// Idempotency records of this age or older are not loaded.
     pub remembered: Duration,
 }
 
@@ -76,13 +77,13 @@ pub struct LoadRequest {
 pub enum HeadLock {
     /// Waits for each as long as a lane may wait, then fails with [`StoreError::Locked`].
     Brief,
-    /// Waits for none: heads that another transaction holds are not among those found.
+    /// Does not wait: heads that another transaction holds are left out.
     Skip,
     /// Waits for a second, then fails with [`StoreError::Locked`].
     Patient,
 }
 
-/// The end of an account's log, and what is there.
+/// The end of an account's log, locked, with the numbers of its live records.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct LockedHead {
@@ -93,7 +94,7 @@ pub struct LockedHead {
     pub live: Live,
 }
 
-/// What was found. Accounts without a head do not exist, or were skipped.
+/// The loaded state. Accounts without a head do not exist, or were skipped.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct LoadedState {
@@ -102,7 +103,7 @@ pub struct LoadedState {
     pub answers: Vec<IdempotencyRecord>,
 }
 
-/// The stored answer to a write.
+/// The stored response to a write with an idempotency key.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct IdempotencyRecord {
@@ -112,7 +113,7 @@ pub struct IdempotencyRecord {
     pub outcome: CommandOutcome,
 }
 
-/// What a batch writes.
+/// The rows that a batch writes.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Append {
@@ -129,14 +130,14 @@ pub enum CommitError {
     /// Nothing was written.
     #[error("the batch was rolled back")]
     RolledBack(#[source] StoreError),
-    /// The connection broke before COMMIT was answered.
-    #[error("the batch's commit got no answer")]
+    /// The connection broke before the response to COMMIT, so the batch may have been committed.
+    #[error("the batch's commit got no response")]
     Unknown(#[source] StoreError),
 }
 
 /// An open transaction that holds its accounts' heads.
 pub struct Batch {
-    /// Taken when the transaction has ended; otherwise the connection is closed with us, and the server rolls back.
+    /// `None` once the transaction has ended. Otherwise dropping the batch closes the connection, and the server rolls back.
     client: Option<Object>,
     metrics: Metrics,
 }
@@ -150,15 +151,15 @@ impl Drop for Batch {
 }
 
 impl Store {
-    /// Opens a transaction, locks the heads and loads what is wanted: one round trip.
-    pub async fn open_batch(&self, wanted: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
+    /// Opens a transaction, locks the heads and loads the requested state: one round trip.
+    pub async fn open_batch(&self, request: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
         let client = self.lane().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
-        let found = load(batch.client()?, wanted, lock).await;
+        let loaded = load(batch.client()?, request, lock).await;
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
-        match found {
-            Ok(found) => Ok((batch, found)),
+        match loaded {
+            Ok(loaded) => Ok((batch, loaded)),
             Err(error @ StoreError::Locked(_)) => {
                 batch.roll_back().await?;
                 Err(error)
@@ -167,8 +168,8 @@ impl Store {
         }
     }
 
-    /// Whether the transaction that was to append this event committed. The head is locked first: a server that lost
-    /// us may still be at work on that transaction, and only once it is done with it can this be answered.
+    /// Returns whether the transaction that was to append this event committed. Locks the head first, because a server
+    /// that lost the connection may still be executing that transaction and holds the head until it ends.
     pub async fn is_committed(&self, event: &EncodedEvent) -> Result<bool, StoreError> {
         let mut client = self.lane().await?;
         let transaction = client.transaction().await?;
@@ -185,7 +186,7 @@ impl Batch {
         self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
     }
 
-    /// Ends without a trace, and keeps the connection.
+    /// Rolls back and returns the connection to the pool.
     async fn roll_back(mut self) -> Result<(), StoreError> {
         self.client()?.batch_execute("rollback").await?;
         drop(self.client.take());
@@ -199,31 +200,31 @@ impl Batch {
         let written = write(client, append).await;
         self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
         if written.is_ok() {
-            // Ended well, the connection goes back to the pool; in any other case it is closed with us.
+            // After a commit the connection goes back to the pool; in any other case it is closed.
             drop(self.client.take());
         }
         written
     }
 }
 
-async fn load(client: &Object, wanted: &LoadRequest, lock: HeadLock) -> Result<LoadedState, StoreError> {
+async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<LoadedState, StoreError> {
     let (begin, lock) = match lock {
         HeadLock::Brief => (BEGIN, LOCK_HEADS),
         HeadLock::Skip => (BEGIN, LOCK_FREE_HEADS),
         HeadLock::Patient => (BEGIN_PATIENTLY, LOCK_HEADS),
     };
-    let accounts: Vec<Uuid> = wanted.accounts.iter().map(|account| account.0).collect();
-    let answers: HashSet<_> = wanted.answers.iter().map(|(account, key)| (account.0, key.as_str())).collect();
+    let accounts: Vec<Uuid> = request.accounts.iter().map(|account| account.0).collect();
+    let answers: HashSet<_> = request.answers.iter().map(|(account, key)| (account.0, key.as_str())).collect();
     let (answer_accounts, answer_keys): (Vec<Uuid>, Vec<&str>) = answers.into_iter().unzip();
     let lock = client.prepare_cached(lock).await?;
-    let stored = client.prepare_cached(LOAD_ANSWERS).await?;
-    let loads = records::Loads::prepare(client, wanted).await?;
+    let stored = client.prepare_cached(LOAD_IDEMPOTENCY_RECORDS).await?;
+    let loads = records::Loads::prepare(client, request).await?;
 
     let answers = async {
         if answer_keys.is_empty() {
             return Ok(Vec::new());
         }
-        client.query(&stored, &[&answer_accounts, &answer_keys, &wanted.remembered.as_secs_f64()]).await
+        client.query(&stored, &[&answer_accounts, &answer_keys, &request.remembered.as_secs_f64()]).await
     };
     let heads: Params<'_, 1> = [&accounts];
     let (begun, heads, answers, records) = tokio::join!(
@@ -236,7 +237,7 @@ async fn load(client: &Object, wanted: &LoadRequest, lock: HeadLock) -> Result<L
     begun?;
     Ok(LoadedState {
         heads: heads?.iter().map(head).collect::<Result<_, _>>()?,
-        answers: answers?.iter().map(answer).collect::<Result<_, _>>()?,
+        answers: answers?.iter().map(idempotency_record).collect::<Result<_, _>>()?,
         records: records?,
     })
 }
@@ -245,7 +246,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     let prepared = async {
         let events = client.prepare_cached(APPEND_EVENTS).await?;
         let heads = client.prepare_cached(ADVANCE_HEADS).await?;
-        let answers = client.prepare_cached(STORE_ANSWERS).await?;
+        let answers = client.prepare_cached(STORE_IDEMPOTENCY_RECORDS).await?;
         let upserts = records::Upserts::prepare(client, &append.rows).await?;
         Ok::<_, StoreError>((events, heads, answers, upserts))
     };
@@ -277,7 +278,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     committed.map_err(not_written)
 }
 
-/// COMMIT is on its way with the statements: when the connection breaks it may have been carried out.
+/// COMMIT is sent with the statements, so it may have been executed when the connection breaks.
 fn not_written(error: tokio_postgres::Error) -> CommitError {
     match StoreError::from(error) {
         error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_)) => CommitError::Unknown(error),
@@ -295,7 +296,7 @@ fn head(row: &PgRow) -> Result<LockedHead, StoreError> {
     Ok(LockedHead { account, seq: Seq(row.get(1)), epoch: row.get(3), live })
 }
 
-pub(super) fn answer(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
+pub(super) fn idempotency_record(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
     let account = AccountId(row.get(0));
     let key: String = row.get(1);
     let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {

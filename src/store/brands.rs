@@ -35,7 +35,7 @@ const OF_HOST: &str = "-- brand.of_host
 select account_id, name, color, logo_type, logo, array[host] as hosts
 from brand_host join brand using (account_id) where host = $1";
 
-/// An account's brand. What is `None` is the installation's.
+/// An account's brand. The installation's brand supplies a color or logo that is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AccountBrand {
@@ -47,21 +47,21 @@ pub struct AccountBrand {
     pub hosts: Vec<String>,
 }
 
-/// A change of a brand: what is `None` stays as it is. A brand that is new is called as its account.
+/// A change of a brand; `None` changes nothing. A new brand without a name gets the name of its account.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewBrand {
     pub name: Option<String>,
     pub color: Option<Color>,
     pub logo: Option<Logo>,
-    /// All of them, in the place of those before.
+    /// All host names; they replace the former ones.
     pub hosts: Option<Vec<String>>,
 }
 
 /// How a change of a brand ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetBrand {
-    /// It is in effect.
+    /// The change is in effect.
     Done,
     /// There is no such account.
     NoAccount,

@@ -1,4 +1,4 @@
-//! What operators decide about companies.
+//! Decisions of operators about companies.
 
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
-        // Who is listed is written by whoever holds the head.
+        // Only a transaction that holds the head writes whether companies are listed.
         transaction.query(LOCK_HEAD, &[&account.0]).await?;
         let Some(found) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
             return Ok(false);

@@ -50,7 +50,7 @@ pub(super) fn command_of_columns(kind: &str, from: i64, to: Option<i64>) -> Opti
 
 /// An open change. Dropped before it is committed, it is rolled back.
 pub struct PushChange {
-    /// Taken when the transaction has ended; otherwise the connection is closed with us, and the server rolls back.
+    /// `None` once the transaction has ended. Otherwise dropping the change closes the connection, and the server rolls back.
     client: Option<Object>,
     account: AccountId,
 }
@@ -63,19 +63,19 @@ impl Drop for PushChange {
     }
 }
 
-/// What was found when a change was opened.
+/// An opened change, with the state that it was opened on.
 pub struct Opened {
-    /// To go on with.
+    /// The change.
     pub change: PushChange,
     /// The end of the log.
     pub head: Seq,
-    /// The stored answers to earlier requests with the same keys.
+    /// The idempotency records of the same keys.
     pub answers: Vec<IdempotencyRecord>,
 }
 
 impl Store {
-    /// Opens a change, and looks up what was answered under idempotency keys within the time `remembered`; `None` where
-    /// there is no such account.
+    /// Opens a change and looks up the idempotency records of keys that are younger than `remembered`; `None` where there
+    /// is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
@@ -93,9 +93,9 @@ impl Store {
             Vec::new()
         } else {
             let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
-            client.query(batch::LOAD_ANSWERS, &[&accounts, &keys, &remembered]).await?
+            client.query(batch::LOAD_IDEMPOTENCY_RECORDS, &[&accounts, &keys, &remembered]).await?
         };
-        let answers = answers.iter().map(batch::answer).collect::<Result<_, _>>()?;
+        let answers = answers.iter().map(batch::idempotency_record).collect::<Result<_, _>>()?;
         Ok(Some(Opened { change, head, answers }))
     }
 }
@@ -105,7 +105,7 @@ impl PushChange {
         self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
     }
 
-    /// How many endpoints the account has.
+    /// Returns the number of the account's endpoints.
     pub async fn count(&self) -> Result<usize, StoreError> {
         let row = self.client()?.query_one(COUNT, &[&self.account.0]).await?;
         columns::integer::<i64, _>(&row, "push_endpoint", "endpoints", &self.account)
@@ -148,7 +148,7 @@ impl PushChange {
         Ok(())
     }
 
-    /// Commits, with an audit row, and the answer where it shall be remembered.
+    /// Commits with an audit row, and with an idempotency record where the request had a key.
     pub async fn commit(
         mut self,
         by: By<'_>,
@@ -159,35 +159,35 @@ impl PushChange {
         let client = self.client()?;
         let (accounts, ids) = (vec![self.account.0], vec![clock::fresh_uid().0]);
         client.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
-        remember(client, answer).await?;
+        store(client, answer).await?;
         client.batch_execute("commit").await?;
-        // Ended well, the connection goes back to the pool.
+        // After a commit the connection goes back to the pool.
         drop(self.client.take());
         Ok(())
     }
 
-    /// Ends without a trace, and keeps the connection.
+    /// Rolls back and returns the connection to the pool.
     pub async fn roll_back(mut self) -> Result<(), StoreError> {
         self.client()?.batch_execute("rollback").await?;
         drop(self.client.take());
         Ok(())
     }
 
-    /// Commits the answer alone: what it tells of was done elsewhere.
+    /// Commits the idempotency record alone, because the request changed nothing in this transaction.
     pub async fn commit_answer(mut self, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
         let client = self.client()?;
-        remember(client, answer).await?;
+        store(client, answer).await?;
         client.batch_execute("commit").await?;
         drop(self.client.take());
         Ok(())
     }
 }
 
-async fn remember(client: &Object, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
-    if let Some(answer) = answer {
-        let answers = [answer];
-        let a = IdempotencyColumns::of(&answers)?;
-        client.execute(batch::STORE_ANSWERS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
+async fn store(client: &Object, record: Option<IdempotencyRecord>) -> Result<(), StoreError> {
+    if let Some(record) = record {
+        let records = [record];
+        let a = IdempotencyColumns::of(&records)?;
+        client.execute(batch::STORE_IDEMPOTENCY_RECORDS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.
         where h.account_id = e.account_id and h.uid = e.endpoint_id), 'well') as reported,
     e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
     c.processed,
-    exists (select from push_cursor_command o where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id) as has_commands
+    exists (select from push_cursor_command o
+        where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id) as has_commands
 from push_endpoint e join push_endpoint_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
 where e.account_id = $1 and ($2::uuid is null or e.endpoint_id = $2) order by e.endpoint_id";
 

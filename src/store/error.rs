@@ -1,4 +1,4 @@
-//! What can go wrong with the database, by what the caller can do about it.
+//! Errors of the database, by the reaction that they allow.
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
@@ -6,10 +6,10 @@ use tokio_postgres::error::SqlState;
 /// A statement or transaction that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing answers: try later.
+    /// The server does not respond: try later.
     #[error("the database cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Another transaction was in the way: repeat this one.
+    /// Another transaction conflicted with this one: repeat it.
     #[error("the transaction was aborted by another")]
     Aborted(#[source] tokio_postgres::Error),
     /// Another transaction holds a lock for longer than this one may wait; nothing was written.
@@ -18,13 +18,13 @@ pub enum StoreError {
     /// The statement ran into its timeout: repeating it when there is less to do may help.
     #[error("the statement took too long")]
     TimedOut(#[source] tokio_postgres::Error),
-    /// The account has as many searches under way and waiting as it may have: try later.
+    /// Too many searches of the account run and wait: try later.
     #[error("too many searches of the account are under way")]
     Busy,
     /// PostgreSQL refuses the statement or a value in it: repeating will not help.
     #[error("the database refused the statement")]
     Refused(#[source] tokio_postgres::Error),
-    /// What is stored is not what this version or any before it wrote.
+    /// A stored value was written by no version of the service.
     #[error("{table}.{column} of {key} is corrupt")]
     Corrupt {
         /// The table.
@@ -33,7 +33,7 @@ pub enum StoreError {
         column: &'static str,
         /// The row's key.
         key: String,
-        /// What is wrong with it.
+        /// The defect of the value.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -49,7 +49,7 @@ impl StoreError {
         Self::Corrupt { table, column, key: key.to_string(), source: source.into() }
     }
 
-    /// What a log may say of it: not PostgreSQL's detail, which quotes the row.
+    /// Returns the text for logs, without PostgreSQL's detail, because the detail quotes the row.
     #[must_use]
     pub fn report(&self) -> String {
         match self {
@@ -88,7 +88,7 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         // Classes of SQLSTATE: PostgreSQL documentation, appendix A.
         match error.code().map(SqlState::code).map(|code| code.get(..2).unwrap_or(code)) {
-            // Of class 57, a cancelled statement says nothing of the server.
+            // Class 57 is about the server, except for a cancelled statement.
             Some("57") if error.code() == Some(&SqlState::QUERY_CANCELED) => Self::TimedOut(error),
             None | Some("08" | "53" | "57" | "58") => Self::Unavailable(Box::new(error)),
             // A standby that was a primary (25006), or a transaction that idled too long (25P03).

@@ -1,7 +1,7 @@
-//! Forgetting stored answers after their day.
+//! Deletion of idempotency records after their time.
 //!
-//! An answer is timed by the database's clock when it is written, looked up and deleted: a replica whose own clock is
-//! wrong would otherwise forget what the others still promise to remember.
+//! The database's clock times a record when it is written, looked up and deleted. A replica whose own clock is wrong
+//! would otherwise delete records that the others still need.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ delete from idempotency_record where (account_id, key) in (
     and at < now() - make_interval(secs => $1)";
 
 impl Store {
-    /// Deletes at most a thousand answers of this age or older; returns how many.
+    /// Deletes at most 1,000 idempotency records of this age or older; returns how many.
     pub async fn forget_answers(&self, age: Duration) -> Result<u64, StoreError> {
         let client = self.writer().await?;
         let statement = client.prepare_cached(FORGET).await?;

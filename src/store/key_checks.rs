@@ -1,4 +1,4 @@
-//! Whether keys that are in use for long still work.
+//! A check whether keys of long connections still work.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ join account a on a.account_id = k.account_id
 where k.expires_at is null or k.expires_at > stored_now()";
 
 impl Store {
-    /// Those keys that exist and have not expired.
+    /// Returns those of the keys that exist and have not expired.
     pub async fn working_keys(&self, keys: &[(AccountId, Uuid)]) -> Result<HashSet<(AccountId, Uuid)>, StoreError> {
         let accounts: Vec<Uuid> = keys.iter().map(|(account, _)| account.0).collect();
         let ids: Vec<Uuid> = keys.iter().map(|(_, key)| *key).collect();

@@ -61,7 +61,7 @@ pub struct AccountKey {
     pub read_only: bool,
 }
 
-/// A key to be made.
+/// A key to be created.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewKey {
@@ -69,7 +69,7 @@ pub struct NewKey {
     pub name: String,
     pub origin: String,
     pub secret_hash: [u8; 32],
-    /// Not kept where the account wants its keys shown once only.
+    /// Not stored where the keys of the account are shown only once.
     pub sealed: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
     pub read_only: bool,
@@ -82,7 +82,7 @@ pub struct ListedKey {
     pub key_id: Uuid,
     pub name: String,
     pub origin: String,
-    /// Its text is kept, and can be shown again.
+    /// Whether the text of the key is stored, so that it can be shown again.
     pub is_kept: bool,
     pub expires_at: Option<Timestamp>,
     pub read_only: bool,
@@ -107,7 +107,7 @@ pub struct Used {
     pub ago: Duration,
 }
 
-/// What became of a key that was to be added.
+/// The result of adding a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its name")]
 pub enum Added {
@@ -117,7 +117,7 @@ pub enum Added {
     Known,
 }
 
-/// What is found of a key that is to be shown.
+/// The stored text of a key that is to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its name")]
 pub enum StoredKeyText {
@@ -164,7 +164,7 @@ impl Store {
         Ok(client.query(LIST, &[&account.0]).await?.iter().map(listed).collect())
     }
 
-    /// A key's sealed text, for showing it. That it was asked for leaves an audit row.
+    /// Returns a key's sealed text for showing it, and writes an audit row.
     pub async fn sealed_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<StoredKeyText, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -178,7 +178,7 @@ impl Store {
         Ok(StoredKeyText::Sealed(Sealed { key_id, sealed }))
     }
 
-    /// Writes down when keys were last used. What another is writing at this moment is left to it.
+    /// Writes when keys were last used. Skips keys that another replica is writing at this moment.
     pub async fn keys_used(&self, used: &[Used]) -> Result<(), StoreError> {
         let accounts: Vec<Uuid> = used.iter().map(|used| used.account.0).collect();
         let ids: Vec<Uuid> = used.iter().map(|used| used.key_id).collect();

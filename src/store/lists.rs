@@ -3,9 +3,9 @@
 //! A page is one statement, so its rows, the total and the position in the log are of one moment. The rows are in the
 //! order of a value and, among equal values, of their uids; what has no value comes last. A descending order is the
 //! same list from its end. A page begins behind the row that ended the page before it, and then costs the same however
-//! far it is, or else after so many rows, which are read.
+//! far it is, or else after a number of rows, which are read.
 //!
-//! What a page costs beyond its own rows:
+//! The cost of a page beyond its own rows:
 //!
 //! * ordered by uid or by lookup key: nothing, an index has that order; by anything else: all rows that the filter lets
 //!   through are read and sorted, for a field of the record after its text was parsed;
@@ -34,12 +34,12 @@ use super::{Store, StoreError};
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 
-/// How many live records of each kind an account has. Whoever holds the account's head keeps it.
+/// The numbers of an account's live records by kind, written only by transactions that hold the account's head.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live(BTreeMap<Entity, i64>);
 
 impl Live {
-    /// Takes in that there are so many more, or less.
+    /// Adds to the number of a kind; `more` is negative where records were deleted.
     pub fn add(&mut self, entity: Entity, more: i64) {
         if more != 0 {
             *self.0.entry(entity).or_default() += more;
@@ -47,7 +47,7 @@ impl Live {
     }
 }
 
-/// Which records are wanted. Where nothing is said, all.
+/// A filter on records. `None` lets every record pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ListFilter {
     /// Exclusive.
@@ -77,10 +77,10 @@ pub enum CompanyRef {
     Key(String),
 }
 
-/// What the rows are ordered by.
+/// The value by which rows are ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Sort {
-    /// The order in which records were made: uids grow with time.
+    /// The order of creation, because uids grow with time.
     #[default]
     Uid,
     /// The lookup key.
@@ -103,10 +103,10 @@ pub struct SortOrder {
     pub descending: bool,
 }
 
-/// The place of a row in a list's order.
+/// The position of a row in a list's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// What the list is ordered by, as text; nothing where that is the uid, or the row has no such value.
+    /// The value by which the list is ordered, as text; `None` where that is the uid, or the row has no such value.
     pub value: Option<String>,
     /// The row's.
     pub uid: Uid,
@@ -115,13 +115,13 @@ pub struct Position {
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// After so many rows.
+    /// After this number of rows.
     Offset(i64),
     /// Behind this row, which may be gone by now.
     After(Position),
 }
 
-/// What was counted when the account's log stood at a position. As long as it stands there, it is true.
+/// The number of rows that was counted at a position of the account's log. It is exact until the log grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ListCount {
@@ -130,7 +130,7 @@ pub struct ListCount {
     pub as_of: Cursor,
 }
 
-/// A page that is wanted.
+/// A request for a page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct List {
@@ -139,18 +139,18 @@ pub struct List {
     pub order: SortOrder,
     pub start: Start,
     pub limit: i64,
-    /// What an earlier page of this list was counted at.
+    /// The count of an earlier page of this list.
     pub counted: Option<ListCount>,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// At most as many as were wanted.
+    /// The rows, at most `limit`.
     pub rows: Vec<StoredRecord>,
     /// Whether there are further rows.
     pub more: bool,
-    /// The place of the last row.
+    /// The position of the last row.
     pub end: Option<Position>,
     /// All rows of the list.
     pub counted: ListCount,
@@ -224,7 +224,8 @@ macro_rules! has_text {
     };
 }
 const TEXT_OF_CONTACT: &str = concat!(" and ", has_text!());
-/// What stands in the index is what the record has, unless it was written after the event that the index is sure to have.
+/// A text from the index equals the text of the record unless the record was written after the event up to which the
+/// index is complete.
 const TEXT_FOUND: &str = concat!(" and (r.version <= $21 or ", has_text!(), ")");
 /// Contacts that the index finds, and those that were written since.
 const FOUND: &str = "found as materialized (
@@ -294,7 +295,7 @@ impl List {
         Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
     }
 
-    /// What [`Store::page`] sends, with parameters in their places. `indexed` is the event up to which contacts' texts are
+    /// Returns the statement of [`Store::page`] with its parameters. `indexed` is the event up to which contacts' texts are
     /// looked up in their index; without it, every contact is looked at.
     #[must_use]
     pub fn statement(&self, indexed: Option<Seq>) -> String {
@@ -340,7 +341,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
         )
     }
 
-    /// Whether there is an index for what is searched.
+    /// Whether the list is a search by a text that has an index.
     fn is_text_indexed(&self) -> bool {
         self.entity == Entity::Contact && self.filter.text.is_some()
     }
@@ -370,7 +371,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
     }
 }
 
-/// A stretch of the order.
+/// A range of the order.
 struct Part {
     condition: String,
     /// Whether its rows have values to be ordered by.

@@ -19,7 +19,7 @@ select seq, epoch from head where account_id = $1";
 const HEADS: &str = "-- log.heads
 select account_id, seq, epoch from head where account_id = any($1)";
 
-/// Ends where the bodies' lengths exceed $4, after one event at least. A length is known without the body: a long one
+/// Ends where the bodies' lengths exceed $4, after at least one event. A length is known without the body: a long one
 /// is read from its own storage only for the rows that are returned. `more` looks one row beyond the limit.
 const AFTER: &str = "-- log.after
 select account_id, seq, uid, type, at, origin, body, more

@@ -27,15 +27,15 @@ pub enum SchemaError {
     /// Migrations are missing.
     #[error("the database lacks migrations {0:?}; run `unificus migrate`")]
     Behind(BTreeSet<i64>),
-    /// A newer build was here, and has taken away what this one uses.
+    /// A newer build has removed tables or columns that this one uses.
     #[error("the database has migrations {0:?}, which take away what this build uses; run a newer build")]
     Contracted(BTreeSet<i64>),
-    /// A newer build was here, so there is nothing to bring forward.
+    /// A newer build has migrated the schema further than this one knows.
     #[error("the database has migrations {0:?}, which this build does not know; migrate with a newer build")]
     Ahead(BTreeSet<i64>),
 }
 
-/// What the names of migrations that contract the schema begin with.
+/// The prefix of the names of migrations that contract the schema.
 const CONTRACTS: &str = "contract";
 
 const LOCK: &str = "-- schema.lock

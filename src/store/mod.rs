@@ -89,7 +89,7 @@ pub struct Store {
     /// The share of the reading connections that searches have.
     searches: Searches,
     /// Accounts whose texts are to be indexed.
-    asked: text_index::IndexRequests,
+    index_requests: text_index::IndexRequests,
     metrics: Metrics,
 }
 
@@ -109,7 +109,7 @@ const ADMIT_CONNECTIONS: usize = 3;
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
 
 /// A server whose client is gone must find out soon: until then it holds that client's locks. Where the machine is gone,
-/// TCP finds out. Where the process is paused, its machine goes on answering, so a transaction that waits for its client is
+/// TCP finds out. Where the process is paused, its machine still acknowledges, so a transaction that waits for its client is
 /// ended: a live client sends the next statement within milliseconds, and one that was merely slow repeats a transaction
 /// of which nothing was written. Waiting for a lock is bounded by more than that, so that a wait survives a paused holder.
 const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
@@ -135,23 +135,23 @@ impl Store {
             read,
             replica,
             searches: Searches::new(config, metrics.clone()),
-            asked: text_index::IndexRequests::default(),
+            index_requests: text_index::IndexRequests::default(),
             config: primary,
             metrics,
         })
     }
 
-    /// Whether the database answers.
+    /// Checks that the primary responds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.reader().await?.batch_execute("-- store.ping\nselect").await?)
     }
 
-    /// Sets a clock by the database's; returns by how much it was ahead.
+    /// Sets a clock by the primary's; returns by how much it was ahead.
     pub async fn set_clock(&self, clock: &Clock) -> Result<time::Duration, StoreError> {
         let client = self.reader().await?;
-        let asked = clock::instant();
+        let sent = clock::instant();
         let row = client.query_one("-- store.clock\nselect clock_timestamp()", &[]).await?;
-        Ok(clock.follow(row.get(0), asked))
+        Ok(clock.follow(row.get(0), sent))
     }
 
     /// A connection for a batch of commands.
@@ -159,7 +159,7 @@ impl Store {
         self.checkout(&self.lanes).await
     }
 
-    /// A connection for what every request waits for.
+    /// A connection for statements that every request waits for.
     async fn admitter(&self) -> Result<Object, StoreError> {
         self.checkout(&self.admit).await
     }
@@ -180,9 +180,9 @@ impl Store {
     }
 
     async fn checkout(&self, pool: &Pool) -> Result<Object, StoreError> {
-        let asked = clock::instant();
+        let started = clock::instant();
         let client = pool.get().await?;
-        self.metrics.pool_wait_seconds.observe(asked.elapsed().as_secs_f64());
+        self.metrics.pool_wait_seconds.observe(started.elapsed().as_secs_f64());
         Ok(client)
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::endpoint::{Header, HeaderValue};
 
-/// U+0001: what the text of a sealed value begins with.
+/// U+0001, with which the text of a sealed value begins.
 const SEALED: char = '\u{1}';
 
 /// The column's text.
@@ -54,7 +54,7 @@ mod tests {
         assert!(decode("{}").is_err());
     }
 
-    /// What the version before this made of a value, in what it delivers.
+    /// The version before this one parsed a value like this before it sent it.
     #[test]
     fn a_sealed_value_is_none_that_http_could_carry() {
         let sealed = [Header { name: "authorization".to_owned(), value: HeaderValue::Sealed(vec![7; 60]) }];

@@ -4,7 +4,7 @@
 //! same connection. So a cursor can only be written by the session that holds the lock at that moment: when the session
 //! ends, the locks fall and the writes fail with it. A process that is paused keeps its session; its lease
 //! (`owner_lease.rs`) then runs out, and another replica ends the session before it takes the locks. Lost cursor writes
-//! are harmless (a reader goes on from an earlier place), hence no wait for the disk here.
+//! are harmless, because work goes on from an earlier position, so this session does not wait for the disk.
 
 use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ pub struct RelayMove {
     pub account: AccountId,
     pub from: Seq,
     pub to: Seq,
-    /// The repair that was carried out, which ends with this.
+    /// The repair that was completed, which this move removes.
     pub repair: Option<Uuid>,
 }
 
@@ -111,7 +111,7 @@ impl Store {
                 broken = connection => if let Err(error) = broken {
                     tracing::warn!(error = %error, "owner session broke");
                 },
-                // The connection is closed here, and the server gives up what the session held.
+                // Dropping the connection closes it, and the server releases the locks of the session.
                 () = end.cancelled() => {}
             }
         };
@@ -138,12 +138,12 @@ impl ShardOwner {
         self.ended.is_cancelled() || self.client.is_closed()
     }
 
-    /// Ends the session, whoever else still has it, and with it every lock that it holds.
+    /// Ends the session for every user of it, and with it every lock that it holds.
     pub fn end(&self) {
         self.ended.cancel();
     }
 
-    /// Moves cursors of the relay that stand where they are believed to, in a stream; returns whose did.
+    /// Moves the cursors of the relay that are at the expected positions; returns the accounts whose cursor was moved.
     pub async fn save_relay(&self, moves: &[RelayMove], stream: i64) -> Result<Vec<AccountId>, StoreError> {
         let accounts: Vec<Uuid> = moves.iter().map(|moved| moved.account.0).collect();
         let was: Vec<i64> = moves.iter().map(|moved| moved.from.0).collect();

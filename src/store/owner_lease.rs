@@ -98,12 +98,12 @@ impl ShardOwner {
         Ok(members.max(1))
     }
 
-    /// Takes those of the shards that nobody holds, at most `most`; returns which it got. After an error it is not known
-    /// which it holds, and the session must end.
-    pub async fn try_lock(&self, shards: &[u8], most: usize) -> Result<Vec<u8>, StoreError> {
+    /// Locks at most `limit` of the shards that no session holds; returns the locked ones. After an error the locks of the
+    /// session are not known, and it must end.
+    pub async fn try_lock(&self, shards: &[u8], limit: usize) -> Result<Vec<u8>, StoreError> {
         let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
-        let most = columns::limit(most);
-        let rows = self.client.query(&self.membership.try_lock, &[&SHARD, &shards, &most]).await?;
+        let limit = columns::limit(limit);
+        let rows = self.client.query(&self.membership.try_lock, &[&SHARD, &shards, &limit]).await?;
         rows.iter().map(|row| columns::integer::<i32, _>(row, "pg_locks", "shard", &"this session")).collect()
     }
 

@@ -10,8 +10,8 @@ use super::{Params, Store, StoreError, columns};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Timestamp};
 
-/// What is counted is counted in the row of the present month by the database's clock. It is locked first by whoever
-/// counts, also calls of the month before: one lock per account orders all that is done to its months and its leases.
+/// Creates the rows of the present month by the database's clock. Every booking locks this row first, also for calls of
+/// the month before: one lock per account orders all changes of its months and its leases.
 const OPEN: &str = "-- quota.open
 insert into quota_month (account_id, month, used)
 select account_id, date_trunc('month', stored_now() at time zone 'UTC')::date, 0
@@ -23,7 +23,7 @@ select from quota_month q join unnest($1::uuid[]) as k(account_id) on q.account_
 where q.month = date_trunc('month', stored_now() at time zone 'UTC')::date
 order by q.account_id for update of q";
 
-/// Gives back, at most once a second, what replicas had not answered that renewed their leases no more. A lease may be of a day before.
+/// Gives back the unanswered calls of expired leases, at most once a second. A lease may be of an earlier day.
 const EXPIRE: &str = "-- quota.expire
 with gone as (
     delete from quota_lease l using unnest($1::uuid[]) as k(account_id)
@@ -47,7 +47,7 @@ returning q.account_id, back.calls as calls";
 
 /// The limit is that of the tier that the account has now, whatever its callers remember. A lease knows how many calls it
 /// was granted and how many of them came back since it began, and so does the replica: where the two differ, an earlier
-/// booking was not heard of or not carried out. What the replica did not hear of comes back.
+/// booking or its result was lost. Calls that were granted without the replica's knowledge are given back.
 const TAKE: &str = "-- quota.take
 with asked as (
     select a.*, coalesce(a.lease_day, t.today) as day, t.today
@@ -56,7 +56,7 @@ with asked as (
         as a(account_id, lease_id, lease_day, calls, accepted, returned, outstanding, block, limited, known)
     cross join (select (stored_now() at time zone 'UTC')::date as today) as t
 ), found as (
-    select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.most, c.revision,
+    select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.monthly_limit, c.revision,
         a.known and l.lease_id is null as lost,
         least(
             greatest(coalesce(l.granted, 0) - a.accepted, 0) + greatest(a.returned - coalesce(l.returned, 0), 0),
@@ -64,13 +64,13 @@ with asked as (
     from asked a
     join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
-    join unnest($11::text[], $12::bigint[]) as t(tier, most) on t.tier = c.tier
+    join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
     left join quota_lease l on l.account_id = a.account_id and l.lease_id = a.lease_id
 ), decided as (
     select f.*, r.back,
         case
             when f.lost or f.day <> f.today then 0
-            when f.limited then least(f.calls, greatest(f.most - f.used + r.back, 0))
+            when f.limited then least(f.calls, greatest(f.monthly_limit - f.used + r.back, 0))
             else f.calls
         end as granted
     from found f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
@@ -88,7 +88,7 @@ with asked as (
         set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
             expires_at = excluded.expires_at
 )
-select account_id, day, today, granted, used - back + granted as used, most, revision, lost, stored_now() as now
+select account_id, day, today, granted, used - back + granted as used, monthly_limit, revision, lost, stored_now() as now
 from decided";
 
 const DAYS: &str = "-- quota.days
@@ -101,7 +101,7 @@ select a.account_id, a.tier, coalesce(q.used, 0) as used
 from account a left join quota_month q
     on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
-/// What an account used of its month.
+/// The calls that an account used in the present month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Use {
@@ -110,7 +110,7 @@ pub struct Use {
     pub used: u64,
 }
 
-/// What the callers of one account want, and what became of the calls of their lease.
+/// A booking of calls for one account, with the state of the lease that the replica knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Ask {
@@ -134,20 +134,20 @@ pub struct Ask {
     pub opened: bool,
 }
 
-/// What they got of it.
+/// The result of a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
     pub account: AccountId,
     /// The day that the calls count on.
     pub day: Date,
-    /// Another day than that of the lease says that the lease is over.
+    /// The present day; the lease has ended where this is another day than its own.
     pub today: Date,
     pub calls: u64,
     /// The month's calls, these among them.
     pub used: u64,
-    /// As many calls the account's tier has in a month.
-    pub most: u64,
+    /// Calls per month of the account's tier.
+    pub limit: u64,
     /// The account's present one.
     pub revision: i64,
     /// Whether the lease expired: its unanswered calls were given back, and nothing was done.
@@ -243,15 +243,15 @@ struct AskColumns {
     limited: Vec<bool>,
     known: Vec<bool>,
     tiers: Vec<&'static str>,
-    most: Vec<i64>,
+    limits: Vec<i64>,
     lease_seconds: f64,
 }
 
 impl AskColumns {
     fn of(asks: &[Ask], lease: Duration) -> Self {
         let tiers = Tier::ALL.map(Tier::name).to_vec();
-        let most = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
-        let mut columns = Self { tiers, most, lease_seconds: lease.as_secs_f64(), ..Self::default() };
+        let limits = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
+        let mut columns = Self { tiers, limits, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for ask in asks {
             let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, opened: _ } = *ask;
             columns.account.push(account.0);
@@ -271,8 +271,22 @@ impl AskColumns {
 
     fn params(&self) -> Params<'_, 13> {
         let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known, .. } = self;
-        let Self { tiers, most, lease_seconds, .. } = self;
-        [account, lease, day, calls, accepted, returned, outstanding, block, limited, known, tiers, most, lease_seconds]
+        let Self { tiers, limits, lease_seconds, .. } = self;
+        [
+            account,
+            lease,
+            day,
+            calls,
+            accepted,
+            returned,
+            outstanding,
+            block,
+            limited,
+            known,
+            tiers,
+            limits,
+            lease_seconds,
+        ]
     }
 }
 
@@ -295,7 +309,7 @@ fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         today: row.get("today"),
         calls: calls("granted")?,
         used: calls("used")?,
-        most: calls("most")?,
+        limit: calls("monthly_limit")?,
         revision: row.get("revision"),
         lost: row.get("lost"),
         now: row.get("now"),

@@ -18,7 +18,7 @@ use super::{Store, StoreError};
 use crate::domain::AccountId;
 use crate::metrics::Metrics;
 
-/// How often the server is asked to cancel: a request that comes before the statement does has no effect.
+/// Cancel requests per statement, because a request that arrives before the statement has no effect.
 const ATTEMPTS: usize = 5;
 /// How long an attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(super) enum Freshness {
 pub(super) struct Reading {
     account: AccountId,
     held: Option<Held>,
-    /// A statement was sent, and its answer is not there.
+    /// Whether a statement was sent whose result has not arrived.
     unfinished: bool,
     metrics: Metrics,
 }
@@ -137,8 +137,7 @@ async fn cancel(held: Held) {
         let mut next = std::pin::pin!(client.batch_execute("-- store.after_cancel\nselect"));
         for _ in 0..ATTEMPTS {
             let attempt = async {
-                let asked = token.cancel_query(NoTls).await;
-                if let Err(error) = asked {
+                if let Err(error) = token.cancel_query(NoTls).await {
                     tracing::warn!(error = %error, "cancelling an abandoned statement failed");
                 }
                 let _result = next.as_mut().await;

@@ -1,4 +1,4 @@
-//! The read models: contacts and companies as clients see them.
+//! The read models: records as clients see them.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -111,7 +111,7 @@ insert into contact_company (account_id, company_uid, contact_uid)
 select account_id, company_uid, contact_uid
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
 
-/// Sees what the statements before it wrote, and is the only one to write whether companies are listed.
+/// Sees the rows that the statements before it wrote. No other statement writes whether companies are listed.
 pub(super) const RELIST: &str = "-- company.relist
 with relisted as (
     update company c set listed = n.listed
@@ -148,16 +148,17 @@ enum By {
 }
 
 impl Loads {
-    pub(super) async fn prepare(client: &Object, wanted: &LoadRequest) -> Result<Self, StoreError> {
+    pub(super) async fn prepare(client: &Object, request: &LoadRequest) -> Result<Self, StoreError> {
         let mut loads = Vec::new();
         for entity in Entity::ALL {
-            let uids: HashSet<_> = wanted.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
+            let uids: HashSet<_> = request.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
             if !uids.is_empty() {
                 let (accounts, uids) = uids.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_uid).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Uid(uids) });
             }
-            let keys: HashSet<_> = wanted.keys.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.clone())).collect();
+            let keys: HashSet<_> =
+                request.keys.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.clone())).collect();
             if !keys.is_empty() {
                 let (accounts, keys) = keys.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_key).await?;

@@ -1,5 +1,4 @@
-//! How far each account's log is in JetStream, what the log says of events that the stream has, and what operators ask
-//! of the relay.
+//! The relay's cursors in accounts' logs, the identities of events in the log, and the repairs that operators request.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,7 +22,7 @@ select account_id, seq, uid, type, at, origin, left(body, 128) as body,
 from event
 where account_id = $1 and seq = any($2)";
 
-/// From the end backwards, over what a refill publishes.
+/// Goes backwards from the end, over the events that a refill publishes.
 const RETAINED_AFTER: &str = "-- log.retained_after
 select seq from event where account_id = $1 and at <= now() - make_interval(secs => $2) order by seq desc limit 1";
 
@@ -48,7 +47,7 @@ update relay_cursor set seq = $2 where account_id = $1 and seq > $2";
 const REWIND: &str = "-- relay_cursor.rewind
 update relay_cursor set seq = 0 where seq > 0 and ($1::uuid is null or account_id = $1)";
 
-/// What is to be done about an account's messages in the stream before anything is published behind them.
+/// A repair of an account's messages in the stream, which is completed before anything is published after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
     /// They are taken out, and those that the retention would have kept are published again.
@@ -79,21 +78,21 @@ pub struct RelayStatus {
     pub head: Seq,
     /// The last event that was noted as published; zero where none was.
     pub cursor: Seq,
-    /// What was asked for, and under which id.
+    /// The requested repair and its id.
     pub repair: Option<(Repair, Uuid)>,
 }
 
 /// An event of the log, without its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logged {
-    /// What tells it from others.
+    /// The identity of the event.
     pub identity: Identity,
-    /// It is so young that the stream cannot have given it up for its age.
+    /// Whether the event is too young for the stream to have dropped it.
     pub is_retained: bool,
 }
 
 impl ShardOwner {
-    /// How an account stands; `None` where there is no such account.
+    /// Returns the log and the relay of an account; `None` where there is no such account.
     pub async fn relay_standing(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
         let client = &self.client;
         let Some(row) = client.query_typed_opt(STANDING, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
@@ -112,7 +111,8 @@ impl ShardOwner {
         Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair }))
     }
 
-    /// The events of an account at positions, where the log has them. The stream keeps what is younger than `max_age`.
+    /// Returns the events of an account at positions, where the log has them. The stream keeps events younger than
+    /// `max_age`.
     pub async fn logged(
         &self,
         account: AccountId,
@@ -144,7 +144,8 @@ impl ShardOwner {
 }
 
 impl Store {
-    /// Notes which stream events are published in from now on, and that what went into another one is not in it.
+    /// Notes the stream that events are published in from now on. Events that were published in another one count as not
+    /// published.
     /// Returns how many accounts that concerns.
     pub async fn begin_stream(&self, made_at_ns: i64) -> Result<u64, StoreError> {
         Ok(self.writer().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
@@ -158,7 +159,7 @@ impl Store {
         Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
     }
 
-    /// Asks the owner of the account's shard for a repair. What was asked for before is replaced.
+    /// Requests a repair from the owner of the account's shard. Replaces an earlier request.
     pub async fn request_relay_repair(&self, account: AccountId, repair: Repair, id: Uuid) -> Result<(), StoreError> {
         self.writer().await?.execute(REPAIR, &[&account.0, &repair.name(), &id]).await?;
         Ok(())
@@ -170,7 +171,7 @@ impl Store {
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
     }
 
-    /// As [`ShardOwner::retained_after`], for whoever owns nothing.
+    /// As [`ShardOwner::retained_after`], without ownership of the shard.
     pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
         let row = self.reader().await?.query_opt(RETAINED_AFTER, &[&account.0, &max_age.as_secs_f64()]).await?;
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
@@ -187,7 +188,7 @@ impl Store {
         Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
     }
 
-    /// As [`ShardOwner::logged`], for whoever owns nothing.
+    /// As [`ShardOwner::logged`], without ownership of the shard.
     pub async fn identities(
         &self,
         account: AccountId,

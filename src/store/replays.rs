@@ -1,9 +1,9 @@
-//! Whether the answers to requests are stored.
+//! A count of requests that have an idempotency record.
 
 use super::{Store, StoreError, columns};
 use crate::domain::AccountId;
 
-/// An answer in the last minutes of its day is left out: it may be forgotten before the request is carried out.
+/// Leaves out records in the last two minutes of their day, because they may be deleted before the request is executed.
 const COUNT: &str = "-- idempotency_record.count
 select count(*) as stored from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
 where exists (
@@ -12,8 +12,8 @@ where exists (
         and a.at > now() - interval '23 hours 58 minutes')";
 
 impl Store {
-    /// How many of an account's requests have a stored answer. Each is named by its key, by the key that releases before
-    /// scoped keys stored it under, and by its hash.
+    /// Returns how many of an account's requests have an idempotency record. Each request is named by its key, by the key
+    /// under which releases before scoped keys stored it, and by its hash.
     pub async fn count_answers(
         &self,
         account: AccountId,

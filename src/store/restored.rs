@@ -1,4 +1,4 @@
-//! After a restore of the database: what stands outside it may be ahead of the log.
+//! The step after a restore of the database, because the stream and the receivers of events may be ahead of the log.
 //!
 //! The epoch of a log is raised under the lock of its head, which every writer holds, so that no event is appended
 //! under a number that the lost timeline used and under the epoch that it used it in.
@@ -30,15 +30,15 @@ on conflict (account_id) do update set
     repair = case when relay_cursor.repair = 'refill' then 'refill' else excluded.repair end,
     repair_id = excluded.repair_id";
 
-/// A replay from the end of the log on takes the place back to there, whoever holds it in memory, and drops what waits
-/// beyond it.
+/// A replay from the end of the log takes the cursor back to there, also the one that a worker holds in memory, and drops
+/// retry entries beyond it.
 const PUSH: &str = "-- restored.push
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 select c.account_id, c.endpoint_id, gen_random_uuid(), 'replay', h.seq, null, $2
 from push_endpoint_cursor c join head h on h.account_id = c.account_id where c.account_id = any($1)";
 
-/// What they would be made from is not in the log, or will be another event.
-const ANSWERS: &str = "-- restored.idempotency_records
+/// The responses would be made from events that the log does not have, or will have with other contents.
+const IDEMPOTENCY_RECORDS: &str = "-- restored.idempotency_records
 delete from idempotency_record a using head h
 where a.account_id = any($1) and h.account_id = a.account_id and (a.outcome->'done'->>'version')::bigint > h.seq";
 
@@ -81,7 +81,7 @@ impl Store {
         let raised = transaction.query(RAISE, &[&ids]).await?;
         transaction.execute(RELAY, &[&ids]).await?;
         transaction.execute(PUSH, &[&ids, &by.at]).await?;
-        transaction.execute(ANSWERS, &[&ids]).await?;
+        transaction.execute(IDEMPOTENCY_RECORDS, &[&ids]).await?;
         accounts::audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
         transaction.commit().await?;
         let of = |row: &PgRow| Raised { account: AccountId(row.get(0)), head: Seq(row.get(1)), epoch: row.get(2) };

@@ -1,4 +1,4 @@
-//! What an account defined: its custom fields and audiences, all at once.
+//! The definitions of an account: its custom fields and audiences, in one read.
 
 use tokio_postgres::Row as PgRow;
 
@@ -12,7 +12,7 @@ select record from custom_field where account_id = $1 and not deleted order by u
 const AUDIENCES: &str = "-- schema.audiences
 select record from audience where account_id = $1 and not deleted order by uid";
 
-/// An account's definitions, each in the order of their making; the archived are not among them.
+/// An account's definitions in the order of creation, without the archived ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AccountSchema {

@@ -1,4 +1,4 @@
-//! What is sealed under master keys, over all accounts, to be sealed anew.
+//! The secrets of all accounts that are sealed under master keys, for sealing them anew.
 
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
@@ -26,22 +26,22 @@ where account_id = $1 and endpoint_id = $2 and secrets = $3 and headers::text = 
 /// The secrets of an endpoint that are to be sealed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointSecrets {
-    /// What signs its deliveries, each as it is kept.
+    /// The signing secrets, each as it is stored.
     pub secrets: Vec<Vec<u8>>,
-    /// Its own headers.
+    /// The headers that the endpoint adds.
     pub headers: Vec<Header>,
-    /// The headers as the column has them, by which the row is found unchanged.
+    /// The text of the headers' column, by which an unchanged row is recognised.
     stored_headers: String,
 }
 
-/// Whose it is: an account, and one of its keys or endpoints.
+/// The owner of secrets: an account, and one of its keys or endpoints.
 pub type OwnedBy = (AccountId, Uuid);
 
-/// Where no key or endpoint is: all come after it.
+/// The position before every key and endpoint.
 pub const FIRST: OwnedBy = (AccountId(Uuid::nil()), Uuid::nil());
 
 impl Store {
-    /// At most `limit` sealed keys after a place, in the order of places.
+    /// Returns at most `limit` sealed keys after a position, in the order of positions.
     pub async fn sealed_keys(&self, after: OwnedBy, limit: i64) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
         let client = self.reader().await?;
         let sealed =
@@ -49,13 +49,13 @@ impl Store {
         Ok(client.query(KEYS, &[&after.0.0, &after.1, &limit]).await?.iter().map(sealed).collect())
     }
 
-    /// Puts another seal in the place of one; false where that is not there any more.
+    /// Replaces a sealed text; false where it has changed meanwhile.
     pub async fn reseal_key(&self, account: AccountId, was: &Sealed, sealed: &[u8]) -> Result<bool, StoreError> {
         let client = self.writer().await?;
         Ok(client.execute(RESEAL_KEY, &[&account.0, &was.key_id, &was.sealed, &sealed]).await? > 0)
     }
 
-    /// The secrets of at most `limit` endpoints after a place, as they are kept, in the order of places.
+    /// Returns the stored secrets of at most `limit` endpoints after a position, in the order of positions.
     pub async fn endpoint_secrets(
         &self,
         after: OwnedBy,
@@ -71,7 +71,7 @@ impl Store {
         client.query(ENDPOINTS, &[&after.0.0, &after.1, &limit]).await?.iter().map(secrets).collect()
     }
 
-    /// Puts other secrets in the place of some; false where those are not there any more.
+    /// Replaces secrets; false where they have changed meanwhile.
     pub async fn reseal_endpoint(
         &self,
         owned_by: OwnedBy,

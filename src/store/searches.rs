@@ -2,8 +2,8 @@
 //!
 //! All searches together leave connections of the pool free for reads by an index and for settings. An account has a
 //! share of those that are left to searches; beyond it, some wait, first come first served, and others are refused.
-//! Between accounts the next free connection goes to whoever has waited longest, and no account has more of its searches
-//! in that queue than its share, so accounts take turns. A place is given back when PostgreSQL is done with the
+//! Between accounts the next free connection goes to the search that has waited longest, and no account has more of its
+//! searches in that queue than its share, so accounts take turns. A slot is released when PostgreSQL has ended the
 //! statement, not when the caller goes away (`reading`).
 
 use std::collections::HashMap;
@@ -74,14 +74,14 @@ impl Searches {
             refused();
             StoreError::Busy
         })?;
-        let asked = clock::instant();
+        let started = clock::instant();
         let turn = async {
             let own = running.acquire_owned().await?;
             let one_of_all = Arc::clone(&self.shared.all).acquire_owned().await?;
             Ok::<_, tokio::sync::AcquireError>([own, one_of_all])
         };
         let turn = tokio::time::timeout(PATIENCE, turn).await;
-        metrics.search_wait_seconds.observe(asked.elapsed().as_secs_f64());
+        metrics.search_wait_seconds.observe(started.elapsed().as_secs_f64());
         // The semaphores are never closed.
         let Ok(Ok(permits)) = turn else {
             refused();

@@ -1,7 +1,7 @@
 //! The index of contacts' texts, which `q` looks in.
 //!
 //! It is a read model behind a cursor of its own, and is brought forward only where somebody searches: writing it with
-//! the contact would cost every create several times what the contact costs. A search is exact however far behind the
+//! the contact would multiply the cost of every create. A search is exact however far behind the
 //! index is: contacts that have an event after the cursor are looked at themselves (`lists`), which is why one that is
 //! far behind is not used, but asked to be brought forward. Replicas that know nothing of it may write beside it.
 
@@ -20,10 +20,10 @@ const USABLE: i64 = 2_000;
 const STALE: i64 = 200;
 /// Contacts, or events, that one step takes.
 const STEP: i64 = 2_000;
-/// Accounts that wait to be indexed; further ones ask again with their next search.
-const ASKED: usize = 10_000;
+/// Accounts that wait to be indexed; further ones are requested again by their next search.
+const MAX_REQUESTS: usize = 10_000;
 
-/// What is searched of a contact's record, as a query of one row with one column `text`.
+/// The searched text of a contact's record, as a query of one row with one column `text`.
 macro_rules! search_text {
     ($record:literal) => {
         concat!(
@@ -42,7 +42,7 @@ const STATE: &str = "-- contact_search.state
 select c.seq, h.seq, c.backfilled is null
 from head h left join search_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
-/// What it loses in a crash is done again: the cursor is written with it.
+/// Does not wait for the disk. Rows that a crash loses are written again, because the cursor is lost with them.
 const RELAX: &str = "-- contact_search.relax
 set local synchronous_commit = off";
 
@@ -51,7 +51,7 @@ insert into search_cursor (account_id, seq, backfilled)
 select account_id, seq, '00000000-0000-0000-0000-000000000000' from head where account_id = $1
 on conflict (account_id) do nothing";
 
-/// Another replica that holds it is at the same work.
+/// Skips a cursor that another replica holds, because that replica does the same work.
 const LOCK: &str = "-- search_cursor.lock
 select seq, backfilled from search_cursor where account_id = $1 for update skip locked";
 
@@ -91,7 +91,7 @@ update search_cursor set seq = coalesce((select max(seq) from recent), seq)
 where account_id = $1 returning (select count(*) from recent) = $3"
 );
 
-/// Accounts whose index somebody asked for. Cloning shares them.
+/// Accounts whose index was requested. Cloning shares them.
 #[derive(Clone, Default)]
 pub(super) struct IndexRequests {
     accounts: Arc<Mutex<BTreeSet<AccountId>>>,
@@ -121,27 +121,27 @@ impl Store {
 
     /// The account's index is to be brought forward, in a step or more.
     pub fn ask_for_index(&self, account: AccountId) {
-        let mut accounts = self.asked.accounts();
-        if accounts.len() < ASKED {
+        let mut accounts = self.index_requests.accounts();
+        if accounts.len() < MAX_REQUESTS {
             accounts.insert(account);
             drop(accounts);
-            self.asked.wake.notify_one();
+            self.index_requests.wake.notify_one();
         }
     }
 
-    /// Takes an account whose index was asked for: the next after this one, in turn.
+    /// Takes an account whose index was requested: the next after this one, in turn.
     #[must_use]
     pub fn next_to_index(&self, after: AccountId) -> Option<AccountId> {
-        let mut accounts = self.asked.accounts();
+        let mut accounts = self.index_requests.accounts();
         let next = accounts.range(after..).find(|account| **account != after).or_else(|| accounts.first()).copied()?;
         accounts.remove(&next);
         Some(next)
     }
 
-    /// Wakes when an index is asked for.
+    /// Wakes when an index is requested.
     #[must_use]
     pub fn index_asked(&self) -> Arc<Notify> {
-        Arc::clone(&self.asked.wake)
+        Arc::clone(&self.index_requests.wake)
     }
 
     /// Brings the account's index forward by a step; whether there is more to do.

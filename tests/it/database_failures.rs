@@ -79,7 +79,7 @@ async fn a_command_whose_event_has_no_json_harms_none_of_its_batch() {
             (number, answer)
         });
     }
-    blocked(&sql, 1).await;
+    until_blocked(&sql, 1).await;
     holder.batch_execute("commit").await.unwrap();
 
     for (number, answer) in writes.join_all().await {

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use unificus::config::MasterKey;
 use unificus::push::signature::{SigningSecret, sign};
 
-use crate::process::unificus;
 use crate::push_delivery::{endpoint_at, seq, seqs};
 use crate::support::client::Reply;
+use crate::support::program::unificus;
 use crate::support::receiver::Received;
 use crate::support::{Client, LONG, Receiver, Service};
 

@@ -15,9 +15,9 @@ use unificus::store::accounts::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 
-use crate::process::{Dir, failure_text, lines, stop, unificus, unificus_with_input};
 use crate::support::client::{Reply, lead};
 use crate::support::process::Process;
+use crate::support::program::{Dir, failure_text, lines, stop, unificus, unificus_with_input};
 use crate::support::{Client, LONG, Service, until};
 
 /// Two master keys, as the configuration has them.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use unificus::command::{CommandEnvelope, execute};
 use unificus::domain::{Command, named};
 
-use crate::process::{failure_text, lines, unificus};
+use crate::support::program::{failure_text, lines, unificus};
 use crate::support::{Client, Service};
 
 impl Service {

@@ -400,7 +400,7 @@ async fn page_5000_touches_no_more_of_the_database_than_page_1() {
     assert_eq!(pagination(&last)["totalPages"], 5000);
     for order in ["uid", "-uid", "email", "-email"] {
         let first = List { limit: 20, ..list(order, Start::Offset(0)) };
-        // Deletes rows behind those of 4,998 pages, so that some are left.
+        // The last row of page 4,998, so that two pages follow.
         let rows = service.store.page(api.account, &List { limit: 1, ..list(order, Start::Offset(99_959)) }).await;
         let jumped = list(order, Start::Offset(99_960));
         let late = list(order, Start::After(rows.unwrap().end.unwrap()));

@@ -114,7 +114,7 @@ async fn a_link_overrides_the_page_number_beside_it() {
             assert_eq!((shown("currentPageNumber"), shown("totalItems")), (json!(2), json!(7)), "{path}");
         }
     }
-    // As few as are left, whatever the page size was; the total is counted again after a write.
+    // All remaining records, whatever page size the link was made for; the total is counted again after a write.
     api.delete("/contact/a0@example.org").await.expect(200);
     let rest = second.get(&link.replace("limit=2", "limit=500")).await;
     assert_eq!(emails(&rest), ["a2", "a3", "a4", "a5", "a6"]);

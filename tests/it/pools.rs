@@ -68,7 +68,7 @@ async fn a_standby_serves_lists_and_nothing_that_must_not_lag() {
         assert_eq!(api.get(list).await.expect(200), &json!([]), "{list}");
     }
 
-    standby.database_goes_away().await;
+    standby.disconnect_database().await;
     for list in &lists {
         api.get(list).await.expect(503);
     }

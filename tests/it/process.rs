@@ -1,15 +1,12 @@
 //! The real binary, stopped gracefully and killed.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,13 +15,14 @@ use uuid::Uuid;
 
 use crate::support::client::lead;
 use crate::support::process::{Environment, Process, kill};
-use crate::support::servers::{Servers, TestEnv, directory};
+use crate::support::program::{Dir, failure_text, lines, serve, stop, unificus};
+use crate::support::servers::{Servers, TestEnv};
 use crate::support::{Client, LONG, Receiver, Service, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_stops_it_gracefully_and_no_answered_write_is_lost() {
     let dir = Dir::new("sigterm");
-    let (mut process, environment) = Process::start(&dir.0).await;
+    let (mut process, environment) = Process::start(dir.path()).await;
     let load = Load::start(16, &environment.client);
     load.makes(300).await;
 
@@ -33,7 +31,7 @@ async fn sigterm_under_load_stops_it_gracefully_and_no_answered_write_is_lost() 
     let made = load.stop_at_refused_connection().await;
 
     assert_eq!(ended.code(), Some(0));
-    let (process, environment) = Process::start(&dir.0).await;
+    let (process, environment) = Process::start(dir.path()).await;
     check_log(&environment, &made).await;
     stop(process).await;
 }
@@ -41,7 +39,7 @@ async fn sigterm_under_load_stops_it_gracefully_and_no_answered_write_is_lost() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_in_turn_under_load_nats_postgres_and_service_lose_nothing() {
     let (dir, receiver) = (Dir::new("killed-in-turn"), Receiver::start().await);
-    let (mut process, environment) = Process::start(&dir.0).await;
+    let (mut process, environment) = Process::start(dir.path()).await;
     let endpoint = json!({"url": receiver.url(), "from": "start"});
     environment.client.post("/push/endpoints", endpoint).await.expect(201);
     let load = Load::start(8, &environment.client);
@@ -52,12 +50,12 @@ async fn killed_in_turn_under_load_nats_postgres_and_service_lose_nothing() {
     until("another NATS", || child(process.pid(), "nats-server").is_some_and(|pid| pid != nats)).await;
     load.makes(100).await;
 
-    kill(postmaster(&dir.0), Signal::SIGKILL);
+    kill(postmaster(dir.path()), Signal::SIGKILL);
     load.makes(100).await;
 
     process.signal(Signal::SIGKILL);
     process.ended().await;
-    let (process, environment) = Process::start(&dir.0).await;
+    let (process, environment) = Process::start(dir.path()).await;
     load.set_service(&environment.client);
     load.makes(100).await;
     let made = load.ends().await;
@@ -74,14 +72,14 @@ async fn killed_in_turn_under_load_nats_postgres_and_service_lose_nothing() {
 #[tokio::test]
 async fn a_killed_service_comes_back_with_its_account_and_records() {
     let dir = Dir::new("comes-back");
-    let file = dir.0.join("service.env");
-    let (mut process, before) = Process::start(&dir.0).await;
+    let file = dir.path().join("service.env");
+    let (mut process, before) = Process::start(dir.path()).await;
     let uid = before.client.contact("kept@example.org").await.uid();
     let log = before.client.changes().await;
     process.signal(Signal::SIGKILL);
     process.ended().await;
 
-    let (process, after) = Process::start(&dir.0).await;
+    let (process, after) = Process::start(dir.path()).await;
     assert_eq!((after.client.account, &after.client.secret), (before.client.account, &before.client.secret));
     assert_eq!((&after.database, &after.nats), (&before.database, &before.nats), "its servers stay where they were");
     assert_eq!(after.client.changes().await, log);
@@ -93,8 +91,8 @@ async fn a_killed_service_comes_back_with_its_account_and_records() {
 #[tokio::test]
 async fn the_environment_file_is_private_and_names_what_a_script_needs() {
     let dir = Dir::new("environment");
-    let (process, environment) = Process::start(&dir.0).await;
-    let file = dir.0.join("service.env");
+    let (process, environment) = Process::start(dir.path()).await;
+    let file = dir.path().join("service.env");
 
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&file).unwrap();
@@ -106,8 +104,8 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
         assert!(!value.is_empty() && value.chars().all(plain), "{name} needs no quotes in a shell: {value}");
     }
     assert!(environment.client.base.ends_with("/secure-api"));
-    let printed = std::fs::read_to_string(dir.0.join("service.out")).unwrap();
-    let logged = std::fs::read_to_string(dir.0.join("service.log")).unwrap();
+    let printed = std::fs::read_to_string(dir.path().join("service.out")).unwrap();
+    let logged = std::fs::read_to_string(dir.path().join("service.log")).unwrap();
     for url in [&environment.database, &environment.nats] {
         let (user, password) = url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap();
         assert!(!printed.contains(password) && !logged.contains(password), "it is in the file alone");
@@ -194,30 +192,6 @@ async fn a_setting_that_cannot_be_used_is_named_before_a_port_is_bound() {
     }
 }
 
-/// A data directory, removed at the end of the test.
-pub(crate) struct Dir(PathBuf);
-
-impl Dir {
-    pub(crate) fn new(name: &str) -> Self {
-        let dir = directory(name);
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        // The directory of a failed test stays, because it holds the logs.
-        if !std::thread::panicking() {
-            let _another_run_removes_it = std::fs::remove_dir_all(&self.0);
-        }
-    }
-}
-
 /// Writers that create contacts one after the other, and retry each under its idempotency key until it is created.
 struct Load {
     service: watch::Sender<Client>,
@@ -233,9 +207,9 @@ struct Load {
 struct Writer {
     service: watch::Receiver<Client>,
     made: watch::Sender<Vec<String>>,
-    /// When true, no other contact is begun.
+    /// Once cancelled, a writer begins no other contact.
     enough: CancellationToken,
-    /// When true, a writer stops at a refused connection instead of retrying.
+    /// Once cancelled, a writer stops at a refused connection instead of retrying.
     gone: CancellationToken,
 }
 
@@ -339,11 +313,6 @@ async fn check_log(environment: &Environment, made: &[String]) -> Vec<String> {
     ids
 }
 
-pub(crate) async fn stop(mut process: Process) {
-    process.signal(Signal::SIGTERM);
-    assert_eq!(process.ended().await.code(), Some(0));
-}
-
 /// The child process that runs this program.
 fn child(parent: u32, program: &str) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -372,72 +341,6 @@ async fn until(label: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(LONG, waited).await.is_ok(), "{label}: not within the timeout");
 }
 
-/// Runs the binary until it exits.
-pub(crate) async fn unificus(arguments: &str, settings: &[(&str, &str)]) -> Output {
-    let output = command(arguments, settings).output();
-    tokio::time::timeout(LONG, output).await.expect("it does not end").unwrap()
-}
-
-/// The same, with text on its standard input.
-pub(crate) async fn unificus_with_input(arguments: &str, settings: &[(&str, &str)], input: &str) -> Output {
-    let mut command = command(arguments, settings);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
-    drop(stdin);
-    tokio::time::timeout(LONG, child.wait_with_output()).await.expect("it does not end").unwrap()
-}
-
-fn command(arguments: &str, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
-    command.args(arguments.split(' ')).envs(settings.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-/// The JSON values that the binary printed, one per line.
-#[track_caller]
-pub(crate) fn lines(output: &Output) -> Vec<Value> {
-    let error_text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {error_text}", output.status);
-    let text = std::str::from_utf8(&output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
-}
-
-/// The error that the binary printed when it failed.
-#[track_caller]
-pub(crate) fn failure_text(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "it does not fail as it should: {output:?}");
-    assert!(output.stdout.is_empty(), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Starts `unificus serve` on a database, and returns the address at which it listens.
-pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
-    let mut settings = vec![
-        ("UNIFICUS_DATABASE__URL", env.database.as_str()),
-        ("UNIFICUS_NATS__URL", &env.nats),
-        ("UNIFICUS_NATS__STREAM", &env.stream),
-        ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
-        ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_LOG__FORMAT", "json"),
-    ];
-    settings.extend(more);
-    let mut child = command("serve", &settings).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let serving = async {
-        loop {
-            let line = log.next_line().await.unwrap().expect("the service ended before it served");
-            let entry: Value = serde_json::from_str(&line).unwrap();
-            if entry["fields"]["message"] == "serving" {
-                return entry["fields"]["address"].as_str().unwrap().to_owned();
-            }
-        }
-    };
-    let address = tokio::time::timeout(LONG, serving).await.expect("the service does not start");
-    (child, format!("http://{address}/secure-api"))
-}
-
 /// Checks that `unificus serve` starts here, authenticates callers, and exits with 0 on SIGTERM.
 async fn check_serving(env: &TestEnv) {
     let (mut child, base) = serve(env, &[]).await;
@@ -445,6 +348,6 @@ async fn check_serving(env: &TestEnv) {
     nobody.get("/contacts").await.expect(401);
 
     kill(child.id().unwrap(), Signal::SIGTERM);
-    let ended = tokio::time::timeout(LONG, child.wait()).await.expect("it does not end").unwrap();
+    let ended = tokio::time::timeout(LONG, child.wait()).await.expect("the program does not end").unwrap();
     assert_eq!(ended.code(), Some(0));
 }

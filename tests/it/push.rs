@@ -74,7 +74,7 @@ async fn the_events_of_a_record_arrive_in_order_though_the_receiver_is_down_in_b
     receiver.wait_for(11, LONG).await;
     receiver.recover();
 
-    // Counts the 60 accepted deliveries, however many were refused.
+    // Waits for 60 accepted deliveries, however many were refused.
     let accepted = async {
         let mut seen = 11;
         loop {

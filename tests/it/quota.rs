@@ -76,7 +76,7 @@ async fn of_five_hundred_parallel_calls_over_two_replicas_exactly_eighty_succeed
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
-    let dir = crate::process::Dir::new("quota-killed");
+    let dir = crate::support::program::Dir::new("quota-killed");
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
     let (mut process, environment) = Process::start_with(dir.path(), &settings).await;
     let database = config::Database { url: environment.database.clone(), ..config::Database::default() };
@@ -100,7 +100,7 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
 
     assert!(succeeded <= 80, "{succeeded} succeeded");
     assert!(count(&statuses, 429) >= 51, "{statuses:?}");
-    crate::process::stop(process).await;
+    crate::support::program::stop(process).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,8 +108,8 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
     let service = Service::start().await;
     let client = on_tier(&service, Tier::FreeTrial).await;
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut killed, one) = crate::process::serve(&service.env, &settings).await;
-    let (_replica, other) = crate::process::serve(&service.env, &settings).await;
+    let (mut killed, one) = crate::support::program::serve(&service.env, &settings).await;
+    let (_replica, other) = crate::support::program::serve(&service.env, &settings).await;
     let clients = [&one, &other].map(|base| Client::new(base, client.account, &client.secret));
 
     let both = [&clients[0], &clients[1]];

@@ -95,7 +95,7 @@ async fn a_killed_replica_costs_an_account_one_of_its_unanswered_calls() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
+    let (mut replica, base) = crate::support::program::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&there, 10).await;
     let polls = long_polls(&there, 40);
@@ -121,7 +121,7 @@ async fn a_replica_that_was_paused_serves_no_call_that_was_refunded() {
     let service = Service::configured(enforced).await;
     let (client, sql) = (free_trial(&service).await, service.env.sql().await);
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
-    let (mut replica, base) = crate::process::serve(&service.env, &settings).await;
+    let (mut replica, base) = crate::support::program::serve(&service.env, &settings).await;
     let there = Client::new(&base, client.account, &client.secret);
     use_up(&client, LIMIT - 20).await;
     let polls = long_polls(&there, 20);
@@ -245,7 +245,7 @@ impl Lossy {
     }
 
     async fn take(&mut self, calls: usize) -> Vec<Call> {
-        let takes = (0..calls).map(|_| self.limiter.take(self.client.account));
+        let takes = (0..calls).map(|_| self.limiter.acquire(self.client.account));
         let (taken, stepped) = tokio::join!(biased; futures_util::future::join_all(takes), self.writer.step());
         stepped.unwrap();
         taken.into_iter().map(|checked| checked.outcome.expect("a call")).collect()
@@ -298,7 +298,7 @@ async fn a_granted_call_whose_grant_was_never_received_is_refunded() {
     let _kept = lossy.take(1).await;
     let limiter = lossy.limiter.clone();
 
-    let (checked, ()) = tokio::join!(biased; limiter.take(lossy.client.account), lossy.step_without_response(2));
+    let (checked, ()) = tokio::join!(biased; limiter.acquire(lossy.client.account), lossy.step_without_response(2));
 
     assert!(checked.outcome.is_err(), "whether it was granted is unknown");
     lossy.step_until_committed().await;

@@ -63,7 +63,7 @@ async fn forge(env: &TestEnv, account: AccountId, message_id: &str, body: &str) 
 async fn verified(env: &TestEnv, parts: &Parts, account: AccountId) -> RelayReport {
     let broker = Broker::connect(&env.config().nats, &Metrics::new().unwrap()).await.unwrap();
     broker.connected().await.unwrap();
-    let stream = broker.stream_facts().await.unwrap().unwrap();
+    let stream = broker.stream_info().await.unwrap().unwrap();
     verify::verify(&parts.store, &broker, stream, account).await.unwrap()
 }
 
@@ -221,7 +221,7 @@ async fn verify_reports_missing_repeated_and_foreign_messages_and_a_rewind_repai
 
     assert_eq!((report.messages, report.first, report.last), (7, Some(Seq(1)), Some(Seq(8))));
     assert_eq!((report.missing, report.repeated, report.foreign), (3, 1, 1));
-    assert_eq!(report.holes, [(Seq(3), Seq(4)), (Seq(6), Seq(6))]);
+    assert_eq!(report.gaps, [(Seq(3), Seq(4)), (Seq(6), Seq(6))]);
     assert_eq!(report.foreign_at, [first + 8]);
     assert_eq!(report.remedy(), Some(Remedy::Refill));
     verify::request(&parts.store, account, Remedy::Refill).await.unwrap();
@@ -243,8 +243,8 @@ async fn a_tail_that_the_stream_lost_is_published_after_the_messages_that_it_has
     }
 
     let report = verified(&env, &parts, account).await;
-    assert_eq!((report.missing, report.remedy()), (2, Some(Remedy::PublishOn(Seq(3)))));
-    verify::request(&parts.store, account, Remedy::PublishOn(Seq(3))).await.unwrap();
+    assert_eq!((report.missing, report.remedy()), (2, Some(Remedy::PublishAfter(Seq(3)))));
+    verify::request(&parts.store, account, Remedy::PublishAfter(Seq(3))).await.unwrap();
 
     assert_eq!(relay(&mut parts, &env, account, 5).await, stream::unbroken(account, 5));
 }

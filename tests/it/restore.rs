@@ -114,7 +114,7 @@ async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_conf
     let app = App::start(env.config(), Clock::system()).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     let account = client.account;
-    // At least as many events as were lost, so that the numbers alone show no gap.
+    // More events than were lost, so that positions alone show no loss.
     create(&client, 11..=15).await;
 
     until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await > 0.0).await;

@@ -4,12 +4,13 @@ use hyper::Method;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio_postgres::Client as Sql;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::process::{failure_text, serve, unificus};
 use crate::push_delivery::{endpoint_at, seqs};
 use crate::release_before as before;
 use crate::support::client::lead;
+use crate::support::program::{failure_text, serve, unificus};
 use crate::support::servers::TestEnv;
 use crate::support::{Client, LONG, Receiver, Service};
 
@@ -119,48 +120,47 @@ async fn the_release_before_keeps_its_idempotency_records_under_the_former_name(
     assert_eq!(number(&sql, "select count(*) from idempotency_record").await, 0);
 }
 
+/// Saves, as the release before does, a cursor and the entry of event 1, which is parked after so many attempts.
+async fn save_as_before(sql: &Sql, (account, endpoint): (Uuid, Uuid), uid: Uuid, attempts: i32) {
+    let (accounts, endpoints, now) = (vec![account], vec![endpoint], OffsetDateTime::now_utc());
+    let (no_ids, no_seqs) = (Vec::<Uuid>::new(), Vec::<i64>::new());
+    let values: [&(dyn ToSql + Sync); 18] = [
+        &accounts,
+        &endpoints,
+        &vec![1_i64],
+        &vec![Some(now)],
+        &vec![attempts],
+        &vec![Some(now)],
+        &no_ids,
+        &no_ids,
+        &no_seqs,
+        &accounts,
+        &endpoints,
+        &vec![1_i64],
+        &vec![uid],
+        &vec![attempts],
+        &vec![now],
+        &vec![true],
+        &vec![None::<i64>],
+        &vec![None::<i64>],
+    ];
+    assert_eq!(sql.execute(before::SAVE_PUSH, &values).await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn the_release_before_keeps_cursors_and_retries_under_the_former_names() {
-    let service = Service::start().await;
-    let (api, sql) = (&service.client, service.env.sql().await);
+    let Service { app, env, client: api, .. } = Service::start().await;
+    let sql = env.sql().await;
     let uid = Uuid::parse_str(&api.contact("ann@example.org").await.uid()).unwrap();
-    // Disabled, so that no worker of this release moves the cursor meanwhile.
     let made = api.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/", "enabled": false})).await;
     let endpoint = Uuid::parse_str(made.expect(201)["id"].as_str().unwrap()).unwrap();
+    // No worker of this release moves the cursor meanwhile.
+    app.stop().await.unwrap();
     let (account, now) = (api.account.0, OffsetDateTime::now_utc());
-    let (accounts, endpoints) = (vec![account], vec![endpoint]);
-    let none = (Vec::<Uuid>::new(), Vec::<i64>::new());
 
-    // The worker's save: a new entry of the retry queue, and the same with one more attempt.
-    let statement = sql.prepare(before::SAVE_PUSH).await.unwrap();
-    for attempts in [1_i32, 2] {
-        let saved = sql
-            .execute(
-                &statement,
-                &[
-                    &accounts,
-                    &endpoints,
-                    &vec![1_i64],
-                    &vec![Some(now)],
-                    &vec![attempts],
-                    &vec![Some(now)],
-                    &none.0,
-                    &none.0,
-                    &none.1,
-                    &accounts,
-                    &endpoints,
-                    &vec![1_i64],
-                    &vec![uid],
-                    &vec![attempts],
-                    &vec![now],
-                    &vec![true],
-                    &vec![None::<i64>],
-                    &vec![None::<i64>],
-                ],
-            )
-            .await
-            .unwrap();
-        assert_eq!(saved, 1);
+    // A new entry of the retry queue, and the same with one more attempt.
+    for attempts in [1, 2] {
+        save_as_before(&sql, (account, endpoint), uid, attempts).await;
     }
     let of = "select attempts::bigint from push_retry join push_endpoint_cursor using (account_id, endpoint_id)
         where parked and failures = attempts";
@@ -169,15 +169,14 @@ async fn the_release_before_keeps_cursors_and_retries_under_the_former_names() {
     assert_eq!(sql.query(before::IS_PARKED, &[&account, &endpoint, &1_i64]).await.unwrap().len(), 1);
     assert_eq!(sql.query(before::LIST_PARKED, &[&account, &endpoint, &0_i64, &9_i64]).await.unwrap().len(), 1);
 
-    // A command for the cursor, and what the owner makes of it.
+    // A command for the cursor, and its result.
     let order = Uuid::from_u128(1);
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [&account, &endpoint, &order, &"retry", &1_i64, &None::<i64>, &now];
+    let values: [&(dyn ToSql + Sync); 7] = [&account, &endpoint, &order, &"retry", &1_i64, &None::<i64>, &now];
     assert_eq!(sql.execute(before::INSERT_ORDER, &values).await.unwrap(), 1);
     assert_eq!(number(&sql, "select count(command_id) from push_cursor_command where kind = 'retry'").await, 1);
     assert_eq!(sql.query_one(before::LIST_ORDERS, &[&account]).await.unwrap().get::<_, Uuid>(1), order);
     assert_eq!(sql.query(before::BEHIND_PUSH, &[&now]).await.unwrap().len(), 1);
-    let moved: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+    let moved: [&(dyn ToSql + Sync); 11] = [
         &account,
         &endpoint,
         &vec![order],
@@ -196,7 +195,7 @@ async fn the_release_before_keeps_cursors_and_retries_under_the_former_names() {
     assert_eq!(number(&sql, "select processed[2] from push_endpoint_cursor").await, 5);
     assert_eq!(number(&sql, "select count(*) from push_retry where not parked").await, 1);
 
-    assert_eq!(sql.execute(before::RESTORED_PUSH, &[&accounts, &now]).await.unwrap(), 1);
+    assert_eq!(sql.execute(before::RESTORED_PUSH, &[&vec![account], &now]).await.unwrap(), 1);
     assert_eq!(sql.execute(before::DELETE_ENDPOINT, &[&account, &endpoint]).await.unwrap(), 1);
     let left = "select (select count(*) from push_retry) + (select count(*) from push_cursor_command)
         + (select count(*) from push_endpoint_cursor)";

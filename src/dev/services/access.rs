@@ -1,8 +1,8 @@
-//! Who may connect to the private Postgres: everybody with a password, nobody without.
+//! Access to the private Postgres: every connection needs a password.
 //!
-//! A cluster that was made by a version before trusts every connection. It is closed before its server listens: in
-//! single-user mode, which has no port, the superuser gets its password; then the rules of access are replaced. The
-//! rules name the password by its hash, so that a crash in between, or another password, starts both anew.
+//! A cluster of an earlier version trusts every connection. It is closed before its server listens: the superuser gets its
+//! password in single-user mode, which has no port, and then the access rules are replaced. The rules contain the
+//! password's hash, so that both steps are repeated after a crash in between or with another password.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,10 +21,10 @@ use super::data_dir::DataDirOwner;
 use super::private;
 use super::spawn::ServiceAccount;
 
-/// Recovery after a crash may come first.
+/// The time for single-user mode, which may begin with recovery after a crash.
 const SINGLE_USER: Duration = Duration::from_mins(2);
 
-/// Makes `cluster`, on which no server runs, ask everybody for a password, and gives the superuser this one.
+/// Makes `cluster`, on which no server runs, require passwords, and sets the superuser's.
 pub(super) async fn close(
     cluster: &Path,
     postgres: &Path,
@@ -34,7 +34,7 @@ pub(super) async fn close(
 ) -> Result<()> {
     let file = cluster.join("pg_hba.conf");
     let rules = rules(password);
-    if std::fs::read_to_string(&file).is_ok_and(|present| present == rules) {
+    if std::fs::read_to_string(&file).is_ok_and(|current| current == rules) {
         return Ok(());
     }
     set_password(cluster, postgres, account, (superuser, password))
@@ -53,7 +53,7 @@ fn rules(password: &Password) -> String {
     )
 }
 
-/// Through standard input: what is in arguments is shown to every user of the machine.
+/// Sets the password through standard input, because every user of the machine can read arguments.
 async fn set_password(
     cluster: &Path,
     postgres: &Path,
@@ -66,18 +66,18 @@ async fn set_password(
     let mut child = command.spawn().context("running Postgres in single-user mode")?;
     let statement = format!("alter role {superuser} password '{}'\n", password.reveal());
     let run = async {
-        let mut stdin = child.stdin.take().context("its standard input")?;
-        // A server that ends early says why on standard error.
+        let mut stdin = child.stdin.take().context("opening its standard input")?;
+        // The error of a server that ends early is on standard error.
         let written = stdin.write_all(statement.as_bytes()).await;
         drop(stdin);
         let output = child.wait_with_output().await.context("waiting for it")?;
         Ok::<_, anyhow::Error>((written, output))
     };
-    let (written, output) = timeout(SINGLE_USER, run).await.context("it does not end")??;
+    let (written, output) = timeout(SINGLE_USER, run).await.context("it did not end in time")??;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "it ended with {}: {}", output.status, stderr.trim());
     written.context("writing to it")?;
-    // It ends well after a statement that failed, too.
+    // Its exit status is 0 also after a statement that failed.
     if ["ERROR:", "FATAL:", "PANIC:"].iter().any(|level| stderr.contains(level)) {
         bail!("it failed: {}", stderr.replace(password.reveal(), "***").trim());
     }

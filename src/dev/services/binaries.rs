@@ -1,4 +1,4 @@
-//! Where the programs are that the servers are made of.
+//! Finds the servers' programs.
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// The oldest NATS with auth callout; older ones also ignore the subject filters of a consumer without a word.
-const NATS_AT_LEAST: (u32, u32) = (2, 10);
+/// The oldest NATS with auth callout. Older ones silently ignore the subject filters of a consumer.
+const MIN_NATS: (u32, u32) = (2, 10);
 
-/// Where Debian and its kin put the servers of every major version, off the PATH.
+/// The directory in which Debian and its derivatives keep the servers of each major version, off the PATH.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
 
 /// The programs of a start, as absolute paths.
@@ -19,25 +19,25 @@ pub struct Binaries {
     pub postgres_bin: PathBuf,
     /// `nats-server`.
     pub nats: PathBuf,
-    /// `setpriv` of util-linux, which ties a child's life to ours and drops root. Only Linux has it.
+    /// `setpriv` of util-linux, which ends a child with its parent and drops root. Only Linux has it.
     pub setpriv: Option<PathBuf>,
 }
 
 impl Binaries {
-    /// Looks on `path` (the value of PATH), then where the set-up step and the distribution put them.
+    /// Looks on `path` (the value of PATH), then in the directories of `make setup` and of the distribution.
     ///
-    /// `data_home` is the user's data directory (`$XDG_DATA_HOME`, else `~/.local/share`): the set-up step keeps a
+    /// `data_home` is the user's data directory (`$XDG_DATA_HOME`, else `~/.local/share`): `make setup` keeps a
     /// `nats-server` in `unificus/bin` below it. Runs `nats-server --version`, so it takes some milliseconds.
     ///
     /// # Errors
-    /// When one is missing, with the words that tell how to get it.
+    /// When a program is missing; the error says how to install it.
     pub fn find(path: &str, data_home: &Path) -> Result<Self> {
         let dirs: Vec<PathBuf> = std::env::split_paths(path).filter(|dir| dir.is_absolute()).collect();
         Ok(Self {
             postgres_bin: postgres_bin(&dirs)
                 .context("no Postgres server found: `make setup` installs it (package postgresql)")?,
             nats: nats_server(&dirs, data_home).with_context(|| {
-                let (major, minor) = NATS_AT_LEAST;
+                let (major, minor) = MIN_NATS;
                 format!("no nats-server of version {major}.{minor} or newer found: `make setup` installs it")
             })?,
             setpriv: setpriv(&dirs)?,
@@ -47,7 +47,7 @@ impl Binaries {
 
 fn postgres_bin(dirs: &[PathBuf]) -> Option<PathBuf> {
     on_path(dirs, "postgres")
-        // A link on the PATH may point at one program; its neighbours are where it leads.
+        // A link on the PATH may point at one program; the others are beside its target.
         .filter_map(|program| program.canonicalize().ok()?.parent().map(Path::to_path_buf))
         .chain(newest_first(Path::new(DEBIAN_POSTGRES)))
         .find(|bin| bin.join("postgres").is_file() && bin.join("initdb").is_file())
@@ -69,10 +69,10 @@ fn nats_server(dirs: &[PathBuf], data_home: &Path) -> Option<PathBuf> {
     on_path(dirs, "nats-server")
         // Without a home directory the path is relative, and names whatever the working directory has there.
         .chain(Some(data_home.join("unificus/bin/nats-server")).filter(|program| program.is_absolute()))
-        .find(|program| version_of(program).is_some_and(|version| version >= NATS_AT_LEAST))
+        .find(|program| version_of(program).is_some_and(|version| version >= MIN_NATS))
 }
 
-/// Major and minor version as the program tells them, nothing when it does not run.
+/// The program's major and minor version; none when it does not run.
 fn version_of(program: &Path) -> Option<(u32, u32)> {
     let output = Command::new(program).arg("--version").output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
@@ -88,8 +88,8 @@ fn setpriv(dirs: &[PathBuf]) -> Result<Option<PathBuf>> {
     if !cfg!(target_os = "linux") {
         return Ok(None);
     }
-    let found = on_path(dirs, "setpriv").next();
-    found.map(Some).context("no setpriv found: `make setup` installs it (package util-linux)")
+    let program = on_path(dirs, "setpriv").next();
+    program.map(Some).context("no setpriv found: `make setup` installs it (package util-linux)")
 }
 
 fn on_path<'a>(dirs: &'a [PathBuf], name: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn two_ten_is_newer_than_two_nine() {
-        assert!((2, 9) < NATS_AT_LEAST);
-        assert!((2, 10) >= NATS_AT_LEAST);
-        assert!((3, 0) >= NATS_AT_LEAST);
+        assert!((2, 9) < MIN_NATS);
+        assert!((2, 10) >= MIN_NATS);
+        assert!((3, 0) >= MIN_NATS);
     }
 
     #[test]
@@ -122,9 +122,9 @@ mod tests {
         for name in ["9", "15", "17", "notes"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        let found = newest_first(&root);
+        let versions = newest_first(&root);
         std::fs::remove_dir_all(&root).unwrap();
-        assert_eq!(found, ["17", "15", "9"].map(|version| root.join(version).join("bin")));
+        assert_eq!(versions, ["17", "15", "9"].map(|version| root.join(version).join("bin")));
     }
 
     #[test]

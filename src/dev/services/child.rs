@@ -1,4 +1,4 @@
-//! One server as a child process: start and wait until it accepts, stop, kill, start again, watch.
+//! One server as a child process: starts it and waits until it accepts connections, stops, kills, restarts and watches it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,36 +22,36 @@ const UNTIL_READY: Duration = Duration::from_mins(1);
 const ORDERLY_STOP: Duration = Duration::from_secs(20);
 const HASTY_STOP: Duration = Duration::from_secs(5);
 
-/// The pause before a server that died is started again: doubled with each death in a row, as if it were the last
-/// one's fault, and short again after a life of `STEADY`.
+/// The pause before a server that ended is started again. It is doubled each time, and short again after the server has
+/// run for `STEADY`.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(30);
 
-/// Tells whether the server on a port is ready for clients.
+/// Checks whether the server on a port is ready for clients.
 pub(super) type Probe = Box<dyn Fn(u16) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
-/// Everything that it takes to start one server, again and again.
+/// The parameters for starting one server any number of times.
 pub(super) struct Launch {
     /// The name of the program, as the kernel shows it.
     pub name: &'static str,
     pub program: PathBuf,
     pub args: Vec<OsString>,
     pub account: ServiceAccount,
-    /// The data and the working directory: the latter marks the server as the holder of the former.
+    /// The data directory, which is the working directory too. That identifies the server as its holder.
     pub data: PathBuf,
-    /// A file by which a killed server would bar the way to the next.
+    /// A file of a killed server that would keep the next one from starting.
     pub leftover: Option<PathBuf>,
     pub log: PathBuf,
     pub port: u16,
     pub probe: Probe,
-    /// Asks for a stop in good order. Sent when the parent dies as well.
+    /// The signal for an orderly stop. It is also sent when the parent ends.
     pub stop: Signal,
-    /// Asks for a stop at once, after which the server recovers at its next start.
+    /// The signal for an immediate stop, after which the server recovers at its next start.
     pub abort: Signal,
 }
 
-/// A running server, or one that has died and may be started again.
+/// A running server, or one that has ended and may be started again.
 pub(super) struct Daemon {
     launch: Launch,
     process: Anchored,
@@ -71,7 +71,7 @@ impl Daemon {
         self.launch.port
     }
 
-    /// Nothing once its end has been noticed.
+    /// None once its end was noticed.
     pub(super) fn pid(&self) -> Option<u32> {
         self.process.child.id()
     }
@@ -79,11 +79,11 @@ impl Daemon {
     /// Resolves when the server has ended, at once if it already has. May be dropped and called again.
     pub(super) async fn wait_exit(&mut self) {
         if let Err(error) = self.process.child.wait().await {
-            warn!(server = self.launch.name, %error, "the end of a server could not be awaited");
+            warn!(server = self.launch.name, %error, "wait for server failed");
         }
     }
 
-    /// In good order if that works in time, else in haste, else by force. Fine for one that has ended already.
+    /// Stops it in order, else at once, else by force, with a deadline for each. Does nothing if it has ended.
     ///
     /// # Errors
     /// When it cannot be signalled.
@@ -93,7 +93,7 @@ impl Daemon {
             if timeout(patience, self.wait_exit()).await.is_ok() {
                 return Ok(());
             }
-            warn!(server = self.launch.name, %signal, "a server did not stop in time");
+            warn!(server = self.launch.name, %signal, "stop server failed: it did not end in time");
         }
         self.kill().await
     }
@@ -126,16 +126,16 @@ impl Daemon {
                 pause = FIRST_PAUSE;
                 self.wait_exit().await;
             }
-            warn!(server = self.launch.name, ?pause, "a server has ended; starting it again");
+            warn!(server = self.launch.name, ?pause, "server ended; starting it again");
             sleep(pause).await;
             pause = MAX_PAUSE.min(pause * 2);
             if let Err(error) = self.restart().await {
-                warn!(server = self.launch.name, error = format!("{error:#}"), "a server could not be started again");
+                warn!(server = self.launch.name, error = format!("{error:#}"), "restart server failed");
             }
         }
     }
 
-    /// The pid cannot be somebody else's yet: until its end is noticed here, the kernel keeps it.
+    /// The pid cannot belong to another process yet, because the kernel keeps it until its end is noticed here.
     fn signal(&self, signal: Signal) -> Result<()> {
         let Some(pid) = self.pid() else { return Ok(()) };
         let pid = Pid::from_raw(i32::try_from(pid).context("a pid beyond what the kernel gives out")?);
@@ -144,18 +144,17 @@ impl Daemon {
 
     async fn ready(&mut self) -> Result<()> {
         let accepts = timeout(UNTIL_READY, self.accepts()).await;
-        let outcome = accepts.unwrap_or_else(|_| bail!("it did not accept within {UNTIL_READY:?}"));
+        let outcome = accepts.unwrap_or_else(|_| bail!("it did not accept connections within {UNTIL_READY:?}"));
         let Launch { name, log, port, .. } = &self.launch;
-        outcome
-            .with_context(|| format!("{name} did not come up; the end of {}:\n{}", log.display(), log::tail(log)))?;
-        info!(server = name, port, pid = self.pid(), "server accepts");
+        outcome.with_context(|| format!("{name} did not start; the end of {}:\n{}", log.display(), log::tail(log)))?;
+        info!(server = name, port, pid = self.pid(), "server accepts connections");
         Ok(())
     }
 
-    /// Whether it lives is asked after the probe too, so that a stranger who has the port is not taken for it.
+    /// Checks after each probe that the server runs, so that another program on its port is not taken for it.
     async fn accepts(&mut self) -> Result<()> {
         loop {
-            // A probe that takes too long is a server that does not accept.
+            // A probe that times out counts as a server that does not accept connections.
             let answered = timeout(ONE_PROBE, (self.launch.probe)(self.launch.port)).await.unwrap_or(false);
             if let Some(status) = self.process.child.try_wait().context("asking whether it still runs")? {
                 bail!("it ended with {status}");

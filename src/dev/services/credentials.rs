@@ -1,4 +1,4 @@
-//! The passwords of the private servers: drawn at random once and kept in the data directory.
+//! The passwords of the private servers: random, made once, and kept in the data directory.
 
 use std::fmt;
 use std::path::Path;
@@ -24,7 +24,7 @@ impl Password {
         Self(format!("{:032x}", rand::random::<u128>()))
     }
 
-    /// The text itself, for what authenticates with it.
+    /// The text itself, for authentication.
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
@@ -39,17 +39,17 @@ impl fmt::Debug for Password {
 /// The passwords of one data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ServerCredentials {
-    /// Of Postgres's superuser, which only the launcher uses: to make roles and databases.
+    /// The password of Postgres's superuser, which only the launcher uses, to make roles and databases.
     pub superuser: Password,
-    /// Of [`SERVICE_ROLE`] in Postgres.
+    /// The password of [`SERVICE_ROLE`] in Postgres.
     pub service: Password,
-    /// Of [`SERVICE_ROLE`] in NATS.
+    /// The password of [`SERVICE_ROLE`] in NATS.
     pub nats: Password,
 }
 
 impl ServerCredentials {
-    /// The passwords that the directory has; new ones where it has none or they cannot be read. A password that is lost
-    /// costs nothing: each start sets those that are here where the servers have others.
+    /// The directory's passwords, or new ones where it has none or they cannot be read. New ones are safe, because each start
+    /// sets them in the servers.
     ///
     /// # Errors
     /// When new ones cannot be written.

@@ -1,8 +1,8 @@
-//! The directory that all of a pair of servers lives in, and the right to run on it.
+//! The data directory of both servers, and the lock on it.
 //!
 //! ```text
-//! lock              held while a process runs on the directory
-//! ports.toml        the ports of last time
+//! lock              locked while a process uses the directory
+//! ports.toml        the ports of the last start
 //! credentials.toml  the servers' passwords
 //! postgres/         the cluster           postgres.log
 //! nats/             JetStream's store     nats.log       nats.conf
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{User, geteuid};
 use tokio::time::{sleep, timeout};
 
-/// Who Postgres runs as when we are root, which it refuses to be.
+/// The OS user of Postgres when this process runs as root, which Postgres refuses.
 const POSTGRES_USER: &str = "postgres";
 
 const POLL: Duration = Duration::from_millis(10);
@@ -31,11 +31,11 @@ pub(super) struct DataDirOwner {
     pub gid: u32,
 }
 
-/// A directory that is made, ours, reachable and locked.
+/// A directory that exists, belongs to this user, is reachable and is locked.
 pub(super) struct DataDir {
     path: PathBuf,
     owner: Option<DataDirOwner>,
-    /// The lock ends with this file, so also with the process. Children do not inherit it.
+    /// The lock ends when this file is closed, so also with the process. Children do not inherit it.
     _lock: File,
 }
 
@@ -64,13 +64,13 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// Who Postgres is to run as: nothing when it is simply the user that we are.
+    /// The OS user of Postgres; none when it is this process's user.
     pub(super) fn owner(&self) -> Option<DataDirOwner> {
         self.owner
     }
 }
 
-/// A directory that is there already keeps its mode: it may be more than ours. What is in it is closed by itself.
+/// An existing directory keeps its mode, because it may have other uses. The files in it have their own modes.
 fn make(path: &Path, owner: Option<DataDirOwner>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -80,7 +80,7 @@ fn make(path: &Path, owner: Option<DataDirOwner>) -> io::Result<()> {
     }
     DirBuilder::new().mode(0o700).create(path)?;
     if let Some(DataDirOwner { gid, .. }) = owner {
-        // The group of user postgres may pass through to the cluster, but not look around.
+        // The group of user postgres may pass through to the cluster, but not list the directory.
         chown(path, None, Some(gid))?;
         set_permissions(path, Permissions::from_mode(0o710))?;
     }
@@ -106,7 +106,7 @@ fn postgres_user() -> Result<DataDirOwner> {
     Ok(DataDirOwner { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
 }
 
-/// Says which directory bars the way, because "permission denied" from Postgres about a deep path does not.
+/// Fails with the directory that denies access, because Postgres's "permission denied" names only the whole path.
 fn reachable(path: &Path, owner: DataDirOwner) -> Result<()> {
     for dir in path.ancestors() {
         if !may_pass(&metadata(dir)?, owner) {
@@ -121,8 +121,7 @@ fn reachable(path: &Path, owner: DataDirOwner) -> Result<()> {
     Ok(())
 }
 
-/// Of the three classes the first that fits decides, as in the kernel. Further groups of the user and access lists
-/// are left out: they only matter where somebody set them up with care.
+/// The first of the three classes that fits decides, as in the kernel. Supplementary groups and access lists are ignored.
 fn may_pass(dir: &Metadata, owner: DataDirOwner) -> bool {
     let bit = if dir.uid() == owner.uid {
         0o100
@@ -134,7 +133,7 @@ fn may_pass(dir: &Metadata, owner: DataDirOwner) -> bool {
     dir.mode() & bit != 0
 }
 
-/// Waits a little for a predecessor that is only just ending, such as one that got a `kill -9` a moment ago.
+/// Waits up to 2 s for a process that is just ending, such as after a `kill -9`.
 async fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
@@ -148,7 +147,7 @@ async fn lock(dir: &Path) -> Result<File> {
         }
     };
     let Ok(locked) = timeout(PREDECESSOR_ENDS, locked).await else {
-        bail!("another process already runs on {}: stop it, or choose another data directory", dir.display())
+        bail!("another process already uses {}: stop it, or choose another data directory", dir.display())
     };
     locked.with_context(|| format!("locking {}", path.display()))?;
     Ok(file)

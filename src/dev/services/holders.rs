@@ -1,8 +1,8 @@
-//! Who still runs on a data directory: the servers of a former process that was killed, on their way out.
+//! Finds servers of an earlier process that was killed, which still use a data directory, and waits until they have ended.
 //!
-//! A server belongs to a directory when that is its working directory, which holds for the postmaster, for every
-//! backend it leaves behind when it is killed, and for NATS. It says more than a pid in a file does: such a pid may
-//! by now be somebody else's.
+//! A server belongs to a directory when that is its working directory. This holds for the postmaster, for the backends that
+//! it leaves behind when it is killed, and for NATS. A pid in a file would not do, because it may belong to another process
+//! by now.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,16 +16,16 @@ use tracing::{info, warn};
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// What is done to those who are still there, and how long that may take. The first is what a server is told at its
-/// parent's death anyway; said again, it reaches one whose parent died before it could be tied to it.
+/// The signals to remaining servers, and the time that each has to work. The first one is the signal that a server gets when
+/// its parent ends. It is sent again for a server whose parent ended before the two were tied together.
 const STEPS: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(15)),
     (Some(Signal::SIGQUIT), Duration::from_secs(5)),
     (Some(Signal::SIGKILL), Duration::from_secs(5)),
 ];
 
-/// Returns when no process named `program` works in `dir`. Those who do are told `stop`, and if they stay too long,
-/// more than that: the caller holds the lock on the directory, so what is left there has no owner any more.
+/// Returns when no process named `program` works in `dir`. Processes that do get `stop`, and after some time stronger
+/// signals. The caller has locked the directory, so nobody needs them any more.
 ///
 /// # Errors
 /// When a process survives even `SIGKILL`.
@@ -34,17 +34,17 @@ pub(super) async fn vacate(dir: &Path, program: &str, stop: Signal) -> Result<()
         let signal = signal.unwrap_or(stop);
         let pids = holders(dir, program);
         if !pids.is_empty() {
-            info!(program, ?pids, %signal, "telling the servers that were left behind to go");
+            info!(program, ?pids, %signal, "stopping servers of an earlier process");
         }
         for pid in pids {
-            // It may have gone by itself since the list was made; whether it has is what the wait tells.
+            // Fails where the process has ended since it was listed; the wait below finds out.
             let _ = kill(pid, signal);
         }
         if vacant_within(patience, dir, program).await {
             return Ok(());
         }
     }
-    bail!("{program} processes {:?} stay on {} whatever signal they get", holders(dir, program), dir.display())
+    bail!("{program} processes {:?} in {} do not end after SIGKILL", holders(dir, program), dir.display())
 }
 
 async fn vacant_within(patience: Duration, dir: &Path, program: &str) -> bool {
@@ -57,7 +57,7 @@ async fn vacant_within(patience: Duration, dir: &Path, program: &str) -> bool {
 }
 
 fn holders(dir: &Path, program: &str) -> Vec<Pid> {
-    // The kernel shows directories without links on the way, so that is the form to compare. A directory that does not
+    // The kernel shows directories without symbolic links, so this form is compared. A directory that does not
     // exist has no holders.
     let Ok(dir) = dir.canonicalize() else {
         return Vec::new();
@@ -75,21 +75,21 @@ fn from_proc(dir: &Path, program: &str) -> Vec<Pid> {
         .collect()
 }
 
-/// The name is asked first, because it spares a look at the directory of all the others. Processes of other users
-/// do not tell their directory and are none of ours.
+/// The name is compared first, because reading it is cheaper. The directories of other users' processes cannot be read;
+/// they are no servers of this directory.
 fn works_in(process: &Path, dir: &Path, program: &str) -> bool {
-    // A process that has ended since it was listed has no name, and holds nothing.
+    // A process that has ended since it was listed has no name.
     let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
     name.trim_end() == program && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == dir)
 }
 
-/// The same question for systems without `/proc`: prints a pid a line.
+/// The same for systems without `/proc`; lsof prints one pid per line.
 fn from_lsof(dir: &Path, program: &str) -> Vec<Pid> {
     let output = Command::new("lsof").args(["-t", "-w", "-a", "-d", "cwd", "-c", program, "--"]).arg(dir).output();
     let output = match output {
         Ok(output) => output,
         Err(error) => {
-            warn!(program, %error, "run lsof failed; servers that a killed process left behind are not seen");
+            warn!(program, %error, "run lsof failed; servers of an earlier process are not found");
             return Vec::new();
         }
     };

@@ -9,19 +9,19 @@ use anyhow::{Context, Result};
 
 use super::private;
 
-/// A log that has grown beyond this starts empty; nothing else rotates it.
-const LARGEST: u64 = 16 << 20;
+/// A log larger than this, in bytes, is emptied at the start; nothing else rotates it.
+const MAX_LOG: u64 = 16 << 20;
 
 const TAIL_BYTES: u64 = 8 << 10;
 const TAIL_LINES: usize = 15;
 
-/// Opens the log for appending. Nobody but its owner may read it: statements that failed are in it with their values.
+/// Opens the log for appending. Only its owner can read it, because it contains failed statements with their values.
 pub(super) fn open(path: &Path) -> Result<File> {
     let open = || -> std::io::Result<File> {
         let file = File::options().create(true).append(true).mode(private::MODE).open(path)?;
-        // One that is there already keeps its mode.
+        // An existing file would keep its mode.
         private::close_to_others(path)?;
-        if file.metadata()?.len() > LARGEST {
+        if file.metadata()?.len() > MAX_LOG {
             file.set_len(0)?;
         }
         Ok(file)
@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
     open().with_context(|| format!("opening the log {}", path.display()))
 }
 
-/// The last lines, for an error message; empty when there are none to be had.
+/// The last lines, for an error message; empty when the file cannot be read.
 pub(super) fn tail(path: &Path) -> String {
     let text = end_of(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

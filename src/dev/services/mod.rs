@@ -1,16 +1,15 @@
-//! A private Postgres and a private NATS, run as children of this process on a data directory of their own.
+//! A private Postgres and a private NATS, as children of this process, with a data directory of their own.
 //!
-//! `unificus dev` and the integration tests stand on them, so that neither needs a service that somebody installed.
+//! `unificus dev` and the integration tests use them, so that neither needs installed services.
 //!
-//! **Guaranteed.** Both listen on loopback only, on ports that stay the same from start to start as long as they are
-//! free. Whatever ends this process, a `kill -9` included, ends the children too; the next start waits until the old
-//! ones have left the data, and goes on with it. Two processes never run on one directory. The data is as durable as
-//! in production: fsync and synchronous commit are on, so figures measured here count.
+//! **Guaranteed.** Both listen on loopback only. Their ports stay the same from start to start as long as they are free.
+//! Any end of this process, including `kill -9`, ends the children too; the next start waits until they have ended, and
+//! uses the same data. Two processes never use one directory. The data is as durable as in production: fsync and
+//! synchronous commit are on, so that measurements are valid.
 //!
-//! Other users of the machine can reach the ports, and get no further: both servers ask for a password, which is drawn
-//! when the directory is made and kept in it for its owner alone, as are the servers' logs. The service's role is no
-//! superuser of Postgres. A directory that a version without passwords made is taken over at its next start, before its
-//! servers listen.
+//! Other users of the machine can reach the ports, but both servers require a password. It is made with the directory and
+//! kept in it; only the owner can read it and the servers' logs. The service's role is no superuser of Postgres. A
+//! directory of a version without passwords gets them at its next start, before its servers listen.
 //!
 //! **Not guaranteed.** There is no TLS, and one user of NATS sees all accounts. That suits development and tests on
 //! loopback, and nothing else.
@@ -45,26 +44,25 @@ use data_dir::DataDir;
 use ports::Ports;
 use spawn::ServiceAccount;
 
-/// Both servers, accepting connections. Dropping it ends them in good order, but does not wait for that.
+/// Both servers, accepting connections. Dropping it stops them in order without waiting for their end.
 pub struct Services {
     /// On `dir/postgres`.
     pub postgres: Postgres,
     /// On `dir/nats`.
     pub nats: NatsServer,
-    /// Held as long as the servers run: it is the lock on the directory. Fields drop in order, so it goes last.
+    /// The lock on the directory, which is held as long as the servers run. Fields are dropped in order, so it is last.
     _dir: DataDir,
 }
 
 impl Services {
-    /// Starts both at once on the data in `dir`, which is made if it is missing, and returns when both accept.
+    /// Starts both concurrently on the data in `dir`, which is made if it is missing. Returns when both accept connections.
     ///
     /// # Errors
-    /// When `dir` cannot be used (another process runs on it, it belongs to somebody else, or the user that Postgres
-    /// runs as cannot reach it), or when a server does not come up within a minute. The error then ends in the last
-    /// lines of that server's log.
+    /// When `dir` cannot be used (another process uses it, it belongs to another user, or Postgres's user cannot reach it),
+    /// or when a server does not start within a minute. The error then ends with the last lines of that server's log.
     pub async fn start(dir: &Path, binaries: &Binaries) -> Result<Self> {
         let dir = DataDir::open(dir).await?;
-        // A child that is still on its way out holds its old port, so the data is vacated before ports are looked at.
+        // A server that is still ending holds its old port, so its end is awaited before ports are checked.
         tokio::try_join!(Postgres::vacate(&dir), NatsServer::vacate(&dir))?;
         let ports = Ports::claim(dir.path())?;
         let credentials = ServerCredentials::of(dir.path())?;
@@ -76,16 +74,16 @@ impl Services {
         Ok(Self { postgres, nats, _dir: dir })
     }
 
-    /// Watches both for ever and starts again whichever dies. Never returns by itself; dropping the future at any
-    /// point leaves `self` usable, so a caller selects on it beside its stop signal and then calls [`Self::stop`].
+    /// Watches both, and restarts one that ends. Never returns. Dropping the future at any point leaves `self` usable: a
+    /// caller selects on it beside its stop signal, and then calls [`Self::stop`].
     pub async fn supervise(&mut self) {
         tokio::join!(self.postgres.supervise(), self.nats.supervise());
     }
 
-    /// Stops both in good order and returns when both are gone.
+    /// Stops both in order and returns when both have ended.
     ///
     /// # Errors
-    /// When a server could not be signalled. Both have been tried by then.
+    /// When a server could not be signalled; the other one is stopped all the same.
     pub async fn stop(mut self) -> Result<()> {
         let (postgres, nats) = tokio::join!(self.postgres.stop(), self.nats.stop());
         postgres.and(nats)

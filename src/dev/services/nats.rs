@@ -20,7 +20,7 @@ const PROGRAM: &str = "nats-server";
 const STORE: &str = "nats";
 const STOP: Signal = Signal::SIGTERM;
 
-/// What a server introduces itself with is far shorter.
+/// The longest first line of a server that is read, in bytes; it is far shorter.
 const MAX_INFO: u64 = 64 << 10;
 
 /// A NATS server of our own on loopback, with `JetStream` on files. It has one user, with a password.
@@ -30,12 +30,12 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Waits until no server of a former process is left on the data.
+    /// Waits until no server of an earlier process uses the data.
     pub(super) async fn vacate(dir: &DataDir) -> Result<()> {
         holders::vacate(&dir.join(STORE), PROGRAM, STOP).await
     }
 
-    /// Starts the server on its store, empty if there is none, and returns when it accepts.
+    /// Starts the server on its store, which may be missing, and returns when it accepts connections.
     pub(super) async fn start(
         dir: &DataDir,
         program: &Path,
@@ -63,13 +63,13 @@ impl NatsServer {
         Ok(Self { daemon: daemon.await?, password })
     }
 
-    /// Where a client connects to, with its user and password.
+    /// The URL for clients, with user and password.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://{SERVICE_ROLE}:{}@127.0.0.1:{}", self.password.reveal(), self.daemon.port())
     }
 
-    /// Its pid, nothing once its end has been noticed.
+    /// Its pid; none once its end was noticed.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.daemon.pid()
@@ -80,7 +80,7 @@ impl NatsServer {
         self.daemon.wait_exit().await;
     }
 
-    /// In good order; by force after 20 s.
+    /// Stops it in order; by force after 20 s.
     ///
     /// # Errors
     /// When it cannot be signalled.
@@ -109,12 +109,12 @@ impl NatsServer {
     }
 }
 
-/// The store's path is given as an argument, where it needs no quoting; the password is not: arguments are shown to
-/// every user of the machine. A single user's account is the one that streams were made in before there was a password.
+/// The store's path is an argument, where it needs no quoting. The password is not, because every user of the machine can
+/// read arguments. A single user has the account in which streams were made before there was a password.
 fn configuration(port: u16, password: &Password) -> String {
     let password = password.reveal();
     format!(
-        "# Written anew at every start.\n\
+        "# Written at every start.\n\
          listen: \"127.0.0.1:{port}\"\n\
          max_payload: 8MB\n\
          authorization {{\n    user: \"{SERVICE_ROLE}\"\n    password: \"{password}\"\n}}\n\
@@ -122,7 +122,7 @@ fn configuration(port: u16, password: &Password) -> String {
     )
 }
 
-/// The server greets with a line of what it can do, which it does when the streams on disk are recovered.
+/// The server sends its capabilities in the first line, once the streams on disk are recovered.
 async fn accepts(port: u16) -> bool {
     let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
         return false;

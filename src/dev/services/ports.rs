@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Below the range that systems take ports for outgoing connections from (32768 and up on Linux). In there, a client
-/// that dials a server which is down may be given that very port as its own end and connect to itself; the server
-/// then cannot bind when it comes back, and neither could one whose port is another client's for the moment.
+/// The first port. The range is below the ports of outgoing connections (32768 and up on Linux). Within those, a client that
+/// dials a stopped server may get the same port for its own end and connect to itself; then the server cannot bind when it
+/// starts again. Nor could a server whose port another client uses.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
@@ -37,12 +37,12 @@ impl Ports {
         Ok(ports)
     }
 
-    /// A file that is missing or does not parse only costs the ports their constancy.
+    /// None where the file is missing or does not parse: then only the ports change.
     fn remembered(file: &Path) -> Option<Self> {
         toml::from_str(&std::fs::read_to_string(file).ok()?).ok()
     }
 
-    /// The first free ports from a place that follows from the directory: others start their search elsewhere.
+    /// The first free ports from a position that depends on the directory, so that searches for others start elsewhere.
     fn choose(dir: &Path) -> Result<Self> {
         let mut free = candidates(dir).filter(|port| is_free(*port));
         let mut next = || free.next().context("no free port on 127.0.0.1");

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 const PROGRAM: &str = "postgres";
 const CLUSTER: &str = "postgres";
 const PID_FILE: &str = "postmaster.pid";
-/// A cluster in the making. It becomes the cluster by a rename, so a half-made one is never taken for it.
+/// The directory in which a cluster is made. It is renamed when it is complete, so that an unfinished one is never used.
 const UNFINISHED: &str = "postgres.new";
 
 /// Names of the superuser and of the database that is always there.
@@ -33,21 +33,20 @@ const STOP: Signal = Signal::SIGINT;
 
 const INITDB: Duration = Duration::from_mins(2);
 
-/// On top of what `initdb` finds good for the machine. Given as arguments, so that a newer version of this file
-/// applies to a cluster that an older one made. The two that durability hangs on are said, though they are the
-/// defaults: this is a real server, and figures are measured on it.
+/// Settings besides those of `initdb`. They are arguments, so that they apply to an existing cluster too. The two durability
+/// settings are explicit although they are the defaults, because measurements depend on them.
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
-    // One way in is enough: a socket file has a length limit, and a lock that outlives a killed server.
+    // TCP is enough. A socket file has a length limit, and its lock remains after a killed server.
     ("unix_socket_directories", ""),
     ("max_connections", "200"),
-    // Taken as it is used. In less, a load soon has every insert write out an older page first.
+    // Allocated as it is used. With less, inserts under load soon have to write older pages first.
     ("shared_buffers", "1GB"),
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("max_wal_size", "4GB"),
-    // A new segment is not filled with zeros first: that stopped every commit for 40 ms, several times a second under
-    // load on a young cluster. Commits are no less durable.
+    // Filling a new segment with zeros delayed every commit by 40 ms, several times a second under load on a new cluster.
+    // Commits are as durable without it.
     ("wal_init_zero", "off"),
     ("checkpoint_timeout", "15min"),
     ("autovacuum_naptime", "1min"),
@@ -55,22 +54,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ("logging_collector", "off"),
 ];
 
-/// A Postgres of our own on loopback, durable. It asks everybody for a password; databases belong to a role that is no
-/// superuser, and the superuser's password is for the launcher and for tests.
+/// A private, durable Postgres on loopback. Every connection needs a password. Databases belong to a role that is no
+/// superuser; the superuser's password is for the launcher and for tests.
 pub struct Postgres {
     daemon: Daemon,
     credentials: ServerCredentials,
 }
 
 impl Postgres {
-    /// Waits until no server of a former process is left on the data.
+    /// Waits until no server of an earlier process uses the data.
     pub(super) async fn vacate(dir: &DataDir) -> Result<()> {
         holders::vacate(&dir.join(CLUSTER), PROGRAM, STOP).await?;
-        // What these are writing is thrown away, so there is nothing to be orderly about.
+        // An unfinished cluster is thrown away, so its processes need no orderly stop.
         holders::vacate(&dir.join(UNFINISHED), PROGRAM, Signal::SIGKILL).await
     }
 
-    /// Makes the cluster if there is none, starts it and returns when it accepts. `bin` holds the programs.
+    /// Makes the cluster if there is none, starts it, and returns when it accepts connections. `bin` holds the programs.
     pub(super) async fn start(
         dir: &DataDir,
         bin: &Path,
@@ -97,27 +96,27 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The database that is always there, for the superuser.
+    /// The URL of the default database, for the superuser.
     #[must_use]
     pub fn superuser_url(&self) -> String {
         self.superuser_url_of(DATABASE)
     }
 
-    /// Another database, for the superuser. `database` must need no escaping in a URL.
+    /// The URL of a database, for the superuser. `database` must need no escaping in a URL.
     #[must_use]
     pub fn superuser_url_of(&self, database: &str) -> String {
         superuser_url(self.daemon.port(), database, &self.credentials)
     }
 
-    /// A database for the role that the service connects as. `database` must need no escaping in a URL.
+    /// The URL of a database, for the role of the service. `database` must need no escaping in a URL.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         let password = self.credentials.service.reveal();
         format!("postgresql://{SERVICE_ROLE}:{password}@127.0.0.1:{}/{database}", self.daemon.port())
     }
 
-    /// Makes a database that belongs to the role that the service connects as, where it is missing. One that a version
-    /// before made for the superuser is handed over to that role, with all that is in it.
+    /// Makes a database that belongs to the role of the service, where it is missing. A database that an earlier version made
+    /// for the superuser is handed over to that role, with everything in it.
     ///
     /// # Errors
     /// When the server refuses, or cannot be reached.
@@ -127,7 +126,7 @@ impl Postgres {
             .with_context(|| format!("making the database {database}"))
     }
 
-    /// The postmaster's pid, nothing once its end has been noticed.
+    /// The postmaster's pid; none once its end was noticed.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.daemon.pid()
@@ -138,7 +137,7 @@ impl Postgres {
         self.daemon.wait_exit().await;
     }
 
-    /// Fast shutdown; immediate after 20 s, by force after 5 more.
+    /// Stops it by a fast shutdown; immediately after 20 s, and by force after 5 s more.
     ///
     /// # Errors
     /// When it cannot be signalled.
@@ -171,7 +170,8 @@ fn superuser_url(port: u16, database: &str, credentials: &ServerCredentials) -> 
     format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{port}/{database}", credentials.superuser.reveal())
 }
 
-/// The pid in it may by now be any process of the same user, which Postgres would take for a running server.
+/// Removes the pid file of a killed server. Its pid may belong to another process of the same user by now, which Postgres
+/// would take for a running server.
 fn remove_leftover(pid_file: &Path) -> Result<()> {
     match remove_file(pid_file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -196,7 +196,7 @@ fn launch(dir: &DataDir, bin: &Path, account: ServiceAccount, port: u16, superus
         data,
         log: dir.join("postgres.log"),
         port,
-        // A login that succeeds; before, the server says that it is starting up.
+        // Ready means that a login succeeds; until then the server says that it is starting up.
         probe: Box::new(move |_| {
             let url = superuser_url.clone();
             Box::pin(async move { roles::connects(&url).await })
@@ -209,13 +209,13 @@ fn launch(dir: &DataDir, bin: &Path, account: ServiceAccount, port: u16, superus
 async fn make_cluster(dir: &DataDir, bin: &Path, account: &ServiceAccount) -> Result<()> {
     let unfinished = dir.join(UNFINISHED);
     if unfinished.exists() {
-        remove_dir_all(&unfinished).context("removing a half-made cluster")?;
+        remove_dir_all(&unfinished).context("removing an unfinished cluster")?;
     }
     DirBuilder::new().mode(0o700).create(&unfinished).context("making its directory")?;
     if let Some(owner) = dir.owner() {
         chown(&unfinished, Some(owner.uid), Some(owner.gid)).context("giving its directory to its user")?;
     }
-    // Not every system has the locale in which UTF-8 text sorts by code point; `C` sorts the same, bytewise.
+    // Not every system has the locale `C.UTF-8`, in which text sorts by code point; `C` sorts the same, by byte.
     let in_utf8 = initdb(initdb_command(dir, bin, account, "C.UTF-8")).await;
     if let Err(first) = in_utf8 {
         initdb(initdb_command(dir, bin, account, "C")).await.context(first)?;
@@ -225,7 +225,7 @@ async fn make_cluster(dir: &DataDir, bin: &Path, account: &ServiceAccount) -> Re
 
 fn initdb_command(dir: &DataDir, bin: &Path, account: &ServiceAccount, locale: &str) -> Command {
     let mut command = account.command(&bin.join("initdb"), Signal::SIGKILL);
-    // Nobody may connect until there are passwords.
+    // Connections are rejected until there are passwords.
     command
         .args(["--no-sync", "--auth=reject", "--encoding=UTF8", "-U", SUPERUSER, "--locale", locale, "-D"])
         .arg(dir.join(UNFINISHED))
@@ -239,7 +239,7 @@ fn initdb_command(dir: &DataDir, bin: &Path, account: &ServiceAccount, locale: &
 async fn initdb(mut command: Command) -> Result<()> {
     let ended = timeout(INITDB, command.output()).await.context("initdb does not end")?;
     let output = ended.context("running initdb")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "initdb ended with {}: {}", output.status, said.trim());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "initdb ended with {}: {}", output.status, stderr.trim());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Files that nobody but their owner may read.
+//! Files that only their owner can read.
 
 use std::fs::{OpenOptions, Permissions, remove_file, rename, set_permissions};
 use std::io::{self, Write as _};
@@ -12,8 +12,8 @@ use super::data_dir::DataDirOwner;
 /// Read and write for the owner, nothing for others.
 pub(super) const MODE: u32 = 0o600;
 
-/// Writes a file that only its owner may read, whole or not at all. It belongs to the user that we are, unless another
-/// one is given, for which we have to be root.
+/// Writes a file that only its owner can read, completely or not at all. It belongs to this process's user, unless another
+/// owner is given, which needs root.
 pub(super) fn write_for(owner: Option<DataDirOwner>, file: &Path, text: &str) -> Result<()> {
     let context = || format!("cannot write {}", file.display());
     let part = file.with_extension("part");
@@ -30,12 +30,12 @@ pub(super) fn write_for(owner: Option<DataDirOwner>, file: &Path, text: &str) ->
     rename(&part, file).with_context(context)
 }
 
-/// The same for the user that we are.
+/// The same for this process's user.
 pub(in crate::dev) fn write(file: &Path, text: &str) -> Result<()> {
     write_for(None, file, text)
 }
 
-/// Takes the permissions of others from a file that is there already.
+/// Removes the permissions of others from an existing file.
 pub(super) fn close_to_others(file: &Path) -> io::Result<()> {
     set_permissions(file, Permissions::from_mode(MODE))
 }

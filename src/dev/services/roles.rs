@@ -1,16 +1,16 @@
 //! The launcher's work as Postgres's superuser: the service's role and the databases that belong to it.
 //!
-//! Names are constants of this crate's callers and passwords are hexadecimal: nothing here needs quoting, and a role's
-//! password cannot be a parameter.
+//! Statements are built from text, because a role's password cannot be a parameter. Names are constants of the callers and
+//! passwords are hexadecimal, so nothing needs quoting.
 
 use anyhow::{Context as _, Result};
 use tokio_postgres::{Client, NoTls};
 
 use super::credentials::Password;
 
-/// Hands all that the superuser made in a database over to a role. `reassign owned` does not take what belongs to the
-/// superuser that a cluster begins with. Indexes, row types and the sequences of columns go with their tables; what
-/// belongs to an extension stays with it.
+/// Hands all objects of the superuser in a database over to a role. `reassign owned` is not possible for the superuser that a
+/// cluster begins with. Indexes, row types and the sequences of columns go with their tables; objects of an extension stay
+/// with it.
 const HAND_OVER: &str = "-- dev.hand_over
 do $$
 declare
@@ -50,18 +50,18 @@ pub(super) async fn connects(url: &str) -> bool {
     tokio_postgres::connect(url, NoTls).await.is_ok()
 }
 
-/// Makes the role where it is missing, takes every special right from it, and gives it this password.
+/// Makes the role where it is missing, revokes every special right, and sets its password.
 pub(super) async fn ensure(superuser_url: &str, role: &str, password: &Password) -> Result<()> {
     let password = password.reveal();
     let client = connect(superuser_url).await?;
     let exists = client.query_opt("-- dev.role_exists\nselect from pg_roles where rolname = $1", &[&role]).await?;
-    let event_type = if exists.is_some() { "alter" } else { "create" };
+    let action = if exists.is_some() { "alter" } else { "create" };
     let rights = "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls";
-    Ok(client.batch_execute(&format!("{event_type} role {role} {rights} password '{password}'")).await?)
+    Ok(client.batch_execute(&format!("{action} role {role} {rights} password '{password}'")).await?)
 }
 
-/// Makes a database that belongs to the role, or hands one over that belongs to another. Its owner changes last, so that a
-/// handing over that was broken off is begun again.
+/// Makes a database that belongs to the role, or hands an existing one over. Its owner changes last, so that an interrupted
+/// hand-over is repeated.
 pub(super) async fn ensure_database(superuser_url: &str, url: &str, database: &str, role: &str) -> Result<()> {
     let client = connect(superuser_url).await?;
     let owner = client.query_opt(DATABASE_OWNER, &[&database]).await?.map(|row| row.get::<_, String>(0));
@@ -70,7 +70,7 @@ pub(super) async fn ensure_database(superuser_url: &str, url: &str, database: &s
         Some(owner) if owner == role => {}
         Some(_) => {
             let inside = connect(url).await?;
-            inside.batch_execute(&HAND_OVER.replace("{role}", role)).await.context("handing over what is in it")?;
+            inside.batch_execute(&HAND_OVER.replace("{role}", role)).await.context("handing over its objects")?;
             client.batch_execute(&format!("alter database {database} owner to {role}")).await?;
         }
     }

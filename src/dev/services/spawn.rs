@@ -1,7 +1,7 @@
 //! Processes that end when this one does.
 //!
-//! Linux offers a signal for that, the parent-death signal. `setpriv` asks for it on the way to the program, so that
-//! no unsafe code has to run between fork and exec here.
+//! Linux has the parent-death signal for that. `setpriv` sets it before it runs the program, so that no unsafe code has to
+//! run between fork and exec.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::data_dir::DataDirOwner;
 
-/// How a program is run so that it ends when its parent does.
+/// The settings for running a program so that it ends when its parent does.
 #[derive(Clone)]
 pub(super) struct ServiceAccount {
     setpriv: Option<PathBuf>,
@@ -23,18 +23,18 @@ pub(super) struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// Without `setpriv` a program does not end with its parent; that is how it is off Linux.
+    /// Without `setpriv`, as on other systems than Linux, a program does not end with its parent.
     pub(super) fn new(setpriv: Option<PathBuf>) -> Self {
         Self { setpriv, owner: None }
     }
 
-    /// The same as another OS user, for which we have to be root.
+    /// The same as another OS user, which needs root.
     pub(super) fn run_as(self, owner: Option<DataDirOwner>) -> Self {
         Self { owner, ..self }
     }
 
-    /// `program`, to be sent `at_parents_death` when the thread that spawned it ends. It is a process group of its
-    /// own, so that Ctrl-C in a terminal reaches this process alone, which then stops its children in order.
+    /// Runs `program`, which gets `at_parents_death` when the thread that spawned it ends. It has its own process group, so
+    /// that Ctrl-C in a terminal reaches only this process, which then stops its children in order.
     pub(super) fn command(&self, program: &Path, at_parents_death: Signal) -> Command {
         let mut command = match &self.setpriv {
             Some(setpriv) => {
@@ -52,16 +52,15 @@ impl ServiceAccount {
     }
 }
 
-/// A child and the life of the thread that spawned it. Dropped, it lets the thread end, and the child, if it still
-/// runs, gets its signal.
+/// A child and the thread that spawned it. Dropping it ends the thread, and a child that still runs gets its signal.
 pub(super) struct Anchored {
     pub child: Child,
     _anchor: SyncSender<()>,
 }
 
 impl Anchored {
-    /// Spawns from a thread that does nothing else. The kernel sends the parent-death signal when the *thread* that
-    /// spawned ends, which on a thread of the runtime, or of a test, may be long before the process does.
+    /// Spawns from a thread of its own. The kernel sends the parent-death signal when the spawning *thread* ends, which a
+    /// thread of the runtime, or of a test, may do long before the process.
     pub(super) async fn spawn(mut command: Command) -> io::Result<Self> {
         let runtime = Handle::current();
         let (report, spawned) = oneshot::channel();
@@ -72,7 +71,7 @@ impl Anchored {
                 command.spawn()
             };
             if report.send(child).is_ok() {
-                // Nothing is ever sent: this returns when the anchor is dropped.
+                // Returns when the anchor is dropped, because nothing is ever sent.
                 let _ = dropped.recv();
             }
         })?;

@@ -34,7 +34,7 @@ impl Admission {
     /// Recognises the caller and reserves a call of the account's limits.
     pub(super) async fn admit(&self, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
         let caller = self.authenticator.caller(claim).await?;
-        let Checked { outcome, revision } = self.limiter.take(caller.account).await;
+        let Checked { outcome, revision } = self.limiter.acquire(caller.account).await;
         // An error drops the call that was reserved, which gives it back.
         Ok((self.confirm(caller, claim, revision).await?, outcome))
     }
@@ -45,7 +45,7 @@ impl Admission {
         claim: &Claim,
     ) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
         let caller = self.authenticator.caller(claim).await?;
-        let Checked { outcome, revision } = self.limiter.look(caller.account).await;
+        let Checked { outcome, revision } = self.limiter.status(caller.account).await;
         Ok((self.confirm(caller, claim, revision).await?, outcome))
     }
 

@@ -20,8 +20,8 @@ pub(in crate::http) fn show(status: &RateLimitStatus, headers: &mut HeaderMap) {
     let list = |item: fn(&str, Window) -> String| {
         named().map(|(name, window)| item(name, window)).collect::<Vec<_>>().join(", ")
     };
-    let policy = list(|name, Window { quota, seconds, .. }| format!("\"{name}\";q={quota};w={seconds}"));
-    let limit = list(|name, Window { left, reset_in, .. }| format!("\"{name}\";r={left};t={reset_in}"));
+    let policy = list(|name, Window { limit, seconds, .. }| format!("\"{name}\";q={limit};w={seconds}"));
+    let limit = list(|name, Window { remaining, reset_in, .. }| format!("\"{name}\";r={remaining};t={reset_in}"));
     for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
         // Digits and names are always valid in a header.
         headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
@@ -30,7 +30,7 @@ pub(in crate::http) fn show(status: &RateLimitStatus, headers: &mut HeaderMap) {
 
 /// 429 for the calls of one second.
 pub(in crate::http) fn refuse_burst(status: &RateLimitStatus) -> Response {
-    let detail = format!("More than {} calls in one second.", status.burst.quota);
+    let detail = format!("More than {} calls in one second.", status.burst.limit);
     refuse(BURST, detail, status, status.burst)
 }
 
@@ -38,7 +38,7 @@ pub(in crate::http) fn refuse_burst(status: &RateLimitStatus) -> Response {
 pub(in crate::http) fn refuse_month(status: &RateLimitStatus) -> Response {
     // A refusal for the month has the month's window; it is absent only from refusals for the burst.
     let window = status.month.unwrap_or(status.burst);
-    refuse(MONTH, format!("All {} calls of this month are used.", window.quota), status, window)
+    refuse(MONTH, format!("All {} calls of this month are used.", window.limit), status, window)
 }
 
 /// 429, with the time to wait in `Retry-After`.

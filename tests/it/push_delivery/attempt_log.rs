@@ -8,7 +8,7 @@ use unificus::clock::Clock;
 use unificus::config::Config;
 
 use super::{endpoint, endpoint_at, settled, until};
-use crate::process::unificus;
+use crate::support::program::unificus;
 use crate::support::{LONG, Receiver, Service, TlsPeer};
 
 const UNLOGGED: &str = "unificus_push_attempts_unlogged_total";

@@ -7,7 +7,7 @@ use unificus::secrets::MasterKeys;
 use unificus::store::accounts::By;
 
 use super::{endpoint, endpoint_at, settled};
-use crate::process::unificus;
+use crate::support::program::unificus;
 use crate::support::{Client, LONG, Receiver, Service};
 
 const MASK: &str = "********";

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod document;
 pub(crate) mod parts;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;

@@ -26,7 +26,7 @@ use moka::future::Cache;
 use serde_json::{Value as Json, json};
 
 use self::cursor::After;
-use self::page_request::{PageRequest, keep};
+use self::page_request::PageRequest;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
@@ -83,8 +83,8 @@ fn read(
     let mut page_request = PageRequest::read(entity, account, key_id, query, &mut errors);
     // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
-    let after = keep(after.transpose(), &mut errors);
-    errors.into_result(())?;
+    let after = errors.take(after.transpose()).flatten();
+    errors.into_result(()).map_err(Problem::from)?;
     page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
     Ok((page_request, after))
 }

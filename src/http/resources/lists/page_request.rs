@@ -35,9 +35,10 @@ impl PageRequest {
         query: &Query,
         errors: &mut ValidationErrors,
     ) -> Self {
-        let number = keep(query.number("page", 1..=i64::from(i32::MAX), 1), errors);
-        let size = keep(query.number("limit", 1..=500, PAGE_SIZE), errors);
-        let order = keep(order(entity, query), errors);
+        // Nobody reads the defaults: a request with errors is refused.
+        let number = errors.take(query.number("page", 1..=i64::from(i32::MAX), 1)).unwrap_or_default();
+        let size = errors.take(query.number("limit", 1..=500, PAGE_SIZE)).unwrap_or_default();
+        let order = errors.take(order(entity, query)).unwrap_or_default();
         let filter = filter(entity, query, errors);
         Self { account, key_id, entity, filter, order, size, number }
     }
@@ -54,7 +55,7 @@ fn filters(entity: Entity) -> &'static [&'static str] {
 }
 
 fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListFilter {
-    let mut timestamp = |name| keep(query.timestamp(name), errors);
+    let mut timestamp = |name| errors.take(query.timestamp(name)).flatten();
     let (created_after, created_before) = (timestamp("createdMin"), timestamp("createdMax"));
     let updated_from = timestamp("updatedMin");
     errors.extend(backwards(created_after, created_before));
@@ -62,12 +63,12 @@ fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListF
     let mut text = |name: &str| {
         let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
         let value = plain(value, MAX_TEXT).map_err(|detail| Invalid::new(name, detail));
-        keep(value.map(Some), errors).filter(|text| !text.is_empty())
+        errors.take(value).filter(|text| !text.is_empty())
     };
     let (email, tag, company, part) = (text("email"), text("tag"), text("company"), text("q"));
     let role = text("role").and_then(|role| {
         let detail = "Must be Lead, Prospect or Client.";
-        keep(Role::parse(&role).map(Some).ok_or_else(|| Invalid::new("role", detail)), errors)
+        errors.take(Role::parse(&role).ok_or_else(|| Invalid::new("role", detail)))
     });
     ListFilter {
         created_after,
@@ -130,12 +131,4 @@ fn key_field(entity: Entity) -> Option<Field> {
         Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
         Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push => None,
     }
-}
-
-/// The value if it is valid. Else a default that nobody reads, because the request is refused for `errors`.
-pub(super) fn keep<T: Default>(value: Result<T, Invalid>, errors: &mut ValidationErrors) -> T {
-    value.unwrap_or_else(|error| {
-        errors.push(error);
-        T::default()
-    })
 }

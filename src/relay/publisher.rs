@@ -1,0 +1,250 @@
+//! One pass over one account: finds out how far it is published, and publishes the next events of its log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::bail;
+use uuid::Uuid;
+
+use super::decide::{self, PublishDecision};
+use crate::broker::{BATCH, Broker, BrokerError, StreamInfo, Survey};
+use crate::clock::Clock;
+use crate::contract::Identity;
+use crate::domain::{AccountId, Seq, Timestamp};
+use crate::feed::{Anchor, EventPage, Feed, PAGE_BYTES, PageLimit};
+use crate::metrics::Metrics;
+use crate::shard::{Owned, ShardLease};
+use crate::store::owner::ShardOwner;
+use crate::store::relay::{RelayStatus, Repair};
+
+/// The largest number of messages that one pass removes from an account's end.
+const MAX_REMOVED: usize = 1_000;
+
+/// How far an account is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The last event that is published.
+    pub(super) published: Seq,
+    /// The identity of that event, which the log must still have at that position.
+    pub(super) last: Option<Identity>,
+    /// The stream sequence of its message, which must still be the account's last; zero where there is none.
+    pub(super) expected_last: u64,
+    /// The cursor in PostgreSQL.
+    pub(super) saved: Seq,
+    /// The id of a repair that is done and that PostgreSQL still requests.
+    pub(super) repaired: Option<Uuid>,
+}
+
+impl Progress {
+    pub(super) fn is_saved(&self) -> bool {
+        self.saved == self.published && self.repaired.is_none()
+    }
+}
+
+/// The parts of the relay that passes need; many passes borrow it at once.
+pub(super) struct AccountPublisher<'a> {
+    pub(super) feed: &'a Feed,
+    pub(super) broker: &'a Broker,
+    pub(super) owned: &'a Owned,
+    pub(super) metrics: &'a Metrics,
+    pub(super) clock: &'a Clock,
+    pub(super) stream: StreamInfo,
+}
+
+/// The result of one pass over one account.
+pub(super) struct Pass {
+    pub(super) account: AccountId,
+    pub(super) lease: ShardLease,
+    pub(super) progress: Option<Progress>,
+    /// The time of the first event that is not published yet, if any.
+    pub(super) unpublished: Option<Timestamp>,
+    pub(super) outcome: PassOutcome,
+}
+
+/// The outcome of a pass.
+pub(super) enum PassOutcome {
+    Done,
+    /// Nothing may be published, because the log lacks published events, up to this one.
+    Stopped(Seq),
+    Failed(anyhow::Error),
+}
+
+/// Whether an account can be published, and from where.
+enum Takeover {
+    Ready(Progress),
+    Stopped(Seq),
+    /// There is no such account.
+    NoAccount,
+}
+
+impl AccountPublisher<'_> {
+    /// Publishes one batch of one account's log.
+    pub(super) async fn publish(&self, account: AccountId, lease: ShardLease, known: Option<Progress>) -> Pass {
+        let mut pass = Pass { account, lease, progress: known, unpublished: None, outcome: PassOutcome::Done };
+        match self.advance(&mut pass).await {
+            Ok(outcome) => pass.outcome = outcome,
+            Err(error) => pass.outcome = PassOutcome::Failed(error),
+        }
+        pass
+    }
+
+    async fn advance(&self, pass: &mut Pass) -> anyhow::Result<PassOutcome> {
+        let account = pass.account;
+        // Known progress may be out of date: then it is read again, once.
+        for _ in 0..2 {
+            let progress = match pass.progress.take() {
+                Some(progress) => progress,
+                None => match self.take_over(account).await? {
+                    Takeover::Ready(progress) => progress,
+                    Takeover::Stopped(published) => return Ok(PassOutcome::Stopped(published)),
+                    Takeover::NoAccount => return Ok(PassOutcome::Done),
+                },
+            };
+            let limit = PageLimit { events: BATCH, bytes: PAGE_BYTES };
+            let onward = self.feed.onward(account, progress.published, limit).await?;
+            if !is_in_log(&onward.anchor, progress.last) {
+                // The events may have come from memory, which may be of a log before a restore.
+                self.feed.forget(account);
+                continue;
+            }
+            let EventPage { events, more } = onward.page;
+            let Some(end) = events.last() else {
+                pass.progress = self.unless_changed(account, progress).await?;
+                return Ok(PassOutcome::Done);
+            };
+            pass.unpublished = events.first().map(|event| event.at);
+            // After an error the progress is not known; the next pass reads the stream.
+            let expected_last = match self.broker.publish(&events, progress.expected_last).await {
+                Err(BrokerError::WrongLastMessage) => {
+                    self.metrics.relay_fenced_total.inc();
+                    continue;
+                }
+                published => published?,
+            };
+            let now = self.clock.now();
+            for event in &events {
+                self.metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());
+            }
+            self.metrics.relay_published_total.inc_by(events.len() as u64);
+            pass.unpublished = pass.unpublished.filter(|_| more);
+            pass.progress =
+                Some(Progress { published: end.seq, last: Some(Identity::of(end)), expected_last, ..progress });
+            return Ok(PassOutcome::Done);
+        }
+        bail!("the log and the stream do not match, or another replica publishes the account")
+    }
+
+    /// Finds out how far an account is published, and repairs its messages where some are missing.
+    async fn take_over(&self, account: AccountId) -> anyhow::Result<Takeover> {
+        let owner: &Arc<ShardOwner> = &self.owned.owner;
+        // The stream is read before the log, so that each of its events is in the log already.
+        let mut survey = self.broker.survey(account).await?;
+        let Some(status) = owner.relay_standing(account).await? else { return Ok(Takeover::NoAccount) };
+        match status.repair {
+            Some((Repair::Truncate, _)) => survey = self.truncate(account, survey).await?,
+            Some((Repair::Refill, _)) | None => {}
+        }
+        let seqs = decide::seqs_to_check(&status, &survey);
+        let log = owner.logged(account, &seqs, self.stream.max_age).await?;
+        if let Some((Repair::Refill, _)) = status.repair {
+            return self.refill(account, &status, decide::before_first(account, &survey, &log), "requested").await;
+        }
+        match decide::decide(account, &status, &survey, &log) {
+            PublishDecision::Stop { published } => Ok(Takeover::Stopped(published)),
+            PublishDecision::Refill(gap) => {
+                self.refill(account, &status, decide::before_first(account, &survey, &log), gap.name()).await
+            }
+            PublishDecision::Continue { published, expected_last, has_foreign } => {
+                if has_foreign {
+                    self.alert(account, &survey);
+                }
+                Ok(Takeover::Ready(Progress {
+                    published,
+                    last: log.get(&published).map(|logged| logged.identity),
+                    expected_last,
+                    saved: status.cursor,
+                    repaired: status.repair.map(|(_, id)| id),
+                }))
+            }
+        }
+    }
+
+    /// Removes an account's messages and lets publishing begin again, with everything that the stream had or that the
+    /// retention would have kept. The cursor is set back first, so that the next pass continues an interrupted refill.
+    async fn refill(
+        &self,
+        account: AccountId,
+        status: &RelayStatus,
+        before_first: Option<Seq>,
+        reason: &'static str,
+    ) -> anyhow::Result<Takeover> {
+        let owner = &self.owned.owner;
+        let retained = owner.retained_after(account, self.stream.max_age).await?;
+        // Where the log has none of the messages, the retention alone decides where the stream begins.
+        let after = retained.min(before_first.unwrap_or(retained)).min(status.head);
+        owner.put_relay_back(account, after).await?;
+        let purged = self.broker.purge(account).await?;
+        self.metrics.relay_refills_total.with_label_values(&[reason]).inc();
+        tracing::warn!(%account, reason, messages = purged, from = %after.next(), "messages removed; they are published again");
+        let log = owner.logged(account, &[after], self.stream.max_age).await?;
+        Ok(Takeover::Ready(Progress {
+            published: after,
+            last: log.get(&after).map(|logged| logged.identity),
+            expected_last: 0,
+            saved: status.cursor.min(after),
+            repaired: status.repair.map(|(_, id)| id),
+        }))
+    }
+
+    /// Removes messages at an account's end that are not in the log.
+    async fn truncate(&self, account: AccountId, survey: Survey) -> anyhow::Result<Survey> {
+        let mut last = survey.last;
+        for removed in 0..MAX_REMOVED {
+            let Some(message) = last else { break };
+            let log = match &message.identity {
+                Some(identity) => self.owned.owner.logged(account, &[identity.seq], self.stream.max_age).await?,
+                None => HashMap::new(),
+            };
+            if message.identity.is_some_and(|identity| decide::is_logged(account, &identity, &log)) {
+                if removed > 0 {
+                    tracing::warn!(%account, messages = removed, "messages removed; the log does not have them");
+                }
+                break;
+            }
+            self.broker.remove(message.sequence).await?;
+            last = self.broker.last_of(account).await?;
+        }
+        Ok(self.broker.survey(account).await?)
+    }
+
+    fn alert(&self, account: AccountId, survey: &Survey) {
+        self.metrics.relay_foreign_total.inc();
+        let last = survey.last.as_ref();
+        let sequence = last.map(|last| last.sequence);
+        let message_id = last.map(|last| last.message_id.as_str());
+        tracing::error!(
+            %account, stream_sequence = sequence, message_id, messages = survey.messages,
+            "stream has messages that the log does not have; run `unificus relay verify`"
+        );
+    }
+
+    /// Keeps the progress of an account without events to publish, unless an operator moved its cursor or requested a
+    /// repair.
+    async fn unless_changed(&self, account: AccountId, progress: Progress) -> anyhow::Result<Option<Progress>> {
+        if !progress.is_saved() {
+            return Ok(Some(progress));
+        }
+        let status = self.owned.owner.relay_standing(account).await?;
+        let is_same = |status: RelayStatus| status.cursor == progress.saved && status.repair.is_none();
+        Ok(status.is_some_and(is_same).then_some(progress))
+    }
+}
+
+/// Whether the log still has the event that was published last.
+fn is_in_log(anchor: &Anchor, published: Option<Identity>) -> bool {
+    match (anchor, published) {
+        (Anchor::Event(event), Some(published)) => Identity::of(event) == published,
+        (Anchor::Missing, Some(_)) => false,
+        (Anchor::Unknown, _) | (Anchor::Event(_) | Anchor::Missing, None) => true,
+    }
+}
