@@ -49,7 +49,7 @@ pub struct AttemptLog {
 
 #[derive(Default)]
 struct Queue {
-    rows: Vec<Row>,
+    attempts: Vec<Row>,
     bytes: usize,
 }
 
@@ -75,44 +75,44 @@ impl AttemptLog {
     /// Queues an attempt, or counts it as lost where the queue is full.
     pub(super) fn put(&self, account: AccountId, endpoint: Uuid, attempt: AttemptRow) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.rows.len() >= MAX_ROWS || queue.bytes + attempt.body.len() > MAX_BYTES {
+        if queue.attempts.len() >= MAX_ROWS || queue.bytes + attempt.body.len() > MAX_BYTES {
             self.metrics.push_attempts_unlogged_total.inc();
             return;
         }
         queue.bytes += attempt.body.len();
-        queue.rows.push((account, endpoint, attempt));
-        if queue.rows.len().is_multiple_of(BATCH_ROWS) {
+        queue.attempts.push((account, endpoint, attempt));
+        if queue.attempts.len().is_multiple_of(BATCH_ROWS) {
             self.wake.notify_one();
         }
     }
 
-    fn put_back(&self, rows: Vec<Row>) {
-        for (account, endpoint, attempt) in rows {
+    fn put_back(&self, attempts: Vec<Row>) {
+        for (account, endpoint, attempt) in attempts {
             self.put(account, endpoint, attempt);
         }
     }
 
     /// Writes the rows of a refused batch day by day, so that days with a partition do not wait for one without.
-    async fn write_by_day(&self, rows: Vec<Row>) -> anyhow::Result<()> {
+    async fn write_by_day(&self, attempts: Vec<Row>) -> anyhow::Result<()> {
         // The partition of today may not exist yet.
         if let Err(error) = self.store.make_attempt_days(DAYS_AHEAD).await {
-            self.put_back(rows);
+            self.put_back(attempts);
             return Err(error.into());
         }
         let mut days: BTreeMap<Date, Vec<Row>> = BTreeMap::new();
-        for row in rows {
+        for row in attempts {
             days.entry(row.2.at.date()).or_default().push(row);
         }
         let mut failed = Ok(());
-        for (day, rows) in days {
-            match self.store.log_attempts(&rows).await {
+        for (day, attempts) in days {
+            match self.store.log_attempts(&attempts).await {
                 Ok(()) => {}
                 Err(error @ StoreError::Refused(_)) => {
-                    self.metrics.push_attempts_unlogged_total.inc_by(rows.len() as u64);
-                    tracing::warn!(%day, attempts = rows.len(), error = error.report(), "log attempts failed, rows are lost");
+                    self.metrics.push_attempts_unlogged_total.inc_by(attempts.len() as u64);
+                    tracing::warn!(%day, attempts = attempts.len(), error = error.report(), "log attempts failed, rows are lost");
                 }
                 Err(error) => {
-                    self.put_back(rows);
+                    self.put_back(attempts);
                     failed = Err(error.into());
                 }
             }
@@ -122,10 +122,10 @@ impl AttemptLog {
 
     fn take(&self) -> Vec<Row> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let many = queue.rows.len().min(BATCH_ROWS);
-        let rows: Vec<_> = queue.rows.drain(..many).collect();
-        queue.bytes -= rows.iter().map(|(.., attempt)| attempt.body.len()).sum::<usize>();
-        rows
+        let many = queue.attempts.len().min(BATCH_ROWS);
+        let attempts: Vec<_> = queue.attempts.drain(..many).collect();
+        queue.bytes -= attempts.iter().map(|(.., attempt)| attempt.body.len()).sum::<usize>();
+        attempts
     }
 }
 
@@ -134,16 +134,16 @@ impl Worker for AttemptLog {
     const SWEEP: Duration = MAX_DELAY;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let rows = self.take();
-        if rows.is_empty() {
+        let attempts = self.take();
+        if attempts.is_empty() {
             return Ok(Step::Idle);
         }
-        let full = rows.len() == BATCH_ROWS;
-        match self.store.log_attempts(&rows).await {
+        let full = attempts.len() == BATCH_ROWS;
+        match self.store.log_attempts(&attempts).await {
             Ok(()) => {}
-            Err(StoreError::Refused(_)) => self.write_by_day(rows).await?,
+            Err(StoreError::Refused(_)) => self.write_by_day(attempts).await?,
             Err(error) => {
-                self.put_back(rows);
+                self.put_back(attempts);
                 return Err(error.into());
             }
         }

@@ -69,12 +69,12 @@ pub(super) fn masked(body: Bytes, headers: &[(HeaderName, Sent)], cut: bool) -> 
     }
     let text = String::from_utf8_lossy(&body);
     let mut masked = Cow::Borrowed(&*text);
-    for sought in headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(sought) {
-        if masked.contains(sought) {
-            masked = Cow::Owned(masked.replace(sought, MASK));
+    for credential in headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(credentials_in) {
+        if masked.contains(credential) {
+            masked = Cow::Owned(masked.replace(credential, MASK));
         }
-        let lengths = (MIN_MASKED..sought.len()).rev().filter(|_| cut);
-        let begun = lengths.filter_map(|length| sought.get(..length)).find(|begun| masked.ends_with(begun));
+        let lengths = (MIN_MASKED..credential.len()).rev().filter(|_| cut);
+        let begun = lengths.filter_map(|length| credential.get(..length)).find(|begun| masked.ends_with(begun));
         if let Some(rest) = begun.and_then(|begun| masked.strip_suffix(begun)) {
             masked = Cow::Owned(format!("{rest}{MASK}"));
         }
@@ -86,7 +86,7 @@ pub(super) fn masked(body: Bytes, headers: &[(HeaderName, Sent)], cut: bool) -> 
 }
 
 /// The texts of a value that give it away: all of it, and what follows the scheme in `Bearer …`.
-fn sought(value: &str) -> impl Iterator<Item = &str> {
+fn credentials_in(value: &str) -> impl Iterator<Item = &str> {
     let credentials = value.split_once(' ').map(|(_, credentials)| credentials.trim());
     std::iter::once(value.trim()).chain(credentials).filter(|text| text.len() >= MIN_MASKED)
 }

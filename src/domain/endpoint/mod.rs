@@ -105,7 +105,7 @@ pub(crate) mod fixture {
             endpoint_id: Uuid::from_u128(2),
             settings: Settings { url: "https://example.org/".to_owned(), ..Settings::defaults(32) },
             signature: Signature::Hmac,
-            secrets: vec![StoredSecret::present(secret)],
+            secrets: vec![StoredSecret::current(secret)],
             status: EndpointStatus::Live,
             reported: Health::Well,
             revision: 0,

@@ -125,11 +125,11 @@ impl Service<Name> for CheckedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let found = self.lookups.clone().find(name.as_str().to_owned());
+        let lookup = self.lookups.clone().find(name.as_str().to_owned());
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
             let usable = async {
-                let addrs = tokio::time::timeout(LOOKUP, found).await.map_err(|_| Silent(LOOKUP))??;
+                let addrs = tokio::time::timeout(LOOKUP, lookup).await.map_err(|_| Silent(LOOKUP))??;
                 if addrs.is_empty() {
                     return Err("there is none".into());
                 }

@@ -91,8 +91,8 @@ fn broken(error: &(dyn Error + 'static)) -> Reason {
 fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
         }
         // An `io::Error` made of another error calls that one's source its own and hides the error itself.
         next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

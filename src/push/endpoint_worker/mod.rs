@@ -138,10 +138,11 @@ impl EndpointWorker {
             self.read().await?;
             let starved = self.start_deliveries().await?;
             self.save();
-            match self.wait(starved).await {
-                Wake::Idle => return Ok(()),
-                wake => self.handle(wake).await,
+            let wake = self.wait(starved).await;
+            if matches!(wake, Wake::Idle) {
+                return Ok(());
             }
+            self.handle(wake).await;
         }
         self.drain().await;
         Ok(())
@@ -179,7 +180,7 @@ impl EndpointWorker {
             self.permits.cancel_request();
         }
         let unread = self.can_read();
-        let timer = self.timer(starved, unread);
+        let timer = self.timer(starved);
         tokio::select! {
             Some(ended) = self.in_flight.next() => Wake::Ended(Box::new(ended)),
             () = std::future::ready(()), if unread => Wake::Unread,
@@ -191,7 +192,7 @@ impl EndpointWorker {
     }
 
     /// The wake that time brings: the next delivery is due, or the worker has been idle for long enough.
-    fn timer(&mut self, starved: bool, unread: bool) -> Option<(Duration, Wake)> {
+    fn timer(&mut self, starved: bool) -> Option<(Duration, Wake)> {
         if !self.in_flight.is_empty() || !self.scheduler.is_idle() {
             self.active_at = clock::instant();
             let due = self.scheduler.next_at().filter(|_| !starved)?;
@@ -199,7 +200,7 @@ impl EndpointWorker {
             let delay = Duration::try_from(due - self.context.clock.now()).unwrap_or_default();
             return Some((delay, Wake::Due));
         }
-        (!unread).then(|| (LINGER.saturating_sub(self.active_at.elapsed()), Wake::Idle))
+        (!self.can_read()).then(|| (LINGER.saturating_sub(self.active_at.elapsed()), Wake::Idle))
     }
 
     async fn handle(&mut self, wake: Wake) {

@@ -74,11 +74,11 @@ impl EndpointWorker {
         let endpoint = &self.target.endpoint;
         let Endpoint { account, endpoint_id, revision, .. } = *endpoint;
         // The attempts were made with the settings of this revision. The owner may have changed or resumed it since.
-        let present = self.context.store.endpoint(account, endpoint_id).await?;
+        let current = self.context.store.endpoint(account, endpoint_id).await?;
         let is_same = |state: &EndpointState| {
             state.endpoint.revision == revision && state.endpoint.status == EndpointStatus::Live
         };
-        if !present.as_ref().is_some_and(is_same) {
+        if !current.as_ref().is_some_and(is_same) {
             return Ok(());
         }
         health::report(&self.context.lanes, endpoint, Health::Disabled, self.scheduler.failing_since()).await?;

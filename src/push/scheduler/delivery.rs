@@ -26,7 +26,7 @@ impl Delivery {
     /// The delivery's id while it is in flight: the position of its first event.
     #[must_use]
     pub fn id(&self) -> Seq {
-        // A delivery has at least one event, see `Draft::close`.
+        // A delivery has at least one event, see `DeliveryDraft::close`.
         self.events.first().copied().unwrap_or_default()
     }
 
@@ -58,16 +58,16 @@ pub(super) struct DeliveryBuilder<'a> {
 }
 
 impl DeliveryBuilder<'_> {
-    /// Builds the delivery that begins with a pending event, by the first event that it stands for.
-    pub(super) fn from_pending(&self, head: Seq) -> Option<PlannedDelivery> {
+    /// Plans the delivery that begins with a pending event, by the first event that it stands for.
+    pub(super) fn plan_pending(&self, head: Seq) -> Option<PlannedDelivery> {
         match self.policy.batch() {
             None => self.single_pending(head),
             Some(max) => self.pending_batch(head, max),
         }
     }
 
-    /// Builds the delivery that begins with a retry entry.
-    pub(super) fn from_retry(&self, head: Seq, now: Timestamp) -> Option<PlannedDelivery> {
+    /// Plans the delivery that begins with a retry entry.
+    pub(super) fn plan_retry(&self, head: Seq, now: Timestamp) -> Option<PlannedDelivery> {
         let entry = self.retry_queue.get(head)?;
         Some(match self.policy.batch() {
             None => self.single_retry(entry),
@@ -77,13 +77,13 @@ impl DeliveryBuilder<'_> {
 
     fn single_pending(&self, head: Seq) -> Option<PlannedDelivery> {
         let event = self.pending.get(head)?;
-        let mut draft = Draft::new(head, 1);
+        let mut draft = DeliveryDraft::new(head, 1);
         draft.add_pending(head, event);
         Some(draft.close(self.after(head), 0, true))
     }
 
     fn single_retry(&self, entry: &RetryEntry) -> PlannedDelivery {
-        let mut draft = Draft::new(entry.seq, 1);
+        let mut draft = DeliveryDraft::new(entry.seq, 1);
         draft.add(entry.seq, self.retry_queue.key(entry), None);
         // An entry that was queued in mode `latest` still names the events that it stands for in another mode.
         let after = if entry.first < entry.seq { Some(before(entry.first)) } else { self.after(entry.first) };
@@ -97,7 +97,7 @@ impl DeliveryBuilder<'_> {
     /// A batch that failed is sent again unchanged. Any other one takes all free events from the head on, in order.
     fn pending_batch(&self, head: Seq, max: usize) -> Option<PlannedDelivery> {
         let batch = self.pending.get(head)?.batch;
-        let mut draft = Draft::new(head, max);
+        let mut draft = DeliveryDraft::new(head, max);
         let mut blocked = HashSet::new();
         for (first, event) in self.pending.iter() {
             let is_member = match batch {
@@ -124,7 +124,7 @@ impl DeliveryBuilder<'_> {
     /// A batch that failed is sent again unchanged, and so is a single event that failed. Any other one takes the due
     /// entries that were never sent.
     fn retry_batch(&self, head: &RetryEntry, max: usize, now: Timestamp) -> PlannedDelivery {
-        let mut draft = Draft::new(head.seq, max);
+        let mut draft = DeliveryDraft::new(head.seq, max);
         if let Some(batch) = self.retry_queue.batch_of(head) {
             for entry in batch.iter().filter_map(|seq| self.retry_queue.get(*seq)) {
                 draft.add(entry.seq, self.retry_queue.key(entry), None);
@@ -139,7 +139,7 @@ impl DeliveryBuilder<'_> {
 
     /// Adds the head, then the entries that were never sent: of the head's record first, then of each record whose head
     /// is due.
-    fn add_unsent(&self, draft: &mut Draft, head: &RetryEntry, now: Timestamp) {
+    fn add_unsent(&self, draft: &mut DeliveryDraft, head: &RetryEntry, now: Timestamp) {
         draft.add(head.seq, self.retry_queue.key(head), self.retry_queue.bytes(head.seq));
         let due = self.retry_queue.heads().take_while(|other| other.next_at <= now);
         let others = due.filter(|other| other.seq != head.seq);
@@ -164,7 +164,7 @@ impl DeliveryBuilder<'_> {
 }
 
 /// A delivery that events are added to.
-struct Draft {
+struct DeliveryDraft {
     head: Seq,
     /// Events that it may hold.
     max: usize,
@@ -174,7 +174,7 @@ struct Draft {
     keys: Vec<Uid>,
 }
 
-impl Draft {
+impl DeliveryDraft {
     fn new(head: Seq, max: usize) -> Self {
         Self { head, max, bytes: 0, events: Vec::new(), pending: Vec::new(), keys: Vec::new() }
     }

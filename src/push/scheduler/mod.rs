@@ -13,6 +13,7 @@
 
 mod circuit_breaker;
 mod delivery;
+mod event_meta;
 mod pending;
 mod policy;
 mod rate;
@@ -22,5 +23,6 @@ mod state;
 mod tests;
 
 pub use delivery::{Delivery, MAX_BODY};
+pub use event_meta::EventMeta;
 pub use policy::DeliveryPolicy;
-pub use state::{DeliveryScheduler, EndpointAction, EventMeta};
+pub use state::{DeliveryScheduler, EndpointAction};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::state::EventMeta;
+use super::event_meta::EventMeta;
 use crate::domain::{Seq, Timestamp, Uid};
 
 /// An event to be sent; in mode `latest` the newest of consecutive events of one record.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::circuit_breaker::CircuitBreaker;
 use super::delivery::{Delivery, DeliveryBuilder, PlannedDelivery};
+use super::event_meta::EventMeta;
 use super::pending::{PendingEvent, PendingEvents};
 use super::policy::DeliveryPolicy;
 use super::rate::Rate;
@@ -20,21 +21,6 @@ const MAX_CONSECUTIVE_FAILURES: u32 = 5;
 
 /// Events, pending or to be retried, at which reading stops: the cursor stays where it is until some are settled.
 const MAX_HELD: usize = 10_000;
-
-/// An event of the log without its body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventMeta {
-    /// Its position.
-    pub seq: Seq,
-    /// Its record.
-    pub uid: Uid,
-    /// When it was committed.
-    pub at: Timestamp,
-    /// The size of its body.
-    pub bytes: usize,
-    /// True where the endpoint's filters select it.
-    pub selected: bool,
-}
 
 /// The consequence of an outcome for the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,7 +300,7 @@ impl DeliveryScheduler {
     /// Returns the delivery of a retry that is due.
     fn next_retry(&self, now: Timestamp) -> Option<PlannedDelivery> {
         let mut due = self.free_retries().take_while(|entry| entry.next_at <= now);
-        due.find_map(|entry| self.builder().from_retry(entry.seq, now))
+        due.find_map(|entry| self.builder().plan_retry(entry.seq, now))
     }
 
     /// The first entry of each retry queue, where neither it nor the rest of its batch waits for another delivery.
@@ -338,7 +324,7 @@ impl DeliveryScheduler {
     /// Returns the delivery of the first pending event that is due.
     fn next_pending(&self, now: Timestamp) -> Option<PlannedDelivery> {
         let (first, _) = self.free_pending().next().filter(|(_, event)| event.due <= now)?;
-        let planned = self.builder().from_pending(first)?;
+        let planned = self.builder().plan_pending(first)?;
         (planned.full || self.in_flight.is_empty()).then_some(planned)
     }
 
@@ -350,7 +336,7 @@ impl DeliveryScheduler {
         if !self.policy.is_strict()
             && let Some(untried) = self.next_untried()
         {
-            let planned = self.builder().from_pending(untried)?;
+            let planned = self.builder().plan_pending(untried)?;
             let position = self.probe_position(&planned);
             self.circuit_breaker.as_mut()?.tried = position;
             return Some(planned);
@@ -377,7 +363,7 @@ impl DeliveryScheduler {
             heads.min_by_key(|(seq, _)| (*seq <= tried_again, *seq))
         };
         let (seq, is_retry) = head?;
-        if is_retry { self.builder().from_retry(seq, now) } else { self.builder().from_pending(seq) }
+        if is_retry { self.builder().plan_retry(seq, now) } else { self.builder().plan_pending(seq) }
     }
 
     /// The position up to which events were part of a probe.

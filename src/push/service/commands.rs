@@ -48,7 +48,7 @@ impl EndpointService {
             endpoint_id,
             settings,
             signature,
-            secrets: vec![StoredSecret::present(stored)],
+            secrets: vec![StoredSecret::current(stored)],
             status: EndpointStatus::Live,
             reported: Health::Well,
             revision: 0,

@@ -1,6 +1,6 @@
 //! Reasons why a request about endpoints is not executed.
 
-use super::Rendered;
+use super::request::Rendered;
 use crate::domain::{Invalid, ValidationErrors};
 use crate::store::StoreError;
 

@@ -6,6 +6,7 @@
 
 mod commands;
 mod error;
+mod request;
 mod settings;
 mod write;
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub use self::error::EndpointError;
+pub use self::request::{Rendered, WriteRequest};
 pub use self::settings::{EndpointInput, Position, Rotation};
-pub use self::write::{Rendered, WriteRequest};
 use super::DeliveryContext;
 use super::address::AddressPolicy;
 use super::client::Attempt;
@@ -70,8 +71,8 @@ impl EndpointView {
     #[must_use]
     pub fn of(masters: &MasterKeys, state: EndpointState) -> Self {
         let EndpointState { endpoint, cursor, .. } = state;
-        let present = endpoint.secrets.first();
-        let secret = present
+        let current = endpoint.secrets.first();
+        let secret = current
             .and_then(|secret| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &secret.bytes));
         Self { endpoint, cursor: Some(cursor), secret }
     }

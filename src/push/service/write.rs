@@ -5,37 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::request::{Rendered, WriteRequest};
 use super::{EndpointError, EndpointService};
-use crate::command::{IDEMPOTENCY_TTL, Idempotency};
+use crate::command::IDEMPOTENCY_TTL;
 use crate::contract::outcome::{CachedResponse, CommandOutcome};
+use crate::domain::Seq;
 use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
-use crate::domain::{AccountId, Seq};
 use crate::push::own_headers;
 use crate::store::accounts::By;
 use crate::store::batch::IdempotencyRecord;
 use crate::store::endpoint_changes::{Opened as OpenedChange, PushChange};
-
-/// The caller of a change.
-#[derive(Debug, Clone, Copy)]
-pub struct WriteRequest<'a> {
-    /// The account whose endpoint it is.
-    pub account: AccountId,
-    /// The name in the audit log.
-    pub actor: &'a str,
-    /// The origin that `exclude_own` refers to.
-    pub origin: &'a str,
-    /// The key under which the response is stored; without one it is not.
-    pub idempotency: Option<&'a Idempotency>,
-}
-
-/// A result in the form in which the caller presents it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// The status of the response.
-    pub status: u16,
-    /// Its body, a JSON object.
-    pub body: String,
-}
 
 /// An open transaction. Dropped before it is finished, it leaves no trace.
 pub(super) struct IdempotentWrite<'a> {

@@ -7,13 +7,13 @@ use crate::domain::endpoint::{
 
 #[test]
 fn a_number_keeps_its_limits() {
-    for (limits, least, most) in
+    for (limits, min, max) in
         [(WINDOW, 1, 256), (RATE, 1, 10_000), (BATCH, 1, 100), (DEBOUNCE_MS, 0, 60_000), (TIMEOUT_S, 1, 60)]
     {
-        assert_eq!(settings::whole(Some(least), &limits), Ok(least));
-        assert_eq!(settings::whole(Some(most), &limits), Ok(most));
-        let refused = Err(format!("Must be a whole number from {least} to {most}."));
-        assert_eq!(settings::whole(Some(most + 1), &limits), refused);
+        assert_eq!(settings::whole(Some(min), &limits), Ok(min));
+        assert_eq!(settings::whole(Some(max), &limits), Ok(max));
+        let refused = Err(format!("Must be a whole number from {min} to {max}."));
+        assert_eq!(settings::whole(Some(max + 1), &limits), refused);
         assert_eq!(settings::whole(None, &limits), refused, "no whole number");
     }
     assert_eq!(u64::try_from(MAX_BATCH), Ok(*BATCH.end()));

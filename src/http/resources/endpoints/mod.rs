@@ -58,10 +58,10 @@ pub(in crate::http) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> HandlerResult {
-    Ok(found(&service.get(caller.account, parse(&id)?).await?))
+    Ok(shown(&service.get(caller.account, parse(&id)?).await?))
 }
 
-pub(in crate::http) fn found(endpoint: &EndpointView) -> Response {
+pub(in crate::http) fn shown(endpoint: &EndpointView) -> Response {
     envelope::success(StatusCode::OK, "The endpoint was found.", &view(endpoint).to_string(), &json!({}))
 }
 

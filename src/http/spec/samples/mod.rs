@@ -152,8 +152,7 @@ pub(in crate::http) async fn changes(State(clock): State<Clock>, query: Query, h
 
 pub(in crate::http) async fn endpoints(State(clock): State<Clock>) -> HandlerResult {
     let now = clock.now();
-    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::endpoint(now)).collect();
-    let drawn: Vec<_> = drawn.into_iter().map(EndpointView::unsealed).collect();
+    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| EndpointView::unsealed(records::endpoint(now))).collect();
     Ok(endpoints::listed(&drawn))
 }
 
@@ -162,7 +161,7 @@ pub(in crate::http) async fn endpoint(State(clock): State<Clock>, Path(id): Path
     if let Ok(id) = Uuid::try_parse(&id) {
         drawn.endpoint.endpoint_id = id;
     }
-    Ok(endpoints::found(&EndpointView::unsealed(drawn)))
+    Ok(endpoints::shown(&EndpointView::unsealed(drawn)))
 }
 
 pub(in crate::http) async fn attempts(State(clock): State<Clock>, query: Query) -> HandlerResult {

@@ -140,8 +140,8 @@ async fn one_forbidden_address_among_permitted_ones_refuses_the_name() {
 async fn a_name_that_changes_its_meaning_is_refused_on_the_address_used() {
     let receiver = Receiver::start().await;
     receiver.respond_with_headers(200, &[("connection", "close")]);
-    let asked = AtomicUsize::new(0);
-    let client = client_resolving(move || match asked.fetch_add(1, Ordering::Relaxed) {
+    let lookups = AtomicUsize::new(0);
+    let client = client_resolving(move || match lookups.fetch_add(1, Ordering::Relaxed) {
         0 => vec!["127.0.0.1"],
         _ => vec!["127.0.0.2"],
     });
