@@ -264,8 +264,8 @@ impl Shared {
 async fn receive_hints(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
     let hints = broker.hints();
     let listen = async {
-        let mut heard = hints.subscribe().await?;
-        while let Some(accounts) = heard.next().await {
+        let mut subscription = hints.subscribe().await?;
+        while let Some(accounts) = subscription.next().await {
             feed.written_elsewhere(&accounts);
         }
         Ok::<_, crate::broker::BrokerError>(())

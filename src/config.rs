@@ -113,6 +113,7 @@ impl Database {
     /// parted; authentication has three now, and the sum is the same.
     #[must_use]
     pub fn read_connections(&self) -> usize {
+        // A pool of one connection, which `check` refuses, would leave none.
         (self.pool + 1).saturating_sub(self.write_connections()).max(self.search_count() + 1)
     }
 }

@@ -172,6 +172,7 @@ fn stream_info_of(info: &stream::Info) -> Result<StreamInfo, BrokerError> {
 /// are percent-decoded (RFC 3986, section 2.1).
 #[must_use]
 pub fn connect_options(url: &str) -> ConnectOptions {
+    // A user or password that is not UTF-8 is left out; a server that requires one refuses the connection, which is logged.
     let credentials = url::Url::parse(url).ok().and_then(|url| {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
         Some((decoded(url.username())?, decoded(url.password()?)?))

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::batch::BatchResult;
 use super::queue::Queue;
@@ -195,7 +196,9 @@ impl Writer {
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
         let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
-        let BatchResult { replies, events } = batch::execute(&self.store, &self.clock, lock, &commands).await;
+        let span = tracing::error_span!("batch", lane = self.index, commands = commands.len());
+        let executed = batch::execute(&self.store, &self.clock, lock, &commands).instrument(span);
+        let BatchResult { replies, events } = executed.await;
         let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
         for event in &events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();

@@ -37,6 +37,7 @@ mod quota;
 mod quota_leases;
 mod relay;
 mod release_before;
+mod request_ids;
 mod restore;
 mod searches;
 mod services;

@@ -68,7 +68,12 @@ async fn a_standby_serves_lists_and_nothing_that_must_not_lag() {
         assert_eq!(api.get(list).await.expect(200), &json!([]), "{list}");
     }
 
-    standby.disconnect_database().await;
+    let sql = standby.superuser().await;
+    let name: String = sql.query_one("select current_database()::text", &[]).await.unwrap().get(0);
+    sql.batch_execute(&format!("alter database {name} connection limit 0")).await.unwrap();
+    let end = "select pg_terminate_backend(pid, 30000) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    sql.batch_execute(end).await.unwrap();
     for list in &lists {
         api.get(list).await.expect(503);
     }

@@ -6,6 +6,8 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CACHE_CONTROL, HeaderValue};
+use tracing::Span;
+use tracing::field::display;
 
 use super::authenticator::{Authenticator, Claim};
 use super::caller::Caller;
@@ -33,7 +35,7 @@ pub(in crate::http) struct Admission {
 impl Admission {
     /// Recognises the caller and reserves a call of the account's limits.
     pub(super) async fn admit(&self, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
-        let caller = self.authenticator.caller(claim).await?;
+        let caller = self.caller(claim).await?;
         let Checked { outcome, revision } = self.limiter.acquire(caller.account).await;
         // An error drops the call that was reserved, which gives it back.
         Ok((self.confirm(caller, claim, revision).await?, outcome))
@@ -44,9 +46,16 @@ impl Admission {
         &self,
         claim: &Claim,
     ) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
-        let caller = self.authenticator.caller(claim).await?;
+        let caller = self.caller(claim).await?;
         let Checked { outcome, revision } = self.limiter.status(caller.account).await;
         Ok((self.confirm(caller, claim, revision).await?, outcome))
+    }
+
+    /// Recognises the caller; from here on the request's span names the account.
+    async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+        let caller = self.authenticator.caller(claim).await?;
+        Span::current().record("account", display(caller.account));
+        Ok(caller)
     }
 
     /// The caller as of a revision. A revision other than the cached one means that the account, its settings or its keys

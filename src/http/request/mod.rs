@@ -15,6 +15,7 @@ mod idempotency;
 pub(in crate::http) mod origin;
 pub(in crate::http) mod peer;
 pub(in crate::http) mod replays;
+pub(in crate::http) mod request_id;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod slow_body;
 mod trace;

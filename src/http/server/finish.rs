@@ -8,11 +8,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use hyper::header::{ALLOW, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, StatusCode};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::allow::AllowedMethods;
 use crate::clock;
 use crate::http::request::head;
 use crate::http::request::peer::TrustedProxies;
+use crate::http::request::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 
@@ -28,17 +31,34 @@ pub(in crate::http) struct Finish {
     pub(in crate::http) metrics: Metrics,
 }
 
-/// Refuses ambiguous heads, answers OPTIONS, enforces the deadline, renders problems and counts the request.
+/// Gives each request an id and a span, and its response the headers that every response has; counts the request.
 pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: Request, next: Next) -> Response {
     let began = clock::instant();
     let method = known_method(request.method());
-    let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     // All paths without a route share one label, because a caller can invent paths.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (parts, body) = request.into_parts();
+    let id = RequestId::of(&parts, &state.proxies);
+    let span = tracing::error_span!("request", request_id = id.as_str(), method, route, account = Empty);
+    let request = Request::from_parts(parts, body);
+    let mut response = respond(&state, route, request, next).instrument(span.clone()).await;
+    // Forbids browsers to guess a content type other than the declared one.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().extend(id.header().map(|id| (X_REQUEST_ID, id)));
+    let (status, elapsed) = (response.status(), began.elapsed());
+    tracing::debug!(parent: &span, status = status.as_u16(), duration_ms = elapsed.as_secs_f64() * 1e3, "request ended");
+    state.metrics.http_requests_total.with_label_values(&[route, method, status.as_str()]).inc();
+    state.metrics.http_request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+    response
+}
+
+/// Refuses ambiguous heads, answers OPTIONS, enforces the deadline and renders problems.
+async fn respond(state: &Finish, route: &str, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let (mut parts, body) = request.into_parts();
     let allow = if parts.method == Method::OPTIONS { state.methods.of(route, &path) } else { None };
-    let mut response = match (head::check(&parts, &state.proxies), allow) {
+    match (head::check(&parts, &state.proxies), allow) {
         (Err(problem), _) => problem.render(&path),
         (Ok(_), Some(allow)) => options(allow),
         (Ok(origin), None) => {
@@ -49,12 +69,7 @@ pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: R
                 Err(_) => Problem::too_slow().render(&path),
             }
         }
-    };
-    // Forbids browsers to guess a content type other than the declared one.
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    state.metrics.http_requests_total.with_label_values(&[route, method, response.status().as_str()]).inc();
-    state.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    response
+    }
 }
 
 /// The response to OPTIONS: needs no keys and counts no call. It has no CORS headers, because no other origin is

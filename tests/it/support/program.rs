@@ -5,8 +5,8 @@ use std::process::{Output, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{ChildStderr, Command};
 
 use super::LONG;
 use super::process::Process;
@@ -77,6 +77,31 @@ pub(crate) fn failure_text(output: &Output) -> String {
 
 /// Starts `unificus serve` on a database, and returns the address at which it listens.
 pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String) {
+    let (child, base, _) = serve_logged(env, more).await;
+    (child, base)
+}
+
+/// The JSON entries that a process logs.
+pub(crate) struct Log(Lines<BufReader<ChildStderr>>);
+
+impl Log {
+    /// The next entry with this message.
+    pub(crate) async fn next(&mut self, message: &str) -> Value {
+        let found = async {
+            loop {
+                let line = self.0.next_line().await.unwrap().expect("the log ended before the message");
+                let entry: Value = serde_json::from_str(&line).unwrap();
+                if entry["fields"]["message"] == message {
+                    return entry;
+                }
+            }
+        };
+        tokio::time::timeout(LONG, found).await.unwrap_or_else(|_| panic!("{message:?} is not logged"))
+    }
+}
+
+/// As [`serve`], with the log that follows.
+pub(crate) async fn serve_logged(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String, Log) {
     let mut settings = vec![
         ("UNIFICUS_DATABASE__URL", env.database.as_str()),
         ("UNIFICUS_NATS__URL", &env.nats),
@@ -88,18 +113,9 @@ pub(crate) async fn serve(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::proce
     ];
     settings.extend(more);
     let mut child = command("serve", &settings).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let serving = async {
-        loop {
-            let line = log.next_line().await.unwrap().expect("the service ended before it served");
-            let entry: Value = serde_json::from_str(&line).unwrap();
-            if entry["fields"]["message"] == "serving" {
-                return entry["fields"]["address"].as_str().unwrap().to_owned();
-            }
-        }
-    };
-    let address = tokio::time::timeout(LONG, serving).await.expect("the service does not start");
-    (child, format!("http://{address}/secure-api"))
+    let mut log = Log(BufReader::new(child.stderr.take().unwrap()).lines());
+    let address = log.next("serving").await["fields"]["address"].as_str().unwrap().to_owned();
+    (child, format!("http://{address}/secure-api"), log)
 }
 
 /// Stops a process by SIGTERM, and checks that it exits with 0.
