@@ -27,27 +27,6 @@ const ENQUEUE: &str = "-- push_cursor_command.insert
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
 
-/// The columns `kind`, `from_seq` and `to_seq` of a cursor command.
-fn columns_of(command: CursorCommand) -> (&'static str, i64, Option<i64>) {
-    match command {
-        CursorCommand::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
-        CursorCommand::Skip { through } => ("skip", through.0, None),
-        CursorCommand::Retry { seq } => ("retry", seq.0, None),
-        CursorCommand::Resume => ("resume", 0, None),
-    }
-}
-
-/// The inverse of [`columns_of`].
-pub(super) fn command_of_columns(kind: &str, from: i64, to: Option<i64>) -> Option<CursorCommand> {
-    match kind {
-        "replay" => Some(CursorCommand::Replay { after: Seq(from), through: to.map(Seq) }),
-        "skip" => Some(CursorCommand::Skip { through: Seq(from) }),
-        "retry" => Some(CursorCommand::Retry { seq: Seq(from) }),
-        "resume" => Some(CursorCommand::Resume),
-        _ => None,
-    }
-}
-
 /// An open change. Dropped before it is committed, it is rolled back.
 pub struct PushChange {
     /// `None` once the transaction has ended. Otherwise dropping the change closes the connection, and the server rolls back.
@@ -142,7 +121,7 @@ impl PushChange {
 
     /// Queues a cursor command for the replica that owns the endpoint's shard.
     pub async fn enqueue(&self, endpoint: Uuid, command: CursorCommand, at: Timestamp) -> Result<(), StoreError> {
-        let (kind, from, to) = columns_of(command);
+        let (kind, from, to) = endpoints::columns_of(command);
         let id = clock::fresh_uid().0;
         self.client()?.execute(ENQUEUE, &[&self.account.0, &endpoint, &id, &kind, &from, &to, &at]).await?;
         Ok(())
