@@ -1,4 +1,4 @@
-//! What a decision reads and what it results in: shared by the commands of every kind of record.
+//! The input and the result of decisions, shared by the commands of every kind of record.
 
 use super::{Entity, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid};
 

@@ -69,7 +69,6 @@ fn a_deletion_changes_nothing_but_that() {
 fn every_name_is_read_back() {
     for entity in Entity::ALL {
         assert_eq!(Entity::from_name(entity.name()), Some(entity));
-        assert_eq!(serde_json::to_value(entity).unwrap(), entity.name(), "stored outcomes have the same name");
         for field in entity.fields() {
             assert_eq!(entity.field(field.name()), Some(*field));
         }
