@@ -227,7 +227,7 @@ async fn execute(store: &Store, account: Uuid, command: domain::Command, json: b
 
 async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyhow::Result<()> {
     let page = store.page(AccountId(account), &List::first(entity, MAX_LISTED)).await?;
-    for stored in &page.rows {
+    for stored in &page.records {
         if json {
             say(format_args!("{}", stored.record));
         } else {

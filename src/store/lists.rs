@@ -146,8 +146,8 @@ pub struct List {
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The rows, at most `limit`.
-    pub rows: Vec<StoredRecord>,
+    /// At most `limit` records.
+    pub records: Vec<StoredRecord>,
     /// Whether there are further rows.
     pub more: bool,
     /// The position of the last row.
@@ -524,7 +524,7 @@ fn page(found: &[PgRow], limit: i64) -> Page {
     // PostgreSQL refused a negative one; one that no `usize` holds is beyond every page.
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
-    let rows: Vec<StoredRecord> = present()
+    let records: Vec<StoredRecord> = present()
         .take(limit)
         .map(|(row, uid)| StoredRecord {
             uid,
@@ -534,7 +534,7 @@ fn page(found: &[PgRow], limit: i64) -> Page {
         })
         .collect();
     let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
-    Page { more: present().count() > limit, rows, end, counted }
+    Page { more: present().count() > limit, records, end, counted }
 }
 
 /// A text as it stands in JSON.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::header::Header;
 use crate::domain::text_enum::text_enum;
 use crate::domain::value::plain;
-use crate::domain::{Entity, EventType, Field};
+use crate::domain::{Entity, EventType};
 
 /// Characters of a description; a longer one is refused.
 pub const MAX_DESCRIPTION: usize = 255;
@@ -199,5 +199,5 @@ pub fn is_event_pattern(text: &str) -> bool {
 /// True where some entity has a field of this name.
 #[must_use]
 pub fn is_field_name(name: &str) -> bool {
-    Entity::ALL.into_iter().any(|entity| Field::from_name(entity, name).is_some())
+    Entity::ALL.into_iter().any(|entity| entity.field(name).is_some())
 }

@@ -61,12 +61,12 @@ pub(in crate::http) async fn list<R: Resource>(
         Some(after) => page(&state.store, &page_request, Start::After(after.position), Some(after.counted)).await?,
         None => state.page_cursors.page(&state.store, &page_request).await?,
     };
-    page.rows = resolve_links(&state.store, caller.account, R::ENTITY, page.rows).await?;
+    page.records = resolve_links(&state.store, caller.account, R::ENTITY, page.records).await?;
     let attributes = meta::requested(&state.store, &caller, R::ENTITY, &query).await?;
     // Rows that are being read are bounded by the read connections. Responses that wait for their clients are bounded
     // here.
     let mut room = state.in_flight.room(caller.account, 0).await?;
-    room.cover(page.rows.iter().map(|stored| stored.record.len()).sum())?;
+    room.cover(page.records.iter().map(|stored| stored.record.len()).sum())?;
     let links = PageLinks { origin: &origin, uri: &uri, query: &query };
     Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
 }
@@ -84,7 +84,7 @@ fn read(
     // A cursor is compared with the list by a digest, which needs a valid query.
     let after = query.get("after").filter(|_| errors.is_empty()).map(|text| After::decode(text, &page_request));
     let after = errors.take(after.transpose()).flatten();
-    errors.into_result(()).map_err(Problem::from)?;
+    errors.into_result(())?;
     page_request.number = after.as_ref().map_or(page_request.number, |after| after.number);
     Ok((page_request, after))
 }
@@ -112,8 +112,8 @@ pub(in crate::http) fn sampled<R: Resource>(
     let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
     let before = (page_request.number - 1) * page_request.size;
     let here = (counted.total - before).clamp(0, page_request.size);
-    let rows = (0..here).map(|_| draw()).collect::<Result<_, _>>()?;
-    let page = Page { rows, more: before + here < counted.total, end: None, counted };
+    let records = (0..here).map(|_| draw()).collect::<Result<_, _>>()?;
+    let page = Page { records, more: before + here < counted.total, end: None, counted };
     Ok(show::<R>(links, &page_request, page, attributes, Into::into))
 }
 
@@ -132,7 +132,7 @@ fn show<R: Resource>(
     if let Json::Object(members) = &mut meta {
         members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
     }
-    let body = envelope::list(R::LISTED, page.rows.iter().map(|stored| stored.record.as_bytes()), &meta);
+    let body = envelope::list(R::LISTED, page.records.iter().map(|stored| stored.record.as_bytes()), &meta);
     envelope::json_bytes(hold(body))
 }
 

@@ -16,7 +16,7 @@ use hyper::HeaderMap;
 
 pub(in crate::http) use self::assets::{Asset, Assets};
 use self::html::{Html, fill};
-use self::serving::{FILE_POLICY, Freshness, answer, document};
+use self::serving::{CachePolicy, FILE_POLICY, answer, document};
 pub(in crate::http) use self::template::Template;
 use super::BASE;
 use super::asyncapi;
@@ -57,7 +57,7 @@ pub(in crate::http) async fn asset(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if let Some(asset) = pages.assets.get(&name) {
-        return Ok(answer(asset, &headers, Freshness::of(&uri, asset), FILE_POLICY));
+        return Ok(answer(asset, &headers, CachePolicy::of(&uri, asset), FILE_POLICY));
     }
     let brand = pages.brands.shown_at(&origin).await;
     let asset = match name.as_str() {
@@ -65,7 +65,7 @@ pub(in crate::http) async fn asset(
         "logo" => brand.logo.as_ref().unwrap_or_else(|| pages.assets.logo()),
         _ => return Err(Problem::no_route()),
     };
-    Ok(answer(asset, &headers, Freshness::of(&uri, asset), FILE_POLICY))
+    Ok(answer(asset, &headers, CachePolicy::of(&uri, asset), FILE_POLICY))
 }
 
 /// The AsyncAPI document of the account's events.

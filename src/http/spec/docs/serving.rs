@@ -20,31 +20,31 @@ pub(super) const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inli
 
 /// The time for which a browser may use its copy.
 #[derive(Clone, Copy)]
-pub(super) enum Freshness {
+pub(super) enum CachePolicy {
     /// The browser revalidates its copy each time, mostly with 304.
-    Asked,
+    Revalidate,
     /// The address contains the content's tag, so the copy never expires.
     Forever,
 }
 
-impl Freshness {
+impl CachePolicy {
     pub(super) fn of(uri: &Uri, asset: &Asset) -> Self {
-        if Query::of(uri).get("v") == Some(&asset.tag) { Self::Forever } else { Self::Asked }
+        if Query::of(uri).get("v") == Some(&asset.tag) { Self::Forever } else { Self::Revalidate }
     }
 
     fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Asked => "no-cache",
+            Self::Revalidate => "no-cache",
             Self::Forever => "public, max-age=31536000, immutable",
         })
     }
 }
 
-pub(super) fn answer(asset: &Asset, headers: &HeaderMap, freshness: Freshness, policy: &'static str) -> Response {
+pub(super) fn answer(asset: &Asset, headers: &HeaderMap, cache: CachePolicy, policy: &'static str) -> Response {
     let mut response = tagged(&asset.tag, headers, || asset.bytes.clone());
     let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
     put(CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
-    put(CACHE_CONTROL, freshness.header());
+    put(CACHE_CONTROL, cache.header());
     put(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     put(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if asset.encoding == Encoding::Gzip {
@@ -58,7 +58,7 @@ pub(super) fn document(template: &Template, origin: &Origin, headers: &HeaderMap
     let mut response = tagged(&template.tag(origin), headers, || template.bytes(origin));
     let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
     put(CONTENT_TYPE, HeaderValue::from_static(template.media_type));
-    put(CACHE_CONTROL, Freshness::Asked.header());
+    put(CACHE_CONTROL, CachePolicy::Revalidate.header());
     put(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     put(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response

@@ -126,9 +126,9 @@ fn properties() -> Json {
     all
 }
 
-/// What its owner sets. `or_null` is made of those that a body may set to `null`, which is their default.
+/// The settings. `or_null` adapts the schema of each setting that a body may reset to its default with `null`.
 fn settings(or_null: impl Fn(Json) -> Json) -> Json {
-    let whole = |least: u32, most: u32, about: &str| json!({"type": "integer", "minimum": least, "maximum": most, "description": about});
+    let whole = |min: u32, max: u32, about: &str| json!({"type": "integer", "minimum": min, "maximum": max, "description": about});
     let listed =
         |about: &str| json!({"type": "array", "maxItems": 100, "items": {"type": "string"}, "description": about});
     json!({
