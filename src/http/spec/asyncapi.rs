@@ -150,8 +150,9 @@ fn webhook_headers() -> Json {
             "webhook-id": {"type": "string", "description": "The event's `id`, the same for every attempt."},
             "webhook-timestamp": {"type": "string", "pattern": "^[0-9]+$", "description": "This attempt's time in \
                 seconds since 1970, which is signed too."},
-            "webhook-signature": {"type": "string", "description": "`v1,` and the base64 of HMAC-SHA256 over \
-                `<id>.<timestamp>.<body>`; several, parted by spaces, while a secret is being changed."},
+            "webhook-signature": {"type": "string", "description": "The signature of `<id>.<timestamp>.<body>` in \
+                base64, after the endpoint's scheme: `v1,` for HMAC-SHA256, `v1a,` for Ed25519. While a secret is being \
+                changed there are several, separated by spaces; one that verifies is enough."},
             "traceparent": {"type": "string"},
         },
     })
