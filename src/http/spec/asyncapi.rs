@@ -151,8 +151,8 @@ fn webhook_headers() -> Json {
             "webhook-timestamp": {"type": "string", "pattern": "^[0-9]+$", "description": "This attempt's time in \
                 seconds since 1970, which is signed too."},
             "webhook-signature": {"type": "string", "description": "The signature of `<id>.<timestamp>.<body>` in \
-                base64, after the endpoint's scheme: `v1,` for HMAC-SHA256, `v1a,` for Ed25519. While a secret is being \
-                changed there are several, separated by spaces; one that verifies is enough."},
+                base64, after the endpoint's scheme: `v1,` for HMAC-SHA256, `v1a,` for Ed25519. While a secret is \
+                being changed there are several, separated by spaces; one that verifies is enough."},
             "traceparent": {"type": "string"},
         },
     })
