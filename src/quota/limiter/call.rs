@@ -1,9 +1,9 @@
 //! A call that may be carried out, and whether it counts in the end.
 
-use super::accounts::{LeaseHandle, Settlement};
-use super::limiter::{Denied, QuotaLimiter};
-use super::window::RateLimitStatus;
+use super::settlement::{LeaseHandle, Settlement};
+use super::{Denied, QuotaLimiter};
 use crate::domain::AccountId;
+use crate::quota::window::RateLimitStatus;
 
 /// A call that is charged to the account's month already. Before its response is sent, [`Self::count`] settles it, or
 /// [`Self::give_back`] where it does not count. A call that is dropped had no response; it is given back, unless it is

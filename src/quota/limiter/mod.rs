@@ -1,13 +1,22 @@
-//! The limiter: calls are acquired before they are carried out and settled when they are answered.
+//! The limiter: a call is acquired before it is executed, and settled when it gets its response.
+//!
+//! Guarantees: callers that arrive during a reservation share the next one, over all accounts; a call that is dropped
+//! without a response is given back, unless it was kept. Knows no statement: `store::quota` executes reservations.
+
+mod accounts;
+mod call;
+mod settlement;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::accounts::{Accounts, LeaseHandle, Replies, RequestKind, ReservationReply, Settlement};
+pub use self::call::Call;
+
+use self::accounts::{Accounts, Replies, RequestKind, ReservationReply};
+use self::settlement::{LeaseHandle, Settlement};
 use super::burst::Burst;
-use super::call::Call;
 use super::lease::LEASE;
 use super::window::{RateLimitStatus, Window};
 use crate::clock;
@@ -81,7 +90,7 @@ impl QuotaLimiter {
     }
 
     /// Acquires a call under another lease, for one that was counted in its second already.
-    pub(super) async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
+    async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
         let limit = self.shared.config.burst_per_second;
         let burst = status.map_or_else(|| Window::burst(limit, 0), |status| status.burst);
         self.acquire_of_month(account, burst).await.outcome
@@ -119,7 +128,7 @@ impl QuotaLimiter {
         reply.await.ok()
     }
 
-    pub(super) fn settle(&self, account: AccountId, lease: LeaseHandle) -> Settlement {
+    fn settle(&self, account: AccountId, lease: LeaseHandle) -> Settlement {
         let settlement = self.accounts().settle(account, lease, clock::instant());
         if matches!(settlement, Settlement::AfterReservation(_)) {
             self.shared.wake.notify_one();
@@ -127,11 +136,11 @@ impl QuotaLimiter {
         settlement
     }
 
-    pub(super) fn give_back(&self, account: AccountId, lease: Option<LeaseHandle>) {
+    fn give_back(&self, account: AccountId, lease: Option<LeaseHandle>) {
         self.accounts().give_back(account, lease);
     }
 
-    pub(super) fn keep(&self, account: AccountId, lease: LeaseHandle) {
+    fn keep(&self, account: AccountId, lease: LeaseHandle) {
         self.accounts().keep(account, lease);
     }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::call::Call;
-use super::lease::{LeaseUpdate, Lost, QuotaLease, block};
-use super::window::Window;
+use super::settlement::{LeaseHandle, Settlement};
 use crate::clock;
 use crate::domain::AccountId;
+use crate::quota::lease::{LeaseUpdate, Lost, QuotaLease, block};
+use crate::quota::window::Window;
 use crate::store::quota::{Ask, Grant};
 
 /// The interval at which leases are checked for renewal and quiet accounts are forgotten.
@@ -63,26 +64,11 @@ pub(super) struct ReservationReply {
     pub(super) revision: i64,
 }
 
-/// Identifies a lease in this process. A lease whose calls were given back goes on under a new handle, so that calls of
-/// the old one are recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LeaseHandle(u64);
-
 struct HeldLease {
     handle: LeaseHandle,
     lease: QuotaLease,
     /// Responses that wait for the next reservation.
     waiting: Vec<oneshot::Sender<()>>,
-}
-
-/// Whether a call's response may be sent.
-pub(super) enum Settlement {
-    /// Yes: the call counts.
-    Counted,
-    /// Not before the next reservation; then ask again.
-    AfterReservation(oneshot::Receiver<()>),
-    /// No: the lease expired, and the call was given back.
-    LeaseLost,
 }
 
 /// An account's part of a reservation that is not committed yet.
