@@ -6,7 +6,7 @@ use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::reading::Freshness;
 use super::{Params, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};

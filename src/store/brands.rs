@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Row as PgRow;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::AccountId;
 use crate::domain::brand::{Color, Logo, LogoFormat};

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::records::RELIST;
 use super::{Store, StoreError};
 use crate::domain::AccountId;
@@ -27,10 +27,10 @@ impl Store {
         let transaction = client.transaction().await?;
         // Only a transaction that holds the head writes whether companies are listed.
         transaction.query(LOCK_HEAD, &[&account.0]).await?;
-        let Some(found) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
+        let Some(row) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
             return Ok(false);
         };
-        let uid: Uuid = found.get(0);
+        let uid: Uuid = row.get(0);
         transaction.execute(RELIST, &[&vec![account.0], &vec![uid]]).await?;
         let detail = serde_json::json!({"uid": uid, "kept": kept});
         audit(&transaction, &[account.0], by, "company.keep", &detail).await?;

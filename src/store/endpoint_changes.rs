@@ -9,8 +9,9 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-use super::accounts::{By, INSERT_AUDIT};
-use super::batch::{self, IdempotencyColumns, IdempotencyRecord};
+use super::audit::{By, INSERT_AUDIT};
+use super::batch::LOCK_HEADS;
+use super::idempotency::{self, IdempotencyRecord};
 use super::{Store, StoreError, columns, endpoints};
 use crate::clock;
 use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
@@ -26,27 +27,6 @@ select from push_endpoint where account_id = $1 and endpoint_id = $2 for update"
 const ENQUEUE: &str = "-- push_cursor_command.insert
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
-
-/// The columns `kind`, `from_seq` and `to_seq` of a cursor command.
-fn columns_of(command: CursorCommand) -> (&'static str, i64, Option<i64>) {
-    match command {
-        CursorCommand::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
-        CursorCommand::Skip { through } => ("skip", through.0, None),
-        CursorCommand::Retry { seq } => ("retry", seq.0, None),
-        CursorCommand::Resume => ("resume", 0, None),
-    }
-}
-
-/// The inverse of [`columns_of`].
-pub(super) fn command_of_columns(kind: &str, from: i64, to: Option<i64>) -> Option<CursorCommand> {
-    match kind {
-        "replay" => Some(CursorCommand::Replay { after: Seq(from), through: to.map(Seq) }),
-        "skip" => Some(CursorCommand::Skip { through: Seq(from) }),
-        "retry" => Some(CursorCommand::Retry { seq: Seq(from) }),
-        "resume" => Some(CursorCommand::Resume),
-        _ => None,
-    }
-}
 
 /// An open change. Dropped before it is committed, it is rolled back.
 pub struct PushChange {
@@ -70,33 +50,33 @@ pub struct Opened {
     /// The end of the log.
     pub head: Seq,
     /// The idempotency records of the same keys.
-    pub answers: Vec<IdempotencyRecord>,
+    pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
 impl Store {
-    /// Opens a change and looks up the idempotency records of keys that are younger than `remembered`; `None` where there
+    /// Opens a change and looks up the idempotency records of keys that are younger than `idempotency_ttl`; `None` where there
     /// is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
         keys: &[&str],
-        remembered: Duration,
+        idempotency_ttl: Duration,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.writer().await?;
         let change = PushChange { client: Some(client), account };
         let client = change.client()?;
         client.batch_execute("begin").await?;
-        let heads = client.query(batch::LOCK_HEADS, &[&vec![account.0]]).await?;
+        let heads = client.query(LOCK_HEADS, &[&vec![account.0]]).await?;
         let Some(head) = heads.first() else { return Ok(None) };
         let head = Seq(head.get(1));
-        let answers = if keys.is_empty() {
+        let records = if keys.is_empty() {
             Vec::new()
         } else {
-            let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
-            client.query(batch::LOAD_IDEMPOTENCY_RECORDS, &[&accounts, &keys, &remembered]).await?
+            let (accounts, ttl) = (vec![account.0; keys.len()], idempotency_ttl.as_secs_f64());
+            client.query(idempotency::LOAD, &[&accounts, &keys, &ttl]).await?
         };
-        let answers = answers.iter().map(batch::idempotency_record).collect::<Result<_, _>>()?;
-        Ok(Some(Opened { change, head, answers }))
+        let idempotency_records = records.iter().map(idempotency::record).collect::<Result<_, _>>()?;
+        Ok(Some(Opened { change, head, idempotency_records }))
     }
 }
 
@@ -142,7 +122,7 @@ impl PushChange {
 
     /// Queues a cursor command for the replica that owns the endpoint's shard.
     pub async fn enqueue(&self, endpoint: Uuid, command: CursorCommand, at: Timestamp) -> Result<(), StoreError> {
-        let (kind, from, to) = columns_of(command);
+        let (kind, from, to) = endpoints::columns_of(command);
         let id = clock::fresh_uid().0;
         self.client()?.execute(ENQUEUE, &[&self.account.0, &endpoint, &id, &kind, &from, &to, &at]).await?;
         Ok(())
@@ -154,12 +134,12 @@ impl PushChange {
         by: By<'_>,
         action: &str,
         detail: &serde_json::Value,
-        answer: Option<IdempotencyRecord>,
+        record: Option<IdempotencyRecord>,
     ) -> Result<(), StoreError> {
         let client = self.client()?;
         let (accounts, ids) = (vec![self.account.0], vec![clock::fresh_uid().0]);
         client.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
-        store(client, answer).await?;
+        store(client, record).await?;
         client.batch_execute("commit").await?;
         // After a commit the connection goes back to the pool.
         drop(self.client.take());
@@ -174,9 +154,9 @@ impl PushChange {
     }
 
     /// Commits the idempotency record alone, because the request changed nothing in this transaction.
-    pub async fn commit_answer(mut self, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
+    pub async fn commit_idempotency_record(mut self, record: Option<IdempotencyRecord>) -> Result<(), StoreError> {
         let client = self.client()?;
-        store(client, answer).await?;
+        store(client, record).await?;
         client.batch_execute("commit").await?;
         drop(self.client.take());
         Ok(())
@@ -186,8 +166,8 @@ impl PushChange {
 async fn store(client: &Object, record: Option<IdempotencyRecord>) -> Result<(), StoreError> {
     if let Some(record) = record {
         let records = [record];
-        let a = IdempotencyColumns::of(&records)?;
-        client.execute(batch::STORE_IDEMPOTENCY_RECORDS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
+        let a = idempotency::Columns::of(&records)?;
+        client.execute(idempotency::STORE, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())
 }

@@ -6,10 +6,9 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::endpoint_changes::command_of_columns;
 use super::{Params, Store, StoreError, columns, own_headers};
 use crate::domain::endpoint::{
-    DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent,
+    CursorCommand, DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent,
     QueuedCursorCommand, RetryEntry, SeqRange, Settings, Signature, StoredSecret,
 };
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
@@ -74,6 +73,27 @@ where exists (select from push_cursor_command o where o.account_id = c.account_i
     or e.state = 'live' and (h.seq > c.seq or exists (
     select from push_retry w
     where w.account_id = c.account_id and w.endpoint_id = c.endpoint_id and not w.parked and w.next_at <= $1))";
+
+/// The columns `kind`, `from_seq` and `to_seq` of a cursor command.
+pub(super) fn columns_of(command: CursorCommand) -> (&'static str, i64, Option<i64>) {
+    match command {
+        CursorCommand::Replay { after, through } => ("replay", after.0, through.map(|seq| seq.0)),
+        CursorCommand::Skip { through } => ("skip", through.0, None),
+        CursorCommand::Retry { seq } => ("retry", seq.0, None),
+        CursorCommand::Resume => ("resume", 0, None),
+    }
+}
+
+/// The inverse of [`columns_of`].
+fn command_of_columns(kind: &str, from: i64, to: Option<i64>) -> Option<CursorCommand> {
+    match kind {
+        "replay" => Some(CursorCommand::Replay { after: Seq(from), through: to.map(Seq) }),
+        "skip" => Some(CursorCommand::Skip { through: Seq(from) }),
+        "retry" => Some(CursorCommand::Retry { seq: Seq(from) }),
+        "resume" => Some(CursorCommand::Resume),
+        _ => None,
+    }
+}
 
 impl Store {
     /// Returns an account's endpoints with their cursors, in the order in which they were created.

@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Timestamp};
 

@@ -21,9 +21,6 @@
 //! Statements are put together from the fragments below and sent with their parameters' types, not prepared: there are
 //! thousands of them, and each is best planned for the values that it has.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -33,19 +30,6 @@ use super::text_index::search_text;
 use super::{Store, StoreError};
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
-
-/// The numbers of an account's live records by kind, written only by transactions that hold the account's head.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live(BTreeMap<Entity, i64>);
-
-impl Live {
-    /// Adds to the number of a kind; `more` is negative where records were deleted.
-    pub fn add(&mut self, entity: Entity, more: i64) {
-        if more != 0 {
-            *self.0.entry(entity).or_default() += more;
-        }
-    }
-}
 
 /// A filter on records. `None` lets every record pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -287,6 +271,9 @@ const TYPES: [Type; 21] = [
     Type::INT8,        // $21 indexed up to this event
 ];
 
+/// Rows before a page that cost too little to be counted as a search.
+const SKIPPED: i64 = 1_000;
+
 impl List {
     /// The first page of all records.
     #[must_use]
@@ -339,6 +326,17 @@ order by p.part, p.value {direction}, p.uid {direction}",
             with = with.join(",\n"),
             shown = self.order.by.text(),
         )
+    }
+
+    /// Whether the page may look at many more rows than it shows.
+    fn is_search(&self) -> bool {
+        // A lookup key names one record.
+        if self.filter.key.is_some() {
+            return false;
+        }
+        let sorts = !matches!(self.order.by, Sort::Uid | Sort::Key);
+        let skips = matches!(self.start, Start::Offset(rows) if rows > SKIPPED);
+        sorts || skips || self.filter != ListFilter::default()
     }
 
     /// Whether the list is a search by a text that has an index.
@@ -512,8 +510,8 @@ impl Store {
 }
 
 /// Every row has the head's columns; a single one without a uid stands for an empty page.
-fn page(found: &[PgRow], limit: i64) -> Page {
-    let counted = match found.first() {
+fn page(rows: &[PgRow], limit: i64) -> Page {
+    let counted = match rows.first() {
         Some(row) => {
             let as_of = Cursor { epoch: row.get("epoch"), seq: Seq(row.get("seq")) };
             ListCount { total: row.get("total"), as_of }
@@ -523,8 +521,8 @@ fn page(found: &[PgRow], limit: i64) -> Page {
     };
     // PostgreSQL refused a negative one; one that no `usize` holds is beyond every page.
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
-    let records: Vec<StoredRecord> = present()
+    let listed = || rows.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
+    let records: Vec<StoredRecord> = listed()
         .take(limit)
         .map(|(row, uid)| StoredRecord {
             uid,
@@ -533,8 +531,8 @@ fn page(found: &[PgRow], limit: i64) -> Page {
             record: row.get("record"),
         })
         .collect();
-    let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
-    Page { more: present().count() > limit, records, end, counted }
+    let end = listed().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
+    Page { more: listed().count() > limit, records, end, counted }
 }
 
 /// A text as it stands in JSON.

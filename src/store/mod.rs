@@ -31,6 +31,7 @@
 
 pub mod accounts;
 pub mod attempts;
+pub mod audit;
 pub mod batch;
 pub mod brands;
 mod columns;
@@ -42,17 +43,16 @@ pub mod idempotency;
 mod key_checks;
 pub mod keys;
 pub mod lists;
+pub mod live;
 pub mod log;
 pub mod migrate;
 mod own_headers;
 pub mod owner;
-mod owner_lease;
 pub mod projects;
 pub mod quota;
 mod reading;
 pub mod records;
 pub mod relay;
-mod replays;
 pub mod restored;
 pub mod schema;
 pub mod sealed;
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// A connection for a batch of commands.
-    async fn lane(&self) -> Result<Object, StoreError> {
+    async fn lane_writer(&self) -> Result<Object, StoreError> {
         self.checkout(&self.lanes).await
     }
 

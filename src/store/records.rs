@@ -6,7 +6,6 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
-use super::batch::LoadRequest;
 use super::{Params, Store, StoreError};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
@@ -148,19 +147,24 @@ enum By {
 }
 
 impl Loads {
-    pub(super) async fn prepare(client: &Object, request: &LoadRequest) -> Result<Self, StoreError> {
+    pub(super) async fn prepare(
+        client: &Object,
+        uids: &[(AccountId, Entity, Uid)],
+        keys: &[(AccountId, Entity, String)],
+    ) -> Result<Self, StoreError> {
         let mut loads = Vec::new();
         for entity in Entity::ALL {
-            let uids: HashSet<_> = request.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
-            if !uids.is_empty() {
-                let (accounts, uids) = uids.into_iter().unzip();
+            let of = uids.iter().filter(|(_, kind, _)| *kind == entity);
+            let of: HashSet<_> = of.map(|(account, _, uid)| (account.0, uid.0)).collect();
+            if !of.is_empty() {
+                let (accounts, uids) = of.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_uid).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Uid(uids) });
             }
-            let keys: HashSet<_> =
-                request.keys.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.clone())).collect();
-            if !keys.is_empty() {
-                let (accounts, keys) = keys.into_iter().unzip();
+            let of = keys.iter().filter(|(_, kind, _)| *kind == entity);
+            let of: HashSet<_> = of.map(|(account, _, key)| (account.0, key.clone())).collect();
+            if !of.is_empty() {
+                let (accounts, keys) = of.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_key).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Key(keys) });
             }

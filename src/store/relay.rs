@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Seq};
 
-const STANDING: &str = "-- relay_cursor.standing
+const STATUS: &str = "-- relay_cursor.status
 select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
 from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
@@ -93,9 +93,9 @@ pub struct Logged {
 
 impl ShardOwner {
     /// Returns the log and the relay of an account; `None` where there is no such account.
-    pub async fn relay_standing(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
+    pub async fn relay_status(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
         let client = &self.client;
-        let Some(row) = client.query_typed_opt(STANDING, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
+        let Some(row) = client.query_typed_opt(STATUS, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
         let repair = match row.get::<_, Option<&str>>(2) {
             None => None,
             Some(name) => Some(
@@ -167,7 +167,7 @@ impl Store {
 
     /// The last event of an account that was noted as published, at most the last of its log.
     pub async fn relayed_through(&self, account: AccountId) -> Result<Seq, StoreError> {
-        let row = self.reader().await?.query_opt(STANDING, &[&account.0]).await?;
+        let row = self.reader().await?.query_opt(STATUS, &[&account.0]).await?;
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
     }
 

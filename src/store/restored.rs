@@ -5,7 +5,7 @@
 
 use tokio_postgres::Row as PgRow;
 
-use super::accounts::{self, By};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Seq};
 
@@ -82,7 +82,7 @@ impl Store {
         transaction.execute(RELAY, &[&ids]).await?;
         transaction.execute(PUSH, &[&ids, &by.at]).await?;
         transaction.execute(IDEMPOTENCY_RECORDS, &[&ids]).await?;
-        accounts::audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
+        audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
         transaction.commit().await?;
         let of = |row: &PgRow| Raised { account: AccountId(row.get(0)), head: Seq(row.get(1)), epoch: row.get(2) };
         let mut raised: Vec<Raised> = raised.iter().map(of).collect();

@@ -114,13 +114,13 @@ impl Store {
         let (through, head, complete) = (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2));
         let usable = through.filter(|through| complete && head - through <= USABLE);
         if usable.is_none_or(|through| head - through > STALE) {
-            self.ask_for_index(account);
+            self.request_index(account);
         }
         Ok(usable.map(Seq))
     }
 
     /// The account's index is to be brought forward, in a step or more.
-    pub fn ask_for_index(&self, account: AccountId) {
+    pub fn request_index(&self, account: AccountId) {
         let mut accounts = self.index_requests.accounts();
         if accounts.len() < MAX_REQUESTS {
             accounts.insert(account);
@@ -140,7 +140,7 @@ impl Store {
 
     /// Wakes when an index is requested.
     #[must_use]
-    pub fn index_asked(&self) -> Arc<Notify> {
+    pub fn index_requested(&self) -> Arc<Notify> {
         Arc::clone(&self.index_requests.wake)
     }
 

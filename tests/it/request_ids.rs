@@ -53,7 +53,8 @@ async fn a_log_entry_names_its_request() {
     let read = log.next("request ended").await;
     assert_eq!((&created["fields"]["status"], &read["fields"]["status"]), (&json!(201), &json!(200)));
     assert!(read["fields"]["duration_ms"].as_f64().unwrap() > 0.0, "{read}");
-    let span = |entry: &Value| entry["spans"].as_array().unwrap().iter().find(|span| span["name"] == "request").cloned();
+    let span =
+        |entry: &Value| entry["spans"].as_array().unwrap().iter().find(|span| span["name"] == "request").cloned();
     let expected = json!({
         "name": "request",
         "request_id": reply.header(HEADER),

@@ -138,7 +138,7 @@ async fn a_search_by_the_index_touches_a_hundredth_of_the_pages_of_a_full_scan()
     assert!(index * 100 <= scan, "{scan} buffers by a full scan, {index} by the index");
 
     let page = service.store.page(api.account, &list).await.unwrap();
-    assert_eq!((page.counted.total, page.rows.len()), (1, 1));
+    assert_eq!((page.counted.total, page.records.len()), (1, 1));
 }
 
 /// The number of database pages that the statement of a search reads.

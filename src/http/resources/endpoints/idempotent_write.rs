@@ -19,9 +19,9 @@ use crate::http::response::problem::Problem;
 use crate::http::response::replayed::mark_replayed;
 use crate::push::own_headers;
 use crate::store::StoreError;
-use crate::store::accounts::By;
-use crate::store::batch::IdempotencyRecord;
+use crate::store::audit::By;
 use crate::store::endpoint_changes::{Opened, PushChange};
+use crate::store::idempotency::IdempotencyRecord;
 
 /// An open write. Dropped before it is finished, it leaves no trace.
 pub(super) struct IdempotentWrite<'a> {
@@ -88,13 +88,15 @@ impl<'a> IdempotentWrite<'a> {
         let key = write.idempotency.as_ref();
         let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
         let opened = state.store.change_push(caller.account, &keys, IDEMPOTENCY_TTL).await?;
-        let Opened { change, head, answers } = opened.ok_or_else(Problem::unauthorized)?;
+        let Opened { change, head, idempotency_records } = opened.ok_or_else(Problem::unauthorized)?;
         let writing = Self { state, caller, write, change, head };
         let Some(key) = key else { return Ok(writing) };
         let is_same = |answer: &IdempotencyRecord| answer.request_hash == key.request_hash;
         // Another request under the unscoped key may be of another origin: then it says nothing of this one.
-        let answer = answers.iter().find(|answer| answer.key == key.key);
-        let Some(answer) = answer.or_else(|| answers.iter().find(|answer| is_same(answer))) else { return Ok(writing) };
+        let answer = idempotency_records.iter().find(|answer| answer.key == key.key);
+        let Some(answer) = answer.or_else(|| idempotency_records.iter().find(|answer| is_same(answer))) else {
+            return Ok(writing);
+        };
         match &answer.outcome {
             CommandOutcome::CachedResponse(told) if is_same(answer) => {
                 Err(WriteError::Answered(Box::new(writing.repeat(&answer.key, told)?)))
@@ -139,7 +141,7 @@ impl<'a> IdempotentWrite<'a> {
     pub(super) async fn remember(self, said: ResponseBody) -> Result<Response, WriteError> {
         let body = said.body();
         let answer = self.answer(&said, &body);
-        self.change.commit_answer(answer).await?;
+        self.change.commit_idempotency_record(answer).await?;
         Ok(envelope::json_text(said.status, body))
     }
 

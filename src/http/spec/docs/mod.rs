@@ -16,7 +16,7 @@ use hyper::HeaderMap;
 
 pub(in crate::http) use self::assets::{Asset, Assets};
 use self::html::{Html, fill};
-use self::serving::{FILE_POLICY, CachePolicy, answer, document};
+use self::serving::{CachePolicy, FILE_POLICY, answer, document};
 pub(in crate::http) use self::template::Template;
 use super::BASE;
 use super::asyncapi;

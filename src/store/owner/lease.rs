@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Statement};
 
-use super::owner::ShardOwner;
-use super::{StoreError, columns};
+use super::ShardOwner;
 use crate::clock::{self, Clock};
+use crate::store::{StoreError, columns};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
 const MEMBER: i32 = 0x756e_0001;
@@ -75,12 +75,12 @@ impl Membership {
 }
 
 impl ShardOwner {
-    /// Renews the session's lease from now on by the database's clock, and sets ours by it. Returns when that was asked,
+    /// Renews the session's lease from now on by the database's clock, and sets ours by it. Returns when that was sent_at,
     /// by the monotonic clock: the lease lasts at least until `lease` after this moment.
     pub async fn renew(&self, lease: Duration, clock: &Clock) -> Result<Renewed, StoreError> {
-        let asked = clock::instant();
+        let sent_at = clock::instant();
         let row = self.client.query_one(&self.membership.renew, &[&lease.as_secs_f64()]).await?;
-        Ok(Renewed { asked, ahead: clock.follow(row.get(0), asked) })
+        Ok(Renewed { sent_at, ahead: clock.follow(row.get(0), sent_at) })
     }
 
     /// Ends the sessions whose lease has run out; returns how many. Where the database's role is not the one that they
@@ -119,7 +119,7 @@ impl ShardOwner {
 #[derive(Debug, Clone, Copy)]
 pub struct Renewed {
     /// When the renewal was sent.
-    pub asked: Instant,
+    pub sent_at: Instant,
     /// By how much our clock was ahead of the database's.
     pub ahead: time::Duration,
 }
