@@ -20,7 +20,7 @@ use crate::memory::Trim;
 use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
-use crate::push::ping::Pinger;
+use crate::push::service::{EndpointLimits, EndpointService};
 use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
 use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter};
 use crate::relay::Relay;
@@ -95,8 +95,19 @@ impl App {
         let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent())?);
         let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
         let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
-        let pinger = Pinger::new(Arc::clone(&client), Arc::clone(&limiter), attempts.clone());
-        let api = shared.api(&lanes, policy, Arc::new(pinger));
+        let context = Arc::new(DeliveryContext {
+            client,
+            store: shared.store.clone(),
+            feed: shared.feed.clone(),
+            clock: shared.clock.clone(),
+            metrics: shared.metrics.clone(),
+            flusher: CursorFlusher::new(shared.metrics.clone()),
+            attempts,
+            limiter,
+            masters: MasterKeys::new(&shared.config.secrets.master_keys),
+            lanes: lanes.clone(),
+        });
+        let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
         let server = listen(http.listen, http::api(&api));
@@ -107,7 +118,7 @@ impl App {
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
         shared.start_writers(&lanes);
-        shared.start_workers(client, limiter, attempts, &lanes);
+        shared.start_workers(context);
         shared.run(api.key_check());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
@@ -168,7 +179,13 @@ impl App {
 }
 
 impl Shared {
-    fn api(&self, lanes: &Lanes, policy: Arc<AddressPolicy>, pinger: Arc<Pinger>) -> Api {
+    fn endpoints(&self, context: Arc<DeliveryContext>, policy: Arc<AddressPolicy>) -> EndpointService {
+        let push = &self.config.push;
+        let limits = EndpointLimits { per_account: push.endpoints_per_account, default_window: push.window };
+        EndpointService::new(context, policy, self.broker.hints(), limits)
+    }
+
+    fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
         Api::new(Parts {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -179,8 +196,7 @@ impl Shared {
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
-            policy,
-            pinger,
+            endpoints: Arc::new(endpoints),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
         })
@@ -195,36 +211,17 @@ impl Shared {
         }
     }
 
-    fn start_workers(
-        &self,
-        client: Arc<Client>,
-        limiter: Arc<ConcurrencyLimiter>,
-        attempts: AttemptLog,
-        lanes: &Lanes,
-    ) {
+    fn start_workers(&self, context: Arc<DeliveryContext>) {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let (lifecycle, hard) = (&self.lifecycle, &self.lifecycle.hard);
         // These three end with the hard stop: until then others may ask them to write something.
-        let flusher = CursorFlusher::new(metrics.clone());
-        lifecycle.spawn("cursor-flusher", flusher.clone().run(hard.clone()));
+        lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
         let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
         lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
-        lifecycle.spawn("attempt-log", attempts.clone().run(hard.clone()));
+        lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
-        let context = Arc::new(DeliveryContext {
-            client,
-            store: store.clone(),
-            feed: self.feed.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            flusher: flusher.clone(),
-            attempts,
-            limiter,
-            masters: MasterKeys::new(&self.config.secrets.master_keys),
-            lanes: lanes.clone(),
-        });
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),

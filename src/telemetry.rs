@@ -99,7 +99,7 @@ mod tests {
             let request = tracing::error_span!("request", request_id = "r1", status = tracing::field::Empty);
             request.in_scope(|| {
                 request.record("status", 503);
-                tracing::error_span!("batch", lane = 2)
+                tracing::error_span!("batch", commands = 2)
                     .in_scope(|| tracing::warn!(account = "a1", "save cursor failed"));
             });
         });
@@ -112,14 +112,14 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json)).unwrap();
         assert_eq!(json["fields"], serde_json::json!({"message": "save cursor failed", "account": "a1"}));
         let spans = serde_json::json!([
-            {"name": "request", "request_id": "r1", "status": 503}, {"name": "batch", "lane": 2},
+            {"name": "request", "request_id": "r1", "status": 503}, {"name": "batch", "commands": 2},
         ]);
         assert_eq!(json["spans"], spans);
 
         // Colours stand between a field's name and its value.
         let text = logged(LogFormat::Text);
         for part in
-            ["request", "request_id", "r1", "status", "503", "batch", "lane", "account", "a1", "save cursor failed"]
+            ["request", "request_id", "r1", "status", "503", "batch", "commands", "account", "a1", "save cursor failed"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -102,7 +102,10 @@ pub(super) async fn run(config: &Config, store: &Store, command: KeyCommand) -> 
 async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> anyhow::Result<()> {
     let NewKeyArgs { account, name, origin, expires, read_only, secret_stdin } = new;
     let by = operator(store).await?;
-    ensure!(expires.is_none_or(|expires| by.at < expires), "the time of --expires is past: choose a later one");
+    ensure!(
+        expires.is_none_or(|expires| by.at < expires),
+        "the key would have expired already: choose a later --expires"
+    );
     let secret = if secret_stdin { import(&config.brand.slug)? } else { SecretKey::make(&config.brand.slug) };
     let origin = origin.unwrap_or_else(|| name.clone());
     let terms = Terms { name, origin, expires_at: expires, read_only };

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::event_id::EventId;
 use super::record::{self, Corrupt, FieldValueJson, RecordJson};
 use super::timestamp::{self, Micros};
-use crate::domain::{AccountId, Entity, Event, EventType, Field, FieldChange, Seq, Timestamp, Uid};
+use crate::domain::{AccountId, Entity, Event, EventType, FieldChange, Seq, Timestamp, Uid};
 
 /// The root of every event type. It names no brand, because the product is a white label.
 pub const TYPE_ROOT: &str = "crm";
@@ -243,7 +243,7 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
 fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<FieldChange>, Corrupt> {
     let mut changes = Vec::with_capacity(json.len());
     for (name, change) in json {
-        let field = Field::from_name(entity, &name).ok_or(Corrupt::Key("changed"))?;
+        let field = entity.field(&name).ok_or(Corrupt::Key("changed"))?;
         let Json::Object(mut change) = change else { return Err(Corrupt::Key("changed")) };
         // A side that is absent reads as null.
         let mut side = |key| record::value_from_json(field, change.remove(key).unwrap_or(Json::Null));

@@ -60,6 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_entity_has_its_name_in_stored_outcomes() {
+        for entity in Entity::ALL {
+            assert_eq!(serde_json::to_value(entity).unwrap(), entity.name());
+        }
+    }
+
+    #[test]
     fn the_json_of_a_stored_outcome_is_that_of_every_release() {
         let done = Done {
             entity: Entity::Contact,

@@ -250,7 +250,7 @@ fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Opti
 
 /// Fields that a later version added are left out.
 fn field_seq(entity: Entity, json: BTreeMap<String, Seq>) -> BTreeMap<Field, Seq> {
-    json.into_iter().filter_map(|(name, seq)| Some((Field::from_name(entity, &name)?, seq))).collect()
+    json.into_iter().filter_map(|(name, seq)| Some((entity.field(&name)?, seq))).collect()
 }
 
 fn take<T: serde::de::DeserializeOwned>(json: &mut Map<String, Json>, key: &'static str) -> Result<T, Corrupt> {

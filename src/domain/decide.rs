@@ -1,8 +1,9 @@
 //! Deciding one command on the state of its account: new events, or a refusal.
 
+use super::decision::{Decision, Reads, View, find};
 use super::{
-    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid, company, contact, endpoint, named,
-    project, schema,
+    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, company, contact, endpoint, named, project,
+    schema,
 };
 
 /// A request to change one record. Its contents are valid by themselves; it can only be refused because of the account's
@@ -32,40 +33,6 @@ pub struct Delete {
     pub target: Target,
     /// The versions of which one must be the current one (`If-Match`); `None` accepts any.
     pub if_match: Option<Vec<Seq>>,
-}
-
-/// The records that a command's decision needs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Reads {
-    pub uids: Vec<(Entity, Uid)>,
-    pub keys: Vec<(Entity, String)>,
-}
-
-/// The state of an account on which a command is decided. It has every record that the command's [`Reads`] name.
-pub trait View {
-    /// The record with this uid, which may be a tombstone.
-    fn by_uid(&self, entity: Entity, uid: Uid) -> Option<&Record>;
-    /// The live record with this lookup key.
-    fn by_key(&self, entity: Entity, key: &str) -> Option<&Record>;
-}
-
-/// The result of deciding a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// The record that the command names.
-    pub subject: (Entity, Uid),
-    /// In the order of the log; empty where nothing changes.
-    pub new_events: Vec<NewEvent>,
-}
-
-impl Decision {
-    /// The decision of an update: this event, unless it changes nothing.
-    pub(super) fn of_update(new_event: NewEvent) -> Self {
-        let subject = (new_event.entity, new_event.uid);
-        let new_events = if new_event.changes.is_empty() { Vec::new() } else { vec![new_event] };
-        Self { subject, new_events }
-    }
 }
 
 impl Command {
@@ -151,56 +118,4 @@ impl Delete {
         let new_event = NewEvent { entity: self.entity, uid: record.uid, event_type, changes: Vec::new() };
         Ok(Decision { subject: (self.entity, record.uid), new_events: vec![new_event] })
     }
-}
-
-impl Reads {
-    pub(super) fn target(&mut self, entity: Entity, target: &Target) {
-        match target {
-            Target::Uid(uid) => self.uids.push((entity, *uid)),
-            Target::Key(keys) => self.keys.extend(keys.iter().map(|key| (entity, key.clone()))),
-        }
-    }
-}
-
-/// The live record that a target names. Refuses where its version is none of `if_match`.
-pub(super) fn find<'a>(
-    view: &'a impl View,
-    entity: Entity,
-    target: &Target,
-    if_match: Option<&[Seq]>,
-) -> Result<&'a Record, Refusal> {
-    let record = match target {
-        Target::Uid(uid) => view.by_uid(entity, *uid),
-        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
-    };
-    let record = record.ok_or(Refusal::NotFound(entity))?;
-    if record.deleted {
-        return Err(Refusal::Gone { entity, deleted_seq: record.version });
-    }
-    match if_match {
-        Some(versions) if !versions.contains(&record.version) => Err(Refusal::Stale { version: record.version }),
-        Some(_) | None => Ok(record),
-    }
-}
-
-/// Refuses a lookup key that belongs to another live record.
-pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Option<&str>) -> Result<(), Refusal> {
-    let other = key.and_then(|key| view.by_key(entity, key)).filter(|other| other.uid != own);
-    if other.is_none() {
-        return Ok(());
-    }
-    let attribute = match entity {
-        Entity::Contact => "email",
-        Entity::Audience => "id",
-        Entity::Company
-        | Entity::Project
-        | Entity::CustomField
-        | Entity::Circle
-        | Entity::Note
-        | Entity::World
-        | Entity::Push => "name",
-    };
-    let article = if entity == Entity::Audience { "An" } else { "A" };
-    let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());
-    Err(Invalid::new(attribute, detail).into())
 }

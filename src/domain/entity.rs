@@ -65,6 +65,12 @@ impl Entity {
         }
     }
 
+    /// The attribute with this JSON key.
+    #[must_use]
+    pub fn field(self, name: &str) -> Option<Field> {
+        self.fields().iter().copied().find(|field| field.name() == name)
+    }
+
     /// The types of events that such a record has.
     #[must_use]
     pub fn event_types(self) -> &'static [EventType] {

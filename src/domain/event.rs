@@ -1,54 +1,6 @@
 //! Events: `decide` returns new events, and each becomes an event at its position in the log.
 
-use super::text_enum::text_enum;
-use super::{Entity, Field, Patch, Record, Seq, Timestamp, Uid, Value};
-
-text_enum! {
-    /// The type of an event: the last part of its name on the wire.
-    #[derive(Hash)]
-    #[expect(missing_docs, reason = "each variant is its wire name")]
-    pub enum EventType {
-        Created = "created",
-        Updated = "updated",
-        Deleted = "deleted",
-        WelcomeRequested = "welcome_requested",
-        Subscribed = "subscribed",
-        FieldAdded = "field_added",
-        FieldChanged = "field_changed",
-        FieldArchived = "field_archived",
-        Failing = "failing",
-        Disabled = "disabled",
-        Recovered = "recovered",
-    }
-}
-
-/// An event before it has a position in the log: the change of one record, as `decide` returns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct NewEvent {
-    pub entity: Entity,
-    pub uid: Uid,
-    pub event_type: EventType,
-    /// The fields that change and their new values, in the order of [`Field`]; `None` is `null`.
-    pub changes: Vec<(Field, Option<Value>)>,
-}
-
-impl NewEvent {
-    /// The event that creates a record with these fields. Fields that are null are left out, because they change nothing.
-    pub(super) fn of_new(entity: Entity, uid: Uid, event_type: EventType, patch: Patch) -> Self {
-        let changes = patch.into_iter().filter(|(_, value)| value.is_some()).collect();
-        Self { entity, uid, event_type, changes }
-    }
-}
-
-/// One field's change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct FieldChange {
-    pub field: Field,
-    pub from: Option<Value>,
-    pub to: Option<Value>,
-}
+use super::{EventType, FieldChange, Record, Seq, Timestamp};
 
 /// An event at its position in the account's log. It holds the changes and the whole record after them, so that a reader
 /// needs no other event to understand it.

@@ -1,6 +1,5 @@
 //! The attributes of records and the kinds of their values.
 
-use super::Entity;
 use super::text_enum::text_enum;
 
 /// An attribute. The declaration order is the order in a record's delta.
@@ -176,12 +175,6 @@ impl Field {
             Self::Date => "date",
             Self::FailingSince => "failing_since",
         }
-    }
-
-    /// The field of `entity` with this JSON key.
-    #[must_use]
-    pub fn from_name(entity: Entity, name: &str) -> Option<Self> {
-        entity.fields().iter().copied().find(|field| field.name() == name)
     }
 
     /// The kind of its values.

@@ -8,13 +8,17 @@
 
 pub mod account;
 pub mod brand;
+mod change;
 pub mod company;
 pub mod contact;
 mod decide;
+mod decision;
 pub mod endpoint;
 pub mod entity;
 pub mod event;
+mod event_type;
 pub mod field;
+mod field_type;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;
@@ -28,12 +32,15 @@ mod tests;
 pub(crate) mod text_enum;
 pub mod value;
 
-pub use decide::{Command, Decision, Delete, Reads, View, decide, refuse_too_large};
+pub use change::{FieldChange, NewEvent, Patch};
+pub use decide::{Command, Delete, decide, refuse_too_large};
+pub use decision::{Decision, Reads, View};
 pub use entity::Entity;
-pub use event::{Event, EventType, FieldChange, NewEvent};
+pub use event::Event;
+pub use event_type::EventType;
 pub use field::{Field, FieldKind, FieldOwner};
 pub use ids::{AccountId, FIRST_EPOCH, Seq, Uid};
-pub use record::{Patch, Record, Target};
+pub use record::{Record, Target};
 pub use refusal::{Invalid, Refusal, ValidationErrors};
 pub use value::{Address, Link, Money, Number, Person, Role, Value};
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: an audience's number and a world's name are unique in an account.
 
-use super::decide::{Decision, Reads, View, refuse_taken};
+use super::decision::{Decision, Reads, View, refuse_taken};
 use super::record::normalize_key;
 use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, ValidationErrors, Value};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{EventType, FieldChange, NewEvent};
-use super::{Entity, Field, Number, Seq, Timestamp, Uid, Value};
+use super::{
+    Address, Entity, EventType, Field, FieldChange, NewEvent, Number, Patch, Person, Seq, Timestamp, Uid, Value,
+};
 
 /// A contact, company or other entity. Absent fields are `null`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +44,6 @@ pub enum Target {
     Key(Vec<String>),
 }
 
-/// The new values of some fields: absent means unchanged, `None` means `null`.
-pub type Patch = BTreeMap<Field, Option<Value>>;
-
 impl Record {
     /// The text of a field, if any.
     #[must_use]
@@ -58,6 +56,27 @@ impl Record {
     pub fn number(&self, field: Field) -> Option<Number> {
         match self.fields.get(&field) {
             Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A contact as a company shows it. An erased contact has no names, so that they are empty.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        let text = |field| self.text(field).map(str::to_owned);
+        Person {
+            uid: self.uid,
+            first_name: text(Field::FirstName).unwrap_or_default(),
+            last_name: text(Field::LastName).unwrap_or_default(),
+            email: text(Field::Email),
+        }
+    }
+
+    /// The address, if any.
+    #[must_use]
+    pub fn address(&self) -> Option<&Address> {
+        match self.fields.get(&Field::Address) {
+            Some(Value::Address(address)) => Some(address),
             _ => None,
         }
     }

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(errors.take(Ok(1)), Some(1));
         assert_eq!(errors.take::<()>(Err(Invalid::new("a", "Is required."))), None);
         assert_eq!(errors.take_all(Ok(2)), Some(2));
-        let inner: ValidationErrors = (0..MAX_INVALID + 1).map(|_| Invalid::of_body("Must be an object.")).collect();
+        let inner: ValidationErrors = (0..=MAX_INVALID).map(|_| Invalid::of_body("Must be an object.")).collect();
         assert_eq!(errors.take_all::<()>(Err(inner)), None);
         let invalid = errors.into_result(()).expect_err("errors").into_list();
         assert_eq!(invalid.first().map(|invalid| invalid.pointer.as_str()), Some("#/a"));

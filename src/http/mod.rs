@@ -26,7 +26,6 @@ use self::request::peer::TrustedProxies;
 pub use self::request::sessions::KeyCheck;
 use self::request::sessions::Sessions;
 use self::resources::changes::FeedState;
-use self::resources::endpoints::EndpointsState;
 use self::resources::lists::{ListState, PageCursorCache};
 use self::resources::ops::{self, OpsState};
 use self::resources::records::RecordsState;
@@ -47,10 +46,8 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::keys::LastUsed;
 use crate::metrics::Metrics;
-use crate::push::address::AddressPolicy;
-use crate::push::ping::Pinger;
+use crate::push::service::EndpointService;
 use crate::quota::QuotaLimiter;
-use crate::secrets::MasterKeys;
 use crate::store::Store;
 
 /// The states of all routes and layers.
@@ -75,8 +72,7 @@ pub struct Parts {
     pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
-    pub policy: Arc<AddressPolicy>,
-    pub pinger: Arc<Pinger>,
+    pub endpoints: Arc<EndpointService>,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
     /// Cancelled when a background task has panicked; the service is not ready after that.
@@ -148,17 +144,7 @@ fn handlers(parts: &Parts) -> HandlerState {
             page_bytes: config.feed.page_bytes,
             stop: parts.stop.clone(),
         }),
-        endpoints: Arc::new(EndpointsState {
-            store: store.clone(),
-            feed: feed.clone(),
-            broker: parts.broker.clone(),
-            clock: clock.clone(),
-            masters: MasterKeys::new(&config.secrets.master_keys),
-            policy: Arc::clone(&parts.policy),
-            pinger: Arc::clone(&parts.pinger),
-            window: config.push.window,
-            per_account: config.push.endpoints_per_account,
-        }),
+        endpoints: Arc::clone(&parts.endpoints),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         body_limit: BodyLimit(config.http.body_limit_bytes),

@@ -1,8 +1,8 @@
-//! The attempt log: what became of each delivery, written in batches, dropped by the day.
+//! The attempt log: the result of each attempt, written in batches, dropped by the day.
 //!
-//! It never holds a delivery up: rows wait in a bounded queue. Those that find it full, as Postgres does not take them,
-//! and those of a day that has no partition, as this replica's clock is wrong, are counted and lost. Which days there are
-//! is for Postgres's clock to say, so that no replica's makes them or drops them for all.
+//! It never delays a delivery: rows wait in a bounded queue. A row is counted and lost when the queue is full because
+//! Postgres accepts no rows, or when its day has no partition because this replica's clock is wrong. Partitions are made
+//! and dropped by Postgres's clock, so that no replica's clock does it for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,18 +22,18 @@ use crate::store::attempts::AttemptRow;
 use crate::store::{Store, StoreError};
 use crate::worker::{self, Step, Worker};
 
-/// Rows that wait at most, and the bytes of their bodies.
+/// Limits of the queue: rows, and the bytes of their bodies. Further rows are counted and lost.
 const MAX_ROWS: usize = 20_000;
 const MAX_BYTES: usize = 16 << 20;
 
 /// Rows in one statement.
-const AT_ONCE: usize = 2_000;
+const BATCH_ROWS: usize = 2_000;
 
-/// An attempt is written so long after it was made, or when this many wait.
-const SOON: Duration = Duration::from_secs(1);
+/// The longest time that a row waits while the queue has fewer than [`BATCH_ROWS`].
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Partitions are made so many days ahead.
-const AHEAD: u16 = 2;
+/// Days for which partitions are made ahead.
+const DAYS_AHEAD: u16 = 2;
 
 /// An attempt with its endpoint.
 type Row = (AccountId, Uuid, AttemptRow);
@@ -49,70 +49,70 @@ pub struct AttemptLog {
 
 #[derive(Default)]
 struct Queue {
-    rows: Vec<Row>,
+    attempts: Vec<Row>,
     bytes: usize,
 }
 
 impl AttemptLog {
-    /// An empty one.
+    /// An empty attempt log.
     #[must_use]
     pub fn new(store: Store, metrics: Metrics) -> Self {
         Self { store, metrics, queue: Arc::default(), wake: Arc::default() }
     }
 
-    /// Writes until `stop`, and then what is left.
+    /// Writes until `stop`, and then the rest of the queue.
     pub async fn run(mut self, stop: CancellationToken) {
         worker::run(self.clone(), stop).await;
         loop {
             match self.step().await {
                 Ok(Step::Advanced) => {}
                 Ok(Step::Idle) => return,
-                Err(error) => return tracing::warn!(error = format!("{error:#}"), "last attempts not logged"),
+                Err(error) => return tracing::warn!(error = format!("{error:#}"), "log last attempts failed"),
             }
         }
     }
 
-    /// Takes an attempt, or counts it as lost.
+    /// Queues an attempt, or counts it as lost where the queue is full.
     pub(super) fn put(&self, account: AccountId, endpoint: Uuid, attempt: AttemptRow) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.rows.len() >= MAX_ROWS || queue.bytes + attempt.body.len() > MAX_BYTES {
+        if queue.attempts.len() >= MAX_ROWS || queue.bytes + attempt.body.len() > MAX_BYTES {
             self.metrics.push_attempts_unlogged_total.inc();
             return;
         }
         queue.bytes += attempt.body.len();
-        queue.rows.push((account, endpoint, attempt));
-        if queue.rows.len().is_multiple_of(AT_ONCE) {
+        queue.attempts.push((account, endpoint, attempt));
+        if queue.attempts.len().is_multiple_of(BATCH_ROWS) {
             self.wake.notify_one();
         }
     }
 
-    fn put_back(&self, rows: Vec<Row>) {
-        for (account, endpoint, attempt) in rows {
+    fn put_back(&self, attempts: Vec<Row>) {
+        for (account, endpoint, attempt) in attempts {
             self.put(account, endpoint, attempt);
         }
     }
 
-    /// Writes what was refused together, so that the days that there are do not wait for one that there is not.
-    async fn write_by_day(&self, rows: Vec<Row>) -> anyhow::Result<()> {
-        // It may only be that nobody has made today's yet.
-        if let Err(error) = self.store.make_attempt_days(AHEAD).await {
-            self.put_back(rows);
+    /// Writes the rows of a refused batch day by day, so that days with a partition do not wait for one without.
+    async fn write_by_day(&self, attempts: Vec<Row>) -> anyhow::Result<()> {
+        // The partition of today may not exist yet.
+        if let Err(error) = self.store.make_attempt_days(DAYS_AHEAD).await {
+            self.put_back(attempts);
             return Err(error.into());
         }
         let mut days: BTreeMap<Date, Vec<Row>> = BTreeMap::new();
-        for row in rows {
+        for row in attempts {
             days.entry(row.2.at.date()).or_default().push(row);
         }
         let mut failed = Ok(());
-        for (day, rows) in days {
-            match self.store.log_attempts(&rows).await {
+        for (day, attempts) in days {
+            match self.store.log_attempts(&attempts).await {
                 Ok(()) => {}
                 Err(error @ StoreError::Refused(_)) => {
-                    self.metrics.push_attempts_unlogged_total.inc_by(rows.len() as u64);
-                    tracing::warn!(%day, attempts = rows.len(), error = error.report(), "attempts not logged");
+                    self.metrics.push_attempts_unlogged_total.inc_by(attempts.len() as u64);
+                    tracing::warn!(%day, attempts = attempts.len(), error = error.report(), "log attempts failed, rows are lost");
                 }
                 Err(error) => {
-                    self.put_back(rows);
+                    self.put_back(attempts);
                     failed = Err(error.into());
                 }
             }
@@ -122,28 +122,28 @@ impl AttemptLog {
 
     fn take(&self) -> Vec<Row> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let many = queue.rows.len().min(AT_ONCE);
-        let rows: Vec<_> = queue.rows.drain(..many).collect();
-        queue.bytes -= rows.iter().map(|(.., attempt)| attempt.body.len()).sum::<usize>();
-        rows
+        let many = queue.attempts.len().min(BATCH_ROWS);
+        let attempts: Vec<_> = queue.attempts.drain(..many).collect();
+        queue.bytes -= attempts.iter().map(|(.., attempt)| attempt.body.len()).sum::<usize>();
+        attempts
     }
 }
 
 impl Worker for AttemptLog {
     const NAME: &'static str = "attempt log";
-    const SWEEP: Duration = SOON;
+    const SWEEP: Duration = MAX_DELAY;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let rows = self.take();
-        if rows.is_empty() {
+        let attempts = self.take();
+        if attempts.is_empty() {
             return Ok(Step::Idle);
         }
-        let full = rows.len() == AT_ONCE;
-        match self.store.log_attempts(&rows).await {
+        let full = attempts.len() == BATCH_ROWS;
+        match self.store.log_attempts(&attempts).await {
             Ok(()) => {}
-            Err(StoreError::Refused(_)) => self.write_by_day(rows).await?,
+            Err(StoreError::Refused(_)) => self.write_by_day(attempts).await?,
             Err(error) => {
-                self.put_back(rows);
+                self.put_back(attempts);
                 return Err(error.into());
             }
         }
@@ -174,6 +174,7 @@ pub(super) fn row(
         outcome: attempt.outcome.shown().to_owned(),
         status: attempt.status.map(i32::from),
         error: attempt.error.clone(),
+        // Both are far below their limits: an attempt takes at most 60 s and reads at most 64 KiB.
         duration_ms: i32::try_from(attempt.elapsed.as_millis()).unwrap_or(i32::MAX),
         bytes: i64::try_from(attempt.bytes_read).unwrap_or(i64::MAX),
         body: attempt.body.to_vec(),
@@ -187,7 +188,7 @@ pub struct AttemptDays {
 }
 
 impl AttemptDays {
-    /// Attempts are kept for so many days.
+    /// Keeps attempts for this many days.
     #[must_use]
     pub fn new(store: Store, days: u16) -> Self {
         Self { store, days }
@@ -199,7 +200,7 @@ impl Worker for AttemptDays {
     const SWEEP: Duration = Duration::from_mins(30);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let made = self.store.make_attempt_days(AHEAD).await?;
+        let made = self.store.make_attempt_days(DAYS_AHEAD).await?;
         let dropped = self.store.drop_attempt_days(self.days).await?;
         Ok(if made + dropped > 0 { Step::Advanced } else { Step::Idle })
     }

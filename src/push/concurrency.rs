@@ -1,19 +1,18 @@
-//! Deliveries in flight over all endpoints, shared so that those which are slow leave room for the others.
+//! Limits deliveries in flight over all endpoints, and shares them so that slow endpoints leave room for the others.
 //!
-//! While half of the slots are free, an endpoint has as many as it wants. Beyond that it holds one where any is free,
-//! and more only while it holds less than a share of what is free. So the more endpoints hold on to what they have, the
-//! less each of them gets, and there is always something left for the next one until far more endpoints hang than any of
-//! them could crowd out alone. Where none is free, those that hold none get the next ones in the order in which they
-//! asked.
+//! While more than half of the permits are free, an endpoint takes as many as its window permits. After that it takes its
+//! first permit where any is free, and a further one only while it holds less than a share of the free ones. So the more
+//! endpoints hang, the fewer permits each of them gets, and one endpoint alone can never take all. Where no permit is
+//! free, endpoints without any get the next ones in the order of their requests.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What an endpoint may hold of what is free, where that is scarce: one part of so many.
+/// An endpoint may hold one permit per this many free ones, while at most half of all are free.
 const SHARE: usize = 32;
 
-/// The slots.
+/// The permits of all endpoints.
 pub struct ConcurrencyLimiter {
     free: Arc<Semaphore>,
     all: usize,
@@ -25,13 +24,13 @@ pub(super) struct ConcurrencyPermit {
 }
 
 impl ConcurrencyLimiter {
-    /// So many in all.
+    /// A limiter with this many permits.
     #[must_use]
-    pub fn new(limiter: usize) -> Arc<Self> {
-        Arc::new(Self { free: Arc::new(Semaphore::new(limiter)), all: limiter })
+    pub fn new(permits: usize) -> Arc<Self> {
+        Arc::new(Self { free: Arc::new(Semaphore::new(permits)), all: permits })
     }
 
-    /// One more for an endpoint that holds so many; `None` where it must wait for one, or for its own to end.
+    /// A further permit for an endpoint that holds `held`; `None` where it must wait for one, or for its own deliveries.
     pub(super) fn take(&self, held: usize) -> Option<ConcurrencyPermit> {
         let free = self.free.available_permits();
         if held > 0 && free <= self.all / 2 && held * SHARE >= free {
@@ -40,10 +39,10 @@ impl ConcurrencyLimiter {
         Some(ConcurrencyPermit { _permit: Some(Arc::clone(&self.free).try_acquire_owned().ok()?) })
     }
 
-    /// The next that comes free, for an endpoint that holds none.
+    /// The next permit that is released, for an endpoint that holds none.
     pub(super) fn wait(&self) -> impl Future<Output = ConcurrencyPermit> + Send + use<> {
         let free = Arc::clone(&self.free);
-        // The semaphore is never closed; should it be, the delivery goes out all the same.
+        // The semaphore is never closed; if it were, the delivery would be sent without a permit.
         async move { ConcurrencyPermit { _permit: free.acquire_owned().await.ok() } }
     }
 }
@@ -54,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes what it gets, up to its window, and holds on to it.
+    /// Takes permits up to the window, and keeps them.
     fn greedy(limiter: &ConcurrencyLimiter, window: usize) -> Vec<ConcurrencyPermit> {
         let mut held = Vec::new();
         while held.len() < window {

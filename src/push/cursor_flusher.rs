@@ -1,10 +1,10 @@
-//! Writes where endpoints stand: all of them together, at most every few tens of milliseconds.
+//! Writes endpoints' cursors and retry entries: all of them together, at most every 20 ms.
 //!
-//! A place that is not written yet holds its shard's lease, so that a shard is given up only once everything that was
-//! delivered is on record. What a crash leaves unwritten is delivered again, under the same ids.
+//! A cursor that is not written yet holds its shard's lease, so that a shard is released only after every delivery is
+//! recorded. Deliveries that a crash leaves unrecorded are made again, with the same ids.
 //!
-//! A place that Postgres does not take is kept and tried again, and no runner is started from the older one that is
-//! stored: it would deliver again, and write the same events' exceptions beside those that are still to be written.
+//! A cursor that Postgres refuses is kept and written again, and no worker is started from the older cursor that is
+//! stored: it would deliver again, and write retry entries of the same events beside those that are still to be written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,20 +21,20 @@ use crate::shard::ShardLease;
 use crate::store::StoreError;
 use crate::store::owner::ShardOwner;
 
-/// Places are written at most this often.
-const EVERY: Duration = Duration::from_millis(20);
+/// The shortest time between two writes.
+const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Where some were not taken: at most this often, twice as long with each time in a row.
-const AGAIN: Duration = Duration::from_millis(50);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+/// Bounds of the time between two writes after one that failed; it doubles with each failure in a row.
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Places to be written. Cloning shares it.
+/// Cursors to be written. Cloning shares it.
 #[derive(Clone)]
 pub struct CursorFlusher {
     metrics: Metrics,
     pending: Arc<Mutex<Pending>>,
     wake: Arc<Notify>,
-    /// Held while places are on their way.
+    /// Held during a write.
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -48,19 +48,19 @@ struct Unsaved {
 }
 
 impl CursorFlusher {
-    /// One with nothing to write.
+    /// A flusher with nothing to write.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         Self { metrics, pending: Arc::default(), wake: Arc::default(), writing: Arc::default() }
     }
 
-    /// Takes a place, to be written through the session that owns its shard.
+    /// Takes a save, to be written through the session that owns its shard.
     pub(super) fn put(&self, save: EndpointSave, owner: &Arc<ShardOwner>, lease: &ShardLease) {
         let key = (save.cursor.account, save.cursor.endpoint);
         let mut pending = self.lock();
         let save = match pending.remove(&key) {
             Some(earlier) if Arc::ptr_eq(&earlier.owner, owner) => merge(earlier.save, save),
-            // That session has ended, and what it had is read again from its last place.
+            // That session has ended, and its deliveries start again from the stored cursor.
             Some(_) | None => save,
         };
         pending.insert(key, Unsaved { save, owner: Arc::clone(owner), lease: Arc::clone(lease) });
@@ -68,9 +68,9 @@ impl CursorFlusher {
         self.wake.notify_one();
     }
 
-    /// Writes until `stop`, and then what is left.
+    /// Writes until `stop`, and then once more.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pause = EVERY;
+        let mut pause = INTERVAL;
         let mut some_left = false;
         while !stop.is_cancelled() {
             if !some_left {
@@ -80,7 +80,7 @@ impl CursorFlusher {
                 }
             }
             some_left = !self.flush().await.is_empty();
-            pause = if some_left { (pause * 2).clamp(AGAIN, AGAIN_AT_MOST) } else { EVERY };
+            pause = if some_left { (pause * 2).clamp(MIN_BACKOFF, MAX_BACKOFF) } else { INTERVAL };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}
@@ -88,17 +88,17 @@ impl CursorFlusher {
         }
         let left = self.flush().await;
         if !left.is_empty() {
-            tracing::warn!(endpoints = left.len(), "last places not written; these deliveries go again");
+            tracing::warn!(endpoints = left.len(), "write last cursors failed; their deliveries are repeated");
         }
     }
 
-    /// Writes all places now; returns which of the account's endpoints have one that Postgres did not take.
-    pub(super) async fn settle(&self, account: AccountId) -> BTreeSet<Uuid> {
+    /// Writes all cursors now. Returns the account's endpoints whose cursor could not be written.
+    pub(super) async fn flush_account(&self, account: AccountId) -> BTreeSet<Uuid> {
         let left = self.flush().await.into_iter();
         left.filter(|(other, _)| *other == account).map(|(_, endpoint)| endpoint).collect()
     }
 
-    /// Returns what is left.
+    /// Writes all cursors. Returns the endpoints whose cursor could not be written.
     async fn flush(&self) -> BTreeSet<Key> {
         let _alone = self.writing.lock().await;
         let mut left = BTreeSet::new();
@@ -111,8 +111,8 @@ impl CursorFlusher {
         left
     }
 
-    /// Writes places of one session; returns what is left. What belongs to a session that has ended is void: its shards were
-    /// lost with it.
+    /// Writes the cursors of one session. Returns the endpoints whose cursor could not be written. Saves of a session that has
+    /// ended are dropped: its shards were lost with it.
     async fn write(&self, owner: &Arc<ShardOwner>, unsaved: Vec<Unsaved>) -> BTreeSet<Key> {
         if owner.is_closed() {
             return BTreeSet::new();
@@ -120,7 +120,7 @@ impl CursorFlusher {
         let saves: Vec<EndpointSave> = unsaved.iter().map(|unsaved| unsaved.save.clone()).collect();
         match owner.save_push(&saves).await {
             Ok(()) => BTreeSet::new(),
-            // One that is refused is refused alone.
+            // One save that is refused must not keep the others from being written.
             Err(StoreError::Refused(_)) if unsaved.len() > 1 => {
                 let mut left = BTreeSet::new();
                 for unsaved in unsaved {
@@ -134,9 +134,9 @@ impl CursorFlusher {
         }
     }
 
-    /// Keeps what could not be written, to be tried again.
+    /// Keeps saves that could not be written, to be written again.
     fn keep(&self, error: &StoreError, unsaved: Vec<Unsaved>) -> BTreeSet<Key> {
-        tracing::warn!(error = error.report(), endpoints = unsaved.len(), "places not written, will be repeated");
+        tracing::warn!(error = error.report(), endpoints = unsaved.len(), "write cursors failed, will retry");
         self.metrics.push_saves_failed_total.inc_by(unsaved.len() as u64);
         let keep = |Unsaved { save, owner, lease }: Unsaved| {
             let key = (save.cursor.account, save.cursor.endpoint);
@@ -146,7 +146,7 @@ impl CursorFlusher {
         unsaved.into_iter().map(keep).collect()
     }
 
-    /// What could not be written is written with what came after it: a save holds only what changed.
+    /// Merges a save that could not be written with a later one: a save holds only changes.
     fn put_back(&self, save: EndpointSave, owner: &Arc<ShardOwner>, lease: &ShardLease) {
         let key = (save.cursor.account, save.cursor.endpoint);
         let mut pending = self.lock();
@@ -166,8 +166,7 @@ impl CursorFlusher {
     }
 }
 
-/// Two saves of one endpoint as one. What ended and then waited again waits, what waited and then ended has ended: no
-/// event is in both lists.
+/// Merges two saves of one endpoint. For a retry entry the later save counts: no event is in both lists.
 fn merge(earlier: EndpointSave, later: EndpointSave) -> EndpointSave {
     let mut retries: BTreeMap<Seq, RetryEntry> = earlier.retries.into_iter().map(|entry| (entry.seq, entry)).collect();
     for seq in &later.settled {

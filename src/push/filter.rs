@@ -1,4 +1,4 @@
-//! Which events an endpoint asked for.
+//! The filter of an endpoint's events.
 
 use crate::contract::EncodedEvent;
 use crate::domain::EventType;
@@ -13,21 +13,21 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// What an endpoint's settings say.
+    /// The filter of an endpoint's settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let Settings { events, fields, exclude_own, .. } = settings;
         Self { patterns: events.clone(), fields: fields.clone(), exclude_origin: exclude_own.clone() }
     }
 
-    /// Whether the event is wanted.
+    /// True for an event that all parts of the filter select.
     #[must_use]
-    pub fn wants(&self, event: &EncodedEvent) -> bool {
+    pub fn selects(&self, event: &EncodedEvent) -> bool {
         let own = self.exclude_origin.as_deref().is_some_and(|origin| origin == &*event.origin);
-        !own && self.is_asked_for(event) && self.concerns(event)
+        !own && self.selects_type(event) && self.selects_fields(event)
     }
 
-    fn is_asked_for(&self, event: &EncodedEvent) -> bool {
+    fn selects_type(&self, event: &EncodedEvent) -> bool {
         if self.patterns.is_empty() {
             return true;
         }
@@ -35,8 +35,8 @@ impl EventFilter {
         self.patterns.iter().any(|pattern| matches(pattern, &kind))
     }
 
-    /// Whether one of the fields changed. That a record came to be or ended concerns everybody.
-    fn concerns(&self, event: &EncodedEvent) -> bool {
+    /// True where one of the fields changed. Creations and deletions of records are always selected.
+    fn selects_fields(&self, event: &EncodedEvent) -> bool {
         self.fields.is_empty()
             || matches!(event.event_type, EventType::Created | EventType::Deleted)
             || match event.changed_fields() {

@@ -1,7 +1,8 @@
-//! What the account's log is told of an endpoint's health, by commands like everything else in it.
+//! Records the health of endpoints in their accounts' logs, by commands like every other event.
 //!
-//! What the log says of an endpoint is what it was told last, so that no turn is lost; it is told before the endpoint's row
-//! is disabled, so that a crash in between tells it once more. An endpoint is not sent what is said of itself.
+//! A change is compared with the health that the log recorded last, so that no change is lost. It is recorded before the
+//! endpoint's row is disabled, so that a crash in between records it once more. An endpoint does not receive the events
+//! about itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,14 @@ use crate::contract::{EncodedEvent, timestamp};
 use crate::domain::endpoint::{Endpoint, Health, ReportHealth};
 use crate::domain::{Command, Entity, Timestamp, Uid};
 
-/// The origin of what is written here.
+/// The origin of these commands.
 const ORIGIN: &str = "push";
 
-/// An endpoint that takes nothing for so long is failing.
-const WARNING: Duration = Duration::from_hours(24);
+/// An endpoint that accepts nothing for this long is recorded as failing.
+const FAILING_AFTER: Duration = Duration::from_hours(24);
 
-/// What is to be said after an attempt, where that is not what was said last.
-pub(super) fn turn(
+/// Returns the health after an attempt; `None` where it is the one that was recorded last.
+pub(super) fn change(
     reported: Health,
     delivered: bool,
     failing_since: Option<Timestamp>,
@@ -26,12 +27,12 @@ pub(super) fn turn(
 ) -> Option<Health> {
     match failing_since {
         None if delivered && reported != Health::Well => Some(Health::Well),
-        Some(since) if reported != Health::Failing && now - since >= WARNING => Some(Health::Failing),
+        Some(since) if reported != Health::Failing && now - since >= FAILING_AFTER => Some(Health::Failing),
         None | Some(_) => None,
     }
 }
 
-/// Tells the log.
+/// Submits the command that records a health.
 pub(super) async fn report(
     lanes: &Lanes,
     endpoint: &Endpoint,
@@ -44,7 +45,7 @@ pub(super) async fn report(
         description: endpoint.settings.description.clone(),
         failing_since: failing_since.map(timestamp::seconds),
     };
-    let order = CommandEnvelope {
+    let envelope = CommandEnvelope {
         account: endpoint.account,
         command: Command::ReportHealth(report),
         origin: Arc::from(ORIGIN),
@@ -52,11 +53,11 @@ pub(super) async fn report(
         traceparent: None,
         bytes: 0,
     };
-    lanes.submit(order).await?;
+    lanes.submit(envelope).await?;
     Ok(())
 }
 
-/// Whether an event says something of this endpoint.
+/// True for an event about this endpoint's health.
 pub(super) fn is_about(endpoint: &Endpoint, event: &EncodedEvent) -> bool {
     event.entity == Entity::Push && event.uid.0 == endpoint.endpoint_id
 }
@@ -68,10 +69,10 @@ mod tests {
     const NOW: Timestamp = time::macros::datetime!(2026-11-24 03:00 UTC);
 
     #[test]
-    fn failing_for_24_h_is_said_once_and_the_first_success_ends_it() {
-        let day = Some(NOW - WARNING);
-        let less = Some(NOW - WARNING + Duration::from_secs(1));
-        for (reported, delivered, since, said) in [
+    fn failing_for_24_h_is_recorded_once_and_the_first_success_ends_it() {
+        let day = Some(NOW - FAILING_AFTER);
+        let less = Some(NOW - FAILING_AFTER + Duration::from_secs(1));
+        for (reported, delivered, since, recorded) in [
             (Health::Well, false, less, None),
             (Health::Well, false, day, Some(Health::Failing)),
             (Health::Failing, false, day, None),
@@ -82,7 +83,7 @@ mod tests {
             (Health::Disabled, false, day, Some(Health::Failing)),
             (Health::Well, true, None, None),
         ] {
-            assert_eq!(turn(reported, delivered, since, NOW), said, "{reported:?} {delivered} {since:?}");
+            assert_eq!(change(reported, delivered, since, NOW), recorded, "{reported:?} {delivered} {since:?}");
         }
     }
 }

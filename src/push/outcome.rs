@@ -1,22 +1,22 @@
-//! What became of an attempt. A delivery that failed is a value like any other, never an error.
+//! Outcomes of attempts. A delivery that failed is a value like any other, never an error.
 
 use std::time::Duration;
 
 use super::schedule::RETRY_AFTER_CAP;
 
-/// What became of one attempt, as far as what happens next depends on it.
+/// The outcome of one attempt, as far as the next step depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {
     /// A whole answer with 2xx: the receiver has it.
     Delivered,
-    /// It did not arrive, or was not accepted. It is tried again by the schedule.
+    /// It did not arrive, or was not accepted. It is retried by the schedule.
     Failed(Reason),
-    /// The receiver asks for fewer: the whole endpoint slows down, not this delivery alone.
+    /// The receiver requests a pause: it applies to the whole endpoint.
     Throttled {
-        /// How long it asked to be left alone (`Retry-After`), at most 10 h.
+        /// The requested pause (`Retry-After`), at most 10 h.
         after: Option<Duration>,
     },
-    /// 410: the receiver wants nothing from here any more. The endpoint is disabled.
+    /// 410: the receiver no longer exists. The endpoint is disabled.
     Gone,
 }
 
@@ -38,12 +38,12 @@ pub enum Reason {
     Timeout,
     /// The connection ended before the answer did.
     Reset,
-    /// What came back is not HTTP, or its head is too large.
+    /// The response is not HTTP, or its head is too large.
     BadResponse,
 }
 
-/// All that an endpoint's owner is told of a host's name that leads nowhere: that its addresses are forbidden would say
-/// that it has some.
+/// The one message that an endpoint's owner gets for a host name without a usable address. A message about forbidden
+/// addresses would reveal that the name has some.
 pub const NO_ADDRESS: &str = "no usable address: the host's name has none, or one that deliveries may not go to";
 
 impl AttemptOutcome {
@@ -59,14 +59,14 @@ impl AttemptOutcome {
         }
     }
 
-    /// Whether nothing was sent, so that it says nothing of what was to be sent: the receiver is not there.
+    /// True where nothing was sent, so that the outcome says nothing about the delivery's events.
     #[must_use]
-    pub fn is_away(self) -> bool {
+    pub fn is_unreachable(self) -> bool {
         matches!(self, Self::Failed(Reason::Connect | Reason::Tls | Reason::Refused))
     }
 
-    /// The word for this outcome in the attempt log, which the endpoint's owner reads: nobody can be connected to, whether
-    /// there is nobody or the address is refused.
+    /// The name of this outcome in the attempt log, which the endpoint's owner reads. A refused address is shown as a failed
+    /// connection, so that the owner cannot probe the network.
     #[must_use]
     pub fn shown(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// The word for this outcome in metrics and in the operator's log.
+    /// The name of this outcome in metrics and in the operator's log.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -94,7 +94,8 @@ impl AttemptOutcome {
     }
 }
 
-/// What the attempt log shows of a row that a version before wrote: word and error of names that lead nowhere are one.
+/// The outcome and error that are shown for a stored attempt. An earlier version stored different ones for host names
+/// without a usable address; they are shown alike.
 #[must_use]
 pub fn shown_again<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
     let connect = AttemptOutcome::Failed(Reason::Connect).label();
@@ -113,7 +114,7 @@ mod tests {
     fn an_endpoints_owner_cannot_tell_a_refused_address_from_none() {
         let [refused, none] = [Reason::Refused, Reason::Connect].map(AttemptOutcome::Failed);
         assert_eq!(refused.shown(), none.shown());
-        assert_eq!(refused.is_away(), none.is_away(), "nor by when it is tried again");
+        assert_eq!(refused.is_unreachable(), none.is_unreachable(), "nor by when it is tried again");
         assert_ne!(refused.label(), none.label(), "the operator can");
         let before = [("refused", Some("the host's address is refused: loopback")), ("connect", Some("dns error: x"))];
         let [refused, none] = before.map(|(outcome, error)| shown_again(outcome, error));

@@ -17,15 +17,15 @@ use crate::secrets::{MasterKeys, Resealed};
 /// Stands for a value where one is shown.
 pub const MASK: &str = "********";
 
-/// Shorter texts are not looked for in what a receiver answers: they are no credentials, and would be found everywhere.
-const SHORTEST_SOUGHT: usize = 4;
+/// Shorter values are not masked in responses: they are no credentials, and would be found everywhere.
+const MIN_MASKED: usize = 4;
 
 /// Seals the values of an endpoint's headers that are not sealed; without a master key they stay as they are.
 pub fn seal(masters: &MasterKeys, endpoint: &mut Endpoint) {
     let (account, id) = (endpoint.account, endpoint.endpoint_id);
     for Header { name, value } in &mut endpoint.settings.headers {
         if let HeaderValue::Clear(text) = value
-            && let Some(sealed) = masters.seal(&bound(account, id, name), text.as_bytes())
+            && let Some(sealed) = masters.seal(&bound_to(account, id, name), text.as_bytes())
         {
             *value = HeaderValue::Sealed(sealed);
         }
@@ -35,7 +35,7 @@ pub fn seal(masters: &MasterKeys, endpoint: &mut Endpoint) {
 /// A value sealed by the first master key.
 #[must_use]
 pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, header: &Header) -> Resealed {
-    let bound = bound(account, endpoint, &header.name);
+    let bound = bound_to(account, endpoint, &header.name);
     match &header.value {
         HeaderValue::Clear(text) => masters.seal(&bound, text.as_bytes()).map_or(Resealed::Unopened, Resealed::Anew),
         HeaderValue::Sealed(sealed) => masters.reseal(&bound, sealed),
@@ -49,7 +49,7 @@ pub(super) fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> anyhow::Res
         let text = match value {
             HeaderValue::Clear(text) => Some(Cow::Borrowed(text.as_bytes())),
             HeaderValue::Sealed(sealed) => {
-                masters.open(&bound(endpoint.account, endpoint.endpoint_id, name), sealed).map(Cow::Owned)
+                masters.open(&bound_to(endpoint.account, endpoint.endpoint_id, name), sealed).map(Cow::Owned)
             }
         };
         let text = text.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its header {name}"))?;
@@ -61,20 +61,20 @@ pub(super) fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> anyhow::Res
     endpoint.settings.headers.iter().map(open).collect()
 }
 
-/// What a receiver answered, without the values that it was sent: one that echoes its request would otherwise write them
-/// into the attempt log. `cut` says that the body goes on beyond what is at hand.
+/// A response's body with the values of own headers masked: a receiver that echoes its request would otherwise write them
+/// into the attempt log. `cut` is true where the body was longer than the part that is kept.
 pub(super) fn masked(body: Bytes, headers: &[(HeaderName, Sent)], cut: bool) -> Bytes {
     if headers.is_empty() || body.is_empty() {
         return body;
     }
     let text = String::from_utf8_lossy(&body);
     let mut masked = Cow::Borrowed(&*text);
-    for sought in headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(sought) {
-        if masked.contains(sought) {
-            masked = Cow::Owned(masked.replace(sought, MASK));
+    for credential in headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(credentials_in) {
+        if masked.contains(credential) {
+            masked = Cow::Owned(masked.replace(credential, MASK));
         }
-        let lengths = (SHORTEST_SOUGHT..sought.len()).rev().filter(|_| cut);
-        let begun = lengths.filter_map(|length| sought.get(..length)).find(|begun| masked.ends_with(begun));
+        let lengths = (MIN_MASKED..credential.len()).rev().filter(|_| cut);
+        let begun = lengths.filter_map(|length| credential.get(..length)).find(|begun| masked.ends_with(begun));
         if let Some(rest) = begun.and_then(|begun| masked.strip_suffix(begun)) {
             masked = Cow::Owned(format!("{rest}{MASK}"));
         }
@@ -86,13 +86,13 @@ pub(super) fn masked(body: Bytes, headers: &[(HeaderName, Sent)], cut: bool) -> 
 }
 
 /// The texts of a value that give it away: all of it, and what follows the scheme in `Bearer …`.
-fn sought(value: &str) -> impl Iterator<Item = &str> {
+fn credentials_in(value: &str) -> impl Iterator<Item = &str> {
     let credentials = value.split_once(' ').map(|(_, credentials)| credentials.trim());
-    std::iter::once(value.trim()).chain(credentials).filter(|text| text.len() >= SHORTEST_SOUGHT)
+    std::iter::once(value.trim()).chain(credentials).filter(|text| text.len() >= MIN_MASKED)
 }
 
-/// What a sealed value is bound to: it opens for no other endpoint and under no other name.
-fn bound(account: AccountId, endpoint: Uuid, name: &str) -> Vec<u8> {
+/// The data that a sealed value is bound to: it opens for no other endpoint and under no other name.
+fn bound_to(account: AccountId, endpoint: Uuid, name: &str) -> Vec<u8> {
     [&belongs_to(account, endpoint), b"header:".as_slice(), name.as_bytes()].concat()
 }
 

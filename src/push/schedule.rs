@@ -1,4 +1,4 @@
-//! When a delivery is tried again. Pure: the jitter comes in as a number, a delay goes out.
+//! The retry schedule of a delivery. Pure: the jitter is passed as a number.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ const DELAYS: [Duration; 10] = [
 /// The share of a delay that jitter adds at most.
 const JITTER: f64 = 0.1;
 
-/// The longest wait that a receiver may ask for: one that asks for a year is still tried twice a day.
+/// The longest pause that a receiver may request; a longer one counts as this.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_hours(10);
 
-/// How long to wait before the next attempt when `attempt` attempts have been made; `None` after the last.
+/// The delay before the next attempt when `attempt` attempts have been made; `None` after the last.
 ///
 /// `jitter01` lies between 0 and 1 and adds up to a tenth, so that deliveries that failed together do not come
 /// back together.

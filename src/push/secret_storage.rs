@@ -1,7 +1,7 @@
 //! Endpoints' secrets at rest: sealed under a master key.
 //!
-//! What is sealed begins with its version. A text, which begins with `whs`, is from before secrets had to be sealed: it
-//! is still read, and sealed when the master key is rotated.
+//! A sealed secret begins with its version. A secret that was stored before secrets had to be sealed is a text that
+//! begins with `whs`: it is still read, and is sealed when the master key is rotated.
 
 use uuid::Uuid;
 
@@ -10,10 +10,10 @@ use crate::domain::endpoint::{Endpoint, StoredSecret};
 use crate::domain::{AccountId, Timestamp};
 use crate::secrets::{MasterKeys, Resealed};
 
-/// What every secret's text begins with.
+/// The beginning of every secret's text.
 const TEXT: &[u8] = b"whs";
 
-/// What is stored of a secret; `None` where there is no master key to seal it.
+/// A secret as it is stored; `None` where there is no master key to seal it with.
 #[must_use]
 pub fn keep(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &SigningSecret) -> Option<Vec<u8>> {
     masters.seal(&belongs_to(account, endpoint), secret.reveal().as_bytes())
@@ -29,7 +29,7 @@ pub fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8
     SigningSecret::parse(&String::from_utf8(text).ok()?).ok()
 }
 
-/// The secrets of an endpoint, the present one first, and until when each signs; `None` where one does not open.
+/// The secrets of an endpoint, the present one first, and when each stops signing; `None` where one does not open.
 #[must_use]
 pub fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(SigningSecret, Option<Timestamp>)>> {
     let open = |StoredSecret { bytes, expires_at }: &StoredSecret| {
@@ -48,7 +48,7 @@ pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[
     masters.reseal(&bound, kept)
 }
 
-/// What a sealed secret is bound to.
+/// The data that a sealed secret is bound to.
 pub(super) fn belongs_to(account: AccountId, endpoint: Uuid) -> Vec<u8> {
     [*account.0.as_bytes(), *endpoint.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! Starts a runner for each endpoint that has something to do.
+//! Starts a worker for each endpoint with events to send.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,57 +9,59 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::endpoint_worker::{DeliveryContext, EndpointWorker};
+use super::DeliveryContext;
+use super::endpoint_worker::EndpointWorker;
 use crate::clock;
 use crate::domain::AccountId;
 use crate::domain::endpoint::{self, Endpoint, EndpointState, EndpointStatus};
 use crate::shard::{Owned, ShardLease, Shards};
 use crate::worker::{Step, Worker};
 
-/// EndpointSupervisor, over all endpoints of the shards that this replica owns.
+/// Supervises the workers of all endpoints in the shards that this replica owns.
 pub struct EndpointSupervisor {
     context: Arc<DeliveryContext>,
     shards: Shards,
     tasks: TaskTracker,
     stop: CancellationToken,
     accounts: BTreeMap<AccountId, Account>,
-    to_look_at: BTreeSet<AccountId>,
+    /// Accounts whose endpoints are to be checked.
+    to_check: BTreeSet<AccountId>,
 }
 
-/// An account with or without endpoints, as of the last look at its settings.
+/// An account, with or without endpoints, as its settings were when they were last read.
 struct Account {
-    looked_at: Instant,
-    /// How many runners there were to be.
+    checked_at: Instant,
+    /// The number of live endpoints, each of which should have a worker.
     live: usize,
     workers: BTreeMap<Uuid, Running>,
 }
 
-/// Settings are read again at most this often, unless this process changed them.
-const SETTINGS_FOR: Duration = Duration::from_secs(2);
+/// The age at which an account's settings are read again. A change by this process is read at once.
+const SETTINGS_MAX_AGE: Duration = Duration::from_secs(2);
 
-/// Accounts whose settings are read in one step.
-const LOOKS: usize = 64;
+/// Accounts that are checked in one step.
+const CHECKS_PER_STEP: usize = 64;
 
-/// A runner at work.
+/// A worker that was started.
 struct Running {
     generation: u64,
-    /// Of the settings that it works by.
+    /// The revision of the settings that it delivers by.
     revision: i64,
     woken: Arc<Notify>,
     stop: CancellationToken,
-    /// Cancelled when it has ended, for whatever reason.
+    /// Cancelled when it has ended, for any reason.
     ended: CancellationToken,
 }
 
 impl EndpointSupervisor {
-    /// Runners are tasks of `tasks`, and end soon after `stop`.
+    /// A supervisor whose workers are tasks of `tasks`, and end within seconds after `stop`.
     #[must_use]
     pub fn new(context: Arc<DeliveryContext>, shards: Shards, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { context, shards, tasks, stop, accounts: BTreeMap::new(), to_look_at: BTreeSet::new() }
+        Self { context, shards, tasks, stop, accounts: BTreeMap::new(), to_check: BTreeSet::new() }
     }
 
-    /// Forgets runners that ended, and stops those whose shard is no longer ours.
-    fn tidy(&mut self, owned: Option<&Owned>) {
+    /// Forgets workers that ended, and stops those whose shard this replica no longer owns.
+    fn remove_ended(&mut self, owned: Option<&Owned>) {
         for (account, known) in &mut self.accounts {
             let ours = owned.filter(|owned| owned.lease(*account).is_some()).map(|owned| owned.generation);
             known.workers.retain(|_, worker| {
@@ -69,77 +71,77 @@ impl EndpointSupervisor {
                 !worker.ended.is_cancelled()
             });
         }
-        self.accounts.retain(|_, known| !known.workers.is_empty() || known.looked_at.elapsed() < SETTINGS_FOR);
+        self.accounts.retain(|_, known| !known.workers.is_empty() || known.checked_at.elapsed() < SETTINGS_MAX_AGE);
     }
 
-    /// Wakes the runners of the accounts that were written to; returns those that must be looked at.
+    /// Wakes the workers of the accounts that were written to. Returns the accounts that must be checked.
     fn wake_marked(&mut self, owned: &Owned) -> Vec<AccountId> {
         let mut marked = self.context.feed.push().take(|account| owned.lease(account).is_some());
         marked.retain(|account| self.context.feed.take_settings_changed(*account) || !self.wake_all(*account));
         marked
     }
 
-    /// Wakes an account's runners, where it is known that all of them are there.
+    /// Wakes an account's workers. Returns false where one may be missing, so that the account must be checked.
     fn wake_all(&self, account: AccountId) -> bool {
-        let current = |known: &&Account| known.looked_at.elapsed() < SETTINGS_FOR && known.workers.len() >= known.live;
+        let current =
+            |known: &&Account| known.checked_at.elapsed() < SETTINGS_MAX_AGE && known.workers.len() >= known.live;
         let Some(known) = self.accounts.get(&account).filter(current) else { return false };
         known.workers.values().for_each(|worker| worker.woken.notify_one());
         true
     }
 
-    /// Wakes the account's runners, stops those that work by other settings, and starts those that are missing.
-    async fn look(&mut self, account: AccountId, owned: &Owned, lease: ShardLease) -> anyhow::Result<()> {
+    /// Wakes the account's workers, stops those with outdated settings, and starts those that are missing.
+    async fn check(&mut self, account: AccountId, owned: &Owned, lease: ShardLease) -> anyhow::Result<()> {
         let mut endpoints = self.context.store.endpoints(account).await?;
-        let is_there = |placed: &EndpointState| {
+        let has_worker = |state: &EndpointState| {
             let known = self.accounts.get(&account);
-            let Endpoint { endpoint_id, status, .. } = &placed.endpoint;
+            let Endpoint { endpoint_id, status, .. } = &state.endpoint;
             *status != EndpointStatus::Live || known.is_some_and(|known| known.workers.contains_key(endpoint_id))
         };
         let mut unsaved = BTreeSet::new();
-        if !endpoints.iter().all(is_there) {
-            // What was delivered last is in the places that are read now, but for those that could not be written.
-            unsaved = self.context.flusher.settle(account).await;
+        if !endpoints.iter().all(has_worker) {
+            // The cursors that are read now include the last deliveries, except those of cursors that could not be written.
+            unsaved = self.context.flusher.flush_account(account).await;
             endpoints = self.context.store.endpoints(account).await?;
         }
-        let looked_at = clock::instant();
-        let live = endpoints.iter().filter(|placed| placed.endpoint.status == EndpointStatus::Live).count();
+        let checked_at = clock::instant();
+        let live = endpoints.iter().filter(|state| state.endpoint.status == EndpointStatus::Live).count();
         let mut workers = match self.accounts.remove(&account) {
             Some(known) => known.workers,
             None => BTreeMap::new(),
         };
         for (endpoint_id, worker) in &workers {
-            let same = |placed: &EndpointState| placed.endpoint.endpoint_id == *endpoint_id && worker.is_as(placed);
-            // What was committed after a change of settings is sent by the new ones.
+            let same = |state: &EndpointState| state.endpoint.endpoint_id == *endpoint_id && worker.is_current(state);
+            // Events that are committed after a change of settings are sent by the new settings.
             if endpoints.iter().any(same) { worker.woken.notify_one() } else { worker.stop.cancel() }
         }
         let mut started = Ok(());
-        for placed in endpoints {
-            let endpoint_id = placed.endpoint.endpoint_id;
+        for state in endpoints {
+            let endpoint_id = state.endpoint.endpoint_id;
             if workers.contains_key(&endpoint_id) {
                 continue;
             }
             if unsaved.contains(&endpoint_id) {
-                started = Err(anyhow::anyhow!("the place of endpoint {endpoint_id} is not written yet"));
+                started = Err(anyhow::anyhow!("the cursor of endpoint {endpoint_id} is not written yet"));
                 continue;
             }
-            match self.start(placed, owned, &lease).await {
+            match self.start(state, owned, &lease).await {
                 Ok(running) => workers.extend(running.map(|running| (endpoint_id, running))),
-                // One endpoint's trouble is its own; the sweep marks it again.
+                // An error of one endpoint does not stop the others; the sweep marks the account again.
                 Err(error) => started = Err(error),
             }
         }
-        self.accounts.insert(account, Account { looked_at, live, workers });
+        self.accounts.insert(account, Account { checked_at, live, workers });
         started
     }
 
-    /// Starts an endpoint's runner where it is delivered to, once the orders for its place are carried out.
-    async fn start(&self, placed: EndpointState, owned: &Owned, lease: &ShardLease) -> anyhow::Result<Option<Running>> {
-        let placed =
-            if placed.has_commands { self.apply_commands(&placed.endpoint, owned).await? } else { Some(placed) };
-        let Some(placed) = placed.filter(|placed| placed.endpoint.status == EndpointStatus::Live) else {
+    /// Applies an endpoint's queued cursor commands, and starts its worker if it is live.
+    async fn start(&self, state: EndpointState, owned: &Owned, lease: &ShardLease) -> anyhow::Result<Option<Running>> {
+        let state = if state.has_commands { self.apply_commands(&state.endpoint, owned).await? } else { Some(state) };
+        let Some(state) = state.filter(|state| state.endpoint.status == EndpointStatus::Live) else {
             return Ok(None);
         };
-        let Endpoint { account, endpoint_id, revision, .. } = placed.endpoint;
+        let Endpoint { account, endpoint_id, revision, .. } = state.endpoint;
         let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
         let running =
             Running { generation: owned.generation, revision, woken, stop: stop.clone(), ended: ended.clone() };
@@ -147,7 +149,7 @@ impl EndpointSupervisor {
             Arc::clone(&self.context),
             Arc::clone(&owned.owner),
             Arc::clone(lease),
-            placed,
+            state,
             Arc::clone(&running.woken),
             stop.clone(),
         );
@@ -155,10 +157,10 @@ impl EndpointSupervisor {
         let feed = self.context.feed.clone();
         self.tasks.spawn(async move {
             if let Err(error) = worker.run().await {
-                tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"), "runner gave up");
+                tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"), "run endpoint worker failed");
             }
             drop(guard);
-            // It was told to stop for something that waits for its end.
+            // It was stopped for a change that waits for its end.
             if stop.is_cancelled() {
                 feed.settings_changed(account);
             }
@@ -166,24 +168,24 @@ impl EndpointSupervisor {
         Ok(Some(running))
     }
 
-    /// Moves an endpoint's place as it was ordered to. Its runner has ended, so that nobody else writes the place.
+    /// Applies the cursor commands of an endpoint. Its worker has ended, so that nothing else writes the cursor.
     async fn apply_commands(&self, endpoint: &Endpoint, owned: &Owned) -> anyhow::Result<Option<EndpointState>> {
         let DeliveryContext { store, flusher, clock, .. } = &*self.context;
         let (account, id) = (endpoint.account, endpoint.endpoint_id);
-        anyhow::ensure!(!flusher.settle(account).await.contains(&id), "its place is not written yet");
-        let Some(placed) = store.endpoint(account, id).await? else { return Ok(None) };
+        anyhow::ensure!(!flusher.flush_account(account).await.contains(&id), "its cursor is not written yet");
+        let Some(state) = store.endpoint(account, id).await? else { return Ok(None) };
         let retries = store.retry_entries(account, id).await?;
         let mut commands = store.cursor_commands(account).await?;
         commands.retain(|command| command.endpoint == id);
-        owned.owner.update_cursor(&endpoint::apply(&placed, &retries, &commands, clock.now())).await?;
+        owned.owner.update_cursor(&endpoint::apply(&state, &retries, &commands, clock.now())).await?;
         Ok(store.endpoint(account, id).await?)
     }
 }
 
 impl Running {
-    /// Whether it may go on: the endpoint is delivered to by these settings, and its place is not to be moved.
-    fn is_as(&self, placed: &EndpointState) -> bool {
-        let EndpointState { endpoint, has_commands, .. } = placed;
+    /// True where the worker may go on: the endpoint is live with the same settings, and no cursor command is queued.
+    fn is_current(&self, state: &EndpointState) -> bool {
+        let EndpointState { endpoint, has_commands, .. } = state;
         endpoint.status == EndpointStatus::Live && endpoint.revision == self.revision && !has_commands
     }
 }
@@ -194,23 +196,24 @@ impl Worker for EndpointSupervisor {
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let owned = self.shards.owned();
-        self.tidy(owned.as_ref());
+        self.remove_ended(owned.as_ref());
         let Some(owned) = owned else { return Ok(Step::Idle) };
-        // Another replica may have deleted an endpoint that a runner is at.
-        let old = |known: &Account| !known.workers.is_empty() && known.looked_at.elapsed() >= SETTINGS_FOR;
+        // Another replica may have deleted an endpoint that has a worker here.
+        let old = |known: &Account| !known.workers.is_empty() && known.checked_at.elapsed() >= SETTINGS_MAX_AGE;
         let old = self.accounts.iter().filter(|(_, known)| old(known)).map(|(account, _)| *account);
-        self.to_look_at.extend(old);
-        for _ in 0..LOOKS {
-            // Whoever is written to meanwhile is woken before the next look.
+        self.to_check.extend(old);
+        for _ in 0..CHECKS_PER_STEP {
+            // Accounts that were written to in the meantime are woken before the next check.
             let marked = self.wake_marked(&owned);
-            self.to_look_at.extend(marked);
-            let Some(account) = self.to_look_at.pop_first() else { return Ok(Step::Idle) };
+            self.to_check.extend(marked);
+            let Some(account) = self.to_check.pop_first() else { return Ok(Step::Idle) };
             let Some(lease) = owned.lease(account) else { continue };
-            // One account's trouble is its own; it is looked at again in a while, and the sweep marks it.
-            if let Err(error) = self.look(account, &owned, lease).await {
-                tracing::warn!(%account, error = format!("{error:#}"), "endpoints not looked at, will be repeated");
+            // An error of one account does not stop the others; it is checked again later, and the sweep marks it.
+            if let Err(error) = self.check(account, &owned, lease).await {
+                tracing::warn!(%account, error = format!("{error:#}"), "check endpoints failed, will retry");
                 if let Some(known) = self.accounts.get_mut(&account) {
-                    (known.looked_at, known.live) = (clock::instant(), usize::MAX);
+                    // No number of workers is enough, so that the account is checked before it counts as complete.
+                    (known.checked_at, known.live) = (clock::instant(), usize::MAX);
                 }
             }
         }

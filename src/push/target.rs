@@ -1,35 +1,32 @@
-//! Where an endpoint's deliveries go, and what of a parcel goes over the wire.
+//! The target of an endpoint's deliveries: URL, signing secrets and headers, opened and parsed once.
 
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::address::EndpointUrl;
 use super::client::{Attempt, Client, DeliveryRequest};
 use super::filter::EventFilter;
 use super::own_headers;
-use super::scheduler::Delivery;
 use super::secret_storage;
 use super::signature::{SigningSecret, sign};
-use crate::contract::EncodedEvent;
-use crate::contract::delivery::{BATCH_CONTENT_TYPE, batch, batch_id, newest};
-use crate::contract::event::CONTENT_TYPE;
+use crate::contract::delivery::DeliveryMessage;
 use crate::domain::Timestamp;
-use crate::domain::endpoint::{Endpoint, Mode};
+use crate::domain::endpoint::Endpoint;
 use crate::secrets::MasterKeys;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// An endpoint, ready to be delivered to.
+/// An endpoint that deliveries can be sent to.
 pub(super) struct DeliveryTarget {
     pub(super) endpoint: Endpoint,
     pub(super) filter: EventFilter,
     url: EndpointUrl,
-    /// Those that sign, and until when.
+    /// The secrets that sign, and when each stops.
     secrets: Vec<(SigningSecret, Option<Timestamp>)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl DeliveryTarget {
+    /// Opens the endpoint's secrets and headers, and parses its URL.
     pub(super) fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
         let secrets = secret_storage::open_all(masters, &endpoint);
         Ok(Self {
@@ -41,55 +38,20 @@ impl DeliveryTarget {
         })
     }
 
-    /// `webhook-id`: the same for every attempt of the same parcel.
-    pub(super) fn webhook_id(&self, events: &[EncodedEvent]) -> String {
-        match self.endpoint.settings.mode {
-            Mode::Batch { .. } => batch_id(events),
-            Mode::Single | Mode::Latest { .. } => events.first().map(EncodedEvent::id).unwrap_or_default(),
-        }
-    }
-
-    /// Makes one attempt. `events` are the parcel's.
-    pub(super) async fn send(
-        &self,
-        client: &Client,
-        delivery: &Delivery,
-        events: &[EncodedEvent],
-        now: Timestamp,
-    ) -> Attempt {
-        let (body, content_type, traceparent) = match (self.endpoint.settings.mode, events, delivery.after) {
-            (Mode::Batch { .. }, events, _) => (batch(events), BATCH_CONTENT_TYPE, None),
-            (Mode::Single | Mode::Latest { .. }, [event, ..], Some(after)) => {
-                (newest(event, after), CONTENT_TYPE, event.traceparent())
-            }
-            (Mode::Single | Mode::Latest { .. }, [event, ..], None) => {
-                (event.body.clone(), CONTENT_TYPE, event.traceparent())
-            }
-            (Mode::Single | Mode::Latest { .. }, [], _) => (Bytes::new(), CONTENT_TYPE, None),
-        };
-        self.post(client, &self.webhook_id(events), (body, content_type), traceparent, now).await
-    }
-
-    /// Makes one attempt with this body.
-    pub(super) async fn post(
-        &self,
-        client: &Client,
-        webhook_id: &str,
-        (body, content_type): (Bytes, &'static str),
-        traceparent: Option<&str>,
-        now: Timestamp,
-    ) -> Attempt {
+    /// Makes one attempt to deliver a message.
+    pub(super) async fn send(&self, client: &Client, message: &DeliveryMessage, now: Timestamp) -> Attempt {
+        let DeliveryMessage { id, body, content_type, traceparent } = message;
         let timestamp = now.unix_timestamp();
-        let traceparent = traceparent.and_then(|text| Some((TRACEPARENT, HeaderValue::from_str(text).ok()?)));
+        let traceparent = traceparent.as_deref().and_then(|text| self.trace_header(id, text));
         let headers: Vec<_> = self.headers.iter().cloned().chain(traceparent).collect();
         let request = DeliveryRequest {
             url: &self.url,
             headers: &headers,
-            webhook_id,
+            webhook_id: id,
             timestamp,
-            signature: &sign(self.live(now), webhook_id, timestamp, &body),
+            signature: &sign(self.signing_secrets(now), id, timestamp, body),
             content_type,
-            body,
+            body: body.clone(),
             timeout: self.endpoint.settings.timeout,
             now,
         };
@@ -99,8 +61,21 @@ impl DeliveryTarget {
         attempt
     }
 
-    /// Those of its secrets that sign now.
-    fn live(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+    /// The header of an event's trace context. Requests bring it in checked, so that only a damaged log has one that is no
+    /// header value. Such an event is delivered without it, because the trace is no part of the event, and is logged.
+    fn trace_header(&self, webhook_id: &str, traceparent: &str) -> Option<(HeaderName, HeaderValue)> {
+        match HeaderValue::from_str(traceparent) {
+            Ok(value) => Some((TRACEPARENT, value)),
+            Err(error) => {
+                let Endpoint { account, endpoint_id, .. } = &self.endpoint;
+                tracing::warn!(%account, endpoint = %endpoint_id, webhook_id, %error, "parse traceparent failed");
+                None
+            }
+        }
+    }
+
+    /// The secrets that sign now.
+    fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
         self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(secret, _)| secret)
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Params, Store, StoreError, columns, own_headers};
 use crate::domain::endpoint::{
-    CursorCommand, DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent,
-    QueuedCursorCommand, RetryEntry, SeqRange, Settings, Signature, StoredSecret,
+    CursorCommand, DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ModeKind,
+    ParkedEvent, QueuedCursorCommand, RetryEntry, SeqRange, Settings, Signature, StoredSecret,
 };
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
@@ -304,6 +304,7 @@ fn settings(row: &PgRow, (account, endpoint_id): (AccountId, Uuid)) -> Result<Se
     let number = |column| columns::small_count(row, "push_endpoint", column, &key);
     let size = |column| columns::integer::<i32, usize>(row, "push_endpoint", column, &key);
     let debounce = Duration::from_millis(u64::from(number("debounce_ms")?));
+    let mode_kind = ModeKind::from_name(row.get("mode")).ok_or_else(|| corrupt("mode", UNKNOWN))?;
     let rate = match row.get::<_, Option<i32>>("rate") {
         Some(_) => Some(number("rate")?),
         None => None,
@@ -314,7 +315,7 @@ fn settings(row: &PgRow, (account, endpoint_id): (AccountId, Uuid)) -> Result<Se
         events: row.get("events"),
         fields: row.get("fields"),
         exclude_own: row.get("exclude_own"),
-        mode: Mode::of_name(row.get("mode"), size("max_batch")?, debounce).ok_or_else(|| corrupt("mode", UNKNOWN))?,
+        mode: Mode::new(mode_kind, size("max_batch")?, debounce),
         order: DeliveryOrder::from_name(row.get("delivery_order")).ok_or_else(|| corrupt("delivery_order", UNKNOWN))?,
         window: size("send_window")?,
         rate,

@@ -309,7 +309,7 @@ pub(crate) const VOCABULARY: &[Word] = &[
         old: &["rows"],
         standard: "per-record queues",
         allowed: &[
-            Allowed { at: At::Files(&["src/store/"]), why: "the rows of a statement's result" },
+            Allowed { at: At::Files(&["src/store/", "src/command/"]), why: "the rows of a statement or of its result" },
             Allowed { at: At::Files(&["tests/", "benches/"]), why: "the rows of a result, or of a printed table" },
         ],
     },

@@ -12,7 +12,7 @@ use super::event::{TYPE_ROOT, kind, parse_kind};
 use super::generated;
 use super::record::parse_uid;
 use crate::domain::record::Ref;
-use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Field, FieldChange, Record, Seq, Timestamp, Uid};
+use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, FieldChange, Record, Seq, Timestamp, Uid};
 
 /// The media type of [`length_delimited`].
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -74,7 +74,7 @@ fn change(change: &FieldChange) -> generated::Change {
 }
 
 fn read_change(entity: Entity, change: generated::Change) -> Result<FieldChange, Unusable> {
-    let field = Field::from_name(entity, &change.field).ok_or(Unusable("field"))?;
+    let field = entity.field(&change.field).ok_or(Unusable("field"))?;
     let side = |side: Option<generated::Value>| side.map_or(Ok(None), |side| value::read(field, side));
     Ok(FieldChange { field, from: side(change.from)?, to: side(change.to)? })
 }
@@ -99,7 +99,7 @@ fn record(record: &Record) -> generated::Record {
 
 fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unusable> {
     let field_seq = record.field_seq.into_iter().map(|(name, seq)| {
-        let field = Field::from_name(entity, &name).ok_or(Unusable("field_seq"))?;
+        let field = entity.field(&name).ok_or(Unusable("field_seq"))?;
         Ok((field, position(seq, "field_seq")?))
     });
     Ok(Record {

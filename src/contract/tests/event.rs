@@ -125,7 +125,8 @@ fn an_event_without_json_is_refused_and_not_cut_short() {
 #[test]
 fn a_body_without_an_id_is_no_event() {
     let (encoded, _) = EncodedEvent::encode(ACCOUNT, &phone_changed()).expect("an event has JSON");
-    for wrong in ["", "{", r#"{"specversion":"1.0","id":"42"}"#, &"é".repeat(100), &encoded.text()[..60]] {
+    let cut_short = encoded.text().get(..60).expect("ASCII");
+    for wrong in ["", "{", r#"{"specversion":"1.0","id":"42"}"#, &"é".repeat(100), cut_short] {
         assert_eq!(id_of(wrong), None, "{wrong}");
     }
     let unreadable = EncodedEvent { body: "{}".into(), ..encoded };

@@ -23,11 +23,11 @@ const TODAY: &str = "v2";
 
 #[test]
 fn there_is_one_of_every_kind() {
-    let present: BTreeSet<String> = goldens(TODAY).iter().map(Golden::kind).collect();
+    let files: BTreeSet<String> = goldens(TODAY).iter().map(Golden::kind).collect();
     let kinds = Entity::ALL
         .into_iter()
         .flat_map(|entity| entity.event_types().iter().map(move |event_type| kind(entity, *event_type)));
-    assert_eq!(present, kinds.collect());
+    assert_eq!(files, kinds.collect());
 }
 
 #[test]

@@ -20,8 +20,8 @@ fn tags_are_a_list_or_one_text_and_a_set() {
 
 #[test]
 fn an_update_of_an_address_leaves_the_lines_that_it_does_not_name() {
-    let present = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
-    let after = |body| read(body).address.map(|change| change.apply(Some(&present)));
+    let current = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
+    let after = |body| read(body).address.map(|change| change.apply(Some(&current)));
     let expected = |city: Option<&str>, zip: Option<&str>| {
         let own = |text: Option<&str>| text.map(str::to_owned);
         Some(
@@ -45,11 +45,11 @@ fn an_update_of_an_address_leaves_the_lines_that_it_does_not_name() {
 
 #[test]
 fn full_address_is_read_where_address_is_absent() {
-    let present = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
-    let after = |body| read(body).address.map(|change| change.apply(Some(&present)));
+    let current = Address { city: Some("Ulm".to_owned()), zip: Some("1".to_owned()), ..Address::default() };
+    let after = |body| read(body).address.map(|change| change.apply(Some(&current)));
     let line = Address { address_line_1: Some("Main St 1, Rome".to_owned()), ..Address::default() };
     assert_eq!(after(json!({"full_address": "Main St 1, Rome"})), Some(Some(line)));
-    assert_eq!(after(json!({"full_address": present.full()})), Some(Some(present.clone())), "as it was read");
+    assert_eq!(after(json!({"full_address": current.full()})), Some(Some(current.clone())), "as it was read");
     let both = json!({"full_address": "Main St 1", "address": {"city": "Rome"}});
     assert_eq!(after(both).flatten().and_then(|address| address.city).as_deref(), Some("Rome"));
     assert_eq!(after(json!({"full_address": "Main St 1", "address": null})), Some(None));

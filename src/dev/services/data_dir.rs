@@ -147,7 +147,7 @@ async fn lock(dir: &Path) -> Result<File> {
         }
     };
     let Ok(locked) = timeout(PREDECESSOR_ENDS, locked).await else {
-        bail!("another process already uses {}: stop it, or choose another data directory", dir.display())
+        bail!("another process already runs on {}: stop it, or choose another data directory", dir.display())
     };
     locked.with_context(|| format!("locking {}", path.display()))?;
     Ok(file)

@@ -1,7 +1,7 @@
 //! The commands of companies and their decisions.
 
 use crate::domain::contact::RelatedChanges;
-use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
+use crate::domain::decision::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
 use crate::domain::schema::{self, Input};
 use crate::domain::value::AddressChange;
@@ -96,7 +96,7 @@ impl UpdateCompany {
         errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
         errors.into_result(())?;
         if let Some(address) = self.address {
-            address.put(record, &mut patch);
+            patch.insert(Field::Address, address.apply(record.address()).map(Value::Address));
         }
         let changes = record.differences(patch);
         Ok(Decision::of_update(NewEvent {
@@ -125,7 +125,7 @@ impl Primary {
     fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<NewEvent>), Refusal> {
         let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &normalize_key(email)));
         if let Some(contact) = existing {
-            return Ok((Person::of(contact), self.link(contact, company)?));
+            return Ok((contact.person(), self.link(contact, company)?));
         }
         let Some(uid) = self.create_as else {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";

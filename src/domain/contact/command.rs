@@ -1,7 +1,7 @@
 //! The commands of contacts and their decisions.
 
 use super::related::{CompanyLink, RelatedChanges};
-use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
+use crate::domain::decision::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
 use crate::domain::value::AddressChange;
 use crate::domain::{
@@ -80,7 +80,7 @@ impl UpdateContact {
         errors.take_decided(refuse_taken_email(view, record.uid, &patch))?;
         errors.take_decided(refuse_no_email(record, &patch))?;
         if let Some(address) = self.address {
-            address.put(record, &mut patch);
+            patch.insert(Field::Address, address.apply(record.address()).map(Value::Address));
         }
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::decide::{Reads, View};
+use crate::domain::decision::{Reads, View};
 use crate::domain::record::normalize_key;
 use crate::domain::schema::{self, Input};
 use crate::domain::{
@@ -111,13 +111,13 @@ impl Circles {
         // Each name is normalised once; comparing every name with every link would normalise them thousands of times.
         let removed = Named::of(self.remove.iter());
         links.retain(|link| !removed.contains(link));
-        let mut present = Named::default();
+        let mut linked = Named::default();
         for link in &links {
-            present.add(link);
+            linked.add(link);
         }
         let (mut created, mut errors) = (Vec::new(), ValidationErrors::default());
         for (index, circle) in self.add.into_iter().enumerate() {
-            if present.has(&circle) {
+            if linked.has(&circle) {
                 continue;
             }
             let link = match (circle.find(view), circle) {
@@ -137,7 +137,7 @@ impl Circles {
                     Link { uid: create_as, name }
                 }
             };
-            present.add(&link);
+            linked.add(&link);
             links.push(link);
         }
         if links.len() > MAX_CIRCLES {

@@ -1,6 +1,6 @@
 //! Subscribing to audiences, by email address.
 
-use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::decision::{Decision, Reads, View};
 use crate::domain::record::normalize_key;
 use crate::domain::{
     Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Role, Uid, ValidationErrors, Value,

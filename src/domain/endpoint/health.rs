@@ -1,6 +1,6 @@
 //! Health of an endpoint as the account's log records it.
 
-use crate::domain::decide::{Decision, Reads, View};
+use crate::domain::decision::{Decision, Reads, View};
 use crate::domain::text_enum::text_enum;
 use crate::domain::{Entity, EventType, Field, NewEvent, Patch, Uid, Value};
 

@@ -3,6 +3,7 @@
 //!
 //! Everything here is a value or a pure function. This module knows nothing of deliveries, storage, JSON or HTTP.
 
+mod change;
 mod command;
 mod cursor;
 mod header;
@@ -15,6 +16,7 @@ mod tests;
 
 use uuid::Uuid;
 
+pub use change::{Change, HeaderChange, SettingsChange};
 pub use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
 pub use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
 pub use header::{
@@ -23,7 +25,7 @@ pub use header::{
 pub use health::{Health, ReportHealth};
 pub use retry::{ParkedEvent, RetryEntry};
 pub use secret::StoredSecret;
-pub use settings::{DeliveryOrder, Mode, Settings, Signature};
+pub use settings::{DeliveryOrder, Mode, ModeKind, Settings, Signature};
 
 use super::text_enum::text_enum;
 use super::{AccountId, Timestamp};
@@ -103,7 +105,7 @@ pub(crate) mod fixture {
             endpoint_id: Uuid::from_u128(2),
             settings: Settings { url: "https://example.org/".to_owned(), ..Settings::defaults(32) },
             signature: Signature::Hmac,
-            secrets: vec![StoredSecret::present(secret)],
+            secrets: vec![StoredSecret::current(secret)],
             status: EndpointStatus::Live,
             reported: Health::Well,
             revision: 0,

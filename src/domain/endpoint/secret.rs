@@ -27,7 +27,7 @@ pub struct StoredSecret {
 impl StoredSecret {
     /// The secret that signs until the next rotation.
     #[must_use]
-    pub fn present(bytes: Vec<u8>) -> Self {
+    pub fn current(bytes: Vec<u8>) -> Self {
         Self { bytes, expires_at: None }
     }
 }
@@ -47,7 +47,7 @@ pub fn rotate(existing: Vec<StoredSecret>, new: Vec<u8>, overlap: Duration, now:
         let expires_at = secret.expires_at.map_or(overlap_ends, |expires_at| expires_at.min(overlap_ends));
         (expires_at > now).then_some(StoredSecret { expires_at: Some(expires_at), ..secret })
     });
-    std::iter::once(StoredSecret::present(new)).chain(previous).take(MAX_SECRETS).collect()
+    std::iter::once(StoredSecret::current(new)).chain(previous).take(MAX_SECRETS).collect()
 }
 
 #[cfg(test)]
@@ -59,26 +59,26 @@ mod tests {
 
     #[test]
     fn previous_secrets_sign_for_the_overlap_and_never_longer_than_before() {
-        let first = rotate(vec![StoredSecret::present(vec![1])], vec![2], HOUR, NOW);
+        let first = rotate(vec![StoredSecret::current(vec![1])], vec![2], HOUR, NOW);
         assert_eq!(
             first,
-            [StoredSecret::present(vec![2]), StoredSecret { bytes: vec![1], expires_at: Some(NOW + HOUR) },]
+            [StoredSecret::current(vec![2]), StoredSecret { bytes: vec![1], expires_at: Some(NOW + HOUR) },]
         );
         let second = rotate(first, vec![3], HOUR * 24, NOW + HOUR / 2);
         assert_eq!(
             second,
             [
-                StoredSecret::present(vec![3]),
+                StoredSecret::current(vec![3]),
                 StoredSecret { bytes: vec![2], expires_at: Some(NOW + HOUR / 2 + HOUR * 24) },
                 StoredSecret { bytes: vec![1], expires_at: Some(NOW + HOUR) },
             ]
         );
-        assert_eq!(rotate(second, vec![4], Duration::ZERO, NOW + HOUR * 2), [StoredSecret::present(vec![4])]);
+        assert_eq!(rotate(second, vec![4], Duration::ZERO, NOW + HOUR * 2), [StoredSecret::current(vec![4])]);
     }
 
     #[test]
     fn the_oldest_secrets_beyond_the_limit_are_dropped() {
-        let mut secrets = vec![StoredSecret::present(vec![0])];
+        let mut secrets = vec![StoredSecret::current(vec![0])];
         for byte in 1..=10 {
             secrets = rotate(secrets, vec![byte], HOUR, NOW);
         }

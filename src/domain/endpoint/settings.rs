@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::header::Header;
 use crate::domain::text_enum::text_enum;
 use crate::domain::value::plain;
-use crate::domain::{Entity, EventType, Field};
+use crate::domain::{Entity, EventType};
 
 /// Characters of a description; a longer one is refused.
 pub const MAX_DESCRIPTION: usize = 255;
@@ -73,29 +73,43 @@ pub enum Mode {
     },
 }
 
+text_enum! {
+    /// The kinds of modes.
+    pub enum ModeKind {
+        /// See [`Mode::Single`].
+        Single = "single",
+        /// See [`Mode::Batch`].
+        Batch = "batch",
+        /// See [`Mode::Latest`].
+        Latest = "latest",
+    }
+}
+
 impl Mode {
-    /// The names of all modes on the wire.
-    pub const NAMES: [&'static str; 3] = ["single", "batch", "latest"];
+    /// The mode of a kind with the setting that belongs to it; the other one is ignored.
+    #[must_use]
+    pub fn new(kind: ModeKind, max: usize, debounce: Duration) -> Self {
+        match kind {
+            ModeKind::Single => Self::Single,
+            ModeKind::Batch => Self::Batch { max },
+            ModeKind::Latest => Self::Latest { debounce },
+        }
+    }
+
+    /// The kind of mode.
+    #[must_use]
+    pub fn kind(self) -> ModeKind {
+        match self {
+            Self::Single => ModeKind::Single,
+            Self::Batch { .. } => ModeKind::Batch,
+            Self::Latest { .. } => ModeKind::Latest,
+        }
+    }
 
     /// The name on the wire and in the database.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Batch { .. } => "batch",
-            Self::Latest { .. } => "latest",
-        }
-    }
-
-    /// The mode of a name with the setting that belongs to it; `None` for a name that is none of [`Self::NAMES`].
-    #[must_use]
-    pub fn of_name(name: &str, max: usize, debounce: Duration) -> Option<Self> {
-        match name {
-            "single" => Some(Self::Single),
-            "batch" => Some(Self::Batch { max }),
-            "latest" => Some(Self::Latest { debounce }),
-            _ => None,
-        }
+        self.kind().name()
     }
 
     /// The size of a batch: in other modes the default that a change to mode `batch` would begin with.
@@ -185,5 +199,5 @@ pub fn is_event_pattern(text: &str) -> bool {
 /// True where some entity has a field of this name.
 #[must_use]
 pub fn is_field_name(name: &str) -> bool {
-    Entity::ALL.into_iter().any(|entity| Field::from_name(entity, name).is_some())
+    Entity::ALL.into_iter().any(|entity| entity.field(name).is_some())
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::decide::{Decision, Reads, View, find};
+use crate::domain::decision::{Decision, Reads, View, find};
 use crate::domain::schema::{self, Input};
 use crate::domain::{
     Entity, EventType, Field, Invalid, NewEvent, Patch, Record, Refusal, Seq, Target, Uid, ValidationErrors, Value,

@@ -1,7 +1,7 @@
 //! The commands of custom fields and their decisions.
 
 use super::{Definition, FieldType};
-use crate::domain::decide::{Decision, Reads, View, find, refuse_taken};
+use crate::domain::decision::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::custom_field_key;
 use crate::domain::{
     Entity, EventType, Field, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, ValidationErrors, Value,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::choice::Choices;
 use super::{Definition, FieldType};
-use crate::domain::decide::{Reads, View};
+use crate::domain::decision::{Reads, View};
 use crate::domain::field::FieldOwner;
 use crate::domain::value::{date, email, plain, timestamp, website};
 use crate::domain::{
@@ -75,7 +75,7 @@ pub(in crate::domain) fn resolve(
     let mut errors = ValidationErrors::default();
     let mut choices = Choices::default();
     for Input { field, uid, value } in inputs {
-        let values = merged.entry(field).or_insert_with(|| present(record, field));
+        let values = merged.entry(field).or_insert_with(|| current_values(record, field));
         match validate(view, &mut choices, field, uid, value, values.get(&uid)) {
             Ok(Some(value)) => {
                 values.insert(uid, value);
@@ -93,7 +93,7 @@ pub(in crate::domain) fn resolve(
     Ok(())
 }
 
-fn present(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
+fn current_values(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
     match record.and_then(|record| record.fields.get(&field)) {
         Some(Value::Custom(values)) => values.clone(),
         _ => BTreeMap::new(),
@@ -107,13 +107,13 @@ fn validate(
     field: Field,
     uid: Uid,
     value: UntypedValue,
-    present: Option<&Value>,
+    current: Option<&Value>,
 ) -> Result<Option<Value>, String> {
     // A client may always clear a value or send back the value that it read, even when the field has changed since.
-    if let Some(present) = present
-        && (value == UntypedValue::Null || value == UntypedValue::of(present))
+    if let Some(current) = current
+        && (value == UntypedValue::Null || value == UntypedValue::of(current))
     {
-        return Ok((value != UntypedValue::Null).then(|| present.clone()));
+        return Ok((value != UntypedValue::Null).then(|| current.clone()));
     }
     let FieldKind::Custom(owner) = field.kind() else { return Err("Has no custom fields.".to_owned()) };
     let definition = view.by_uid(Entity::CustomField, uid).and_then(Definition::of);

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Field, Patch, Record, Value};
-
 /// A postal address. A record without any line has no address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is its wire name")]
@@ -63,17 +61,17 @@ pub enum AddressChange {
 impl AddressChange {
     /// The address after the change, if any.
     #[must_use]
-    pub fn apply(self, present: Option<&Address>) -> Option<Address> {
+    pub fn apply(self, current: Option<&Address>) -> Option<Address> {
         let address = match self {
             Self::Clear => Address::default(),
             // A client may send back the text that it read; the address stays in its parts.
-            Self::Line(line) if present.and_then(Address::full).as_ref() == Some(&line) => present.cloned()?,
+            Self::Line(line) if current.and_then(Address::full).as_ref() == Some(&line) => current.cloned()?,
             Self::Line(line) => {
                 Address { address_line_1: Some(line).filter(|line| !line.is_empty()), ..Address::default() }
             }
             Self::Lines { address_line_1, address_line_2, city, state, country, zip } => {
                 // Without an address every line is absent.
-                let before = present.cloned().unwrap_or_default();
+                let before = current.cloned().unwrap_or_default();
                 Address {
                     address_line_1: address_line_1.unwrap_or(before.address_line_1),
                     address_line_2: address_line_2.unwrap_or(before.address_line_2),
@@ -85,14 +83,5 @@ impl AddressChange {
             }
         };
         (!address.is_empty()).then_some(address)
-    }
-
-    /// Puts the changed address of a record into a patch.
-    pub(in crate::domain) fn put(self, record: &Record, patch: &mut Patch) {
-        let present = match record.fields.get(&Field::Address) {
-            Some(Value::Address(address)) => Some(address),
-            _ => None,
-        };
-        patch.insert(Field::Address, self.apply(present).map(Value::Address));
     }
 }

@@ -10,10 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::FieldOwner;
-use super::schema::FieldType;
+use super::field_type::FieldType;
 use super::text_enum::text_enum;
-use super::{Field, FieldKind, Record, Uid};
+use super::{FieldKind, FieldOwner, Uid};
 
 pub use address::{Address, AddressChange};
 pub use list::{MAX_TAGS, max_read, tags, words};
@@ -84,20 +83,6 @@ pub struct Person {
     pub first_name: String,
     pub last_name: String,
     pub email: Option<String>,
-}
-
-impl Person {
-    /// A contact as a company shows it. An erased contact has no names, so that they are empty.
-    #[must_use]
-    pub fn of(contact: &Record) -> Self {
-        let text = |field| contact.text(field).map(str::to_owned);
-        Self {
-            uid: contact.uid,
-            first_name: text(Field::FirstName).unwrap_or_default(),
-            last_name: text(Field::LastName).unwrap_or_default(),
-            email: text(Field::Email),
-        }
-    }
 }
 
 /// Persons are equal by their uid, as [`Link`]s are.

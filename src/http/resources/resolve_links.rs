@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::contract::record::{self, RecordJson};
-use crate::domain::{AccountId, Entity, Field, Link, Person, Record, Uid, Value};
+use crate::domain::{AccountId, Entity, Field, Link, Record, Uid, Value};
 use crate::store::records::StoredRecord;
 use crate::store::{Store, StoreError};
 
@@ -77,7 +77,7 @@ fn refresh(record: &mut Record, live: &HashMap<Uid, Record>) {
         }
     }
     if let Some(Value::Person(person)) = record.fields.get(&Field::PrimaryContact) {
-        let now = live.get(&person.uid).map(|contact| Value::Person(Person::of(contact)));
+        let now = live.get(&person.uid).map(|contact| Value::Person(contact.person()));
         match now {
             Some(now) => record.fields.insert(Field::PrimaryContact, now),
             None => record.fields.remove(&Field::PrimaryContact),

@@ -58,13 +58,13 @@ fn channels(base: &str, subject_root: &str) -> Json {
     let entities = Entity::ALL.into_iter().filter(|entity| !entity.event_types().is_empty()).map(Entity::name);
     json!({
         "nats": {
-            "address": format!("{subject_root}.{{account}}.evt.{{entity}}.{{event_type}}"),
+            "address": format!("{subject_root}.{{account}}.evt.{{entity}}.{{verb}}"),
             "description": "A JetStream message per event. `Nats-Msg-Id` is the event's `id`.",
             "servers": [{"$ref": "#/servers/nats"}],
             "parameters": {
                 "account": {"description": "The Public ID."},
                 "entity": {"description": "The kind of record.", "enum": words(entities.collect())},
-                "event_type": {"description": "What happened.", "enum": words(EventType::ALL.map(EventType::name).to_vec())},
+                "verb": {"description": "What happened.", "enum": words(EventType::ALL.map(EventType::name).to_vec())},
             },
             "messages": messages(Some("NatsHeaders")),
         },

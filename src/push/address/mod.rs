@@ -1,4 +1,4 @@
-//! Where a delivery may go: the URL as it is written, and every address that its host turns out to be.
+//! The targets that deliveries may have: the URL as it is written, and every address that its host resolves to.
 //!
 //! Pure: it resolves nothing. [`AddressPolicy::check_url`] speaks when an endpoint is saved;
 //! [`AddressPolicy::check_addr`] speaks again at each connection, about the address that is dialled, because a
@@ -13,7 +13,7 @@ use hyper::Uri;
 use ipnet::IpNet;
 use url::{Host, Url};
 
-/// What the operator permits beyond https to public addresses. The default permits nothing beyond.
+/// Permissions of the operator beyond https to public addresses. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct AddressPolicy {
     /// Plain http is permitted too.

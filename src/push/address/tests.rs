@@ -88,7 +88,7 @@ fn every_family_of_address_is_refused_by_its_name() {
 fn no_family_is_without_a_case() {
     for (at, family) in FAMILIES.iter().enumerate() {
         let met =
-            REFUSED.iter().any(|(text, _)| families::of(addr(text)).is_some_and(|found| std::ptr::eq(found, family)));
+            REFUSED.iter().any(|(text, _)| families::of(addr(text)).is_some_and(|other| std::ptr::eq(other, family)));
         assert!(met, "row {at}, {} {} ({}), has no case", family.net, family.name, family.source);
         assert_eq!(family.net, family.net.trunc(), "row {at} is written with bits beyond its prefix");
     }

@@ -14,15 +14,15 @@ use super::failure::AttemptFailure;
 use super::retry_after;
 use crate::push::outcome::AttemptOutcome;
 
-/// How much of an answer's body is read. Then the connection is closed.
+/// Bytes of a response's body that are read. After them the connection is closed.
 pub const READ_LIMIT: usize = 64 * 1024;
-/// How much of an answer's body is kept.
+/// Bytes of a response's body that are kept.
 pub const KEEP_LIMIT: usize = 4 * 1024;
 
-/// What came back.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct Attempt {
-    /// What it means for the delivery.
+    /// The outcome for the delivery.
     pub outcome: AttemptOutcome,
     /// The answer's status, if there was a head of an answer.
     pub status: Option<u16>,
@@ -32,9 +32,9 @@ pub struct Attempt {
     pub body: Bytes,
     /// How many bytes of the answer's body were read, at most [`READ_LIMIT`].
     pub bytes_read: usize,
-    /// Why there is no whole answer, in words for the endpoint's owner, at most 400 characters.
+    /// The reason why there is no complete response, as text for the endpoint's owner, at most 400 characters.
     pub error: Option<String>,
-    /// Why the host's name has no usable address, where that is so: for the operator alone.
+    /// Details of a host name without a usable address: for the operator alone.
     pub no_address: Option<String>,
     /// From the call to the end of the answer.
     pub elapsed: Duration,

@@ -36,7 +36,8 @@ pub(super) struct NoAddress(#[source] BoxError);
 #[error("no answer of the name server within {0:?}")]
 struct Silent(Duration);
 
-/// A name server may take so long: less than connecting may, so that its silence is told from that of an address.
+/// The time that a name lookup may take: less than connecting may, so that a silent name server and a silent address are
+/// distinguished.
 const LOOKUP: Duration = Duration::from_secs(3);
 
 /// No TCP connection: the name was not resolved, was refused, or nobody listens. Setting it apart from what
@@ -50,7 +51,7 @@ pub(super) struct Unreached(BoxError);
 #[error("no connection within {0:?}")]
 pub(super) struct Late(Duration);
 
-/// What the HTTP client connects by.
+/// The connector of the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Dialler>,
@@ -124,11 +125,11 @@ impl Service<Name> for CheckedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let found = self.lookups.clone().find(name.as_str().to_owned());
+        let lookup = self.lookups.clone().find(name.as_str().to_owned());
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
             let usable = async {
-                let addrs = tokio::time::timeout(LOOKUP, found).await.map_err(|_| Silent(LOOKUP))??;
+                let addrs = tokio::time::timeout(LOOKUP, lookup).await.map_err(|_| Silent(LOOKUP))??;
                 if addrs.is_empty() {
                     return Err("there is none".into());
                 }

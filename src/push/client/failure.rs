@@ -1,4 +1,4 @@
-//! What went wrong underneath HTTP, sorted into the few reasons that somebody acts on.
+//! Errors below HTTP, sorted into the few reasons that something acts on.
 
 use std::error::Error;
 use std::io;
@@ -14,13 +14,13 @@ use crate::push::outcome::{NO_ADDRESS, Reason};
 /// The text of an error may quote what the other side sent, such as the names in a certificate.
 const TEXT_LIMIT: usize = 400;
 
-/// Why there is no whole answer, and the same for a person to read.
+/// The reason why there is no complete response, as a value and as text.
 #[derive(Debug)]
 pub(super) struct AttemptFailure {
     pub(super) reason: Reason,
     /// For the endpoint's owner.
     pub(super) error: String,
-    /// More, for the operator alone: the name of the host has no usable address.
+    /// Details for the operator alone, where the host's name has no usable address.
     pub(super) no_address: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl AttemptFailure {
         } else if cause::<Unreached>(error).is_some() {
             Reason::Connect
         } else if error.is_connect() {
-            // What remains of connecting once TCP stands.
+            // The part of connecting after TCP.
             Reason::Tls
         } else {
             broken(error)
@@ -91,8 +91,8 @@ fn broken(error: &(dyn Error + 'static)) -> Reason {
 fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
         }
         // An `io::Error` made of another error calls that one's source its own and hides the error itself.
         next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

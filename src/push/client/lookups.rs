@@ -1,6 +1,6 @@
 //! Names of receivers to addresses, where a name server may be silent.
 //!
-//! The system's resolver takes a thread until it gives up by itself, which is long after whoever asked has. So lookups
+//! The system's resolver holds a thread until it gives up, long after the attempt's deadline. So lookups
 //! are bounded in number, and of one name there is one at a time, whose answer all that ask meanwhile share: an account's
 //! names hold no more threads than it has endpoints.
 
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Lookups under way at most: a part of the threads that tokio has for what blocks, which are 512.
 const MOST: usize = 128;
 
-/// What resolves a name, and blocks. A value, so that a test can make a name mean what it likes.
+/// Resolves a name, and blocks. A value, so that a test can choose the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// The system's resolver.
@@ -24,7 +24,7 @@ pub(super) fn system_lookup() -> Lookup {
     Arc::new(|host| Ok((host, 0).to_socket_addrs()?.collect()))
 }
 
-/// An error that all who wait for one lookup are told of.
+/// An error that all waiters of one lookup share.
 type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// Looks names up. Cloning shares it.
@@ -53,34 +53,35 @@ impl Lookups {
         Self::bounded(lookup, MOST)
     }
 
-    fn bounded(lookup: Lookup, most: usize) -> Self {
-        Self { lookup, threads: Arc::new(Semaphore::new(most)), under_way: Arc::default() }
+    fn bounded(lookup: Lookup, limit: usize) -> Self {
+        Self { lookup, threads: Arc::new(Semaphore::new(limit)), under_way: Arc::default() }
     }
 
     /// The addresses of a name. Dropped, it gives the answer up, but not the thread.
     pub(super) async fn find(self, name: String) -> io::Result<Vec<SocketAddr>> {
         let under_way = self.lock().get(&name).cloned();
-        let found = if let Some(found) = under_way {
-            found
+        let addresses = if let Some(addresses) = under_way {
+            addresses
         } else {
             let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(io::Error::other)?;
             self.start(name, thread)
         };
-        found.await.map_err(|error| io::Error::new(error.kind(), error))
+        addresses.await.map_err(|error| io::Error::new(error.kind(), error))
     }
 
     /// Starts a lookup, where nobody did while a thread was waited for.
     fn start(&self, name: String, thread: OwnedSemaphorePermit) -> Shared<BoxFuture<'static, LookupResult>> {
         let mut under_way = self.lock();
-        if let Some(found) = under_way.get(&name) {
-            return found.clone();
+        if let Some(addresses) = under_way.get(&name) {
+            return addresses.clone();
         }
         let this = UnderWay { lookups: self.clone(), name: name.clone(), _thread: thread };
-        let found = tokio::task::spawn_blocking(move || (this.lookups.lookup)(&this.name).map_err(Arc::new));
-        let found = found.map(|found| found.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error)))));
-        let found = found.boxed().shared();
-        under_way.insert(name, found.clone());
-        found
+        let addresses = tokio::task::spawn_blocking(move || (this.lookups.lookup)(&this.name).map_err(Arc::new));
+        let addresses =
+            addresses.map(|addresses| addresses.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error)))));
+        let addresses = addresses.boxed().shared();
+        under_way.insert(name, addresses.clone());
+        addresses
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Shared<BoxFuture<'static, LookupResult>>>> {
@@ -96,23 +97,23 @@ mod tests {
 
     use super::*;
 
-    /// A name server that answers each time it is told to, and the names that it was asked for.
+    /// A name server that answers when the test says so, and records the names of its requests.
     struct Server {
         answer: mpsc::SyncSender<()>,
-        asked: mpsc::Receiver<String>,
+        requested: mpsc::Receiver<String>,
         lookups: Lookups,
     }
 
     impl Server {
-        fn bounded(most: usize) -> Self {
-            let ((answer, wait), (ask, asked)) = (mpsc::sync_channel::<()>(8), mpsc::sync_channel(8));
+        fn bounded(limit: usize) -> Self {
+            let ((answer, wait), (ask, requested)) = (mpsc::sync_channel::<()>(8), mpsc::sync_channel(8));
             let wait = Mutex::new(wait);
             let lookup = move |name: &str| {
                 ask.send(name.to_owned()).map_err(io::Error::other)?;
                 wait.lock().unwrap().recv().map_err(io::Error::other)?;
                 Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
             };
-            Self { answer, asked, lookups: Lookups::bounded(Arc::new(lookup), most) }
+            Self { answer, requested, lookups: Lookups::bounded(Arc::new(lookup), limit) }
         }
 
         fn find(&self, name: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + use<> {
@@ -124,13 +125,13 @@ mod tests {
     async fn of_a_name_there_is_one_lookup_at_a_time() {
         let server = Server::bounded(8);
         let answer = async { server.answer.send(()).unwrap() };
-        let (found, ()) = join(join_all((0..3).map(|_| server.find("a.test"))), answer).await;
-        assert!(found.iter().all(|found| found.as_ref().unwrap().len() == 1));
-        assert_eq!(server.asked.try_iter().collect::<Vec<_>>(), ["a.test"]);
+        let (addresses, ()) = join(join_all((0..3).map(|_| server.find("a.test"))), answer).await;
+        assert!(addresses.iter().all(|addresses| addresses.as_ref().unwrap().len() == 1));
+        assert_eq!(server.requested.try_iter().collect::<Vec<_>>(), ["a.test"]);
 
         server.answer.send(()).unwrap();
         server.find("a.test").await.unwrap();
-        assert_eq!(server.asked.try_iter().count(), 1, "the answer is not kept");
+        assert_eq!(server.requested.try_iter().count(), 1, "the answer is not kept");
     }
 
     #[tokio::test]
@@ -138,7 +139,7 @@ mod tests {
         let server = Server::bounded(2);
         for name in ["a.test", "b.test"] {
             assert!(server.find(name).now_or_never().is_none());
-            assert_eq!(server.asked.recv().unwrap(), name);
+            assert_eq!(server.requested.recv().unwrap(), name);
         }
         let mut third = Box::pin(server.find("c.test"));
         assert!((&mut third).now_or_never().is_none());
@@ -150,15 +151,15 @@ mod tests {
         server.answer.send(()).unwrap();
         server.answer.send(()).unwrap();
         third.await.unwrap();
-        assert_eq!(server.asked.recv().unwrap(), "c.test");
+        assert_eq!(server.requested.recv().unwrap(), "c.test");
     }
 
     #[tokio::test]
     async fn all_who_wait_are_told_of_an_error() {
         let lookup = |_: &str| Err(io::Error::new(io::ErrorKind::TimedOut, "nobody knows"));
         let lookups = Lookups::bounded(Arc::new(lookup), 1);
-        let found = join_all((0..2).map(|_| lookups.clone().find("a.test".to_owned()))).await;
-        for error in found.into_iter().map(Result::unwrap_err) {
+        let addresses = join_all((0..2).map(|_| lookups.clone().find("a.test".to_owned()))).await;
+        for error in addresses.into_iter().map(Result::unwrap_err) {
             assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "nobody knows"));
         }
         assert!(lookups.lock().is_empty() && lookups.threads.available_permits() == 1);

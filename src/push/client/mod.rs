@@ -35,22 +35,22 @@ use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
 use crate::domain::endpoint::is_reserved_header;
 
-/// An attempt's time, answer included, where the endpoint sets no other.
+/// The time of an attempt, response included, where the endpoint sets no other.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The part of it that connecting may take: the name, TCP and TLS together.
+/// The part of that time for connecting: name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of an answer, and the size of a connection's read buffer.
 const HEAD_LIMIT: u32 = 16 * 1024;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// What an answer may have under way, unread: as much as is read of it at most.
+/// Unread bytes of one response in transit: as many as are read of it at most.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What all answers on one HTTP/2 connection may have under way, unread: an answer that floods fills its own part.
+/// Unread bytes of all responses on one HTTP/2 connection: one response alone cannot fill it.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// An HTTP/2 connection with something under way is asked at this interval whether it lives. Without that, one that
-/// fell silent would take delivery after delivery down with it.
+/// Interval of pings on an HTTP/2 connection in use. Without them a dead connection would fail one delivery after the
+/// other.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// As many as an endpoint's largest window: none is closed only to be opened again.
+/// Idle connections per host: the largest window of an endpoint, so that none is closed only to be opened again.
 const IDLE_PER_HOST: usize = 256;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -66,7 +66,7 @@ pub struct Client {
     no_address_after: Duration,
 }
 
-/// Why there is no client.
+/// Reasons why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The brand's name holds a control character.
@@ -80,10 +80,10 @@ pub enum ClientError {
     Tls(#[source] rustls::Error),
 }
 
-/// What goes out.
+/// A request of one attempt.
 #[derive(Debug)]
 pub struct DeliveryRequest<'a> {
-    /// Where to.
+    /// The target.
     pub url: &'a EndpointUrl,
     /// The endpoint's own headers and `traceparent`. Reserved ones are left out, which settings of an earlier version may
     /// still hold.
@@ -100,7 +100,7 @@ pub struct DeliveryRequest<'a> {
     pub body: Bytes,
     /// The time for everything: name, connection, request, whole answer.
     pub timeout: Duration,
-    /// What a date in `Retry-After` is counted from.
+    /// The time that a date in `Retry-After` is relative to.
     pub now: OffsetDateTime,
 }
 

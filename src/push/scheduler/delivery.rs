@@ -1,4 +1,4 @@
-//! What goes out in one request.
+//! The contents of one request.
 
 use std::collections::HashSet;
 
@@ -8,24 +8,25 @@ use super::retry_queue::RetryQueue;
 use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp, Uid};
 
-/// A body holds at most so many bytes of events, unless the first alone has more.
+/// Bytes of events in one body. A delivery ends before the event that would exceed it, unless that event is its first.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// One delivery: its events in the order of the log, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// What is sent.
+    /// The events that are sent.
     pub events: Vec<Seq>,
     /// In mode `latest` the one event stands for those of its record after this position.
     pub after: Option<Seq>,
-    /// How many attempts it has had.
+    /// Attempts that were made before this one.
     pub attempts: u32,
 }
 
 impl Delivery {
-    /// What it is called while it is in flight: its first event.
+    /// The delivery's id while it is in flight: the position of its first event.
     #[must_use]
-    pub fn name(&self) -> Seq {
+    pub fn id(&self) -> Seq {
+        // A delivery has at least one event, see `DeliveryDraft::close`.
         self.events.first().copied().unwrap_or_default()
     }
 
@@ -34,153 +35,148 @@ impl Delivery {
     }
 }
 
-/// Where a parcel begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seed {
-    /// With an open item, by the first event that it stands for.
-    Open(Seq),
-    /// With a waiting event.
-    Waiting(Seq),
-}
-
-impl Seed {
-    pub(super) fn seq(self) -> Seq {
-        match self {
-            Self::Open(seq) | Self::Waiting(seq) => seq,
-        }
-    }
-}
-
-/// A parcel with what the lane must know when it comes back.
+/// A delivery with the state that its outcome is applied to.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedDelivery {
     pub(super) delivery: Delivery,
-    /// The open items of it, by the first event that each stands for.
-    pub(super) items: Vec<Seq>,
+    /// The pending event or the retry entry that it was built around, by its position.
+    pub(super) head: Seq,
+    /// The pending events in it, by the first event that each stands for.
+    pub(super) pending: Vec<Seq>,
     pub(super) keys: Vec<Uid>,
-    /// Whether no more would have gone in, or must.
+    /// True where no further event may or must be added.
     pub(super) full: bool,
 }
 
-/// Makes parcels of what is there; changes nothing.
+/// Builds deliveries from pending events and retry entries; changes neither.
 pub(super) struct DeliveryBuilder<'a> {
     pub(super) policy: DeliveryPolicy,
-    pub(super) open: &'a PendingEvents,
+    pub(super) pending: &'a PendingEvents,
     pub(super) retry_queue: &'a RetryQueue,
+    /// Keys of deliveries in flight.
     pub(super) busy: &'a HashSet<Uid>,
 }
 
 impl DeliveryBuilder<'_> {
-    pub(super) fn pack(&self, seed: Seed, now: Timestamp) -> Option<PlannedDelivery> {
-        match (seed, self.policy.batch()) {
-            (Seed::Open(first), None) => self.item(first),
-            (Seed::Open(first), Some(max)) => self.items(first, max),
-            (Seed::Waiting(seq), None) => Some(self.event(self.retry_queue.get(seq)?)),
-            (Seed::Waiting(seq), Some(max)) => Some(self.events(self.retry_queue.get(seq)?, max, now)),
+    /// Plans the delivery that begins with a pending event, by the first event that it stands for.
+    pub(super) fn plan_pending(&self, head: Seq) -> Option<PlannedDelivery> {
+        match self.policy.batch() {
+            None => self.single_pending(head),
+            Some(max) => self.pending_batch(head, max),
         }
     }
 
-    fn item(&self, first: Seq) -> Option<PlannedDelivery> {
-        let item = self.open.get(first)?;
-        let mut packing = Packing::new(1);
-        packing.add(item.seq, item.key, Some(item.bytes));
-        packing.items.push(first);
-        Some(packing.close(self.after(first), 0, true))
+    /// Plans the delivery that begins with a retry entry.
+    pub(super) fn plan_retry(&self, head: Seq, now: Timestamp) -> Option<PlannedDelivery> {
+        let entry = self.retry_queue.get(head)?;
+        Some(match self.policy.batch() {
+            None => self.single_retry(entry),
+            Some(max) => self.retry_batch(entry, max, now),
+        })
     }
 
-    fn event(&self, event: &RetryEntry) -> PlannedDelivery {
-        let mut packing = Packing::new(1);
-        packing.add(event.seq, self.retry_queue.key(event), None);
-        // What waits since the endpoint was in mode `latest` still says what it stands for.
-        let after = if event.first < event.seq { Some(before(event.first)) } else { self.after(event.first) };
-        packing.close(after, event.attempts, true)
+    fn single_pending(&self, head: Seq) -> Option<PlannedDelivery> {
+        let event = self.pending.get(head)?;
+        let mut draft = DeliveryDraft::new(head, 1);
+        draft.add_pending(head, event);
+        Some(draft.close(self.after(head), 0, true))
+    }
+
+    fn single_retry(&self, entry: &RetryEntry) -> PlannedDelivery {
+        let mut draft = DeliveryDraft::new(entry.seq, 1);
+        draft.add(entry.seq, self.retry_queue.key(entry), None);
+        // An entry that was queued in mode `latest` still names the events that it stands for in another mode.
+        let after = if entry.first < entry.seq { Some(before(entry.first)) } else { self.after(entry.first) };
+        draft.close(after, entry.attempts, true)
     }
 
     fn after(&self, first: Seq) -> Option<Seq> {
         self.policy.is_latest().then(|| before(first))
     }
 
-    /// A batch that failed goes again as it was. Else whatever is free from the seed on, in order.
-    fn items(&self, seed: Seq, max: usize) -> Option<PlannedDelivery> {
-        let batch = self.open.get(seed)?.batch;
-        let mut packing = Packing::new(max);
-        let mut held = HashSet::new();
-        for (first, item) in self.open.iter() {
-            let with = match batch {
-                Some(_) => item.batch == batch,
-                None => first >= seed && item.batch.is_none() && self.is_free(item) && !held.contains(&item.key),
+    /// A batch that failed is sent again unchanged. Any other one takes all free events from the head on, in order.
+    fn pending_batch(&self, head: Seq, max: usize) -> Option<PlannedDelivery> {
+        let batch = self.pending.get(head)?.batch;
+        let mut draft = DeliveryDraft::new(head, max);
+        let mut blocked = HashSet::new();
+        for (first, event) in self.pending.iter() {
+            let is_member = match batch {
+                Some(_) => event.batch == batch,
+                None => first >= head && event.batch.is_none() && self.is_free(event) && !blocked.contains(&event.key),
             };
-            if !with {
-                // What comes later of the same record stands behind it.
-                held.insert(item.key);
-            } else if packing.has_room_for(item.bytes) || batch.is_some() {
-                packing.add(item.seq, item.key, Some(item.bytes));
-                packing.items.push(first);
+            if !is_member {
+                // Later events of the same record wait for this one.
+                blocked.insert(event.key);
+            } else if draft.has_room_for(event.bytes) || batch.is_some() {
+                draft.add_pending(first, event);
             } else {
-                return Some(packing.close(None, 0, true));
+                return Some(draft.close(None, 0, true));
             }
         }
-        let full = batch.is_some() || packing.is_full();
-        Some(packing.close(None, 0, full))
+        let full = batch.is_some() || draft.is_full();
+        Some(draft.close(None, 0, full))
     }
 
-    fn is_free(&self, item: &PendingEvent) -> bool {
-        !self.busy.contains(&item.key)
+    fn is_free(&self, event: &PendingEvent) -> bool {
+        !self.busy.contains(&event.key)
     }
 
-    /// A batch that failed goes again as it was. Else the due ones that were never sent.
-    fn events(&self, seed: &RetryEntry, max: usize, now: Timestamp) -> PlannedDelivery {
-        let mut packing = Packing::new(max);
-        let batch = self.retry_queue.batch_of(seed);
-        if let Some(batch) = batch {
-            for event in batch.iter().filter_map(|seq| self.retry_queue.get(*seq)) {
-                packing.add(event.seq, self.retry_queue.key(event), None);
+    /// A batch that failed is sent again unchanged, and so is a single event that failed. Any other one takes the due
+    /// entries that were never sent.
+    fn retry_batch(&self, head: &RetryEntry, max: usize, now: Timestamp) -> PlannedDelivery {
+        let mut draft = DeliveryDraft::new(head.seq, max);
+        if let Some(batch) = self.retry_queue.batch_of(head) {
+            for entry in batch.iter().filter_map(|seq| self.retry_queue.get(*seq)) {
+                draft.add(entry.seq, self.retry_queue.key(entry), None);
             }
-        } else if seed.attempts > 0 {
-            packing.add(seed.seq, self.retry_queue.key(seed), None);
+        } else if head.attempts > 0 {
+            draft.add(head.seq, self.retry_queue.key(head), None);
         } else {
-            self.followers(&mut packing, seed, now);
+            self.add_unsent(&mut draft, head, now);
         }
-        packing.close(None, seed.attempts, true)
+        draft.close(None, head.attempts, true)
     }
 
-    fn followers(&self, packing: &mut Packing, seed: &RetryEntry, now: Timestamp) {
-        packing.add(seed.seq, self.retry_queue.key(seed), self.retry_queue.bytes(seed.seq));
-        let due = self.retry_queue.heads().take_while(|front| front.next_at <= now);
-        for front in std::iter::once(seed).chain(due.filter(|front| front.seq != seed.seq)) {
-            let key = self.retry_queue.key(front);
+    /// Adds the head, then the entries that were never sent: of the head's record first, then of each record whose head
+    /// is due.
+    fn add_unsent(&self, draft: &mut DeliveryDraft, head: &RetryEntry, now: Timestamp) {
+        draft.add(head.seq, self.retry_queue.key(head), self.retry_queue.bytes(head.seq));
+        let due = self.retry_queue.heads().take_while(|other| other.next_at <= now);
+        let others = due.filter(|other| other.seq != head.seq);
+        for key in std::iter::once(head).chain(others).map(|entry| self.retry_queue.key(entry)) {
             if self.busy.contains(&key) {
                 continue;
             }
-            for event in self.retry_queue.row(key).iter().filter_map(|seq| self.retry_queue.get(*seq)) {
-                if event.seq == seed.seq {
-                    continue;
-                }
-                let bytes = self.retry_queue.bytes(event.seq);
-                if event.attempts > 0 || event.batch.is_some() || !packing.has_room_for(bytes.unwrap_or(MAX_BODY)) {
+            let queue = self.retry_queue.queue(key).iter().filter_map(|seq| self.retry_queue.get(*seq));
+            for entry in queue.filter(|entry| entry.seq != head.seq) {
+                let bytes = self.retry_queue.bytes(entry.seq);
+                // An entry whose size is unknown is taken for one that fills a body.
+                if entry.attempts > 0 || entry.batch.is_some() || !draft.has_room_for(bytes.unwrap_or(MAX_BODY)) {
                     break;
                 }
-                packing.add(event.seq, key, bytes);
+                draft.add(entry.seq, key, bytes);
             }
-            if packing.is_full() {
+            if draft.is_full() {
                 break;
             }
         }
     }
 }
 
-/// A parcel that is being packed.
-struct Packing {
+/// A delivery that events are added to.
+struct DeliveryDraft {
+    head: Seq,
+    /// Events that it may hold.
     max: usize,
     bytes: usize,
     events: Vec<Seq>,
-    items: Vec<Seq>,
+    pending: Vec<Seq>,
     keys: Vec<Uid>,
 }
 
-impl Packing {
-    fn new(max: usize) -> Self {
-        Self { max, bytes: 0, events: Vec::new(), items: Vec::new(), keys: Vec::new() }
+impl DeliveryDraft {
+    fn new(head: Seq, max: usize) -> Self {
+        Self { head, max, bytes: 0, events: Vec::new(), pending: Vec::new(), keys: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -188,11 +184,16 @@ impl Packing {
     }
 
     fn has_room_for(&self, bytes: usize) -> bool {
-        // A comma or a bracket each.
+        // Each event takes a comma or a bracket besides.
         self.events.is_empty() || !self.is_full() && self.bytes + bytes + 2 <= MAX_BODY
     }
 
-    /// A size that is not known fills the parcel.
+    fn add_pending(&mut self, first: Seq, event: &PendingEvent) {
+        self.add(event.seq, event.key, Some(event.bytes));
+        self.pending.push(first);
+    }
+
+    /// An event of unknown size fills the delivery.
     fn add(&mut self, seq: Seq, key: Uid, bytes: Option<usize>) {
         self.bytes += bytes.unwrap_or(MAX_BODY) + 1;
         self.events.push(seq);
@@ -203,7 +204,8 @@ impl Packing {
         self.events.sort_unstable();
         PlannedDelivery {
             delivery: Delivery { events: self.events, after, attempts },
-            items: self.items,
+            head: self.head,
+            pending: self.pending,
             keys: self.keys,
             full,
         }

@@ -1,121 +1,122 @@
-//! The events that were read and are neither settled nor waiting: the cursor stands below the first of them.
+//! Events that were read from the log and are neither settled nor in the retry queue. The cursor is below the first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::state::EventMeta;
+use super::event_meta::EventMeta;
 use crate::domain::{Seq, Timestamp, Uid};
 
-/// What is sent of one record: an event, or in mode `latest` the newest of a run of them.
+/// An event to be sent; in mode `latest` the newest of consecutive events of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PendingEvent {
     pub(super) uid: Uid,
-    /// Items of the same key wait for each other.
+    /// Pending events of the same key are sent one after the other.
     pub(super) key: Uid,
     /// The event that is sent.
     pub(super) seq: Seq,
     pub(super) bytes: usize,
-    /// Not before this moment.
+    /// The earliest time at which it is sent.
     pub(super) due: Timestamp,
-    /// The first event of the batch that it was sent in and failed with; it stays in that batch.
+    /// The first event of the batch that it failed with; it stays in that batch.
     pub(super) batch: Option<Seq>,
 }
 
-/// The items by the first event that each stands for.
+/// Pending events by the first event that each stands for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingEvents {
-    items: BTreeMap<Seq, PendingEvent>,
-    /// The item of each record that stands for whatever comes next of it.
-    growing: HashMap<Uid, Seq>,
+    events: BTreeMap<Seq, PendingEvent>,
+    /// In mode `latest` the pending event of each record that later events of the record replace, while it is not in
+    /// flight.
+    replaceable: HashMap<Uid, Seq>,
 }
 
 impl PendingEvents {
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        self.events.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.events.is_empty()
     }
 
     /// The first event that is not settled.
     pub(super) fn first(&self) -> Option<Seq> {
-        self.items.first_key_value().map(|(first, _)| *first)
+        self.events.first_key_value().map(|(first, _)| *first)
     }
 
     pub(super) fn get(&self, first: Seq) -> Option<&PendingEvent> {
-        self.items.get(&first)
+        self.events.get(&first)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &PendingEvent)> {
-        self.items.iter().map(|(first, item)| (*first, item))
+        self.events.iter().map(|(first, event)| (*first, event))
     }
 
-    /// The first item of each key, in the order of the log.
+    /// The first pending event of each key, in the order of the log.
     pub(super) fn heads(&self) -> impl Iterator<Item = (Seq, &PendingEvent)> {
         let mut keys = HashSet::new();
-        self.iter().filter(move |(_, item)| keys.insert(item.key))
+        self.iter().filter(move |(_, event)| keys.insert(event.key))
     }
 
-    /// Adds an event as an item of its own.
+    /// Adds an event.
     pub(super) fn add(&mut self, event: EventMeta, key: Uid, due: Timestamp) {
         let EventMeta { seq, uid, bytes, .. } = event;
-        self.items.insert(seq, PendingEvent { uid, key, seq, bytes, due, batch: None });
+        self.events.insert(seq, PendingEvent { uid, key, seq, bytes, due, batch: None });
     }
 
-    /// Adds an event as the newest of its record's; returns the one in whose place it is sent.
-    pub(super) fn replace(&mut self, event: EventMeta, key: Uid, due: Timestamp) -> Option<Seq> {
-        if let Some(item) = self.growing.get(&event.uid).and_then(|first| self.items.get_mut(first)) {
-            item.bytes = event.bytes;
-            return Some(std::mem::replace(&mut item.seq, event.seq));
+    /// Adds the newest event of its record. Returns the event that it supersedes, if there is one.
+    pub(super) fn add_newest(&mut self, event: EventMeta, key: Uid, due: Timestamp) -> Option<Seq> {
+        if let Some(older) = self.replaceable.get(&event.uid).and_then(|first| self.events.get_mut(first)) {
+            older.bytes = event.bytes;
+            return Some(std::mem::replace(&mut older.seq, event.seq));
         }
-        self.growing.insert(event.uid, event.seq);
+        self.replaceable.insert(event.uid, event.seq);
         self.add(event, key, due);
         None
     }
 
-    /// The item is on its way: what comes next of its record is another one.
-    pub(super) fn send(&mut self, first: Seq) {
-        if let Some(item) = self.items.get(&first) {
-            end_growth(&mut self.growing, first, item);
+    /// Marks an event as in flight: later events of its record are pending on their own.
+    pub(super) fn mark_in_flight(&mut self, first: Seq) {
+        if let Some(event) = self.events.get(&first) {
+            end_replacement(&mut self.replaceable, first, event);
         }
     }
 
-    /// It failed and stays, with the batch that it was in.
-    pub(super) fn keep(&mut self, first: Seq, batch: Seq) {
-        if let Some(item) = self.items.get_mut(&first) {
-            item.batch = Some(batch);
+    /// Keeps a failed event in the batch that it was sent in.
+    pub(super) fn keep_in_batch(&mut self, first: Seq, batch: Seq) {
+        if let Some(event) = self.events.get_mut(&first) {
+            event.batch = Some(batch);
         }
     }
 
-    /// It failed and stays, and stands for what came of its record meanwhile; returns the event that is sent no more.
-    pub(super) fn fold(&mut self, first: Seq) -> Option<Seq> {
-        let uid = self.items.get(&first)?.uid;
-        let newer = self.growing.insert(uid, first).and_then(|newer| self.items.remove(&newer))?;
-        let item = self.items.get_mut(&first)?;
-        item.bytes = newer.bytes;
-        Some(std::mem::replace(&mut item.seq, newer.seq))
+    /// Replaces a failed event by the newer pending event of its record. Returns the event that is superseded.
+    pub(super) fn coalesce(&mut self, first: Seq) -> Option<Seq> {
+        let uid = self.events.get(&first)?.uid;
+        let newer = self.replaceable.insert(uid, first).and_then(|newer| self.events.remove(&newer))?;
+        let event = self.events.get_mut(&first)?;
+        event.bytes = newer.bytes;
+        Some(std::mem::replace(&mut event.seq, newer.seq))
     }
 
-    /// Takes an item out.
+    /// Takes an event out.
     pub(super) fn take(&mut self, first: Seq) -> Option<PendingEvent> {
-        let item = self.items.remove(&first)?;
-        end_growth(&mut self.growing, first, &item);
-        Some(item)
+        let event = self.events.remove(&first)?;
+        end_replacement(&mut self.replaceable, first, &event);
+        Some(event)
     }
 
-    /// Takes every item of a key out, in the order of the log.
+    /// Takes every event of a key out, in the order of the log.
     pub(super) fn take_key(&mut self, key: Uid) -> Vec<(Seq, PendingEvent)> {
-        let taken: Vec<(Seq, PendingEvent)> = self.items.extract_if(.., |_, item| item.key == key).collect();
-        for (first, item) in &taken {
-            end_growth(&mut self.growing, *first, item);
+        let taken: Vec<(Seq, PendingEvent)> = self.events.extract_if(.., |_, event| event.key == key).collect();
+        for (first, event) in &taken {
+            end_replacement(&mut self.replaceable, *first, event);
         }
         taken
     }
 }
 
-/// The item stands for nothing that comes yet.
-fn end_growth(growing: &mut HashMap<Uid, Seq>, first: Seq, item: &PendingEvent) {
-    if growing.get(&item.uid) == Some(&first) {
-        growing.remove(&item.uid);
+/// Later events of the record no longer replace this one.
+fn end_replacement(replaceable: &mut HashMap<Uid, Seq>, first: Seq, event: &PendingEvent) {
+    if replaceable.get(&event.uid) == Some(&first) {
+        replaceable.remove(&event.uid);
     }
 }

@@ -1,41 +1,42 @@
-//! What an endpoint's owner chose, as far as a lane must know it.
+//! The settings of an endpoint that its scheduler follows.
 
 use uuid::Uuid;
 
 use crate::domain::endpoint::{DeliveryOrder, Mode, Settings};
 use crate::domain::{Seq, Uid};
 
-/// How deliveries are made up, and which wait for which.
+/// The contents and the order of deliveries, and their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryPolicy {
+    /// The contents of one delivery.
     pub mode: Mode,
+    /// Which events wait for which.
     pub order: DeliveryOrder,
-    /// Deliveries in flight at most.
+    /// Deliveries in flight at once, before the order's own limit.
     pub window: usize,
-    /// Deliveries per second at most.
+    /// Deliveries per second; `None` is no limit.
     pub rate: Option<u32>,
 }
 
 impl DeliveryPolicy {
-    /// Those of an endpoint.
+    /// The policy of an endpoint's settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let Settings { mode, order, window, rate, .. } = settings;
         Self { mode: *mode, order: *order, window: *window, rate: *rate }
     }
 
-    /// Of two events with the same key one waits for the other.
+    /// The key of an event: of two events with the same key the later waits for the earlier.
     pub(super) fn key(&self, uid: Uid, seq: Seq) -> Uid {
         match (self.order, self.mode) {
             (DeliveryOrder::Strict, _) => Uid(Uuid::nil()),
-            // An old state after a new one would be worse than none.
+            // Without this key an old state could arrive after a newer one.
             (DeliveryOrder::Record, _) | (DeliveryOrder::None, Mode::Latest { .. }) => uid,
             (DeliveryOrder::None, _) => Uid(Uuid::from_u128(u128::from(seq.0.unsigned_abs()))),
         }
     }
 
-    /// Deliveries in flight at most.
+    /// The limit on deliveries in flight.
     pub(super) fn window(&self) -> usize {
         if self.is_strict() { 1 } else { self.window }
     }
@@ -44,7 +45,7 @@ impl DeliveryPolicy {
         self.order == DeliveryOrder::Strict
     }
 
-    /// Events in a delivery at most.
+    /// The limit on events in one delivery; `None` in modes without batches.
     pub(super) fn batch(&self) -> Option<usize> {
         match self.mode {
             Mode::Batch { max } => Some(max.max(1)),
@@ -56,7 +57,7 @@ impl DeliveryPolicy {
         matches!(self.mode, Mode::Latest { .. })
     }
 
-    /// Events that a lane has open at once, so that there is always something to send.
+    /// The number of pending events to read ahead, so that a free slot of the window is filled at once.
     pub(super) fn read_ahead(&self) -> usize {
         4 * self.window.max(self.batch().unwrap_or(1))
     }

@@ -1,11 +1,11 @@
-//! Deliveries per second: a token bucket that holds a tenth of a second's tokens, and one at least.
+//! The limit on deliveries per second: a token bucket that holds the tokens of 0.1 s, and at least one.
 
 use std::time::Duration;
 
 use crate::domain::Timestamp;
 
-/// Kept as the one moment from which everything follows (the "generic cell rate algorithm"): it moves by one interval
-/// with each delivery and never lies in the past, and so far as a bucket lasts it may lie ahead.
+/// The generic cell rate algorithm: one timestamp moves on by an interval with each delivery, never lies in the past when
+/// a delivery is sent, and may lie ahead by as much as the bucket holds.
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
     interval: Duration,
@@ -20,17 +20,17 @@ impl Rate {
         Self { interval, bucket: interval * (per_second / 10).saturating_sub(1), paid_until: Timestamp::UNIX_EPOCH }
     }
 
-    /// When the next delivery may go out.
+    /// The earliest time of the next delivery.
     pub(super) fn next_at(&self) -> Timestamp {
         self.paid_until - self.bucket
     }
 
-    /// A clock that steps back leaves nothing paid for longer than a bucket lasts.
+    /// Limits the effect of a clock that steps back: the next delivery waits no longer than a bucket lasts.
     pub(super) fn hold_to(&mut self, now: Timestamp) {
         self.paid_until = self.paid_until.min(now + self.bucket + self.interval);
     }
 
-    /// One goes out.
+    /// Takes the token of one delivery.
     pub(super) fn take(&mut self, now: Timestamp) {
         self.paid_until = self.paid_until.max(now) + self.interval;
     }

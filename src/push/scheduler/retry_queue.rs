@@ -1,4 +1,4 @@
-//! The events that left the way: each waits for its own retry, and those of the same record wait behind it.
+//! Events that were rescheduled: each waits for its own retry, and later events of the same record wait for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -6,218 +6,218 @@ use super::policy::DeliveryPolicy;
 use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp, Uid};
 
-/// What waits, and what of it is not saved yet.
+/// Retry entries, and which of them changed since they were saved.
 #[derive(Debug, Clone)]
 pub(super) struct RetryQueue {
     policy: DeliveryPolicy,
-    waiting: BTreeMap<Seq, RetryEntry>,
+    entries: BTreeMap<Seq, RetryEntry>,
     parked: usize,
-    /// The waiting events of each key that are not parked; the first may be sent, the others stand behind it.
-    rows: HashMap<Uid, Vec<Seq>>,
-    /// The first of each row by its moment.
+    /// The queue of each key, of entries that are not parked: the first may be sent, the others wait for it.
+    queues: HashMap<Uid, Vec<Seq>>,
+    /// The first entry of each queue by the time of its next attempt.
     heads: BTreeSet<(Timestamp, Seq)>,
-    /// Those that go together, by the first of them.
+    /// Entries that are sent together, by the first of them.
     batches: HashMap<Seq, BTreeSet<Seq>>,
-    /// Sizes, of those that were read since the process began.
+    /// Sizes in bytes, of events that this process has read.
     bytes: HashMap<Seq, usize>,
-    /// What was delivered before the log was read so far again: it is not sent once more.
-    ahead: BTreeMap<Seq, RetryEntry>,
+    /// Entries that were delivered above the position that this process has read: they are not sent again.
+    delivered_ahead: BTreeMap<Seq, RetryEntry>,
     changed: HashSet<Seq>,
     settled: BTreeSet<Seq>,
 }
 
 impl RetryQueue {
-    /// What was saved before.
-    pub(super) fn resume(waiting: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
+    /// Returns the queue of entries that were saved before.
+    pub(super) fn resume(entries: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
         let mut retry_queue = Self {
             policy,
-            waiting: BTreeMap::new(),
+            entries: BTreeMap::new(),
             parked: 0,
-            rows: HashMap::new(),
+            queues: HashMap::new(),
             heads: BTreeSet::new(),
             batches: HashMap::new(),
             bytes: HashMap::new(),
-            ahead: BTreeMap::new(),
+            delivered_ahead: BTreeMap::new(),
             changed: HashSet::new(),
             settled: BTreeSet::new(),
         };
-        for event in waiting {
-            retry_queue.put(event, None);
+        for entry in entries {
+            retry_queue.put(entry, None);
         }
         retry_queue.changed.clear();
         if policy.is_latest() {
-            let keys: BTreeSet<Uid> = retry_queue.rows.keys().copied().collect();
+            let keys: BTreeSet<Uid> = retry_queue.queues.keys().copied().collect();
             for key in keys {
-                retry_queue.fold(key);
+                retry_queue.coalesce(key);
             }
         }
         retry_queue
     }
 
-    /// How many will be sent by themselves.
+    /// The number of entries that are retried automatically.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() - self.parked
+        self.entries.len() - self.parked
     }
 
-    /// Whether an event waits or is parked.
-    pub(super) fn holds(&self, seq: Seq) -> bool {
-        self.waiting.contains_key(&seq)
+    /// True for an event with an entry, parked or not.
+    pub(super) fn contains(&self, seq: Seq) -> bool {
+        self.entries.contains_key(&seq)
     }
 
-    /// Whether nothing will ever be sent of it by itself: all of it is parked, or there is none.
-    pub(super) fn are_at_rest(&self) -> bool {
-        self.rows.is_empty()
+    /// True when no entry will be retried automatically: the queue is empty or every entry is parked.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queues.is_empty()
     }
 
-    /// Whether the event waits, is parked or was delivered already, itself or in what a newer one of its record stands
-    /// for.
-    pub(super) fn knows(&self, seq: Seq, uid: Uid) -> bool {
-        let stands_for = |event: &RetryEntry| event.uid == uid && event.first <= seq;
-        let is_among = |events: &BTreeMap<Seq, RetryEntry>| {
-            events.contains_key(&seq)
-                || self.policy.is_latest() && events.range(seq..).any(|(_, event)| stands_for(event))
+    /// True for an event that has an entry or was delivered already, by itself or by a newer event that stands for it.
+    pub(super) fn covers(&self, seq: Seq, uid: Uid) -> bool {
+        let stands_for = |entry: &RetryEntry| entry.uid == uid && entry.first <= seq;
+        let is_among = |entries: &BTreeMap<Seq, RetryEntry>| {
+            entries.contains_key(&seq)
+                || self.policy.is_latest() && entries.range(seq..).any(|(_, entry)| stands_for(entry))
         };
-        is_among(&self.waiting) || is_among(&self.ahead)
+        is_among(&self.entries) || is_among(&self.delivered_ahead)
     }
 
-    /// The log was read up to here.
-    pub(super) fn were_read(&mut self, read: Seq) {
-        self.ahead = self.ahead.split_off(&read.next());
+    /// Forgets deliveries up to the position that the log was read to.
+    pub(super) fn forget_delivered(&mut self, read: Seq) {
+        self.delivered_ahead = self.delivered_ahead.split_off(&read.next());
     }
 
     pub(super) fn get(&self, seq: Seq) -> Option<&RetryEntry> {
-        self.waiting.get(&seq)
+        self.entries.get(&seq)
     }
 
     pub(super) fn bytes(&self, seq: Seq) -> Option<usize> {
         self.bytes.get(&seq).copied()
     }
 
-    pub(super) fn key(&self, event: &RetryEntry) -> Uid {
-        self.policy.key(event.uid, event.seq)
+    pub(super) fn key(&self, entry: &RetryEntry) -> Uid {
+        self.policy.key(entry.uid, entry.seq)
     }
 
-    /// The events of a key that wait, in the order in which they go.
-    pub(super) fn row(&self, key: Uid) -> &[Seq] {
-        self.rows.get(&key).map_or(&[], Vec::as_slice)
+    /// The queue of a key, in the order of sending.
+    pub(super) fn queue(&self, key: Uid) -> &[Seq] {
+        self.queues.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// When the first waiting event of a key is due; `None` where none of it waits.
-    pub(super) fn holds_back(&self, key: Uid) -> Option<Timestamp> {
-        self.waiting.get(self.row(key).first()?).map(|event| event.next_at)
+    /// The time of the next attempt of a key's first entry; `None` where its queue is empty.
+    pub(super) fn blocked_until(&self, key: Uid) -> Option<Timestamp> {
+        self.entries.get(self.queue(key).first()?).map(|entry| entry.next_at)
     }
 
-    /// The waiting event at the front of each row, by their moments.
+    /// The first entry of each queue, by the time of its next attempt.
     pub(super) fn heads(&self) -> impl Iterator<Item = &RetryEntry> {
-        self.heads.iter().filter_map(|(_, seq)| self.waiting.get(seq))
+        self.heads.iter().filter_map(|(_, seq)| self.entries.get(seq))
     }
 
-    /// Those that an event goes with; none where it goes alone.
-    pub(super) fn batch_of(&self, event: &RetryEntry) -> Option<&BTreeSet<Seq>> {
-        self.policy.batch().and(event.batch).and_then(|batch| self.batches.get(&batch))
+    /// The entries that an entry is sent with; `None` where it is sent alone.
+    pub(super) fn batch_of(&self, entry: &RetryEntry) -> Option<&BTreeSet<Seq>> {
+        self.policy.batch().and(entry.batch).and_then(|batch| self.batches.get(&batch))
     }
 
-    /// Adds or replaces an event.
-    pub(super) fn put(&mut self, event: RetryEntry, bytes: Option<usize>) {
-        let (seq, key) = (event.seq, self.key(&event));
-        self.leave(seq, key);
-        if !event.parked {
-            let row = self.rows.entry(key).or_default();
-            if let Err(index) = row.binary_search(&seq) {
-                row.insert(index, seq);
+    /// Adds or replaces an entry.
+    pub(super) fn put(&mut self, entry: RetryEntry, bytes: Option<usize>) {
+        let (seq, key) = (entry.seq, self.key(&entry));
+        self.unlink(seq, key);
+        if !entry.parked {
+            let queue = self.queues.entry(key).or_default();
+            if let Err(index) = queue.binary_search(&seq) {
+                queue.insert(index, seq);
             }
-            if let Some(batch) = event.batch {
+            if let Some(batch) = entry.batch {
                 self.batches.entry(batch).or_default().insert(seq);
             }
         }
         self.bytes.extend(bytes.map(|bytes| (seq, bytes)));
         self.settled.remove(&seq);
         self.changed.insert(seq);
-        self.parked += usize::from(event.parked);
-        if self.waiting.insert(seq, event).is_some_and(|before| before.parked) {
+        self.parked += usize::from(entry.parked);
+        if self.entries.insert(seq, entry).is_some_and(|before| before.parked) {
             self.parked -= 1;
         }
-        self.stand(key);
+        self.index_head(key);
     }
 
-    /// Takes an event out, since it was delivered.
+    /// Removes an entry because it was delivered. `read` is the position that the log was read to.
     pub(super) fn delivered(&mut self, seq: Seq, read: Seq) {
-        if let Some(event) = self.settle(seq)
+        if let Some(entry) = self.settle(seq)
             && seq > read
         {
-            self.ahead.insert(seq, event);
+            self.delivered_ahead.insert(seq, entry);
         }
     }
 
-    /// Takes an event out, since it was delivered or another stands for it; the next of its row has waited long enough,
-    /// unless it has a schedule of its own.
+    /// Removes an entry because it was delivered or is superseded. The next one of its queue is due at once, unless it has
+    /// a schedule of its own.
     pub(super) fn settle(&mut self, seq: Seq) -> Option<RetryEntry> {
-        let key = self.key(self.waiting.get(&seq)?);
-        self.leave(seq, key);
+        let key = self.key(self.entries.get(&seq)?);
+        self.unlink(seq, key);
         self.changed.remove(&seq);
         self.bytes.remove(&seq);
         self.settled.insert(seq);
-        let event = self.waiting.remove(&seq);
-        self.parked -= usize::from(event.as_ref().is_some_and(|event| event.parked));
-        self.move_up(key);
-        event
+        let entry = self.entries.remove(&seq);
+        self.parked -= usize::from(entry.as_ref().is_some_and(|entry| entry.parked));
+        self.release_next(key);
+        entry
     }
 
-    /// An event has had its last attempt.
-    pub(super) fn park(&mut self, event: RetryEntry) {
-        let key = self.key(&event);
-        self.put(event, None);
-        self.move_up(key);
+    /// Parks an entry after its last attempt.
+    pub(super) fn park(&mut self, entry: RetryEntry) {
+        let key = self.key(&entry);
+        self.put(entry, None);
+        self.release_next(key);
     }
 
-    /// The waiting events of a record as one, the newest, with the place and the moment of the first; returns those that
-    /// are sent no more.
-    pub(super) fn fold(&mut self, key: Uid) -> Vec<Seq> {
-        let row = self.row(key).to_vec();
-        let (false, [first, .., last]) = (self.policy.is_strict(), row.as_slice()) else { return Vec::new() };
-        let Some(front) = self.waiting.get(first).cloned() else { return Vec::new() };
+    /// Replaces the entries of a key by one: the newest event, with the schedule of the first. Returns the superseded
+    /// events.
+    pub(super) fn coalesce(&mut self, key: Uid) -> Vec<Seq> {
+        let queue = self.queue(key).to_vec();
+        let (false, [first, .., last]) = (self.policy.is_strict(), queue.as_slice()) else { return Vec::new() };
+        let Some(head) = self.entries.get(first).cloned() else { return Vec::new() };
         let newest = *last;
-        for seq in &row {
+        for seq in &queue {
             self.settle(*seq);
         }
-        self.put(RetryEntry { seq: newest, ..front }, None);
-        row.into_iter().filter(|seq| *seq != newest).collect()
+        self.put(RetryEntry { seq: newest, ..head }, None);
+        queue.into_iter().filter(|seq| *seq != newest).collect()
     }
 
-    /// Nothing of this need wait any longer, but for what is parked.
+    /// Makes entries due now, except those that are parked.
     pub(super) fn pull_forward(&mut self, now: Timestamp, which: impl Fn(&RetryEntry) -> bool) {
-        for event in self.waiting.values_mut().filter(|event| !event.parked && event.next_at > now && which(event)) {
-            event.next_at = now;
-            self.changed.insert(event.seq);
+        for entry in self.entries.values_mut().filter(|entry| !entry.parked && entry.next_at > now && which(entry)) {
+            entry.next_at = now;
+            self.changed.insert(entry.seq);
         }
-        let front = |row: &Vec<Seq>| self.waiting.get(row.first()?).map(|event| (event.next_at, event.seq));
-        self.heads = self.rows.values().filter_map(front).collect();
+        let head = |queue: &Vec<Seq>| self.entries.get(queue.first()?).map(|entry| (entry.next_at, entry.seq));
+        self.heads = self.queues.values().filter_map(head).collect();
     }
 
-    /// What changed and what ended since this was last asked; `None` where nothing did.
+    /// Returns the entries that changed and those that ended since the last call; `None` where there are none.
     pub(super) fn take_changes(&mut self) -> Option<(Vec<RetryEntry>, Vec<Seq>)> {
         if self.changed.is_empty() && self.settled.is_empty() {
             return None;
         }
         let mut changed: Vec<RetryEntry> =
-            self.changed.drain().filter_map(|seq| self.waiting.get(&seq)).cloned().collect();
-        changed.sort_unstable_by_key(|event| event.seq);
+            self.changed.drain().filter_map(|seq| self.entries.get(&seq)).cloned().collect();
+        changed.sort_unstable_by_key(|entry| entry.seq);
         Some((changed, std::mem::take(&mut self.settled).into_iter().collect()))
     }
 
-    fn move_up(&mut self, key: Uid) {
-        let Some(first) = self.row(key).first().copied() else { return };
-        let Some(event) = self.waiting.get_mut(&first).filter(|event| event.attempts == 0) else { return };
-        let was = std::mem::replace(&mut event.next_at, Timestamp::UNIX_EPOCH);
+    /// Makes the first entry of a queue due at once, unless it has a schedule of its own.
+    fn release_next(&mut self, key: Uid) {
+        let Some(first) = self.queue(key).first().copied() else { return };
+        let Some(entry) = self.entries.get_mut(&first).filter(|entry| entry.attempts == 0) else { return };
+        let was = std::mem::replace(&mut entry.next_at, Timestamp::UNIX_EPOCH);
         self.changed.insert(first);
         self.heads.remove(&(was, first));
-        self.stand(key);
+        self.index_head(key);
     }
 
-    /// Leaves its row and its batch.
-    fn leave(&mut self, seq: Seq, key: Uid) {
-        let Some(event) = self.waiting.get(&seq) else { return };
-        if let Some(batch) = event.batch
+    /// Removes an entry from its queue and its batch.
+    fn unlink(&mut self, seq: Seq, key: Uid) {
+        let Some(entry) = self.entries.get(&seq) else { return };
+        if let Some(batch) = entry.batch
             && let Some(members) = self.batches.get_mut(&batch)
         {
             members.remove(&seq);
@@ -225,22 +225,22 @@ impl RetryQueue {
                 self.batches.remove(&batch);
             }
         }
-        let Some(row) = self.rows.get_mut(&key) else { return };
-        self.heads.remove(&(event.next_at, seq));
-        row.retain(|other| *other != seq);
-        if row.is_empty() {
-            self.rows.remove(&key);
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        self.heads.remove(&(entry.next_at, seq));
+        queue.retain(|other| *other != seq);
+        if queue.is_empty() {
+            self.queues.remove(&key);
         }
-        self.stand(key);
+        self.index_head(key);
     }
 
-    /// The first of a row is known by its moment, and no other of it.
-    fn stand(&mut self, key: Uid) {
-        let Some(row) = self.rows.get(&key) else { return };
-        let timestamp = |seq: &Seq| self.waiting.get(seq).map(|event| (event.next_at, *seq));
-        if let Some(second) = row.get(1).and_then(timestamp) {
+    /// Indexes the first entry of a queue in [`Self::heads`], and no other entry of it.
+    fn index_head(&mut self, key: Uid) {
+        let Some(queue) = self.queues.get(&key) else { return };
+        let timestamp = |seq: &Seq| self.entries.get(seq).map(|entry| (entry.next_at, *seq));
+        if let Some(second) = queue.get(1).and_then(timestamp) {
             self.heads.remove(&second);
         }
-        self.heads.extend(row.first().and_then(timestamp));
+        self.heads.extend(queue.first().and_then(timestamp));
     }
 }

@@ -1,10 +1,11 @@
-//! The state machine.
+//! The state machine of one endpoint's deliveries.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::circuit_breaker::CircuitBreaker;
-use super::delivery::{Delivery, DeliveryBuilder, PlannedDelivery, Seed};
+use super::delivery::{Delivery, DeliveryBuilder, PlannedDelivery};
+use super::event_meta::EventMeta;
 use super::pending::{PendingEvent, PendingEvents};
 use super::policy::DeliveryPolicy;
 use super::rate::Rate;
@@ -15,130 +16,118 @@ use crate::domain::{Seq, Timestamp, Uid};
 use crate::push::outcome::AttemptOutcome;
 use crate::push::schedule;
 
-/// Attempts in a row that fail before the endpoint itself is held to be failing.
-const FAILURES_IN_A_ROW: u32 = 5;
+/// Consecutive failed attempts after which the endpoint itself counts as failing.
+const MAX_CONSECUTIVE_FAILURES: u32 = 5;
 
-/// With so many events in hand nothing new is read: the cursor stands still instead.
+/// Events, pending or to be retried, at which reading stops: the cursor stays where it is until some are settled.
 const MAX_HELD: usize = 10_000;
 
-/// An event of the log, as far as a lane must know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EventMeta {
-    pub seq: Seq,
-    pub uid: Uid,
-    pub at: Timestamp,
-    /// The size of its body.
-    pub bytes: usize,
-    /// Whether the endpoint asked for it.
-    pub wanted: bool,
-}
-
-/// What follows from an outcome beyond the lane itself.
+/// The consequence of an outcome for the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointAction {
-    /// Go on.
+    /// Deliver on.
     GoOn,
-    /// The endpoint is gone, or failed for days: it shall be disabled.
+    /// Disable the endpoint: it answered 410 or has failed for five days.
     Disable,
 }
 
-/// One endpoint's deliveries.
+/// Decides which events of one endpoint are sent, and when.
 #[derive(Debug, Clone)]
 pub struct DeliveryScheduler {
     cursor: EndpointCursor,
     policy: DeliveryPolicy,
     rate: Option<Rate>,
-    /// The last event that was offered.
+    /// The position that the log was read to.
     read: Seq,
-    open: PendingEvents,
+    pending: PendingEvents,
     retry_queue: RetryQueue,
-    /// Parcels in flight by their names, and the keys of their events.
+    /// Deliveries in flight by their ids, and the keys of their events.
     in_flight: HashMap<Seq, PlannedDelivery>,
     busy: HashSet<Uid>,
-    failing: Option<CircuitBreaker>,
-    failures_in_a_row: u32,
-    /// What failed for the first time since anything was taken.
-    unclear: HashSet<Seq>,
+    circuit_breaker: Option<CircuitBreaker>,
+    consecutive_failures: u32,
+    /// Events whose first attempt failed after the endpoint's last success. Used to tell a failing endpoint from a
+    /// failing event.
+    first_failures: HashSet<Seq>,
     superseded: Vec<Seq>,
     saved: EndpointCursor,
 }
 
 impl DeliveryScheduler {
-    /// A lane that goes on from where the endpoint stands.
+    /// A scheduler that goes on from a cursor and the retry entries that were saved with it.
     #[must_use]
-    pub fn new(cursor: EndpointCursor, waiting: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
+    pub fn new(cursor: EndpointCursor, retries: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
         Self {
             policy,
             rate: policy.rate.map(Rate::new),
             read: cursor.seq,
-            open: PendingEvents::default(),
-            retry_queue: RetryQueue::resume(waiting, policy),
+            pending: PendingEvents::default(),
+            retry_queue: RetryQueue::resume(retries, policy),
             in_flight: HashMap::new(),
             busy: HashSet::new(),
-            failing: CircuitBreaker::resume(&cursor),
-            failures_in_a_row: 0,
-            unclear: HashSet::new(),
+            circuit_breaker: CircuitBreaker::resume(&cursor),
+            consecutive_failures: 0,
+            first_failures: HashSet::new(),
             superseded: Vec::new(),
             saved: cursor.clone(),
             cursor,
         }
     }
 
-    /// The position up to which events were offered.
+    /// The position that the log was read to.
     #[must_use]
     pub fn read(&self) -> Seq {
         self.read
     }
 
-    /// Whether an event that is not read yet may go in the place of one that is.
+    /// True where an event that is not read yet may supersede one that is.
     #[must_use]
-    pub fn sends_the_newest(&self) -> bool {
+    pub fn coalesces(&self) -> bool {
         self.policy.is_latest()
     }
 
-    /// Since when the endpoint takes nothing.
+    /// The time of the first failure since the last success.
     #[must_use]
     pub fn failing_since(&self) -> Option<Timestamp> {
-        self.failing.as_ref().map(|failing| failing.since)
+        self.circuit_breaker.as_ref().map(|breaker| breaker.since)
     }
 
-    /// How many more events it can use now.
+    /// The number of events to read next; 0 while enough are pending.
     #[must_use]
     pub fn room(&self) -> usize {
-        let left = MAX_HELD.saturating_sub(self.retry_queue.len() + self.open.len());
+        let left = MAX_HELD.saturating_sub(self.retry_queue.len() + self.pending.len());
         if self.policy.is_latest() {
-            // What is not read is not replaced by what follows it.
+            // Only events that were read are superseded by later ones.
             return left;
         }
-        if self.untried().is_some() {
+        if self.next_untried().is_some() {
             return 0;
         }
-        // A failing endpoint is read on for until there is something to try it with.
-        let open = if self.failing.is_some() { 0 } else { self.open.len() };
-        self.policy.read_ahead().saturating_sub(open).min(left)
+        // For a failing endpoint reading goes on until there is an event to probe it with.
+        let pending = if self.circuit_breaker.is_some() { 0 } else { self.pending.len() };
+        self.policy.read_ahead().saturating_sub(pending).min(left)
     }
 
-    /// What lies between what was offered last and here is not for it.
-    pub fn pass(&mut self, to: Seq) {
+    /// Skips the events between the position that was read to and this one.
+    pub fn skip_to(&mut self, to: Seq) {
         self.read = self.read.max(to);
         self.advance();
     }
 
-    /// Takes the next events of the log, in order.
+    /// Adds the next events of the log, in order.
     pub fn add_events(&mut self, events: impl IntoIterator<Item = EventMeta>, now: Timestamp) {
         for event in events {
             self.read = event.seq;
-            // After a restart the log is read again from the cursor, and what waits above it is known already.
-            if event.wanted && !self.retry_queue.knows(event.seq, event.uid) {
-                self.take_in(event, now);
+            // After a restart the log is read again from the cursor, and the retry queue has some of the events above it.
+            if event.selected && !self.retry_queue.covers(event.seq, event.uid) {
+                self.add_event(event, now);
             }
         }
-        self.retry_queue.were_read(self.read);
+        self.retry_queue.forget_delivered(self.read);
         self.advance();
     }
 
-    /// The next parcel to be sent now, which is then in flight.
+    /// Returns the next delivery to send now, which is then in flight.
     pub fn next(&mut self, now: Timestamp) -> Option<Delivery> {
         if let Some(rate) = &mut self.rate {
             rate.hold_to(now);
@@ -146,150 +135,148 @@ impl DeliveryScheduler {
         if self.in_flight.len() >= self.window(now) || self.rate.as_ref().is_some_and(|rate| rate.next_at() > now) {
             return None;
         }
-        let planned = match self.failing {
-            Some(_) => self.probe(now),
-            None => self.due(now).or_else(|| self.first_open(now)),
+        let planned = match self.circuit_breaker {
+            Some(_) => self.next_probe(now),
+            None => self.next_retry(now).or_else(|| self.next_pending(now)),
         }?;
         if let Some(rate) = &mut self.rate {
             rate.take(now);
         }
         self.busy.extend(&planned.keys);
-        planned.items.iter().for_each(|first| self.open.send(*first));
+        planned.pending.iter().for_each(|first| self.pending.mark_in_flight(*first));
         let delivery = planned.delivery.clone();
-        self.in_flight.insert(delivery.name(), planned);
+        self.in_flight.insert(delivery.id(), planned);
         Some(delivery)
     }
 
-    /// When [`Self::next`] may have something that it has not now; `None` where only an outcome or an offer can tell.
+    /// The time at which [`Self::next`] may return a delivery that it does not return now; `None` where only an outcome or
+    /// more events can change that.
     #[must_use]
     pub fn next_at(&self) -> Option<Timestamp> {
         let paid = self.rate.as_ref().map_or(Timestamp::UNIX_EPOCH, Rate::next_at);
-        if let Some(failing) = &self.failing {
-            let any = !self.open.is_empty() || !self.retry_queue.are_at_rest();
-            return (any && self.in_flight.is_empty()).then_some(failing.next_at.max(paid));
+        if let Some(breaker) = &self.circuit_breaker {
+            let any = !self.pending.is_empty() || !self.retry_queue.is_idle();
+            return (any && self.in_flight.is_empty()).then_some(breaker.next_at.max(paid));
         }
         if self.in_flight.len() >= self.policy.window() {
             return None;
         }
-        let waiting = self.waiting_fronts().next().map(|front| front.next_at);
-        let open = self.free_items().next().map(|(_, item)| item.due);
-        // A batch that is not full goes when one of those in flight has ended.
-        let open = open.filter(|due| self.first_open(*due).is_some());
-        waiting.into_iter().chain(open).min().map(|at| at.max(paid))
+        let retry = self.free_retries().next().map(|entry| entry.next_at);
+        let pending = self.free_pending().next().map(|(_, event)| event.due);
+        // A batch that is not full is sent when a delivery in flight has ended.
+        let pending = pending.filter(|due| self.next_pending(*due).is_some());
+        retry.into_iter().chain(pending).min().map(|at| at.max(paid))
     }
 
-    /// Takes in how the attempt of a parcel ended. `chance` is in 0..1 and spreads retries.
-    pub fn ended(&mut self, name: Seq, outcome: AttemptOutcome, now: Timestamp, chance: f64) -> EndpointAction {
-        let Some(planned) = self.in_flight.remove(&name) else { return EndpointAction::GoOn };
+    /// Applies the outcome of a delivery's attempt. `jitter` is in 0..1 and spreads retries.
+    pub fn ended(&mut self, id: Seq, outcome: AttemptOutcome, now: Timestamp, jitter: f64) -> EndpointAction {
+        let Some(planned) = self.in_flight.remove(&id) else { return EndpointAction::GoOn };
         planned.keys.iter().for_each(|key| {
             self.busy.remove(key);
         });
         match outcome {
-            AttemptOutcome::Delivered => {
-                planned.items.iter().for_each(|first| {
-                    self.open.take(*first);
-                });
-                planned.delivery.events.iter().for_each(|seq| self.retry_queue.delivered(*seq, self.read));
-                self.processed(now);
-            }
-            AttemptOutcome::Gone => self.stay(&planned),
+            AttemptOutcome::Delivered => self.settle(&planned, now),
+            AttemptOutcome::Gone => self.keep(&planned),
             AttemptOutcome::Throttled { after } => {
-                self.fail(now, Some(after.unwrap_or_default()));
-                self.stay(&planned);
+                // Without `Retry-After` the pause is the circuit breaker's own.
+                self.trip(now, Some(after.unwrap_or_default()));
+                self.keep(&planned);
             }
-            AttemptOutcome::Failed(_) if self.has_had_its_schedule(&planned) => self.retry_later(planned, now, chance),
+            AttemptOutcome::Failed(_) if self.is_manual_retry(&planned) => self.reschedule(planned, now, jitter),
             AttemptOutcome::Failed(_) => {
-                self.failures_in_a_row += 1;
-                let in_a_row = self.failures_in_a_row >= FAILURES_IN_A_ROW;
-                if self.failing.is_some() || in_a_row || outcome.is_away() || self.policy.is_strict() {
-                    self.fail(now, None);
+                self.consecutive_failures += 1;
+                let too_many = self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES;
+                if self.circuit_breaker.is_some() || too_many || outcome.is_unreachable() || self.policy.is_strict() {
+                    self.trip(now, None);
                 }
-                // A probe that fails says nothing of its event.
-                if self.failing.is_some() {
-                    self.stay(&planned);
+                // The failure of a probe is the endpoint's and not its event's.
+                if self.circuit_breaker.is_some() {
+                    self.keep(&planned);
                 } else {
-                    self.retry_later(planned, now, chance);
+                    self.reschedule(planned, now, jitter);
                 }
             }
         }
         self.advance();
-        let failing_too_long = self.failing.as_ref().is_some_and(|failing| failing.is_failing_too_long(now));
+        let failing_too_long = self.circuit_breaker.as_ref().is_some_and(|breaker| breaker.is_failing_too_long(now));
         if failing_too_long || outcome == AttemptOutcome::Gone { EndpointAction::Disable } else { EndpointAction::GoOn }
     }
 
-    /// Whether nothing is to be sent, now or later, unless the log grows.
+    /// True when nothing will be sent, now or later, unless the log grows.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.in_flight.is_empty() && self.retry_queue.are_at_rest()
+        self.pending.is_empty() && self.in_flight.is_empty() && self.retry_queue.is_idle()
     }
 
-    /// Where the endpoint stands now, if that is not what was saved.
+    /// Returns the cursor and the changed retry entries; `None` where nothing changed since the last call.
     pub fn take_save(&mut self) -> Option<EndpointSave> {
-        self.cursor.failing_since = self.failing.as_ref().map(|failing| failing.since);
-        self.cursor.failures = self.failing.as_ref().map_or(0, |failing| failing.failures);
-        self.cursor.next_at = self.failing.as_ref().map(|failing| failing.next_at);
+        let breaker = self.circuit_breaker.as_ref();
+        self.cursor.failing_since = breaker.map(|breaker| breaker.since);
+        self.cursor.failures = breaker.map_or(0, |breaker| breaker.failures);
+        self.cursor.next_at = breaker.map(|breaker| breaker.next_at);
         let changes = self.retry_queue.take_changes();
         if self.cursor == self.saved && changes.is_none() {
             return None;
         }
         self.saved = self.cursor.clone();
+        // Where only the cursor changed, both lists are empty.
         let (retries, settled) = changes.unwrap_or_default();
         Some(EndpointSave { cursor: self.cursor.clone(), retries, settled })
     }
 
-    /// There is no more to read. Where nothing is left that the endpoint could be tried with either, nobody knows any
-    /// longer whether it takes anything.
-    pub fn rest(&mut self) {
+    /// Notes that the end of the log is reached. A failing endpoint for which no event is left to probe it with is no longer
+    /// known to fail.
+    pub fn reached_end(&mut self) {
         if self.is_idle() {
-            self.failing = None;
-            self.failures_in_a_row = 0;
+            self.circuit_breaker = None;
+            self.consecutive_failures = 0;
         }
     }
 
-    /// Whether an event has left the way, and goes again by a schedule of its own.
+    /// True for an event that was rescheduled: it has a retry entry.
     #[must_use]
-    pub fn is_put_off(&self, seq: Seq) -> bool {
-        self.retry_queue.holds(seq)
+    pub fn is_rescheduled(&self, seq: Seq) -> bool {
+        self.retry_queue.contains(seq)
     }
 
-    /// Events that are sent no more since this was last asked: newer ones of their records stand for them.
+    /// Returns the events that were superseded since the last call: newer ones of their records stand for them.
     pub fn take_superseded(&mut self) -> Vec<Seq> {
         std::mem::take(&mut self.superseded)
     }
 
     fn window(&self, now: Timestamp) -> usize {
-        match &self.failing {
-            Some(failing) if failing.next_at > now => 0,
+        match &self.circuit_breaker {
+            Some(breaker) if breaker.next_at > now => 0,
             Some(_) => 1,
             None => self.policy.window(),
         }
     }
 
-    /// An event that the endpoint shall get.
-    fn take_in(&mut self, event: EventMeta, now: Timestamp) {
+    /// Adds an event that the endpoint's filters select.
+    fn add_event(&mut self, event: EventMeta, now: Timestamp) {
         let EventMeta { seq, uid, bytes, .. } = event;
         let key = self.policy.key(uid, seq);
-        // Where every event waits for the one before it, they are in order without being written down.
-        let held = if self.policy.is_strict() { None } else { self.retry_queue.holds_back(key) };
-        match (held, self.policy.mode) {
-            (Some(next_at), Mode::Latest { .. }) => self.wait_together(event, key, next_at),
+        // In strict order one pending event waits for another, without retry entries.
+        let blocked = if self.policy.is_strict() { None } else { self.retry_queue.blocked_until(key) };
+        match (blocked, self.policy.mode) {
+            (Some(next_at), Mode::Latest { .. }) => self.coalesce_retry(event, key, next_at),
             (Some(next_at), Mode::Single | Mode::Batch { .. }) => {
                 self.retry_queue.put(RetryEntry { next_at, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
             }
             (None, Mode::Latest { debounce }) => {
                 let due = event.at.min(now) + debounce;
-                self.superseded.extend(self.open.replace(event, key, due));
+                self.superseded.extend(self.pending.add_newest(event, key, due));
             }
-            (None, Mode::Single | Mode::Batch { .. }) => self.open.add(event, key, Timestamp::UNIX_EPOCH),
+            (None, Mode::Single | Mode::Batch { .. }) => self.pending.add(event, key, Timestamp::UNIX_EPOCH),
         }
     }
 
-    /// A record that waits already: its last event stands for this one too, or this one for it.
-    fn wait_together(&mut self, event: EventMeta, key: Uid, next_at: Timestamp) {
+    /// Adds an event of a record that has retry entries: the last entry stands for this event too, or this event for it.
+    fn coalesce_retry(&mut self, event: EventMeta, key: Uid, next_at: Timestamp) {
         let EventMeta { seq, uid, .. } = event;
-        let row = self.retry_queue.row(key);
-        let last = row.last().and_then(|last| self.retry_queue.get(*last)).cloned();
-        let in_flight = row.len() == 1 && self.busy.contains(&key);
+        let queue = self.retry_queue.queue(key);
+        let last = queue.last().and_then(|last| self.retry_queue.get(*last)).cloned();
+        let in_flight = queue.len() == 1 && self.busy.contains(&key);
         match last.filter(|_| !in_flight) {
             Some(last) => {
                 self.retry_queue.settle(last.seq);
@@ -302,140 +289,179 @@ impl DeliveryScheduler {
     }
 
     fn builder(&self) -> DeliveryBuilder<'_> {
-        DeliveryBuilder { policy: self.policy, open: &self.open, retry_queue: &self.retry_queue, busy: &self.busy }
+        DeliveryBuilder {
+            policy: self.policy,
+            pending: &self.pending,
+            retry_queue: &self.retry_queue,
+            busy: &self.busy,
+        }
     }
 
-    /// A waiting event whose time has come, and those that go with it.
-    fn due(&self, now: Timestamp) -> Option<PlannedDelivery> {
-        let mut due = self.waiting_fronts().take_while(|front| front.next_at <= now);
-        due.find_map(|front| self.builder().pack(Seed::Waiting(front.seq), now))
+    /// Returns the delivery of a retry that is due.
+    fn next_retry(&self, now: Timestamp) -> Option<PlannedDelivery> {
+        let mut due = self.free_retries().take_while(|entry| entry.next_at <= now);
+        due.find_map(|entry| self.builder().plan_retry(entry.seq, now))
     }
 
-    /// The front of each row that may go.
-    fn waiting_fronts(&self) -> impl Iterator<Item = &RetryEntry> {
-        self.retry_queue.heads().filter(|front| match self.retry_queue.batch_of(front) {
-            None => !self.busy.contains(&self.retry_queue.key(front)),
-            Some(batch) => batch.iter().filter_map(|seq| self.retry_queue.get(*seq)).all(|event| {
-                let key = self.retry_queue.key(event);
-                let mut before = self.retry_queue.row(key).iter().take_while(|seq| **seq < event.seq);
+    /// The first entry of each retry queue, where neither it nor the rest of its batch waits for another delivery.
+    fn free_retries(&self) -> impl Iterator<Item = &RetryEntry> {
+        self.retry_queue.heads().filter(|head| match self.retry_queue.batch_of(head) {
+            None => !self.busy.contains(&self.retry_queue.key(head)),
+            Some(batch) => batch.iter().filter_map(|seq| self.retry_queue.get(*seq)).all(|entry| {
+                let key = self.retry_queue.key(entry);
+                let mut before = self.retry_queue.queue(key).iter().take_while(|seq| **seq < entry.seq);
                 !self.busy.contains(&key) && before.all(|seq| batch.contains(seq))
             }),
         })
     }
 
-    fn free_items(&self) -> impl Iterator<Item = (Seq, &PendingEvent)> {
-        // Where every event waits for the one before it, what was written down under another order goes first.
-        let held = self.policy.is_strict() && !self.retry_queue.are_at_rest();
-        self.open.iter().filter(move |(_, item)| !held && !self.busy.contains(&item.key))
+    fn free_pending(&self) -> impl Iterator<Item = (Seq, &PendingEvent)> {
+        // In strict order the retry entries that another order left are sent first.
+        let blocked = self.policy.is_strict() && !self.retry_queue.is_idle();
+        self.pending.iter().filter(move |(_, event)| !blocked && !self.busy.contains(&event.key))
     }
 
-    fn first_open(&self, now: Timestamp) -> Option<PlannedDelivery> {
-        let (first, _) = self.free_items().next().filter(|(_, item)| item.due <= now)?;
-        let planned = self.builder().pack(Seed::Open(first), now)?;
+    /// Returns the delivery of the first pending event that is due.
+    fn next_pending(&self, now: Timestamp) -> Option<PlannedDelivery> {
+        let (first, _) = self.free_pending().next().filter(|(_, event)| event.due <= now)?;
+        let planned = self.builder().plan_pending(first)?;
         (planned.full || self.in_flight.is_empty()).then_some(planned)
     }
 
-    /// What a failing endpoint is tried with.
-    fn probe(&mut self, now: Timestamp) -> Option<PlannedDelivery> {
-        let (seed, fresh) = self.probe_seed()?;
-        let planned = self.builder().pack(seed, now)?;
-        if let Some(failing) = &mut self.failing {
-            let tried = if fresh { &mut failing.tried } else { &mut failing.tried_again };
-            *tried = if self.policy.batch().is_some() { planned.delivery.last() } else { seed.seq() };
+    /// Returns the delivery that a failing endpoint is probed with.
+    ///
+    /// The endpoint may work and be unable to accept the very event of the last probe. So a probe takes an event that no
+    /// probe had yet, or where there is none each event in turn.
+    fn next_probe(&mut self, now: Timestamp) -> Option<PlannedDelivery> {
+        if !self.policy.is_strict()
+            && let Some(untried) = self.next_untried()
+        {
+            let planned = self.builder().plan_pending(untried)?;
+            let position = self.probe_position(&planned);
+            self.circuit_breaker.as_mut()?.tried = position;
+            return Some(planned);
+        }
+        let planned = self.repeated_probe(now)?;
+        let position = self.probe_position(&planned);
+        let breaker = self.circuit_breaker.as_mut()?;
+        if self.policy.is_strict() {
+            breaker.tried = position;
+        } else {
+            breaker.tried_again = position;
         }
         Some(planned)
     }
 
-    /// The endpoint may be well and unable to take the very event that it was tried with, so it is tried with one that
-    /// it was not tried with yet, where there is any, else with each in turn; and whether it is the former.
-    fn probe_seed(&self) -> Option<(Seed, bool)> {
-        let failing = self.failing.as_ref()?;
-        let waiting = self.waiting_fronts().map(|front| Seed::Waiting(front.seq));
-        let mut all = waiting.chain(self.open.heads().map(|(first, _)| Seed::Open(first)));
-        if self.policy.is_strict() {
-            return all.next().map(|seed| (seed, true));
-        }
-        if let Some(first) = self.untried() {
-            return Some((Seed::Open(first), true));
-        }
-        all.min_by_key(|seed| (seed.seq() <= failing.tried_again, seed.seq())).map(|seed| (seed, false))
+    /// Returns the delivery after the last one that was probed again, or in strict order the first.
+    fn repeated_probe(&self, now: Timestamp) -> Option<PlannedDelivery> {
+        let tried_again = self.circuit_breaker.as_ref()?.tried_again;
+        let retries = self.free_retries().map(|entry| (entry.seq, true));
+        let mut heads = retries.chain(self.pending.heads().map(|(first, _)| (first, false)));
+        let head = if self.policy.is_strict() {
+            heads.next()
+        } else {
+            heads.min_by_key(|(seq, _)| (*seq <= tried_again, *seq))
+        };
+        let (seq, is_retry) = head?;
+        if is_retry { self.builder().plan_retry(seq, now) } else { self.builder().plan_pending(seq) }
     }
 
-    fn untried(&self) -> Option<Seq> {
-        let failing = self.failing.as_ref()?;
-        let mut heads = self.open.heads().map(|(first, _)| first);
-        if self.policy.is_strict() { heads.next() } else { heads.find(|first| *first > failing.tried) }
+    /// The position up to which events were part of a probe.
+    fn probe_position(&self, planned: &PlannedDelivery) -> Seq {
+        if self.policy.batch().is_some() { planned.delivery.last() } else { planned.head }
     }
 
-    /// The endpoint took something: it is not failing, and what waits need wait no longer if it was. Nor need what failed
-    /// again and again while nothing else was sent, so that nobody knows whether the endpoint was away; a first retry
-    /// comes soon enough by itself.
-    fn processed(&mut self, now: Timestamp) {
-        self.failures_in_a_row = 0;
-        let unclear = std::mem::take(&mut self.unclear);
-        // What was on its way when the endpoint asked for a pause does not end the pause.
-        if self.failing.take_if(|failing| !failing.asked_for(now)).is_some() {
+    /// The first pending event that a failing endpoint was not probed with.
+    fn next_untried(&self) -> Option<Seq> {
+        let breaker = self.circuit_breaker.as_ref()?;
+        let mut heads = self.pending.heads().map(|(first, _)| first);
+        if self.policy.is_strict() { heads.next() } else { heads.find(|first| *first > breaker.tried) }
+    }
+
+    /// Settles a delivery that arrived.
+    fn settle(&mut self, planned: &PlannedDelivery, now: Timestamp) {
+        for first in &planned.pending {
+            self.pending.take(*first);
+        }
+        for seq in &planned.delivery.events {
+            self.retry_queue.delivered(*seq, self.read);
+        }
+        self.reset_failures(now);
+    }
+
+    /// Ends the endpoint's failure after a success. If it was failing, all retries are due now. If it was not, those
+    /// events are due that failed repeatedly while nothing else was sent, because the endpoint may have been unreachable;
+    /// a first retry is due soon anyway.
+    fn reset_failures(&mut self, now: Timestamp) {
+        self.consecutive_failures = 0;
+        let first_failures = std::mem::take(&mut self.first_failures);
+        // The success of a delivery that was in flight when the endpoint asked for a pause does not end the pause.
+        if self.circuit_breaker.take_if(|breaker| !breaker.is_pause_requested(now)).is_some() {
             self.retry_queue.pull_forward(now, |_| true);
-        } else if self.failing.is_none() && !unclear.is_empty() {
-            self.retry_queue.pull_forward(now, |event| event.attempts > 1 && unclear.contains(&event.seq));
+        } else if self.circuit_breaker.is_none() && !first_failures.is_empty() {
+            self.retry_queue.pull_forward(now, |entry| entry.attempts > 1 && first_failures.contains(&entry.seq));
         }
     }
 
-    /// Whether a parked event was sent once more, on its owner's wish, and is not to hold up the others.
-    fn has_had_its_schedule(&self, planned: &PlannedDelivery) -> bool {
+    /// True in strict order for a parked event that its owner sends once more: its failure blocks no other event.
+    fn is_manual_retry(&self, planned: &PlannedDelivery) -> bool {
         self.policy.is_strict()
-            && planned.items.is_empty()
+            && planned.pending.is_empty()
             && schedule::delay(planned.delivery.attempts + 1, 0.0).is_none()
     }
 
-    fn fail(&mut self, now: Timestamp, after: Option<Duration>) {
-        self.failing = Some(CircuitBreaker::again(self.failing.take(), now, after));
+    fn trip(&mut self, now: Timestamp, requested_pause: Option<Duration>) {
+        self.circuit_breaker = Some(CircuitBreaker::trip(self.circuit_breaker.take(), now, requested_pause));
     }
 
-    /// A parcel that says nothing of its events stays where it is, and goes again as it was, or as what is newer.
-    fn stay(&mut self, planned: &PlannedDelivery) {
+    /// Keeps the events of a delivery whose failure is the endpoint's: they are sent again unchanged, or superseded by
+    /// newer ones.
+    fn keep(&mut self, planned: &PlannedDelivery) {
         if self.policy.is_latest() {
-            self.superseded.extend(planned.items.iter().filter_map(|first| self.open.fold(*first)));
-            self.superseded.extend(planned.keys.iter().flat_map(|key| self.retry_queue.fold(*key)));
+            self.superseded.extend(planned.pending.iter().filter_map(|first| self.pending.coalesce(*first)));
+            self.superseded.extend(planned.keys.iter().flat_map(|key| self.retry_queue.coalesce(*key)));
         } else if self.policy.batch().is_some() {
-            planned.items.iter().for_each(|first| self.open.keep(*first, planned.delivery.name()));
+            let batch = planned.delivery.id();
+            planned.pending.iter().for_each(|first| self.pending.keep_in_batch(*first, batch));
             for seq in &planned.delivery.events {
-                // So do those that stood behind others of their records.
-                let event = self.retry_queue.get(*seq).filter(|event| event.batch.is_none()).cloned();
-                if let Some(event) = event {
-                    self.retry_queue.put(RetryEntry { batch: Some(planned.delivery.name()), ..event }, None);
+                // Retry entries of the batch stay in it, too.
+                let entry = self.retry_queue.get(*seq).filter(|entry| entry.batch.is_none()).cloned();
+                if let Some(entry) = entry {
+                    self.retry_queue.put(RetryEntry { batch: Some(batch), ..entry }, None);
                 }
             }
         }
     }
 
-    /// A parcel that failed while others pass: its events leave the way, and the open ones of their records with them.
-    fn retry_later(&mut self, planned: PlannedDelivery, now: Timestamp, chance: f64) {
+    /// Reschedules the events of a delivery whose failure is its own, and moves later pending events of their records to
+    /// the retry queue with them.
+    fn reschedule(&mut self, planned: PlannedDelivery, now: Timestamp, jitter: f64) {
         let Delivery { events, attempts, .. } = planned.delivery;
         let attempts = attempts + 1;
-        let delay = schedule::delay(attempts, chance);
-        let next_at = now + delay.unwrap_or_default();
+        let delay = schedule::delay(attempts, jitter);
+        // After the last attempt the entries are parked, with the time of parking.
+        let next_at = delay.map_or(now, |delay| now + delay);
         let batch = self.policy.batch().and_then(|_| events.first().copied());
         for (first, PendingEvent { uid, seq, bytes, .. }) in
-            planned.keys.iter().flat_map(|key| self.open.take_key(*key))
+            planned.keys.iter().flat_map(|key| self.pending.take_key(*key))
         {
             self.retry_queue.put(RetryEntry { next_at, first, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
         }
-        for event in events {
-            let Some(event) = self.retry_queue.get(event).cloned() else { continue };
-            let event = RetryEntry { attempts, next_at, batch, parked: delay.is_none(), ..event };
+        for seq in events {
+            let Some(entry) = self.retry_queue.get(seq).cloned() else { continue };
+            let entry = RetryEntry { attempts, next_at, batch, parked: delay.is_none(), ..entry };
             if attempts == 1 {
-                self.unclear.insert(event.seq);
+                self.first_failures.insert(seq);
             }
-            if event.parked { self.retry_queue.park(event) } else { self.retry_queue.put(event, None) }
+            if entry.parked { self.retry_queue.park(entry) } else { self.retry_queue.put(entry, None) }
         }
         if self.policy.is_latest() && delay.is_some() {
-            self.superseded.extend(planned.keys.iter().flat_map(|key| self.retry_queue.fold(*key)));
+            self.superseded.extend(planned.keys.iter().flat_map(|key| self.retry_queue.coalesce(*key)));
         }
     }
 
     fn advance(&mut self) {
-        self.cursor.seq = match self.open.first() {
+        self.cursor.seq = match self.pending.first() {
             Some(first) => Seq(first.0 - 1),
             None => self.read,
         };

@@ -14,9 +14,9 @@ use sha2::Sha256;
 
 use crate::domain::endpoint::Signature;
 
-/// What every symmetric secret begins with when it is shown to a person.
+/// The prefix of a symmetric secret's text.
 const PREFIX: &str = "whsec_";
-/// The same of keys that sign by Ed25519, and of those that check what they signed.
+/// The prefixes of Ed25519 keys' texts: private and public.
 const PRIVATE_PREFIX: &str = "whsk_";
 const PUBLIC_PREFIX: &str = "whpk_";
 /// The spec's least and greatest length of a key, in bytes.
@@ -33,7 +33,7 @@ const ENTRY: usize = 4 + 88 + 1;
 #[derive(Clone)]
 pub struct SigningSecret {
     key: Vec<u8>,
-    /// What it signs with, ready: a delivery pays for no key setup.
+    /// The prepared key, so that a delivery needs no key setup.
     signer: Signer,
 }
 
@@ -85,7 +85,7 @@ impl SigningSecret {
         prefixed(prefix, &self.key)
     }
 
-    /// What checks its signatures, of Ed25519: `whpk_…`. No secret.
+    /// The public key of Ed25519, which checks its signatures: `whpk_…`. No secret.
     #[must_use]
     pub fn public_key(&self) -> Option<String> {
         match &self.signer {
@@ -126,7 +126,7 @@ pub enum InvalidSecret {
     /// It begins with neither `whsec_` nor `whsk_`.
     #[error("a webhook secret begins with whsec_ or whsk_")]
     Prefix,
-    /// What follows the prefix is not base64 with padding (RFC 4648 §4).
+    /// The text after the prefix is not base64 with padding (RFC 4648 §4).
     #[error("a webhook secret is base64 after its prefix")]
     Base64,
     /// The key is shorter than 24 or longer than 64 bytes; of Ed25519, it has not 32.

@@ -87,7 +87,7 @@ pub(crate) struct Log(Lines<BufReader<ChildStderr>>);
 impl Log {
     /// The next entry with this message.
     pub(crate) async fn next(&mut self, message: &str) -> Value {
-        let found = async {
+        let search = async {
             loop {
                 let line = self.0.next_line().await.unwrap().expect("the log ended before the message");
                 let entry: Value = serde_json::from_str(&line).unwrap();
@@ -96,7 +96,7 @@ impl Log {
                 }
             }
         };
-        tokio::time::timeout(LONG, found).await.unwrap_or_else(|_| panic!("{message:?} is not logged"))
+        tokio::time::timeout(LONG, search).await.unwrap_or_else(|_| panic!("{message:?} is not logged"))
     }
 }
 

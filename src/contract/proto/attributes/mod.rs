@@ -31,9 +31,9 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
         (Entity::Project, Some(Attributes::Project(project))) => others::project_fields(project),
         (Entity::CustomField, Some(Attributes::CustomField(field))) => others::custom_field_fields(field),
         (Entity::Audience, Some(Attributes::Audience(audience))) => others::audience_fields(audience),
-        (Entity::Circle, Some(Attributes::Circle(circle))) => present([(Field::Name, circle.name.map(Typed::Text))]),
+        (Entity::Circle, Some(Attributes::Circle(circle))) => set_fields([(Field::Name, circle.name.map(Typed::Text))]),
         (Entity::Note, Some(Attributes::Note(note))) => others::note_fields(note),
-        (Entity::World, Some(Attributes::World(world))) => present([(Field::Name, world.name.map(Typed::Text))]),
+        (Entity::World, Some(Attributes::World(world))) => set_fields([(Field::Name, world.name.map(Typed::Text))]),
         (Entity::Push, Some(Attributes::Push(push))) => others::push_fields(push),
         _ => return Err(Unusable("entity")),
     };
@@ -77,7 +77,7 @@ fn write_contact(record: &Record) -> generated::Contact {
 }
 
 fn contact_fields(contact: generated::Contact) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Role, Some(Typed::Role(contact.role))),
         (Field::NamePrefix, contact.name_prefix.map(Typed::Text)),
         (Field::FirstName, contact.first_name.map(Typed::Text)),
@@ -122,7 +122,7 @@ fn write_company(record: &Record) -> generated::Company {
 }
 
 fn company_fields(company: generated::Company) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Role, Some(Typed::Role(company.role))),
         (Field::Name, company.name.map(Typed::Text)),
         (Field::Phone, company.phone.map(Typed::Text)),
@@ -139,7 +139,7 @@ fn company_fields(company: generated::Company) -> Vec<(Field, Typed)> {
     ])
 }
 
-fn present<const N: usize>(fields: [(Field, Option<Typed>); N]) -> Vec<(Field, Typed)> {
+fn set_fields<const N: usize>(fields: [(Field, Option<Typed>); N]) -> Vec<(Field, Typed)> {
     fields.into_iter().filter_map(|(field, typed)| Some((field, typed?))).collect()
 }
 

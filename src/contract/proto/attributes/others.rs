@@ -1,6 +1,6 @@
 //! The attributes of projects, custom fields, audiences, notes and the health of push endpoints.
 
-use super::{custom, generated, present, read_custom, text, words};
+use super::{custom, generated, read_custom, set_fields, text, words};
 use crate::contract::generated::value::Kind as Typed;
 use crate::contract::proto::value;
 use crate::domain::{Field, Number, Record, Value};
@@ -28,7 +28,7 @@ pub(super) fn write_project(record: &Record) -> generated::Project {
 }
 
 pub(super) fn project_fields(project: generated::Project) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Name, project.name.map(Typed::Text)),
         (Field::Status, project.status.map(Typed::Text)),
         (Field::StartDate, project.start_date.map(Typed::Text)),
@@ -56,7 +56,7 @@ pub(super) fn write_custom_field(record: &Record) -> generated::CustomField {
 }
 
 pub(super) fn custom_field_fields(field: generated::CustomField) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Owner, field.entity.map(Typed::Text)),
         (Field::Type, field.r#type.map(Typed::Text)),
         (Field::Name, field.name.map(Typed::Text)),
@@ -70,7 +70,7 @@ pub(super) fn write_audience(record: &Record) -> generated::Audience {
 }
 
 pub(super) fn audience_fields(audience: generated::Audience) -> Vec<(Field, Typed)> {
-    present([(Field::Id, audience.id.map(Typed::Number)), (Field::Name, audience.name.map(Typed::Text))])
+    set_fields([(Field::Id, audience.id.map(Typed::Number)), (Field::Name, audience.name.map(Typed::Text))])
 }
 
 pub(super) fn write_note(record: &Record) -> generated::Note {
@@ -83,7 +83,7 @@ pub(super) fn write_note(record: &Record) -> generated::Note {
 }
 
 pub(super) fn note_fields(note: generated::Note) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Contact, note.contact.map(Typed::Text)),
         (Field::Title, note.title.map(Typed::Text)),
         (Field::Note, note.note.map(Typed::Text)),
@@ -100,7 +100,7 @@ pub(super) fn write_push(record: &Record) -> generated::Push {
 }
 
 pub(super) fn push_fields(push: generated::Push) -> Vec<(Field, Typed)> {
-    present([
+    set_fields([
         (Field::Status, push.status.map(Typed::Text)),
         (Field::Description, push.description.map(Typed::Text)),
         (Field::FailingSince, push.failing_since.map(Typed::Text)),

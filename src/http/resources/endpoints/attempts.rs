@@ -1,4 +1,4 @@
-//! What became of an endpoint's deliveries: the log of attempts, and the events that are parked.
+//! Results of an endpoint's deliveries: the log of attempts, and the parked events.
 
 use std::sync::Arc;
 
@@ -8,37 +8,33 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::EndpointsState;
-use super::{HandlerResult, missing, parse};
+use super::{HandlerResult, parse};
 use crate::contract::event::TYPE_ROOT;
 use crate::contract::timestamp;
 use crate::domain::endpoint::ParkedEvent;
-use crate::domain::{Invalid, Seq};
+use crate::domain::{Invalid, Seq, ValidationErrors};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
 use crate::push::outcome::shown_again;
+use crate::push::service::EndpointService;
 use crate::store::attempts::{AttemptRow, Narrowed};
 
-/// Attempts, and parked events, in one answer.
-const PAGE: i64 = 100;
-
 pub(in crate::http) async fn attempts(
-    State(state): State<Arc<EndpointsState>>,
+    State(service): State<Arc<EndpointService>>,
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
 ) -> HandlerResult {
     let narrowed = narrowed(&query)?;
     let id = parse(&id)?;
-    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
-    Ok(listed_attempts(&state.store.attempts(caller.account, id, narrowed, PAGE).await?))
+    Ok(listed_attempts(&service.attempts(caller.account, id, narrowed).await?))
 }
 
-/// What a query asks for.
+/// The filter of a query.
 pub(in crate::http) fn narrowed(query: &Query) -> Result<Narrowed, Problem> {
-    let mut errors = Vec::new();
+    let mut errors = ValidationErrors::default();
     let mut narrowed = Narrowed::default();
     match query.get("status") {
         None => {}
@@ -54,7 +50,7 @@ pub(in crate::http) fn narrowed(query: &Query) -> Result<Narrowed, Problem> {
         Some(Ok(after)) => narrowed.before = Some(after),
         Some(Err(_)) => errors.push(Invalid::new("after", "Must be the id of an attempt.")),
     }
-    if errors.is_empty() { Ok(narrowed) } else { Err(Problem::invalid(&errors)) }
+    Ok(errors.into_result(narrowed)?)
 }
 
 pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
@@ -81,18 +77,17 @@ pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
 }
 
 pub(in crate::http) async fn parked(
-    State(state): State<Arc<EndpointsState>>,
+    State(service): State<Arc<EndpointService>>,
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
 ) -> HandlerResult {
     let after = after_seq(&query)?;
     let id = parse(&id)?;
-    state.store.endpoint(caller.account, id).await?.ok_or_else(missing)?;
-    Ok(listed_parked(&state.store.parked(caller.account, id, after, PAGE).await?))
+    Ok(listed_parked(&service.parked(caller.account, id, after).await?))
 }
 
-/// The place after which parked events are asked for.
+/// The position after which parked events are listed.
 pub(in crate::http) fn after_seq(query: &Query) -> Result<Seq, Problem> {
     query.number("after", 0..=i64::MAX, 0).map(Seq).map_err(|invalid| Problem::invalid(&[invalid]))
 }

@@ -116,7 +116,7 @@ fn sort(entity: Entity, name: &str) -> Option<Sort> {
         "version" => Some(Sort::Version),
         "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
         _ => {
-            let field = Field::from_name(entity, name)?;
+            let field = entity.field(name)?;
             let numbered = field.kind() == FieldKind::Id;
             let sort = if numbered { Sort::Number(field.name()) } else { Sort::Field(field.name()) };
             Some(if Some(field) == key_field(entity) { Sort::Key } else { sort })

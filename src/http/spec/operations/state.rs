@@ -7,9 +7,9 @@ use axum::extract::FromRef;
 use crate::clock::Clock;
 use crate::http::request::extract::BodyLimit;
 use crate::http::resources::changes::FeedState;
-use crate::http::resources::endpoints::EndpointsState;
 use crate::http::resources::lists::ListState;
 use crate::http::resources::records::RecordsState;
+use crate::push::service::EndpointService;
 use crate::store::Store;
 
 /// The states that handlers and samples take, one per concern: a handler names its own and sees no other. Cloning
@@ -19,7 +19,7 @@ pub(in crate::http) struct HandlerState {
     pub(in crate::http) records: Arc<RecordsState>,
     pub(in crate::http) lists: Arc<ListState>,
     pub(in crate::http) feed: Arc<FeedState>,
-    pub(in crate::http) endpoints: Arc<EndpointsState>,
+    pub(in crate::http) endpoints: Arc<EndpointService>,
     pub(in crate::http) store: Arc<Store>,
     pub(in crate::http) clock: Clock,
     pub(in crate::http) body_limit: BodyLimit,
@@ -39,7 +39,7 @@ parts! {
     records: Arc<RecordsState>,
     lists: Arc<ListState>,
     feed: Arc<FeedState>,
-    endpoints: Arc<EndpointsState>,
+    endpoints: Arc<EndpointService>,
     store: Arc<Store>,
     clock: Clock,
     body_limit: BodyLimit,

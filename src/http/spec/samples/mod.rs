@@ -8,8 +8,6 @@ mod records;
 mod tests;
 mod words;
 
-use std::sync::Arc;
-
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
@@ -27,7 +25,6 @@ use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::origin::Origin;
 use crate::http::resources::changes::{self, FeedRequest, Range};
 use crate::http::resources::endpoints;
-use crate::http::resources::endpoints::EndpointsState;
 use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
 use crate::http::resources::records::render;
@@ -35,6 +32,7 @@ use crate::http::resources::resource::Resource;
 use crate::http::resources::usage;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
+use crate::push::service::EndpointView;
 use crate::quota::Usage;
 use crate::store::lists::ListCount;
 use crate::store::records::StoredRecord;
@@ -152,21 +150,18 @@ pub(in crate::http) async fn changes(State(clock): State<Clock>, query: Query, h
     Ok(changes::FeedPage::of(&headers, events, range).await?.response(Into::into))
 }
 
-pub(in crate::http) async fn endpoints(State(state): State<Arc<EndpointsState>>) -> HandlerResult {
-    let now = state.clock.now();
-    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| records::endpoint(now)).collect();
-    Ok(endpoints::listed(&state.masters, &drawn))
+pub(in crate::http) async fn endpoints(State(clock): State<Clock>) -> HandlerResult {
+    let now = clock.now();
+    let drawn: Vec<_> = (0..words::number(1..=3)).map(|_| EndpointView::unsealed(records::endpoint(now))).collect();
+    Ok(endpoints::listed(&drawn))
 }
 
-pub(in crate::http) async fn endpoint(
-    State(state): State<Arc<EndpointsState>>,
-    Path(id): Path<String>,
-) -> HandlerResult {
-    let mut drawn = records::endpoint(state.clock.now());
+pub(in crate::http) async fn endpoint(State(clock): State<Clock>, Path(id): Path<String>) -> HandlerResult {
+    let mut drawn = records::endpoint(clock.now());
     if let Ok(id) = Uuid::try_parse(&id) {
         drawn.endpoint.endpoint_id = id;
     }
-    Ok(endpoints::found(&state.masters, &drawn))
+    Ok(endpoints::shown(&EndpointView::unsealed(drawn)))
 }
 
 pub(in crate::http) async fn attempts(State(clock): State<Clock>, query: Query) -> HandlerResult {

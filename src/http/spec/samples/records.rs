@@ -75,7 +75,7 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
             timeout: std::time::Duration::from_secs(15),
         },
         signature: Signature::Hmac,
-        secrets: vec![StoredSecret::present(SigningSecret::generate(rand::random()).reveal().into_bytes())],
+        secrets: vec![StoredSecret::current(SigningSecret::generate(rand::random()).reveal().into_bytes())],
         status: EndpointStatus::Live,
         reported: Health::Well,
         revision: 0,

@@ -169,10 +169,10 @@ async fn what_is_not_a_whole_answer_is_no_success() {
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 9\r\n\r\nhalf".to_vec(), AttemptOutcome::Gone, Some(410)),
         (b"HTTP/1.0 200 OK\r\n\r\nuntil the close".to_vec(), AttemptOutcome::Delivered, Some(200)),
     ] {
-        let said = String::from_utf8_lossy(&bytes).chars().take(60).collect::<String>();
+        let beginning = String::from_utf8_lossy(&bytes).chars().take(60).collect::<String>();
         let attempt = send(&client(), &peer_that_says(bytes).await, LONG).await;
-        assert_eq!((attempt.outcome, attempt.status), (outcome, status), "{said}: {:?}", attempt.error);
-        assert_eq!(attempt.error.is_none(), attempt.outcome == AttemptOutcome::Delivered, "{said}");
+        assert_eq!((attempt.outcome, attempt.status), (outcome, status), "{beginning}: {:?}", attempt.error);
+        assert_eq!(attempt.error.is_none(), attempt.outcome == AttemptOutcome::Delivered, "{beginning}");
     }
 }
 

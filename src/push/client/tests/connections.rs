@@ -76,7 +76,7 @@ async fn of_a_name_without_a_usable_address_nothing_tells_why() {
     for client in &clients {
         let attempt = send(client, "http://internal.test/hook", LONG).await;
         assert!(attempt.elapsed >= NO_ADDRESS_AFTER, "it is not told before, whatever was found: {attempt:?}");
-        shown.push((attempt.outcome.shown(), attempt.outcome.is_away(), attempt.status, attempt.error));
+        shown.push((attempt.outcome.shown(), attempt.outcome.is_unreachable(), attempt.status, attempt.error));
     }
     shown.dedup();
     assert_eq!(shown, [("connect", true, None, Some(NO_ADDRESS.to_owned()))]);
@@ -140,8 +140,8 @@ async fn one_forbidden_address_among_permitted_ones_refuses_the_name() {
 async fn a_name_that_changes_its_meaning_is_refused_on_the_address_used() {
     let receiver = Receiver::start().await;
     receiver.respond_with_headers(200, &[("connection", "close")]);
-    let asked = AtomicUsize::new(0);
-    let client = client_resolving(move || match asked.fetch_add(1, Ordering::Relaxed) {
+    let lookups = AtomicUsize::new(0);
+    let client = client_resolving(move || match lookups.fetch_add(1, Ordering::Relaxed) {
         0 => vec!["127.0.0.1"],
         _ => vec!["127.0.0.2"],
     });

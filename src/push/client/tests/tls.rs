@@ -46,14 +46,14 @@ enum Answers {
     Never,
 }
 
-/// What an HTTP/2 peer has seen.
+/// Requests that an HTTP/2 peer has received.
 #[derive(Default)]
 struct Seen {
     connections: usize,
     requests: Vec<(hyper::Version, Option<HeaderValue>)>,
 }
 
-/// A TLS peer that offers HTTP/2 alone and answers as it is told at that moment. Gives its port and what it sees.
+/// Starts a TLS peer that offers HTTP/2 alone and responds as the test says. Returns its port and the requests.
 async fn http2_peer((cert, key): Identity, answers: Arc<Mutex<Answers>>) -> (u16, Arc<Mutex<Seen>>) {
     let versions = ServerConfig::builder_with_provider(ring()).with_safe_default_protocol_versions();
     let config = versions.expect("versions").with_no_client_auth().with_single_cert(vec![cert], key);

@@ -1,4 +1,4 @@
-//! The lane driven by hand: a log in letters, a clock that the test sets, and the table that the lane is saved in.
+//! Drives a scheduler by hand: a log in letters, a clock that the test sets, and the table that saves are written to.
 //!
 //! A log is a line of text. A letter is an event of the record of that name, a dot one that the endpoint did not ask
 //! for; the first is event 1.
@@ -30,7 +30,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// When a test begins.
 const BEGIN: Timestamp = time::macros::datetime!(2026-11-24 03:00 UTC);
 
-/// The receiver asks to be left alone for so long.
+/// The receiver requests a pause.
 fn throttled_for(after: Duration) -> AttemptOutcome {
     AttemptOutcome::Throttled { after: Some(after) }
 }
@@ -62,13 +62,13 @@ impl Table {
         self.waiting.extend(retries.into_iter().map(|event| (event.seq, event)));
     }
 
-    /// The lane that a next process makes of it.
+    /// The scheduler that the next process makes of it.
     fn scheduler(&self, policy: DeliveryPolicy) -> DeliveryScheduler {
         DeliveryScheduler::new(self.cursor.clone(), self.waiting.values().cloned().collect(), policy)
     }
 }
 
-/// A lane at work.
+/// A scheduler at work.
 #[derive(Debug, Clone)]
 struct Driven {
     scheduler: DeliveryScheduler,
@@ -78,12 +78,12 @@ struct Driven {
     table: Table,
 }
 
-/// A lane that was offered this log.
+/// A scheduler that has read this log.
 fn given(window: usize, log: &str) -> Driven {
     given_rules(singly(window), log)
 }
 
-/// The same by other rules.
+/// The same with another policy.
 fn given_rules(policy: DeliveryPolicy, log: &str) -> Driven {
     let table = Table::new();
     let mut driven = Driven { scheduler: table.scheduler(policy), policy, log: Vec::new(), now: BEGIN, table };
@@ -107,7 +107,7 @@ impl Driven {
         self
     }
 
-    /// The lane lets go of just these events now, in this order.
+    /// The scheduler sends exactly these events now, in this order.
     #[track_caller]
     fn sends<const N: usize>(&mut self, expected: [i64; N]) -> &mut Self {
         assert_eq!(self.send(), expected, "sent {} after the beginning", self.now - BEGIN);
@@ -143,14 +143,14 @@ impl Driven {
         self.scheduler.ended(Seq(seq), outcome, self.now, 0.0)
     }
 
-    /// Saved, the cursor is there.
+    /// The saved cursor is at this position.
     #[track_caller]
     fn stands_at(&mut self, seq: i64) -> &mut Self {
         assert_eq!(self.saved().cursor.seq, Seq(seq));
         self
     }
 
-    /// Saved, just these events wait: each with its attempts so far and how long it has yet to wait.
+    /// Exactly these retry entries are saved: each with its attempts and the time until its next one.
     #[track_caller]
     fn waits<const N: usize>(&mut self, expected: [(i64, u32, Duration); N]) -> &mut Self {
         let now = self.now;
@@ -162,7 +162,7 @@ impl Driven {
         self
     }
 
-    /// Saved, just these events are parked.
+    /// Exactly these events are saved as parked.
     #[track_caller]
     fn parks<const N: usize>(&mut self, expected: [i64; N]) -> &mut Self {
         let parked = self.saved().waiting.values().filter(|event| event.parked);
@@ -185,18 +185,18 @@ impl Driven {
     }
 
     fn send(&mut self) -> Vec<i64> {
-        let sent = self.send_parcels().into_iter();
+        let sent = self.send_deliveries().into_iter();
         sent.map(
             |delivery| if let [seq] = delivery.events[..] { seq.0 } else { panic!("one event each: {delivery:?}") },
         )
         .collect()
     }
 
-    fn send_parcels(&mut self) -> Vec<Delivery> {
+    fn send_deliveries(&mut self) -> Vec<Delivery> {
         std::iter::from_fn(|| self.scheduler.next(self.now)).collect()
     }
 
-    /// Offers what it was not offered yet.
+    /// Adds the events that were not read yet.
     fn add_events(&mut self) {
         let read = self.scheduler.read();
         self.scheduler.add_events(self.log.iter().copied().filter(|event| event.seq > read), self.now);
@@ -213,7 +213,7 @@ fn singly(window: usize) -> DeliveryPolicy {
 }
 
 fn event(seq: i64, letter: char, at: Timestamp) -> EventMeta {
-    EventMeta { seq: Seq(seq), uid: uid(letter), at, bytes: 1_000, wanted: letter != '.' }
+    EventMeta { seq: Seq(seq), uid: uid(letter), at, bytes: 1_000, selected: letter != '.' }
 }
 
 fn uid(letter: char) -> Uid {

@@ -15,22 +15,21 @@ fn latest(debounce: Duration) -> DeliveryPolicy {
 }
 
 impl Driven {
-    /// The lane lets go of just these batches now.
+    /// The scheduler sends exactly these batches now.
     #[track_caller]
     fn sends_batches<const N: usize>(&mut self, expected: [&[i64]; N]) -> &mut Self {
-        let sent = self.send_parcels();
+        let sent = self.send_deliveries();
         let sent: Vec<Vec<i64>> =
             sent.iter().map(|delivery| delivery.events.iter().map(|seq| seq.0).collect()).collect();
         assert_eq!(sent, expected);
         self
     }
 
-    /// The lane lets go of just these states now: each with the place after which it stands for its record's events.
+    /// The scheduler sends exactly these states now, each with the position after which it stands for its record's events.
     #[track_caller]
     fn sends_newest<const N: usize>(&mut self, expected: [(i64, i64); N]) -> &mut Self {
-        let sent = self.send_parcels();
-        let sent: Vec<(i64, i64)> =
-            sent.iter().map(|delivery| (delivery.after.unwrap().0, delivery.name().0)).collect();
+        let sent = self.send_deliveries();
+        let sent: Vec<(i64, i64)> = sent.iter().map(|delivery| (delivery.after.unwrap().0, delivery.id().0)).collect();
         assert_eq!(sent, expected);
         self
     }

@@ -1,4 +1,4 @@
-//! What is sent while everything is well, and where the cursor stands then.
+//! Deliveries and the cursor while every attempt succeeds.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn a_first_attempt_is_told_from_a_retry() {
     assert_eq!(driven.scheduler.next(driven.now).unwrap().attempts, 0);
     driven.sends([2]).ends(1, FAILED).ends(2, AttemptOutcome::Delivered).after(5 * SECOND);
     let again = driven.scheduler.next(driven.now).unwrap();
-    assert_eq!((again.name(), again.attempts), (Seq(1), 1));
+    assert_eq!((again.id(), again.attempts), (Seq(1), 1));
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn an_end_that_belongs_to_no_attempt_changes_nothing() {
 }
 
 #[test]
-fn a_lane_takes_four_windows_of_events_and_then_has_no_room() {
+fn a_scheduler_takes_four_windows_of_events_and_then_has_no_room() {
     let mut driven = given(2, "");
     assert_eq!(driven.scheduler.room(), 8);
 
     driven.log("abcd..ef");
-    assert_eq!(driven.scheduler.room(), 2, "what is not wanted takes none");
+    assert_eq!(driven.scheduler.room(), 2, "what is not selected takes none");
     driven.log("ghij");
     assert_eq!(driven.scheduler.room(), 0);
     driven.sends([1, 2]).ends(1, AttemptOutcome::Delivered);

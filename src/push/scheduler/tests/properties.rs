@@ -7,26 +7,26 @@ use proptest::sample::Index;
 
 use super::*;
 
-/// Events that are read at once: fewer than the log has, so that a lane is filled in pieces.
+/// Events that are read at once: fewer than the log has, so that a scheduler is filled in pieces.
 const READ: usize = 5;
 
 /// No log of these tests takes so many attempts to be delivered.
 const ENDLESS: usize = 10_000;
 
-/// What happens next.
+/// One step of a random run.
 #[derive(Debug, Clone)]
 enum Step {
     /// The log grows.
     Log(String),
     /// Time passes.
     Wait(Duration),
-    /// Time passes until the lane has something to do.
+    /// Time passes until the scheduler has something to do.
     WaitForIt,
     /// Everything goes out that may.
     Send,
     /// One of the attempts in flight ends.
     End(Index, AttemptOutcome),
-    /// The lane's place is written.
+    /// The scheduler's save is written.
     Save,
     /// The process dies; what was in flight arrived, or did not.
     Crash(Fate),
@@ -38,7 +38,7 @@ enum Fate {
     Lost,
 }
 
-/// An endpoint's lane between a log that is never lost and a receiver that remembers.
+/// An endpoint's scheduler between a log that is never lost and a receiver that remembers.
 #[derive(Debug)]
 struct World {
     scheduler: DeliveryScheduler,
@@ -47,11 +47,11 @@ struct World {
     now: Timestamp,
     table: Table,
     in_flight: Vec<Delivery>,
-    /// What the receiver has: itself, or a newer state that stands for it.
+    /// Events that the receiver has: the event itself, or a newer state that stands for it.
     delivered: BTreeSet<Seq>,
     /// How often.
     times: BTreeMap<Seq, u32>,
-    /// What was ever parked: from then on it has no place in its record's order.
+    /// Events that were ever parked: from then on they are outside their record's order.
     parked: BTreeSet<Seq>,
     /// The batch that each event was sent in by this process.
     batches: BTreeMap<Seq, Vec<Seq>>,
@@ -125,7 +125,7 @@ impl World {
         let failing = self.peek().cursor.failing_since.is_some();
         while let Some(delivery) = self.scheduler.next(self.now) {
             assert!(!failing || self.in_flight.is_empty(), "a failing endpoint gets one probe at a time");
-            self.check_parcel(&delivery);
+            self.check_delivery(&delivery);
             self.check_order(&delivery);
             self.in_flight.push(delivery);
             let window = if self.policy.order == DeliveryOrder::Strict { 1 } else { self.policy.window };
@@ -137,19 +137,19 @@ impl World {
         assert!(!stuck, "nothing is in flight, something is to be sent, and no moment is named");
     }
 
-    /// The events that a parcel brings, or stands for.
+    /// The events that a delivery brings, or stands for.
     fn covers(&self, delivery: &Delivery) -> Vec<EventMeta> {
         let events = delivery.events.iter().map(|seq| self.event(*seq));
         let Some(after) = delivery.after else { return events.collect() };
         let newest = self.event(delivery.events[0]);
-        let stands_for = |event: &&EventMeta| event.wanted && event.uid == newest.uid && event.seq > after;
+        let stands_for = |event: &&EventMeta| event.selected && event.uid == newest.uid && event.seq > after;
         self.log.iter().filter(stands_for).filter(|event| event.seq <= newest.seq).copied().collect()
     }
 
-    fn check_parcel(&mut self, delivery: &Delivery) {
+    fn check_delivery(&mut self, delivery: &Delivery) {
         assert!(delivery.events.is_sorted(), "{delivery:?}");
         let covered = self.covers(delivery);
-        assert!(covered.iter().all(|event| event.wanted), "{delivery:?} has what was not asked for");
+        assert!(covered.iter().all(|event| event.selected), "{delivery:?} has what was not asked for");
         match self.policy.mode {
             Mode::Single => assert_eq!((delivery.events.len(), delivery.after), (1, None)),
             Mode::Batch { max } => {
@@ -163,7 +163,7 @@ impl World {
                 let (first, through) = (delivery.after.unwrap().next(), delivery.events[0]);
                 assert_eq!(covered[0].seq, first, "it stands for nothing before the first that waits");
                 let of_it = |event: &&EventMeta| {
-                    event.wanted && event.uid == covered[0].uid && event.seq <= self.scheduler.read()
+                    event.selected && event.uid == covered[0].uid && event.seq <= self.scheduler.read()
                 };
                 let newest = self.log.iter().rfind(of_it).unwrap().seq;
                 let old = self.policy.order != DeliveryOrder::Strict
@@ -188,7 +188,7 @@ impl World {
             let beside: Vec<Seq> = beside.filter(|other| waits_for(event, other)).map(|other| other.seq).collect();
             assert!(beside.is_empty(), "{} goes out beside {beside:?}", event.seq);
             let earlier =
-                self.log.iter().filter(|other| other.wanted && other.seq < event.seq && waits_for(event, other));
+                self.log.iter().filter(|other| other.selected && other.seq < event.seq && waits_for(event, other));
             let settled = |seq: &Seq| self.delivered.contains(seq) || self.parked.contains(seq);
             let skipped: Vec<Seq> = earlier
                 .filter(|other| !covered.contains(other))
@@ -204,7 +204,7 @@ impl World {
         if outcome == AttemptOutcome::Delivered {
             self.arrived(delivery);
         }
-        let action = self.scheduler.ended(delivery.name(), outcome, self.now, 0.0);
+        let action = self.scheduler.ended(delivery.id(), outcome, self.now, 0.0);
         let parked: Vec<RetryEntry> = self.peek().waiting.into_values().filter(|event| event.parked).collect();
         let seqs = self.log.iter().map(|event| event.seq);
         let parked: Vec<Seq> = seqs.filter(|seq| self.stands_for(&parked, *seq)).collect();
@@ -230,7 +230,7 @@ impl World {
         assert!(self.scheduler.take_save().is_none(), "nothing changed since");
     }
 
-    /// What a save would write, without writing it.
+    /// Returns what a save would write, without writing it.
     fn peek(&self) -> Table {
         let mut table = self.table.clone();
         if let Some(save) = self.scheduler.clone().take_save() {
@@ -251,11 +251,11 @@ impl World {
         self.fill();
     }
 
-    /// What was read is settled, waits, or lies above the cursor.
+    /// Every event that was read is settled, has a retry entry, or is above the cursor.
     fn check(&self) {
         for table in [&self.table, &self.peek()] {
             let waiting: Vec<RetryEntry> = table.waiting.values().cloned().collect();
-            let below = self.log.iter().filter(|event| event.seq <= table.cursor.seq && event.wanted);
+            let below = self.log.iter().filter(|event| event.seq <= table.cursor.seq && event.selected);
             let lost: Vec<Seq> = below
                 .map(|event| event.seq)
                 .filter(|seq| !self.delivered.contains(seq) && !self.stands_for(&waiting, *seq))
@@ -296,8 +296,8 @@ impl World {
         let (mut scheduler, mut now, mut sent) = (self.scheduler.clone(), self.now, BTreeSet::new());
         while !scheduler.is_idle() {
             while let Some(delivery) = scheduler.next(now) {
-                sent.insert((delivery.name(), delivery.attempts));
-                scheduler.ended(delivery.name(), AttemptOutcome::Delivered, now, 0.0);
+                sent.insert((delivery.id(), delivery.attempts));
+                scheduler.ended(delivery.id(), AttemptOutcome::Delivered, now, 0.0);
                 fill(&mut scheduler, &self.log, now);
             }
             now = scheduler.next_at().map_or(now, |at| at.max(now));
@@ -316,7 +316,7 @@ impl World {
     }
 }
 
-/// As the runner does it.
+/// Reads as the worker does.
 fn fill(scheduler: &mut DeliveryScheduler, log: &[EventMeta], now: Timestamp) {
     while scheduler.room() > 0 {
         let read = scheduler.read();
@@ -385,7 +385,7 @@ fn policy() -> impl Strategy<Value = DeliveryPolicy> {
 
 proptest! {
     #[test]
-    fn every_wanted_event_is_delivered_or_parked_in_its_order(
+    fn every_selected_event_is_delivered_or_parked_in_its_order(
         policy in policy(),
         attempts in 1..10_u32,
         steps in prop::collection::vec(step(), 0..250),
@@ -398,14 +398,14 @@ proptest! {
 
         prop_assert_eq!(world.table.cursor.seq, world.scheduler.read(), "the cursor is at the end of the log");
         prop_assert!(world.table.waiting.values().all(|event| event.parked), "something waits yet");
-        for event in world.log.iter().filter(|event| event.wanted) {
+        for event in world.log.iter().filter(|event| event.selected) {
             let delivered = world.delivered.contains(&event.seq);
             prop_assert!(delivered || world.parked.contains(&event.seq), "{} is lost", event.seq);
         }
     }
 
     #[test]
-    fn a_lane_that_is_resumed_goes_on_as_the_one_before(
+    fn a_scheduler_that_is_resumed_goes_on_as_the_one_before(
         window in 1..6_usize,
         attempts in 1..10_u32,
         steps in prop::collection::vec(step(), 0..250),
@@ -424,7 +424,7 @@ proptest! {
         prop_assert_eq!(world.scheduler.next_at(), next_at);
         let resumed = world.sent_when_all_is_well();
         prop_assert!(sent.is_subset(&resumed), "{sent:?} would have gone out, {resumed:?} goes out");
-        // What was delivered above the cursor is delivered again.
+        // Events that were delivered above the cursor are delivered again.
         let known = |seq: &Seq| world.delivered.contains(seq) || sent.iter().any(|(other, _)| other == seq);
         let strange: Vec<_> = resumed.iter().filter(|(seq, _)| !known(seq)).collect();
         prop_assert!(strange.is_empty(), "{strange:?} would not have gone out");
@@ -474,7 +474,7 @@ proptest! {
 
         // One that failed for five days is stopped as it stands.
         prop_assume!(!world.died);
-        for event in world.log.iter().filter(|event| event.wanted && !world.parked.contains(&event.seq)) {
+        for event in world.log.iter().filter(|event| event.selected && !world.parked.contains(&event.seq)) {
             prop_assert_eq!(world.times.get(&event.seq), Some(&1), "{}", event.seq);
         }
     }

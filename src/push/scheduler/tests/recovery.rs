@@ -1,4 +1,4 @@
-//! What ends a wait, and what does not.
+//! Events that end a wait for a retry, and those that do not.
 
 use super::*;
 
@@ -75,13 +75,13 @@ fn under_a_strict_order_a_parked_event_that_is_retried_and_fails_is_parked_again
 fn an_endpoint_that_is_sent_nothing_more_is_not_failing() {
     let mut driven = given(8, "a");
     driven.sends([1]).ends(1, AWAY);
-    driven.scheduler.rest();
+    driven.scheduler.reached_end();
     assert!(driven.scheduler.failing_since().is_some(), "one event is left to be sent");
 
     let probe = driven.after(SECOND).probe();
     driven.ends(probe, FAILED).table.cursor.seq = Seq(1);
     let mut skipped = driven.table.scheduler(driven.policy);
-    skipped.rest();
+    skipped.reached_end();
     assert_eq!(skipped.failing_since(), None);
 }
 

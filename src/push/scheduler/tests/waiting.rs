@@ -87,7 +87,7 @@ fn a_retry_goes_before_what_is_new() {
         .sends([1]);
 }
 
-/// Were a moment named, the runner would come back at once, find nothing, and come back.
+/// With a time, the worker would wake at once, find nothing to send, and wake again.
 #[test]
 fn behind_a_full_window_no_moment_is_named() {
     let mut driven = given(1, "ab");
@@ -109,7 +109,7 @@ fn with_ten_thousand_waiting_nothing_new_is_read() {
     assert_eq!(scheduler.room(), 0);
 
     let delivery = scheduler.next(BEGIN).unwrap();
-    scheduler.ended(delivery.name(), AttemptOutcome::Delivered, BEGIN, 0.0);
+    scheduler.ended(delivery.id(), AttemptOutcome::Delivered, BEGIN, 0.0);
     assert!(scheduler.room() > 0);
 }
 

@@ -1,5 +1,5 @@
-//! Events that a runner keeps in memory until they are delivered. Those that it has no room for are read from the log
-//! again when it is their turn.
+//! Bodies of events that a worker keeps in memory until they are delivered. Those that find no room are read from the
+//! log again when they are sent.
 
 use std::collections::HashMap;
 
@@ -7,40 +7,39 @@ use crate::contract::EncodedEvent;
 use crate::domain::Seq;
 use crate::feed::PAGE_BYTES;
 
-/// The most events.
-const EVENTS: usize = 1_280;
+/// Events that are kept at most.
+const MAX_EVENTS: usize = 1_280;
 
-/// The most bytes of their bodies. An endpoint's receiver that hangs may hold so much of this process for as long as it
-/// does.
-const BYTES: usize = 4 * PAGE_BYTES;
+/// Bytes of their bodies at most. A receiver that hangs holds this much memory for as long as it hangs.
+const MAX_BYTES: usize = 4 * PAGE_BYTES;
 
 /// Events by their positions.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct EventCache {
     events: HashMap<Seq, EncodedEvent>,
     bytes: usize,
 }
 
-impl Kept {
-    /// Keeps an event where there is room.
+impl EventCache {
+    /// Keeps an event, if there is room.
     pub(super) fn put(&mut self, event: EncodedEvent) {
         self.take(event.seq);
-        if self.events.len() < EVENTS && self.bytes + event.body.len() <= BYTES {
+        if self.events.len() < MAX_EVENTS && self.bytes + event.body.len() <= MAX_BYTES {
             self.bytes += event.body.len();
             self.events.insert(event.seq, event);
         }
     }
 
-    /// Takes an event out, where it was kept.
+    /// Takes an event out, if it was kept.
     pub(super) fn take(&mut self, seq: Seq) -> Option<EncodedEvent> {
         let event = self.events.remove(&seq)?;
         self.bytes -= event.body.len();
         Some(event)
     }
 
-    /// Drops what can wait, where a page of events would not fit.
+    /// Drops the events that can wait, if a page of events would not fit.
     pub(super) fn make_room(&mut self, page: usize, can_wait: impl Fn(Seq) -> bool) {
-        if self.events.len() + page <= EVENTS && self.bytes + PAGE_BYTES <= BYTES {
+        if self.events.len() + page <= MAX_EVENTS && self.bytes + PAGE_BYTES <= MAX_BYTES {
             return;
         }
         self.events.retain(|seq, _| !can_wait(*seq));
@@ -54,7 +53,7 @@ mod tests {
     use time::OffsetDateTime;
     use uuid::Uuid;
 
-    use super::{BYTES, EVENTS, Kept};
+    use super::{EventCache, MAX_BYTES, MAX_EVENTS};
     use crate::contract::EncodedEvent;
     use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Uid};
 
@@ -74,23 +73,23 @@ mod tests {
 
     #[test]
     fn events_are_kept_up_to_a_number_and_a_weight() {
-        let mut kept = Kept::default();
+        let mut kept = EventCache::default();
         for seq in 0..2 * 1_280 {
             kept.put(event(seq, 1));
         }
-        assert_eq!((kept.events.len(), kept.bytes), (EVENTS, EVENTS));
+        assert_eq!((kept.events.len(), kept.bytes), (MAX_EVENTS, MAX_EVENTS));
 
-        let mut kept = Kept::default();
+        let mut kept = EventCache::default();
         for seq in 0..100 {
-            kept.put(event(seq, BYTES / 10));
+            kept.put(event(seq, MAX_BYTES / 10));
         }
-        assert_eq!((kept.events.len(), kept.bytes), (10, BYTES / 10 * 10));
+        assert_eq!((kept.events.len(), kept.bytes), (10, MAX_BYTES / 10 * 10));
         kept.put(event(3, 1));
-        assert_eq!((kept.events.len(), kept.bytes), (10, BYTES / 10 * 9 + 1), "an event is kept once");
+        assert_eq!((kept.events.len(), kept.bytes), (10, MAX_BYTES / 10 * 9 + 1), "an event is kept once");
 
         assert_eq!(kept.take(Seq(3)).map(|event| event.body.len()), Some(1));
         assert!(kept.take(Seq(99)).is_none());
         kept.make_room(1, |seq| seq.0 < 9);
-        assert_eq!((kept.events.len(), kept.bytes), (1, BYTES / 10));
+        assert_eq!((kept.events.len(), kept.bytes), (1, MAX_BYTES / 10));
     }
 }

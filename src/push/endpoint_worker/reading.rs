@@ -1,0 +1,96 @@
+//! Reading the log: the events that the scheduler gets, and the bodies of those that it sends.
+
+use std::time::Duration;
+
+use super::EndpointWorker;
+use crate::clock;
+use crate::contract::EncodedEvent;
+use crate::domain::Seq;
+use crate::domain::endpoint::{is_processed, skip_processed};
+use crate::feed::{EventPage, PAGE_BYTES, PageLimit};
+use crate::push::health;
+use crate::push::scheduler::{Delivery, EventMeta};
+
+/// Events of one page.
+const PAGE_EVENTS: usize = 256;
+
+/// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another replica
+/// wrote more. The sweep finds such events too, and sooner.
+const REREAD_AFTER: Duration = Duration::from_secs(1);
+
+impl EndpointWorker {
+    /// True while the log may have more events and the scheduler has room for them.
+    pub(super) fn can_read(&self) -> bool {
+        self.unread && self.scheduler.room() > 0
+    }
+
+    /// Gives the scheduler the next page of the log, if it has room.
+    pub(super) async fn read(&mut self) -> anyhow::Result<()> {
+        if !self.can_read() {
+            return Ok(());
+        }
+        let account = self.target.endpoint.account;
+        let from = skip_processed(&self.processed, self.scheduler.read());
+        self.scheduler.skip_to(from);
+        let read_lately = self.end_read_at.is_some_and(|at| at.elapsed() < REREAD_AFTER);
+        if read_lately && self.context.feed.ends_at(account, from) {
+            self.unread = false;
+            return Ok(());
+        }
+        let limit = PageLimit { events: PAGE_EVENTS, bytes: PAGE_BYTES };
+        let EventPage { events, more } = self.context.feed.after(account, from, limit).await?;
+        if events.is_empty() {
+            self.end_read_at = Some(clock::instant());
+            self.scheduler.reached_end();
+        }
+        self.unread = more;
+        self.add_events(events);
+        Ok(())
+    }
+
+    fn add_events(&mut self, events: Vec<EncodedEvent>) {
+        self.events.make_room(events.len(), |seq| self.scheduler.is_rescheduled(seq));
+        let mut metas = Vec::with_capacity(events.len());
+        for event in events {
+            let selected = self.selects(&event);
+            let EncodedEvent { seq, uid, at, .. } = event;
+            metas.push(EventMeta { seq, uid, at, bytes: event.body.len(), selected });
+            if selected {
+                self.events.put(event);
+            }
+        }
+        self.scheduler.add_events(metas, self.context.clock.now());
+        self.drop_superseded();
+    }
+
+    /// True for an event that the endpoint's filters select, that was not processed before and that is not about the
+    /// endpoint itself.
+    fn selects(&self, event: &EncodedEvent) -> bool {
+        let target = &self.target;
+        !health::is_about(&target.endpoint, event)
+            && !is_processed(&self.processed, event.seq)
+            && target.filter.selects(event)
+    }
+
+    pub(super) fn drop_superseded(&mut self) {
+        for seq in self.scheduler.take_superseded() {
+            self.events.take(seq);
+        }
+    }
+
+    /// Returns a delivery's events. Those that are not in memory are read from the log: after a restart, or where a retry
+    /// waited for so long that its body was dropped.
+    pub(super) async fn events_of(&mut self, delivery: &Delivery) -> anyhow::Result<Vec<EncodedEvent>> {
+        let mut events: Vec<EncodedEvent> = delivery.events.iter().filter_map(|seq| self.events.take(*seq)).collect();
+        if events.len() == delivery.events.len() {
+            return Ok(events);
+        }
+        let account = self.target.endpoint.account;
+        let is_missing = |seq: &Seq| events.iter().all(|event| event.seq != *seq);
+        let missing: Vec<Seq> = delivery.events.iter().copied().filter(is_missing).collect();
+        events.extend(self.context.store.events_at(account, &missing).await?);
+        events.sort_unstable_by_key(|event| event.seq);
+        anyhow::ensure!(events.len() == delivery.events.len(), "some of {account}:{missing:?} are not in the log");
+        Ok(events)
+    }
+}

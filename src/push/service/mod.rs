@@ -1,0 +1,155 @@
+//! The application service of push endpoints: everything that an account's owner can do with them.
+//!
+//! HTTP, the command line and other front ends call it; they only read requests and render results. A change is one
+//! transaction with its audit row and, where the request has an idempotency key, the response that a repetition gets.
+//! The service seals secrets and header values, and wakes the workers of all replicas.
+
+mod commands;
+mod error;
+mod request;
+mod settings;
+mod write;
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+pub use self::error::EndpointError;
+pub use self::request::{Rendered, WriteRequest};
+pub use self::settings::{EndpointInput, Position, Rotation};
+use super::DeliveryContext;
+use super::address::AddressPolicy;
+use super::client::Attempt;
+use super::ping::Pinger;
+use super::secret_storage;
+use super::signature::SigningSecret;
+use crate::broker::Hints;
+use crate::domain::endpoint::{Endpoint, EndpointCursor, EndpointState, ParkedEvent, Settings};
+use crate::domain::{AccountId, Seq};
+use crate::secrets::MasterKeys;
+use crate::store::attempts::{AttemptRow, Narrowed};
+
+/// Attempts, or parked events, on one page.
+const PAGE: i64 = 100;
+
+/// Push endpoints of all accounts.
+pub struct EndpointService {
+    context: Arc<DeliveryContext>,
+    pinger: Pinger,
+    policy: Arc<AddressPolicy>,
+    hints: Hints,
+    limits: EndpointLimits,
+}
+
+/// Limits that the installation's configuration sets.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointLimits {
+    /// Endpoints of one account; a further one is refused.
+    pub per_account: usize,
+    /// The window of an endpoint that sets none.
+    pub default_window: usize,
+}
+
+/// An endpoint as its owner sees it.
+pub struct EndpointView {
+    /// Settings and status.
+    pub endpoint: Endpoint,
+    /// The cursor; `None` for an endpoint that was created just now.
+    pub cursor: Option<EndpointCursor>,
+    /// The present secret; `None` where no master key opens it.
+    pub secret: Option<SigningSecret>,
+}
+
+impl EndpointView {
+    /// The view of an endpoint whose secret is not sealed, such as a sample.
+    #[must_use]
+    pub fn unsealed(state: EndpointState) -> Self {
+        Self::of(&MasterKeys::new(&[]), state)
+    }
+
+    /// The view of a stored endpoint.
+    #[must_use]
+    pub fn of(masters: &MasterKeys, state: EndpointState) -> Self {
+        let EndpointState { endpoint, cursor, .. } = state;
+        let current = endpoint.secrets.first();
+        let secret = current
+            .and_then(|secret| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &secret.bytes));
+        Self { endpoint, cursor: Some(cursor), secret }
+    }
+}
+
+impl EndpointService {
+    /// The service over the parts that deliveries share.
+    #[must_use]
+    pub fn new(
+        context: Arc<DeliveryContext>,
+        policy: Arc<AddressPolicy>,
+        hints: Hints,
+        limits: EndpointLimits,
+    ) -> Self {
+        Self { pinger: Pinger::new(Arc::clone(&context)), context, policy, hints, limits }
+    }
+
+    /// Lists an account's endpoints in the order in which they were created.
+    pub async fn list(&self, account: AccountId) -> Result<Vec<EndpointView>, EndpointError> {
+        let states = self.context.store.endpoints(account).await?;
+        Ok(states.into_iter().map(|state| self.view(state)).collect())
+    }
+
+    /// Reads one endpoint.
+    pub async fn get(&self, account: AccountId, endpoint: Uuid) -> Result<EndpointView, EndpointError> {
+        let state = self.context.store.endpoint(account, endpoint).await?;
+        state.map(|state| self.view(state)).ok_or(EndpointError::NotFound)
+    }
+
+    /// Lists attempts to deliver to an endpoint, the latest first.
+    pub async fn attempts(
+        &self,
+        account: AccountId,
+        endpoint: Uuid,
+        filter: Narrowed,
+    ) -> Result<Vec<AttemptRow>, EndpointError> {
+        self.exists(account, endpoint).await?;
+        Ok(self.context.store.attempts(account, endpoint, filter, PAGE).await?)
+    }
+
+    /// Lists an endpoint's parked events after a position, in the order of the log.
+    pub async fn parked(
+        &self,
+        account: AccountId,
+        endpoint: Uuid,
+        after: Seq,
+    ) -> Result<Vec<ParkedEvent>, EndpointError> {
+        self.exists(account, endpoint).await?;
+        Ok(self.context.store.parked(account, endpoint, after, PAGE).await?)
+    }
+
+    /// Sends a `push.ping` now, whatever the endpoint's status is. No lock is held meanwhile.
+    pub async fn test(
+        &self,
+        request: &WriteRequest<'_>,
+        endpoint: Uuid,
+        render: impl FnOnce(&Attempt) -> Rendered,
+    ) -> Result<Rendered, EndpointError> {
+        let (write, state) = self.open_at(request, endpoint).await?;
+        write.roll_back().await?;
+        let attempt = self.pinger.send(state.endpoint).await;
+        let attempt = attempt.map_err(|error| {
+            EndpointError::Internal(error.context(format!("test endpoint {}/{endpoint} failed", request.account)))
+        })?;
+        let rendered = render(&attempt.ok_or(EndpointError::NoPermit)?);
+        self.open(request).await?.remember(rendered).await
+    }
+
+    async fn exists(&self, account: AccountId, endpoint: Uuid) -> Result<(), EndpointError> {
+        self.context.store.endpoint(account, endpoint).await?.map(|_| ()).ok_or(EndpointError::NotFound)
+    }
+
+    fn view(&self, state: EndpointState) -> EndpointView {
+        EndpointView::of(&self.context.masters, state)
+    }
+
+    fn defaults(&self) -> Settings {
+        Settings::defaults(self.limits.default_window)
+    }
+}
