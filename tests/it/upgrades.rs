@@ -5,6 +5,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio_postgres::Client as Sql;
 use tokio_postgres::types::ToSql;
+use unificus::clock::Clock;
 use uuid::Uuid;
 
 use crate::push_delivery::{endpoint_at, seqs};
@@ -122,7 +123,7 @@ async fn the_release_before_keeps_its_idempotency_records_under_the_former_name(
 
 /// Saves, as the release before does, a cursor and the entry of event 1, which is parked after so many attempts.
 async fn save_as_before(sql: &Sql, (account, endpoint): (Uuid, Uuid), uid: Uuid, attempts: i32) {
-    let (accounts, endpoints, now) = (vec![account], vec![endpoint], OffsetDateTime::now_utc());
+    let (accounts, endpoints, now) = (vec![account], vec![endpoint], Clock::system().now());
     let (no_ids, no_seqs) = (Vec::<Uuid>::new(), Vec::<i64>::new());
     let values: [&(dyn ToSql + Sync); 18] = [
         &accounts,
@@ -156,7 +157,7 @@ async fn the_release_before_keeps_cursors_and_retries_under_the_former_names() {
     let endpoint = Uuid::parse_str(made.expect(201)["id"].as_str().unwrap()).unwrap();
     // No worker of this release moves the cursor meanwhile.
     app.stop().await.unwrap();
-    let (account, now) = (api.account.0, OffsetDateTime::now_utc());
+    let (account, now) = (api.account.0, Clock::system().now());
 
     // A new entry of the retry queue, and the same with one more attempt.
     for attempts in [1, 2] {
