@@ -95,7 +95,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets how a write to a record that does not exist is answered; false where there is no such account.
+    /// Sets the response to a write to a record that does not exist; false where there is no such account.
     pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -125,7 +125,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The account's keys and settings; `None` where there is no such account.
+    /// Returns the account's keys and settings; `None` where there is no such account.
     pub async fn credentials(&self, account: AccountId) -> Result<Option<AccountCredentials>, StoreError> {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(CREDENTIALS).await?;

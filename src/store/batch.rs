@@ -1,8 +1,8 @@
-//! The one transaction that writes: lock the heads, load what the commands need, append.
+//! The one transaction that appends events: lock the heads, load the state that the commands need, append.
 //!
-//! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids (so
-//! that two batches never deadlock) and reads *in later statements*: in READ COMMITTED a statement that waited for the
-//! lock would not see what the lock's holder committed. The second writes and commits.
+//! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids, so
+//! that two batches never deadlock, and reads *in later statements*: in READ COMMITTED a statement that waited for the
+//! lock does not see the rows that the lock's holder committed. The second writes and commits.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,13 +23,13 @@ use crate::metrics::Metrics;
 pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
 select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update";
 
-/// The same without a wait: heads that another transaction holds are left out.
+/// Locks heads without waiting: heads that another transaction holds are left out.
 const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
 select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update skip locked";
 
 const BEGIN: &str = "begin";
 
-/// For a batch of one account, which delays no other account.
+/// For a batch of one account. Its wait for the lock delays no other account.
 const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 
 const EVENT_BODY: &str = "-- batch.event_body
@@ -62,11 +62,11 @@ pub struct LoadRequest {
 /// deadlock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadLock {
-    /// Waits for each as long as a lane may wait, then fails with [`StoreError::Locked`].
+    /// Waits 100 ms for each head, then fails with [`StoreError::Locked`].
     Brief,
-    /// Does not wait: heads that another transaction holds are left out.
+    /// Does not wait: leaves out heads that another transaction holds.
     Skip,
-    /// Waits for a second, then fails with [`StoreError::Locked`].
+    /// Waits 1 s, then fails with [`StoreError::Locked`].
     Patient,
 }
 
@@ -249,8 +249,8 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
         },
         client.batch_execute("commit"),
     );
-    // The first error is the one that matters: after it every statement says only that the transaction is aborted,
-    // and COMMIT itself reports success after rolling back.
+    // The first error is the cause: after it every statement fails because the transaction is aborted, and COMMIT itself
+    // reports success although it rolls back.
     appended.and(upserted).and(advanced).and(recorded).map_err(not_written)?;
     committed.map_err(not_written)
 }

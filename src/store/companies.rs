@@ -1,4 +1,4 @@
-//! Decisions of operators about companies.
+//! Operators' decisions about which companies are listed.
 
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ const KEEP: &str = "-- company.keep
 update company set kept = $3 where account_id = $1 and not deleted and (uid::text = $2 or key = $2) returning uid";
 
 impl Store {
-    /// Lists a company, by its uid or name, though no contact belongs to it, or no longer; false where there is none.
+    /// Sets whether a company, named by its uid or key, is listed although no contact belongs to it; false where there is no
+    /// such company.
     pub async fn keep_company(
         &self,
         account: AccountId,

@@ -20,7 +20,7 @@ use crate::domain::{AccountId, Seq, Timestamp};
 const COUNT: &str = "-- push_endpoint.count
 select count(*) as endpoints from push_endpoint where account_id = $1";
 
-/// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
+/// Disabling an endpoint and rotating the master key write the row too, and do not lock the head.
 const LOCK: &str = "-- push_endpoint.lock
 select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
 
@@ -94,7 +94,7 @@ impl PushChange {
     /// Returns one of the account's endpoints with its cursor, and locks its settings until the change ends.
     pub async fn endpoint(&self, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
         self.client()?.execute(LOCK, &[&self.account.0, &endpoint]).await?;
-        // A statement of its own sees what was committed while the lock was waited for.
+        // A later statement sees rows that were committed while the lock was waited for.
         let row = self.client()?.query_opt(endpoints::LIST, &[&self.account.0, &endpoint]).await?;
         row.as_ref().map(endpoints::endpoint_state).transpose()
     }

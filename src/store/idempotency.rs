@@ -25,7 +25,7 @@ from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, ke
 on conflict (account_id, key) do update
     set request_hash = excluded.request_hash, outcome = excluded.outcome, at = excluded.at";
 
-/// Leaves out records in the last two minutes of their day, because they may be deleted before the request is executed.
+/// Leaves out records in the last two minutes of their 24 hours, because they may be deleted before the request is executed.
 const COUNT: &str = "-- idempotency_record.count
 select count(*) as stored from unnest($2::text[], $3::text[], $4::bytea[]) as k(key, unscoped_key, request_hash)
 where exists (

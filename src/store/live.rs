@@ -1,4 +1,4 @@
-//! The numbers of an account's live records, as the account's head has them.
+//! The numbers of an account's live records, a column of the account's head.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Entity;
 
-/// The numbers of an account's live records by kind, written only by transactions that hold the account's head.
+/// The numbers of an account's live records by kind. Only transactions that hold the account's head write them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live(BTreeMap<Entity, i64>);
 

@@ -25,9 +25,9 @@ pub struct Row {
     pub updated_at: Timestamp,
     /// The record's text as clients see it.
     pub record: String,
-    /// The companies that a contact belongs to, where that may have changed.
+    /// The companies that a contact belongs to; `None` where they have not changed.
     pub companies: Option<Vec<Uid>>,
-    /// The companies that may be listed from now on, or no longer.
+    /// The companies whose listing may have changed.
     pub relisted: BTreeSet<Uid>,
 }
 
@@ -110,7 +110,7 @@ insert into contact_company (account_id, company_uid, contact_uid)
 select account_id, company_uid, contact_uid
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
 
-/// Sees the rows that the statements before it wrote. No other statement writes whether companies are listed.
+/// Runs after the statements that write rows and links, whose results it reads. No other statement writes `listed`.
 pub(super) const RELIST: &str = "-- company.relist
 with relisted as (
     update company c set listed = n.listed
@@ -129,7 +129,7 @@ from (
 ) as r
 where h.account_id = r.account_id";
 
-/// The loads of one batch, in as few statements as it needs.
+/// The loads of one batch: at most two statements per kind of record.
 pub(super) struct Loads {
     loads: Vec<Load>,
 }
@@ -173,7 +173,7 @@ impl Loads {
     }
 
     pub(super) async fn run(&self, client: &Object) -> Result<Vec<(AccountId, Record)>, StoreError> {
-        // Polled in order when first polled, so the statements are sent in order, after the lock.
+        // `join_all` polls in order, so the statements are sent in order, after the lock.
         let rows = futures_util::future::join_all(self.loads.iter().map(|load| load.run(client))).await;
         let mut records = Vec::new();
         for (load, rows) in self.loads.iter().zip(rows) {
@@ -313,7 +313,7 @@ impl Links {
     }
 }
 
-/// Companies to be looked at again.
+/// Companies whose listing is computed again.
 struct Relist {
     statement: Statement,
     accounts: Vec<Uuid>,
@@ -333,7 +333,7 @@ impl Relist {
 }
 
 impl Store {
-    /// One record, tombstones included where it is named by its uid.
+    /// Returns one record. Deleted records are found by their uid only.
     pub async fn record(
         &self,
         account: AccountId,
@@ -354,7 +354,7 @@ impl Store {
         Ok(row.as_ref().map(stored))
     }
 
-    /// Of these companies or contacts, the records of those that are live.
+    /// Returns the live records with these uids.
     pub async fn live_records(
         &self,
         account: AccountId,

@@ -1,10 +1,10 @@
 //! Searches: reads that may look at all rows of an account, and the share of the read pool that they have.
 //!
 //! All searches together leave connections of the pool free for reads by an index and for settings. An account has a
-//! share of those that are left to searches; beyond it, some wait, first come first served, and others are refused.
-//! Between accounts the next free connection goes to the search that has waited longest, and no account has more of its
-//! searches in that queue than its share, so accounts take turns. A slot is released when PostgreSQL has ended the
-//! statement, not when the caller goes away (`reading`).
+//! share of the searches' connections. Beyond it, 16 further searches of the account wait, first come first served, and
+//! others are refused. Between accounts the next free connection goes to the search that has waited longest. No account has
+//! more searches in that queue than its share, so accounts take turns. A slot is released when PostgreSQL has ended the
+//! statement, which may be later than the caller's leaving (`reading`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +20,10 @@ use crate::metrics::Metrics;
 
 /// Searches of one account that may wait; further ones are refused at once.
 const WAITING: usize = 16;
-/// How long a search waits for its turn.
+/// The longest wait of a search for its turn; afterwards it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The share of the read pool that searches have. Cloning shares it.
+/// Limits the searches that run at once. Clones share the limits.
 #[derive(Clone)]
 pub(super) struct Searches {
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ struct AdmittedSearch {
 impl Searches {
     pub(super) fn new(config: &config::Database, metrics: Metrics) -> Self {
         let all = config.search_count();
-        // Not all of them for one account, where that can be helped.
+        // One account gets at most half of the connections, so that another account finds a free one.
         let per_account = config.searches_per_account.min(all.div_ceil(2));
         let (all, accounts) = (Arc::new(Semaphore::new(all)), Mutex::default());
         Self { shared: Arc::new(Shared { all, per_account, accounts, metrics }) }
@@ -88,7 +88,7 @@ impl Searches {
         Ok(SearchSlot { permits, admitted })
     }
 
-    /// One more search of the account, unless too many of them wait.
+    /// Counts one more search of the account; `None` where too many of them wait.
     fn admit(&self, account: AccountId) -> Option<(AdmittedSearch, Arc<Semaphore>)> {
         let per_account = self.shared.per_account;
         let mut accounts = self.shared.accounts();

@@ -2,8 +2,8 @@
 
 use tokio::sync::oneshot;
 
-/// Identifies a lease in this process. A lease whose calls were given back goes on under a new handle, so that calls of
-/// the old one are recognised.
+/// Identifies a lease in this process. A lease whose calls were given back continues under a new handle, so that calls
+/// under the old handle are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LeaseHandle(pub(super) u64);
 
@@ -11,7 +11,7 @@ pub(super) struct LeaseHandle(pub(super) u64);
 pub(super) enum Settlement {
     /// Yes: the call counts.
     Counted,
-    /// Not before the next reservation; then ask again.
+    /// Not before the next reservation; then settle again.
     AfterReservation(oneshot::Receiver<()>),
     /// No: the lease expired, and the call was given back.
     LeaseLost,

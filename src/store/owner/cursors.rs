@@ -174,7 +174,7 @@ impl ShardOwner {
     }
 }
 
-/// A count of failures as an `integer`. The largest one means the same as any beyond it.
+/// Returns a count of failures as an `integer`. Every count beyond the largest `integer` means the same: failing for long.
 fn saturated(failures: u32) -> i32 {
     i32::try_from(failures).unwrap_or(i32::MAX)
 }

@@ -1,10 +1,10 @@
 //! The session that owns shards.
 //!
-//! Ownership of a shard is an advisory lock of this one connection, and every cursor of a shard is written through the
-//! same connection. So a cursor can only be written by the session that holds the lock at that moment: when the session
-//! ends, the locks fall and the writes fail with it. A process that is paused keeps its session; its lease
-//! (`lease`) then runs out, and another replica ends the session before it takes the locks. Lost cursor writes
-//! are harmless, because work goes on from an earlier position, so this session does not wait for the disk.
+//! Ownership of a shard is an advisory lock of one connection, and every cursor of a shard is written through the same
+//! connection. So only the session that holds the lock can write a cursor: when the session ends, its locks are released
+//! and its writes fail. A paused process keeps its session until its lease (`lease`) expires and another replica ends the
+//! session, before that replica takes the locks. The session does not wait for the disk, because a lost cursor write only
+//! repeats work from an earlier position. It knows nothing of how events are published or delivered.
 
 mod cursors;
 mod lease;
@@ -28,7 +28,7 @@ pub struct ShardOwner {
 }
 
 impl Store {
-    /// Opens a session and joins the members. The connection is driven by the returned future, which ends with it.
+    /// Opens a session and joins the members. The returned future drives the connection and ends with it.
     pub async fn open_owner(&self) -> Result<(ShardOwner, impl Future<Output = ()> + Send + 'static), StoreError> {
         let mut config = self.config.clone();
         config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
@@ -38,7 +38,7 @@ impl Store {
         let drive = async move {
             tokio::select! {
                 broken = connection => if let Err(error) = broken {
-                    tracing::warn!(error = %error, "owner session broke");
+                    tracing::warn!(error = %error, "owner session failed");
                 },
                 // Dropping the connection closes it, and the server releases the locks of the session.
                 () = end.cancelled() => {}
