@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::DeliveryContext;
@@ -155,16 +156,18 @@ impl EndpointSupervisor {
         );
         let (worker, guard) = (worker.await?, ended.drop_guard());
         let feed = self.context.feed.clone();
-        self.tasks.spawn(async move {
+        let span = tracing::error_span!("endpoint", %account, endpoint = %endpoint_id);
+        let run = async move {
             if let Err(error) = worker.run().await {
-                tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"), "run endpoint worker failed");
+                tracing::warn!(error = format!("{error:#}"), "run endpoint worker failed");
             }
             drop(guard);
             // It was stopped for a change that waits for its end.
             if stop.is_cancelled() {
                 feed.settings_changed(account);
             }
-        });
+        };
+        self.tasks.spawn(run.instrument(span));
         Ok(Some(running))
     }
 

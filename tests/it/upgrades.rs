@@ -2,7 +2,6 @@
 
 use hyper::Method;
 use serde_json::json;
-use time::OffsetDateTime;
 use tokio_postgres::Client as Sql;
 use tokio_postgres::types::ToSql;
 use unificus::clock::Clock;
@@ -186,9 +185,9 @@ async fn the_release_before_keeps_cursors_and_retries_under_the_former_names() {
         &vec![now],
         &1_i64,
         &vec![3_i64, 5],
-        &None::<OffsetDateTime>,
+        &None::<time::OffsetDateTime>,
         &0_i32,
-        &None::<OffsetDateTime>,
+        &None::<time::OffsetDateTime>,
     ];
     assert_eq!(sql.execute(before::MOVE_PLACE, &moved).await.unwrap(), 1);
     let listed = sql.query_one(before::LIST_ENDPOINTS, &[&account, &None::<Uuid>]).await.unwrap();

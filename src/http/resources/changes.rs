@@ -21,7 +21,7 @@ use crate::feed::{EventPage, Follow, PageLimit};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::sessions::Sessions;
-use crate::http::request::sessions::{Ended, SessionKind};
+use crate::http::request::sessions::{SessionEnd, SessionKind};
 use crate::http::response::envelope;
 use crate::http::response::in_flight::InFlight;
 use crate::http::response::problem::Problem;
@@ -137,8 +137,8 @@ async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Dur
     tokio::select! {
         biased;
         ended = session.ended() => match ended {
-            Ended::KeyGone => Err(Problem::unauthorized()),
-            Ended::Unchecked => Err(Problem::no_database()),
+            SessionEnd::KeyGone => Err(Problem::unauthorized()),
+            SessionEnd::Unchecked => Err(Problem::no_database()),
         },
         () = confirmed => Ok(true),
         () = tokio::time::sleep(wait) => Ok(false),

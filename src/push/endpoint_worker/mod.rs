@@ -3,6 +3,7 @@
 //! A worker is a loop of three steps: it does everything that can be done now, waits for one of the reasons to go on
 //! ([`Wake`]), and handles it. It knows nothing of shards: the supervisor passes the lease, and stops it.
 
+mod attempt;
 mod outcomes;
 mod permits;
 mod reading;
@@ -17,15 +18,13 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::attempt::{Ended, deliver};
 use self::permits::Permits;
 use super::DeliveryContext;
-use super::client::Attempt;
-use super::concurrency::ConcurrencyPermit;
 use super::event_cache::EventCache;
-use super::scheduler::{Delivery, DeliveryPolicy, DeliveryScheduler};
+use super::scheduler::{DeliveryPolicy, DeliveryScheduler};
 use super::target::DeliveryTarget;
 use crate::clock;
-use crate::contract::EncodedEvent;
 use crate::contract::delivery::DeliveryMessage;
 use crate::domain::Seq;
 use crate::domain::endpoint::{EndpointState, Health, SeqRange};
@@ -85,15 +84,6 @@ enum Wake {
     Stop,
     /// Nothing was there to send for [`LINGER`].
     Idle,
-}
-
-/// An attempt that ended.
-struct Ended {
-    delivery: Delivery,
-    webhook_id: String,
-    events: Vec<EncodedEvent>,
-    attempt: Attempt,
-    _permit: ConcurrencyPermit,
 }
 
 impl EndpointWorker {
@@ -247,17 +237,4 @@ async fn after(timer: Option<(Duration, Wake)>) -> Wake {
         }
         None => std::future::pending().await,
     }
-}
-
-async fn deliver(
-    context: Arc<DeliveryContext>,
-    target: Arc<DeliveryTarget>,
-    delivery: Delivery,
-    events: Vec<EncodedEvent>,
-    message: DeliveryMessage,
-    permit: ConcurrencyPermit,
-) -> Ended {
-    let _in_flight = GaugeGuard::new(&context.metrics.push_in_flight);
-    let attempt = target.send(&context.client, &message, context.clock.now()).await;
-    Ended { delivery, webhook_id: message.id, events, attempt, _permit: permit }
 }

@@ -1,6 +1,7 @@
 //! Outcomes of attempts: metrics, the attempt log, the scheduler, and the endpoint's health.
 
-use super::{Ended, EndpointWorker};
+use super::EndpointWorker;
+use super::attempt::Ended;
 use crate::domain::Timestamp;
 use crate::domain::endpoint::{Endpoint, EndpointState, EndpointStatus, Health};
 use crate::push::outcome::AttemptOutcome;

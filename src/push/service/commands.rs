@@ -6,7 +6,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::write::IdempotentWrite;
-use super::{EndpointError, EndpointInput, EndpointService, EndpointView, Position, Rendered, Rotation, WriteRequest};
+use super::{
+    EndpointError, EndpointInput, EndpointService, EndpointView, LogPosition, Rendered, Rotation, WriteRequest,
+};
 use crate::clock;
 use crate::domain::endpoint::{
     CursorCommand, Endpoint, EndpointState, EndpointStatus, Header, Health, Signature, StoredSecret, secret,
@@ -133,7 +135,7 @@ impl EndpointService {
         &self,
         request: &WriteRequest<'_>,
         endpoint: Uuid,
-        (from, to): (Option<Position>, Option<Position>),
+        (from, to): (Option<LogPosition>, Option<LogPosition>),
         errors: ValidationErrors,
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
@@ -226,8 +228,8 @@ impl EndpointService {
     async fn seq_range(
         &self,
         request: &WriteRequest<'_>,
-        from: Option<Position>,
-        to: Option<Position>,
+        from: Option<LogPosition>,
+        to: Option<LogPosition>,
         mut errors: ValidationErrors,
     ) -> Result<(Seq, Option<Seq>), EndpointError> {
         let unknown =

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use self::error::EndpointError;
 pub use self::request::{Rendered, WriteRequest};
-pub use self::settings::{EndpointInput, Position, Rotation};
+pub use self::settings::{EndpointInput, LogPosition, Rotation};
 use super::DeliveryContext;
 use super::address::AddressPolicy;
 use super::client::Attempt;

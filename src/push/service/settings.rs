@@ -16,7 +16,7 @@ pub struct EndpointInput {
     /// The scheme of its secret; `None` keeps it, and is HMAC for a new endpoint.
     pub signature: Option<Signature>,
     /// The position at which a new endpoint starts; `None` is the end of the log.
-    pub from: Option<Position>,
+    pub from: Option<LogPosition>,
     /// Errors that were found while the input was read; those that the service finds are added.
     pub errors: ValidationErrors,
 }
@@ -32,7 +32,7 @@ pub struct Rotation {
 
 /// A position in the log as a request names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
+pub enum LogPosition {
     /// Before the first event.
     Start,
     /// At a cursor that this service gave out.
@@ -71,15 +71,19 @@ impl EndpointService {
     }
 
     /// Returns a position's number; `None` where the log has no such position.
-    pub(super) async fn resolve(&self, account: AccountId, position: Position) -> Result<Option<Seq>, EndpointError> {
-        if position == Position::Start {
+    pub(super) async fn resolve(
+        &self,
+        account: AccountId,
+        position: LogPosition,
+    ) -> Result<Option<Seq>, EndpointError> {
+        if position == LogPosition::Start {
             return Ok(Some(Seq::ZERO));
         }
         let head = self.context.store.head(account).await?.ok_or(EndpointError::NoAccount)?;
         let seq = match position {
-            Position::Start => Some(Seq::ZERO),
-            Position::Cursor(cursor) => (cursor.epoch == head.epoch).then_some(cursor.seq),
-            Position::Event(seq) => Some(seq),
+            LogPosition::Start => Some(Seq::ZERO),
+            LogPosition::Cursor(cursor) => (cursor.epoch == head.epoch).then_some(cursor.seq),
+            LogPosition::Event(seq) => Some(seq),
         };
         Ok(seq.filter(|seq| (Seq::ZERO..=head.seq).contains(seq)))
     }

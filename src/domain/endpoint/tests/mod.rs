@@ -1,4 +1,4 @@
-//! Tests of the commands and settings of endpoints. It knows nothing of JSON or of storage.
+//! Tests of settings and their limits, of cursor commands, and of the health that the log records.
 
 mod command;
 mod health;

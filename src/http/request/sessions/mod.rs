@@ -45,7 +45,7 @@ pub(in crate::http) enum SessionKind {
 
 /// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Ended {
+pub(in crate::http) enum SessionEnd {
     /// The key was deleted or has expired.
     KeyGone,
     /// The key could not be checked for too long.
@@ -150,11 +150,11 @@ fn forget_empty(keys: &mut HashMap<AccountId, HashMap<Uuid, OfKey>>, account: Ac
 
 impl Session {
     /// Resolves when the session must end.
-    pub(in crate::http) async fn ended(&self) -> Ended {
+    pub(in crate::http) async fn ended(&self) -> SessionEnd {
         tokio::select! {
             biased;
-            () = self.gone.cancelled() => Ended::KeyGone,
-            () = self.unchecked() => Ended::Unchecked,
+            () = self.gone.cancelled() => SessionEnd::KeyGone,
+            () = self.unchecked() => SessionEnd::Unchecked,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
-use crate::push::service::{EndpointService, EndpointView, Position, Rendered};
+use crate::push::service::{EndpointService, EndpointView, LogPosition, Rendered};
 
 type HandlerResult = Result<Response, EndpointRefusal>;
 
@@ -106,11 +106,11 @@ fn parse(id: &str) -> Result<Uuid, Problem> {
 }
 
 /// A position in the account's log as a body names it: `start`, a cursor, or the number of an event.
-fn position(value: &Json) -> Option<Position> {
+fn position(value: &Json) -> Option<LogPosition> {
     match value.as_str() {
-        Some("start") => Some(Position::Start),
-        Some(text) => text.parse::<Cursor>().ok().map(Position::Cursor),
-        None => value.as_i64().map(|number| Position::Event(Seq(number))),
+        Some("start") => Some(LogPosition::Start),
+        Some(text) => text.parse::<Cursor>().ok().map(LogPosition::Cursor),
+        None => value.as_i64().map(|number| LogPosition::Event(Seq(number))),
     }
 }
 
