@@ -471,7 +471,7 @@ S
     esac
 }
 
-# What index event_record is for, with it and without, in turns. `erase` finds the attempts to deliver a
+# The uses of index event_record, with it and without, in turns. `erase` finds the attempts to deliver a
 # record's events among the account's 5,000 (as push_attempt.erase does; without its update, so that it can be repeated).
 # `history` reads a record's events.
 history() {

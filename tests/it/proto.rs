@@ -22,7 +22,10 @@ async fn a_protobuf_page_holds_the_events_of_the_json_page() {
     client.contact("ann@example.org").await.expect(201);
     client.post("/company", json!({"name": "Acme", "tags": ["a", "b"]})).await.expect(201);
     client.put("/contact/ann@example.org", json!({"title": "Dr", "company": {"name": "Acme"}})).await.expect(200);
-    client.post("/project", json!({"name": "House", "estimated_value": {"amount": 12.5, "currency": "EUR"}})).await.expect(201);
+    client
+        .post("/project", json!({"name": "House", "estimated_value": {"amount": 12.5, "currency": "EUR"}}))
+        .await
+        .expect(201);
     client.delete("/contact/ann@example.org").await.expect(200);
 
     let page = client.send(Method::GET, "/changes?limit=500", &[("accept", CONTENT_TYPE)], "").await;
