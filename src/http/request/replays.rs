@@ -78,5 +78,5 @@ pub(in crate::http) async fn are_stored(
 ) -> Result<bool, StoreError> {
     let keys: Vec<_> = requests.iter().map(|request| (request.key.as_str(), request.unscoped_key.as_str())).collect();
     let hashes: Vec<&[u8]> = requests.iter().map(|request| request.request_hash.as_slice()).collect();
-    Ok(store.count_answers(caller.account, &keys, &hashes).await? == requests.len())
+    Ok(store.count_idempotency_records(caller.account, &keys, &hashes).await? == requests.len())
 }

@@ -53,7 +53,8 @@ pub(in crate::http) async fn outer_layer(
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.headers_mut().extend(id.header().map(|id| (X_REQUEST_ID, id)));
     let (status, elapsed) = (response.status(), began.elapsed());
-    tracing::debug!(parent: &span, status = status.as_u16(), duration_ms = elapsed.as_secs_f64() * 1e3, "request ended");
+    let duration_ms = elapsed.as_secs_f64() * 1e3;
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), duration_ms, "request ended"));
     state.metrics.http_requests_total.with_label_values(&[route, method, status.as_str()]).inc();
     state.metrics.http_request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
     response
