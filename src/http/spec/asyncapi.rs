@@ -64,7 +64,7 @@ fn channels(base: &str, subject_root: &str) -> Json {
             "parameters": {
                 "account": {"description": "The Public ID."},
                 "entity": {"description": "The kind of record.", "enum": words(entities.collect())},
-                "verb": {"description": "What happened.", "enum": words(EventType::ALL.map(EventType::name).to_vec())},
+                "verb": {"description": "The event type.", "enum": words(EventType::ALL.map(EventType::name).to_vec())},
             },
             "messages": messages(Some("NatsHeaders")),
         },

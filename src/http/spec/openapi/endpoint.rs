@@ -1,9 +1,15 @@
 //! The schemas of push endpoints.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value as Json, json};
 
 use super::shape::{nullable, object, text, timestamp, uuid, with};
-use crate::domain::endpoint::{DeliveryOrder, EndpointStatus, Signature};
+use crate::domain::endpoint::secret::OVERLAP_S;
+use crate::domain::endpoint::settings::{
+    BATCH, DEBOUNCE_MS, MAX_DESCRIPTION, MAX_FILTERS, MAX_HEADERS, RATE, TIMEOUT_S, WINDOW,
+};
+use crate::domain::endpoint::{DeliveryOrder, EndpointStatus, MAX_HEADER_VALUE, Signature};
 
 /// An endpoint as answers show it.
 pub(super) fn shown() -> Json {
@@ -16,29 +22,30 @@ pub(super) fn created() -> Json {
     object(with(properties(), "secret", secret), &["secret"])
 }
 
-/// The body that makes one.
+/// The body that creates an endpoint.
 pub(super) fn create() -> Json {
-    let from = json!({"type": ["string", "null"], "description": "Where to begin: `start`, `now` or a cursor."});
+    let from =
+        json!({"type": ["string", "null"], "description": "The position to begin after: `start`, `now` or a cursor."});
     let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
     let properties = with(with(settings(nullable), "from", from), "signature", signature);
     json!({"type": "object", "required": ["url"], "properties": properties})
 }
 
-/// The body that changes one.
+/// The body that changes an endpoint.
 pub(super) fn update() -> Json {
     let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
-    let about = json!("Is as it was: rotating the secret changes it.");
+    let about = json!("Must be the current scheme. Rotating the secret changes it.");
     let signature = with(signature, "description", about);
     json!({"type": "object", "properties": with(settings(nullable), "signature", signature)})
 }
 
-/// The body that gives one another secret.
+/// The body that rotates a secret.
 pub(super) fn rotate() -> Json {
     let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
     json!({"type": "object", "properties": {
-        "overlap_s": {"type": ["integer", "null"], "minimum": 0, "maximum": 604_800,
-            "description": "Seconds for which the secret before signs too."},
-        "signature": with(signature, "description", json!("How the new secret signs; as the one before unless it is said.")),
+        "overlap_s": {"type": ["integer", "null"], "minimum": OVERLAP_S.start(), "maximum": OVERLAP_S.end(),
+            "description": "Seconds for which the previous secret signs too."},
+        "signature": with(signature, "description", json!("The scheme of the new secret; the current scheme where this is absent.")),
     }})
 }
 
@@ -46,12 +53,12 @@ pub(super) fn rotate() -> Json {
 pub(super) fn replay() -> Json {
     let position = |about: &str| json!({"type": ["string", "integer"], "minimum": 0, "description": about});
     json!({"type": "object", "required": ["from"], "properties": {
-        "from": position("After which: `start`, a cursor, or the number of an event."),
-        "to": with(position("The last one, in the same way."), "type", json!(["string", "integer", "null"])),
+        "from": position("The position after which events are sent again: `start`, a cursor, or the number of an event."),
+        "to": with(position("The last event that is sent again: a cursor, or its number. `null` means the end of the log."), "type", json!(["string", "integer", "null"])),
     }})
 }
 
-/// The body that passes over events.
+/// The body that skips events.
 pub(super) fn skip() -> Json {
     let seq = json!({"type": "integer", "minimum": 1, "description": "The last event that is not sent."});
     object(json!({"seq": seq}), &[])
@@ -76,13 +83,13 @@ pub(super) fn attempt() -> Json {
         "at": timestamp(),
         "seq": {"type": "integer", "description": "The event, or the first of a batch; 0 for a test."},
         "webhook_id": {"type": "string"},
-        "trigger": {"type": "string", "description": "What it was made for: `event`, `retry` or `test`."},
+        "trigger": {"type": "string", "description": "The reason of the attempt: `event`, `retry` or `test`."},
         "outcome": outcome(),
         "status": status(),
         "error": {"type": ["string", "null"]},
         "duration_ms": {"type": "integer", "minimum": 0},
-        "bytes": {"type": "integer", "minimum": 0, "description": "Of the answer's body, as far as it was read."},
-        "body": {"type": "string", "description": "The beginning of the answer's body."},
+        "bytes": {"type": "integer", "minimum": 0, "description": "The bytes of the response's body that were read."},
+        "body": {"type": "string", "description": "The beginning of the response's body."},
     });
     object(attempt, &[])
 }
@@ -100,11 +107,11 @@ pub(super) fn parked() -> Json {
 }
 
 fn outcome() -> Json {
-    json!({"type": "string", "description": "`delivered`, else why not, in a word."})
+    json!({"type": "string", "description": "`delivered`, or the reason of the failure in one word."})
 }
 
 fn status() -> Json {
-    json!({"type": ["integer", "null"], "description": "What was answered, where anything was."})
+    json!({"type": ["integer", "null"], "description": "The status of the response; `null` where there was none."})
 }
 
 fn properties() -> Json {
@@ -113,11 +120,11 @@ fn properties() -> Json {
         "signature": one_of(Signature::ALL.iter().map(|signature| signature.name())),
         "public_key": {
             "type": ["string", "null"],
-            "description": "What checks the signatures where they are Ed25519: `whpk_…`.",
+            "description": "The key that verifies the signatures of Ed25519: `whpk_…`; `null` for HMAC.",
         },
         "state": one_of(EndpointStatus::ALL.iter().map(|status| status.name())),
         "created": timestamp(),
-        "through_seq": {"type": ["integer", "null"], "description": "Everything up to here was dealt with."},
+        "through_seq": {"type": ["integer", "null"], "description": "Every event up to this one was delivered, filtered out or rescheduled."},
         "failing_since": nullable(timestamp()),
     });
     if let (Json::Object(all), Json::Object(settings)) = (&mut all, settings(std::convert::identity)) {
@@ -128,12 +135,11 @@ fn properties() -> Json {
 
 /// The settings. `or_null` adapts the schema of each setting that a body may reset to its default with `null`.
 fn settings(or_null: impl Fn(Json) -> Json) -> Json {
-    let whole = |min: u32, max: u32, about: &str| json!({"type": "integer", "minimum": min, "maximum": max, "description": about});
-    let listed =
-        |about: &str| json!({"type": "array", "maxItems": 100, "items": {"type": "string"}, "description": about});
+    let whole = |limits: &RangeInclusive<u64>, about: &str| json!({"type": "integer", "minimum": limits.start(), "maximum": limits.end(), "description": about});
+    let listed = |about: &str| json!({"type": "array", "maxItems": MAX_FILTERS, "items": {"type": "string"}, "description": about});
     json!({
         "url": {"type": "string", "format": "uri"},
-        "description": or_null(text(255)),
+        "description": or_null(text(MAX_DESCRIPTION)),
         "events": or_null(listed("Patterns of event types such as `contact.*`, `push.*`. None means all.")),
         "fields": or_null(listed(
             "Names of fields, of which one at least must have changed. None means any. Records that were created or \
@@ -147,31 +153,31 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
             one_of(["single", "batch", "latest"].into_iter()),
             "description",
             json!(
-                "What a delivery holds: `single` one event, `batch` an array of events (CloudEvents 1.0, JSON format, \
-                 section 4), `latest` the newest event of a record, which stands for those of the record that waited \
-                 with it: `after` and `through` say from where to where."
+                "The contents of a delivery: `single` one event, `batch` an array of events (CloudEvents 1.0, JSON format, \
+                 section 4), `latest` the newest event of a record, which stands for the record's events after \
+                 position `after` and through position `through`."
             ),
         )),
-        "max_batch": or_null(whole(1, 100, "Events in a batch at most; a batch never exceeds 256 KiB.")),
-        "debounce_ms": or_null(whole(0, 60_000, "In mode `latest`, for how long a record's first event waits for newer ones.")),
+        "max_batch": or_null(whole(&BATCH, "The most events in a batch. A batch has at most 256 KiB, unless its first event alone has more.")),
+        "debounce_ms": or_null(whole(&DEBOUNCE_MS, "In mode `latest`, the milliseconds for which a record's first event waits for newer ones.")),
         "order": or_null(with(
             one_of(DeliveryOrder::ALL.iter().map(|order| order.name())),
             "description",
             json!(
-                "Which events wait for each other: `record` those of one record, `strict` all, so that one delivery is \
-                 under way at a time, `none` none."
+                "The events that wait for each other: `record` those of one record, `strict` all, so that one delivery \
+                 is in flight at a time, `none` none."
             ),
         )),
-        "window": or_null(whole(1, 256, "Deliveries in flight at once.")),
-        "rate": nullable(whole(1, 10_000, "Deliveries per second at most. `null` means no limit.")),
+        "window": or_null(whole(&WINDOW, "The most deliveries in flight.")),
+        "rate": nullable(whole(&RATE, "The most deliveries per second. `null` means no limit.")),
         "headers": or_null(json!({
             "type": "object",
-            "maxProperties": 20,
-            "additionalProperties": {"type": "string", "maxLength": 1_000},
-            "description": "Sent with each delivery. Values are kept sealed and shown as `********`, which keeps the value that is \
-                stored where it is sent back. A change of the URL to another scheme, host or port takes them anew.",
+            "maxProperties": MAX_HEADERS,
+            "additionalProperties": {"type": "string", "maxLength": MAX_HEADER_VALUE},
+            "description": "Sent with each delivery. Values are stored sealed and shown as `********`. A value that is sent back as \
+                `********` keeps the stored one. A change of the URL to another scheme, host or port needs all values anew.",
         })),
-        "timeout_s": or_null(whole(1, 60, "Seconds that an attempt may take in all.")),
+        "timeout_s": or_null(whole(&TIMEOUT_S, "The most seconds of an attempt.")),
     })
 }
 
