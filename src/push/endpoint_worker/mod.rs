@@ -59,8 +59,8 @@ pub(super) struct EndpointWorker {
     permits: Permits,
     /// True while the log may have more events than were read.
     unread: bool,
-    /// When the log was last read to its end.
-    end_read_at: Option<Instant>,
+    /// When a read of the log last returned no event.
+    empty_read_at: Option<Instant>,
     /// When there was last something to send or in flight.
     active_at: Instant,
     woken: Arc<Notify>,
@@ -115,7 +115,7 @@ impl EndpointWorker {
             failed: HashSet::new(),
             in_flight: FuturesUnordered::new(),
             unread: true,
-            end_read_at: None,
+            empty_read_at: None,
             active_at: clock::instant(),
             woken,
             stop,
@@ -138,7 +138,7 @@ impl EndpointWorker {
         Ok(())
     }
 
-    /// Starts every delivery that may be sent now. Returns true where one had to be left for want of a permit.
+    /// Starts every delivery that may be sent now. Returns true where it ended because no permit was free.
     async fn start_deliveries(&mut self) -> anyhow::Result<bool> {
         // In mode `latest` an event that is not read yet may supersede one that is pending.
         while !(self.scheduler.coalesces() && self.can_read()) {

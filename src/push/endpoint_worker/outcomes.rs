@@ -29,7 +29,7 @@ impl EndpointWorker {
         if let Err(error) = recorded {
             let Endpoint { account, endpoint_id, .. } = self.target.endpoint;
             tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"),
-                "record endpoint health failed, will retry");
+                "record endpoint health failed; will retry");
         }
     }
 
@@ -67,7 +67,7 @@ impl EndpointWorker {
 
     /// Disables the endpoint. The worker ends in any case, and the next one goes on from what is stored.
     async fn disable(&mut self, outcome: AttemptOutcome, now: Timestamp) -> anyhow::Result<()> {
-        // Another delivery of the same time had the same outcome.
+        // The worker is already stopping, by an earlier outcome or by the supervisor.
         if self.stop.is_cancelled() {
             return Ok(());
         }
