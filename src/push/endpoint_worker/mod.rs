@@ -4,11 +4,11 @@
 //! ([`Wake`]), and handles it. It knows nothing of shards: the supervisor passes the lease, and stops it.
 
 mod attempt;
+mod failed;
 mod outcomes;
 mod permits;
 mod reading;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Ended, deliver};
+use self::failed::FailedDeliveries;
 use self::permits::Permits;
 use super::DeliveryContext;
 use super::event_cache::EventCache;
@@ -26,7 +27,6 @@ use super::scheduler::{DeliveryPolicy, DeliveryScheduler};
 use super::target::DeliveryTarget;
 use crate::clock;
 use crate::contract::delivery::DeliveryMessage;
-use crate::domain::Seq;
 use crate::domain::endpoint::{EndpointState, Health, SeqRange};
 use crate::metrics::GaugeGuard;
 use crate::shard::ShardLease;
@@ -53,8 +53,7 @@ pub(super) struct EndpointWorker {
     processed: Vec<SeqRange>,
     /// Bodies of events that the scheduler has and that are not in flight.
     events: EventCache,
-    /// Deliveries that failed at least once; their next attempt is logged as a retry.
-    failed: HashSet<Seq>,
+    failed: FailedDeliveries,
     in_flight: FuturesUnordered<BoxFuture<'static, Ended>>,
     permits: Permits,
     /// True while the log may have more events than were read.
@@ -112,7 +111,7 @@ impl EndpointWorker {
             reported,
             processed,
             events: EventCache::default(),
-            failed: HashSet::new(),
+            failed: FailedDeliveries::default(),
             in_flight: FuturesUnordered::new(),
             unread: true,
             empty_read_at: None,

@@ -39,10 +39,10 @@ impl EndpointWorker {
         let metrics = &self.context.metrics;
         let Endpoint { account, endpoint_id, .. } = self.target.endpoint;
         let (id, outcome) = (delivery.id(), attempt.outcome.label());
+        let is_first = self.failed.is_first_attempt(delivery);
+        self.failed.ended(delivery, attempt.outcome);
         metrics.push_attempts_total.with_label_values(&[outcome]).inc();
-        let is_first = delivery.attempts == 0 && !self.failed.remove(&id);
         if attempt.outcome != AttemptOutcome::Delivered {
-            self.failed.insert(id);
             tracing::debug!(%account, endpoint = %endpoint_id, seq = %id, outcome, error = attempt.error,
                 detail = attempt.no_address, "delivery failed");
         } else if is_first {

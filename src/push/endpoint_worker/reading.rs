@@ -76,6 +76,7 @@ impl EndpointWorker {
     pub(super) fn drop_superseded(&mut self) {
         for seq in self.scheduler.take_superseded() {
             self.events.take(seq);
+            self.failed.forget(seq);
         }
     }
 
