@@ -124,10 +124,10 @@ impl EndpointWorker {
     /// Delivers until there was nothing to do for a while, or until the worker is stopped.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         while !self.stop.is_cancelled() {
-            self.read().await?;
-            let starved = self.start_deliveries().await?;
+            let started = self.read_and_start().await;
+            // An error must not lose the outcomes that were applied before it: their deliveries would be repeated.
             self.save();
-            let wake = self.wait(starved).await;
+            let wake = self.wait(started?).await;
             if matches!(wake, Wake::Idle) {
                 return Ok(());
             }
@@ -135,6 +135,12 @@ impl EndpointWorker {
         }
         self.drain().await;
         Ok(())
+    }
+
+    /// Reads the next page of the log and starts deliveries. Returns true where no permit was free for a further one.
+    async fn read_and_start(&mut self) -> anyhow::Result<bool> {
+        self.read().await?;
+        self.start_deliveries().await
     }
 
     /// Starts every delivery that may be sent now. Returns true where it ended because no permit was free.
