@@ -133,7 +133,7 @@ async fn an_outcome_before_an_error_is_saved_and_its_delivery_is_not_repeated() 
 
     // The next worker has no events in memory.
     let path = format!("/push/endpoints/{}", made["id"].as_str().unwrap());
-    timed.service.client.put(&path, json!({"description": "ours"})).await.expect(200);
+    timed.service.client.post(&format!("{path}/pause"), json!({})).await.expect(200);
     until("the end of its worker", async || timed.service.gauge("unificus_push_runners").await < 0.5).await;
     let sql = timed.service.env.sql().await;
     sql.batch_execute("create table lost as select * from event where seq = 2; delete from event where seq = 2")
@@ -141,6 +141,7 @@ async fn an_outcome_before_an_error_is_saved_and_its_delivery_is_not_repeated() 
         .unwrap();
     receiver.recover();
     timed.pass(Duration::from_secs(6));
+    timed.service.client.post(&format!("{path}/resume"), json!({})).await.expect(200);
     until("the saved outcome", async || waiting(&timed.service).await == [(2, 0, false)]).await;
     assert_eq!(sent(&receiver, 1), 2, "refused, then accepted once");
 
