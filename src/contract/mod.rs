@@ -4,19 +4,19 @@
 //! format that was ever released stays readable. Knows nothing of storage, transport or HTTP status.
 
 mod cursor;
-pub mod delivery;
+pub(crate) mod delivery;
 pub mod event;
 mod event_id;
 #[rustfmt::skip]
 pub mod generated;
 mod identity;
 pub mod input;
-pub mod outcome;
+pub(crate) mod outcome;
 pub mod proto;
 pub mod record;
 #[cfg(test)]
 mod tests;
-pub mod timestamp;
+pub(crate) mod timestamp;
 
 pub use cursor::Cursor;
 pub use event::EncodedEvent;

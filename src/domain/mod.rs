@@ -9,28 +9,28 @@
 pub mod account;
 pub mod brand;
 mod change;
-pub mod company;
-pub mod contact;
+pub(crate) mod company;
+pub(crate) mod contact;
 mod decide;
 mod decision;
-pub mod endpoint;
-pub mod entity;
-pub mod event;
+pub(crate) mod endpoint;
+pub(crate) mod entity;
+pub(crate) mod event;
 mod event_type;
-pub mod field;
+pub(crate) mod field;
 mod field_type;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod ids;
+pub(crate) mod ids;
 pub mod named;
-pub mod project;
-pub mod record;
-pub mod refusal;
-pub mod schema;
+pub(crate) mod project;
+pub(crate) mod record;
+pub(crate) mod refusal;
+pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_enum;
-pub mod value;
+pub(crate) mod value;
 
 pub use change::{FieldChange, NewEvent, Patch};
 pub use decide::{Command, Delete, decide, refuse_too_large};

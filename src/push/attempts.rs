@@ -109,7 +109,7 @@ impl AttemptLog {
                 Ok(()) => {}
                 Err(error @ StoreError::Refused(_)) => {
                     self.metrics.push_attempts_unlogged_total.inc_by(attempts.len() as u64);
-                    tracing::warn!(%day, attempts = attempts.len(), error = error.report(), "log attempts failed, rows are lost");
+                    tracing::warn!(%day, attempts = attempts.len(), error = error.report(), "log attempts failed; rows are lost");
                 }
                 Err(error) => {
                     self.put_back(attempts);

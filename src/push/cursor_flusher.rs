@@ -3,7 +3,7 @@
 //! A cursor that is not written yet holds its shard's lease, so that a shard is released only after every delivery is
 //! recorded. Deliveries that a crash leaves unrecorded are made again, with the same ids.
 //!
-//! A cursor that Postgres refuses is kept and written again, and no worker is started from the older cursor that is
+//! A cursor that Postgres refuses is queued and written again, and no worker is started from the older cursor that is
 //! stored: it would deliver again, and write retry entries of the same events beside those that are still to be written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -125,29 +125,29 @@ impl CursorFlusher {
                 let mut left = BTreeSet::new();
                 for unsaved in unsaved {
                     if let Err(error) = owner.save_push(std::slice::from_ref(&unsaved.save)).await {
-                        left.extend(self.keep(&error, vec![unsaved]));
+                        left.extend(self.requeue_failed(&error, vec![unsaved]));
                     }
                 }
                 left
             }
-            Err(error) => self.keep(&error, unsaved),
+            Err(error) => self.requeue_failed(&error, unsaved),
         }
     }
 
-    /// Keeps saves that could not be written, to be written again.
-    fn keep(&self, error: &StoreError, unsaved: Vec<Unsaved>) -> BTreeSet<Key> {
-        tracing::warn!(error = error.report(), endpoints = unsaved.len(), "write cursors failed, will retry");
+    /// Queues saves that could not be written again, and returns their endpoints.
+    fn requeue_failed(&self, error: &StoreError, unsaved: Vec<Unsaved>) -> BTreeSet<Key> {
+        tracing::warn!(error = error.report(), endpoints = unsaved.len(), "write cursors failed; will retry");
         self.metrics.push_saves_failed_total.inc_by(unsaved.len() as u64);
-        let keep = |Unsaved { save, owner, lease }: Unsaved| {
+        let requeue = |Unsaved { save, owner, lease }: Unsaved| {
             let key = (save.cursor.account, save.cursor.endpoint);
-            self.put_back(save, &owner, &lease);
+            self.requeue(save, &owner, &lease);
             key
         };
-        unsaved.into_iter().map(keep).collect()
+        unsaved.into_iter().map(requeue).collect()
     }
 
-    /// Merges a save that could not be written with a later one: a save holds only changes.
-    fn put_back(&self, save: EndpointSave, owner: &Arc<ShardOwner>, lease: &ShardLease) {
+    /// Queues a save that could not be written again, merged with a later one: a save holds only changes.
+    fn requeue(&self, save: EndpointSave, owner: &Arc<ShardOwner>, lease: &ShardLease) {
         let key = (save.cursor.account, save.cursor.endpoint);
         let mut pending = self.lock();
         let save = match pending.remove(&key) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::schedule::RETRY_AFTER_CAP;
+use super::retry_delays::RETRY_AFTER_CAP;
 
 /// The outcome of one attempt, as far as the next step depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl AttemptOutcome {
 /// The outcome and error that are shown for a stored attempt. An earlier version stored different ones for host names
 /// without a usable address; they are shown alike.
 #[must_use]
-pub fn shown_again<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
+pub fn shown_from_log<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
     let connect = AttemptOutcome::Failed(Reason::Connect).label();
     if outcome == AttemptOutcome::Failed(Reason::Refused).label() {
         return (connect, Some(NO_ADDRESS));
@@ -117,10 +117,10 @@ mod tests {
         assert_eq!(refused.is_unreachable(), none.is_unreachable(), "nor by when it is tried again");
         assert_ne!(refused.label(), none.label(), "the operator can");
         let before = [("refused", Some("the host's address is refused: loopback")), ("connect", Some("dns error: x"))];
-        let [refused, none] = before.map(|(outcome, error)| shown_again(outcome, error));
+        let [refused, none] = before.map(|(outcome, error)| shown_from_log(outcome, error));
         assert_eq!(refused, none);
         let dialled = ("connect", Some("tcp connect error: Connection refused"));
-        assert_eq!(shown_again(dialled.0, dialled.1), dialled);
+        assert_eq!(shown_from_log(dialled.0, dialled.1), dialled);
     }
 
     const HOUR: Duration = Duration::from_hours(1);

@@ -13,9 +13,9 @@ use crate::secrets::{MasterKeys, Resealed};
 /// The beginning of every secret's text.
 const TEXT: &[u8] = b"whs";
 
-/// A secret as it is stored; `None` where there is no master key to seal it with.
+/// Seals a secret for storage; returns `None` where there is no master key.
 #[must_use]
-pub fn keep(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &SigningSecret) -> Option<Vec<u8>> {
+pub fn seal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &SigningSecret) -> Option<Vec<u8>> {
     masters.seal(&belongs_to(account, endpoint), secret.reveal().as_bytes())
 }
 
@@ -73,14 +73,14 @@ pub(super) mod tests {
         let Endpoint { account, endpoint_id, .. } = endpoint();
         for signature in Signature::ALL {
             let secret = SigningSecret::of_scheme(signature, [9; 32]).unwrap();
-            let kept = keep(&masters(1), account, endpoint_id, &secret).unwrap();
+            let kept = seal(&masters(1), account, endpoint_id, &secret).unwrap();
             assert!(!String::from_utf8_lossy(&kept).contains("whs"), "{signature:?}");
             let opened = |masters: &MasterKeys, account, endpoint| open(masters, account, endpoint, &kept);
             assert_eq!(opened(&masters(1), account, endpoint_id).unwrap().reveal(), secret.reveal());
             assert!(opened(&masters(2), account, endpoint_id).is_none());
             assert!(opened(&masters(1), account, Uuid::from_u128(3)).is_none());
             assert!(opened(&masters(1), AccountId(Uuid::from_u128(3)), endpoint_id).is_none());
-            assert_eq!(keep(&MasterKeys::new(&[]), account, endpoint_id, &secret), None);
+            assert_eq!(seal(&MasterKeys::new(&[]), account, endpoint_id, &secret), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Starts a worker for each endpoint with events to send.
+//! Starts a worker for each live endpoint of an account that was written to. A worker without work ends after 5 s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,9 +32,10 @@ pub struct EndpointSupervisor {
 /// An account, with or without endpoints, as its settings were when they were last read.
 struct Account {
     checked_at: Instant,
-    /// The number of live endpoints, each of which should have a worker.
-    live: usize,
-    workers: BTreeMap<Uuid, Running>,
+    /// The number of live endpoints, each of which should have a worker; `None` after a check that failed, so that the
+    /// account is checked again before it counts as complete.
+    live: Option<usize>,
+    workers: BTreeMap<Uuid, WorkerHandle>,
 }
 
 /// The age at which an account's settings are read again. A change by this process is read at once.
@@ -43,8 +44,8 @@ const SETTINGS_MAX_AGE: Duration = Duration::from_secs(2);
 /// Accounts that are checked in one step.
 const CHECKS_PER_STEP: usize = 64;
 
-/// A worker that was started.
-struct Running {
+/// The handle of a worker that was started.
+struct WorkerHandle {
     generation: u64,
     /// The revision of the settings that it delivers by.
     revision: i64,
@@ -61,8 +62,8 @@ impl EndpointSupervisor {
         Self { context, shards, tasks, stop, accounts: BTreeMap::new(), to_check: BTreeSet::new() }
     }
 
-    /// Forgets workers that ended, and stops those whose shard this replica no longer owns.
-    fn remove_ended(&mut self, owned: Option<&Owned>) {
+    /// Stops workers whose shard this replica no longer owns, and removes those that have ended.
+    fn prune_workers(&mut self, owned: Option<&Owned>) {
         for (account, known) in &mut self.accounts {
             let ours = owned.filter(|owned| owned.lease(*account).is_some()).map(|owned| owned.generation);
             known.workers.retain(|_, worker| {
@@ -84,8 +85,10 @@ impl EndpointSupervisor {
 
     /// Wakes an account's workers. Returns false where one may be missing, so that the account must be checked.
     fn wake_all(&self, account: AccountId) -> bool {
-        let current =
-            |known: &&Account| known.checked_at.elapsed() < SETTINGS_MAX_AGE && known.workers.len() >= known.live;
+        let current = |known: &&Account| {
+            let is_complete = known.live.is_some_and(|live| known.workers.len() >= live);
+            known.checked_at.elapsed() < SETTINGS_MAX_AGE && is_complete
+        };
         let Some(known) = self.accounts.get(&account).filter(current) else { return false };
         known.workers.values().for_each(|worker| worker.woken.notify_one());
         true
@@ -127,31 +130,37 @@ impl EndpointSupervisor {
                 continue;
             }
             match self.start(state, owned, &lease).await {
-                Ok(running) => workers.extend(running.map(|running| (endpoint_id, running))),
-                // An error of one endpoint does not stop the others; the sweep marks the account again.
+                Ok(handle) => workers.extend(handle.map(|handle| (endpoint_id, handle))),
+                // An error of one endpoint does not stop the others. `crate::sweep` marks the account again while an endpoint
+                // of it has events or commands pending.
                 Err(error) => started = Err(error),
             }
         }
-        self.accounts.insert(account, Account { checked_at, live, workers });
+        self.accounts.insert(account, Account { checked_at, live: Some(live), workers });
         started
     }
 
     /// Applies an endpoint's queued cursor commands, and starts its worker if it is live.
-    async fn start(&self, state: EndpointState, owned: &Owned, lease: &ShardLease) -> anyhow::Result<Option<Running>> {
+    async fn start(
+        &self,
+        state: EndpointState,
+        owned: &Owned,
+        lease: &ShardLease,
+    ) -> anyhow::Result<Option<WorkerHandle>> {
         let state = if state.has_commands { self.apply_commands(&state.endpoint, owned).await? } else { Some(state) };
         let Some(state) = state.filter(|state| state.endpoint.status == EndpointStatus::Live) else {
             return Ok(None);
         };
         let Endpoint { account, endpoint_id, revision, .. } = state.endpoint;
         let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
-        let running =
-            Running { generation: owned.generation, revision, woken, stop: stop.clone(), ended: ended.clone() };
+        let handle =
+            WorkerHandle { generation: owned.generation, revision, woken, stop: stop.clone(), ended: ended.clone() };
         let worker = EndpointWorker::new(
             Arc::clone(&self.context),
             Arc::clone(&owned.owner),
             Arc::clone(lease),
             state,
-            Arc::clone(&running.woken),
+            Arc::clone(&handle.woken),
             stop.clone(),
         );
         let (worker, guard) = (worker.await?, ended.drop_guard());
@@ -168,7 +177,7 @@ impl EndpointSupervisor {
             }
         };
         self.tasks.spawn(run.instrument(span));
-        Ok(Some(running))
+        Ok(Some(handle))
     }
 
     /// Applies the cursor commands of an endpoint. Its worker has ended, so that nothing else writes the cursor.
@@ -185,7 +194,7 @@ impl EndpointSupervisor {
     }
 }
 
-impl Running {
+impl WorkerHandle {
     /// True where the worker may go on: the endpoint is live with the same settings, and no cursor command is queued.
     fn is_current(&self, state: &EndpointState) -> bool {
         let EndpointState { endpoint, has_commands, .. } = state;
@@ -195,11 +204,12 @@ impl Running {
 
 impl Worker for EndpointSupervisor {
     const NAME: &'static str = "push";
+    /// The longest pause between two steps. Accounts with events or commands pending are marked by `crate::sweep`.
     const SWEEP: Duration = Duration::from_secs(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let owned = self.shards.owned();
-        self.remove_ended(owned.as_ref());
+        self.prune_workers(owned.as_ref());
         let Some(owned) = owned else { return Ok(Step::Idle) };
         // Another replica may have deleted an endpoint that has a worker here.
         let old = |known: &Account| !known.workers.is_empty() && known.checked_at.elapsed() >= SETTINGS_MAX_AGE;
@@ -211,12 +221,12 @@ impl Worker for EndpointSupervisor {
             self.to_check.extend(marked);
             let Some(account) = self.to_check.pop_first() else { return Ok(Step::Idle) };
             let Some(lease) = owned.lease(account) else { continue };
-            // An error of one account does not stop the others; it is checked again later, and the sweep marks it.
+            // An error of one account does not stop the others. The account is checked again after `SETTINGS_MAX_AGE`, or
+            // when `crate::sweep` marks it, which it does while an endpoint of it has events or commands pending.
             if let Err(error) = self.check(account, &owned, lease).await {
-                tracing::warn!(%account, error = format!("{error:#}"), "check endpoints failed, will retry");
+                tracing::warn!(%account, error = format!("{error:#}"), "check endpoints failed; will retry");
                 if let Some(known) = self.accounts.get_mut(&account) {
-                    // No number of workers is enough, so that the account is checked before it counts as complete.
-                    (known.checked_at, known.live) = (clock::instant(), usize::MAX);
+                    (known.checked_at, known.live) = (clock::instant(), None);
                 }
             }
         }

@@ -30,32 +30,32 @@
 //! * The read is small and rare: brands, and the lists of the CLI.
 
 pub mod accounts;
-pub mod attempts;
+pub(crate) mod attempts;
 pub mod audit;
 pub mod batch;
 pub mod brands;
 mod columns;
 mod companies;
-pub mod endpoint_changes;
-pub mod endpoints;
+pub(crate) mod endpoint_changes;
+pub(crate) mod endpoints;
 mod error;
-pub mod idempotency;
+pub(crate) mod idempotency;
 mod key_checks;
 pub mod keys;
 pub mod lists;
-pub mod live;
-pub mod log;
-pub mod migrate;
+pub(crate) mod live;
+pub(crate) mod log;
+pub(crate) mod migrate;
 mod own_headers;
-pub mod owner;
-pub mod projects;
-pub mod quota;
+pub(crate) mod owner;
+pub(crate) mod projects;
+pub(crate) mod quota;
 mod reading;
-pub mod records;
-pub mod relay;
+pub(crate) mod records;
+pub(crate) mod relay;
 pub mod restored;
-pub mod schema;
-pub mod sealed;
+pub(crate) mod schema;
+pub(crate) mod sealed;
 mod searches;
 mod text_index;
 

@@ -27,7 +27,7 @@ pub struct EndpointCursor {
     pub endpoint: Uuid,
     /// Everything up to here is delivered, filtered out, or in the retry queue.
     pub seq: Seq,
-    /// The first of the failures since the last success.
+    /// The time of the failure that opened the circuit breaker; `None` while it is closed.
     pub failing_since: Option<Timestamp>,
     /// Failures since the last success.
     pub failures: u32,

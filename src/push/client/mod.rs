@@ -4,7 +4,7 @@
 //! the receiver does; an answer costs at most 64 KiB of reading and a few KiB of memory; redirects are not
 //! followed. Knows nothing of endpoints, retries and storage.
 
-mod answer;
+mod attempt;
 mod connect;
 mod deadline;
 mod failure;
@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
-pub use self::answer::{Attempt, KEEP_LIMIT, READ_LIMIT};
+pub use self::attempt::{Attempt, KEEP_LIMIT, READ_LIMIT};
 use self::connect::Connector;
 use self::deadline::Deadline;
 use self::failure::AttemptFailure;

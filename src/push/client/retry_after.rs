@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
-use crate::push::schedule::RETRY_AFTER_CAP;
+use crate::push::retry_delays::RETRY_AFTER_CAP;
 
 /// Reads the header's value: seconds, or an HTTP-date in any of its three forms as seen from `now`. At most
 /// [`RETRY_AFTER_CAP`]; a date that has passed is zero; anything else is as good as absent.

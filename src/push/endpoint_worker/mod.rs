@@ -4,11 +4,11 @@
 //! ([`Wake`]), and handles it. It knows nothing of shards: the supervisor passes the lease, and stops it.
 
 mod attempt;
+mod failed;
 mod outcomes;
 mod permits;
 mod reading;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Ended, deliver};
+use self::failed::FailedDeliveries;
 use self::permits::Permits;
 use super::DeliveryContext;
 use super::event_cache::EventCache;
@@ -26,7 +27,6 @@ use super::scheduler::{DeliveryPolicy, DeliveryScheduler};
 use super::target::DeliveryTarget;
 use crate::clock;
 use crate::contract::delivery::DeliveryMessage;
-use crate::domain::Seq;
 use crate::domain::endpoint::{EndpointState, Health, SeqRange};
 use crate::metrics::GaugeGuard;
 use crate::shard::ShardLease;
@@ -53,14 +53,13 @@ pub(super) struct EndpointWorker {
     processed: Vec<SeqRange>,
     /// Bodies of events that the scheduler has and that are not in flight.
     events: EventCache,
-    /// Deliveries that failed at least once; their next attempt is logged as a retry.
-    failed: HashSet<Seq>,
+    failed: FailedDeliveries,
     in_flight: FuturesUnordered<BoxFuture<'static, Ended>>,
     permits: Permits,
     /// True while the log may have more events than were read.
     unread: bool,
-    /// When the log was last read to its end.
-    end_read_at: Option<Instant>,
+    /// When a read of the log last returned no event.
+    empty_read_at: Option<Instant>,
     /// When there was last something to send or in flight.
     active_at: Instant,
     woken: Arc<Notify>,
@@ -112,10 +111,10 @@ impl EndpointWorker {
             reported,
             processed,
             events: EventCache::default(),
-            failed: HashSet::new(),
+            failed: FailedDeliveries::default(),
             in_flight: FuturesUnordered::new(),
             unread: true,
-            end_read_at: None,
+            empty_read_at: None,
             active_at: clock::instant(),
             woken,
             stop,
@@ -125,10 +124,10 @@ impl EndpointWorker {
     /// Delivers until there was nothing to do for a while, or until the worker is stopped.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         while !self.stop.is_cancelled() {
-            self.read().await?;
-            let starved = self.start_deliveries().await?;
+            let started = self.read_and_start().await;
+            // An error must not lose the outcomes that were applied before it: their deliveries would be repeated.
             self.save();
-            let wake = self.wait(starved).await;
+            let wake = self.wait(started?).await;
             if matches!(wake, Wake::Idle) {
                 return Ok(());
             }
@@ -138,7 +137,13 @@ impl EndpointWorker {
         Ok(())
     }
 
-    /// Starts every delivery that may be sent now. Returns true where one had to be left for want of a permit.
+    /// Reads the next page of the log and starts deliveries. Returns true where no permit was free for a further one.
+    async fn read_and_start(&mut self) -> anyhow::Result<bool> {
+        self.read().await?;
+        self.start_deliveries().await
+    }
+
+    /// Starts every delivery that may be sent now. Returns true where it ended because no permit was free.
     async fn start_deliveries(&mut self) -> anyhow::Result<bool> {
         // In mode `latest` an event that is not read yet may supersede one that is pending.
         while !(self.scheduler.coalesces() && self.can_read()) {

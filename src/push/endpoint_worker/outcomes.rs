@@ -29,7 +29,7 @@ impl EndpointWorker {
         if let Err(error) = recorded {
             let Endpoint { account, endpoint_id, .. } = self.target.endpoint;
             tracing::warn!(%account, endpoint = %endpoint_id, error = format!("{error:#}"),
-                "record endpoint health failed, will retry");
+                "record endpoint health failed; will retry");
         }
     }
 
@@ -39,10 +39,10 @@ impl EndpointWorker {
         let metrics = &self.context.metrics;
         let Endpoint { account, endpoint_id, .. } = self.target.endpoint;
         let (id, outcome) = (delivery.id(), attempt.outcome.label());
+        let is_first = self.failed.is_first_attempt(delivery);
+        self.failed.ended(delivery, attempt.outcome);
         metrics.push_attempts_total.with_label_values(&[outcome]).inc();
-        let is_first = delivery.attempts == 0 && !self.failed.remove(&id);
         if attempt.outcome != AttemptOutcome::Delivered {
-            self.failed.insert(id);
             tracing::debug!(%account, endpoint = %endpoint_id, seq = %id, outcome, error = attempt.error,
                 detail = attempt.no_address, "delivery failed");
         } else if is_first {
@@ -67,7 +67,7 @@ impl EndpointWorker {
 
     /// Disables the endpoint. The worker ends in any case, and the next one goes on from what is stored.
     async fn disable(&mut self, outcome: AttemptOutcome, now: Timestamp) -> anyhow::Result<()> {
-        // Another delivery of the same time had the same outcome.
+        // The worker is already stopping, by an earlier outcome or by the supervisor.
         if self.stop.is_cancelled() {
             return Ok(());
         }

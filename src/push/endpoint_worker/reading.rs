@@ -15,16 +15,16 @@ use crate::push::scheduler::{Delivery, EventMeta};
 const PAGE_EVENTS: usize = 256;
 
 /// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another replica
-/// wrote more. The sweep finds such events too, and sooner.
+/// wrote more. `crate::sweep` marks accounts with such events, too.
 const REREAD_AFTER: Duration = Duration::from_secs(1);
 
 impl EndpointWorker {
-    /// True while the log may have more events and the scheduler has room for them.
+    /// True while the log may have more events and the scheduler wants them.
     pub(super) fn can_read(&self) -> bool {
-        self.unread && self.scheduler.room() > 0
+        self.unread && self.scheduler.wants_more()
     }
 
-    /// Gives the scheduler the next page of the log, if it has room.
+    /// Gives the scheduler the next page of the log, if it wants more events.
     pub(super) async fn read(&mut self) -> anyhow::Result<()> {
         if !self.can_read() {
             return Ok(());
@@ -32,7 +32,7 @@ impl EndpointWorker {
         let account = self.target.endpoint.account;
         let from = skip_processed(&self.processed, self.scheduler.read());
         self.scheduler.skip_to(from);
-        let read_lately = self.end_read_at.is_some_and(|at| at.elapsed() < REREAD_AFTER);
+        let read_lately = self.empty_read_at.is_some_and(|at| at.elapsed() < REREAD_AFTER);
         if read_lately && self.context.feed.ends_at(account, from) {
             self.unread = false;
             return Ok(());
@@ -40,7 +40,7 @@ impl EndpointWorker {
         let limit = PageLimit { events: PAGE_EVENTS, bytes: PAGE_BYTES };
         let EventPage { events, more } = self.context.feed.after(account, from, limit).await?;
         if events.is_empty() {
-            self.end_read_at = Some(clock::instant());
+            self.empty_read_at = Some(clock::instant());
             self.scheduler.reached_end();
         }
         self.unread = more;
@@ -72,9 +72,11 @@ impl EndpointWorker {
             && target.filter.selects(event)
     }
 
+    /// Drops what is held of events that newer ones stand for.
     pub(super) fn drop_superseded(&mut self) {
         for seq in self.scheduler.take_superseded() {
             self.events.take(seq);
+            self.failed.forget(seq);
         }
     }
 

@@ -1,11 +1,11 @@
-//! The state of an endpoint that accepts nothing: since when it fails, and when it is probed next.
+//! The state of an endpoint that accepts nothing: since when its breaker is open, and when it is probed next.
 
 use std::time::Duration;
 
 use crate::domain::endpoint::EndpointCursor;
 use crate::domain::{Seq, Timestamp};
 
-/// Bounds of the pause between two probes, which is a twentieth of the time since the first failure. A receiver that was
+/// Bounds of the pause between two probes, which is a twentieth of the time since the breaker opened. A receiver that was
 /// unreachable for 20 s is caught up with within a second of its return, and one that was unreachable for a day costs 12
 /// probes an hour.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
@@ -14,21 +14,22 @@ const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// An endpoint that accepted nothing for this long is disabled.
 const FAILING_TOO_LONG: Duration = Duration::from_hours(5 * 24);
 
-/// The breaker of a failing endpoint: only probes are sent, one at a time.
+/// The open breaker of a failing endpoint: only probes are sent, one at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CircuitBreaker {
-    /// The first failure.
+    /// The time of the failure that opened the breaker.
     pub(super) since: Timestamp,
-    /// Attempts that failed since then.
+    /// Failed attempts since then, that one included.
     pub(super) failures: u32,
     /// The earliest time of the next probe.
     pub(super) next_at: Timestamp,
     /// The end of the pause that the endpoint requested.
     pause_until: Option<Timestamp>,
-    /// Pending events up to here were probes.
-    pub(super) tried: Seq,
-    /// The last probe of an event that had been one before.
-    pub(super) tried_again: Seq,
+    /// The position up to which every pending event has been part of a probe.
+    pub(super) probed_to: Seq,
+    /// The last event that was probed again. Events that were probed before take turns (round robin): the next probe takes
+    /// the first of them after this position, and after the last of them begins again.
+    pub(super) last_repeated: Seq,
 }
 
 impl CircuitBreaker {
@@ -38,11 +39,11 @@ impl CircuitBreaker {
     }
 
     fn new(since: Timestamp) -> Self {
-        Self { since, failures: 0, next_at: since, pause_until: None, tried: Seq::ZERO, tried_again: Seq::ZERO }
+        Self { since, failures: 0, next_at: since, pause_until: None, probed_to: Seq::ZERO, last_repeated: Seq::ZERO }
     }
 
-    /// The breaker after one more failure. A pause that the endpoint requested is the shortest pause, whatever succeeds
-    /// meanwhile.
+    /// Returns the breaker after one more failure. The next probe waits at least for the requested pause, which the success
+    /// of a delivery in flight does not end.
     pub(super) fn trip(before: Option<Self>, now: Timestamp, requested_pause: Option<Duration>) -> Self {
         let before = before.unwrap_or_else(|| Self::new(now));
         // A clock that steps back makes the time negative, which counts as none.

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::pending::{PendingEvent, PendingEvents};
-use super::policy::DeliveryPolicy;
+use super::policy::{DeliveryPolicy, OrderKey};
 use super::retry_queue::RetryQueue;
 use crate::domain::endpoint::RetryEntry;
-use crate::domain::{Seq, Timestamp, Uid};
+use crate::domain::{Seq, Timestamp};
 
 /// Bytes of events in one body. A delivery ends before the event that would exceed it, unless that event is its first.
 pub const MAX_BODY: usize = 256 * 1024;
@@ -39,13 +39,13 @@ impl Delivery {
 #[derive(Debug, Clone)]
 pub(super) struct PlannedDelivery {
     pub(super) delivery: Delivery,
-    /// The pending event or the retry entry that it was built around, by its position.
-    pub(super) head: Seq,
-    /// The pending events in it, by the first event that each stands for.
+    /// The pending event (by its span start) or the retry entry that the delivery was planned for.
+    pub(super) anchor: Seq,
+    /// The pending events in it, by their span starts.
     pub(super) pending: Vec<Seq>,
-    pub(super) keys: Vec<Uid>,
-    /// True where no further event may or must be added.
-    pub(super) full: bool,
+    pub(super) keys: Vec<OrderKey>,
+    /// True where it may be sent while others are in flight; false for a batch that could still grow.
+    pub(super) ready: bool,
 }
 
 /// Builds deliveries from pending events and retry entries; changes neither.
@@ -54,32 +54,32 @@ pub(super) struct DeliveryBuilder<'a> {
     pub(super) pending: &'a PendingEvents,
     pub(super) retry_queue: &'a RetryQueue,
     /// Keys of deliveries in flight.
-    pub(super) busy: &'a HashSet<Uid>,
+    pub(super) busy: &'a HashSet<OrderKey>,
 }
 
 impl DeliveryBuilder<'_> {
-    /// Plans the delivery that begins with a pending event, by the first event that it stands for.
-    pub(super) fn plan_pending(&self, head: Seq) -> Option<PlannedDelivery> {
+    /// Plans the delivery of a pending event, which is named by its span start.
+    pub(super) fn plan_pending(&self, anchor: Seq) -> Option<PlannedDelivery> {
         match self.policy.batch() {
-            None => self.single_pending(head),
-            Some(max) => self.pending_batch(head, max),
+            None => self.single_pending(anchor),
+            Some(max) => self.pending_batch(anchor, max),
         }
     }
 
-    /// Plans the delivery that begins with a retry entry.
-    pub(super) fn plan_retry(&self, head: Seq, now: Timestamp) -> Option<PlannedDelivery> {
-        let entry = self.retry_queue.get(head)?;
+    /// Plans the delivery of a retry entry, and of the entries that are sent with it.
+    pub(super) fn plan_retry(&self, anchor: Seq, now: Timestamp) -> Option<PlannedDelivery> {
+        let entry = self.retry_queue.get(anchor)?;
         Some(match self.policy.batch() {
             None => self.single_retry(entry),
             Some(max) => self.retry_batch(entry, max, now),
         })
     }
 
-    fn single_pending(&self, head: Seq) -> Option<PlannedDelivery> {
-        let event = self.pending.get(head)?;
-        let mut draft = DeliveryDraft::new(head, 1);
-        draft.add_pending(head, event);
-        Some(draft.close(self.after(head), 0, true))
+    fn single_pending(&self, anchor: Seq) -> Option<PlannedDelivery> {
+        let event = self.pending.get(anchor)?;
+        let mut draft = DeliveryDraft::new(anchor, 1);
+        draft.add_pending(anchor, event);
+        Some(draft.close(self.after(anchor), 0, true))
     }
 
     fn single_retry(&self, entry: &RetryEntry) -> PlannedDelivery {
@@ -94,27 +94,32 @@ impl DeliveryBuilder<'_> {
         self.policy.is_latest().then(|| before(first))
     }
 
-    /// A batch that failed is sent again unchanged. Any other one takes all free events from the head on, in order.
-    fn pending_batch(&self, head: Seq, max: usize) -> Option<PlannedDelivery> {
-        let batch = self.pending.get(head)?.batch;
-        let mut draft = DeliveryDraft::new(head, max);
+    /// A batch that failed is sent again unchanged. Any other one takes all free events from the anchor on, in order.
+    fn pending_batch(&self, anchor: Seq, max: usize) -> Option<PlannedDelivery> {
+        let batch = self.pending.get(anchor)?.batch;
+        let mut draft = DeliveryDraft::new(anchor, max);
         let mut blocked = HashSet::new();
-        for (first, event) in self.pending.iter() {
+        for (span_start, event) in self.pending.iter() {
             let is_member = match batch {
                 Some(_) => event.batch == batch,
-                None => first >= head && event.batch.is_none() && self.is_free(event) && !blocked.contains(&event.key),
+                None => {
+                    span_start >= anchor
+                        && event.batch.is_none()
+                        && self.is_free(event)
+                        && !blocked.contains(&event.key)
+                }
             };
             if !is_member {
                 // Later events of the same record wait for this one.
                 blocked.insert(event.key);
             } else if draft.has_room_for(event.bytes) || batch.is_some() {
-                draft.add_pending(first, event);
+                draft.add_pending(span_start, event);
             } else {
                 return Some(draft.close(None, 0, true));
             }
         }
-        let full = batch.is_some() || draft.is_full();
-        Some(draft.close(None, 0, full))
+        let ready = batch.is_some() || draft.is_full();
+        Some(draft.close(None, 0, ready))
     }
 
     fn is_free(&self, event: &PendingEvent) -> bool {
@@ -123,32 +128,32 @@ impl DeliveryBuilder<'_> {
 
     /// A batch that failed is sent again unchanged, and so is a single event that failed. Any other one takes the due
     /// entries that were never sent.
-    fn retry_batch(&self, head: &RetryEntry, max: usize, now: Timestamp) -> PlannedDelivery {
-        let mut draft = DeliveryDraft::new(head.seq, max);
-        if let Some(batch) = self.retry_queue.batch_of(head) {
+    fn retry_batch(&self, anchor: &RetryEntry, max: usize, now: Timestamp) -> PlannedDelivery {
+        let mut draft = DeliveryDraft::new(anchor.seq, max);
+        if let Some(batch) = self.retry_queue.batch_of(anchor) {
             for entry in batch.iter().filter_map(|seq| self.retry_queue.get(*seq)) {
                 draft.add(entry.seq, self.retry_queue.key(entry), None);
             }
-        } else if head.attempts > 0 {
-            draft.add(head.seq, self.retry_queue.key(head), None);
+        } else if anchor.attempts > 0 {
+            draft.add(anchor.seq, self.retry_queue.key(anchor), None);
         } else {
-            self.add_unsent(&mut draft, head, now);
+            self.add_unsent(&mut draft, anchor, now);
         }
-        draft.close(None, head.attempts, true)
+        draft.close(None, anchor.attempts, true)
     }
 
-    /// Adds the head, then the entries that were never sent: of the head's record first, then of each record whose head
+    /// Adds the anchor, then the entries that were never sent: of the anchor's record first, then of each record whose head
     /// is due.
-    fn add_unsent(&self, draft: &mut DeliveryDraft, head: &RetryEntry, now: Timestamp) {
-        draft.add(head.seq, self.retry_queue.key(head), self.retry_queue.bytes(head.seq));
+    fn add_unsent(&self, draft: &mut DeliveryDraft, anchor: &RetryEntry, now: Timestamp) {
+        draft.add(anchor.seq, self.retry_queue.key(anchor), self.retry_queue.bytes(anchor.seq));
         let due = self.retry_queue.heads().take_while(|other| other.next_at <= now);
-        let others = due.filter(|other| other.seq != head.seq);
-        for key in std::iter::once(head).chain(others).map(|entry| self.retry_queue.key(entry)) {
+        let others = due.filter(|other| other.seq != anchor.seq);
+        for key in std::iter::once(anchor).chain(others).map(|entry| self.retry_queue.key(entry)) {
             if self.busy.contains(&key) {
                 continue;
             }
             let queue = self.retry_queue.queue(key).iter().filter_map(|seq| self.retry_queue.get(*seq));
-            for entry in queue.filter(|entry| entry.seq != head.seq) {
+            for entry in queue.filter(|entry| entry.seq != anchor.seq) {
                 let bytes = self.retry_queue.bytes(entry.seq);
                 // An entry whose size is unknown is taken for one that fills a body.
                 if entry.attempts > 0 || entry.batch.is_some() || !draft.has_room_for(bytes.unwrap_or(MAX_BODY)) {
@@ -165,18 +170,18 @@ impl DeliveryBuilder<'_> {
 
 /// A delivery that events are added to.
 struct DeliveryDraft {
-    head: Seq,
+    anchor: Seq,
     /// Events that it may hold.
     max: usize,
     bytes: usize,
     events: Vec<Seq>,
     pending: Vec<Seq>,
-    keys: Vec<Uid>,
+    keys: Vec<OrderKey>,
 }
 
 impl DeliveryDraft {
-    fn new(head: Seq, max: usize) -> Self {
-        Self { head, max, bytes: 0, events: Vec::new(), pending: Vec::new(), keys: Vec::new() }
+    fn new(anchor: Seq, max: usize) -> Self {
+        Self { anchor, max, bytes: 0, events: Vec::new(), pending: Vec::new(), keys: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -188,26 +193,26 @@ impl DeliveryDraft {
         self.events.is_empty() || !self.is_full() && self.bytes + bytes + 2 <= MAX_BODY
     }
 
-    fn add_pending(&mut self, first: Seq, event: &PendingEvent) {
+    fn add_pending(&mut self, span_start: Seq, event: &PendingEvent) {
         self.add(event.seq, event.key, Some(event.bytes));
-        self.pending.push(first);
+        self.pending.push(span_start);
     }
 
     /// An event of unknown size fills the delivery.
-    fn add(&mut self, seq: Seq, key: Uid, bytes: Option<usize>) {
+    fn add(&mut self, seq: Seq, key: OrderKey, bytes: Option<usize>) {
         self.bytes += bytes.unwrap_or(MAX_BODY) + 1;
         self.events.push(seq);
         self.keys.push(key);
     }
 
-    fn close(mut self, after: Option<Seq>, attempts: u32, full: bool) -> PlannedDelivery {
+    fn close(mut self, after: Option<Seq>, attempts: u32, ready: bool) -> PlannedDelivery {
         self.events.sort_unstable();
         PlannedDelivery {
             delivery: Delivery { events: self.events, after, attempts },
-            head: self.head,
+            anchor: self.anchor,
             pending: self.pending,
             keys: self.keys,
-            full,
+            ready,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The settings of an endpoint that its scheduler follows.
 
-use uuid::Uuid;
-
 use crate::domain::endpoint::{DeliveryOrder, Mode, Settings};
 use crate::domain::{Seq, Uid};
 
@@ -18,6 +16,11 @@ pub struct DeliveryPolicy {
     pub rate: Option<u32>,
 }
 
+/// The key of events that are delivered one after the other: of two events with the same key the later waits for the
+/// earlier. The policy derives it from the record, from the position, or makes it the same for all events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct OrderKey(u128);
+
 impl DeliveryPolicy {
     /// The policy of an endpoint's settings.
     #[must_use]
@@ -26,13 +29,13 @@ impl DeliveryPolicy {
         Self { mode: *mode, order: *order, window: *window, rate: *rate }
     }
 
-    /// The key of an event: of two events with the same key the later waits for the earlier.
-    pub(super) fn key(&self, uid: Uid, seq: Seq) -> Uid {
+    /// Returns the key of an event.
+    pub(super) fn key(&self, uid: Uid, seq: Seq) -> OrderKey {
         match (self.order, self.mode) {
-            (DeliveryOrder::Strict, _) => Uid(Uuid::nil()),
+            (DeliveryOrder::Strict, _) => OrderKey(0),
             // Without this key an old state could arrive after a newer one.
-            (DeliveryOrder::Record, _) | (DeliveryOrder::None, Mode::Latest { .. }) => uid,
-            (DeliveryOrder::None, _) => Uid(Uuid::from_u128(u128::from(seq.0.unsigned_abs()))),
+            (DeliveryOrder::Record, _) | (DeliveryOrder::None, Mode::Latest { .. }) => OrderKey(uid.0.as_u128()),
+            (DeliveryOrder::None, _) => OrderKey(u128::from(seq.0.unsigned_abs())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::policy::DeliveryPolicy;
+use super::policy::{DeliveryPolicy, OrderKey};
 use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp, Uid};
 
@@ -13,7 +13,7 @@ pub(super) struct RetryQueue {
     entries: BTreeMap<Seq, RetryEntry>,
     parked: usize,
     /// The queue of each key, of entries that are not parked: the first may be sent, the others wait for it.
-    queues: HashMap<Uid, Vec<Seq>>,
+    queues: HashMap<OrderKey, Vec<Seq>>,
     /// The first entry of each queue by the time of its next attempt.
     heads: BTreeSet<(Timestamp, Seq)>,
     /// Entries that are sent together, by the first of them.
@@ -46,7 +46,7 @@ impl RetryQueue {
         }
         retry_queue.changed.clear();
         if policy.is_latest() {
-            let keys: BTreeSet<Uid> = retry_queue.queues.keys().copied().collect();
+            let keys: BTreeSet<OrderKey> = retry_queue.queues.keys().copied().collect();
             for key in keys {
                 retry_queue.coalesce(key);
             }
@@ -92,17 +92,17 @@ impl RetryQueue {
         self.bytes.get(&seq).copied()
     }
 
-    pub(super) fn key(&self, entry: &RetryEntry) -> Uid {
+    pub(super) fn key(&self, entry: &RetryEntry) -> OrderKey {
         self.policy.key(entry.uid, entry.seq)
     }
 
     /// The queue of a key, in the order of sending.
-    pub(super) fn queue(&self, key: Uid) -> &[Seq] {
+    pub(super) fn queue(&self, key: OrderKey) -> &[Seq] {
         self.queues.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// The time of the next attempt of a key's first entry; `None` where its queue is empty.
-    pub(super) fn blocked_until(&self, key: Uid) -> Option<Timestamp> {
+    pub(super) fn blocked_until(&self, key: OrderKey) -> Option<Timestamp> {
         self.entries.get(self.queue(key).first()?).map(|entry| entry.next_at)
     }
 
@@ -171,7 +171,7 @@ impl RetryQueue {
 
     /// Replaces the entries of a key by one: the newest event, with the schedule of the first. Returns the superseded
     /// events.
-    pub(super) fn coalesce(&mut self, key: Uid) -> Vec<Seq> {
+    pub(super) fn coalesce(&mut self, key: OrderKey) -> Vec<Seq> {
         let queue = self.queue(key).to_vec();
         let (false, [first, .., last]) = (self.policy.is_strict(), queue.as_slice()) else { return Vec::new() };
         let Some(head) = self.entries.get(first).cloned() else { return Vec::new() };
@@ -205,7 +205,7 @@ impl RetryQueue {
     }
 
     /// Makes the first entry of a queue due at once, unless it has a schedule of its own.
-    fn release_next(&mut self, key: Uid) {
+    fn release_next(&mut self, key: OrderKey) {
         let Some(first) = self.queue(key).first().copied() else { return };
         let Some(entry) = self.entries.get_mut(&first).filter(|entry| entry.attempts == 0) else { return };
         let was = std::mem::replace(&mut entry.next_at, Timestamp::UNIX_EPOCH);
@@ -215,7 +215,7 @@ impl RetryQueue {
     }
 
     /// Removes an entry from its queue and its batch.
-    fn unlink(&mut self, seq: Seq, key: Uid) {
+    fn unlink(&mut self, seq: Seq, key: OrderKey) {
         let Some(entry) = self.entries.get(&seq) else { return };
         if let Some(batch) = entry.batch
             && let Some(members) = self.batches.get_mut(&batch)
@@ -235,7 +235,7 @@ impl RetryQueue {
     }
 
     /// Indexes the first entry of a queue in [`Self::heads`], and no other entry of it.
-    fn index_head(&mut self, key: Uid) {
+    fn index_head(&mut self, key: OrderKey) {
         let Some(queue) = self.queues.get(&key) else { return };
         let timestamp = |seq: &Seq| self.entries.get(seq).map(|entry| (entry.next_at, *seq));
         if let Some(second) = queue.get(1).and_then(timestamp) {

@@ -7,14 +7,14 @@ use super::circuit_breaker::CircuitBreaker;
 use super::delivery::{Delivery, DeliveryBuilder, PlannedDelivery};
 use super::event_meta::EventMeta;
 use super::pending::{PendingEvent, PendingEvents};
-use super::policy::DeliveryPolicy;
+use super::policy::{DeliveryPolicy, OrderKey};
 use super::rate::Rate;
 use super::retry_queue::RetryQueue;
 use crate::domain::endpoint::Mode;
 use crate::domain::endpoint::{EndpointCursor, EndpointSave, RetryEntry};
-use crate::domain::{Seq, Timestamp, Uid};
+use crate::domain::{Seq, Timestamp};
 use crate::push::outcome::AttemptOutcome;
-use crate::push::schedule;
+use crate::push::retry_delays;
 
 /// Consecutive failed attempts after which the endpoint itself counts as failing.
 const MAX_CONSECUTIVE_FAILURES: u32 = 5;
@@ -43,7 +43,7 @@ pub struct DeliveryScheduler {
     retry_queue: RetryQueue,
     /// Deliveries in flight by their ids, and the keys of their events.
     in_flight: HashMap<Seq, PlannedDelivery>,
-    busy: HashSet<Uid>,
+    busy: HashSet<OrderKey>,
     circuit_breaker: Option<CircuitBreaker>,
     consecutive_failures: u32,
     /// Events whose first attempt failed after the endpoint's last success. Used to tell a failing endpoint from a
@@ -86,21 +86,26 @@ impl DeliveryScheduler {
         self.policy.is_latest()
     }
 
-    /// The time of the first failure since the last success.
+    /// The time at which the circuit breaker opened; `None` while it is closed.
     #[must_use]
     pub fn failing_since(&self) -> Option<Timestamp> {
         self.circuit_breaker.as_ref().map(|breaker| breaker.since)
     }
 
-    /// The number of events to read next; 0 while enough are pending.
+    /// True while further events are to be read.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn wants_more(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// Events that are still to be read; 0 while enough are pending. A page of the log may hold more than that.
+    pub(super) fn room(&self) -> usize {
         let left = MAX_HELD.saturating_sub(self.retry_queue.len() + self.pending.len());
         if self.policy.is_latest() {
             // Only events that were read are superseded by later ones.
             return left;
         }
-        if self.next_untried().is_some() {
+        if self.next_unprobed().is_some() {
             return 0;
         }
         // For a failing endpoint reading goes on until there is an event to probe it with.
@@ -143,7 +148,7 @@ impl DeliveryScheduler {
             rate.take(now);
         }
         self.busy.extend(&planned.keys);
-        planned.pending.iter().for_each(|first| self.pending.mark_in_flight(*first));
+        planned.pending.iter().for_each(|span_start| self.pending.mark_in_flight(*span_start));
         let delivery = planned.delivery.clone();
         self.in_flight.insert(delivery.id(), planned);
         Some(delivery)
@@ -163,7 +168,7 @@ impl DeliveryScheduler {
         }
         let retry = self.free_retries().next().map(|entry| entry.next_at);
         let pending = self.free_pending().next().map(|(_, event)| event.due);
-        // A batch that is not full is sent when a delivery in flight has ended.
+        // A batch that could still grow is sent when no delivery is in flight.
         let pending = pending.filter(|due| self.next_pending(*due).is_some());
         retry.into_iter().chain(pending).min().map(|at| at.max(paid))
     }
@@ -176,13 +181,14 @@ impl DeliveryScheduler {
         });
         match outcome {
             AttemptOutcome::Delivered => self.settle(&planned, now),
-            AttemptOutcome::Gone => self.keep(&planned),
+            AttemptOutcome::Gone => self.hold(&planned),
             AttemptOutcome::Throttled { after } => {
-                // Without `Retry-After` the pause is the circuit breaker's own.
+                // Without `Retry-After` the requested pause is zero, so that the breaker's own pause applies. It counts as
+                // requested in any case: the success of a delivery in flight does not end it.
                 self.trip(now, Some(after.unwrap_or_default()));
-                self.keep(&planned);
+                self.hold(&planned);
             }
-            AttemptOutcome::Failed(_) if self.is_manual_retry(&planned) => self.reschedule(planned, now, jitter),
+            AttemptOutcome::Failed(_) if self.is_last_strict_retry(&planned) => self.reschedule(planned, now, jitter),
             AttemptOutcome::Failed(_) => {
                 self.consecutive_failures += 1;
                 let too_many = self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES;
@@ -191,7 +197,7 @@ impl DeliveryScheduler {
                 }
                 // The failure of a probe is the endpoint's and not its event's.
                 if self.circuit_breaker.is_some() {
-                    self.keep(&planned);
+                    self.hold(&planned);
                 } else {
                     self.reschedule(planned, now, jitter);
                 }
@@ -272,7 +278,7 @@ impl DeliveryScheduler {
     }
 
     /// Adds an event of a record that has retry entries: the last entry stands for this event too, or this event for it.
-    fn coalesce_retry(&mut self, event: EventMeta, key: Uid, next_at: Timestamp) {
+    fn coalesce_retry(&mut self, event: EventMeta, key: OrderKey, next_at: Timestamp) {
         let EventMeta { seq, uid, .. } = event;
         let queue = self.retry_queue.queue(key);
         let last = queue.last().and_then(|last| self.retry_queue.get(*last)).cloned();
@@ -323,9 +329,9 @@ impl DeliveryScheduler {
 
     /// Returns the delivery of the first pending event that is due.
     fn next_pending(&self, now: Timestamp) -> Option<PlannedDelivery> {
-        let (first, _) = self.free_pending().next().filter(|(_, event)| event.due <= now)?;
-        let planned = self.builder().plan_pending(first)?;
-        (planned.full || self.in_flight.is_empty()).then_some(planned)
+        let (span_start, _) = self.free_pending().next().filter(|(_, event)| event.due <= now)?;
+        let planned = self.builder().plan_pending(span_start)?;
+        (planned.ready || self.in_flight.is_empty()).then_some(planned)
     }
 
     /// Returns the delivery that a failing endpoint is probed with.
@@ -334,33 +340,29 @@ impl DeliveryScheduler {
     /// probe had yet, or where there is none each event in turn.
     fn next_probe(&mut self, now: Timestamp) -> Option<PlannedDelivery> {
         if !self.policy.is_strict()
-            && let Some(untried) = self.next_untried()
+            && let Some(unprobed) = self.next_unprobed()
         {
-            let planned = self.builder().plan_pending(untried)?;
+            let planned = self.builder().plan_pending(unprobed)?;
             let position = self.probe_position(&planned);
-            self.circuit_breaker.as_mut()?.tried = position;
+            self.circuit_breaker.as_mut()?.probed_to = position;
             return Some(planned);
         }
         let planned = self.repeated_probe(now)?;
         let position = self.probe_position(&planned);
-        let breaker = self.circuit_breaker.as_mut()?;
-        if self.policy.is_strict() {
-            breaker.tried = position;
-        } else {
-            breaker.tried_again = position;
-        }
+        self.circuit_breaker.as_mut()?.last_repeated = position;
         Some(planned)
     }
 
-    /// Returns the delivery after the last one that was probed again, or in strict order the first.
+    /// Returns a delivery of the next event in turn after the last one that was probed again; in strict order, of the first
+    /// event.
     fn repeated_probe(&self, now: Timestamp) -> Option<PlannedDelivery> {
-        let tried_again = self.circuit_breaker.as_ref()?.tried_again;
+        let last_repeated = self.circuit_breaker.as_ref()?.last_repeated;
         let retries = self.free_retries().map(|entry| (entry.seq, true));
-        let mut heads = retries.chain(self.pending.heads().map(|(first, _)| (first, false)));
+        let mut heads = retries.chain(self.pending.heads().map(|(span_start, _)| (span_start, false)));
         let head = if self.policy.is_strict() {
             heads.next()
         } else {
-            heads.min_by_key(|(seq, _)| (*seq <= tried_again, *seq))
+            heads.min_by_key(|(seq, _)| (*seq <= last_repeated, *seq))
         };
         let (seq, is_retry) = head?;
         if is_retry { self.builder().plan_retry(seq, now) } else { self.builder().plan_pending(seq) }
@@ -368,20 +370,20 @@ impl DeliveryScheduler {
 
     /// The position up to which events were part of a probe.
     fn probe_position(&self, planned: &PlannedDelivery) -> Seq {
-        if self.policy.batch().is_some() { planned.delivery.last() } else { planned.head }
+        if self.policy.batch().is_some() { planned.delivery.last() } else { planned.anchor }
     }
 
-    /// The first pending event that a failing endpoint was not probed with.
-    fn next_untried(&self) -> Option<Seq> {
+    /// The first pending event that no probe of the failing endpoint has had; in strict order, the first pending event.
+    fn next_unprobed(&self) -> Option<Seq> {
         let breaker = self.circuit_breaker.as_ref()?;
-        let mut heads = self.pending.heads().map(|(first, _)| first);
-        if self.policy.is_strict() { heads.next() } else { heads.find(|first| *first > breaker.tried) }
+        let mut heads = self.pending.heads().map(|(span_start, _)| span_start);
+        if self.policy.is_strict() { heads.next() } else { heads.find(|span_start| *span_start > breaker.probed_to) }
     }
 
     /// Settles a delivery that arrived.
     fn settle(&mut self, planned: &PlannedDelivery, now: Timestamp) {
-        for first in &planned.pending {
-            self.pending.take(*first);
+        for span_start in &planned.pending {
+            self.pending.take(*span_start);
         }
         for seq in &planned.delivery.events {
             self.retry_queue.delivered(*seq, self.read);
@@ -403,26 +405,27 @@ impl DeliveryScheduler {
         }
     }
 
-    /// True in strict order for a parked event that its owner sends once more: its failure blocks no other event.
-    fn is_manual_retry(&self, planned: &PlannedDelivery) -> bool {
+    /// True in strict order for a retry entry without a further attempt on its schedule: a parked event that its owner sends
+    /// once more, or an entry that another order left. Its failure parks it, and blocks no other event.
+    fn is_last_strict_retry(&self, planned: &PlannedDelivery) -> bool {
         self.policy.is_strict()
             && planned.pending.is_empty()
-            && schedule::delay(planned.delivery.attempts + 1, 0.0).is_none()
+            && retry_delays::delay(planned.delivery.attempts + 1, 0.0).is_none()
     }
 
     fn trip(&mut self, now: Timestamp, requested_pause: Option<Duration>) {
         self.circuit_breaker = Some(CircuitBreaker::trip(self.circuit_breaker.take(), now, requested_pause));
     }
 
-    /// Keeps the events of a delivery whose failure is the endpoint's: they are sent again unchanged, or superseded by
-    /// newer ones.
-    fn keep(&mut self, planned: &PlannedDelivery) {
+    /// Holds the events of a delivery whose failure is the endpoint's: they stay pending or in the retry queue without a
+    /// further attempt counted, and are sent again unchanged or superseded by newer ones.
+    fn hold(&mut self, planned: &PlannedDelivery) {
         if self.policy.is_latest() {
-            self.superseded.extend(planned.pending.iter().filter_map(|first| self.pending.coalesce(*first)));
+            self.superseded.extend(planned.pending.iter().filter_map(|span_start| self.pending.coalesce(*span_start)));
             self.superseded.extend(planned.keys.iter().flat_map(|key| self.retry_queue.coalesce(*key)));
         } else if self.policy.batch().is_some() {
             let batch = planned.delivery.id();
-            planned.pending.iter().for_each(|first| self.pending.keep_in_batch(*first, batch));
+            planned.pending.iter().for_each(|span_start| self.pending.set_batch(*span_start, batch));
             for seq in &planned.delivery.events {
                 // Retry entries of the batch stay in it, too.
                 let entry = self.retry_queue.get(*seq).filter(|entry| entry.batch.is_none()).cloned();
@@ -438,14 +441,15 @@ impl DeliveryScheduler {
     fn reschedule(&mut self, planned: PlannedDelivery, now: Timestamp, jitter: f64) {
         let Delivery { events, attempts, .. } = planned.delivery;
         let attempts = attempts + 1;
-        let delay = schedule::delay(attempts, jitter);
+        let delay = retry_delays::delay(attempts, jitter);
         // After the last attempt the entries are parked, with the time of parking.
         let next_at = delay.map_or(now, |delay| now + delay);
         let batch = self.policy.batch().and_then(|_| events.first().copied());
-        for (first, PendingEvent { uid, seq, bytes, .. }) in
+        for (span_start, PendingEvent { uid, seq, bytes, .. }) in
             planned.keys.iter().flat_map(|key| self.pending.take_key(*key))
         {
-            self.retry_queue.put(RetryEntry { next_at, first, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
+            self.retry_queue
+                .put(RetryEntry { next_at, first: span_start, ..RetryEntry::unsent(seq, uid) }, Some(bytes));
         }
         for seq in events {
             let Some(entry) = self.retry_queue.get(seq).cloned() else { continue };
@@ -461,8 +465,8 @@ impl DeliveryScheduler {
     }
 
     fn advance(&mut self) {
-        self.cursor.seq = match self.pending.first() {
-            Some(first) => Seq(first.0 - 1),
+        self.cursor.seq = match self.pending.lowest() {
+            Some(lowest) => Seq(lowest.0 - 1),
             None => self.read,
         };
     }

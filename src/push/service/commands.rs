@@ -41,7 +41,7 @@ impl EndpointService {
         };
         errors.into_result(())?;
         let write = self.open(request).await?;
-        self.has_room(&write).await?;
+        self.check_room(&write).await?;
         let signature = signature.unwrap_or(Signature::Hmac);
         let endpoint_id = clock::fresh_uid().0;
         let (secret, stored) = self.new_secret(request, endpoint_id, signature)?;
@@ -139,7 +139,7 @@ impl EndpointService {
         errors: ValidationErrors,
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
-        self.exists(request.account, endpoint).await?;
+        self.require_endpoint(request.account, endpoint).await?;
         let (after, through) = self.seq_range(request, from, to, errors).await?;
         let (write, state) = self.open_at(request, endpoint).await?;
         write.enqueue(endpoint, CursorCommand::Replay { after, through }).await?;
@@ -156,7 +156,7 @@ impl EndpointService {
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
         let (write, state) = self.open_at(request, endpoint).await?;
-        let through = through.filter(|through| (Seq(1)..=write.head).contains(through));
+        let through = through.filter(|through| (Seq(1)..=write.log_end).contains(through));
         let Some(through) = through else {
             return Err(Invalid::new("seq", "Must be the number of an event of the log.").into());
         };
@@ -202,7 +202,7 @@ impl EndpointService {
         write.finish("push.rotate", &detail, rendered).await
     }
 
-    async fn has_room(&self, write: &IdempotentWrite<'_>) -> Result<(), EndpointError> {
+    async fn check_room(&self, write: &IdempotentWrite<'_>) -> Result<(), EndpointError> {
         let limit = self.limits.per_account;
         if write.change.count().await? < limit {
             return Ok(());
@@ -220,7 +220,7 @@ impl EndpointService {
     ) -> Result<(SigningSecret, Vec<u8>), EndpointError> {
         let secret = SigningSecret::of_scheme(signature, rand::random())
             .map_err(|error| EndpointError::Internal(anyhow::anyhow!("make a signing secret failed: {error}")))?;
-        let stored = secret_storage::keep(&self.context.masters, request.account, endpoint, &secret);
+        let stored = secret_storage::seal(&self.context.masters, request.account, endpoint, &secret);
         Ok((secret, stored.ok_or(EndpointError::NoMasterKey)?))
     }
 

@@ -1,7 +1,8 @@
 //! The application service of push endpoints: everything that an account's owner can do with them.
 //!
-//! HTTP, the command line and other front ends call it; they only read requests and render results. A change is one
-//! transaction with its audit row and, where the request has an idempotency key, the response that a repetition gets.
+//! HTTP, the command line and other front ends call it: they read requests, and pass functions that render results. A
+//! change is one transaction with its audit row and, where the request has an idempotency key, the rendered response (an
+//! HTTP status and a body), which the service returns when the request is repeated.
 //! The service seals secrets and header values, and wakes the workers of all replicas.
 
 mod commands;
@@ -109,7 +110,7 @@ impl EndpointService {
         endpoint: Uuid,
         filter: Narrowed,
     ) -> Result<Vec<AttemptRow>, EndpointError> {
-        self.exists(account, endpoint).await?;
+        self.require_endpoint(account, endpoint).await?;
         Ok(self.context.store.attempts(account, endpoint, filter, PAGE).await?)
     }
 
@@ -120,7 +121,7 @@ impl EndpointService {
         endpoint: Uuid,
         after: Seq,
     ) -> Result<Vec<ParkedEvent>, EndpointError> {
-        self.exists(account, endpoint).await?;
+        self.require_endpoint(account, endpoint).await?;
         Ok(self.context.store.parked(account, endpoint, after, PAGE).await?)
     }
 
@@ -141,7 +142,7 @@ impl EndpointService {
         self.open(request).await?.remember(rendered).await
     }
 
-    async fn exists(&self, account: AccountId, endpoint: Uuid) -> Result<(), EndpointError> {
+    async fn require_endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<(), EndpointError> {
         self.context.store.endpoint(account, endpoint).await?.map(|_| ()).ok_or(EndpointError::NotFound)
     }
 

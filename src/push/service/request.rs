@@ -19,7 +19,7 @@ pub struct WriteRequest<'a> {
 /// A result in the form in which the caller presents it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// The status of the response.
+    /// The HTTP status of the response.
     pub status: u16,
     /// Its body, a JSON object.
     pub body: String,

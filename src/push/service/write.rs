@@ -22,7 +22,7 @@ pub(super) struct IdempotentWrite<'a> {
     request: &'a WriteRequest<'a>,
     pub(super) change: PushChange,
     /// The end of the log.
-    pub(super) head: Seq,
+    pub(super) log_end: Seq,
 }
 
 impl EndpointService {
@@ -34,8 +34,8 @@ impl EndpointService {
         let key = request.idempotency;
         let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
         let opened = self.context.store.change_push(request.account, &keys, IDEMPOTENCY_TTL).await?;
-        let OpenedChange { change, head, idempotency_records } = opened.ok_or(EndpointError::NoAccount)?;
-        let write = IdempotentWrite { service: self, request, change, head };
+        let OpenedChange { change, head: log_end, idempotency_records } = opened.ok_or(EndpointError::NoAccount)?;
+        let write = IdempotentWrite { service: self, request, change, log_end };
         let Some(key) = key else { return Ok(write) };
         let is_same = |record: &IdempotencyRecord| record.request_hash == key.request_hash;
         // A request of another origin may have used the unscoped key, which says nothing about this one.

@@ -138,8 +138,9 @@ pub enum InvalidSecret {
 /// `id.timestamp.body`, or `v1a,` and that of Ed25519. While a rotation overlaps there are two and a receiver accepts
 /// either.
 ///
-/// `timestamp` is the time of this attempt in unix seconds. `id` must hold no full stop (ours are UUIDs): the
-/// spec asks for it, because otherwise one signature could stand for two splits of the same bytes.
+/// `timestamp` is the time of this attempt in unix seconds. `id` must hold no full stop: the spec asks
+/// for it, because otherwise one signature could stand for two splits of the same bytes. The ids of this service hold none:
+/// those of events and batches consist of hexadecimal digits, hyphens and colons, and that of a ping is `account:ping:uid`.
 #[must_use]
 pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a SigningSecret>, id: &str, timestamp: i64, body: &[u8]) -> String {
     let head = format!("{id}.{timestamp}.");

@@ -1,8 +1,10 @@
 //! Cursors that Postgres refuses to save, and rows that another writer changes in between.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{endpoint, seqs, settled, state, until};
+use super::{Timed, endpoint, sent, seqs, settled, state, until, waiting};
 use crate::support::{LONG, Receiver, Service};
 
 /// Makes Postgres refuse the cursors of endpoints whose description matches.
@@ -116,4 +118,34 @@ async fn a_decision_about_outdated_settings_disables_nothing() {
     service.client.post(&path, Value::Null).await.expect(200);
     settled(&service, "the cursor", "select seq >= 1 from push_endpoint_cursor").await;
     assert_eq!(seqs(&receiver.accepted()), [1], "nothing was skipped");
+}
+
+/// The success of event 1 makes event 2 of the same record due, which cannot be read.
+#[tokio::test]
+async fn an_outcome_before_an_error_is_saved_and_its_delivery_is_not_repeated() {
+    let (mut timed, receiver) = (Timed::start().await, Receiver::start().await);
+    let made = endpoint(&timed.service, &receiver, json!({})).await;
+    receiver.refuse(&format!("{}:1", timed.service.client.account));
+    let uid = timed.service.client.contact("ann@example.org").await.uid();
+    until("a retry that waits", async || waiting(&timed.service).await == [(1, 1, false)]).await;
+    timed.service.client.put(&format!("/contact/{uid}"), json!({"title": "Dr"})).await.expect(200);
+    until("an event behind it", async || waiting(&timed.service).await == [(1, 1, false), (2, 0, false)]).await;
+
+    // The next worker has no events in memory.
+    let path = format!("/push/endpoints/{}", made["id"].as_str().unwrap());
+    timed.service.client.post(&format!("{path}/pause"), json!({})).await.expect(200);
+    until("the end of its worker", async || timed.service.gauge("unificus_push_runners").await < 0.5).await;
+    let sql = timed.service.env.sql().await;
+    sql.batch_execute("create table lost as select * from event where seq = 2; delete from event where seq = 2")
+        .await
+        .unwrap();
+    receiver.recover();
+    timed.pass(Duration::from_secs(6));
+    timed.service.client.post(&format!("{path}/resume"), json!({})).await.expect(200);
+    until("the saved outcome", async || waiting(&timed.service).await == [(2, 0, false)]).await;
+    assert_eq!(sent(&receiver, 1), 2, "refused, then accepted once");
+
+    sql.batch_execute("insert into event select * from lost").await.unwrap();
+    until("the event", async || sent(&receiver, 2) == 1).await;
+    assert_eq!(sent(&receiver, 1), 2);
 }

@@ -17,7 +17,7 @@ use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
-use crate::push::outcome::shown_again;
+use crate::push::outcome::shown_from_log;
 use crate::push::service::EndpointService;
 use crate::store::attempts::{AttemptRow, Narrowed};
 
@@ -57,7 +57,7 @@ pub(in crate::http) fn listed_attempts(attempts: &[AttemptRow]) -> Response {
     let shown: Vec<Json> = attempts
         .iter()
         .map(|attempt| {
-            let (outcome, error) = shown_again(&attempt.outcome, attempt.error.as_deref());
+            let (outcome, error) = shown_from_log(&attempt.outcome, attempt.error.as_deref());
             json!({
                 "id": attempt.attempt_id,
                 "at": timestamp::seconds(attempt.at),

@@ -1,4 +1,4 @@
-//! The answer to an attempt: its head, and as much of its body as is worth having.
+//! One attempt: reads the response up to a limit, and derives the outcome from it.
 
 use std::time::Duration;
 
