@@ -22,7 +22,6 @@ pub enum CommandOutcome {
 
 /// The outcome of an executed command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Done {
     pub entity: Entity,
     pub uid: Uid,
@@ -44,7 +43,6 @@ pub struct CachedResponse {
 /// The kind of change that a command made to its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Disposition {
     Created,
     Updated,

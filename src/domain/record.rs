@@ -29,7 +29,6 @@ pub struct Record {
 
 /// The record's identifier in another system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Ref {
     pub source: String,
     pub id: String,

@@ -61,7 +61,6 @@ pub struct Api {
 }
 
 /// The parts of the service that an [`Api`] needs.
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Dependencies {
     pub config: Config,
     pub lanes: Lanes,

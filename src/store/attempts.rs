@@ -69,7 +69,6 @@ const PARTITION: &str = "push_attempt_";
 
 /// An attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct AttemptRow {
     pub attempt_id: Uuid,
     pub at: Timestamp,

@@ -40,7 +40,6 @@ delete from idempotency_record where (account_id, key) in (
 
 /// The stored response to a write with an idempotency key.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct IdempotencyRecord {
     pub account: AccountId,
     pub key: String,

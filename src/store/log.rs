@@ -46,7 +46,6 @@ where h.seq <> coalesce(c.seq, 0) or c.repair_id is not null";
 
 /// The end of an account's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Head {
     pub seq: Seq,
     pub epoch: i32,

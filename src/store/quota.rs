@@ -104,7 +104,6 @@ from account a left join quota_month q
 
 /// The calls that an account used in the current month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Use {
     pub account: AccountId,
     pub tier: Tier,
@@ -113,7 +112,6 @@ pub struct Use {
 
 /// A reservation of calls for one account, with the state of the lease as the replica knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ReservationRequest {
     pub account: AccountId,
     pub lease: Uuid,
@@ -136,7 +134,6 @@ pub struct ReservationRequest {
 
 /// The result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
     pub account: AccountId,
     /// The day that the calls count on.
@@ -157,7 +154,6 @@ pub struct Grant {
 
 /// The calls of an account's month.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct MonthUse {
     pub used: u64,
     /// By day, from the first.

@@ -12,7 +12,6 @@ use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
 
 /// A row of a read model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Row {
     pub account: AccountId,
     pub entity: Entity,
@@ -33,7 +32,6 @@ pub struct Row {
 
 /// A record as it is read for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct StoredRecord {
     pub uid: Uid,
     pub version: Seq,

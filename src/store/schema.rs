@@ -14,7 +14,6 @@ select record from audience where account_id = $1 and not deleted order by uid";
 
 /// An account's definitions in the order of creation, without the archived ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct AccountSchema {
     pub custom_fields: Vec<Record>,
     pub audiences: Vec<Record>,

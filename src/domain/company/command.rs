@@ -21,7 +21,6 @@ pub struct CreateCompany {
 
 /// The first contact of a new company.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Primary {
     /// The fields of the contact; `email` finds an existing one.
     pub patch: Patch,
@@ -32,7 +31,6 @@ pub struct Primary {
 
 /// Changes a company.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateCompany {
     pub target: Target,
     /// The versions of which one must be the current one (`If-Match`); `None` accepts any.

@@ -23,7 +23,6 @@ pub struct CreateContact {
 
 /// Changes a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateContact {
     pub target: Target,
     /// The versions of which one must be the current one (`If-Match`); `None` accepts any.

@@ -14,7 +14,6 @@ const MAX_CIRCLES: usize = 100;
 
 /// The changes of a contact's circles, notes and custom fields, and its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct RelatedChanges {
     pub circles: Circles,
     pub notes: Vec<Note>,
@@ -34,7 +33,6 @@ pub struct CompanyLink {
 
 /// The circles to add a contact to and to remove it from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Circles {
     pub add: Vec<CircleName>,
     pub remove: Vec<CircleName>,
@@ -56,7 +54,6 @@ pub enum CircleName {
 
 /// A remark on a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Note {
     pub uid: Uid,
     /// Title, note and date.

@@ -18,7 +18,6 @@ pub struct CreateProject {
 
 /// Changes a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct UpdateProject {
     pub target: Target,
     /// The versions of which one must be the current one (`If-Match`); `None` accepts any.

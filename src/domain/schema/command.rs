@@ -16,7 +16,6 @@ pub struct Add {
 
 /// Changes the label, description or allowed values of a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ChangeField {
     pub target: Target,
     /// The versions of which one must be the current one (`If-Match`); `None` accepts any.

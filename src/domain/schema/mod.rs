@@ -18,7 +18,6 @@ use super::{Field, FieldOwner, Record, Uid, Value};
 
 /// The definition of a custom field, read from its record.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Definition<'a> {
     pub uid: Uid,
     pub owner: FieldOwner,

@@ -16,7 +16,6 @@ const MAX_NUMBER: usize = 400;
 
 /// A value for one custom field, of any type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Input {
     /// The attribute in which the client sent it.
     pub field: Field,
@@ -26,7 +25,6 @@ pub struct Input {
 
 /// A value whose field's type is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is named after its contents")]
 pub enum UntypedValue {
     Null,
     Flag(bool),

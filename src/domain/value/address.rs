@@ -42,7 +42,6 @@ impl Address {
 
 /// The change of an address. Of each line, `None` leaves it and `Some(None)` clears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum AddressChange {
     /// Removes the address.
     Clear,

@@ -75,7 +75,6 @@ pub(super) struct Statements {
 
 /// A move of the relay's cursor in one account's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct RelayMove {
     pub account: AccountId,
     pub from: Seq,
