@@ -13,7 +13,7 @@ use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
-use crate::http::{self, Api, Parts};
+use crate::http::{self, Api, Dependencies};
 use crate::keys::LastUsed;
 use crate::lifecycle::Lifecycle;
 use crate::memory::Trim;
@@ -110,10 +110,10 @@ impl App {
         let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
-        let server = listen(http.listen, http::api(&api));
+        let server = listen(http.listen, http::api_router(&api));
         let server = server.with_context(|| format!("cannot listen on http.listen {}", http.listen))?;
         let ops_address = shared.config.metrics.listen;
-        let ops = listen(ops_address, http::ops(&api));
+        let ops = listen(ops_address, http::ops_router(&api));
         let ops = ops.with_context(|| format!("cannot listen on metrics.listen {ops_address}"))?;
         let (address, metrics_address) = (server.address()?, ops.address()?);
 
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
-        Api::new(Parts {
+        Api::new(Dependencies {
             config: self.config.clone(),
             lanes: lanes.clone(),
             store: self.store.clone(),

@@ -101,20 +101,20 @@ impl Database {
         }
     }
 
-    /// Connections for changes outside the lanes: a quarter of the pool, and at least two, so that one change that waits
-    /// for a lock does not stop the others.
+    /// Connections for changes outside the lanes: a quarter of the pool, and at least four. A change of an endpoint holds
+    /// one for several round trips and waits up to 5 s for its account's lock; the attempt log, the search index, the
+    /// sweeps and the times of keys' last use, each of which holds at most one, must go on meanwhile.
     #[must_use]
     pub fn write_connections(&self) -> usize {
-        (self.pool / 4).max(2)
+        (self.pool / 4).max(4)
     }
 
-    /// Connections that only read: the pool without its writing connections, and at least one beyond the searches'. One
-    /// is added, because writes and reads together had `pool` connections and authentication had four before they were
-    /// parted; authentication has three now, and the sum is the same.
+    /// Connections that only read: the pool without its writing connections, and at least one beyond the searches', so
+    /// that searches never hold all of them.
     #[must_use]
     pub fn read_connections(&self) -> usize {
-        // A pool of one connection, which `check` refuses, would leave none.
-        (self.pool + 1).saturating_sub(self.write_connections()).max(self.search_count() + 1)
+        // A small pool has no more connections than those that write.
+        self.pool.saturating_sub(self.write_connections()).max(self.search_count() + 1)
     }
 }
 

@@ -38,7 +38,7 @@ impl Worker for SearchIndex {
         let began = clock::instant();
         // After an error the next search requests the index again.
         if self.store.index_contacts(account).await? {
-            self.store.ask_for_index(account);
+            self.store.request_index(account);
         }
         // No caller waits for the index, so half of the time is left to other statements.
         tokio::time::sleep(began.elapsed().min(MAX_PAUSE)).await;
@@ -46,6 +46,6 @@ impl Worker for SearchIndex {
     }
 
     fn wake(&self) -> Arc<Notify> {
-        self.store.index_asked()
+        self.store.index_requested()
     }
 }

@@ -191,7 +191,7 @@ impl Balance {
         let last = self.shards.lock().renewed_at;
         let punctual = last.is_some_and(|renewed| renewed.elapsed() < MAX_RENEWAL_AGE);
         let renewed = owner.renew(LEASE, &self.clock).await?;
-        self.shards.lock().renewed_at = Some(renewed.asked);
+        self.shards.lock().renewed_at = Some(renewed.sent_at);
         if renewed.ahead.abs() > time::Duration::SECOND {
             self.metrics.clock_ahead_seconds.set(renewed.ahead.as_seconds_f64());
             tracing::warn!(seconds_ahead = renewed.ahead.as_seconds_f64(), "clock set to the database's");

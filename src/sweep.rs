@@ -69,7 +69,7 @@ impl Worker for IdempotencyCleanup {
     const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let deleted = self.store.forget_answers(IDEMPOTENCY_TTL).await?;
+        let deleted = self.store.delete_idempotency_records(IDEMPOTENCY_TTL).await?;
         Ok(if deleted > 0 { Step::Advanced } else { Step::Idle })
     }
 

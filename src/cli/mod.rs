@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::lifecycle::StopSignal;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::accounts::By;
+use crate::store::audit::By;
 use crate::{dev, telemetry};
 
 /// The Secure API for contacts and companies.

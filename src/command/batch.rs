@@ -9,7 +9,8 @@ use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
 use crate::domain::{AccountId, EventType, Reads, Refusal, Timestamp, decide, refuse_too_large};
-use crate::store::batch::{Append, CommitError, HeadLock, IdempotencyRecord, LoadRequest, LoadedState};
+use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
+use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
 
 /// The age at which an idempotency record expires.
@@ -198,7 +199,7 @@ async fn settle(store: &Store, decided: Decided) -> BatchResult {
 }
 
 fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
-    let mut request = LoadRequest { remembered: IDEMPOTENCY_TTL, ..LoadRequest::default() };
+    let mut request = LoadRequest { idempotency_ttl: IDEMPOTENCY_TTL, ..LoadRequest::default() };
     for envelope in commands {
         let account = envelope.account;
         let Reads { uids, keys } = envelope.command.reads();
@@ -206,7 +207,7 @@ fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
         request.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
         request.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
         let keys = envelope.idempotency.iter().flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
-        request.answers.extend(keys.map(|key| (account, key.clone())));
+        request.idempotency_keys.extend(keys.map(|key| (account, key.clone())));
     }
     request.accounts.sort_unstable();
     request.accounts.dedup();
@@ -229,7 +230,7 @@ pub(super) fn decide_all(
         }
     }
     let mut stored: BTreeMap<(AccountId, String), IdempotencyRecord> =
-        loaded.answers.into_iter().map(|record| ((record.account, record.key.clone()), record)).collect();
+        loaded.idempotency_records.into_iter().map(|record| ((record.account, record.key.clone()), record)).collect();
     let mut append = Append::default();
     let mut replies = Vec::with_capacity(commands.len());
     for envelope in commands {
@@ -242,7 +243,7 @@ pub(super) fn decide_all(
                 let (reply, outcome) = decide_one(envelope, set, at, &mut append.events)?;
                 if let Some(record) = idempotency_record(envelope, outcome) {
                     stored.insert((envelope.account, record.key.clone()), record.clone());
-                    append.answers.push(record);
+                    append.idempotency_records.push(record);
                 }
                 PendingReply::Ready(reply)
             }

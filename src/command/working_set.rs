@@ -8,7 +8,7 @@ use crate::contract::record::RecordJson;
 use crate::domain::{AccountId, Decision, Entity, Event, Record, Seq, Timestamp, Uid, View};
 use crate::projection;
 use crate::store::batch::LockedHead;
-use crate::store::lists::Live;
+use crate::store::live::Live;
 use crate::store::records::Row;
 
 /// One account in one batch. A later command sees an earlier one's effects.

@@ -19,7 +19,8 @@ use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
-use crate::store::accounts::{By, NewAccount};
+use crate::store::accounts::NewAccount;
+use crate::store::audit::By;
 use crate::store::lists::List;
 
 const FILE: &str = "demo.json";

@@ -1,8 +1,8 @@
 //! The Secure API over HTTP.
 //!
 //! `server` accepts a request, `request` reads and authenticates it, a handler of `resources` carries it out and
-//! responds in the forms of `response`; `spec` has the list of operations and the documents made of it. This file puts
-//! them together. The folder knows nothing of SQL or NATS.
+//! responds in the forms of `response`. `spec` has the list of operations, and makes the router (`spec/operations/mod.rs`)
+//! and the documents from it. This file puts them together. The folder knows nothing of SQL or NATS.
 
 mod request;
 mod resources;
@@ -32,7 +32,7 @@ use self::resources::records::RecordsState;
 use self::response::in_flight::InFlight;
 use self::response::problem::Problem;
 use self::server::allow::AllowedMethods;
-use self::server::finish::{Finish, finish};
+use self::server::outer_layer::{OuterLayer, outer_layer};
 pub use self::spec::BASE;
 use self::spec::brand::Brands;
 use self::spec::docs::{self, Assets, Pages};
@@ -52,17 +52,17 @@ use crate::store::Store;
 
 /// The states of all routes and layers.
 pub struct Api {
-    handlers: HandlerState,
+    handler_state: HandlerState,
     admission: Arc<Admission>,
-    finish: Arc<Finish>,
+    outer_layer: Arc<OuterLayer>,
     pages: Arc<Pages>,
     documents: Arc<Documents>,
     ops: Arc<OpsState>,
 }
 
-/// The parts of the service that an [`Api`] is made of.
+/// The parts of the service that an [`Api`] needs.
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Parts {
+pub struct Dependencies {
     pub config: Config,
     pub lanes: Lanes,
     pub store: Store,
@@ -82,13 +82,13 @@ pub struct Parts {
 impl Api {
     /// Makes the state of every route and layer.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { config, store, metrics, .. } = &parts;
+    pub fn new(dependencies: Dependencies) -> Self {
+        let Dependencies { config, store, metrics, .. } = &dependencies;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
         Self {
-            handlers: handlers(&parts),
-            finish: Arc::new(Finish {
+            handler_state: handler_state(&dependencies),
+            outer_layer: Arc::new(OuterLayer {
                 methods: AllowedMethods::new(operations::methods()),
                 proxies: TrustedProxies::new(&config.http.trusted_proxies),
                 request_timeout: Duration::from_secs(config.http.request_timeout_s),
@@ -104,14 +104,14 @@ impl Api {
             ops: Arc::new(OpsState {
                 metrics: metrics.clone(),
                 store: store.clone(),
-                broker: parts.broker.clone(),
-                stop: parts.stop.clone(),
-                failed: parts.failed.clone(),
+                broker: dependencies.broker.clone(),
+                stop: dependencies.stop.clone(),
+                failed: dependencies.failed.clone(),
             }),
             admission: Arc::new(Admission {
                 authenticator,
-                limiter: parts.limiter.clone(),
-                last_used: parts.last_used.clone(),
+                limiter: dependencies.limiter.clone(),
+                last_used: dependencies.last_used.clone(),
                 store: store.clone(),
                 metrics: metrics.clone(),
                 request_timeout: Duration::from_secs(config.http.request_timeout_s),
@@ -123,12 +123,12 @@ impl Api {
     /// The worker that ends the streams and long polls of keys that no longer work.
     #[must_use]
     pub fn key_check(&self) -> KeyCheck {
-        KeyCheck::new(Arc::clone(&self.handlers.feed.sessions), Store::clone(&self.handlers.store))
+        KeyCheck::new(Arc::clone(&self.handler_state.feed.sessions), Store::clone(&self.handler_state.store))
     }
 }
 
-fn handlers(parts: &Parts) -> HandlerState {
-    let Parts { config, lanes, store, feed, clock, metrics, .. } = parts;
+fn handler_state(dependencies: &Dependencies) -> HandlerState {
+    let Dependencies { config, lanes, store, feed, clock, metrics, .. } = dependencies;
     let in_flight = InFlight::new(&config.feed, metrics.clone());
     HandlerState {
         records: Arc::new(RecordsState { store: store.clone(), lanes: lanes.clone() }),
@@ -142,22 +142,22 @@ fn handlers(parts: &Parts) -> HandlerState {
             sessions: Sessions::new(config.feed.clone(), metrics.clone()),
             in_flight,
             page_bytes: config.feed.page_bytes,
-            stop: parts.stop.clone(),
+            stop: dependencies.stop.clone(),
         }),
-        endpoints: Arc::clone(&parts.endpoints),
+        endpoints: Arc::clone(&dependencies.endpoints),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         body_limit: BodyLimit(config.http.body_limit_bytes),
     }
 }
 
-/// The API's routes.
-pub fn api(api: &Api) -> Router {
-    let (calls, uncounted) = operations::routers();
-    let calls = calls.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate));
-    let uncounted =
-        uncounted.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate_uncounted));
-    let operations = calls.merge(uncounted).with_state(api.handlers.clone());
+/// The routes of the API and of its documents.
+pub fn api_router(api: &Api) -> Router {
+    let (charged, uncharged) = operations::routers();
+    let charged = charged.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate));
+    let uncharged =
+        uncharged.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate_uncharged));
+    let operations = charged.merge(uncharged).with_state(api.handler_state.clone());
     let pages = Router::new()
         .route("/swagger", get(docs::page))
         .route("/swagger/", get(docs::page))
@@ -166,21 +166,21 @@ pub fn api(api: &Api) -> Router {
         .with_state(Arc::clone(&api.pages));
     let document =
         Router::new().route("/swagger/json-file", get(openapi::serve)).with_state(Arc::clone(&api.documents));
-    finished(api, Router::new().nest(BASE, operations.merge(pages).merge(document)))
+    with_outer_layer(api, Router::new().nest(BASE, operations.merge(pages).merge(document)))
 }
 
 /// The routes of operators, on a listener of their own.
-pub fn ops(api: &Api) -> Router {
+pub fn ops_router(api: &Api) -> Router {
     let routes = Router::new()
         .route("/metrics", get(ops::metrics))
         .route("/livez", get(ops::alive))
         .route("/readyz", get(ops::ready))
         .with_state(Arc::clone(&api.ops));
-    finished(api, routes)
+    with_outer_layer(api, routes)
 }
 
 /// Routes with the fallback and the outermost layer of both listeners.
-fn finished(api: &Api, routes: Router) -> Router {
+fn with_outer_layer(api: &Api, routes: Router) -> Router {
     let fallback = routes.fallback(|| async { Problem::no_route() });
-    fallback.layer(middleware::from_fn_with_state(Arc::clone(&api.finish), finish))
+    fallback.layer(middleware::from_fn_with_state(Arc::clone(&api.outer_layer), outer_layer))
 }

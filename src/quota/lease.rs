@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// A lease that is not renewed expires after this time, by the database's clock.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 
-/// A replica that was stopped for longer than this renews a lease before it answers calls under it.
+/// A replica that was stopped for longer than this time renews a lease before it answers calls under it.
 const VALID: Duration = Duration::from_secs(8);
 
 /// A lease with calls to give back is renewed after this time.
@@ -54,7 +54,7 @@ pub(super) struct QuotaLease {
     in_doubt: bool,
 }
 
-/// A reservation's statement about a lease.
+/// The numbers of a lease that a reservation writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LeaseUpdate {
     pub(super) accepted: u64,
@@ -201,7 +201,7 @@ impl QuotaLease {
         self.in_doubt = false;
     }
 
-    /// Goes on with another row, because the old one is gone.
+    /// Continues with another row, because the old one is gone.
     pub(super) fn lost(&mut self, another: Uuid) -> Lost {
         if self.at_risk {
             *self = Self::new(another);
@@ -211,7 +211,7 @@ impl QuotaLease {
         Lost::Kept
     }
 
-    /// Moves the calls that are not settled to another row. They keep their day.
+    /// Continues with another row, which takes over the calls that are not settled. They keep their day.
     pub(super) fn restart(&mut self, another: Uuid) {
         let (outstanding, returned) = (self.outstanding(), self.returned - self.returned_committed);
         let accepted = outstanding + returned;

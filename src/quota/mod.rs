@@ -12,17 +12,14 @@
 //!
 //! Knows nothing of HTTP: the caller decides which responses count.
 
-mod accounts;
 mod burst;
-mod call;
 mod gauges;
 mod lease;
 mod limiter;
 mod usage;
 mod window;
 
-pub use call::Call;
 pub use gauges::QuotaGauges;
-pub use limiter::{Checked, Denied, QuotaLimiter, ReservationWriter};
+pub use limiter::{Call, Checked, Denied, QuotaLimiter, ReservationWriter};
 pub use usage::Usage;
 pub use window::{RateLimitStatus, Window};

@@ -8,9 +8,9 @@ use crate::store::quota::month;
 /// One limit of an account and how much of it remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Calls that it allows.
+    /// Calls that the window allows.
     pub limit: u64,
-    /// Its length.
+    /// The length of the window in seconds.
     pub seconds: u64,
     /// Calls that remain.
     pub remaining: u64,
@@ -23,7 +23,7 @@ pub struct Window {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct RateLimitStatus {
     pub burst: Window,
-    /// Nothing where the burst limit was exceeded, because the database is not asked then.
+    /// `None` where the burst limit was exceeded, because the database is not queried then.
     pub month: Option<Window>,
 }
 
@@ -45,7 +45,8 @@ impl Window {
     }
 }
 
-/// None remain where more than the limit is used: refused calls count in a burst, and an account's tier may be lowered.
+/// More than the limit may be used, because refused calls count in a burst and an account's tier may be lowered; then none
+/// remain.
 fn remaining(limit: u64, used: u64) -> u64 {
     limit.saturating_sub(used)
 }

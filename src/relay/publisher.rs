@@ -139,7 +139,7 @@ impl AccountPublisher<'_> {
         let owner: &Arc<ShardOwner> = &self.owned.owner;
         // The stream is read before the log, so that each of its events is in the log already.
         let mut survey = self.broker.survey(account).await?;
-        let Some(status) = owner.relay_standing(account).await? else { return Ok(Takeover::NoAccount) };
+        let Some(status) = owner.relay_status(account).await? else { return Ok(Takeover::NoAccount) };
         match status.repair {
             Some((Repair::Truncate, _)) => survey = self.truncate(account, survey).await?,
             Some((Repair::Refill, _)) | None => {}
@@ -234,7 +234,7 @@ impl AccountPublisher<'_> {
         if !progress.is_saved() {
             return Ok(Some(progress));
         }
-        let status = self.owned.owner.relay_standing(account).await?;
+        let status = self.owned.owner.relay_status(account).await?;
         let is_same = |status: RelayStatus| status.cursor == progress.saved && status.repair.is_none();
         Ok(status.is_some_and(is_same).then_some(progress))
     }

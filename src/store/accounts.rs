@@ -3,6 +3,7 @@
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::audit::{By, audit};
 use super::keys::{self, AccountKey, NewKey};
 use super::{Store, StoreError};
 use crate::domain::account::{OnMissing, Tier};
@@ -14,10 +15,6 @@ select account_id, name, $3, $4 from unnest($1::uuid[], $2::text[]) as a(account
 
 const INSERT_HEADS: &str = "-- head.insert
 insert into head (account_id, seq, epoch) select account_id, 0, 1 from unnest($1::uuid[]) as a(account_id)";
-
-pub(super) const INSERT_AUDIT: &str = "-- audit.insert
-insert into audit (account_id, audit_id, at, actor, action, detail)
-select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 
 const CREDENTIALS: &str = "-- account.credentials
 select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
@@ -71,14 +68,6 @@ pub struct Listed {
     pub events: i64,
 }
 
-/// The author and the time of a change that only admins see.
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct By<'a> {
-    pub actor: &'a str,
-    pub at: Timestamp,
-}
-
 impl Store {
     /// Creates accounts of a tier, each with an empty log and its first key: all of them or none.
     pub async fn create_accounts(&self, new: &[NewAccount], tier: Tier, by: By<'_>) -> Result<(), StoreError> {
@@ -106,7 +95,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Sets how a write to a record that does not exist is answered; false where there is no such account.
+    /// Sets the response to a write to a record that does not exist; false where there is no such account.
     pub async fn set_on_missing(&self, account: AccountId, to: OnMissing, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -136,7 +125,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The account's keys and settings; `None` where there is no such account.
+    /// Returns the account's keys and settings; `None` where there is no such account.
     pub async fn credentials(&self, account: AccountId) -> Result<Option<AccountCredentials>, StoreError> {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(CREDENTIALS).await?;
@@ -165,17 +154,4 @@ impl Store {
         };
         Ok(rows.iter().map(listed).collect())
     }
-}
-
-/// Writes one audit row per account into the transaction of the change.
-pub(super) async fn audit(
-    transaction: &deadpool_postgres::Transaction<'_>,
-    accounts: &[Uuid],
-    by: By<'_>,
-    action: &str,
-    detail: &serde_json::Value,
-) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = accounts.iter().map(|_| crate::clock::fresh_uid().0).collect();
-    transaction.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
-    Ok(())
 }

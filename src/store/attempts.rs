@@ -1,4 +1,4 @@
-//! The log of attempts to deliver: written in batches, read by endpoints' owners, dropped by the day.
+//! The log of delivery attempts: written in batches, read by endpoints' owners, partitioned and dropped by day.
 
 use deadpool_postgres::Object;
 use serde_json::json;
@@ -6,12 +6,12 @@ use time::Date;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::reading::Freshness;
 use super::{Params, Store, StoreError};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
-/// Attempts have ids that grow with time, and partitions by time: the newest come first without a sort.
+/// Needs no sort for the newest attempts, because ids grow with time and partitions are by time.
 const LIST: &str = "-- push_attempt.list
 select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body,
     coalesce(uids, '{}') as uids
@@ -20,7 +20,7 @@ where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id <
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
 order by attempt_id desc limit $6";
 
-/// Does not wait for the disk, because an attempt that a crash loses is only missing from the log.
+/// Does not wait for the disk, because an attempt that a crash loses is missing from this log only.
 const INSERT: &str = "-- push_attempt.insert
 with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
@@ -35,16 +35,16 @@ from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::
 const ERASE: &str = "-- push_attempt.erase
 update push_attempt set body = '' where account_id = $1 and body <> '' and $2 = any(uids)";
 
-/// Erases rows of versions before `uids`, and of their replicas during an upgrade. Nothing but the webhook id names the
-/// last event of their batches; each event between the first and the last may have been delivered. The statement finds
-/// nothing once attempts are kept for no longer than the column exists.
+/// Erases rows that versions without the column `uids` wrote. Only the webhook id names the last event of their batches,
+/// and each event between the first and the last may have been delivered. Matches nothing once the column is older than
+/// the time for which attempts are kept.
 const ERASE_WITHOUT_UIDS: &str = "-- push_attempt.erase_without_uids
 update push_attempt a set body = ''
 where a.account_id = $1 and a.body <> '' and a.uids is null and exists (
     select from event e where e.account_id = $1 and e.uid = $2 and e.seq between a.seq
         and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
 
-/// Returns today by Postgres's clock, which all replicas have in common, and the partitions that exist.
+/// Reads the current day by PostgreSQL's clock, which all replicas share, and the existing partitions.
 const PARTITIONS: &str = "-- push_attempt.partitions
 select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -75,7 +75,7 @@ pub struct AttemptRow {
     pub at: Timestamp,
     pub seq: Seq,
     pub webhook_id: String,
-    /// The records whose events were delivered, each once; what a receiver responded is erased by them.
+    /// The records whose events were delivered, each once. An erasure of a record finds the receivers' responses by them.
     pub uids: Vec<Uid>,
     /// The reason of the attempt: `event`, `retry` or `test`.
     pub trigger: String,
@@ -89,14 +89,14 @@ pub struct AttemptRow {
     pub body: Vec<u8>,
 }
 
-/// A filter on attempts. `None` lets every attempt pass.
+/// A filter on attempts; `None` matches every attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Narrowed {
     /// Attempts before this one.
     pub before: Option<Uuid>,
     /// Attempts with a response of this status.
     pub status: Option<i32>,
-    /// Attempts that delivered, or those that did not.
+    /// Attempts that delivered (true), or that failed (false).
     pub delivered: Option<bool>,
 }
 
@@ -157,7 +157,7 @@ impl Store {
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
         let (today, there) = days(&client).await?;
-        // The names sort as their days do. Where no calendar has the day, no partition is older.
+        // Names sort like their days. A day before the calendar has no older partition.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
         execute_each(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
@@ -175,7 +175,7 @@ impl Store {
         Ok(erased)
     }
 
-    /// At most `limit` of an endpoint's attempts, the newest first.
+    /// Returns at most `limit` of an endpoint's attempts, the newest first.
     pub async fn attempts(
         &self,
         account: AccountId,
@@ -184,7 +184,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AttemptRow>, StoreError> {
         let Narrowed { before, status, delivered } = narrowed;
-        // Where few fit, all of the endpoint's attempts are looked at.
+        // A filter that few attempts match reads all attempts of the endpoint.
         let narrowed = status.is_some() || delivered.is_some();
         let reading = if narrowed {
             self.searching(account, Freshness::MayLag).await?
@@ -213,12 +213,12 @@ async fn execute_each(client: &mut Object, statements: Vec<String>) -> Result<us
     Ok(statements.len())
 }
 
-/// Uids as one text: an array of arrays would need all of one length.
+/// Joins uids into one text, because the inner arrays of an array must have equal lengths.
 fn joined(uids: &[Uid]) -> String {
     uids.iter().map(Uid::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// `push_attempt_20261124`.
+/// Returns the name of a day's partition: `push_attempt_20261124`.
 fn partition(day: Date) -> String {
     format!("{PARTITION}{:04}{:02}{:02}", day.year(), u8::from(day.month()), day.day())
 }

@@ -1,8 +1,8 @@
-//! The one transaction that writes: lock the heads, load what the commands need, append.
+//! The one transaction that appends events: lock the heads, load the state that the commands need, append.
 //!
-//! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids (so
-//! that two batches never deadlock) and reads *in later statements*: in READ COMMITTED a statement that waited for the
-//! lock would not see what the lock's holder committed. The second writes and commits.
+//! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids, so
+//! that two batches never deadlock, and reads *in later statements*: in READ COMMITTED a statement that waited for the
+//! lock does not see the rows that the lock's holder committed. The second writes and commits.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,35 +11,29 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::lists::Live;
+use super::idempotency::{self, IdempotencyRecord};
+use super::live::Live;
 use super::records::{self, Row};
 use super::{Params, Store, StoreError};
 use crate::clock;
 use crate::contract::EncodedEvent;
-use crate::contract::outcome::CommandOutcome;
 use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
 use crate::metrics::Metrics;
 
 pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
 select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update";
 
-/// The same without a wait: heads that another transaction holds are left out.
+/// Locks heads without waiting: heads that another transaction holds are left out.
 const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
 select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update skip locked";
 
 const BEGIN: &str = "begin";
 
-/// For a batch of one account, which delays no other account.
+/// For a batch of one account. Its wait for the lock delays no other account.
 const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
-
-pub(super) const LOAD_IDEMPOTENCY_RECORDS: &str = "-- idempotency_record.load
-select a.account_id, a.key, a.request_hash, a.outcome::text
-from unnest($1::uuid[], $2::text[]) as k(account_id, key)
-join idempotency_record a on a.account_id = k.account_id and a.key = k.key
-    and a.at > clock_timestamp() - make_interval(secs => $3)";
 
 const APPEND_EVENTS: &str = "-- batch.append_events
 insert into event (account_id, seq, uid, type, at, origin, body)
@@ -52,13 +46,6 @@ update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
 
-pub(super) const STORE_IDEMPOTENCY_RECORDS: &str = "-- idempotency_record.store
-insert into idempotency_record (account_id, key, request_hash, outcome, at)
-select account_id, key, request_hash, outcome::json, clock_timestamp()
-from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) as a(account_id, key, request_hash, outcome)
-on conflict (account_id, key) do update
-    set request_hash = excluded.request_hash, outcome = excluded.outcome, at = excluded.at";
-
 /// The state that a batch needs before its commands can be decided. Duplicates are harmless.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -66,20 +53,20 @@ pub struct LoadRequest {
     pub accounts: Vec<AccountId>,
     pub uids: Vec<(AccountId, Entity, Uid)>,
     pub keys: Vec<(AccountId, Entity, String)>,
-    pub answers: Vec<(AccountId, String)>,
+    pub idempotency_keys: Vec<(AccountId, String)>,
     /// Idempotency records of this age or older are not loaded.
-    pub remembered: Duration,
+    pub idempotency_ttl: Duration,
 }
 
 /// How a batch locks its accounts' heads. Each way locks them in the order of their ids, so that two batches never
 /// deadlock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadLock {
-    /// Waits for each as long as a lane may wait, then fails with [`StoreError::Locked`].
+    /// Waits 100 ms for each head, then fails with [`StoreError::Locked`].
     Brief,
-    /// Does not wait: heads that another transaction holds are left out.
+    /// Does not wait: leaves out heads that another transaction holds.
     Skip,
-    /// Waits for a second, then fails with [`StoreError::Locked`].
+    /// Waits 1 s, then fails with [`StoreError::Locked`].
     Patient,
 }
 
@@ -100,17 +87,7 @@ pub struct LockedHead {
 pub struct LoadedState {
     pub heads: Vec<LockedHead>,
     pub records: Vec<(AccountId, Record)>,
-    pub answers: Vec<IdempotencyRecord>,
-}
-
-/// The stored response to a write with an idempotency key.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct IdempotencyRecord {
-    pub account: AccountId,
-    pub key: String,
-    pub request_hash: [u8; 32],
-    pub outcome: CommandOutcome,
+    pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
 /// The rows that a batch writes.
@@ -121,7 +98,7 @@ pub struct Append {
     pub events: Vec<EncodedEvent>,
     /// One row per record.
     pub rows: Vec<Row>,
-    pub answers: Vec<IdempotencyRecord>,
+    pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
 /// A batch whose transaction did not commit, or may have.
@@ -153,7 +130,7 @@ impl Drop for Batch {
 impl Store {
     /// Opens a transaction, locks the heads and loads the requested state: one round trip.
     pub async fn open_batch(&self, request: &LoadRequest, lock: HeadLock) -> Result<(Batch, LoadedState), StoreError> {
-        let client = self.lane().await?;
+        let client = self.lane_writer().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
         let loaded = load(batch.client()?, request, lock).await;
@@ -171,7 +148,7 @@ impl Store {
     /// Returns whether the transaction that was to append this event committed. Locks the head first, because a server
     /// that lost the connection may still be executing that transaction and holds the head until it ends.
     pub async fn is_committed(&self, event: &EncodedEvent) -> Result<bool, StoreError> {
-        let mut client = self.lane().await?;
+        let mut client = self.lane_writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("set local lock_timeout = '1s'").await?;
         transaction.query(LOCK_HEADS, &[&vec![event.account.0]]).await?;
@@ -214,30 +191,30 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
         HeadLock::Patient => (BEGIN_PATIENTLY, LOCK_HEADS),
     };
     let accounts: Vec<Uuid> = request.accounts.iter().map(|account| account.0).collect();
-    let answers: HashSet<_> = request.answers.iter().map(|(account, key)| (account.0, key.as_str())).collect();
-    let (answer_accounts, answer_keys): (Vec<Uuid>, Vec<&str>) = answers.into_iter().unzip();
+    let keys: HashSet<_> = request.idempotency_keys.iter().map(|(account, key)| (account.0, key.as_str())).collect();
+    let (key_accounts, keys): (Vec<Uuid>, Vec<&str>) = keys.into_iter().unzip();
     let lock = client.prepare_cached(lock).await?;
-    let stored = client.prepare_cached(LOAD_IDEMPOTENCY_RECORDS).await?;
-    let loads = records::Loads::prepare(client, request).await?;
+    let stored = client.prepare_cached(idempotency::LOAD).await?;
+    let loads = records::Loads::prepare(client, &request.uids, &request.keys).await?;
 
-    let answers = async {
-        if answer_keys.is_empty() {
+    let idempotency_records = async {
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
-        client.query(&stored, &[&answer_accounts, &answer_keys, &request.remembered.as_secs_f64()]).await
+        client.query(&stored, &[&key_accounts, &keys, &request.idempotency_ttl.as_secs_f64()]).await
     };
     let heads: Params<'_, 1> = [&accounts];
-    let (begun, heads, answers, records) = tokio::join!(
+    let (begun, heads, idempotency_records, records) = tokio::join!(
         biased;
         client.batch_execute(begin),
         client.query(&lock, &heads),
-        answers,
+        idempotency_records,
         loads.run(client),
     );
     begun?;
     Ok(LoadedState {
         heads: heads?.iter().map(head).collect::<Result<_, _>>()?,
-        answers: answers?.iter().map(idempotency_record).collect::<Result<_, _>>()?,
+        idempotency_records: idempotency_records?.iter().map(idempotency::record).collect::<Result<_, _>>()?,
         records: records?,
     })
 }
@@ -246,16 +223,16 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     let prepared = async {
         let events = client.prepare_cached(APPEND_EVENTS).await?;
         let heads = client.prepare_cached(ADVANCE_HEADS).await?;
-        let answers = client.prepare_cached(STORE_IDEMPOTENCY_RECORDS).await?;
+        let records = client.prepare_cached(idempotency::STORE).await?;
         let upserts = records::Upserts::prepare(client, &append.rows).await?;
-        Ok::<_, StoreError>((events, heads, answers, upserts))
+        Ok::<_, StoreError>((events, heads, records, upserts))
     };
-    let (events, heads, answers, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
+    let (events, heads, records, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
     let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
-    let a = IdempotencyColumns::of(&append.answers).map_err(CommitError::RolledBack)?;
+    let r = idempotency::Columns::of(&append.idempotency_records).map_err(CommitError::RolledBack)?;
 
-    let (appended, upserted, advanced, answered, committed) = tokio::join!(
+    let (appended, upserted, advanced, recorded, committed) = tokio::join!(
         biased;
         async {
             if append.events.is_empty() { return Ok(0) }
@@ -267,14 +244,14 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
             client.execute(&heads, &[&h.account, &h.seq, &h.live]).await
         },
         async {
-            if append.answers.is_empty() { return Ok(0) }
-            client.execute(&answers, &[&a.account, &a.key, &a.hash, &a.outcome]).await
+            if append.idempotency_records.is_empty() { return Ok(0) }
+            client.execute(&records, &[&r.account, &r.key, &r.hash, &r.outcome]).await
         },
         client.batch_execute("commit"),
     );
-    // The first error is the one that matters: after it every statement says only that the transaction is aborted,
-    // and COMMIT itself reports success after rolling back.
-    appended.and(upserted).and(advanced).and(answered).map_err(not_written)?;
+    // The first error is the cause: after it every statement fails because the transaction is aborted, and COMMIT itself
+    // reports success although it rolls back.
+    appended.and(upserted).and(advanced).and(recorded).map_err(not_written)?;
     committed.map_err(not_written)
 }
 
@@ -294,18 +271,6 @@ fn head(row: &PgRow) -> Result<LockedHead, StoreError> {
     let account = AccountId(row.get(0));
     let live = serde_json::from_str(row.get(2)).map_err(|error| StoreError::corrupt("head", "live", account, error))?;
     Ok(LockedHead { account, seq: Seq(row.get(1)), epoch: row.get(3), live })
-}
-
-pub(super) fn idempotency_record(row: &PgRow) -> Result<IdempotencyRecord, StoreError> {
-    let account = AccountId(row.get(0));
-    let key: String = row.get(1);
-    let corrupt = |column, source: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::corrupt("idempotency_record", column, format!("{account}/{key}"), source)
-    };
-    let hash: &[u8] = row.get(2);
-    let request_hash = hash.try_into().map_err(|error| corrupt("request_hash", Box::new(error)))?;
-    let outcome = serde_json::from_str(row.get(3)).map_err(|error| corrupt("outcome", Box::new(error)))?;
-    Ok(IdempotencyRecord { account, key: key.clone(), request_hash, outcome })
 }
 
 #[derive(Default)]
@@ -353,30 +318,5 @@ impl<'a> EventColumns<'a> {
             columns.body.push(event.text());
         }
         columns
-    }
-}
-
-#[derive(Default)]
-pub(super) struct IdempotencyColumns<'a> {
-    pub(super) account: Vec<Uuid>,
-    pub(super) key: Vec<&'a str>,
-    pub(super) hash: Vec<&'a [u8]>,
-    pub(super) outcome: Vec<String>,
-}
-
-impl<'a> IdempotencyColumns<'a> {
-    pub(super) fn of(records: &'a [IdempotencyRecord]) -> Result<Self, StoreError> {
-        let mut columns = Self::default();
-        for record in records {
-            let outcome = serde_json::to_string(&record.outcome).map_err(|error| {
-                let key = format!("{}/{}", record.account, record.key);
-                StoreError::corrupt("idempotency_record", "outcome", key, error)
-            })?;
-            columns.account.push(record.account.0);
-            columns.key.push(&record.key);
-            columns.hash.push(&record.request_hash);
-            columns.outcome.push(outcome);
-        }
-        Ok(columns)
     }
 }

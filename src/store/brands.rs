@@ -1,10 +1,10 @@
-//! Brands of accounts, and the host names that show them.
+//! Brands of accounts, and the host names that they are shown under.
 
 use std::sync::Arc;
 
 use tokio_postgres::Row as PgRow;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::AccountId;
 use crate::domain::brand::{Color, Logo, LogoFormat};
@@ -58,7 +58,7 @@ pub struct NewBrand {
     pub hosts: Option<Vec<String>>,
 }
 
-/// How a change of a brand ended.
+/// The result of a change of a brand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetBrand {
     /// The change is in effect.
@@ -70,7 +70,7 @@ pub enum SetBrand {
 }
 
 impl Store {
-    /// Changes an account's brand, or gives it one.
+    /// Changes an account's brand, or creates it.
     pub async fn set_brand(&self, account: AccountId, new: &NewBrand, by: By<'_>) -> Result<SetBrand, StoreError> {
         let NewBrand { name, color, logo, hosts } = new;
         let color = color.map(|color| color.to_string());
@@ -96,7 +96,7 @@ impl Store {
         Ok(SetBrand::Done)
     }
 
-    /// Takes an account's brand away; false where it has none.
+    /// Deletes an account's brand with its host names; false where the account has none.
     pub async fn clear_brand(&self, account: AccountId, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
@@ -109,14 +109,15 @@ impl Store {
         Ok(true)
     }
 
-    /// An account's brand, where it has one.
+    /// Returns an account's brand; `None` where it has none.
     pub async fn brand(&self, account: AccountId) -> Result<Option<AccountBrand>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(SHOW).await?;
         client.query_opt(&statement, &[&account.0]).await?.as_ref().map(brand).transpose()
     }
 
-    /// The brand that a host name shows, where it is an account's. Its `hosts` are this one.
+    /// Returns the brand that is shown under a host name, with that name alone in `hosts`; `None` where no account has the
+    /// host.
     pub async fn brand_of_host(&self, host: &str) -> Result<Option<AccountBrand>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(OF_HOST).await?;

@@ -1,5 +1,5 @@
-//! Integers of columns. PostgreSQL has signed ones only, so a value need not fit what the code counts with: one that does
-//! not is corrupt, and never becomes another number.
+//! Integers of columns. PostgreSQL has only signed integers, so a stored value may not fit the code's type. Such a value is
+//! reported as corrupt and never converted to another number.
 
 use std::fmt::Display;
 
@@ -56,7 +56,7 @@ where
     i32::try_from(value).map_err(|error| StoreError::corrupt(table, column, key, error))
 }
 
-/// Returns a bound as a `bigint`. A bound beyond the largest one is none in any table.
+/// Returns a bound as a `bigint`. No table has as many rows as the largest `bigint`, so a larger bound means the same.
 pub(super) fn limit(bound: usize) -> i64 {
     i64::try_from(bound).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
-//! Decisions of operators about companies.
+//! Operators' decisions about which companies are listed.
 
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::records::RELIST;
 use super::{Store, StoreError};
 use crate::domain::AccountId;
@@ -15,7 +15,8 @@ const KEEP: &str = "-- company.keep
 update company set kept = $3 where account_id = $1 and not deleted and (uid::text = $2 or key = $2) returning uid";
 
 impl Store {
-    /// Lists a company, by its uid or name, though no contact belongs to it, or no longer; false where there is none.
+    /// Sets whether a company, named by its uid or key, is listed although no contact belongs to it; false where there is no
+    /// such company.
     pub async fn keep_company(
         &self,
         account: AccountId,
@@ -27,10 +28,10 @@ impl Store {
         let transaction = client.transaction().await?;
         // Only a transaction that holds the head writes whether companies are listed.
         transaction.query(LOCK_HEAD, &[&account.0]).await?;
-        let Some(found) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
+        let Some(row) = transaction.query_opt(KEEP, &[&account.0, &normalize_key(company), &kept]).await? else {
             return Ok(false);
         };
-        let uid: Uuid = found.get(0);
+        let uid: Uuid = row.get(0);
         transaction.execute(RELIST, &[&vec![account.0], &vec![uid]]).await?;
         let detail = serde_json::json!({"uid": uid, "kept": kept});
         audit(&transaction, &[account.0], by, "company.keep", &detail).await?;

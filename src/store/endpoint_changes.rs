@@ -9,8 +9,9 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-use super::accounts::{By, INSERT_AUDIT};
-use super::batch::{self, IdempotencyColumns, IdempotencyRecord};
+use super::audit::{By, INSERT_AUDIT};
+use super::batch::LOCK_HEADS;
+use super::idempotency::{self, IdempotencyRecord};
 use super::{Store, StoreError, columns, endpoints};
 use crate::clock;
 use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
@@ -19,7 +20,7 @@ use crate::domain::{AccountId, Seq, Timestamp};
 const COUNT: &str = "-- push_endpoint.count
 select count(*) as endpoints from push_endpoint where account_id = $1";
 
-/// Besides changes, a disabling and a rotation of the master key write the row, and those do not lock the head.
+/// Disabling an endpoint and rotating the master key write the row too, and do not lock the head.
 const LOCK: &str = "-- push_endpoint.lock
 select from push_endpoint where account_id = $1 and endpoint_id = $2 for update";
 
@@ -49,33 +50,33 @@ pub struct Opened {
     /// The end of the log.
     pub head: Seq,
     /// The idempotency records of the same keys.
-    pub answers: Vec<IdempotencyRecord>,
+    pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
 impl Store {
-    /// Opens a change and looks up the idempotency records of keys that are younger than `remembered`; `None` where there
+    /// Opens a change and looks up the idempotency records of keys that are younger than `idempotency_ttl`; `None` where there
     /// is no such account.
     pub async fn change_push(
         &self,
         account: AccountId,
         keys: &[&str],
-        remembered: Duration,
+        idempotency_ttl: Duration,
     ) -> Result<Option<Opened>, StoreError> {
         let client = self.writer().await?;
         let change = PushChange { client: Some(client), account };
         let client = change.client()?;
         client.batch_execute("begin").await?;
-        let heads = client.query(batch::LOCK_HEADS, &[&vec![account.0]]).await?;
+        let heads = client.query(LOCK_HEADS, &[&vec![account.0]]).await?;
         let Some(head) = heads.first() else { return Ok(None) };
         let head = Seq(head.get(1));
-        let answers = if keys.is_empty() {
+        let records = if keys.is_empty() {
             Vec::new()
         } else {
-            let (accounts, remembered) = (vec![account.0; keys.len()], remembered.as_secs_f64());
-            client.query(batch::LOAD_IDEMPOTENCY_RECORDS, &[&accounts, &keys, &remembered]).await?
+            let (accounts, ttl) = (vec![account.0; keys.len()], idempotency_ttl.as_secs_f64());
+            client.query(idempotency::LOAD, &[&accounts, &keys, &ttl]).await?
         };
-        let answers = answers.iter().map(batch::idempotency_record).collect::<Result<_, _>>()?;
-        Ok(Some(Opened { change, head, answers }))
+        let idempotency_records = records.iter().map(idempotency::record).collect::<Result<_, _>>()?;
+        Ok(Some(Opened { change, head, idempotency_records }))
     }
 }
 
@@ -93,7 +94,7 @@ impl PushChange {
     /// Returns one of the account's endpoints with its cursor, and locks its settings until the change ends.
     pub async fn endpoint(&self, endpoint: Uuid) -> Result<Option<EndpointState>, StoreError> {
         self.client()?.execute(LOCK, &[&self.account.0, &endpoint]).await?;
-        // A statement of its own sees what was committed while the lock was waited for.
+        // A later statement sees rows that were committed while the lock was waited for.
         let row = self.client()?.query_opt(endpoints::LIST, &[&self.account.0, &endpoint]).await?;
         row.as_ref().map(endpoints::endpoint_state).transpose()
     }
@@ -133,12 +134,12 @@ impl PushChange {
         by: By<'_>,
         action: &str,
         detail: &serde_json::Value,
-        answer: Option<IdempotencyRecord>,
+        record: Option<IdempotencyRecord>,
     ) -> Result<(), StoreError> {
         let client = self.client()?;
         let (accounts, ids) = (vec![self.account.0], vec![clock::fresh_uid().0]);
         client.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
-        store(client, answer).await?;
+        store(client, record).await?;
         client.batch_execute("commit").await?;
         // After a commit the connection goes back to the pool.
         drop(self.client.take());
@@ -153,9 +154,9 @@ impl PushChange {
     }
 
     /// Commits the idempotency record alone, because the request changed nothing in this transaction.
-    pub async fn commit_answer(mut self, answer: Option<IdempotencyRecord>) -> Result<(), StoreError> {
+    pub async fn commit_idempotency_record(mut self, record: Option<IdempotencyRecord>) -> Result<(), StoreError> {
         let client = self.client()?;
-        store(client, answer).await?;
+        store(client, record).await?;
         client.batch_execute("commit").await?;
         drop(self.client.take());
         Ok(())
@@ -165,8 +166,8 @@ impl PushChange {
 async fn store(client: &Object, record: Option<IdempotencyRecord>) -> Result<(), StoreError> {
     if let Some(record) = record {
         let records = [record];
-        let a = IdempotencyColumns::of(&records)?;
-        client.execute(batch::STORE_IDEMPOTENCY_RECORDS, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
+        let a = idempotency::Columns::of(&records)?;
+        client.execute(idempotency::STORE, &[&a.account, &a.key, &a.hash, &a.outcome]).await?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub enum StoreError {
     /// Another transaction holds a lock for longer than this one may wait; nothing was written.
     #[error("another transaction holds a lock")]
     Locked(#[source] tokio_postgres::Error),
-    /// The statement ran into its timeout: repeating it when there is less to do may help.
+    /// The statement exceeded its timeout: retrying may help when the load is lower.
     #[error("the statement took too long")]
     TimedOut(#[source] tokio_postgres::Error),
     /// Too many searches of the account run and wait: try later.

@@ -1,4 +1,4 @@
-//! A check whether keys of long connections still work.
+//! Checks whether the keys of long connections are still valid.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::domain::AccountId;
 
 const WORKING: &str = "-- account_key.working
 select k.account_id, k.key_id
-from unnest($1::uuid[], $2::uuid[]) as asked(account_id, key_id)
-join account_key k on k.account_id = asked.account_id and k.key_id = asked.key_id
+from unnest($1::uuid[], $2::uuid[]) as k(account_id, key_id)
+join account_key s on s.account_id = k.account_id and s.key_id = k.key_id
 join account a on a.account_id = k.account_id
-where k.expires_at is null or k.expires_at > stored_now()";
+where s.expires_at is null or s.expires_at > stored_now()";
 
 impl Store {
     /// Returns those of the keys that exist and have not expired.

@@ -1,4 +1,4 @@
-//! Accounts' secret keys. Each change raises the account's revision, and leaves its audit row, in its own transaction.
+//! Accounts' secret keys. Each change raises the account's revision and writes its audit row, in one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::accounts::{By, audit};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Timestamp};
 
@@ -56,7 +56,7 @@ pub struct AccountKey {
     /// Stamped on every event that the key writes.
     pub origin: Arc<str>,
     pub secret_hash: [u8; 32],
-    /// Seconds until it expires, counted from the look-up by the database's clock; less than zero for one that has.
+    /// Seconds until the key expires, counted from the lookup by the database's clock; negative where it has expired.
     pub expires_in: Option<f64>,
     pub read_only: bool,
 }
@@ -123,7 +123,7 @@ pub enum Added {
 pub enum StoredKeyText {
     Sealed(Sealed),
     NoKey,
-    /// Its text is not kept.
+    /// The text of the key is not stored.
     NotKept,
 }
 
@@ -148,7 +148,7 @@ impl Store {
     pub async fn delete_key(&self, account: AccountId, key_id: Uuid, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
-        // The account first, as in every change of it.
+        // Locks the account first, as every change of it does.
         let is_there = revise(&transaction, account).await?;
         let deleted = transaction.query_opt(DELETE, &[&account.0, &key_id]).await?;
         let (true, Some(deleted)) = (is_there, deleted) else { return Ok(false) };
@@ -158,7 +158,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The account's keys, the oldest first.
+    /// Returns the account's keys, the oldest first.
     pub async fn keys(&self, account: AccountId) -> Result<Vec<ListedKey>, StoreError> {
         let client = self.reader().await?;
         Ok(client.query(LIST, &[&account.0]).await?.iter().map(listed).collect())
@@ -190,12 +190,12 @@ impl Store {
     }
 }
 
-/// Whether the account is there; its revision is raised.
+/// Raises the account's revision; false where there is no such account.
 async fn revise(transaction: &Transaction<'_>, account: AccountId) -> Result<bool, StoreError> {
     Ok(transaction.execute(REVISE, &[&account.0]).await? > 0)
 }
 
-/// Adds keys whose texts their accounts do not have yet; returns how many.
+/// Adds keys; returns how many. A key whose text the account already has is not added.
 pub(super) async fn insert(
     transaction: &Transaction<'_>,
     keys: &[(AccountId, &NewKey)],

@@ -1,29 +1,26 @@
-//! Lists: a page of a kind's live records, filtered and ordered, with the number of all that there are.
+//! Lists: a page of a kind's live records, filtered and ordered, with the total number of records.
 //!
-//! A page is one statement, so its rows, the total and the position in the log are of one moment. The rows are in the
-//! order of a value and, among equal values, of their uids; what has no value comes last. A descending order is the
-//! same list from its end. A page begins behind the row that ended the page before it, and then costs the same however
-//! far it is, or else after a number of rows, which are read.
+//! A page is one statement, so its rows, the total and the position in the log are of one snapshot. Rows are ordered by a
+//! value and, among equal values, by their uids; rows without a value come last. A descending order is the same list from
+//! its end. A page begins after the last row of the page before it, and then costs the same at any depth; or it begins
+//! after a number of rows, which are all read.
 //!
 //! The cost of a page beyond its own rows:
 //!
-//! * ordered by uid or by lookup key: nothing, an index has that order; by anything else: all rows that the filter lets
-//!   through are read and sorted, for a field of the record after its text was parsed;
-//! * filtered: by lookup key nothing, by company what the company has of contacts, by anything else all rows up to the
-//!   page's last are looked at, for `tag` and `text` those alone are parsed whose text has the word somewhere;
-//! * counting: nothing where nothing is filtered, for the head keeps the number; else all rows are looked at, unless the
-//!   caller counted them before and the account's log stands where it stood then.
+//! * Order: by uid or lookup key none, because an index has that order. By any other value, all rows that pass the filter
+//!   are read and sorted; for a field of the record, each record's text is parsed first.
+//! * Filter: by lookup key none; by company, the company's contacts are read. By anything else, all rows up to the page's
+//!   last are read; for `tag` and `text`, only records that contain the word are parsed.
+//! * Total: none without a filter, because the head has the number. Otherwise all rows are read, unless the caller counted
+//!   them before and the account's log has not grown since.
 //!
-//! All of 100,000 contacts looked at by a column takes 25 ms, sorted by a column 70 ms and by a field 500 ms, searched for
-//! a tag 250 to 700 ms. Contacts are searched for a text by an index (`text_index`): 2 ms where few have it, 300 ms where
-//! all do; about a second where the index is not there or far behind.
+//! Filtering 100,000 contacts by a column takes 25 ms, sorting them by a column 70 ms and by a field 500 ms, filtering them
+//! by a tag 250 to 700 ms. A search of contacts for a text uses an index (`text_index`) and takes 2 ms where few match and
+//! 300 ms where all match; about 1 s where the index is missing or far behind.
 //!
-//! Statements are put together from the fragments below and sent with their parameters' types, not prepared: there are
-//! thousands of them, and each is best planned for the values that it has.
+//! Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
+//! thousands of them and each is planned best for its actual values.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -34,19 +31,6 @@ use super::{Store, StoreError};
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 
-/// The numbers of an account's live records by kind, written only by transactions that hold the account's head.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live(BTreeMap<Entity, i64>);
-
-impl Live {
-    /// Adds to the number of a kind; `more` is negative where records were deleted.
-    pub fn add(&mut self, entity: Entity, more: i64) {
-        if more != 0 {
-            *self.0.entry(entity).or_default() += more;
-        }
-    }
-}
-
 /// A filter on records. `None` lets every record pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ListFilter {
@@ -56,15 +40,15 @@ pub struct ListFilter {
     pub created_before: Option<Timestamp>,
     /// Inclusive.
     pub updated_from: Option<Timestamp>,
-    /// The lookup key, folded.
+    /// The lookup key, normalized.
     pub key: Option<String>,
     /// The role's name.
     pub role: Option<&'static str>,
-    /// One of the record's tags, as it is written.
+    /// One of the record's tags, exactly as written.
     pub tag: Option<String>,
     /// A live company that the contact belongs to.
     pub company: Option<CompanyRef>,
-    /// A part of a contact's names, emails or phones, or of another record's lookup key, in any case.
+    /// A part of a contact's names, emails or phones, or of another record's lookup key; case is ignored.
     pub text: Option<String>,
 }
 
@@ -73,7 +57,7 @@ pub struct ListFilter {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CompanyRef {
     Uid(Uid),
-    /// Folded.
+    /// Normalized.
     Key(String),
 }
 
@@ -89,9 +73,9 @@ pub enum Sort {
     Updated,
     /// The record's last event.
     Version,
-    /// A member of the record as clients see it: the first 128 characters of its text, in small letters.
+    /// A member of the record as clients see it: the first 128 characters of its text, in lower case.
     Field(&'static str),
-    /// A member that is a whole number.
+    /// A member of the record that is an integer.
     Number(&'static str),
 }
 
@@ -108,7 +92,7 @@ pub struct SortOrder {
 pub struct Position {
     /// The value by which the list is ordered, as text; `None` where that is the uid, or the row has no such value.
     pub value: Option<String>,
-    /// The row's.
+    /// The row's uid.
     pub uid: Uid,
 }
 
@@ -117,16 +101,16 @@ pub struct Position {
 pub enum Start {
     /// After this number of rows.
     Offset(i64),
-    /// Behind this row, which may be gone by now.
+    /// After this row, which may have been deleted since.
     After(Position),
 }
 
-/// The number of rows that was counted at a position of the account's log. It is exact until the log grows.
+/// The number of rows, counted at a position of the account's log; exact until the log grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ListCount {
     pub total: i64,
-    /// The account's last event at that moment: where to follow the log from.
+    /// The account's last event when the rows were counted. A client follows the log from here.
     pub as_of: Cursor,
 }
 
@@ -152,7 +136,7 @@ pub struct Page {
     pub more: bool,
     /// The position of the last row.
     pub end: Option<Position>,
-    /// All rows of the list.
+    /// The number of all rows of the list.
     pub counted: ListCount,
 }
 
@@ -161,11 +145,11 @@ struct Table {
     name: &'static str,
     from: &'static str,
     count: &'static str,
-    /// Which rows are listed.
+    /// The condition for a row to be listed.
     listed: &'static str,
-    /// How many those are, from the head.
+    /// The number of listed rows, as the account's head has it.
     total: &'static str,
-    /// Which rows have `ListFilter::text` in them.
+    /// The condition for a row to contain `ListFilter::text`.
     text: &'static str,
 }
 
@@ -209,10 +193,10 @@ const NOTE: Table = table!("note", "", LIVE, TEXT_OF_KEY);
 const WORLD: Table = table!("world", "", LIVE, TEXT_OF_KEY);
 const PUSH: Table = table!("push_health", "", LIVE, TEXT_OF_KEY);
 
-/// A company that no contact belongs to is idle, and idle companies are not listed.
+/// A company without contacts is idle, and idle companies are not listed.
 const COMPANY: Table = table!("company", " and r.listed", "h.listed_companies", TEXT_OF_KEY);
 
-/// $16 is a word of the text as JSON shows it: records without it are not parsed.
+/// $16 is a word of the text in its JSON form. Records without the word are not parsed.
 macro_rules! has_text {
     () => {
         concat!(
@@ -224,10 +208,10 @@ macro_rules! has_text {
     };
 }
 const TEXT_OF_CONTACT: &str = concat!(" and ", has_text!());
-/// A text from the index equals the text of the record unless the record was written after the event up to which the
-/// index is complete.
+/// The index has the same text as the record, unless the record was written after the event up to which the index is
+/// complete; then the record itself is searched.
 const TEXT_FOUND: &str = concat!(" and (r.version <= $21 or ", has_text!(), ")");
-/// Contacts that the index finds, and those that were written since.
+/// Contacts that match in the index, and contacts that were written after the index was complete.
 const FOUND: &str = "found as materialized (
     select s.uid from contact_search s
     where s.account_id = $1
@@ -240,12 +224,12 @@ const TEXT_OF_KEY: &str = " and strpos(r.key, lower($15)) > 0";
 
 const CREATED_AFTER: &str = " and r.created_at > $7";
 const CREATED_BEFORE: &str = " and r.created_at < $8";
-/// Records are stamped to the second; within the bound's own second, the record's last event says when it was.
+/// Records are stamped to the second. Within the bound's own second, the time of the record's last event decides.
 const UPDATED_FROM: &str = " and r.updated_at >= date_trunc('second', $9) and (r.updated_at >= $9 or not exists (
         select from event e where e.account_id = r.account_id and e.seq = r.version and e.at < $9))";
 const KEY: &str = " and r.key = $10";
 const ROLE: &str = " and r.role = $11";
-/// $13 is the tag as JSON shows it.
+/// $13 is the tag in its JSON form.
 const TAG: &str = "
     and case when strpos(r.record, $13) > 0 then (r.record::jsonb -> 'tags') ? $12 else false end";
 const COMPANY_UID: &str = "
@@ -257,12 +241,12 @@ const COMPANY_KEY: &str = "
         join company c on c.account_id = l.account_id and c.uid = l.company_uid and not c.deleted
         where l.account_id = r.account_id and l.contact_uid = r.uid and c.key = $14)";
 
-/// Kept apart from the rows' own expressions, so that each record is parsed once. Texts are compared by their first
-/// characters alone, so that a row's place in the order is short enough to be carried in a link.
+/// A lateral subquery, so that each record is parsed once. Only the first 128 characters are compared, so that a row's
+/// position is short enough for a link.
 const FIELD: &str = " cross join lateral (select left(lower(r.record::json ->> $17), 128) as value offset 0) f";
 const NUMBER: &str = " cross join lateral (select (r.record::json ->> $17)::bigint as value offset 0) f";
 
-/// The types of all parameters. A statement need not have each of them.
+/// The types of all parameters. A statement may leave some of them unused.
 const TYPES: [Type; 21] = [
     Type::UUID,        // $1 account
     Type::INT8,        // $2 limit
@@ -287,6 +271,9 @@ const TYPES: [Type; 21] = [
     Type::INT8,        // $21 indexed up to this event
 ];
 
+/// Rows before a page that cost too little to be counted as a search.
+const SKIPPED: i64 = 1_000;
+
 impl List {
     /// The first page of all records.
     #[must_use]
@@ -295,8 +282,8 @@ impl List {
         Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
     }
 
-    /// Returns the statement of [`Store::page`] with its parameters. `indexed` is the event up to which contacts' texts are
-    /// looked up in their index; without it, every contact is looked at.
+    /// Returns the statement of [`Store::page`]. `indexed` is the event up to which the index of contacts' texts is used;
+    /// without it, every contact is read.
     #[must_use]
     pub fn statement(&self, indexed: Option<Seq>) -> String {
         let Table { name, mut from, mut count, listed, total, mut text } = *table(self.entity);
@@ -309,7 +296,7 @@ impl List {
         let total = if filters.is_empty() {
             total.to_owned()
         } else {
-            // A subquery that is not reached is not carried out.
+            // PostgreSQL does not execute the subquery of a branch that it does not reach.
             format!("case when h.seq = $19 and h.epoch = $20 then $6 else {count}{listed}{filters}) end")
         };
         let (value, values) = (self.order.by.value(), self.order.by.from());
@@ -327,7 +314,7 @@ order by {by}r.uid {direction} limit {limit})"
         with.push(part(0, &parts.0, "$2 offset $3"));
         let mut rows = "table part_0".to_owned();
         if let Some(second) = &parts.1 {
-            // Nothing is read for a limit of zero.
+            // For a limit of zero, PostgreSQL reads nothing.
             with.push(part(1, second, "$2 - (select count(*) from part_0)"));
             rows.push_str(" union all table part_1");
         }
@@ -341,12 +328,23 @@ order by p.part, p.value {direction}, p.uid {direction}",
         )
     }
 
-    /// Whether the list is a search by a text that has an index.
+    /// Whether the page may look at many more rows than it shows.
+    fn is_search(&self) -> bool {
+        // A lookup key names one record.
+        if self.filter.key.is_some() {
+            return false;
+        }
+        let sorts = !matches!(self.order.by, Sort::Uid | Sort::Key);
+        let skips = matches!(self.start, Start::Offset(rows) if rows > SKIPPED);
+        sorts || skips || self.filter != ListFilter::default()
+    }
+
+    /// Whether the list is a search for a text that an index supports.
     fn is_text_indexed(&self) -> bool {
         self.entity == Entity::Contact && self.filter.text.is_some()
     }
 
-    /// The parts of the order that the page may reach into: rows with a value and rows without stand in indexes apart.
+    /// Returns the ranges of the order that the page may reach: rows with a value and rows without are read separately.
     fn parts(&self) -> (Part, Option<Part>) {
         let SortOrder { by, descending } = self.order;
         let (value, bound) = (by.value(), by.bound());
@@ -374,7 +372,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
 /// A range of the order.
 struct Part {
     condition: String,
-    /// Whether its rows have values to be ordered by.
+    /// Whether its rows have values.
     ordered: bool,
 }
 
@@ -389,7 +387,7 @@ impl Sort {
         }
     }
 
-    /// The value as text, which reads the same whatever the server's settings are.
+    /// Returns the value as text, in a form that does not depend on the server's settings.
     fn text(self) -> &'static str {
         match self {
             Self::Updated => "to_char(p.value at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
@@ -397,7 +395,7 @@ impl Sort {
         }
     }
 
-    /// The value of the row before, in the value's own type.
+    /// Returns the value of the row before, in the value's own type.
     fn bound(self) -> &'static str {
         match self {
             Self::Uid | Self::Key | Self::Field(_) => "$4",
@@ -455,14 +453,14 @@ impl ListFilter {
 }
 
 impl Store {
-    /// A page of a list.
+    /// Returns a page of a list.
     pub async fn page(&self, account: AccountId, list: &List) -> Result<Page, StoreError> {
         let filter = &list.filter;
         let (offset, value, uid) = match &list.start {
             Start::Offset(offset) => (*offset, None, None),
             Start::After(Position { value, uid }) => (0, value.as_deref(), Some(uid.0)),
         };
-        // One row more tells whether there are further ones.
+        // One row beyond the page shows whether there are further rows.
         let limit = list.limit.saturating_add(1);
         let total = list.counted.map(|counted| counted.total);
         let as_of = list.counted.map(|counted| counted.as_of.seq.0);
@@ -511,9 +509,9 @@ impl Store {
     }
 }
 
-/// Every row has the head's columns; a single one without a uid stands for an empty page.
-fn page(found: &[PgRow], limit: i64) -> Page {
-    let counted = match found.first() {
+/// Every row has the head's columns; an empty page is a single row without a uid.
+fn page(rows: &[PgRow], limit: i64) -> Page {
+    let counted = match rows.first() {
         Some(row) => {
             let as_of = Cursor { epoch: row.get("epoch"), seq: Seq(row.get("seq")) };
             ListCount { total: row.get("total"), as_of }
@@ -521,10 +519,10 @@ fn page(found: &[PgRow], limit: i64) -> Page {
         // The account has no head, so it does not exist.
         None => ListCount { total: 0, as_of: Cursor { epoch: 1, seq: Seq::ZERO } },
     };
-    // PostgreSQL refused a negative one; one that no `usize` holds is beyond every page.
+    // PostgreSQL refused a negative limit, and no page has as many rows as the largest `usize`.
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let present = || found.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
-    let records: Vec<StoredRecord> = present()
+    let listed = || rows.iter().filter_map(|row| Some((row, Uid(row.get::<_, Option<_>>("uid")?))));
+    let records: Vec<StoredRecord> = listed()
         .take(limit)
         .map(|(row, uid)| StoredRecord {
             uid,
@@ -533,20 +531,21 @@ fn page(found: &[PgRow], limit: i64) -> Page {
             record: row.get("record"),
         })
         .collect();
-    let end = present().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
-    Page { more: present().count() > limit, records, end, counted }
+    let end = listed().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
+    Page { more: listed().count() > limit, records, end, counted }
 }
 
-/// A text as it stands in JSON.
+/// Returns a text in its JSON form, with quotes.
 fn in_json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A name's parts are searched as one text, but a word of it stands in one member of the record.
+/// Returns the longest word of a text in its JSON form, without quotes. The parts of a name are searched as one text, but
+/// each member of the record holds only some of its words.
 fn longest_word_in_json(text: &str) -> String {
-    // A text without a word has none to look for, and the empty one is in every record.
+    // A text without words gives the empty word, which every record contains.
     let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
     let quoted = in_json(word);
-    // JSON quotes every text.
+    // JSON quotes every text, so both quotes are there.
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

@@ -19,8 +19,8 @@ select seq, epoch from head where account_id = $1";
 const HEADS: &str = "-- log.heads
 select account_id, seq, epoch from head where account_id = any($1)";
 
-/// Ends where the bodies' lengths exceed $4, after at least one event. A length is known without the body: a long one
-/// is read from its own storage only for the rows that are returned. `more` looks one row beyond the limit.
+/// Ends where the sum of the bodies' lengths exceeds $4, after at least one event. PostgreSQL knows a length without
+/// reading the body, so long bodies are read only for the returned rows. `more` looks one row beyond the limit.
 const AFTER: &str = "-- log.after
 select account_id, seq, uid, type, at, origin, body, more
 from (
@@ -52,7 +52,7 @@ pub struct Head {
     pub epoch: i32,
 }
 
-/// The size at which a page of the log ends. The first event is on the page whatever it weighs.
+/// The largest size of a page of the log. The first event is on the page whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
     /// The most events.
@@ -66,12 +66,12 @@ pub struct PageLimit {
 pub struct EventPage {
     /// Empty at the end of the log.
     pub events: Vec<EncodedEvent>,
-    /// Whether the log is known to go on behind the last of them.
+    /// Whether the log is known to have events after the last of them.
     pub more: bool,
 }
 
 impl Store {
-    /// The end of the log; `None` where there is no such account.
+    /// Returns the end of the log; `None` where there is no such account.
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(HEAD).await?;
@@ -79,7 +79,7 @@ impl Store {
         Ok(row.map(|row| Head { seq: Seq(row.get(0)), epoch: row.get(1) }))
     }
 
-    /// The ends of several accounts' logs. Does not wait behind long reads.
+    /// Returns the ends of several accounts' logs. Does not queue behind long reads.
     pub async fn heads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Head)>, StoreError> {
         let client = self.admitter().await?;
         let statement = client.prepare_cached(HEADS).await?;
@@ -89,7 +89,7 @@ impl Store {
         Ok(rows.iter().map(|row| (AccountId(row.get(0)), head(row))).collect())
     }
 
-    /// The events after a position, in order. No more is read than the limit lets through.
+    /// Returns the events after a position, in order. Reads no more than the limit.
     pub async fn events_after(
         &self,
         account: AccountId,
@@ -102,7 +102,7 @@ impl Store {
         let parameters: Params<'_, 4> = [&account.0, &after.0, &events, &bytes];
         let mut rows = pin!(client.query_raw(&statement, parameters).await?);
         let mut page = EventPage { events: Vec::new(), more: false };
-        // One by one, so that a row's bytes are gone when its event is made.
+        // Streamed, so that a row is freed once its event is built.
         while let Some(row) = rows.next().await.transpose()? {
             page.events.push(wire(&row)?);
             page.more = row.get("more");
@@ -110,7 +110,7 @@ impl Store {
         Ok(page)
     }
 
-    /// The events at positions, in the order of the log.
+    /// Returns the events at these positions, in the order of the log.
     pub async fn events_at(&self, account: AccountId, seqs: &[Seq]) -> Result<Vec<EncodedEvent>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(ALL_AT).await?;
@@ -118,15 +118,15 @@ impl Store {
         client.query(&statement, &[&account.0, &seqs]).await?.iter().map(wire).collect()
     }
 
-    /// The record as the event at a position shows it, byte for byte.
+    /// Returns the record that the event at a position contains, byte for byte.
     pub async fn event_record(&self, account: AccountId, seq: Seq) -> Result<Option<String>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(RECORD_AT).await?;
         Ok(client.query_opt(&statement, &[&account.0, &seq.0]).await?.map(|row| row.get(0)))
     }
 
-    /// Every account whose log is ahead of the relay, by how many events, and its head; by none, where the relay has
-    /// something to repair or is itself ahead of the log.
+    /// Returns every account whose relay has work, with the number of unpublished events and the head. The number is zero
+    /// where the relay has only a repair pending, or its cursor is beyond the end of the log.
     pub async fn behind_relay(&self) -> Result<Vec<(AccountId, u64, Seq)>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(BEHIND_RELAY).await?;

@@ -1,13 +1,15 @@
-//! The schema: brought forward by `unificus migrate`, and checked before anything is served.
+//! The schema: `unificus migrate` brings it forward, and the service checks it before it serves anything.
 //!
-//! Replicas of two versions run side by side during a rolling upgrade. The schema is expanded first, which the version
-//! before does not notice, so that its replicas go on and may start again; it is contracted when no replica uses any longer
-//! what goes. A migration that contracts says so in its name (`V30__contract_….sql`), which is all that a build needs to
-//! know of one that is newer than itself.
+//! Replicas of two versions run side by side during a rolling upgrade. The schema is expanded first: replicas of the
+//! version before keep running and may restart. It is contracted when no replica uses the dropped tables or columns any
+//! longer. A contracting migration says so in its name (`V30__contract_….sql`), because a build must recognise one that is
+//! newer than itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 use super::{Store, StoreError};
 
@@ -24,6 +26,12 @@ pub enum SchemaError {
     /// A migration failed; those before it are in place.
     #[error("a migration failed")]
     Migration(#[source] Box<refinery::Error>),
+    /// A migration waited for a table's lock for as long as it may; those before it are in place.
+    #[error(
+        "another session holds a lock on a table that a migration changes, so the migration changed nothing; end long \
+         transactions and run `unificus migrate` again"
+    )]
+    Locked(#[source] Box<refinery::Error>),
     /// Migrations are missing.
     #[error("the database lacks migrations {0:?}; run `unificus migrate`")]
     Behind(BTreeSet<i64>),
@@ -41,8 +49,8 @@ const CONTRACTS: &str = "contract";
 const LOCK: &str = "-- schema.lock
 select pg_advisory_lock($1)";
 
-/// A migration that waits for a table's lock makes everybody after it wait too, and one whose process is paused holds its
-/// locks: both end after this time, and the migration can be run again.
+/// Statements of other sessions queue behind a migration that waits for a table's lock, and behind the locks of one whose
+/// process is paused. Both end after 30 s, and the migration can be run again.
 const SETTINGS: &str = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s";
 
 /// An advisory lock that one migrating process holds at a time.
@@ -60,7 +68,7 @@ impl Store {
         let migrate = async move {
             client.execute(LOCK, &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
             let report = embedded::migrations::runner().run_async(&mut client).await;
-            let report = report.map_err(|error| SchemaError::Migration(Box::new(error)))?;
+            let report = report.map_err(failed)?;
             // The lock goes with the connection, which goes with the client.
             Ok(report.applied_migrations().len())
         };
@@ -69,7 +77,7 @@ impl Store {
     }
 
     /// Refuses a schema that lacks something that this build uses: one that is behind it, or one that a newer build has
-    /// contracted. A schema that newer builds only expanded is as good as this build's own.
+    /// contracted. Accepts a schema that newer builds only expanded.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         let applied = self.applied().await?;
         let missing: BTreeSet<i64> = known().into_iter().filter(|version| !applied.contains_key(version)).collect();
@@ -100,12 +108,22 @@ impl Store {
     }
 }
 
+fn failed(error: refinery::Error) -> SchemaError {
+    let first: &(dyn Error + 'static) = &error;
+    let mut causes = std::iter::successors(Some(first), |&cause| cause.source());
+    let is_locked = causes.any(|cause| {
+        let cause = cause.downcast_ref::<tokio_postgres::Error>();
+        cause.and_then(tokio_postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    });
+    if is_locked { SchemaError::Locked(Box::new(error)) } else { SchemaError::Migration(Box::new(error)) }
+}
+
 /// The versions of the migrations that this build has.
 fn known() -> BTreeSet<i64> {
     embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).collect()
 }
 
-/// Those of the applied migrations that this build does not have.
+/// The applied migrations that this build does not have.
 fn unknown(applied: &BTreeMap<i64, String>) -> BTreeMap<i64, String> {
     let known = known();
     applied.iter().filter(|(version, _)| !known.contains(version)).map(|(v, name)| (*v, name.clone())).collect()

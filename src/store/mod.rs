@@ -23,14 +23,15 @@
 //!
 //! * The caller reads its own write at once, on every replica of the service: a record, the links of a record, an
 //!   account's definitions, its endpoints and their parked events.
-//! * A follower is woken by a commit and then reads the log from its cursor; a standby would show it nothing, and a
-//!   cursor beyond the standby's log would look like one of a lost timeline. So are the feed, deliveries and the relay.
-//! * The row decides: credentials, quota, idempotency records, cursors before work starts, what sweeps find due, a
-//!   project that a write names by a part of its name.
+//! * A follower (feed, deliveries, relay) is woken by a commit and then reads the log from its cursor. A standby would
+//!   show it nothing, and a cursor beyond the standby's log would look like a cursor of a lost timeline.
+//! * A decision depends on the row: credentials, quota, idempotency records, cursors before work starts, accounts that
+//!   sweeps look for, a project that a write names by a part of its name.
 //! * The read is small and rare: brands, and the lists of the CLI.
 
 pub mod accounts;
 pub mod attempts;
+pub mod audit;
 pub mod batch;
 pub mod brands;
 mod columns;
@@ -42,17 +43,16 @@ pub mod idempotency;
 mod key_checks;
 pub mod keys;
 pub mod lists;
+pub mod live;
 pub mod log;
 pub mod migrate;
 mod own_headers;
 pub mod owner;
-mod owner_lease;
 pub mod projects;
 pub mod quota;
 mod reading;
 pub mod records;
 pub mod relay;
-mod replays;
 pub mod restored;
 pub mod schema;
 pub mod sealed;
@@ -71,7 +71,7 @@ use crate::clock::{self, Clock};
 use crate::config;
 use crate::metrics::Metrics;
 
-/// The parameters of a statement, where they must outlive the call: in a pipeline.
+/// The parameters of a statement in a pipeline, where they must outlive the call.
 type Params<'a, const N: usize> = [&'a (dyn tokio_postgres::types::ToSql + Sync); N];
 
 /// The database of this installation. Cloning shares the pools.
@@ -80,38 +80,39 @@ pub struct Store {
     config: tokio_postgres::Config,
     /// Two connections per lane: one for its batches, one for its blocked accounts.
     lanes: Pool,
-    /// Authentication and quota, which every request waits for, and which must not wait for long lists.
+    /// Authentication and quota: every request waits for them, so they must not queue behind long lists.
     admit: Pool,
     write: Pool,
     read: Pool,
     /// The same pool as `read` where no standby is configured.
     replica: Pool,
-    /// The share of the reading connections that searches have.
+    /// Limits the reading connections that searches use.
     searches: Searches,
     /// Accounts whose texts are to be indexed.
     index_requests: text_index::IndexRequests,
     metrics: Metrics,
 }
 
-/// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every size; a plan
-/// made while a table was still empty would scan it, and stay until statistics change.
+/// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every
+/// size. A plan made while a table was still empty would scan it, and would be kept until statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
-/// A lane waits no longer than this for a lock: the other accounts of the batch would wait with it. Transactions of other
-/// replicas hold a head for a few milliseconds; after this time the batch goes on without the accounts that are held.
+/// A lane waits 100 ms for a lock at most, because the other accounts of the batch wait with it. Transactions of other
+/// replicas hold a head for a few milliseconds; after 100 ms the batch continues without the locked accounts.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
-/// One connection for the quota's bookings, which go one after the other, and two for looking accounts up.
+/// One connection for quota reservations, which are sent one after the other, and two for account lookups.
 const ADMIT_CONNECTIONS: usize = 3;
 
-/// Makes PostgreSQL refuse every write of the session.
+/// Makes PostgreSQL refuse every write of a session.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
 
-/// A server whose client is gone must find out soon: until then it holds that client's locks. Where the machine is gone,
-/// TCP finds out. Where the process is paused, its machine still acknowledges, so a transaction that waits for its client is
-/// ended: a live client sends the next statement within milliseconds, and one that was merely slow repeats a transaction
-/// of which nothing was written. Waiting for a lock is bounded by more than that, so that a wait survives a paused holder.
+/// The server must notice a lost client soon, because until then it holds the client's locks. TCP keepalives detect a
+/// machine that is gone. A paused process is not detected by TCP, because its machine still acknowledges; therefore the
+/// server ends a transaction that waits 3 s for its client. A live client sends the next statement within milliseconds,
+/// and a slow one repeats a transaction of which nothing was written. A lock is waited for longer (5 s), so that the wait
+/// outlasts a paused holder.
 const SESSION_SETTINGS: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
                                 -c tcp_user_timeout=15s -c idle_in_transaction_session_timeout=3s -c lock_timeout=5s";
 
@@ -119,7 +120,7 @@ impl Store {
     /// Makes the pools; a connection is opened when it is first needed.
     pub fn new(config: &config::Database, lanes: usize, metrics: Metrics) -> Result<Self, StoreError> {
         let primary = session(config, &config.url)?;
-        // Less than a request may take: the response says so, and no statement runs on behind it.
+        // Shorter than a request's deadline, so that the response reports the timeout and no statement outlives its request.
         let timeout = format!("-c statement_timeout={}s", config.statement_timeout_s);
         let read_only = format!("{READ_ONLY} {timeout}");
         let read = pool(with(&primary, &read_only), config.read_connections())?;
@@ -146,7 +147,7 @@ impl Store {
         Ok(self.reader().await?.batch_execute("-- store.ping\nselect").await?)
     }
 
-    /// Sets a clock by the primary's; returns by how much it was ahead.
+    /// Sets a clock to the primary's time; returns by how much the clock was ahead.
     pub async fn set_clock(&self, clock: &Clock) -> Result<time::Duration, StoreError> {
         let client = self.reader().await?;
         let sent = clock::instant();
@@ -155,7 +156,7 @@ impl Store {
     }
 
     /// A connection for a batch of commands.
-    async fn lane(&self) -> Result<Object, StoreError> {
+    async fn lane_writer(&self) -> Result<Object, StoreError> {
         self.checkout(&self.lanes).await
     }
 

@@ -1,18 +1,18 @@
-//! Endpoints' own headers as their column has them: a JSON list of pairs of name and value.
+//! The column of endpoints' own headers: a JSON list of pairs of name and value.
 //!
-//! A sealed value is a text that begins with a control character, which no value that is sent may hold: so it is never
-//! taken for one. A replica of a version that knows no sealed values reads it, writes it back unchanged, and leaves the
-//! header out of what it delivers, since it is none that HTTP could carry; the receiver never gets the sealed text.
+//! The text of a sealed value begins with a control character, which no HTTP header may contain, so that it is never
+//! mistaken for a clear value. A replica of a version without sealed values reads the text, writes it back unchanged, and
+//! leaves the header out of its deliveries, so that no receiver gets the sealed text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::endpoint::{Header, HeaderValue};
 
-/// U+0001, with which the text of a sealed value begins.
+/// U+0001, the first character of a sealed value's text.
 const SEALED: char = '\u{1}';
 
-/// The column's text.
+/// Returns the column's text.
 pub(super) fn encode(headers: &[Header]) -> Result<String, serde_json::Error> {
     let pair = |Header { name, value }: &Header| {
         let value = match value {

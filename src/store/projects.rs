@@ -1,4 +1,4 @@
-//! Projects by other means than their uid.
+//! Projects that a request names by something other than their uid.
 
 use tokio_postgres::types::ToSql;
 
@@ -20,19 +20,19 @@ const LATEST: &str = "-- project.latest
 select uid, version, deleted, record from project
 where account_id = $1 and not deleted order by uid desc limit 1";
 
-/// How a project is looked for; of several that fit, the one that was created last is meant.
+/// How a request names a project. Of several matches, the one that was created last is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectBy {
     /// Its name, in any case.
     Name(String),
     /// A part of its name, in any case.
     Part(String),
-    /// Nothing but having been created last.
+    /// The project that was created last.
     Latest,
 }
 
 impl Store {
-    /// The live project that is meant. Writes name projects by this too, so every commit must be seen.
+    /// Returns the live project that a request names. Reads the primary, because writes name projects in this way too.
     pub async fn find_project(&self, account: AccountId, by: &ProjectBy) -> Result<Option<StoredRecord>, StoreError> {
         let (statement, key) = match by {
             ProjectBy::Name(name) => (NAMED, Some(normalize_key(name))),

@@ -10,8 +10,8 @@ use super::{Params, Store, StoreError, columns};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Timestamp};
 
-/// Creates the rows of the present month by the database's clock. Every booking locks this row first, also for calls of
-/// the month before: one lock per account orders all changes of its months and its leases.
+/// Creates the rows of the current month by the database's clock. Every reservation locks this row first, also for calls of
+/// the month before, so that one lock per account orders all changes of its months and leases.
 const OPEN: &str = "-- quota.open
 insert into quota_month (account_id, month, used)
 select account_id, date_trunc('month', stored_now() at time zone 'UTC')::date, 0
@@ -23,7 +23,8 @@ select from quota_month q join unnest($1::uuid[]) as k(account_id) on q.account_
 where q.month = date_trunc('month', stored_now() at time zone 'UTC')::date
 order by q.account_id for update of q";
 
-/// Gives back the unanswered calls of expired leases, at most once a second. A lease may be of an earlier day.
+/// Gives back the unanswered calls of expired leases. A replica sends it at most once a second per account. A lease may be
+/// of an earlier day.
 const EXPIRE: &str = "-- quota.expire
 with gone as (
     delete from quota_lease l using unnest($1::uuid[]) as k(account_id)
@@ -45,23 +46,23 @@ from back
 where q.account_id = back.account_id and q.month = back.month and back.calls > 0
 returning q.account_id, back.calls as calls";
 
-/// The limit is that of the tier that the account has now, whatever its callers remember. A lease knows how many calls it
-/// was granted and how many of them came back since it began, and so does the replica: where the two differ, an earlier
-/// booking or its result was lost. Calls that were granted without the replica's knowledge are given back.
+/// Applies the limit of the account's current tier, which callers may not know yet. A lease's row and its replica both
+/// count the calls that were granted and the calls that were returned. Where the counts differ, an earlier reservation or
+/// its result was lost; calls that were granted without the replica's knowledge are given back.
 const TAKE: &str = "-- quota.take
-with asked as (
+with requested as (
     select a.*, coalesce(a.lease_day, t.today) as day, t.today
     from unnest($1::uuid[], $2::uuid[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
                 $9::boolean[], $10::boolean[])
         as a(account_id, lease_id, lease_day, calls, accepted, returned, outstanding, block, limited, known)
     cross join (select (stored_now() at time zone 'UTC')::date as today) as t
-), found as (
+), current as (
     select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.monthly_limit, c.revision,
         a.known and l.lease_id is null as lost,
         least(
             greatest(coalesce(l.granted, 0) - a.accepted, 0) + greatest(a.returned - coalesce(l.returned, 0), 0),
             m.days[extract(day from a.day)::integer]) as due_back
-    from asked a
+    from requested a
     join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
     join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
@@ -73,7 +74,7 @@ with asked as (
             when f.limited then least(f.calls, greatest(f.monthly_limit - f.used + r.back, 0))
             else f.calls
         end as granted
-    from found f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+    from current f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
 ), counted as (
     update quota_month q
     set used = q.used - d.back + d.granted, days[d.day_of_month] = q.days[d.day_of_month] - d.back + d.granted
@@ -101,7 +102,7 @@ select a.account_id, a.tier, coalesce(q.used, 0) as used
 from account a left join quota_month q
     on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
-/// The calls that an account used in the present month.
+/// The calls that an account used in the current month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Use {
@@ -110,47 +111,46 @@ pub struct Use {
     pub used: u64,
 }
 
-/// A booking of calls for one account, with the state of the lease that the replica knows.
+/// A reservation of calls for one account, with the state of the lease as the replica knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Ask {
+pub struct ReservationRequest {
     pub account: AccountId,
     pub lease: Uuid,
-    /// The lease's day; nothing before its first booking.
+    /// The lease's day; `None` before its first reservation.
     pub day: Option<Date>,
-    /// Whether the lease was booked before.
+    /// Whether an earlier reservation under the lease is known to be committed.
     pub known: bool,
     pub calls: u64,
     /// Calls that the lease was granted, as far as its replica knows.
     pub accepted: u64,
-    /// Calls of these that turned out not to count.
+    /// Granted calls that turned out not to count.
     pub returned: u64,
-    /// Calls of these that are neither answered nor returned.
+    /// Granted calls that are neither answered nor returned.
     pub outstanding: u64,
-    /// Calls that may be answered before the next booking; nothing where the month may have more calls than the account's
-    /// tier.
+    /// Calls that may be answered before the next reservation; `None` where limits are not enforced.
     pub block: Option<u64>,
-    /// Whether the month's row was made sure of, and leases that expired were given back, a moment ago.
+    /// Whether the month's row was created and expired leases were given back within the last second.
     pub opened: bool,
 }
 
-/// The result of a booking.
+/// The result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
     pub account: AccountId,
     /// The day that the calls count on.
     pub day: Date,
-    /// The present day; the lease has ended where this is another day than its own.
+    /// The current day. Where it differs from the lease's day, the lease has ended.
     pub today: Date,
     pub calls: u64,
-    /// The month's calls, these among them.
+    /// The month's calls, including those of this grant.
     pub used: u64,
     /// Calls per month of the account's tier.
     pub limit: u64,
-    /// The account's present one.
+    /// The account's current revision.
     pub revision: i64,
-    /// Whether the lease expired: its unanswered calls were given back, and nothing was done.
+    /// Whether the lease had expired. Then its unanswered calls were given back before, and this reservation did nothing.
     pub lost: bool,
     pub now: Timestamp,
 }
@@ -162,28 +162,33 @@ pub struct MonthUse {
     pub used: u64,
     /// By day, from the first.
     pub days: Vec<u64>,
-    /// A moment of that month.
+    /// A timestamp within that month.
     pub now: Timestamp,
 }
 
 impl Store {
-    /// Takes calls from accounts' months, each at most to its limit, and gives others back: of each account one lease, which
-    /// is renewed for so long. The rows are locked first, in an order that all replicas keep, and read in a later
-    /// statement: one that had waited for the lock would not see what its holder wrote. Others see it at once, the disk
-    /// within a second: a crash of the database may forget so much, in the customer's favour. An account whose month is not
-    /// there is not among the grants.
-    pub async fn take_calls(&self, asks: &[Ask], lease: Duration) -> Result<Vec<Grant>, StoreError> {
-        let columns = AskColumns::of(asks, lease);
+    /// Takes calls from accounts' months, up to each account's limit, and gives returned calls back; renews one lease per
+    /// account for `lease`. Locks the rows first, in an order that all replicas keep, and reads them in a later statement,
+    /// because a statement that waited for the lock does not see the rows that its holder wrote. Does not wait for the
+    /// disk: a crash of the database may lose the last second, in the customer's favour. Returns no grant for an account
+    /// without a row of the month.
+    pub async fn reserve_calls(
+        &self,
+        requests: &[ReservationRequest],
+        lease: Duration,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let columns = RequestColumns::of(requests, lease);
         let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
         let expire = client.prepare_cached(EXPIRE).await?;
         let take = client.prepare_cached(TAKE).await?;
         let accounts: Params<'_, 1> = [&columns.account];
-        let to_open: Vec<Uuid> = asks.iter().filter(|ask| !ask.opened).map(|ask| ask.account.0).collect();
+        let to_open: Vec<Uuid> =
+            requests.iter().filter(|request| !request.opened).map(|request| request.account.0).collect();
         let opened: Params<'_, 1> = [&to_open];
         let all: Params<'_, 13> = columns.params();
-        // One round trip. COMMIT is on its way with the rest, and ends the transaction also where a statement failed.
+        // One round trip. COMMIT is sent with the other statements, and ends the transaction also after an error.
         let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
             client.batch_execute("begin; set local synchronous_commit = off"),
@@ -193,7 +198,7 @@ impl Store {
             client.query(&take, &all),
             client.batch_execute("commit"),
         );
-        // The first error is the one that matters: after it every statement says only that the transaction is aborted.
+        // The first error is the cause: after it every statement fails because the transaction is aborted.
         let _done = (begun?, opened?, locked?);
         let (expired, taken) = (expired?, taken?);
         committed?;
@@ -202,15 +207,18 @@ impl Store {
     }
 
     fn report_expired(&self, expired: &[PgRow]) {
-        // The statement returns leases with more than zero calls alone.
+        // The statement returns only leases with more than zero calls.
         let returned: u64 = expired.iter().map(|row| row.get::<_, i64>("calls").unsigned_abs()).sum();
         if returned > 0 {
             self.metrics.quota_expired_calls_total.inc_by(returned);
-            tracing::warn!(calls = returned, "calls given back of a replica that ended without answering them");
+            tracing::warn!(
+                calls = returned,
+                "give back calls of expired leases: a replica ended without answering them"
+            );
         }
     }
 
-    /// An account's use of the present month.
+    /// Returns an account's use of the current month.
     pub async fn month_use(&self, account: AccountId) -> Result<MonthUse, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(DAYS).await?;
@@ -221,7 +229,7 @@ impl Store {
         Ok(MonthUse { used: columns::count(&row, "quota_month", "used", &account)?, days, now: row.get("now") })
     }
 
-    /// Every account's use of the present month.
+    /// Returns every account's use of the current month.
     pub async fn quota_use(&self) -> Result<Vec<Use>, StoreError> {
         let client = self.replica_reader().await?;
         let statement = client.prepare_cached(USE).await?;
@@ -229,9 +237,9 @@ impl Store {
     }
 }
 
-/// Asks as the arrays of a statement.
+/// Requests as the arrays of a statement.
 #[derive(Default)]
-struct AskColumns {
+struct RequestColumns {
     account: Vec<Uuid>,
     lease: Vec<Uuid>,
     day: Vec<Option<Date>>,
@@ -247,13 +255,24 @@ struct AskColumns {
     lease_seconds: f64,
 }
 
-impl AskColumns {
-    fn of(asks: &[Ask], lease: Duration) -> Self {
+impl RequestColumns {
+    fn of(requests: &[ReservationRequest], lease: Duration) -> Self {
         let tiers = Tier::ALL.map(Tier::name).to_vec();
         let limits = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
         let mut columns = Self { tiers, limits, lease_seconds: lease.as_secs_f64(), ..Self::default() };
-        for ask in asks {
-            let Ask { account, lease, day, known, calls, accepted, returned, outstanding, block, opened: _ } = *ask;
+        for request in requests {
+            let ReservationRequest {
+                account,
+                lease,
+                day,
+                known,
+                calls,
+                accepted,
+                returned,
+                outstanding,
+                block,
+                opened: _,
+            } = *request;
             columns.account.push(account.0);
             columns.lease.push(lease);
             columns.day.push(day);
@@ -261,7 +280,7 @@ impl AskColumns {
             columns.accepted.push(count(accepted));
             columns.returned.push(count(returned));
             columns.outstanding.push(count(outstanding));
-            // Without a limit no call of the lease counts as unanswered.
+            // Without a limit, no call of the lease counts as unanswered.
             columns.block.push(count(block.unwrap_or(u64::MAX)));
             columns.limited.push(block.is_some());
             columns.known.push(known);
@@ -290,12 +309,12 @@ impl AskColumns {
     }
 }
 
-/// Calls as a `bigint`. More than fit stand for no limit.
+/// Returns calls as a `bigint`. A number that does not fit stands for no limit.
 fn count(calls: u64) -> i64 {
     i64::try_from(calls).unwrap_or(i64::MAX)
 }
 
-/// A corrupt row is left out, so that it costs its own account its grant, and not every account of the statement.
+/// Leaves out a corrupt row, so that only its own account gets no grant, and not every account of the statement.
 fn readable_grant(row: &PgRow) -> Option<Grant> {
     grant(row).inspect_err(|error| tracing::error!(error = error.report(), "read quota failed")).ok()
 }
@@ -316,7 +335,7 @@ fn grant(row: &PgRow) -> Result<Grant, StoreError> {
     })
 }
 
-/// The month of a day, as its rows name it: by its first day.
+/// Returns the first day of a day's month, by which rows name the month.
 #[must_use]
 pub fn month(day: Date) -> Date {
     // Every month has a first day.

@@ -1,10 +1,11 @@
-//! Statements on behalf of a caller who may go away, and then PostgreSQL is to stop as well.
+//! Reads that end in PostgreSQL when their caller goes away.
 //!
-//! A future that is dropped sends nothing by itself: the statement would run on, and the connection would go back to
-//! the pool with the answer still to come. So a [`Reading`] that is dropped amid a statement asks PostgreSQL to cancel
-//! it, waits for its end, and closes the connection: a cancel request has no answer, and one that arrives late must not
-//! end somebody else's statement. Until then it keeps its place in the pool, so that what runs in PostgreSQL is never
-//! more than the pool has connections. Should the server not answer, `statement_timeout` ends the statement there.
+//! Dropping a future sends nothing to the server: the statement would continue, and its connection would return to the
+//! pool before the response. Therefore a [`Reading`] that is dropped during a statement requests its cancellation, waits
+//! for its end, and closes the connection. The connection is not reused, because a cancel request has no response and a
+//! late one would end the next caller's statement. Until the end it occupies its slot of the pool, so that PostgreSQL never
+//! executes more statements than the pool has connections. If the cancel request is lost, `statement_timeout` ends the
+//! statement.
 
 use std::time::Duration;
 
@@ -20,13 +21,13 @@ use crate::metrics::Metrics;
 
 /// Cancel requests per statement, because a request that arrives before the statement has no effect.
 const ATTEMPTS: usize = 5;
-/// How long an attempt may take.
+/// The timeout of a cancel request.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// A parameter and its type.
 pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How much a read must see.
+/// Which commits a read must see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     /// Every commit.
@@ -46,17 +47,18 @@ pub(super) struct Reading {
 
 struct Held {
     client: Object,
-    /// Given back with the connection.
+    /// Released with the connection.
     _slot: Option<SearchSlot>,
 }
 
 impl Store {
-    /// A connection for an indexed read.
+    /// Takes a connection for an indexed read.
     pub(super) async fn reading(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
         self.hold(account, from, None).await
     }
 
-    /// A connection for a read that may look at all rows of an account: one of the account's share of the connections.
+    /// Takes a connection for a read that may look at all rows of an account. It counts against the account's share of
+    /// searches.
     pub(super) async fn searching(&self, account: AccountId, from: Freshness) -> Result<Reading, StoreError> {
         let slot = self.searches.enter(account).await?;
         self.hold(account, from, Some(slot)).await
@@ -73,7 +75,7 @@ impl Store {
 }
 
 impl Reading {
-    /// The rows of a statement that is not prepared.
+    /// Returns the rows of a statement that is not prepared.
     pub(super) async fn query_typed(
         mut self,
         statement: &str,
@@ -84,7 +86,7 @@ impl Reading {
         self.ended(statement, rows)
     }
 
-    /// The rows of a statement that each connection prepares once.
+    /// Returns the rows of a statement that each connection prepares once.
     pub(super) async fn query(
         mut self,
         statement: &str,
@@ -132,13 +134,13 @@ async fn cancel(held: Held) {
     let Held { client, _slot } = held;
     {
         let token = client.cancel_token();
-        // Answers come in the order of their statements: this one's comes when the one before it has ended. It may be
-        // the one that a cancel request ends, which says the same.
+        // Responses come in the order of their statements, so this statement's response shows that the one before it has
+        // ended. A late cancel request may end this statement instead, which shows the same.
         let mut next = std::pin::pin!(client.batch_execute("-- store.after_cancel\nselect"));
         for _ in 0..ATTEMPTS {
             let attempt = async {
                 if let Err(error) = token.cancel_query(NoTls).await {
-                    tracing::warn!(error = %error, "cancelling an abandoned statement failed");
+                    tracing::warn!(error = %error, "cancel abandoned statement failed");
                 }
                 let _result = next.as_mut().await;
             };

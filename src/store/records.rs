@@ -6,7 +6,6 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
-use super::batch::LoadRequest;
 use super::{Params, Store, StoreError};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
@@ -26,9 +25,9 @@ pub struct Row {
     pub updated_at: Timestamp,
     /// The record's text as clients see it.
     pub record: String,
-    /// The companies that a contact belongs to, where that may have changed.
+    /// The companies that a contact belongs to; `None` where they have not changed.
     pub companies: Option<Vec<Uid>>,
-    /// The companies that may be listed from now on, or no longer.
+    /// The companies whose listing may have changed.
     pub relisted: BTreeSet<Uid>,
 }
 
@@ -111,7 +110,7 @@ insert into contact_company (account_id, company_uid, contact_uid)
 select account_id, company_uid, contact_uid
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as l(account_id, company_uid, contact_uid)";
 
-/// Sees the rows that the statements before it wrote. No other statement writes whether companies are listed.
+/// Runs after the statements that write rows and links, whose results it reads. No other statement writes `listed`.
 pub(super) const RELIST: &str = "-- company.relist
 with relisted as (
     update company c set listed = n.listed
@@ -130,7 +129,7 @@ from (
 ) as r
 where h.account_id = r.account_id";
 
-/// The loads of one batch, in as few statements as it needs.
+/// The loads of one batch: at most two statements per kind of record.
 pub(super) struct Loads {
     loads: Vec<Load>,
 }
@@ -148,19 +147,24 @@ enum By {
 }
 
 impl Loads {
-    pub(super) async fn prepare(client: &Object, request: &LoadRequest) -> Result<Self, StoreError> {
+    pub(super) async fn prepare(
+        client: &Object,
+        uids: &[(AccountId, Entity, Uid)],
+        keys: &[(AccountId, Entity, String)],
+    ) -> Result<Self, StoreError> {
         let mut loads = Vec::new();
         for entity in Entity::ALL {
-            let uids: HashSet<_> = request.uids.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.0)).collect();
-            if !uids.is_empty() {
-                let (accounts, uids) = uids.into_iter().unzip();
+            let of = uids.iter().filter(|(_, kind, _)| *kind == entity);
+            let of: HashSet<_> = of.map(|(account, _, uid)| (account.0, uid.0)).collect();
+            if !of.is_empty() {
+                let (accounts, uids) = of.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_uid).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Uid(uids) });
             }
-            let keys: HashSet<_> =
-                request.keys.iter().filter(|w| w.1 == entity).map(|w| (w.0.0, w.2.clone())).collect();
-            if !keys.is_empty() {
-                let (accounts, keys) = keys.into_iter().unzip();
+            let of = keys.iter().filter(|(_, kind, _)| *kind == entity);
+            let of: HashSet<_> = of.map(|(account, _, key)| (account.0, key.clone())).collect();
+            if !of.is_empty() {
+                let (accounts, keys) = of.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_key).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Key(keys) });
             }
@@ -169,7 +173,7 @@ impl Loads {
     }
 
     pub(super) async fn run(&self, client: &Object) -> Result<Vec<(AccountId, Record)>, StoreError> {
-        // Polled in order when first polled, so the statements are sent in order, after the lock.
+        // `join_all` polls in order, so the statements are sent in order, after the lock.
         let rows = futures_util::future::join_all(self.loads.iter().map(|load| load.run(client))).await;
         let mut records = Vec::new();
         for (load, rows) in self.loads.iter().zip(rows) {
@@ -309,7 +313,7 @@ impl Links {
     }
 }
 
-/// Companies to be looked at again.
+/// Companies whose listing is computed again.
 struct Relist {
     statement: Statement,
     accounts: Vec<Uuid>,
@@ -329,7 +333,7 @@ impl Relist {
 }
 
 impl Store {
-    /// One record, tombstones included where it is named by its uid.
+    /// Returns one record. Deleted records are found by their uid only.
     pub async fn record(
         &self,
         account: AccountId,
@@ -350,7 +354,7 @@ impl Store {
         Ok(row.as_ref().map(stored))
     }
 
-    /// Of these companies or contacts, the records of those that are live.
+    /// Returns the live records with these uids.
     pub async fn live_records(
         &self,
         account: AccountId,

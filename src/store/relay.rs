@@ -1,4 +1,4 @@
-//! The relay's cursors in accounts' logs, the identities of events in the log, and the repairs that operators request.
+//! The relay's cursors in accounts' logs, identities of events, and repairs that operators request.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Seq};
 
-const STANDING: &str = "-- relay_cursor.standing
+const STATUS: &str = "-- relay_cursor.status
 select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
 from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
@@ -22,11 +22,11 @@ select account_id, seq, uid, type, at, origin, left(body, 128) as body,
 from event
 where account_id = $1 and seq = any($2)";
 
-/// Goes backwards from the end, over the events that a refill publishes.
+/// Reads backwards from the end over the retained events, which a refill publishes.
 const RETAINED_AFTER: &str = "-- log.retained_after
 select seq from event where account_id = $1 and at <= now() - make_interval(secs => $2) order by seq desc limit 1";
 
-/// Every replica does this; in the order of the ids, so that they do not block each other.
+/// Locks in the order of the ids, because every replica executes this at its start and none must deadlock another.
 const BEGIN_STREAM: &str = "-- relay_cursor.begin_stream
 with others as (
     select account_id from relay_cursor where stream is distinct from $1 order by account_id for update
@@ -47,17 +47,17 @@ update relay_cursor set seq = $2 where account_id = $1 and seq > $2";
 const REWIND: &str = "-- relay_cursor.rewind
 update relay_cursor set seq = 0 where seq > 0 and ($1::uuid is null or account_id = $1)";
 
-/// A repair of an account's messages in the stream, which is completed before anything is published after them.
+/// A repair of an account's messages in the stream. Nothing is published for the account before it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// They are taken out, and those that the retention would have kept are published again.
+    /// Removes all messages of the account and publishes the retained events again.
     Refill,
-    /// Those at the end that the log does not have are taken out.
+    /// Removes the last messages that the log does not have.
     Truncate,
 }
 
 impl Repair {
-    /// As it is stored.
+    /// Returns the stored name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,12 +71,12 @@ impl Repair {
     }
 }
 
-/// An account's log and its relay.
+/// The end of an account's log, and the state of its relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayStatus {
     /// The end of the log.
     pub head: Seq,
-    /// The last event that was noted as published; zero where none was.
+    /// The last event that is recorded as published; zero where none is.
     pub cursor: Seq,
     /// The requested repair and its id.
     pub repair: Option<(Repair, Uuid)>,
@@ -87,15 +87,15 @@ pub struct RelayStatus {
 pub struct Logged {
     /// The identity of the event.
     pub identity: Identity,
-    /// Whether the event is too young for the stream to have dropped it.
+    /// Whether the event is younger than the stream's maximum age.
     pub is_retained: bool,
 }
 
 impl ShardOwner {
-    /// Returns the log and the relay of an account; `None` where there is no such account.
-    pub async fn relay_standing(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
+    /// Returns the state of an account's relay; `None` where there is no such account.
+    pub async fn relay_status(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
         let client = &self.client;
-        let Some(row) = client.query_typed_opt(STANDING, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
+        let Some(row) = client.query_typed_opt(STATUS, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
         let repair = match row.get::<_, Option<&str>>(2) {
             None => None,
             Some(name) => Some(
@@ -111,8 +111,8 @@ impl ShardOwner {
         Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair }))
     }
 
-    /// Returns the events of an account at positions, where the log has them. The stream keeps events younger than
-    /// `max_age`.
+    /// Returns the events at these positions of an account's log, without those that it does not have. Events younger than
+    /// `max_age` are retained.
     pub async fn logged(
         &self,
         account: AccountId,
@@ -127,13 +127,13 @@ impl ShardOwner {
         rows.iter().map(logged).collect()
     }
 
-    /// Puts the relay of an account back to a position where it is beyond it.
+    /// Moves an account's relay cursor back to a position, if it is beyond it.
     pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<(), StoreError> {
         self.client.query_typed(PUT_BACK, &[(&account.0, Type::UUID), (&to.0, Type::INT8)]).await?;
         Ok(())
     }
 
-    /// Before the first event that is younger than `max_age`.
+    /// Returns the position before the first event that is younger than `max_age`.
     pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
         let age = max_age.as_secs_f64();
         let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
@@ -144,14 +144,13 @@ impl ShardOwner {
 }
 
 impl Store {
-    /// Notes the stream that events are published in from now on. Events that were published in another one count as not
-    /// published.
-    /// Returns how many accounts that concerns.
+    /// Records the stream to which events are published from now on. Cursors of another stream start over, because its
+    /// events count as not published. Returns the number of these accounts.
     pub async fn begin_stream(&self, made_at_ns: i64) -> Result<u64, StoreError> {
         Ok(self.writer().await?.execute(BEGIN_STREAM, &[&made_at_ns]).await?)
     }
 
-    /// The next accounts that have a cursor, in the order of their ids.
+    /// Returns the next accounts that have a relay cursor, in the order of their ids.
     pub async fn relayed_accounts(&self, after: AccountId, limit: i64) -> Result<Vec<AccountId>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(PAGE).await?;
@@ -165,30 +164,32 @@ impl Store {
         Ok(())
     }
 
-    /// The last event of an account that was noted as published, at most the last of its log.
+    /// Returns the last event of an account that is recorded as published, at most the last event of its log.
     pub async fn relayed_through(&self, account: AccountId) -> Result<Seq, StoreError> {
-        let row = self.reader().await?.query_opt(STANDING, &[&account.0]).await?;
+        let row = self.reader().await?.query_opt(STATUS, &[&account.0]).await?;
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
     }
 
-    /// As [`ShardOwner::retained_after`], without ownership of the shard.
+    /// Like [`ShardOwner::retained_after`], without ownership of the shard.
     pub async fn retained_after(&self, account: AccountId, max_age: Duration) -> Result<Seq, StoreError> {
         let row = self.reader().await?.query_opt(RETAINED_AFTER, &[&account.0, &max_age.as_secs_f64()]).await?;
         Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(0))))
     }
 
-    /// Puts one account's relay back to a position where it is beyond it: it will ask the stream how far it is.
+    /// Moves an account's relay cursor back to a position, if it is beyond it; returns whether it was. The relay then
+    /// compares the stream with the log.
     pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<bool, StoreError> {
         Ok(self.writer().await?.execute(PUT_BACK, &[&account.0, &to.0]).await? > 0)
     }
 
-    /// Puts the relay of one account, or of all, back to the beginning: it will ask the stream how far it is.
+    /// Moves the relay cursor of one account, or of all, back to the beginning; returns how many. The relay then compares the
+    /// stream with the log.
     pub async fn rewind_relay(&self, account: Option<AccountId>) -> Result<u64, StoreError> {
         let client = self.writer().await?;
         Ok(client.execute(REWIND, &[&account.map(|account| account.0)]).await?)
     }
 
-    /// As [`ShardOwner::logged`], without ownership of the shard.
+    /// Like [`ShardOwner::logged`], without ownership of the shard.
     pub async fn identities(
         &self,
         account: AccountId,

@@ -1,11 +1,12 @@
-//! The step after a restore of the database, because the stream and the receivers of events may be ahead of the log.
+//! Raising the epochs of logs after a restore of the database, when the stream and the receivers of events may be ahead of
+//! the log.
 //!
-//! The epoch of a log is raised under the lock of its head, which every writer holds, so that no event is appended
-//! under a number that the lost timeline used and under the epoch that it used it in.
+//! The epoch of a log is raised under the lock of its head, which every writer holds. So no event is appended with the
+//! sequence number and the epoch of an event of the lost timeline.
 
 use tokio_postgres::Row as PgRow;
 
-use super::accounts::{self, By};
+use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Seq};
 
@@ -13,7 +14,8 @@ const LOCK: &str = "-- restored.lock
 select account_id from head where account_id > $1 and ($2::uuid is null or account_id = $2)
 order by account_id limit $3 for update";
 
-/// A log that is not whole is a restore that failed, and no epoch mends it.
+/// Finds a log whose last event is not the one that its head names: the restore was incomplete, which a new epoch does not
+/// repair.
 const BROKEN: &str = "-- restored.broken
 select h.account_id from head h
 where h.account_id = any($1) and h.seq <> coalesce((select max(e.seq) from event e where e.account_id = h.account_id), 0)
@@ -30,14 +32,14 @@ on conflict (account_id) do update set
     repair = case when relay_cursor.repair = 'refill' then 'refill' else excluded.repair end,
     repair_id = excluded.repair_id";
 
-/// A replay from the end of the log takes the cursor back to there, also the one that a worker holds in memory, and drops
-/// retry entries beyond it.
+/// Queues a replay from the end of the log, which moves the cursor back to there, also the one in a worker's memory, and
+/// drops retry entries beyond it.
 const PUSH: &str = "-- restored.push
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 select c.account_id, c.endpoint_id, gen_random_uuid(), 'replay', h.seq, null, $2
 from push_endpoint_cursor c join head h on h.account_id = c.account_id where c.account_id = any($1)";
 
-/// The responses would be made from events that the log does not have, or will have with other contents.
+/// Deletes records whose responses refer to events that the log has lost.
 const IDEMPOTENCY_RECORDS: &str = "-- restored.idempotency_records
 delete from idempotency_record a using head h
 where a.account_id = any($1) and h.account_id = a.account_id and (a.outcome->'done'->>'version')::bigint > h.seq";
@@ -48,22 +50,22 @@ where a.account_id = any($1) and h.account_id = a.account_id and (a.outcome->'do
 pub struct Raised {
     pub account: AccountId,
     pub head: Seq,
-    /// The new one.
+    /// The new epoch.
     pub epoch: i32,
 }
 
-/// How raising the epochs of some accounts ended.
+/// The result of raising the epochs of some accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RaiseOutcome {
-    /// It was done for these accounts, which come after each other; none, where there are no more.
+    /// The logs whose epochs were raised, in the order of their accounts; empty where no account is left.
     Raised(Vec<Raised>),
-    /// Nothing was done: this account's head is not where its log ends.
+    /// Nothing was changed, because this account's head does not name the last event of its log.
     Broken(AccountId),
 }
 
 impl Store {
-    /// Raises the epoch of at most `limit` accounts that come after one, or of one alone, and puts back to the end of
-    /// their logs everything that may be beyond it: one transaction.
+    /// Raises the epochs of at most `limit` accounts after `after`, or of `only`, in one transaction. Moves cursors that are
+    /// beyond the end of their logs back to it, and deletes idempotency records of lost events.
     pub async fn raise_epochs(
         &self,
         after: AccountId,
@@ -82,7 +84,7 @@ impl Store {
         transaction.execute(RELAY, &[&ids]).await?;
         transaction.execute(PUSH, &[&ids, &by.at]).await?;
         transaction.execute(IDEMPOTENCY_RECORDS, &[&ids]).await?;
-        accounts::audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
+        audit(&transaction, &ids, by, "log.restored", &serde_json::json!({})).await?;
         transaction.commit().await?;
         let of = |row: &PgRow| Raised { account: AccountId(row.get(0)), head: Seq(row.get(1)), epoch: row.get(2) };
         let mut raised: Vec<Raised> = raised.iter().map(of).collect();

@@ -21,7 +21,7 @@ pub struct AccountSchema {
 }
 
 impl Store {
-    /// The account's schema.
+    /// Returns the account's definitions.
     pub async fn schema(&self, account: AccountId) -> Result<AccountSchema, StoreError> {
         let client = self.reader().await?;
         let custom_fields = client.prepare_cached(CUSTOM_FIELDS).await?;

@@ -1,4 +1,4 @@
-//! The secrets of all accounts that are sealed under master keys, for sealing them anew.
+//! The secrets of all accounts that are sealed under master keys. A rotation of the master key reads and replaces them.
 
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
@@ -23,14 +23,14 @@ const RESEAL_ENDPOINT: &str = "-- push_endpoint.reseal
 update push_endpoint set secrets = $4, headers = $6::text::json
 where account_id = $1 and endpoint_id = $2 and secrets = $3 and headers::text = $5";
 
-/// The secrets of an endpoint that are to be sealed.
+/// The stored secrets of an endpoint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointSecrets {
     /// The signing secrets, each as it is stored.
     pub secrets: Vec<Vec<u8>>,
     /// The headers that the endpoint adds.
     pub headers: Vec<Header>,
-    /// The text of the headers' column, by which an unchanged row is recognised.
+    /// The text of the headers' column. An update compares it, so that it replaces only an unchanged row.
     stored_headers: String,
 }
 
@@ -49,7 +49,7 @@ impl Store {
         Ok(client.query(KEYS, &[&after.0.0, &after.1, &limit]).await?.iter().map(sealed).collect())
     }
 
-    /// Replaces a sealed text; false where it has changed meanwhile.
+    /// Replaces a key's sealed text; false where another change came first.
     pub async fn reseal_key(&self, account: AccountId, was: &Sealed, sealed: &[u8]) -> Result<bool, StoreError> {
         let client = self.writer().await?;
         Ok(client.execute(RESEAL_KEY, &[&account.0, &was.key_id, &was.sealed, &sealed]).await? > 0)
@@ -71,7 +71,7 @@ impl Store {
         client.query(ENDPOINTS, &[&after.0.0, &after.1, &limit]).await?.iter().map(secrets).collect()
     }
 
-    /// Replaces secrets; false where they have changed meanwhile.
+    /// Replaces an endpoint's secrets; false where another change came first.
     pub async fn reseal_endpoint(
         &self,
         owned_by: OwnedBy,

@@ -1,10 +1,10 @@
 //! Searches: reads that may look at all rows of an account, and the share of the read pool that they have.
 //!
 //! All searches together leave connections of the pool free for reads by an index and for settings. An account has a
-//! share of those that are left to searches; beyond it, some wait, first come first served, and others are refused.
-//! Between accounts the next free connection goes to the search that has waited longest, and no account has more of its
-//! searches in that queue than its share, so accounts take turns. A slot is released when PostgreSQL has ended the
-//! statement, not when the caller goes away (`reading`).
+//! share of the searches' connections. Beyond it, 16 further searches of the account wait, first come first served, and
+//! others are refused. Between accounts the next free connection goes to the search that has waited longest. No account has
+//! more searches in that queue than its share, so accounts take turns. A slot is released when PostgreSQL has ended the
+//! statement, which may be later than the caller's leaving (`reading`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
-use super::lists::{List, ListFilter, Sort, Start};
 use crate::clock;
 use crate::config;
 use crate::domain::AccountId;
@@ -21,12 +20,10 @@ use crate::metrics::Metrics;
 
 /// Searches of one account that may wait; further ones are refused at once.
 const WAITING: usize = 16;
-/// How long a search waits for its turn.
+/// The longest wait of a search for its turn; afterwards it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Rows before a page that cost too little to be counted as a search.
-const SKIPPED: i64 = 1_000;
 
-/// The share of the read pool that searches have. Cloning shares it.
+/// Limits the searches that run at once. Clones share the limits.
 #[derive(Clone)]
 pub(super) struct Searches {
     shared: Arc<Shared>,
@@ -48,11 +45,11 @@ struct Account {
 /// The right to run one search; dropping it gives it back.
 pub(super) struct SearchSlot {
     permits: [OwnedSemaphorePermit; 2],
-    present: Present,
+    admitted: AdmittedSearch,
 }
 
 /// One of an account's searches, running or waiting.
-struct Present {
+struct AdmittedSearch {
     shared: Arc<Shared>,
     account: AccountId,
 }
@@ -60,7 +57,7 @@ struct Present {
 impl Searches {
     pub(super) fn new(config: &config::Database, metrics: Metrics) -> Self {
         let all = config.search_count();
-        // Not all of them for one account, where that can be helped.
+        // One account gets at most half of the connections, so that another account finds a free one.
         let per_account = config.searches_per_account.min(all.div_ceil(2));
         let (all, accounts) = (Arc::new(Semaphore::new(all)), Mutex::default());
         Self { shared: Arc::new(Shared { all, per_account, accounts, metrics }) }
@@ -70,7 +67,7 @@ impl Searches {
     pub(super) async fn enter(&self, account: AccountId) -> Result<SearchSlot, StoreError> {
         let metrics = &self.shared.metrics;
         let refused = || metrics.searches_refused_total.inc();
-        let (present, running) = self.arrive(account).ok_or_else(|| {
+        let (admitted, running) = self.admit(account).ok_or_else(|| {
             refused();
             StoreError::Busy
         })?;
@@ -88,11 +85,11 @@ impl Searches {
             return Err(StoreError::Busy);
         };
         metrics.searches_running.inc();
-        Ok(SearchSlot { permits, present })
+        Ok(SearchSlot { permits, admitted })
     }
 
-    /// One more search of the account, unless too many of them wait.
-    fn arrive(&self, account: AccountId) -> Option<(Present, Arc<Semaphore>)> {
+    /// Counts one more search of the account; `None` where too many of them wait.
+    fn admit(&self, account: AccountId) -> Option<(AdmittedSearch, Arc<Semaphore>)> {
         let per_account = self.shared.per_account;
         let mut accounts = self.shared.accounts();
         let of = accounts
@@ -102,7 +99,7 @@ impl Searches {
             return None;
         }
         of.searches += 1;
-        Some((Present { shared: Arc::clone(&self.shared), account }, Arc::clone(&of.running)))
+        Some((AdmittedSearch { shared: Arc::clone(&self.shared), account }, Arc::clone(&of.running)))
     }
 }
 
@@ -113,11 +110,11 @@ impl Shared {
     }
 }
 
-impl Drop for Present {
+impl Drop for AdmittedSearch {
     fn drop(&mut self) {
         let mut accounts = self.shared.accounts();
         if let Some(of) = accounts.get_mut(&self.account) {
-            // `arrive` counted it.
+            // `admit` counted it.
             of.searches -= 1;
             if of.searches == 0 {
                 accounts.remove(&self.account);
@@ -129,20 +126,7 @@ impl Drop for Present {
 impl Drop for SearchSlot {
     fn drop(&mut self) {
         debug_assert!(self.permits.iter().all(|permit| permit.num_permits() == 1), "a search has one place");
-        self.present.shared.metrics.searches_running.dec();
-    }
-}
-
-impl List {
-    /// Whether the page may look at many more rows than it shows.
-    pub(super) fn is_search(&self) -> bool {
-        // A lookup key names one record.
-        if self.filter.key.is_some() {
-            return false;
-        }
-        let sorts = !matches!(self.order.by, Sort::Uid | Sort::Key);
-        let skips = matches!(self.start, Start::Offset(rows) if rows > SKIPPED);
-        sorts || skips || self.filter != ListFilter::default()
+        self.admitted.shared.metrics.searches_running.dec();
     }
 }
 

@@ -1,9 +1,9 @@
-//! The index of contacts' texts, which `q` looks in.
+//! The index of contacts' texts, which searches by `q` use.
 //!
-//! It is a read model behind a cursor of its own, and is brought forward only where somebody searches: writing it with
-//! the contact would multiply the cost of every create. A search is exact however far behind the
-//! index is: contacts that have an event after the cursor are looked at themselves (`lists`), which is why one that is
-//! far behind is not used, but asked to be brought forward. Replicas that know nothing of it may write beside it.
+//! It is a read model with a cursor of its own, and is updated only for accounts that are searched, because writing it
+//! with the contact would multiply the cost of every create. A search is exact however far behind the index is: contacts
+//! with an event after the cursor are read themselves (`lists`). That costs time, so an index that is far behind is not
+//! used until it was updated. Replicas of versions without the index may write contacts at the same time.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Seq};
 
-/// Events behind the log with which the index is still used.
+/// The index is used while it is at most this number of events behind the log.
 const USABLE: i64 = 2_000;
-/// Events behind the log with which it is brought forward.
+/// The index is updated when it is more than this number of events behind the log.
 const STALE: i64 = 200;
-/// Contacts, or events, that one step takes.
+/// The number of contacts or events that one step processes.
 const STEP: i64 = 2_000;
-/// Accounts that wait to be indexed; further ones are requested again by their next search.
+/// The most accounts that wait to be indexed. A request beyond it is dropped; the next search of the account repeats it.
 const MAX_REQUESTS: usize = 10_000;
 
 /// The searched text of a contact's record, as a query of one row with one column `text`.
@@ -42,7 +42,7 @@ const STATE: &str = "-- contact_search.state
 select c.seq, h.seq, c.backfilled is null
 from head h left join search_cursor c on c.account_id = h.account_id where h.account_id = $1";
 
-/// Does not wait for the disk. Rows that a crash loses are written again, because the cursor is lost with them.
+/// Does not wait for the disk. A crash loses the cursor together with its rows, so the rows are written again.
 const RELAX: &str = "-- contact_search.relax
 set local synchronous_commit = off";
 
@@ -91,7 +91,7 @@ update search_cursor set seq = coalesce((select max(seq) from recent), seq)
 where account_id = $1 returning (select count(*) from recent) = $3"
 );
 
-/// Accounts whose index was requested. Cloning shares them.
+/// Accounts whose index was requested. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct IndexRequests {
     accounts: Arc<Mutex<BTreeSet<AccountId>>>,
@@ -105,8 +105,8 @@ impl IndexRequests {
 }
 
 impl Store {
-    /// Up to which event the index of the account can be used, if it can. Asks for it to be brought forward where that is
-    /// of use.
+    /// Returns the event up to which the account's index is complete; `None` where the index is not usable. Requests an
+    /// update of an index that is missing or behind.
     pub(super) async fn indexed_through(&self, account: AccountId) -> Result<Option<Seq>, StoreError> {
         let client = self.replica_reader().await?;
         let statement = client.prepare_cached(STATE).await?;
@@ -114,13 +114,13 @@ impl Store {
         let (through, head, complete) = (row.get::<_, Option<i64>>(0), row.get::<_, i64>(1), row.get::<_, bool>(2));
         let usable = through.filter(|through| complete && head - through <= USABLE);
         if usable.is_none_or(|through| head - through > STALE) {
-            self.ask_for_index(account);
+            self.request_index(account);
         }
         Ok(usable.map(Seq))
     }
 
-    /// The account's index is to be brought forward, in a step or more.
-    pub fn ask_for_index(&self, account: AccountId) {
+    /// Requests an update of the account's index.
+    pub fn request_index(&self, account: AccountId) {
         let mut accounts = self.index_requests.accounts();
         if accounts.len() < MAX_REQUESTS {
             accounts.insert(account);
@@ -129,7 +129,7 @@ impl Store {
         }
     }
 
-    /// Takes an account whose index was requested: the next after this one, in turn.
+    /// Takes the next account after `after` whose index was requested; starts over at the end.
     #[must_use]
     pub fn next_to_index(&self, after: AccountId) -> Option<AccountId> {
         let mut accounts = self.index_requests.accounts();
@@ -138,13 +138,13 @@ impl Store {
         Some(next)
     }
 
-    /// Wakes when an index is requested.
+    /// Returns the handle that is notified when an index is requested.
     #[must_use]
-    pub fn index_asked(&self) -> Arc<Notify> {
+    pub fn index_requested(&self) -> Arc<Notify> {
         Arc::clone(&self.index_requests.wake)
     }
 
-    /// Brings the account's index forward by a step; whether there is more to do.
+    /// Updates the account's index by one step; returns whether more steps are needed.
     pub async fn index_contacts(&self, account: AccountId) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;

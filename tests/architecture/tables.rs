@@ -229,13 +229,19 @@ pub(crate) const KEY_EXCEPTIONS: &Exemptions = &[
     ("owner_lease", "replicas own shards, not accounts"),
 ];
 
-/// Migrations that were released before the rule, and break replicas of the version before them. Subjects are files.
+/// Migrations that were released before the rule and break replicas of the version before them, and one of which it was
+/// measured that it does not. Subjects are files.
 pub(crate) const CONTRACT_EXCEPTIONS: &Exemptions = &[
     (
         "V8__push.sql",
         "released: it drops push_endpoint.secret, so that deliveries of older replicas wait for newer ones",
     ),
     ("V12__health_of_the_log.sql", "released: it drops push_endpoint.reported, with the same consequence"),
+    (
+        "V25__history_without_index.sql",
+        "one statement of the version before used the index, the erasure of attempts; by the primary key it takes 1.25 \
+         times as long (benches/store/run.sh history)",
+    ),
 ];
 
 /// Texts that stand in no file of the package. Written in two pieces, so that this file does not say it either.

@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use unificus::clock::Clock;
 use unificus::domain::brand::Color;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 use unificus::store::brands::{NewBrand, SetBrand};
 
 use crate::support::client::Reply;

@@ -146,7 +146,7 @@ async fn the_events_are_documented_for_anybody() {
     assert_eq!(document.status, 200);
     let document = document.json;
     assert_eq!(document["asyncapi"], "3.0.0");
-    let subjects = format!("{}.{{account}}.evt.{{entity}}.{{event_type}}", service.env.subject_root);
+    let subjects = format!("{}.{{account}}.evt.{{entity}}.{{verb}}", service.env.subject_root);
     assert_eq!(document["channels"]["nats"]["address"], subjects);
 
     // Every event type of the log is in the document, and every reference resolves.

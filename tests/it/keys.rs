@@ -11,7 +11,7 @@ use unificus::config::{self, Config};
 use unificus::domain::AccountId;
 use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 

@@ -12,7 +12,7 @@ use unificus::config::{self, Config};
 use unificus::domain::account::Tier;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 
 use crate::support::client::Reply;
 use crate::support::process::Process;

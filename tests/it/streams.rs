@@ -10,7 +10,7 @@ use unificus::contract::Cursor;
 use unificus::domain::Seq;
 use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 use unificus::store::keys::Added;
 use uuid::Uuid;
 

@@ -9,7 +9,7 @@ use crate::domain::contact::{RelatedChanges, UpdateContact};
 use crate::domain::fixture::{contact, given as account_with, key, text, timestamp};
 use crate::domain::{FIRST_EPOCH, Field, Patch, Seq};
 use crate::store::batch::{HeadLock, LoadedState, LockedHead};
-use crate::store::lists::Live;
+use crate::store::live::Live;
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(1));
 const ANN: &str = "ann@x.org";
@@ -24,7 +24,7 @@ fn loaded() -> LoadedState {
     LoadedState {
         heads: vec![LockedHead { account: ACCOUNT, seq: Seq(2), epoch: FIRST_EPOCH, live: Live::default() }],
         records: vec![(ACCOUNT, ann), (ACCOUNT, bob)],
-        answers: Vec::new(),
+        idempotency_records: Vec::new(),
     }
 }
 

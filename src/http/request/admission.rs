@@ -12,6 +12,7 @@ use tracing::field::display;
 use super::authenticator::{Authenticator, Claim};
 use super::caller::Caller;
 use super::extract::BodyLimit;
+use super::method::is_write;
 use crate::domain::account::Tier;
 use crate::http::response::limits;
 use crate::http::response::problem::Problem;
@@ -35,7 +36,7 @@ pub(in crate::http) struct Admission {
 impl Admission {
     /// Recognises the caller and reserves a call of the account's limits.
     pub(super) async fn admit(&self, claim: &Claim) -> Result<(Caller, Result<Call, Denied>), Problem> {
-        let caller = self.caller(claim).await?;
+        let caller = self.identify(claim).await?;
         let Checked { outcome, revision } = self.limiter.acquire(caller.account).await;
         // An error drops the call that was reserved, which gives it back.
         Ok((self.confirm(caller, claim, revision).await?, outcome))
@@ -46,13 +47,13 @@ impl Admission {
         &self,
         claim: &Claim,
     ) -> Result<(Caller, Result<Option<RateLimitStatus>, Denied>), Problem> {
-        let caller = self.caller(claim).await?;
+        let caller = self.identify(claim).await?;
         let Checked { outcome, revision } = self.limiter.status(caller.account).await;
         Ok((self.confirm(caller, claim, revision).await?, outcome))
     }
 
     /// Recognises the caller; from here on the request's span names the account.
-    async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+    async fn identify(&self, claim: &Claim) -> Result<Caller, Problem> {
         let caller = self.authenticator.caller(claim).await?;
         Span::current().record("account", display(caller.account));
         Ok(caller)
@@ -61,10 +62,10 @@ impl Admission {
     /// The caller as of a revision. A revision other than the cached one means that the account, its settings or its keys
     /// have changed since.
     async fn confirm(&self, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
-        if revision.is_none_or(|revision| revision == caller.revision) {
-            return Ok(caller);
+        match revision {
+            Some(revision) if revision != caller.revision => self.authenticator.caller_at(claim, revision).await,
+            Some(_) | None => Ok(caller),
         }
-        self.authenticator.caller_anew(claim, revision).await
     }
 
     /// Runs the handler, unless the caller's key does not allow the request.
@@ -73,11 +74,12 @@ impl Admission {
         if !caller.may(request.method()) {
             return Problem::read_only().into_response();
         }
+        let writes = is_write(request.method());
         request.extensions_mut().insert(caller);
         // The timeout is here and not in an outer layer, so that a call that timed out is given back.
         let mut response = match tokio::time::timeout(self.request_timeout, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Problem::too_slow().into_response(),
+            Err(_) => Problem::too_slow(writes).into_response(),
         };
         // The response belongs to one account, and a shared cache does not vary by the key's headers.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

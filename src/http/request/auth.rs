@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::{HeaderMap, Method};
 
 use super::admission::Admission;
-use super::caller::is_write;
+use super::method::is_write;
 use super::replays;
 use crate::command::Failure;
 use crate::http::response::limits;
@@ -70,7 +70,7 @@ pub(in crate::http) async fn authenticate(
 }
 
 /// Passes on requests of authenticated callers, with their [`Caller`](super::caller::Caller), and charges no call.
-pub(in crate::http) async fn authenticate_uncounted(
+pub(in crate::http) async fn authenticate_uncharged(
     State(admission): State<Arc<Admission>>,
     request: Request,
     next: Next,

@@ -16,8 +16,8 @@ use crate::keys::SecretKey;
 use crate::store::accounts::AccountCredentials;
 use crate::store::{Store, StoreError};
 
-/// Accounts are read again after this time, which bounds how long a change stays unseen that does not raise the
-/// revision.
+/// An account is read again after this time. A changed account is read at once where the limiter reports its revision; this
+/// time bounds the delay of a change where the limiter reports none (limits not enforced) or is not asked.
 const CACHE_TTL: Duration = Duration::from_secs(1);
 
 /// The credentials that a request claims.
@@ -66,19 +66,26 @@ impl Authenticator {
         let is_fresh = entry.is_fresh();
         match claim.matching(entry.value().as_deref()) {
             None if is_fresh => Err(Problem::unauthorized()),
-            None => self.caller_anew(claim, None).await,
+            None => self.reread_caller(claim).await,
             Some(caller) => Ok(caller),
         }
     }
 
-    /// The caller by the database's current state, or by the cached one if another request has read this revision
-    /// already.
-    pub(in crate::http) async fn caller_anew(&self, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
-        let mut known = self.known.get(&claim.account).await.flatten();
-        if known.as_ref().is_none_or(|known| revision != Some(known.credentials.revision)) {
-            known = self.look_up(claim.account).await?;
-            self.known.insert(claim.account, known.clone()).await;
+    /// The caller by the credentials of this revision, if another request has read them already, else by those that the
+    /// database has now.
+    pub(in crate::http) async fn caller_at(&self, claim: &Claim, revision: i64) -> Result<Caller, Problem> {
+        match self.known.get(&claim.account).await.flatten() {
+            Some(known) if known.credentials.revision == revision => {
+                claim.matching(Some(&known)).ok_or_else(Problem::unauthorized)
+            }
+            Some(_) | None => self.reread_caller(claim).await,
         }
+    }
+
+    /// The caller by the credentials that the database has now, which replace the cached ones.
+    async fn reread_caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+        let known = self.look_up(claim.account).await?;
+        self.known.insert(claim.account, known.clone()).await;
         claim.matching(known.as_deref()).ok_or_else(Problem::unauthorized)
     }
 

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use hyper::Method;
 use uuid::Uuid;
 
+use super::method::is_write;
 use crate::domain::AccountId;
 use crate::domain::account::{OnMissing, Tier};
 use crate::http::response::problem::Problem;
@@ -38,9 +39,4 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthorized)
     }
-}
-
-/// Whether a request of this method may change something.
-pub(in crate::http) fn is_write(method: &Method) -> bool {
-    [Method::POST, Method::PUT, Method::DELETE].contains(method)
 }

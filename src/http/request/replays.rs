@@ -1,8 +1,9 @@
 //! Idempotent replays of an account whose monthly calls are used up.
 //!
 //! A replay is not counted, so it is answered beyond the limit too: a client that lost the first response can still learn
-//! the result of its write. No handler carries anything out here: a request passes only when its response is stored
-//! already, and is marked with [`OnlyReplay`].
+//! the result of its write. Before the handler runs, [`are_stored`] finds the response to this request and checks that it
+//! does not expire soon. The handler then runs as for any request, and its write finds the stored response and changes
+//! nothing. A list of subscriptions stores a response per item, so its handler reads [`OnlyReplay`] and checks all of them.
 
 use axum::body::Body;
 use axum::extract::{FromRequest as _, Request};
@@ -10,15 +11,17 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::admission::Admission;
-use super::caller::{Caller, is_write};
+use super::caller::Caller;
 use super::extract::Write;
+use super::method::is_write;
 use crate::command::Idempotency;
 use crate::http::response::limits;
 use crate::http::response::replayed::is_replay;
 use crate::quota::{Denied, RateLimitStatus};
 use crate::store::{Store, StoreError};
 
-/// Marks a request that may be answered with its stored response, and must not be carried out.
+/// Marks a request that passed only because its first response is stored. A handler that submits several commands checks
+/// that the responses to all of them are, and else refuses the request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct OnlyReplay {
     /// The account's limits, of which the monthly one is used up.
@@ -75,5 +78,5 @@ pub(in crate::http) async fn are_stored(
 ) -> Result<bool, StoreError> {
     let keys: Vec<_> = requests.iter().map(|request| (request.key.as_str(), request.unscoped_key.as_str())).collect();
     let hashes: Vec<&[u8]> = requests.iter().map(|request| request.request_hash.as_slice()).collect();
-    Ok(store.count_answers(caller.account, &keys, &hashes).await? == requests.len())
+    Ok(store.count_idempotency_records(caller.account, &keys, &hashes).await? == requests.len())
 }

@@ -93,10 +93,11 @@ impl Reader {
             () = state.stop.cancelled() => return None,
             _ = session.ended() => return None,
             _ = beat.tick() => return Some(Bytes::from_static(b":\n\n")),
-            page = confirmed(session, follow) => page,
+            page = next_page(session, follow) => page,
         };
         match page {
-            // The log was restored: the client reconnects with a cursor of the previous epoch, and is refused with 410.
+            // The log was restored: it has no more events (an empty page), or they are of a newer epoch. The client
+            // reconnects with a cursor of the previous epoch, and is refused with 410.
             Ok(page) if page.events.last().is_none_or(|last| last.epoch > self.epoch) => return None,
             Ok(page) => self.frames = self.chunk(&page),
             Err(error) => {
@@ -141,17 +142,17 @@ impl Reader {
 /// The next events, for a key that is known to work: the key is checked before they are read and again after, because
 /// reading may take long. While the database cannot be reached, the read is retried until the session ends. Dropping
 /// the future loses nothing.
-async fn confirmed(session: &Session, follow: &mut Follow) -> Result<EventPage, StoreError> {
+async fn next_page(session: &Session, follow: &mut Follow) -> Result<EventPage, StoreError> {
     loop {
         follow.grown().await;
-        session.confirmed().await;
+        session.key_works().await;
         match follow.next(CHUNK).await {
             Err(error) if error.is_transient() => {
                 tracing::debug!(error = %error, "read changes for stream failed; will retry");
                 tokio::time::sleep(AGAIN.mul_f64(1.0 + rand::random::<f64>())).await;
             }
             page => {
-                session.confirmed().await;
+                session.key_works().await;
                 return page;
             }
         }

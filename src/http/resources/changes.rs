@@ -130,9 +130,9 @@ pub(in crate::http) async fn read(
 async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Duration) -> Result<bool, Problem> {
     let session = state.sessions.open(caller, SessionKind::LongPoll)?;
     // Events are sent only to a key that is known to work.
-    let confirmed = async {
+    let due = async {
         follow.grown().await;
-        session.confirmed().await;
+        session.key_works().await;
     };
     tokio::select! {
         biased;
@@ -140,7 +140,7 @@ async fn poll(state: &FeedState, caller: &Caller, follow: &mut Follow, wait: Dur
             SessionEnd::KeyGone => Err(Problem::unauthorized()),
             SessionEnd::Unchecked => Err(Problem::no_database()),
         },
-        () = confirmed => Ok(true),
+        () = due => Ok(true),
         () = tokio::time::sleep(wait) => Ok(false),
         () = state.stop.cancelled() => Ok(false),
     }

@@ -39,8 +39,8 @@ pub(in crate::http) async fn subscribe(
     }
     let share = write.body.len() / commands.len().max(1);
     let mut submitted = 0_usize;
-    let mut orders = commands.into_iter().map(|command| {
-        let order = command.map(|command| CommandEnvelope {
+    let mut envelopes = commands.into_iter().map(|command| {
+        let envelope = command.map(|command| CommandEnvelope {
             account: caller.account,
             command,
             origin: Arc::clone(&caller.origin),
@@ -48,14 +48,14 @@ pub(in crate::http) async fn subscribe(
             traceparent: write.traceparent.clone(),
             bytes: share,
         });
-        submitted += usize::from(order.is_ok());
-        order
+        submitted += usize::from(envelope.is_ok());
+        envelope
     });
     // The first command has the request's own key. If that key belongs to another request, the whole list is refused.
     let mut items = Vec::new();
-    for order in orders.by_ref() {
-        let is_guard = order.is_ok();
-        items.push(execute(&state.lanes, order).await);
+    for envelope in envelopes.by_ref() {
+        let is_guard = envelope.is_ok();
+        items.push(execute(&state.lanes, envelope).await);
         if is_guard {
             break;
         }
@@ -65,8 +65,8 @@ pub(in crate::http) async fn subscribe(
     {
         return Err(Refusal::KeyReused.into());
     }
-    // Each command enters the lane when first polled, so they are carried out in their order.
-    let rest: Vec<_> = orders.map(|order| execute(&state.lanes, order)).collect();
+    // Each command enters the lane when first polled, so they are carried out in the order of the list.
+    let rest: Vec<_> = envelopes.map(|envelope| execute(&state.lanes, envelope)).collect();
     items.extend(futures_util::future::join_all(rest).await);
     answer(&items)
 }
@@ -90,9 +90,9 @@ fn of_item(whole: &Idempotency, index: usize) -> Idempotency {
     Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
-async fn execute(lanes: &Lanes, order: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {
-    match order {
-        Ok(order) => SubscriptionItem { submitted: true, outcome: lanes.submit(order).await },
+async fn execute(lanes: &Lanes, envelope: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {
+    match envelope {
+        Ok(envelope) => SubscriptionItem { submitted: true, outcome: lanes.submit(envelope).await },
         Err(refusal) => {
             SubscriptionItem { submitted: false, outcome: Err(Failure::Refused { refusal, replayed: false }) }
         }

@@ -125,8 +125,8 @@ async fn submit(lanes: &Lanes, caller: &Caller, write: Write, command: Command) 
     let bytes = body.len();
     drop(body);
     let (account, origin) = (caller.account, Arc::clone(&caller.origin));
-    let order = CommandEnvelope { account, command, origin, idempotency, traceparent, bytes };
-    let result = lanes.submit(order).await?;
+    let envelope = CommandEnvelope { account, command, origin, idempotency, traceparent, bytes };
+    let result = lanes.submit(envelope).await?;
     Ok(answer(&result))
 }
 

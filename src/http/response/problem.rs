@@ -63,7 +63,8 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", "There is no such resource.")
     }
 
-    /// The problem that a response without a body stands for.
+    /// The problem that a response carries, or that a client error of another media type stands for; nothing for a success
+    /// and for a rendered problem.
     pub(in crate::http) fn of(response: &mut Response) -> Option<Self> {
         if let Some(problem) = response.extensions_mut().remove() {
             return Some(problem);
@@ -179,8 +180,14 @@ impl Problem {
         }
     }
 
-    pub(in crate::http) fn too_slow() -> Self {
-        Self::unavailable("The request took too long. Retry in a few seconds.")
+    /// `writes` says that the request may have changed something before it was ended.
+    pub(in crate::http) fn too_slow(writes: bool) -> Self {
+        Self::unavailable(if writes {
+            "The request took too long, and the result of the write is not known. Retry with the same Idempotency-Key, or \
+             read the record first."
+        } else {
+            "The request took too long. Retry in a few seconds."
+        })
     }
 
     pub(in crate::http) fn no_slot() -> Self {

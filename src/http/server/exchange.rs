@@ -34,7 +34,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct BodyBounds {
     pub(in crate::http) pace: Pace,
-    /// The time from the body's first byte to its last.
+    /// The time from the first wait for the body until its last byte.
     pub(in crate::http) whole: Duration,
 }
 

@@ -12,11 +12,11 @@ use crate::domain::{Entity, EventType};
 const PROMISE: &str = "At least once; in order per account on the feed, the stream and NATS, in order per record on \
                        webhooks; deduplicate by the event's `id`. Never lost: the feed is the truth, a push is a hint.";
 
-/// The document as `brand` serves it at `origin` (`https://api.example.org`). The API is below the path `base`, and
+/// The document as `brand` serves it at `service_url` (`https://api.example.org`). The API is below the path `base`, and
 /// events are published below `subject_root`.
-pub(in crate::http) fn document(brand: &str, origin: &str, base: &str, subject_root: &str) -> Json {
-    // An origin always has a scheme.
-    let (protocol, host) = origin.split_once("://").unwrap_or(("https", origin));
+pub(in crate::http) fn document(brand: &str, service_url: &str, base: &str, subject_root: &str) -> Json {
+    // A service URL always has a scheme.
+    let (protocol, host) = service_url.split_once("://").unwrap_or(("https", service_url));
     let keys = json!([{"$ref": "#/components/securitySchemes/publicId"},
         {"$ref": "#/components/securitySchemes/secretKey"}]);
     json!({
@@ -147,7 +147,8 @@ fn webhook_headers() -> Json {
         "type": "object",
         "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
         "properties": {
-            "webhook-id": {"type": "string", "description": "The event's `id`, the same for every attempt."},
+            "webhook-id": {"type": "string", "description": "The id of the delivery, the same for every attempt: \
+                the event's `id`, or for a batch an id made of its events."},
             "webhook-timestamp": {"type": "string", "pattern": "^[0-9]+$", "description": "This attempt's time in \
                 seconds since 1970, which is signed too."},
             "webhook-signature": {"type": "string", "description": "The signature of `<id>.<timestamp>.<body>` in \

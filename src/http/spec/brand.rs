@@ -7,7 +7,7 @@ use moka::future::Cache;
 
 use super::docs::{Asset, Template};
 use crate::domain::brand::{Brand, parse_host};
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::store::Store;
 use crate::store::StoreError;
 use bytes::Bytes;
@@ -60,10 +60,10 @@ impl Brands {
         })))
     }
 
-    /// The brand that a visitor of `origin` sees. The public pages need no database: while it cannot be reached, the
+    /// The brand that a visitor of `service_url` sees. The public pages need no database: while it cannot be reached, the
     /// installation's brand is shown.
-    pub(super) async fn shown_at(&self, origin: &Origin) -> Arc<Branded> {
-        let Ok(host) = parse_host(origin.host()) else { return Arc::clone(&self.installation) };
+    pub(super) async fn shown_at(&self, service_url: &ServiceUrl) -> Arc<Branded> {
+        let Ok(host) = parse_host(service_url.host()) else { return Arc::clone(&self.installation) };
         match self.known.try_get_with_by_ref(&host, self.of_host(&host)).await {
             Ok(brand) => brand,
             Err(error) => {

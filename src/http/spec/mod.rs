@@ -1,4 +1,8 @@
-//! The API's description: the list of operations, and the routes, documents and samples that are made from it.
+//! The list of operations, and everything that is made from it: the routes that the service serves, the documents and the
+//! samples.
+//!
+//! The routes are in `operations`: `operations::routers` makes the router, `operations::state` has the states that the
+//! handlers take. `http/mod.rs` adds authentication, and the routes of the documents and of operators.
 //!
 //! Guarantees: the router and the documents are built from one list. It knows nothing of connections.
 

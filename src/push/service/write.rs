@@ -12,9 +12,9 @@ use crate::contract::outcome::{CachedResponse, CommandOutcome};
 use crate::domain::Seq;
 use crate::domain::endpoint::{CursorCommand, Endpoint, EndpointState};
 use crate::push::own_headers;
-use crate::store::accounts::By;
-use crate::store::batch::IdempotencyRecord;
+use crate::store::audit::By;
 use crate::store::endpoint_changes::{Opened as OpenedChange, PushChange};
+use crate::store::idempotency::IdempotencyRecord;
 
 /// An open transaction. Dropped before it is finished, it leaves no trace.
 pub(super) struct IdempotentWrite<'a> {
@@ -34,13 +34,13 @@ impl EndpointService {
         let key = request.idempotency;
         let keys: Vec<&str> = key.iter().flat_map(|key| [&*key.key, &*key.unscoped_key]).collect();
         let opened = self.context.store.change_push(request.account, &keys, IDEMPOTENCY_TTL).await?;
-        let OpenedChange { change, head: log_end, answers } = opened.ok_or(EndpointError::NoAccount)?;
+        let OpenedChange { change, head: log_end, idempotency_records } = opened.ok_or(EndpointError::NoAccount)?;
         let write = IdempotentWrite { service: self, request, change, log_end };
         let Some(key) = key else { return Ok(write) };
         let is_same = |record: &IdempotencyRecord| record.request_hash == key.request_hash;
         // A request of another origin may have used the unscoped key, which says nothing about this one.
-        let record = answers.iter().find(|record| record.key == key.key);
-        let Some(record) = record.or_else(|| answers.iter().find(|record| is_same(record))) else {
+        let record = idempotency_records.iter().find(|record| record.key == key.key);
+        let Some(record) = record.or_else(|| idempotency_records.iter().find(|record| is_same(record))) else {
             return Ok(write);
         };
         match &record.outcome {
@@ -96,7 +96,7 @@ impl IdempotentWrite<'_> {
     /// Stores the response alone, because the change was made elsewhere.
     pub(super) async fn remember(self, rendered: Rendered) -> Result<Rendered, EndpointError> {
         let record = self.record(&rendered);
-        self.change.commit_answer(record).await?;
+        self.change.commit_idempotency_record(record).await?;
         Ok(rendered)
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use unificus::clock::Clock;
 use unificus::keys::{self as secret_keys, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 use unificus::store::keys::Added;
 
 use crate::support::client::{Reply, lead};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use unificus::clock::Clock;
 use unificus::keys::{self, SecretKey, Terms};
 use unificus::secrets::MasterKeys;
-use unificus::store::accounts::By;
+use unificus::store::audit::By;
 
 use super::{endpoint, endpoint_at, settled};
 use crate::support::program::unificus;

@@ -25,6 +25,7 @@ pub(crate) struct Client {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     pub(crate) text: String,
     pub(crate) json: Value,
 }
@@ -109,7 +110,7 @@ impl Client {
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let text = String::from_utf8_lossy(&body).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, text, json })
+        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body, text, json })
     }
 
     /// Creates a Lead.

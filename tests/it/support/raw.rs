@@ -1,6 +1,7 @@
 //! A client that writes its requests byte by byte, for requests that no HTTP library sends.
 
 use hyper::HeaderMap;
+use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -57,9 +58,10 @@ impl Raw {
         while self.read.len() < length {
             self.fill().await;
         }
-        let text = String::from_utf8_lossy(&self.read.drain(..length).collect::<Vec<_>>()).into_owned();
+        let body: Bytes = self.read.drain(..length).collect();
+        let text = String::from_utf8_lossy(&body).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Reply { status, headers, text, json }
+        Reply { status, headers, body, text, json }
     }
 
     async fn fill(&mut self) {

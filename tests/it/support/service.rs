@@ -9,7 +9,8 @@ use unificus::keys::{self, SecretKey, Terms};
 use unificus::metrics::Metrics;
 use unificus::secrets::MasterKeys;
 use unificus::store::Store;
-use unificus::store::accounts::{By, NewAccount};
+use unificus::store::accounts::NewAccount;
+use unificus::store::audit::By;
 
 use super::Client;
 use super::servers::{Servers, TestEnv};

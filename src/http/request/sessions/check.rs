@@ -13,7 +13,7 @@ use crate::domain::AccountId;
 use crate::store::Store;
 use crate::worker::{Step, Worker};
 
-/// The keys that one statement checks.
+/// The most keys that one statement checks; more take several statements.
 const AT_ONCE: usize = 1_000;
 
 /// Ends the sessions of keys that were deleted or have expired.
@@ -44,7 +44,7 @@ impl Worker for KeyCheck {
                 if !working.contains(key) && !gone.is_cancelled() {
                     gone.cancel();
                     self.sessions.metrics.feed_keys_gone_total.inc();
-                    tracing::info!(%account, key = %key_id, "key no longer works; its streams and long polls end");
+                    tracing::info!(%account, %key_id, "key no longer works; its streams and long polls end");
                 }
             }
         }
@@ -53,6 +53,7 @@ impl Worker for KeyCheck {
         Ok(Step::Idle)
     }
 
+    /// Never notified: the interval alone runs the check.
     fn wake(&self) -> Arc<Notify> {
         Arc::default()
     }

@@ -2,9 +2,11 @@
 //!
 //! Guarantees:
 //!
-//! * No event is sent on a check of the key that is older than [`FRESH`]. [`KeyCheck`] checks the keys of all sessions
-//!   in one statement, so the cost does not depend on the number of sessions of a key, and no hint of another process
-//!   is needed.
+//! * [`Session::key_works`] resolves on a check that began at most [`FRESH`] ago, or within [`FRESH`] of the session's
+//!   opening. A stream waits for it after it has read events and before it sends them; a long poll waits for it once, when
+//!   there are events and before it reads them.
+//! * [`KeyCheck`] checks each key once for all its sessions, up to 1,000 keys in a statement. It finds deleted keys by
+//!   itself, without a message from the replica that deleted them.
 //! * A session whose key was deleted or has expired ends at the next check.
 //! * While keys cannot be checked because the database cannot be reached, no events are sent, but sessions stay open:
 //!   they end one by one after 30 to 60 s, so that clients do not all reconnect at once.
@@ -85,7 +87,8 @@ pub(in crate::http) struct Session {
     key_id: Uuid,
     kind: SessionKind,
     gone: CancellationToken,
-    /// The time at which the caller was authenticated.
+    /// Counts as the time of the first check. The caller was authenticated before: for a stream just before, for a long
+    /// poll before the end of the log was read.
     opened_at: Instant,
     grace: Duration,
 }
@@ -96,7 +99,7 @@ impl Sessions {
         Arc::new(Self { keys: Mutex::default(), checked_at, limits, metrics })
     }
 
-    /// Opens a session for a caller who was authenticated just now; refuses with 429 beyond a limit.
+    /// Opens a session for a caller who was authenticated in this request; refuses with 429 beyond a limit.
     pub(in crate::http) fn open(self: &Arc<Self>, caller: &Caller, kind: SessionKind) -> Result<Session, Problem> {
         let Caller { account, key_id, .. } = *caller;
         let mut keys = self.keys();
@@ -159,7 +162,7 @@ impl Session {
     }
 
     /// Resolves when the key is known to work. Never resolves for a key that is gone.
-    pub(in crate::http) async fn confirmed(&self) {
+    pub(in crate::http) async fn key_works(&self) {
         let mut checked_at = self.sessions.checked_at.subscribe();
         loop {
             let last = (*checked_at.borrow_and_update()).max(self.opened_at);

@@ -33,7 +33,7 @@ use super::resource::Resource;
 use crate::domain::{AccountId, Entity, ValidationErrors};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::http::response::envelope;
 use crate::http::response::in_flight::InFlight;
 use crate::http::response::problem::Problem;
@@ -52,7 +52,7 @@ pub(in crate::http) struct ListState {
 pub(in crate::http) async fn list<R: Resource>(
     State(state): State<Arc<ListState>>,
     caller: Caller,
-    origin: Origin,
+    service_url: ServiceUrl,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -67,7 +67,7 @@ pub(in crate::http) async fn list<R: Resource>(
     // here.
     let mut room = state.in_flight.room(caller.account, 0).await?;
     room.cover(page.records.iter().map(|stored| stored.record.len()).sum())?;
-    let links = PageLinks { origin: &origin, uri: &uri, query: &query };
+    let links = PageLinks { service_url: &service_url, uri: &uri, query: &query };
     Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
 }
 
@@ -192,7 +192,7 @@ fn weight(page_request: &PageRequest, page_cursor: &PageCursor) -> u32 {
 
 /// The parts of links to other pages.
 pub(in crate::http) struct PageLinks<'a> {
-    pub(in crate::http) origin: &'a Origin,
+    pub(in crate::http) service_url: &'a ServiceUrl,
     pub(in crate::http) uri: &'a Uri,
     pub(in crate::http) query: &'a Query,
 }
@@ -223,6 +223,6 @@ impl PageLinks<'_> {
         pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page" && key != "after"));
         pairs.append_pair("page", &number.to_string());
         pairs.extend_pairs(after.map(|after| ("after", after)));
-        format!("{}{}?{}", self.origin.0, self.uri.path(), pairs.finish())
+        format!("{}{}?{}", self.service_url.0, self.uri.path(), pairs.finish())
     }
 }

@@ -23,7 +23,7 @@ use super::asyncapi;
 use super::brand::{Branded, Brands};
 use crate::domain::account::Tier;
 use crate::http::request::auth::TEST_CREDENTIALS;
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::http::response::problem::Problem;
 
 /// The policy of the page: run and style itself from files of this service, and call its API. Swagger UI draws its
@@ -41,17 +41,22 @@ pub(in crate::http) struct Pages {
 }
 
 /// The page itself.
-pub(in crate::http) async fn page(State(pages): State<Arc<Pages>>, origin: Origin, headers: HeaderMap) -> Response {
-    let brand = pages.brands.shown_at(&origin).await;
+pub(in crate::http) async fn page(
+    State(pages): State<Arc<Pages>>,
+    service_url: ServiceUrl,
+    headers: HeaderMap,
+) -> Response {
+    let brand = pages.brands.shown_at(&service_url).await;
     let burst = pages.burst_per_second;
-    let make = || Template::new("text/html; charset=utf-8", |origin| render(&pages.assets, &brand, origin, burst));
-    document(brand.page.get_or_init(make), &origin, &headers, PAGE_POLICY)
+    let make =
+        || Template::new("text/html; charset=utf-8", |service_url| render(&pages.assets, &brand, service_url, burst));
+    document(brand.page.get_or_init(make), &service_url, &headers, PAGE_POLICY)
 }
 
 /// A file of the page: one of [`Assets`], or one that the brand makes.
 pub(in crate::http) async fn asset(
     State(pages): State<Arc<Pages>>,
-    origin: Origin,
+    service_url: ServiceUrl,
     Path(name): Path<String>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
@@ -59,7 +64,7 @@ pub(in crate::http) async fn asset(
     if let Some(asset) = pages.assets.get(&name) {
         return Ok(answer(asset, &headers, CachePolicy::of(&uri, asset), FILE_POLICY));
     }
-    let brand = pages.brands.shown_at(&origin).await;
+    let brand = pages.brands.shown_at(&service_url).await;
     let asset = match name.as_str() {
         "brand.css" => &brand.style,
         "logo" => brand.logo.as_ref().unwrap_or_else(|| pages.assets.logo()),
@@ -69,22 +74,26 @@ pub(in crate::http) async fn asset(
 }
 
 /// The AsyncAPI document of the account's events.
-pub(in crate::http) async fn events(State(pages): State<Arc<Pages>>, origin: Origin, headers: HeaderMap) -> Response {
-    let brand = pages.brands.shown_at(&origin).await;
+pub(in crate::http) async fn events(
+    State(pages): State<Arc<Pages>>,
+    service_url: ServiceUrl,
+    headers: HeaderMap,
+) -> Response {
+    let brand = pages.brands.shown_at(&service_url).await;
     let root = &pages.subject_root;
-    let text = |origin: &Origin| asyncapi::document(&brand.brand.name, &origin.0, BASE, root).to_string();
+    let text = |service_url: &ServiceUrl| asyncapi::document(&brand.brand.name, &service_url.0, BASE, root).to_string();
     let template = brand.events.get_or_init(|| Template::new("application/json", text));
-    document(template, &origin, &headers, FILE_POLICY)
+    document(template, &service_url, &headers, FILE_POLICY)
 }
 
 /// The page, from its template.
-fn render(assets: &Assets, branded: &Branded, origin: &Origin, burst: u64) -> String {
+fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, burst: u64) -> String {
     let address = |name: &str, asset: &Asset| Html::text(&format!("{BASE}/swagger/assets/{name}?v={}", asset.tag));
     fill(include_str!("page.html"), |gap| {
         Some(match gap {
             "name" => Html::text(&branded.brand.name),
             "base" => Html::text(BASE),
-            "origin" => Html::text(&origin.0),
+            "service_url" => Html::text(&service_url.0),
             "dummy-id" => Html::text(TEST_CREDENTIALS.0),
             "dummy-key" => Html::text(TEST_CREDENTIALS.1),
             "burst" => Html::text(&burst.to_string()),

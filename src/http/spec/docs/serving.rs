@@ -13,7 +13,7 @@ use super::assets::{Asset, Encoding};
 use super::template::Template;
 use crate::http::request::conditions::has_tag;
 use crate::http::request::extract::Query;
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 
 /// The policy of a file. A logo may be anybody's SVG: opened by itself, it may draw and nothing else.
 pub(super) const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
@@ -53,9 +53,14 @@ pub(super) fn answer(asset: &Asset, headers: &HeaderMap, cache: CachePolicy, pol
     response
 }
 
-/// Responds with a document as it reads at this origin.
-pub(super) fn document(template: &Template, origin: &Origin, headers: &HeaderMap, policy: &'static str) -> Response {
-    let mut response = tagged(&template.tag(origin), headers, || template.bytes(origin));
+/// Responds with a document as it reads at this service URL.
+pub(super) fn document(
+    template: &Template,
+    service_url: &ServiceUrl,
+    headers: &HeaderMap,
+    policy: &'static str,
+) -> Response {
+    let mut response = tagged(&template.tag(service_url), headers, || template.bytes(service_url));
     let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
     put(CONTENT_TYPE, HeaderValue::from_static(template.media_type));
     put(CACHE_CONTROL, CachePolicy::Revalidate.header());
@@ -65,8 +70,8 @@ pub(super) fn document(template: &Template, origin: &Origin, headers: &HeaderMap
 }
 
 /// Responds with a document that depends on the keys that it is requested with.
-pub(in crate::http) fn data(template: &Template, origin: &Origin, headers: &HeaderMap) -> Response {
-    let mut response = document(template, origin, headers, FILE_POLICY);
+pub(in crate::http) fn data(template: &Template, service_url: &ServiceUrl, headers: &HeaderMap) -> Response {
+    let mut response = document(template, service_url, headers, FILE_POLICY);
     response.headers_mut().insert(VARY, HeaderValue::from_static("x-public-id, x-secret-key"));
     response
 }

@@ -2,12 +2,12 @@ use super::assets::Assets;
 use super::html::{Html, fill};
 use super::{render, thousands};
 use crate::domain::brand::{Brand, Color};
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::http::spec::brand::Branded;
 
-fn page(name: &str, origin: &str) -> String {
+fn page(name: &str, service_url: &str) -> String {
     let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None };
-    render(&Assets::new(), &Branded::new(brand), &Origin(origin.to_owned()), 50)
+    render(&Assets::new(), &Branded::new(brand), &ServiceUrl(service_url.to_owned()), 50)
 }
 
 #[test]

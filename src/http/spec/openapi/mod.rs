@@ -30,7 +30,7 @@ use super::operations::parameter::{Parameter, ParameterLocation};
 use super::operations::{self, BodySpec, Operation, Tag};
 use crate::domain::brand::Brand;
 use crate::http::request::authenticator::Authenticator;
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::store::Store;
 use crate::store::schema::AccountSchema;
 
@@ -73,20 +73,20 @@ impl Documents {
 /// once, for each brand and each revision of an account's fields.
 pub(in crate::http) async fn serve(
     State(documents): State<Arc<Documents>>,
-    origin: Origin,
+    service_url: ServiceUrl,
     headers: HeaderMap,
 ) -> Response {
     let own = documents.own_fields(&headers).await;
-    let branded = documents.brands.shown_at(&origin).await;
+    let branded = documents.brands.shown_at(&service_url).await;
     let brand = &branded.brand;
-    let make = |own| Template::new(MEDIA_TYPE, |origin| document(brand, origin, own).to_string());
+    let make = |own| Template::new(MEDIA_TYPE, |service_url| document(brand, service_url, own).to_string());
     match own {
         Some(own) if !(own.custom_fields.is_empty() && own.audiences.is_empty()) => {
             let made = async { Arc::new(make(Some(&own))) };
             let template = documents.own.get_with(revision(brand, &own), made).await;
-            serving::data(&template, &origin, &headers)
+            serving::data(&template, &service_url, &headers)
         }
-        Some(_) | None => serving::data(branded.openapi.get_or_init(|| make(None)), &origin, &headers),
+        Some(_) | None => serving::data(branded.openapi.get_or_init(|| make(None)), &service_url, &headers),
     }
 }
 
@@ -100,8 +100,8 @@ fn revision(brand: &Brand, own: &AccountSchema) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The document for a client at `origin`, with the fields that the account added to records.
-fn document(brand: &Brand, origin: &Origin, own: Option<&AccountSchema>) -> Json {
+/// The document for a client at `service_url`, with the fields that the account added to records.
+fn document(brand: &Brand, service_url: &ServiceUrl, own: Option<&AccountSchema>) -> Json {
     let operations = operations::all();
     let schemas: Map<_, _> = Schema::all().map(|schema| (schema.name(), schema.json(own))).collect();
     let schemes: Map<_, _> = SCHEMES
@@ -117,7 +117,7 @@ fn document(brand: &Brand, origin: &Origin, own: Option<&AccountSchema>) -> Json
             "version": env!("CARGO_PKG_VERSION"),
             "description": DESCRIPTION,
         },
-        "servers": [{"url": format!("{}{BASE}", origin.0)}],
+        "servers": [{"url": format!("{}{BASE}", service_url.0)}],
         "tags": tags(&operations),
         "paths": paths(&operations),
         "components": {

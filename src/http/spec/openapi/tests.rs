@@ -7,12 +7,12 @@ use crate::config::BrandConfig;
 use crate::contract::input::InputKind;
 use crate::contract::record::RecordJson;
 use crate::domain::{Entity, EventType, Field, FieldOwner, NewEvent, Record, Seq, Timestamp, Uid, Value};
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::http::spec::samples;
 use crate::store::schema::AccountSchema;
 
 fn made(own: Option<&AccountSchema>) -> Json {
-    document(&BrandConfig::default().shown(), &Origin("https://crm.example.com".to_owned()), own)
+    document(&BrandConfig::default().shown(), &ServiceUrl("https://crm.example.com".to_owned()), own)
 }
 
 fn keys(schema: &Json) -> BTreeSet<&str> {

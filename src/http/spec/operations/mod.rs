@@ -29,10 +29,10 @@ pub(in crate::http) fn all() -> Vec<Operation> {
     records.into_iter().chain(others).flatten().collect()
 }
 
-/// The routes of the operations that count as calls, and of those that do not.
+/// The routes of the operations that are charged as calls, and of those that are not.
 pub(in crate::http) fn routers() -> (Router<HandlerState>, Router<HandlerState>) {
-    let (calls, uncounted): (Vec<_>, Vec<_>) = all().into_iter().partition(|operation| operation.tag != Tag::Usage);
-    (routes(calls), routes(uncounted))
+    let (charged, uncharged): (Vec<_>, Vec<_>) = all().into_iter().partition(|operation| operation.route.charged);
+    (routes(charged), routes(uncharged))
 }
 
 /// Each operation under its path and its aliases.
@@ -43,8 +43,8 @@ fn routes(operations: Vec<Operation>) -> Router<HandlerState> {
     })
 }
 
-/// Routes that no operation describes: of the documents, and of operators.
-const READ_ONLY: [&str; 8] = [
+/// Routes that no operation describes, of the documents and of operators. Each has GET only.
+const UNDESCRIBED_GETS: [&str; 8] = [
     "/secure-api/swagger",
     "/secure-api/swagger/",
     "/secure-api/swagger/json-file",
@@ -61,5 +61,5 @@ pub(in crate::http) fn methods() -> Vec<(String, Method)> {
         let method = operation.route.method.clone();
         operation.paths().map(move |path| (format!("{BASE}{path}"), method.clone())).collect::<Vec<_>>()
     });
-    operations.chain(READ_ONLY.map(|path| (path.to_owned(), Method::GET))).collect()
+    operations.chain(UNDESCRIBED_GETS.map(|path| (path.to_owned(), Method::GET))).collect()
 }

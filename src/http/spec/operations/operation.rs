@@ -138,6 +138,8 @@ pub(in crate::http) struct Route {
     pub(in crate::http) handlers: MethodRouter<HandlerState>,
     /// Whether requests with the test credentials get a sample.
     pub(in crate::http) sampled: bool,
+    /// Whether a request is charged to the account's limits as a call.
+    pub(in crate::http) charged: bool,
 }
 
 /// A GET, with the sample that answers the test credentials.
@@ -154,7 +156,7 @@ where
             None => handler.call(request, state).await,
         }
     };
-    Route { method: Method::GET, handlers: on(MethodFilter::GET, either), sampled: true }
+    Route { method: Method::GET, handlers: on(MethodFilter::GET, either), sampled: true, charged: true }
 }
 
 /// A GET that has no sample: a stream.
@@ -163,13 +165,13 @@ pub(super) fn stream<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Rou
 }
 
 pub(super) fn post<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
-    Route { method: Method::POST, handlers: on(MethodFilter::POST, handler), sampled: false }
+    Route { method: Method::POST, handlers: on(MethodFilter::POST, handler), sampled: false, charged: true }
 }
 
 pub(super) fn put<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
-    Route { method: Method::PUT, handlers: on(MethodFilter::PUT, handler), sampled: false }
+    Route { method: Method::PUT, handlers: on(MethodFilter::PUT, handler), sampled: false, charged: true }
 }
 
 pub(super) fn delete<H: Handler<T, HandlerState>, T: 'static>(handler: H) -> Route {
-    Route { method: Method::DELETE, handlers: on(MethodFilter::DELETE, handler), sampled: false }
+    Route { method: Method::DELETE, handlers: on(MethodFilter::DELETE, handler), sampled: false, charged: true }
 }

@@ -1,13 +1,13 @@
 //! The account's calls.
 
-use super::operation::{Operation, Shape, Success, Tag, get};
+use super::operation::{Operation, Route, Shape, Success, Tag, get};
 use crate::http::resources::usage;
 use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 
 pub(super) fn operation() -> Operation {
     Operation {
-        route: get(usage::read, samples::usage),
+        route: Route { charged: false, ..get(usage::read, samples::usage) },
         path: "/usage",
         aliases: &[],
         tag: Tag::Usage,

@@ -22,7 +22,7 @@ use crate::contract::{Cursor, EncodedEvent};
 use crate::domain::account::Tier;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
 use crate::http::request::extract::{NamedTarget, Query};
-use crate::http::request::origin::Origin;
+use crate::http::request::service_url::ServiceUrl;
 use crate::http::resources::changes::{self, FeedRequest, Range};
 use crate::http::resources::endpoints;
 use crate::http::resources::lists::{self, PageLinks};
@@ -51,12 +51,12 @@ const EPOCH: i32 = 1;
 
 pub(in crate::http) async fn list<R: Resource>(
     State(clock): State<Clock>,
-    origin: Origin,
+    service_url: ServiceUrl,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> HandlerResult {
     let now = clock.now();
-    let links = PageLinks { origin: &origin, uri: &uri, query: &query };
+    let links = PageLinks { service_url: &service_url, uri: &uri, query: &query };
     let counted = ListCount { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
     lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
         let record = record(R::ENTITY, now);

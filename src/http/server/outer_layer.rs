@@ -14,25 +14,31 @@ use tracing::field::Empty;
 use super::allow::AllowedMethods;
 use crate::clock;
 use crate::http::request::head;
+use crate::http::request::method::is_write;
 use crate::http::request::peer::TrustedProxies;
 use crate::http::request::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 
-/// The time for authentication and the reservation of a call. A request that takes longer is refused with 503.
+/// The time for authentication and the reservation of a call, added to the handler's deadline. A request that takes longer
+/// than both together is refused with 503.
 const ADMISSION: Duration = Duration::from_secs(10);
 
 /// The state of the outermost layer.
-pub(in crate::http) struct Finish {
+pub(in crate::http) struct OuterLayer {
     pub(in crate::http) methods: AllowedMethods,
     pub(in crate::http) proxies: TrustedProxies,
-    /// The deadline of a handler. Admission has [`ADMISSION`] more.
+    /// The time for the handler. [`ADMISSION`] is added to it.
     pub(in crate::http) request_timeout: Duration,
     pub(in crate::http) metrics: Metrics,
 }
 
 /// Gives each request an id and a span, and its response the headers that every response has; counts the request.
-pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn outer_layer(
+    State(state): State<Arc<OuterLayer>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = clock::instant();
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -47,26 +53,28 @@ pub(in crate::http) async fn finish(State(state): State<Arc<Finish>>, request: R
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.headers_mut().extend(id.header().map(|id| (X_REQUEST_ID, id)));
     let (status, elapsed) = (response.status(), began.elapsed());
-    tracing::debug!(parent: &span, status = status.as_u16(), duration_ms = elapsed.as_secs_f64() * 1e3, "request ended");
+    let duration_ms = elapsed.as_secs_f64() * 1e3;
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), duration_ms, "request ended"));
     state.metrics.http_requests_total.with_label_values(&[route, method, status.as_str()]).inc();
     state.metrics.http_request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
     response
 }
 
 /// Refuses ambiguous heads, answers OPTIONS, enforces the deadline and renders problems.
-async fn respond(state: &Finish, route: &str, request: Request, next: Next) -> Response {
+async fn respond(state: &OuterLayer, route: &str, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let (mut parts, body) = request.into_parts();
     let allow = if parts.method == Method::OPTIONS { state.methods.of(route, &path) } else { None };
     match (head::check(&parts, &state.proxies), allow) {
         (Err(problem), _) => problem.render(&path),
         (Ok(_), Some(allow)) => options(allow),
-        (Ok(origin), None) => {
-            parts.extensions.insert(origin);
+        (Ok(service_url), None) => {
+            parts.extensions.insert(service_url);
+            let writes = is_write(&parts.method);
             let deadline = state.request_timeout + ADMISSION;
             match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {
                 Ok(response) => render(response, &path),
-                Err(_) => Problem::too_slow().render(&path),
+                Err(_) => Problem::too_slow(writes).render(&path),
             }
         }
     }

@@ -1,20 +1,13 @@
-//! The session that owns shards.
-//!
-//! Ownership of a shard is an advisory lock of this one connection, and every cursor of a shard is written through the
-//! same connection. So a cursor can only be written by the session that holds the lock at that moment: when the session
-//! ends, the locks fall and the writes fail with it. A process that is paused keeps its session; its lease
-//! (`owner_lease.rs`) then runs out, and another replica ends the session before it takes the locks. Lost cursor writes
-//! are harmless, because work goes on from an earlier position, so this session does not wait for the disk.
+//! The cursors that the owner of a shard writes: the relay's, and those of push endpoints with their retry entries.
 
-use tokio_postgres::{Client, NoTls, Statement};
-use tokio_util::sync::CancellationToken;
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
-use super::owner_lease::Membership;
-use super::{Params, SESSION_SETTINGS, Store, StoreError};
+use super::ShardOwner;
 use crate::clock;
 use crate::domain::endpoint::{CursorUpdate, EndpointSave};
 use crate::domain::{AccountId, Seq, Timestamp};
+use crate::store::{Params, StoreError};
 
 const SAVE_RELAY: &str = "-- relay_cursor.save
 with moved as (
@@ -74,15 +67,8 @@ with disabled as (
 insert into audit (account_id, audit_id, at, actor, action, detail)
 select account_id, $3, $4, 'push', 'push.disable', $5::text::json from disabled";
 
-/// The session. Dropping it gives up every shard.
-pub struct ShardOwner {
-    pub(super) client: Client,
-    pub(super) membership: Membership,
-    statements: Statements,
-    ended: CancellationToken,
-}
-
-struct Statements {
+/// The statements that a session prepares once.
+pub(super) struct Statements {
     save_relay: Statement,
     save_push: Statement,
 }
@@ -98,51 +84,13 @@ pub struct RelayMove {
     pub repair: Option<Uuid>,
 }
 
-impl Store {
-    /// Opens a session and joins the members. The connection is driven by the returned future, which ends with it.
-    pub async fn open_owner(&self) -> Result<(ShardOwner, impl Future<Output = ()> + Send + 'static), StoreError> {
-        let mut config = self.config.clone();
-        config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
-        let (client, connection) = config.connect(NoTls).await?;
-        let ended = CancellationToken::new();
-        let end = ended.clone();
-        let drive = async move {
-            tokio::select! {
-                broken = connection => if let Err(error) = broken {
-                    tracing::warn!(error = %error, "owner session broke");
-                },
-                // Dropping the connection closes it, and the server releases the locks of the session.
-                () = end.cancelled() => {}
-            }
-        };
-        let mut drive = Box::pin(drive);
-        let owner = tokio::select! {
-            owner = ShardOwner::join(client, ended) => owner?,
-            () = &mut drive => return Err(StoreError::Unavailable("the connection closed at once".into())),
-        };
-        Ok((owner, drive))
+impl Statements {
+    pub(super) async fn prepare(client: &Client) -> Result<Self, StoreError> {
+        Ok(Self { save_relay: client.prepare(SAVE_RELAY).await?, save_push: client.prepare(SAVE_PUSH).await? })
     }
 }
 
 impl ShardOwner {
-    async fn join(client: Client, ended: CancellationToken) -> Result<Self, StoreError> {
-        let membership = Membership::join(&client).await?;
-        let statements =
-            Statements { save_relay: client.prepare(SAVE_RELAY).await?, save_push: client.prepare(SAVE_PUSH).await? };
-        Ok(Self { client, membership, statements, ended })
-    }
-
-    /// Whether the session has ended and every lock with it.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.ended.is_cancelled() || self.client.is_closed()
-    }
-
-    /// Ends the session for every user of it, and with it every lock that it holds.
-    pub fn end(&self) {
-        self.ended.cancel();
-    }
-
     /// Moves the cursors of the relay that are at the expected positions; returns the accounts whose cursor was moved.
     pub async fn save_relay(&self, moves: &[RelayMove], stream: i64) -> Result<Vec<AccountId>, StoreError> {
         let accounts: Vec<Uuid> = moves.iter().map(|moved| moved.account.0).collect();
@@ -226,7 +174,7 @@ impl ShardOwner {
     }
 }
 
-/// A count of failures as an `integer`. The largest one means the same as any beyond it.
+/// Returns a count of failures as an `integer`. Every count beyond the largest `integer` means the same: failing for long.
 fn saturated(failures: u32) -> i32 {
     i32::try_from(failures).unwrap_or(i32::MAX)
 }

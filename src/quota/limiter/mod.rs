@@ -1,19 +1,28 @@
-//! The limiter: calls are acquired before they are carried out and settled when they are answered.
+//! The limiter: a call is acquired before it is executed, and settled when it gets its response.
+//!
+//! Guarantees: callers that arrive during a reservation share the next one, over all accounts; a call that is dropped
+//! without a response is given back, unless it was kept. Knows no statement: `store::quota` executes reservations.
+
+mod accounts;
+mod call;
+mod settlement;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::accounts::{Accounts, LeaseHandle, Replies, RequestKind, ReservationReply, Settlement};
+pub use self::call::Call;
+
+use self::accounts::{Accounts, Replies, RequestKind, ReservationReply};
+use self::settlement::{LeaseHandle, Settlement};
 use super::burst::Burst;
-use super::call::Call;
 use super::lease::LEASE;
 use super::window::{RateLimitStatus, Window};
 use crate::clock;
 use crate::config;
 use crate::domain::AccountId;
-use crate::store::quota::{Ask, Grant};
+use crate::store::quota::{Grant, ReservationRequest};
 use crate::store::{Store, StoreError};
 use crate::worker::{Step, Worker};
 
@@ -36,23 +45,23 @@ struct Shared {
 pub struct Checked<T> {
     /// The requested value, or the reason for the refusal.
     pub outcome: Result<T, Denied>,
-    /// The account's revision; nothing where the database was not asked.
+    /// The account's revision; `None` where the database was not queried.
     pub revision: Option<i64>,
 }
 
-/// Why a call may not be carried out.
+/// The reason why a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// Too many in this second.
+    /// The calls of this second are used up.
     Burst(RateLimitStatus),
-    /// The month's calls are used up.
+    /// The calls of this month are used up.
     Month(RateLimitStatus),
-    /// The database did not answer.
+    /// The database did not respond.
     Unavailable,
 }
 
 impl QuotaLimiter {
-    /// Nothing is counted yet.
+    /// Makes a limiter that has counted no call.
     #[must_use]
     pub fn new(config: config::Quota) -> Self {
         let (accounts, burst) = (Mutex::default(), Mutex::default());
@@ -60,8 +69,8 @@ impl QuotaLimiter {
         Self { shared: Arc::new(Shared { config, accounts, burst, wake, reservation }) }
     }
 
-    /// Acquires one call of the account's month. The limit is that of the account's tier at that time. Cancelled while it
-    /// waits, it acquires none.
+    /// Acquires one call of the account's month, under the limit of the account's current tier. Acquires none if it is
+    /// cancelled while it waits.
     pub async fn acquire(&self, account: AccountId) -> Checked<Call> {
         if !self.shared.config.enforced {
             self.accounts().count(account);
@@ -80,15 +89,15 @@ impl QuotaLimiter {
         Checked { outcome, revision: Some(reply.revision) }
     }
 
-    /// Acquires a call under another lease, for one that was counted in its second already.
-    pub(super) async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
+    /// Acquires a call under another lease, without counting it in the current second again.
+    async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
         let limit = self.shared.config.burst_per_second;
         let burst = status.map_or_else(|| Window::burst(limit, 0), |status| status.burst);
         self.acquire_of_month(account, burst).await.outcome
     }
 
-    /// The account's limits, with all calls that this replica knows of; nothing where limits are not enforced. Consumes one
-    /// call of the second and none of the month.
+    /// Returns the account's limits, with all calls that this replica knows of; `None` where limits are not enforced.
+    /// Consumes one call of the second and none of the month.
     pub async fn status(&self, account: AccountId) -> Checked<Option<RateLimitStatus>> {
         let burst = if self.shared.config.enforced {
             match self.check_burst(account) {
@@ -107,7 +116,7 @@ impl QuotaLimiter {
         let limit = self.shared.config.burst_per_second;
         let calls = self.shared.burst.lock().unwrap_or_else(PoisonError::into_inner).call(account, clock::instant());
         let burst = Window::burst(limit, calls);
-        // A refused call does not ask the database, so the month is not known.
+        // A refused call does not query the database, so the month is not known.
         if calls > limit { Err(Denied::Burst(RateLimitStatus { burst, month: None })) } else { Ok(burst) }
     }
 
@@ -119,7 +128,7 @@ impl QuotaLimiter {
         reply.await.ok()
     }
 
-    pub(super) fn settle(&self, account: AccountId, lease: LeaseHandle) -> Settlement {
+    fn settle(&self, account: AccountId, lease: LeaseHandle) -> Settlement {
         let settlement = self.accounts().settle(account, lease, clock::instant());
         if matches!(settlement, Settlement::AfterReservation(_)) {
             self.shared.wake.notify_one();
@@ -127,11 +136,11 @@ impl QuotaLimiter {
         settlement
     }
 
-    pub(super) fn give_back(&self, account: AccountId, lease: Option<LeaseHandle>) {
+    fn give_back(&self, account: AccountId, lease: Option<LeaseHandle>) {
         self.accounts().give_back(account, lease);
     }
 
-    pub(super) fn keep(&self, account: AccountId, lease: LeaseHandle) {
+    fn keep(&self, account: AccountId, lease: LeaseHandle) {
         self.accounts().keep(account, lease);
     }
 
@@ -143,8 +152,8 @@ impl QuotaLimiter {
         if pending.is_empty() {
             return Ok(false);
         }
-        let asks: Vec<Ask> = pending.values().map(|reservation| reservation.ask).collect();
-        let grants = match store.take_calls(&asks, LEASE).await {
+        let requests: Vec<ReservationRequest> = pending.values().map(|reservation| reservation.request).collect();
+        let grants = match store.reserve_calls(&requests, LEASE).await {
             Ok(grants) => grants,
             Err(error) => {
                 self.accounts().failed(pending);
@@ -191,14 +200,14 @@ impl<T> Checked<T> {
     const UNAVAILABLE: Self = Self { outcome: Err(Denied::Unavailable), revision: None };
 }
 
-/// Reserves calls whenever callers wait.
+/// The worker that reserves calls when callers wait.
 pub struct ReservationWriter {
     limiter: QuotaLimiter,
     store: Store,
 }
 
 impl ReservationWriter {
-    /// The caller acquires its calls from the same limiter.
+    /// Makes the worker of a limiter.
     #[must_use]
     pub fn new(limiter: QuotaLimiter, store: Store) -> Self {
         Self { limiter, store }
@@ -207,13 +216,13 @@ impl ReservationWriter {
 
 impl Worker for ReservationWriter {
     const NAME: &'static str = "quota";
-    /// A call that is given back is reserved again after this time at the latest.
+    /// A returned call is given back to the month within this time.
     const SWEEP: Duration = Duration::from_secs(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let reserved = self.limiter.reserve(&self.store).await?;
         let enforced = self.limiter.shared.config.enforced;
-        // Without limits nobody waits, so one transaction per second is enough.
+        // Without limits no caller waits, so one transaction per second is enough.
         Ok(if reserved && enforced { Step::Advanced } else { Step::Idle })
     }
 

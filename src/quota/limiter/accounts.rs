@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::call::Call;
-use super::lease::{LeaseUpdate, Lost, QuotaLease, block};
-use super::window::Window;
+use super::settlement::{LeaseHandle, Settlement};
 use crate::clock;
 use crate::domain::AccountId;
-use crate::store::quota::{Ask, Grant};
+use crate::quota::lease::{LeaseUpdate, Lost, QuotaLease, block};
+use crate::quota::window::Window;
+use crate::store::quota::{Grant, ReservationRequest};
 
-/// The interval at which leases are checked for renewal and quiet accounts are forgotten.
+/// The interval at which leases are checked for renewal and idle accounts are dropped.
 const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -29,12 +30,12 @@ pub(super) struct Accounts {
 /// One account on this replica.
 #[derive(Default)]
 struct Account {
-    /// The last one is today's; calls under an earlier day's lease may still be running.
+    /// The last one is today's. Calls under an earlier day's lease may still be running.
     leases: Vec<HeldLease>,
     waiters: Waiters,
     /// Calls of the month that were left at the last reservation.
     remaining: u64,
-    /// The last time that the month's row was made and expired leases were given back.
+    /// The last time that the month's row was created and calls of expired leases were given back.
     opened_at: Option<Instant>,
 }
 
@@ -44,11 +45,11 @@ pub(super) struct Waiters {
     callers: Vec<oneshot::Sender<ReservationReply>>,
     /// Callers who want the account's status and no call.
     status_waiters: Vec<oneshot::Sender<ReservationReply>>,
-    /// Calls that nobody waits for, because limits are not enforced.
+    /// Calls without a waiting caller, because limits are not enforced.
     counted: u64,
 }
 
-/// The thing that a caller waits for.
+/// The kind of reply that a caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestKind {
     Call,
@@ -63,11 +64,6 @@ pub(super) struct ReservationReply {
     pub(super) revision: i64,
 }
 
-/// Identifies a lease in this process. A lease whose calls were given back goes on under a new handle, so that calls of
-/// the old one are recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LeaseHandle(u64);
-
 struct HeldLease {
     handle: LeaseHandle,
     lease: QuotaLease,
@@ -75,19 +71,9 @@ struct HeldLease {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Whether a call's response may be sent.
-pub(super) enum Settlement {
-    /// Yes: the call counts.
-    Counted,
-    /// Not before the next reservation; then ask again.
-    AfterReservation(oneshot::Receiver<()>),
-    /// No: the lease expired, and the call was given back.
-    LeaseLost,
-}
-
 /// An account's part of a reservation that is not committed yet.
 pub(super) struct PendingReservation {
-    pub(super) ask: Ask,
+    pub(super) request: ReservationRequest,
     handle: LeaseHandle,
     update: LeaseUpdate,
     waiters: Waiters,
@@ -161,7 +147,7 @@ impl Accounts {
         self.known.get_mut(&account)?.leases.iter_mut().find(|held| held.handle == handle)
     }
 
-    /// Takes what the next reservation contains: one lease of each account that is due. Quiet accounts are forgotten.
+    /// Takes the contents of the next reservation: one lease of each account that is due. Drops idle accounts.
     pub(super) fn take_due(&mut self, enforced: bool, now: Instant) -> BTreeMap<AccountId, PendingReservation> {
         if self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP) {
             self.swept_at = Some(now);
@@ -188,12 +174,12 @@ impl Accounts {
         reservation: PendingReservation,
         now: Instant,
     ) -> Option<Replies> {
-        let PendingReservation { ask, handle, update, waiters } = reservation;
+        let PendingReservation { request, handle, update, waiters } = reservation;
         let another = self.next_handle();
         let account = self.known.get_mut(&grant.account)?;
         let is_current = account.leases.last().is_some_and(|held| held.handle == handle);
         let held = account.leases.iter_mut().find(|held| held.handle == handle)?;
-        if !ask.opened {
+        if !request.opened {
             account.opened_at = Some(now);
         }
         let mut replies = None;
@@ -206,18 +192,18 @@ impl Accounts {
         } else {
             held.lease.committed(update, grant.calls, grant.day);
             held.release(held.lease.may_answer());
-            if ask.block.is_none() {
+            if request.block.is_none() {
                 held.lease.keep_reserved(grant.calls);
             }
-            // None remain where the tier was lowered below what is used, or limits are not enforced.
+            // None remain where the tier was lowered below the used calls, or limits are not enforced.
             account.remaining = grant.limit.saturating_sub(grant.used);
             if is_current && grant.today != grant.day {
                 account.leases.push(HeldLease::new(another));
                 account.waiters.put_first(waiters);
             } else {
                 let Waiters { callers, status_waiters, counted } = waiters;
-                // Calls that were counted without waiting were served, so those that were not granted are asked for again.
-                account.waiters.counted += if ask.block.is_some() { 0 } else { counted - grant.calls };
+                // Calls that were counted without waiting were served, so the calls that were not granted are requested again.
+                account.waiters.counted += if request.block.is_some() { 0 } else { counted - grant.calls };
                 replies = Some(Replies { callers, status_waiters, handle });
             }
         }
@@ -228,11 +214,11 @@ impl Accounts {
         replies
     }
 
-    /// Handles an account whose month the database does not have. Where a month has just begun, the next reservation makes
-    /// its row. Otherwise there is no such account; its waiting callers see their channels close.
+    /// Handles an account without a row of the month in the database. Where a month has just begun, the next reservation
+    /// creates the row. Otherwise there is no such account, and the channels of its waiting callers close.
     pub(super) fn not_found(&mut self, id: AccountId, reservation: PendingReservation) {
         match self.known.get_mut(&id) {
-            Some(account) if reservation.ask.opened => {
+            Some(account) if reservation.request.opened => {
                 account.opened_at = None;
                 account.waiters.put_first(reservation.waiters);
                 self.due.insert(id);
@@ -243,8 +229,8 @@ impl Accounts {
         }
     }
 
-    /// Handles a reservation that failed, or whose commit is in doubt: the next reservation finds out. Its waiting callers
-    /// see their channels close.
+    /// Handles a reservation that failed, or whose commit is in doubt: the next reservation finds out. The channels of its
+    /// waiting callers close.
     pub(super) fn failed(&mut self, pending: BTreeMap<AccountId, PendingReservation>) {
         for (id, PendingReservation { handle, waiters, .. }) in pending {
             let Some(account) = self.known.get_mut(&id) else { continue };
@@ -275,7 +261,7 @@ impl Account {
         let block = enforced.then(|| block(self.remaining));
         // Without limits every call counts at once, so the lease has nothing to give back.
         let update = held.lease.reserve(calls, block.unwrap_or(u64::MAX), now);
-        let ask = Ask {
+        let request = ReservationRequest {
             account,
             lease: held.lease.id,
             day: held.lease.day,
@@ -287,7 +273,7 @@ impl Account {
             block,
             opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
         };
-        Some(PendingReservation { ask, handle: held.handle, update, waiters })
+        Some(PendingReservation { request, handle: held.handle, update, waiters })
     }
 
     /// Adds a lease with this handle where the account has none.

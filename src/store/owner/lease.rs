@@ -1,18 +1,18 @@
-//! Which owner sessions live, and which shards they hold.
+//! The leases of owner sessions, and the shards that each session holds.
 //!
-//! A session that is connected need not live: a process that is paused, or whose machine swaps, keeps its connection and
-//! its locks. So each session has a lease, a row that it renews by the database's clock. Where a lease has run out, any
-//! other session ends the one that it belongs to; the locks fall with it, and the dead session can write no cursor.
-//! Members are counted by a lock of their session, so that those of a version without leases are counted too; one whose
-//! lease has run out is not.
+//! A connected session may belong to a process that is paused or swapped out, which keeps its connection and its locks.
+//! Therefore each session has a lease, a row that it renews by the database's clock. When a lease has expired, any other
+//! session ends the lease's session, which releases its locks, so that it can write no cursor afterwards. Members are
+//! counted by a lock of their session, so that members of a version without leases are counted too. A member whose lease
+//! has expired is not counted.
 
 use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Statement};
 
-use super::owner::ShardOwner;
-use super::{StoreError, columns};
+use super::ShardOwner;
 use crate::clock::{self, Clock};
+use crate::store::{StoreError, columns};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
 const MEMBER: i32 = 0x756e_0001;
@@ -33,7 +33,7 @@ from pg_stat_activity where pid = pg_backend_pid()
 on conflict (backend_pid, backend_start) do update set expires_at = excluded.expires_at
 returning clock_timestamp()";
 
-/// A lease stays until its session is seen to be gone, so that a session that does not end at once is ended again.
+/// Deletes a lease only after its session has ended, so that a session that does not end at once is ended again.
 const END_EXPIRED: &str = "-- owner_lease.end_expired
 with expired as (
     select e.backend_pid, e.backend_start, a.pid
@@ -75,26 +75,25 @@ impl Membership {
 }
 
 impl ShardOwner {
-    /// Renews the session's lease from now on by the database's clock, and sets ours by it. Returns when that was asked,
-    /// by the monotonic clock: the lease lasts at least until `lease` after this moment.
+    /// Renews the session's lease by the database's clock, and sets our clock by it. Returns the monotonic time of the
+    /// request: the lease lasts at least until `lease` after it.
     pub async fn renew(&self, lease: Duration, clock: &Clock) -> Result<Renewed, StoreError> {
-        let asked = clock::instant();
+        let sent_at = clock::instant();
         let row = self.client.query_one(&self.membership.renew, &[&lease.as_secs_f64()]).await?;
-        Ok(Renewed { asked, ahead: clock.follow(row.get(0), asked) })
+        Ok(Renewed { sent_at, ahead: clock.follow(row.get(0), sent_at) })
     }
 
-    /// Ends the sessions whose lease has run out; returns how many. Where the database's role is not the one that they
-    /// belong to, it does nothing.
+    /// Ends the sessions whose lease has expired; returns how many. Has no effect on sessions of another database role.
     pub async fn end_expired(&self) -> Result<u64, StoreError> {
         let row = self.client.query_one(&self.membership.end_expired, &[]).await?;
         columns::count(&row, "owner_lease", "ended", &"all sessions")
     }
 
-    /// How many replicas live, this one included.
+    /// Returns the number of live replicas, including this one.
     pub async fn members(&self) -> Result<usize, StoreError> {
         let row = self.client.query_one(&self.membership.members, &[&i64::from(MEMBER)]).await?;
         let members: usize = columns::integer::<i64, _>(&row, "pg_locks", "members", &"all sessions")?;
-        // This one lives, also where its own lease has run out for a moment.
+        // This replica is live, also while its own lease is expired for a moment.
         Ok(members.max(1))
     }
 
@@ -107,7 +106,7 @@ impl ShardOwner {
         rows.iter().map(|row| columns::integer::<i32, _>(row, "pg_locks", "shard", &"this session")).collect()
     }
 
-    /// Gives shards up. After an error it is not known which it holds, and the session must end.
+    /// Releases shards. After an error the locks of the session are not known, and it must end.
     pub async fn unlock(&self, shards: &[u8]) -> Result<(), StoreError> {
         let shards: Vec<i32> = shards.iter().copied().map(i32::from).collect();
         self.client.query(&self.membership.unlock, &[&SHARD, &shards]).await?;
@@ -119,7 +118,7 @@ impl ShardOwner {
 #[derive(Debug, Clone, Copy)]
 pub struct Renewed {
     /// When the renewal was sent.
-    pub asked: Instant,
-    /// By how much our clock was ahead of the database's.
+    pub sent_at: Instant,
+    /// The time by which our clock was ahead of the database's.
     pub ahead: time::Duration,
 }

@@ -1,9 +1,9 @@
-//! A call that may be carried out, and whether it counts in the end.
+//! A call that may be executed, and whether it counts in the end.
 
-use super::accounts::{LeaseHandle, Settlement};
-use super::limiter::{Denied, QuotaLimiter};
-use super::window::RateLimitStatus;
+use super::settlement::{LeaseHandle, Settlement};
+use super::{Denied, QuotaLimiter};
 use crate::domain::AccountId;
+use crate::quota::window::RateLimitStatus;
 
 /// A call that is charged to the account's month already. Before its response is sent, [`Self::count`] settles it, or
 /// [`Self::give_back`] where it does not count. A call that is dropped had no response; it is given back, unless it is
@@ -11,7 +11,7 @@ use crate::domain::AccountId;
 pub struct Call {
     limiter: QuotaLimiter,
     account: AccountId,
-    /// The lease that it is charged to; nothing where limits are not enforced.
+    /// The lease that the call is charged to; `None` where limits are not enforced.
     lease: Option<LeaseHandle>,
     status: Option<RateLimitStatus>,
     on_drop: OnDrop,
@@ -35,7 +35,7 @@ impl Call {
         self
     }
 
-    /// From here on the call counts even if its caller goes away, because it may be carried out all the same.
+    /// Makes the call count even if its caller goes away, because it may be executed all the same.
     pub fn keep_if_dropped(&mut self) {
         self.on_drop = OnDrop::Keep;
     }
@@ -53,7 +53,7 @@ impl Call {
                         return Err(Denied::Unavailable);
                     }
                 }
-                // This replica was stopped for so long that the call was given back: another one is needed.
+                // This replica was stopped for longer than its lease lasts, so the call was given back and is acquired again.
                 Settlement::LeaseLost => {
                     self.on_drop = OnDrop::Nothing;
                     let mut another = self.limiter.reacquire(self.account, self.status).await?;

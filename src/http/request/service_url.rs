@@ -1,4 +1,4 @@
-//! The address under which the client reached the service: `http://host:port`.
+//! The URL under which the client reached the service, without a path: `http://host:port`.
 //!
 //! The host is parsed and checked before it is used, because it stands in the links of responses and selects a brand.
 
@@ -18,11 +18,11 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// The longest host name (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// A scheme and an authority.
+/// A scheme and an authority. Not to be confused with the origin of a key, which is a name that events carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct Origin(pub(in crate::http) String);
+pub(in crate::http) struct ServiceUrl(pub(in crate::http) String);
 
-impl Origin {
+impl ServiceUrl {
     /// The host name, without the port.
     pub(in crate::http) fn host(&self) -> &str {
         let (_, authority) = self.parts();
@@ -37,7 +37,7 @@ impl Origin {
         self.0.split_once("://").unwrap_or(("http", &self.0))
     }
 
-    /// The origin of a request. `Host` is ignored where the target is an absolute URI (RFC 9112, 3.2.2) or a trusted
+    /// The service URL of a request. `Host` is ignored where the target is an absolute URI (RFC 9112, 3.2.2) or a trusted
     /// proxy forwards the host that it was asked for.
     pub(super) fn of(parts: &Parts, proxies: &TrustedProxies) -> Result<Self, Problem> {
         let host = only(&parts.headers, &HOST)?;
@@ -129,7 +129,7 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Origin {
+impl<S: Sync> FromRequestParts<S> for ServiceUrl {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
