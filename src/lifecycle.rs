@@ -59,19 +59,19 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 /// Receives SIGTERM and SIGINT, which then no longer end the process.
 #[derive(Debug)]
-pub struct StopSignal {
+pub(crate) struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignal {
     /// Begins to listen. Called before the process is visible to others; a signal before [`Self::received`] is kept.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for one of them.
-    pub async fn received(&mut self) {
+    pub(crate) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
             _ = self.interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),

@@ -17,7 +17,7 @@ const LARGE: usize = 16 << 20;
 
 /// Frees one large allocation a second.
 #[derive(Debug, Default)]
-pub struct Trim;
+pub(crate) struct Trim;
 
 impl Worker for Trim {
     const NAME: &'static str = "trim";

@@ -15,7 +15,7 @@ use crate::worker::{Step, Worker};
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Indexes the accounts that were searched, one step of each in turn.
-pub struct SearchIndex {
+pub(crate) struct SearchIndex {
     store: Store,
     last: AccountId,
 }
@@ -23,7 +23,7 @@ pub struct SearchIndex {
 impl SearchIndex {
     /// Runs on every replica; any of them does the next step of an account.
     #[must_use]
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self { store, last: AccountId(Uuid::nil()) }
     }
 }

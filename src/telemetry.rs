@@ -37,7 +37,7 @@ use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging to standard error; a second call in one process does nothing. Events are lost, and the service goes
 /// on, where standard error is closed or its disk is full.
-pub fn start(log: &LogConfig) -> anyhow::Result<()> {
+pub(crate) fn start(log: &LogConfig) -> anyhow::Result<()> {
     // An error here says that logging has started already, as in tests.
     if set_global_default(dispatch(log, std::io::stderr)?).is_ok() {
         std::panic::set_hook(Box::new(log_panic));

@@ -8,11 +8,11 @@ use crate::domain::Seq;
 use crate::domain::endpoint::Mode;
 
 /// The media type of [`batch`] (CloudEvents 1.0, JSON format, section 4).
-pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+pub(crate) const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// A delivery as it is signed and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeliveryMessage {
+pub(crate) struct DeliveryMessage {
     /// `webhook-id`: the same for every attempt of the same events.
     pub id: String,
     /// The request's body.
@@ -27,7 +27,7 @@ impl DeliveryMessage {
     /// Builds the message of events, which are in the order of the log; `None` where there is no event, or none with a body. A single event that
     /// stands for others of its record names the position `after` which it does.
     #[must_use]
-    pub fn of(mode: Mode, events: &[EncodedEvent], after: Option<Seq>) -> Option<Self> {
+    pub(crate) fn of(mode: Mode, events: &[EncodedEvent], after: Option<Seq>) -> Option<Self> {
         let event = events.first()?;
         Some(match (mode, after) {
             (Mode::Batch { .. }, _) => Self {

@@ -9,11 +9,11 @@ use crate::domain::Timestamp;
 
 /// An event's time, to be serialised as [`micros`] writes it. Fails before the year 0, which RFC 3339 cannot express.
 #[derive(Debug, Clone, Copy)]
-pub struct Micros(pub Timestamp);
+pub(crate) struct Micros(pub Timestamp);
 
 /// A record's time, to be serialised as [`seconds`] writes it. Fails before the year 0, which RFC 3339 cannot express.
 #[derive(Debug, Clone, Copy)]
-pub struct Seconds(pub Timestamp);
+pub(crate) struct Seconds(pub Timestamp);
 
 impl Serialize for Micros {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,7 +31,7 @@ impl Serialize for Seconds {
 
 /// `2026-11-24T03:00:00.123456Z`: an event's time, to the microsecond, which is the precision of PostgreSQL.
 #[must_use]
-pub fn micros(at: Timestamp) -> String {
+pub(crate) fn micros(at: Timestamp) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
@@ -40,7 +40,7 @@ pub fn micros(at: Timestamp) -> String {
 
 /// `2026-11-24T03:00:00+00:00`: a record's times.
 #[must_use]
-pub fn seconds(at: Timestamp) -> String {
+pub(crate) fn seconds(at: Timestamp) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second) = at.to_hms();
@@ -49,13 +49,13 @@ pub fn seconds(at: Timestamp) -> String {
 
 /// Reads any RFC 3339 timestamp; the offset is mandatory.
 #[must_use]
-pub fn parse(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)
 }
 
 /// Reads the output of [`seconds`] by its fixed layout, which takes a third of the time of [`parse`].
 #[must_use]
-pub fn parse_seconds(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_seconds(text: &str) -> Option<Timestamp> {
     let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
     PrimitiveDateTime::parse(text, layout).ok().map(PrimitiveDateTime::assume_utc)
 }

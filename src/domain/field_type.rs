@@ -4,7 +4,7 @@ use super::text_enum::text_enum;
 
 text_enum! {
     /// The type of a custom field's values.
-    pub enum FieldType {
+    pub(crate) enum FieldType {
         /// A line of up to 1,000 characters.
         Text = "text",
         /// Up to 16,384 characters.
@@ -37,7 +37,7 @@ text_enum! {
 impl FieldType {
     /// Reads a name in any case, with spaces or hyphens in place of underscores.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // A longer text is no name and is not converted.
         let text = Some(text.trim()).filter(|text| text.len() <= "multi_select".len())?;
         let text = text.to_ascii_lowercase().replace([' ', '-'], "_");
@@ -46,7 +46,7 @@ impl FieldType {
 
     /// True when its values are chosen from a list.
     #[must_use]
-    pub fn is_choice(self) -> bool {
+    pub(crate) fn is_choice(self) -> bool {
         matches!(self, Self::Dropdown | Self::MultiSelect)
     }
 }

@@ -148,12 +148,12 @@ impl Record {
 
 /// Normalises a lookup key: keys that differ only in case or surrounding space are equal.
 #[must_use]
-pub fn normalize_key(text: &str) -> String {
+pub(crate) fn normalize_key(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
 /// The lookup key of a custom field. Each owner may have a field with the same label.
 #[must_use]
-pub fn custom_field_key(owner: &str, label: &str) -> String {
+pub(crate) fn custom_field_key(owner: &str, label: &str) -> String {
     format!("{owner}/{}", normalize_key(label))
 }

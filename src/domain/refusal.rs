@@ -52,7 +52,7 @@ impl Invalid {
 }
 
 /// The most field errors that a refusal lists. Beyond them it says how many more there are.
-pub const MAX_INVALID: usize = 100;
+pub(crate) const MAX_INVALID: usize = 100;
 
 /// Collects the field errors of one request, so that a client learns all of them at once.
 ///

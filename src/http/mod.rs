@@ -7,7 +7,7 @@
 mod request;
 mod resources;
 mod response;
-pub mod server;
+pub(crate) mod server;
 mod spec;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use self::request::auth;
 use self::request::authenticator::Authenticator;
 use self::request::extract::BodyLimit;
 use self::request::peer::TrustedProxies;
-pub use self::request::sessions::KeyCheck;
+pub(crate) use self::request::sessions::KeyCheck;
 use self::request::sessions::Sessions;
 use self::resources::changes::FeedState;
 use self::resources::lists::{ListState, PageCursorCache};
@@ -33,7 +33,7 @@ use self::response::in_flight::InFlight;
 use self::response::problem::Problem;
 use self::server::allow::AllowedMethods;
 use self::server::outer_layer::{OuterLayer, outer_layer};
-pub use self::spec::BASE;
+pub(crate) use self::spec::BASE;
 use self::spec::brand::Brands;
 use self::spec::docs::{self, Assets, Pages};
 use self::spec::openapi::{self, Documents};
@@ -51,7 +51,7 @@ use crate::quota::QuotaLimiter;
 use crate::store::Store;
 
 /// The states of all routes and layers.
-pub struct Api {
+pub(crate) struct Api {
     handler_state: HandlerState,
     admission: Arc<Admission>,
     outer_layer: Arc<OuterLayer>,
@@ -61,7 +61,7 @@ pub struct Api {
 }
 
 /// The parts of the service that an [`Api`] needs.
-pub struct Dependencies {
+pub(crate) struct Dependencies {
     pub config: Config,
     pub lanes: Lanes,
     pub store: Store,
@@ -81,7 +81,7 @@ pub struct Dependencies {
 impl Api {
     /// Makes the state of every route and layer.
     #[must_use]
-    pub fn new(dependencies: Dependencies) -> Self {
+    pub(crate) fn new(dependencies: Dependencies) -> Self {
         let Dependencies { config, store, metrics, .. } = &dependencies;
         let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
         let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
@@ -121,7 +121,7 @@ impl Api {
 
     /// The worker that ends the streams and long polls of keys that no longer work.
     #[must_use]
-    pub fn key_check(&self) -> KeyCheck {
+    pub(crate) fn key_check(&self) -> KeyCheck {
         KeyCheck::new(Arc::clone(&self.handler_state.feed.sessions), Store::clone(&self.handler_state.store))
     }
 }
@@ -151,7 +151,7 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
 }
 
 /// The routes of the API and of its documents.
-pub fn api_router(api: &Api) -> Router {
+pub(crate) fn api_router(api: &Api) -> Router {
     let (charged, uncharged) = operations::routers();
     let charged = charged.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate));
     let uncharged =
@@ -169,7 +169,7 @@ pub fn api_router(api: &Api) -> Router {
 }
 
 /// The routes of operators, on a listener of their own.
-pub fn ops_router(api: &Api) -> Router {
+pub(crate) fn ops_router(api: &Api) -> Router {
     let routes = Router::new()
         .route("/metrics", get(ops::metrics))
         .route("/livez", get(ops::alive))

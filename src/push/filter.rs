@@ -6,7 +6,7 @@ use crate::domain::endpoint::Settings;
 
 /// Patterns of event types without their root: `contact.created`, `contact.*`, `*`. No pattern at all means all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventFilter {
+pub(crate) struct EventFilter {
     patterns: Vec<String>,
     fields: Vec<String>,
     exclude_origin: Option<String>,
@@ -15,14 +15,14 @@ pub struct EventFilter {
 impl EventFilter {
     /// The filter of an endpoint's settings.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         let Settings { events, fields, exclude_own, .. } = settings;
         Self { patterns: events.clone(), fields: fields.clone(), exclude_origin: exclude_own.clone() }
     }
 
     /// True for an event that all parts of the filter select.
     #[must_use]
-    pub fn selects(&self, event: &EncodedEvent) -> bool {
+    pub(crate) fn selects(&self, event: &EncodedEvent) -> bool {
         let own = self.exclude_origin.as_deref().is_some_and(|origin| origin == &*event.origin);
         !own && self.selects_type(event) && self.selects_fields(event)
     }

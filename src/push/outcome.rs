@@ -44,7 +44,7 @@ pub enum Reason {
 
 /// The one message that an endpoint's owner gets for a host name without a usable address. A message about forbidden
 /// addresses would reveal that the name has some.
-pub const NO_ADDRESS: &str = "no usable address: the host's name has none, or one that deliveries may not go to";
+pub(crate) const NO_ADDRESS: &str = "no usable address: the host's name has none, or one that deliveries may not go to";
 
 impl AttemptOutcome {
     /// The outcome of a whole answer, by its status (Standard Webhooks 1.0, "Delivery success and failure";
@@ -97,7 +97,7 @@ impl AttemptOutcome {
 /// The outcome and error that are shown for a stored attempt. An earlier version stored different ones for host names
 /// without a usable address; they are shown alike.
 #[must_use]
-pub fn shown_from_log<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
+pub(crate) fn shown_from_log<'a>(outcome: &'a str, error: Option<&'a str>) -> (&'a str, Option<&'a str>) {
     let connect = AttemptOutcome::Failed(Reason::Connect).label();
     if outcome == AttemptOutcome::Failed(Reason::Refused).label() {
         return (connect, Some(NO_ADDRESS));

@@ -15,13 +15,13 @@ use crate::domain::endpoint::{Endpoint, Header, HeaderValue};
 use crate::secrets::{MasterKeys, Resealed};
 
 /// Stands for a value where one is shown.
-pub const MASK: &str = "********";
+pub(crate) const MASK: &str = "********";
 
 /// Shorter values are not masked in responses: they are no credentials, and would be found everywhere.
 const MIN_MASKED: usize = 4;
 
 /// Seals the values of an endpoint's headers that are not sealed; without a master key they stay as they are.
-pub fn seal(masters: &MasterKeys, endpoint: &mut Endpoint) {
+pub(crate) fn seal(masters: &MasterKeys, endpoint: &mut Endpoint) {
     let (account, id) = (endpoint.account, endpoint.endpoint_id);
     for Header { name, value } in &mut endpoint.settings.headers {
         if let HeaderValue::Clear(text) = value
@@ -34,7 +34,7 @@ pub fn seal(masters: &MasterKeys, endpoint: &mut Endpoint) {
 
 /// A value sealed by the first master key.
 #[must_use]
-pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, header: &Header) -> Resealed {
+pub(crate) fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, header: &Header) -> Resealed {
     let bound = bound_to(account, endpoint, &header.name);
     match &header.value {
         HeaderValue::Clear(text) => masters.seal(&bound, text.as_bytes()).map_or(Resealed::Unopened, Resealed::Anew),

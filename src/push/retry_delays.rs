@@ -21,14 +21,14 @@ const DELAYS: [Duration; 10] = [
 const JITTER: f64 = 0.1;
 
 /// The longest pause that a receiver may request; a longer one counts as this.
-pub const RETRY_AFTER_CAP: Duration = Duration::from_hours(10);
+pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_hours(10);
 
 /// The delay before the next attempt after `attempts_made` attempts; `None` after the last.
 ///
 /// `jitter01` lies between 0 and 1 and adds up to a tenth, so that deliveries that failed together do not come
 /// back together.
 #[must_use]
-pub fn delay(attempts_made: u32, jitter01: f64) -> Option<Duration> {
+pub(crate) fn delay(attempts_made: u32, jitter01: f64) -> Option<Duration> {
     let planned = DELAYS.get(usize::try_from(attempts_made).ok()?)?;
     Some(planned.mul_f64(1.0 + JITTER * unit(jitter01)))
 }

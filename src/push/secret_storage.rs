@@ -15,13 +15,18 @@ const TEXT: &[u8] = b"whs";
 
 /// Seals a secret for storage; returns `None` where there is no master key.
 #[must_use]
-pub fn seal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, secret: &SigningSecret) -> Option<Vec<u8>> {
+pub(crate) fn seal(
+    masters: &MasterKeys,
+    account: AccountId,
+    endpoint: Uuid,
+    secret: &SigningSecret,
+) -> Option<Vec<u8>> {
     masters.seal(&belongs_to(account, endpoint), secret.reveal().as_bytes())
 }
 
 /// A stored secret; `None` where no master key opens it.
 #[must_use]
-pub fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Option<SigningSecret> {
+pub(crate) fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Option<SigningSecret> {
     if kept.starts_with(TEXT) {
         return SigningSecret::parse(std::str::from_utf8(kept).ok()?).ok();
     }
@@ -31,7 +36,7 @@ pub fn open(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8
 
 /// The secrets of an endpoint, the present one first, and when each stops signing; `None` where one does not open.
 #[must_use]
-pub fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(SigningSecret, Option<Timestamp>)>> {
+pub(crate) fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(SigningSecret, Option<Timestamp>)>> {
     let open = |StoredSecret { bytes, expires_at }: &StoredSecret| {
         Some((open(masters, endpoint.account, endpoint.endpoint_id, bytes)?, *expires_at))
     };
@@ -40,7 +45,7 @@ pub fn open_all(masters: &MasterKeys, endpoint: &Endpoint) -> Option<Vec<(Signin
 
 /// A stored secret under the first master key.
 #[must_use]
-pub fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Resealed {
+pub(crate) fn reseal(masters: &MasterKeys, account: AccountId, endpoint: Uuid, kept: &[u8]) -> Resealed {
     let bound = belongs_to(account, endpoint);
     if kept.starts_with(TEXT) {
         return masters.seal(&bound, kept).map_or(Resealed::Unopened, Resealed::Anew);

@@ -333,7 +333,7 @@ fn grant(row: &PgRow) -> Result<Grant, StoreError> {
 
 /// Returns the first day of a day's month, by which rows name the month.
 #[must_use]
-pub fn month(day: Date) -> Date {
+pub(crate) fn month(day: Date) -> Date {
     // Every month has a first day.
     day.replace_day(1).unwrap_or(day)
 }

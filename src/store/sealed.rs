@@ -35,10 +35,10 @@ pub struct EndpointSecrets {
 }
 
 /// The owner of secrets: an account, and one of its keys or endpoints.
-pub type OwnedBy = (AccountId, Uuid);
+pub(crate) type OwnedBy = (AccountId, Uuid);
 
 /// The position before every key and endpoint.
-pub const FIRST: OwnedBy = (AccountId(Uuid::nil()), Uuid::nil());
+pub(crate) const FIRST: OwnedBy = (AccountId(Uuid::nil()), Uuid::nil());
 
 impl Store {
     /// Returns at most `limit` sealed keys after a position, in the order of positions.

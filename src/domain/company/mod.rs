@@ -6,4 +6,4 @@ mod command;
 #[cfg(test)]
 mod tests;
 
-pub use command::{CreateCompany, Primary, UpdateCompany};
+pub(crate) use command::{CreateCompany, Primary, UpdateCompany};

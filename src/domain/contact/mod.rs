@@ -8,7 +8,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
-pub use command::{CreateContact, UpdateContact};
+pub(crate) use command::{CreateContact, UpdateContact};
 pub(super) use command::{created, welcome, with_link};
-pub use related::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
-pub use subscribe::Subscribe;
+pub(crate) use related::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
+pub(crate) use subscribe::Subscribe;

@@ -7,7 +7,7 @@ use super::settings::{DeliveryOrder, Mode, ModeKind, Settings};
 use crate::domain::{Invalid, ValidationErrors};
 
 /// A change of one setting: `None` keeps it, `Some(None)` resets it to its default, `Some(Some(_))` sets it.
-pub type Change<T> = Option<Option<T>>;
+pub(crate) type Change<T> = Option<Option<T>>;
 
 /// A change of settings. Its values keep the limits of [`super::settings`] already, except the URL, which the service
 /// checks against the addresses that it permits.

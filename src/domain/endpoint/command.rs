@@ -61,7 +61,7 @@ pub struct CursorUpdate {
 
 /// Applies commands in their order. `retries` are the endpoint's retry entries.
 #[must_use]
-pub fn apply(
+pub(crate) fn apply(
     state: &EndpointState,
     retries: &[RetryEntry],
     commands: &[QueuedCursorCommand],

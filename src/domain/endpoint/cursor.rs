@@ -69,14 +69,14 @@ impl EndpointCursor {
 
 /// Returns the position to read on from: the end of the processed range that a position is in, else the position.
 #[must_use]
-pub fn skip_processed(processed: &[SeqRange], at: Seq) -> Seq {
+pub(crate) fn skip_processed(processed: &[SeqRange], at: Seq) -> Seq {
     let range = processed.iter().find(|range| (range.after..range.through).contains(&at));
     range.map_or(at, |range| range.through)
 }
 
 /// True for an event of a processed range.
 #[must_use]
-pub fn is_processed(processed: &[SeqRange], seq: Seq) -> bool {
+pub(crate) fn is_processed(processed: &[SeqRange], seq: Seq) -> bool {
     processed.iter().any(|range| range.contains(seq))
 }
 

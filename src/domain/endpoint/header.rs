@@ -3,9 +3,9 @@
 use std::fmt;
 
 /// Bytes of a header's name; a longer one is refused.
-pub const MAX_HEADER_NAME: usize = 255;
+pub(crate) const MAX_HEADER_NAME: usize = 255;
 /// Bytes of a header's value; a longer one is refused.
-pub const MAX_HEADER_VALUE: usize = 1_000;
+pub(crate) const MAX_HEADER_VALUE: usize = 1_000;
 
 /// Names that the delivery writes itself, or that say how the message is framed.
 const RESERVED: [&str; 10] = [
@@ -59,13 +59,13 @@ impl fmt::Debug for Header {
 /// True for a header that deliveries never take from an endpoint's settings: the delivery writes it, or it frames the
 /// message. The name is in lower case.
 #[must_use]
-pub fn is_reserved_header(name: &str) -> bool {
+pub(crate) fn is_reserved_header(name: &str) -> bool {
     RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A header's name as it is stored: a token (RFC 9110, section 5.6.2) in lower case that is free to set. Besides the
 /// reserved names, those that say how the body is encoded or that carry the trace context are refused.
-pub fn header_name(name: &str) -> Result<String, String> {
+pub(crate) fn header_name(name: &str) -> Result<String, String> {
     let name = name.to_ascii_lowercase();
     if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
         return Err(format!("Must hold names of HTTP headers with at most {MAX_HEADER_NAME} characters."));
@@ -77,7 +77,7 @@ pub fn header_name(name: &str) -> Result<String, String> {
 }
 
 /// A header's value as it is sent: visible ASCII and spaces, all of which HTTP carries.
-pub fn header_value<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, String> {
+pub(crate) fn header_value<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, String> {
     let sendable =
         |text: &&str| text.len() <= MAX_HEADER_VALUE && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     value

@@ -9,23 +9,21 @@ mod cursor;
 mod header;
 mod health;
 mod retry;
-pub mod secret;
-pub mod settings;
+pub(crate) mod secret;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 
 use uuid::Uuid;
 
-pub use change::{Change, HeaderChange, SettingsChange};
-pub use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
-pub use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
-pub use header::{
-    Header, HeaderValue, MAX_HEADER_NAME, MAX_HEADER_VALUE, header_name, header_value, is_reserved_header,
-};
-pub use health::{Health, ReportHealth};
-pub use retry::{ParkedEvent, RetryEntry};
-pub use secret::StoredSecret;
-pub use settings::{DeliveryOrder, Mode, ModeKind, Settings, Signature};
+pub(crate) use change::{Change, HeaderChange, SettingsChange};
+pub(crate) use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
+pub(crate) use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
+pub(crate) use header::{Header, HeaderValue, MAX_HEADER_VALUE, header_name, header_value, is_reserved_header};
+pub(crate) use health::{Health, ReportHealth};
+pub(crate) use retry::{ParkedEvent, RetryEntry};
+pub(crate) use secret::StoredSecret;
+pub(crate) use settings::{DeliveryOrder, Mode, ModeKind, Settings, Signature};
 
 use super::text_enum::text_enum;
 use super::{AccountId, Timestamp};

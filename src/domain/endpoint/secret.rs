@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 
 /// Secrets that sign at once, the present one included; a rotation drops the oldest beyond that.
-pub const MAX_SECRETS: usize = 4;
+pub(crate) const MAX_SECRETS: usize = 4;
 
 /// Seconds for which the previous secrets may go on signing after a rotation; a value outside is refused.
-pub const OVERLAP_S: RangeInclusive<u64> = 0..=7 * 24 * 3_600;
+pub(crate) const OVERLAP_S: RangeInclusive<u64> = 0..=7 * 24 * 3_600;
 
 /// The time for which the previous secrets go on signing where a rotation names none.
-pub const DEFAULT_OVERLAP: Duration = Duration::from_hours(24);
+pub(crate) const DEFAULT_OVERLAP: Duration = Duration::from_hours(24);
 
 /// A signing secret as it is stored. `Debug` shows when it ends and no byte of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,7 +41,12 @@ impl fmt::Debug for StoredSecret {
 /// Returns the secrets after a rotation, the new one first. The previous ones go on signing for `overlap`, and none of
 /// them longer than it would have without this rotation.
 #[must_use]
-pub fn rotate(existing: Vec<StoredSecret>, new: Vec<u8>, overlap: Duration, now: Timestamp) -> Vec<StoredSecret> {
+pub(crate) fn rotate(
+    existing: Vec<StoredSecret>,
+    new: Vec<u8>,
+    overlap: Duration,
+    now: Timestamp,
+) -> Vec<StoredSecret> {
     let overlap_ends = now + overlap;
     let previous = existing.into_iter().filter_map(|secret| {
         let expires_at = secret.expires_at.map_or(overlap_ends, |expires_at| expires_at.min(overlap_ends));

@@ -9,25 +9,25 @@ use crate::domain::value::plain;
 use crate::domain::{Entity, EventType};
 
 /// Characters of a description; a longer one is refused.
-pub const MAX_DESCRIPTION: usize = 255;
+pub(crate) const MAX_DESCRIPTION: usize = 255;
 /// Event types, and names of fields, that an endpoint may filter by; a longer list is refused.
-pub const MAX_FILTERS: usize = 100;
+pub(crate) const MAX_FILTERS: usize = 100;
 /// Headers of an endpoint's own; a larger set is refused.
-pub const MAX_HEADERS: usize = 20;
+pub(crate) const MAX_HEADERS: usize = 20;
 /// Deliveries in flight at once; a value outside is refused.
-pub const WINDOW: RangeInclusive<u64> = 1..=256;
+pub(crate) const WINDOW: RangeInclusive<u64> = 1..=256;
 /// Deliveries per second; a value outside is refused. No rate at all means no limit.
-pub const RATE: RangeInclusive<u64> = 1..=10_000;
+pub(crate) const RATE: RangeInclusive<u64> = 1..=10_000;
 /// Events in one delivery in mode `batch`; a value outside is refused.
-pub const BATCH: RangeInclusive<u64> = 1..=100;
+pub(crate) const BATCH: RangeInclusive<u64> = 1..=100;
 /// Events in one delivery in mode `batch` where the endpoint names no number: the largest that [`BATCH`] permits.
-pub const MAX_BATCH: usize = 100;
+pub(crate) const MAX_BATCH: usize = 100;
 /// Milliseconds that a record's first pending event waits in mode `latest`; a value outside is refused.
-pub const DEBOUNCE_MS: RangeInclusive<u64> = 0..=60_000;
+pub(crate) const DEBOUNCE_MS: RangeInclusive<u64> = 0..=60_000;
 /// Seconds that an attempt may take; a value outside is refused.
-pub const TIMEOUT_S: RangeInclusive<u64> = 1..=60;
+pub(crate) const TIMEOUT_S: RangeInclusive<u64> = 1..=60;
 /// The time that an attempt may take where the endpoint names none.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Choices of an endpoint's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,19 +174,19 @@ impl Settings {
 }
 
 /// A description as it is stored.
-pub fn description(text: &str) -> Result<String, String> {
+pub(crate) fn description(text: &str) -> Result<String, String> {
     plain(text, MAX_DESCRIPTION)
 }
 
 /// A number within a limit. `None` stands for a value that is no whole number.
-pub fn whole(number: Option<u64>, limits: &RangeInclusive<u64>) -> Result<u64, String> {
+pub(crate) fn whole(number: Option<u64>, limits: &RangeInclusive<u64>) -> Result<u64, String> {
     let number = number.filter(|number| limits.contains(number));
     number.ok_or_else(|| format!("Must be a whole number from {} to {}.", limits.start(), limits.end()))
 }
 
 /// True where a pattern can match any event: an entity or `*`, then an event type or `*`.
 #[must_use]
-pub fn is_event_pattern(text: &str) -> bool {
+pub(crate) fn is_event_pattern(text: &str) -> bool {
     match text.split_once('.') {
         None => text == "*",
         Some((entity, event_type)) => {
@@ -198,6 +198,6 @@ pub fn is_event_pattern(text: &str) -> bool {
 
 /// True where some entity has a field of this name.
 #[must_use]
-pub fn is_field_name(name: &str) -> bool {
+pub(crate) fn is_field_name(name: &str) -> bool {
     Entity::ALL.into_iter().any(|entity| entity.field(name).is_some())
 }

@@ -7,4 +7,4 @@ mod command;
 #[cfg(test)]
 mod tests;
 
-pub use command::{CreateProject, UpdateProject};
+pub(crate) use command::{CreateProject, UpdateProject};

@@ -9,16 +9,16 @@ mod command;
 mod tests;
 mod validate;
 
-pub use command::{Add, ChangeField};
-pub use validate::{Input, UntypedValue};
+pub(crate) use command::{Add, ChangeField};
+pub(crate) use validate::{Input, UntypedValue};
 pub(super) use validate::{read, resolve};
 
-pub use super::field_type::FieldType;
+pub(crate) use super::field_type::FieldType;
 use super::{Field, FieldOwner, Record, Uid, Value};
 
 /// The definition of a custom field, read from its record.
 #[derive(Debug, Clone, Copy)]
-pub struct Definition<'a> {
+pub(crate) struct Definition<'a> {
     pub uid: Uid,
     pub owner: FieldOwner,
     pub kind: FieldType,
@@ -32,7 +32,7 @@ pub struct Definition<'a> {
 impl<'a> Definition<'a> {
     /// Reads a record of a custom field; `None` where it was erased.
     #[must_use]
-    pub fn of(record: &'a Record) -> Option<Self> {
+    pub(crate) fn of(record: &'a Record) -> Option<Self> {
         Some(Self {
             uid: record.uid,
             owner: FieldOwner::parse(record.text(Field::Owner)?)?,

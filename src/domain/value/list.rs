@@ -9,7 +9,7 @@ use std::hash::Hash;
 use super::text::plain;
 
 /// The most tags of a record.
-pub const MAX_TAGS: usize = 200;
+pub(crate) const MAX_TAGS: usize = 200;
 
 /// The texts that are read per item of the limit. Clients send blank and repeated texts, which do not count as items.
 const READ_PER_ITEM: usize = 5;
@@ -19,20 +19,20 @@ const READ_PER_ITEM: usize = 5;
 struct TooLong;
 
 /// A set of texts: trimmed, sorted, without empty and repeated texts.
-pub fn tags<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+pub(crate) fn tags<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
     let mut tags = distinct_texts(texts, MAX_TAGS, 100, || format!("Must have at most {MAX_TAGS} tags."))?;
     tags.sort_unstable();
     Ok(tags)
 }
 
 /// Texts in their order: trimmed, without empty and repeated texts.
-pub fn words<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> Result<Vec<String>, String> {
+pub(crate) fn words<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> Result<Vec<String>, String> {
     distinct_texts(texts, max, 255, || format!("Must have at most {max} items."))
 }
 
 /// The most texts that are read for a list of up to `max` items, blank and repeated texts included.
 #[must_use]
-pub fn max_read(max: usize) -> usize {
+pub(crate) fn max_read(max: usize) -> usize {
     max * READ_PER_ITEM
 }
 

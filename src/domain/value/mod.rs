@@ -14,10 +14,11 @@ use super::field_type::FieldType;
 use super::text_enum::text_enum;
 use super::{FieldKind, FieldOwner, Uid};
 
-pub use address::{Address, AddressChange};
-pub use list::{MAX_TAGS, max_read, tags, words};
+pub use address::Address;
+pub(crate) use address::AddressChange;
+pub(crate) use list::{max_read, tags, words};
 pub use number::{Money, Number};
-pub use text::plain;
+pub(crate) use text::plain;
 pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
 
 /// The value of one attribute; `null` is the absence of a value.
@@ -181,6 +182,6 @@ fn quoted(text: &str) -> usize {
 
 /// The error for a text that is none of these words.
 #[must_use]
-pub fn one_of<const N: usize>(words: [&str; N]) -> String {
+pub(crate) fn one_of<const N: usize>(words: [&str; N]) -> String {
     format!("Must be one of {}.", words.join(", "))
 }

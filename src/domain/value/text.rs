@@ -6,7 +6,7 @@ use time::{Date, OffsetDateTime, Time, UtcOffset};
 use uuid::Uuid;
 
 /// Trims a text. Refuses the NUL character, because PostgreSQL does, and more than `limit` characters.
-pub fn plain(text: &str, limit: usize) -> Result<String, String> {
+pub(crate) fn plain(text: &str, limit: usize) -> Result<String, String> {
     let text = text.trim();
     // A character has one to four bytes, so that only lengths between these bounds need counting.
     if text.len() > limit && (text.len() / 4 > limit || text.chars().count() > limit) {

@@ -99,7 +99,7 @@ impl Bound {
 }
 
 /// A socket that is bound and not served yet.
-pub struct Server {
+pub(crate) struct Server {
     listener: TcpListener,
     connections: Arc<Semaphore>,
     peers: Arc<Peers>,
@@ -119,7 +119,7 @@ struct Terms {
 
 impl Server {
     /// Binds the address.
-    pub fn bind(listen: SocketAddr, router: Router, config: &Http, metrics: Metrics) -> std::io::Result<Self> {
+    pub(crate) fn bind(listen: SocketAddr, router: Router, config: &Http, metrics: Metrics) -> std::io::Result<Self> {
         for bound in Bound::ALL {
             // Created at 0, so that an alert on the rate sees the first one.
             metrics.http_connections_bounded_total.with_label_values(&[bound.name()]);
@@ -147,13 +147,13 @@ impl Server {
     }
 
     /// The bound address: with the port that the system chose, where port 0 was requested.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// Serves until `stop`. Each connection is a task of `tasks`: after the stop it finishes the request that it is
     /// serving, and ends.
-    pub async fn run(self, stop: CancellationToken, tasks: TaskTracker) {
+    pub(crate) async fn run(self, stop: CancellationToken, tasks: TaskTracker) {
         let (mut all, mut one_address) = (Reminder::default(), Reminder::default());
         loop {
             let permit = tokio::select! {

@@ -12,4 +12,4 @@ mod pace;
 mod peers;
 mod socket;
 
-pub use self::listener::Server;
+pub(crate) use self::listener::Server;

@@ -14,4 +14,4 @@ pub(in crate::http) mod operations;
 mod samples;
 
 /// The path below which every route of the API is.
-pub const BASE: &str = "/secure-api";
+pub(crate) const BASE: &str = "/secure-api";

@@ -15,9 +15,9 @@ use super::retry_after;
 use crate::push::outcome::AttemptOutcome;
 
 /// Bytes of a response's body that are read. After them the connection is closed.
-pub const READ_LIMIT: usize = 64 * 1024;
+pub(crate) const READ_LIMIT: usize = 64 * 1024;
 /// Bytes of a response's body that are kept.
-pub const KEEP_LIMIT: usize = 4 * 1024;
+pub(crate) const KEEP_LIMIT: usize = 4 * 1024;
 
 /// The result of an attempt.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
-pub use self::attempt::{Attempt, KEEP_LIMIT, READ_LIMIT};
+pub(crate) use self::attempt::Attempt;
 use self::connect::Connector;
 use self::deadline::Deadline;
 use self::failure::AttemptFailure;
@@ -34,9 +34,6 @@ use self::lookups::system_lookup;
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
 use crate::domain::endpoint::is_reserved_header;
-
-/// The time of an attempt, response included, where the endpoint sets no other.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The part of that time for connecting: name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of an answer, and the size of a connection's read buffer.

@@ -9,11 +9,11 @@ use crate::domain::endpoint::RetryEntry;
 use crate::domain::{Seq, Timestamp};
 
 /// Bytes of events in one body. A delivery ends before the event that would exceed it, unless that event is its first.
-pub const MAX_BODY: usize = 256 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// One delivery: its events in the order of the log, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The events that are sent.
     pub events: Vec<Seq>,
     /// In mode `latest` the one event stands for those of its record after this position.
@@ -25,7 +25,7 @@ pub struct Delivery {
 impl Delivery {
     /// The delivery's id while it is in flight: the position of its first event.
     #[must_use]
-    pub fn id(&self) -> Seq {
+    pub(crate) fn id(&self) -> Seq {
         // A delivery has at least one event, see `DeliveryDraft::close`.
         self.events.first().copied().unwrap_or_default()
     }

@@ -4,7 +4,7 @@ use crate::domain::{Seq, Timestamp, Uid};
 
 /// An event of the log without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventMeta {
+pub(crate) struct EventMeta {
     /// Its position.
     pub seq: Seq,
     /// Its record.

@@ -22,7 +22,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{Delivery, MAX_BODY};
-pub use event_meta::EventMeta;
-pub use policy::DeliveryPolicy;
-pub use state::{DeliveryScheduler, EndpointAction};
+pub(crate) use delivery::Delivery;
+pub(crate) use event_meta::EventMeta;
+pub(crate) use policy::DeliveryPolicy;
+pub(crate) use state::{DeliveryScheduler, EndpointAction};

@@ -5,7 +5,7 @@ use crate::domain::{Seq, Uid};
 
 /// The contents and the order of deliveries, and their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryPolicy {
+pub(crate) struct DeliveryPolicy {
     /// The contents of one delivery.
     pub mode: Mode,
     /// Which events wait for which.
@@ -24,7 +24,7 @@ pub(super) struct OrderKey(u128);
 impl DeliveryPolicy {
     /// The policy of an endpoint's settings.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         let Settings { mode, order, window, rate, .. } = settings;
         Self { mode: *mode, order: *order, window: *window, rate: *rate }
     }

@@ -24,7 +24,7 @@ const MAX_HELD: usize = 10_000;
 
 /// The consequence of an outcome for the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointAction {
+pub(crate) enum EndpointAction {
     /// Deliver on.
     GoOn,
     /// Disable the endpoint: it answered 410 or has failed for five days.
@@ -33,7 +33,7 @@ pub enum EndpointAction {
 
 /// Decides which events of one endpoint are sent, and when.
 #[derive(Debug, Clone)]
-pub struct DeliveryScheduler {
+pub(crate) struct DeliveryScheduler {
     cursor: EndpointCursor,
     policy: DeliveryPolicy,
     rate: Option<Rate>,
@@ -56,7 +56,7 @@ pub struct DeliveryScheduler {
 impl DeliveryScheduler {
     /// A scheduler that goes on from a cursor and the retry entries that were saved with it.
     #[must_use]
-    pub fn new(cursor: EndpointCursor, retries: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
+    pub(crate) fn new(cursor: EndpointCursor, retries: Vec<RetryEntry>, policy: DeliveryPolicy) -> Self {
         Self {
             policy,
             rate: policy.rate.map(Rate::new),
@@ -76,25 +76,25 @@ impl DeliveryScheduler {
 
     /// The position that the log was read to.
     #[must_use]
-    pub fn read(&self) -> Seq {
+    pub(crate) fn read(&self) -> Seq {
         self.read
     }
 
     /// True where an event that is not read yet may supersede one that is.
     #[must_use]
-    pub fn coalesces(&self) -> bool {
+    pub(crate) fn coalesces(&self) -> bool {
         self.policy.is_latest()
     }
 
     /// The time at which the circuit breaker opened; `None` while it is closed.
     #[must_use]
-    pub fn failing_since(&self) -> Option<Timestamp> {
+    pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         self.circuit_breaker.as_ref().map(|breaker| breaker.since)
     }
 
     /// True while further events are to be read.
     #[must_use]
-    pub fn wants_more(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         self.room() > 0
     }
 
@@ -114,13 +114,13 @@ impl DeliveryScheduler {
     }
 
     /// Skips the events between the position that was read to and this one.
-    pub fn skip_to(&mut self, to: Seq) {
+    pub(crate) fn skip_to(&mut self, to: Seq) {
         self.read = self.read.max(to);
         self.advance();
     }
 
     /// Adds the next events of the log, in order.
-    pub fn add_events(&mut self, events: impl IntoIterator<Item = EventMeta>, now: Timestamp) {
+    pub(crate) fn add_events(&mut self, events: impl IntoIterator<Item = EventMeta>, now: Timestamp) {
         for event in events {
             self.read = event.seq;
             // After a restart the log is read again from the cursor, and the retry queue has some of the events above it.
@@ -133,7 +133,7 @@ impl DeliveryScheduler {
     }
 
     /// Returns the next delivery to send now, which is then in flight.
-    pub fn next(&mut self, now: Timestamp) -> Option<Delivery> {
+    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Delivery> {
         if let Some(rate) = &mut self.rate {
             rate.hold_to(now);
         }
@@ -157,7 +157,7 @@ impl DeliveryScheduler {
     /// The time at which [`Self::next`] may return a delivery that it does not return now; `None` where only an outcome or
     /// more events can change that.
     #[must_use]
-    pub fn next_at(&self) -> Option<Timestamp> {
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
         let paid = self.rate.as_ref().map_or(Timestamp::UNIX_EPOCH, Rate::next_at);
         if let Some(breaker) = &self.circuit_breaker {
             let any = !self.pending.is_empty() || !self.retry_queue.is_idle();
@@ -174,7 +174,7 @@ impl DeliveryScheduler {
     }
 
     /// Applies the outcome of a delivery's attempt. `jitter` is in 0..1 and spreads retries.
-    pub fn ended(&mut self, id: Seq, outcome: AttemptOutcome, now: Timestamp, jitter: f64) -> EndpointAction {
+    pub(crate) fn ended(&mut self, id: Seq, outcome: AttemptOutcome, now: Timestamp, jitter: f64) -> EndpointAction {
         let Some(planned) = self.in_flight.remove(&id) else { return EndpointAction::GoOn };
         planned.keys.iter().for_each(|key| {
             self.busy.remove(key);
@@ -210,12 +210,12 @@ impl DeliveryScheduler {
 
     /// True when nothing will be sent, now or later, unless the log grows.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.in_flight.is_empty() && self.retry_queue.is_idle()
     }
 
     /// Returns the cursor and the changed retry entries; `None` where nothing changed since the last call.
-    pub fn take_save(&mut self) -> Option<EndpointSave> {
+    pub(crate) fn take_save(&mut self) -> Option<EndpointSave> {
         let breaker = self.circuit_breaker.as_ref();
         self.cursor.failing_since = breaker.map(|breaker| breaker.since);
         self.cursor.failures = breaker.map_or(0, |breaker| breaker.failures);
@@ -232,7 +232,7 @@ impl DeliveryScheduler {
 
     /// Notes that the end of the log is reached. A failing endpoint for which no event is left to probe it with is no longer
     /// known to fail.
-    pub fn reached_end(&mut self) {
+    pub(crate) fn reached_end(&mut self) {
         if self.is_idle() {
             self.circuit_breaker = None;
             self.consecutive_failures = 0;
@@ -241,12 +241,12 @@ impl DeliveryScheduler {
 
     /// True for an event that was rescheduled: it has a retry entry.
     #[must_use]
-    pub fn is_rescheduled(&self, seq: Seq) -> bool {
+    pub(crate) fn is_rescheduled(&self, seq: Seq) -> bool {
         self.retry_queue.contains(seq)
     }
 
     /// Returns the events that were superseded since the last call: newer ones of their records stand for them.
-    pub fn take_superseded(&mut self) -> Vec<Seq> {
+    pub(crate) fn take_superseded(&mut self) -> Vec<Seq> {
         std::mem::take(&mut self.superseded)
     }
 

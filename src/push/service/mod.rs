@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub use self::error::EndpointError;
-pub use self::request::{Rendered, WriteRequest};
-pub use self::settings::{EndpointInput, LogPosition, Rotation};
+pub(crate) use self::error::EndpointError;
+pub(crate) use self::request::{Rendered, WriteRequest};
+pub(crate) use self::settings::{EndpointInput, LogPosition, Rotation};
 use super::DeliveryContext;
 use super::address::AddressPolicy;
 use super::client::Attempt;

@@ -12,9 +12,7 @@ mod lease;
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 
-pub use self::cursors::RelayMove;
-pub use self::lease::Renewed;
-
+pub(crate) use self::cursors::RelayMove;
 use self::cursors::Statements;
 use self::lease::Membership;
 use super::{SESSION_SETTINGS, Store, StoreError};

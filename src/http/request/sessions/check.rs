@@ -17,7 +17,7 @@ use crate::worker::{Step, Worker};
 const AT_ONCE: usize = 1_000;
 
 /// Ends the sessions of keys that were deleted or have expired.
-pub struct KeyCheck {
+pub(crate) struct KeyCheck {
     sessions: Arc<Sessions>,
     store: Store,
 }

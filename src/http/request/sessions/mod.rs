@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use check::KeyCheck;
+pub(crate) use check::KeyCheck;
 
 use super::caller::Caller;
 use crate::clock;

@@ -152,7 +152,7 @@ async fn over_http_2_too_a_flood_is_read_for_64_kib_and_silence_ends_at_the_dead
         let flooded = send(&client, &url, LONG).await;
         assert_eq!(
             (flooded.outcome, flooded.bytes_read),
-            (AttemptOutcome::Delivered, READ_LIMIT),
+            (AttemptOutcome::Delivered, attempt::READ_LIMIT),
             "{:?}",
             flooded.error
         );
