@@ -2,7 +2,7 @@
 //!
 //! Prints figures and asserts nothing about them. The generator, the service, Postgres and NATS share the cores of one
 //! machine and use loopback, and pgbench alternates with the service, so that ratios are comparable between machines
-//! where figures are not. The run removes everything that it creates (data, database `unificus_limit`, stream `LIMIT`,
+//! where figures are not. The run removes everything that it creates (data, schema `unificus_limit`, stream `LIMIT`,
 //! push endpoints), and stops only the services that it started. The last line is one JSON object.
 
 #![expect(clippy::disallowed_methods, reason = "it measures: it reads the clock itself, and is no part of the service")]

@@ -1,5 +1,5 @@
-//! The limit of Postgres: pgbench writes and reads single rows like the service's, on the same server, in its own
-//! database.
+//! The limit of Postgres: pgbench writes and reads single rows like the service's, on the same server, in a schema of its
+//! own in the service's database, because the service's role may create no database.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::database::connect;
 
-const DATABASE: &str = "unificus_limit";
+const SCHEMA: &str = "unificus_limit";
 pub(crate) const CLIENTS: u32 = 64;
 
 /// The minimal columns of an event log. `json` as in the service's own table, which is cheaper than `jsonb`.
@@ -44,14 +44,14 @@ pub(crate) struct Pgbench {
 }
 
 impl Pgbench {
-    /// Creates the database and its table beside the service's.
+    /// Creates the schema and its table beside the service's.
     pub(crate) async fn new(database_url: &str) -> Result<Self> {
         let program = program().context("pgbench not found; install the package postgresql")?;
         let admin = connect(database_url).await?;
-        admin.batch_execute(&drop_database()).await.context("dropping a former unificus_limit")?;
-        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.context("creating unificus_limit")?;
+        admin.batch_execute(&drop_schema()).await.context("dropping a former unificus_limit")?;
+        admin.batch_execute(&format!("CREATE SCHEMA {SCHEMA}")).await.context("creating unificus_limit")?;
         let mut url = Url::parse(database_url).context("reading the database's URL")?;
-        url.set_path(DATABASE);
+        url.query_pairs_mut().append_pair("options", &format!("-csearch_path={SCHEMA}"));
         let bench = Self { program, admin, url: url.into() };
         let made = connect(&bench.url).await?.batch_execute(TABLE).await;
         made.context("creating the table in unificus_limit")?;
@@ -104,14 +104,14 @@ impl Pgbench {
         command
     }
 
-    /// Removes the database.
+    /// Removes the schema.
     pub(crate) async fn finish(self) -> Result<()> {
-        self.admin.batch_execute(&drop_database()).await.context("dropping unificus_limit")
+        self.admin.batch_execute(&drop_schema()).await.context("dropping unificus_limit")
     }
 }
 
-fn drop_database() -> String {
-    format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+fn drop_schema() -> String {
+    format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
 }
 
 /// The newest version of Debian's packages, otherwise the one on the PATH.
