@@ -12,9 +12,17 @@ async fn text(service: &Service, path: &str) -> (u16, String) {
 }
 
 fn value(metrics: &str, series: &str) -> f64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
+    find(metrics, series).unwrap_or_else(|| panic!("no {series} in\n{metrics}"))
 }
+
+/// The value of a series; `None` before its first sample.
+fn find(metrics: &str, series: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    Some(line.parse().unwrap())
+}
+
+/// Appears with the first sweep over the accounts, some time after the start.
+const ACCOUNTS: &str = r#"unificus_quota_accounts{band="0-50"}"#;
 
 #[tokio::test]
 async fn every_stage_of_one_write_is_measured() {
@@ -31,7 +39,8 @@ async fn every_stage_of_one_write_is_measured() {
         loop {
             let (_, metrics) = text(&service, "/metrics").await;
             let seen = |series: &str| metrics.lines().any(|line| line == format!("{series} 1"));
-            if seen("unificus_relay_published_total") && seen("unificus_write_to_webhook_seconds_count") {
+            let swept = find(&metrics, ACCOUNTS).is_some();
+            if swept && seen("unificus_relay_published_total") && seen("unificus_write_to_webhook_seconds_count") {
                 return metrics;
             }
             pause.tick().await;
@@ -61,7 +70,7 @@ async fn every_stage_of_one_write_is_measured() {
         "unificus_relay_lag_events",
         "unificus_relay_lag_seconds",
         "unificus_push_lag_events",
-        r#"unificus_quota_accounts{band="0-50"}"#,
+        ACCOUNTS,
         "process_resident_memory_bytes",
     ] {
         value(&metrics, series);
@@ -82,7 +91,7 @@ async fn no_metric_names_an_account_unless_that_is_switched_on() {
             loop {
                 let (_, metrics) = text(service, "/metrics").await;
                 // The sweep over the accounts has processed this one.
-                let seen = value(&metrics, r#"unificus_quota_accounts{band="0-50"}"#) >= 1.0;
+                let seen = find(&metrics, ACCOUNTS).is_some_and(|accounts| accounts >= 1.0);
                 if seen && metrics.contains(&api.account.to_string()) == shown {
                     return metrics;
                 }
