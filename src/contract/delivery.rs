@@ -24,8 +24,8 @@ pub(crate) struct DeliveryMessage {
 }
 
 impl DeliveryMessage {
-    /// Builds the message of events, which are in the order of the log; `None` where there is no event, or none with a body. A single event that
-    /// stands for others of its record names the position `after` which it does.
+    /// Builds the message of events, which are in the order of the log; `None` where there is no event, or none with a
+    /// body. A single event that stands for others of its record names the position `after` which it does.
     #[must_use]
     pub(crate) fn of(mode: Mode, events: &[EncodedEvent], after: Option<Seq>) -> Option<Self> {
         let event = events.first()?;

@@ -38,9 +38,10 @@ impl RequestId {
         &self.0
     }
 
-    /// The value of the response's header; `None` is impossible, because visible ASCII is a header value.
-    pub(in crate::http) fn header(&self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.as_str()).ok()
+    /// The value of the response's header.
+    #[expect(clippy::expect_used, reason = "an id is visible ASCII, which is a header value")]
+    pub(in crate::http) fn header(&self) -> HeaderValue {
+        HeaderValue::try_from(self.as_str()).expect("an id is a header value")
     }
 }
 
@@ -61,7 +62,7 @@ mod tests {
             request.headers_mut().append(X_REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
         }
         let id = RequestId::of(&request.into_parts().0, &TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]));
-        assert_eq!(id.header().unwrap(), id.as_str());
+        assert_eq!(id.header(), id.as_str());
         id.0
     }
 

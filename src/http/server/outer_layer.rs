@@ -51,7 +51,7 @@ pub(in crate::http) async fn outer_layer(
     let mut response = respond(&state, route, request, next).instrument(span.clone()).await;
     // Forbids browsers to guess a content type other than the declared one.
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response.headers_mut().extend(id.header().map(|id| (X_REQUEST_ID, id)));
+    response.headers_mut().insert(X_REQUEST_ID, id.header());
     let (status, elapsed) = (response.status(), began.elapsed());
     let duration_ms = elapsed.as_secs_f64() * 1e3;
     span.in_scope(|| tracing::debug!(status = status.as_u16(), duration_ms, "request ended"));
