@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::contact::{Creates, Target};
 use crate::figures::{Figures, say};
 use crate::generator::{self, Generator, Load, Requests};
+use crate::machine::{CpuMicros, CpuSeconds, Processes};
 use crate::pgbench::{CLIENTS, Pgbench};
 use crate::service::Service;
 use crate::tally::{Tally, median};
@@ -55,6 +56,7 @@ struct FilledService {
     accounts: Vec<Account>,
     pgbench: Pgbench,
     pid: Option<u32>,
+    processes: Option<Processes>,
 }
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
@@ -75,7 +77,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Result<()> {
     let filled = FilledService::fill(service).await?;
     let reads = filled.reads();
-    let (mut limits, mut rates) = (Vec::new(), Vec::new());
+    let (mut limits, mut rates, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=args.rounds() {
         filled.settle().await;
         let accounts = u32::try_from(ACCOUNTS).context("accounts")?;
@@ -83,13 +85,17 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
         say(&format!("round {number}: pgbench select-only, {CLIENTS} clients: {limit:.0}/s"));
         filled.settle().await;
         let load = Load::new(CONNECTIONS, 0..CONTACTS as usize, args.length());
+        let before = filled.cpu();
         let mut tally = generator::run(&reads, &Load { warm_up: args.warm_up(), ..load }).await?;
+        let cpu = before.zip(filled.cpu()).map(|(before, now)| now.micros_per(&before, tally.created()));
         let rate = tally.per_second();
         say(&format!(
-            "         service, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}",
+            "         service, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}; {}",
             rate / limit,
-            shown(&mut tally)
+            shown(&mut tally),
+            cpu.map_or_else(|| "CPU unknown".to_owned(), |cpu| cpu.to_string())
         ));
+        costs.extend(cpu);
         limits.push(limit);
         rates.push(rate);
     }
@@ -98,6 +104,7 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
     filled.pgbench.finish().await?;
     figures.pgbench_selects = median(limits);
     figures.reads = median(rates);
+    figures.cpu_of_read = CpuMicros::medians(costs);
     figures.list_p99_ms = listed?;
     figures.meta_p99_ms = meta?;
     Ok(())
@@ -143,7 +150,8 @@ impl FilledService {
             "reads: {CONTACTS} contacts in {ACCOUNTS} accounts, and as many in one; {} bytes each",
             record.len()
         ));
-        Ok(Self { target, accounts, pgbench, pid: service.pid })
+        let processes = Processes::of(service).await?;
+        Ok(Self { target, accounts, pgbench, pid: service.pid, processes })
     }
 
     /// Reads every contact, in a scattered order.
@@ -161,6 +169,10 @@ impl FilledService {
 
     fn generator(&self, requests: Vec<Vec<u8>>) -> Arc<Generator> {
         Arc::new(Generator { target: self.target.clone(), requests: Requests::Reads(requests), receipts: None })
+    }
+
+    fn cpu(&self) -> Option<CpuSeconds> {
+        CpuSeconds::read(self.processes?)
     }
 
     async fn settle(&self) {
