@@ -17,10 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
 
-/// The tier of the measured accounts. The service has it, and so does `unificus account create` with [`QUOTA`].
-pub(crate) const LOAD_TIER: &str = "load";
-
-/// Settings with a limit per month that no load reaches, and none per second. The list of tiers replaces the default one.
+/// Settings with the tier `load`, whose limit per month no load reaches, and without a limit per second. The list of tiers
+/// replaces the default one. `unificus account create --tier load` needs the same settings.
 pub(crate) const QUOTA: [(&str, &str); 2] = [
     (
         "UNIFICUS_QUOTA__TIERS",
@@ -62,8 +60,7 @@ impl Service {
         Self::start_with("all", &[("UNIFICUS_QUOTA__ENFORCED", "false")]).await
     }
 
-    /// Starts a service that takes every call from its account's month, with limits that no load reaches: see
-    /// [`LOAD_TIER`].
+    /// Starts a service that takes every call from its account's month, by the settings [`QUOTA`].
     pub(crate) async fn start_with_quota() -> Result<Self> {
         Self::start_with("quota", &QUOTA).await
     }
