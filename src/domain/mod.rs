@@ -31,6 +31,7 @@ pub(crate) mod schema;
 mod tests;
 pub(crate) mod text_enum;
 pub(crate) mod value;
+mod visibility;
 
 pub use change::{FieldChange, NewEvent, Patch};
 pub use decide::{Command, Delete, decide, refuse_too_large};
