@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::contract::company_fields::with_groups;
 use crate::contract::record::{Corrupt, RecordJson, parse_uid};
 use crate::contract::{Cursor, EncodedEvent};
-use crate::domain::account::Tier;
 use crate::domain::schema::FieldGroup;
+use crate::domain::tier::Tiers;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
@@ -180,10 +180,11 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
 }
 
 /// A month with some calls on each day.
-pub(in crate::http) async fn usage(State(clock): State<Clock>) -> Response {
+pub(in crate::http) async fn usage(State(clock): State<Clock>, State(tiers): State<Tiers>) -> Response {
     let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
-    usage::render(Tier::Thrive, &Usage { used, ..usage })
+    let (tier, terms) = tiers.largest();
+    usage::render(tier, terms.calls_per_month, &Usage { used, ..usage })
 }
 
 /// A record's JSON. Each value of a company's custom fields is in a random group.
