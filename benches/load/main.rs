@@ -91,7 +91,7 @@ async fn whole(args: Args) -> Result<()> {
     }
     let service = match &args.env_file {
         Some(env_file) => Service::attach(env_file, args.pid)?,
-        None => Service::start().await?,
+        None => Service::start("all").await?,
     };
     say(&format!("service: {}", service.urls.base));
     let deadline = args.deadline();

@@ -1,10 +1,8 @@
 //! Reads: one contact by its uid, alternating with pgbench on the same rows; the first page of a hundred thousand; and
 //! the attributes of an account with two hundred custom fields.
 //!
-//! Uses its own service that enforces quotas: each call is taken from its account's month in Postgres before it is
-//! executed. The largest tier has 20,000 calls, so the load uses enough accounts that none reaches its limit. The
-//! contacts are inserted by SQL; their records are copies of one that the service made. Only the limit of calls per
-//! second is raised, because it would refuse the load; the calls are still counted.
+//! Uses its own service, so that its tables hold these contacts alone. The contacts are inserted by SQL; their records
+//! are copies of one that the service made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +22,11 @@ use crate::service::Service;
 use crate::tally::{Tally, median};
 use crate::{Bench, arrivals, database, machine};
 
-/// Ten million calls.
 const ACCOUNTS: usize = 500;
 const CONTACTS: u32 = 100_000;
 const CONNECTIONS: usize = 64;
 const LIST_CONNECTIONS: usize = 8;
-/// Pages per second. In ten seconds that is a tenth of the calls of one account.
+/// Pages per second.
 const LIST_RATE: f64 = 200.0;
 const CUSTOM_FIELDS: i32 = 200;
 const SETTLE: Duration = Duration::from_secs(15);
@@ -65,7 +62,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     }
     let own = match &bench.args.env_file {
         Some(_) => None,
-        None => Some(Service::start_with_quota().await?),
+        None => Some(Service::start("reads").await?),
     };
     let measured = measure_on(own.as_ref().unwrap_or(&bench.service), &bench.args, &mut bench.figures).await;
     if let Some(own) = own {
