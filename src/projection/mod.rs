@@ -16,6 +16,7 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
         account,
         entity: record.entity,
         uid: record.uid,
+        is_new: event.previous_version.is_none(),
         version: record.version,
         key: record.key(),
         role: match record.fields.get(&Field::Role) {
@@ -36,7 +37,7 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
 pub fn merge(earlier: Row, later: Row) -> Row {
     let companies = later.companies.or(earlier.companies);
     let relisted = later.relisted.into_iter().chain(earlier.relisted).collect();
-    Row { companies, relisted, ..later }
+    Row { is_new: earlier.is_new, companies, relisted, ..later }
 }
 
 /// The companies of a live contact, where this event may have changed them. A deleted contact has none.

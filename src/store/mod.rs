@@ -30,6 +30,7 @@
 //! * The read is small and rare: brands, and the lists of the CLI.
 
 pub mod accounts;
+mod append;
 pub(crate) mod attempts;
 pub mod audit;
 pub mod batch;
@@ -93,8 +94,9 @@ pub struct Store {
     metrics: Metrics,
 }
 
-/// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every
-/// size. A plan made while a table was still empty would scan it, and would be kept until statistics change.
+/// Lanes, the quota, saves of cursors and reads of records join arrays of keys with tables of any size. An index lookup per
+/// key is the right plan at every size. A plan made while a table was still empty would scan it, and would be kept until
+/// statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
 

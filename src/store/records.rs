@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
+use super::append::{APPEND, append};
 use super::{Params, Store, StoreError};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
@@ -16,6 +18,8 @@ pub struct Row {
     pub account: AccountId,
     pub entity: Entity,
     pub uid: Uid,
+    /// Whether the record's first event is in the batch.
+    pub is_new: bool,
     pub version: Seq,
     pub key: Option<String>,
     pub role: Option<&'static str>,
@@ -43,6 +47,7 @@ struct Statements {
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
+    append: &'static str,
     get: &'static str,
     find: &'static str,
 }
@@ -77,6 +82,12 @@ from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bo
     $8::timestamptz[], $9::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 on conflict (account_id, uid) do update set version = excluded.version, key = excluded.key, role = excluded.role,
     deleted = excluded.deleted, updated_at = excluded.updated_at, record = excluded.record"),
+            append: append!($table, concat!("
+), inserted as (
+    insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+    select account_id, uid, version, key, role, deleted, created_at, updated_at, record
+    from unnest($11::uuid[], $12::uuid[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::timestamptz[],
+        $18::timestamptz[], $19::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)")),
             get: concat!("-- ", $table, ".get
 select uid, version, deleted, record from ", $table, " where account_id = $1 and uid = $2"),
             find: concat!("-- ", $table, ".find
@@ -196,8 +207,9 @@ impl Load {
 }
 
 /// The changes of read models of one batch.
-pub(super) struct Upserts<'a> {
+pub(super) struct Changes<'a> {
     upserts: Vec<(Statement, Columns<'a>)>,
+    inserts: Option<(&'static str, Columns<'a>)>,
     links: Option<Links>,
     relist: Option<Relist>,
 }
@@ -222,25 +234,43 @@ struct Links {
     pairs: (Vec<Uuid>, Vec<Uuid>, Vec<Uuid>),
 }
 
-impl<'a> Upserts<'a> {
+impl<'a> Changes<'a> {
+    /// The new rows of the first kind that has any are inserted with the events. Those of other kinds, of which few batches
+    /// have any, are upserted like rows that change.
     pub(super) async fn prepare(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
+        let inserted = rows.iter().find(|row| row.is_new).map(|row| row.entity);
+        let is_inserted = |row: &Row| row.is_new && Some(row.entity) == inserted;
         let mut upserts = Vec::new();
         for entity in Entity::ALL {
-            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity));
+            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity && !is_inserted(row)));
             if !columns.uid.is_empty() {
                 upserts.push((client.prepare_cached(statements(entity).upsert).await?, columns));
             }
         }
+        let columns = || Columns::of(rows.iter().filter(|row| is_inserted(row)));
+        let inserts = inserted.map(|entity| (statements(entity).append, columns()));
         let (links, relist) = (Links::prepare(client, rows).await?, Relist::prepare(client, rows).await?);
-        Ok(Self { upserts, links, relist })
+        Ok(Self { upserts, inserts, links, relist })
     }
 
-    pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
-        let upserts = futures_util::future::join_all(self.upserts.iter().map(|(statement, c)| async move {
-            let columns: Params<'_, 9> =
-                [&c.account, &c.uid, &c.version, &c.key, &c.role, &c.deleted, &c.created_at, &c.updated_at, &c.record];
-            client.execute(statement, &columns).await
-        }));
+    /// Writes the rows that change. Runs before the new rows are inserted, because a new record may get a lookup key that an
+    /// older one had.
+    pub(super) async fn upsert(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+        let upserts =
+            self.upserts.iter().map(|(statement, columns)| client.execute_raw(statement, columns.parameters()));
+        futures_util::future::join_all(upserts).await.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+    }
+
+    /// The statement that appends the batch's events, and with them inserts rows from these parameters.
+    pub(super) fn append(&self) -> (&'static str, Vec<&(dyn ToSql + Sync)>) {
+        match &self.inserts {
+            Some((statement, columns)) => (statement, columns.parameters().to_vec()),
+            None => (APPEND, Vec::new()),
+        }
+    }
+
+    /// Writes links and listings. Runs after all rows are written.
+    pub(super) async fn link(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
         let links = async {
             match &self.links {
                 Some(links) => links.run(client).await,
@@ -253,8 +283,7 @@ impl<'a> Upserts<'a> {
                 None => Ok(()),
             }
         };
-        let (upserts, links, relist) = tokio::join!(biased; upserts, links, relist);
-        upserts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (links, relist) = tokio::join!(biased; links, relist);
         links.and(relist)
     }
 }
@@ -274,6 +303,11 @@ impl<'a> Columns<'a> {
             columns.record.push(&row.record);
         }
         columns
+    }
+
+    fn parameters(&self) -> Params<'_, 9> {
+        let Self { account, uid, version, key, role, deleted, created_at, updated_at, record } = self;
+        [account, uid, version, key, role, deleted, created_at, updated_at, record]
     }
 }
 
@@ -373,6 +407,7 @@ impl Store {
     }
 }
 
+/// Returns the record of a row with the columns `uid`, `version`, `deleted` and `record`.
 pub(super) fn stored(row: &PgRow) -> StoredRecord {
     StoredRecord { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
 }
