@@ -1,6 +1,7 @@
 //! The read models: records as clients see them.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use tokio_postgres::types::ToSql;
@@ -8,7 +9,8 @@ use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
 use super::append::{APPEND, append};
-use super::{Params, Store, StoreError};
+use super::shared_reads::SharedReads;
+use super::{Params, Store, StoreError, columns};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
 
@@ -49,6 +51,7 @@ struct Statements {
     upsert: &'static str,
     append: &'static str,
     get: &'static str,
+    get_all: &'static str,
     find: &'static str,
 }
 
@@ -90,6 +93,10 @@ on conflict (account_id, uid) do update set version = excluded.version, key = ex
         $18::timestamptz[], $19::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)")),
             get: concat!("-- ", $table, ".get
 select uid, version, deleted, record from ", $table, " where account_id = $1 and uid = $2"),
+            get_all: concat!("-- ", $table, ".get_all
+select k.number, r.uid, r.version, r.deleted, r.record
+from unnest($1::uuid[], $2::uuid[]) with ordinality as k(account_id, uid, number)
+join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
             find: concat!("-- ", $table, ".find
 select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
@@ -364,6 +371,23 @@ impl Relist {
     }
 }
 
+type ReadsOfKind = SharedReads<(AccountId, Uid), Option<StoredRecord>>;
+
+/// Reads of records by uid, per kind.
+#[derive(Clone)]
+pub(super) struct RecordReads(Arc<[(Entity, ReadsOfKind)]>);
+
+impl RecordReads {
+    /// `limit` is the most statements per kind at a time.
+    pub(super) fn new(limit: usize) -> Self {
+        Self(Entity::ALL.iter().map(|entity| (*entity, SharedReads::new(limit))).collect())
+    }
+
+    fn of(&self, entity: Entity) -> Option<&ReadsOfKind> {
+        self.0.iter().find(|(kind, _)| *kind == entity).map(|(_, reads)| reads)
+    }
+}
+
 impl Store {
     /// Returns one record. Deleted records are found by their uid only.
     pub async fn record(
@@ -372,6 +396,13 @@ impl Store {
         entity: Entity,
         target: &Target,
     ) -> Result<Option<StoredRecord>, StoreError> {
+        if let (Target::Uid(uid), Some(reads)) = (target, self.record_reads.of(entity)) {
+            let read = async |keys: Vec<(AccountId, Uid)>| self.records(entity, &keys).await.ok();
+            if let Some(record) = reads.read((account, *uid), read).await {
+                return Ok(record);
+            }
+            // The shared statement failed, or its caller went away. The error of this caller's own statement is its response.
+        }
         let client = self.reader().await?;
         let row = match target {
             Target::Uid(uid) => {
@@ -384,6 +415,30 @@ impl Store {
             }
         };
         Ok(row.as_ref().map(stored))
+    }
+
+    /// Returns the records of these keys, each at the index of its key; `None` where there is none.
+    async fn records(
+        &self,
+        entity: Entity,
+        keys: &[(AccountId, Uid)],
+    ) -> Result<Vec<Option<StoredRecord>>, StoreError> {
+        let client = self.record_reader().await?;
+        if let [(account, uid)] = keys {
+            let get = client.prepare_cached(statements(entity).get).await?;
+            return Ok(vec![client.query_opt(&get, &[&account.0, &uid.0]).await?.as_ref().map(stored)]);
+        }
+        let get = client.prepare_cached(statements(entity).get_all).await?;
+        let (accounts, uids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(account, uid)| (account.0, uid.0)).unzip();
+        let mut records = vec![None; keys.len()];
+        for row in client.query(&get, &[&accounts, &uids]).await? {
+            // PostgreSQL numbers the keys from 1.
+            let number: usize = columns::integer::<i64, _>(&row, entity.name(), "number", &"a record")?;
+            if let Some(record) = number.checked_sub(1).and_then(|index| records.get_mut(index)) {
+                *record = Some(stored(&row));
+            }
+        }
+        Ok(records)
     }
 
     /// Returns the live records with these uids.
@@ -409,5 +464,10 @@ impl Store {
 
 /// Returns the record of a row with the columns `uid`, `version`, `deleted` and `record`.
 pub(super) fn stored(row: &PgRow) -> StoredRecord {
-    StoredRecord { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
+    StoredRecord {
+        uid: Uid(row.get("uid")),
+        version: Seq(row.get("version")),
+        deleted: row.get("deleted"),
+        record: row.get("record"),
+    }
 }
