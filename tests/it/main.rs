@@ -16,6 +16,7 @@ mod docs;
 mod edge;
 mod endpoints;
 mod feed_pages;
+mod form_values;
 mod health;
 mod isolation;
 mod keys;
