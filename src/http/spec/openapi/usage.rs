@@ -2,15 +2,17 @@
 
 use serde_json::{Value as Json, json};
 
-use super::shape::{object, timestamp};
+use super::components::named;
+use super::shape::{object, timestamp, words};
 use crate::domain::account::Tier;
 
 pub(super) fn schema() -> Json {
     let calls = || json!({"type": "integer", "minimum": 0});
     let day = object(json!({"date": {"type": "string", "format": "date"}, "calls": calls()}), &[]);
+    let day = named("UsageDay", day);
     object(
         json!({
-            "tier": {"enum": Tier::ALL.map(Tier::name)},
+            "tier": words("Tier", &Tier::ALL.map(Tier::name)),
             "limit": calls(),
             "used": calls(),
             "remaining": calls(),
