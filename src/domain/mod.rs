@@ -30,6 +30,7 @@ pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_enum;
+pub mod tier;
 pub(crate) mod value;
 
 pub use change::{FieldChange, NewEvent, Patch};

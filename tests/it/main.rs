@@ -47,5 +47,6 @@ mod shards;
 mod streams;
 mod support;
 mod text_index;
+mod tiers;
 mod upgrades;
 mod usage;

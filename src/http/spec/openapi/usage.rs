@@ -3,8 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::components::named;
-use super::shape::{object, timestamp, words};
-use crate::domain::account::Tier;
+use super::shape::{object, timestamp};
 
 pub(super) fn schema() -> Json {
     let calls = || json!({"type": "integer", "minimum": 0});
@@ -12,7 +11,7 @@ pub(super) fn schema() -> Json {
     let day = named("UsageDay", day);
     object(
         json!({
-            "tier": words("Tier", &Tier::ALL.map(Tier::name)),
+            "tier": {"type": "string", "description": "The name of the account's tier."},
             "limit": calls(),
             "used": calls(),
             "remaining": calls(),

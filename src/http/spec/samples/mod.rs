@@ -19,7 +19,7 @@ pub(in crate::http) use self::records::record;
 use crate::clock::Clock;
 use crate::contract::record::{RecordJson, parse_uid};
 use crate::contract::{Cursor, EncodedEvent};
-use crate::domain::account::Tier;
+use crate::domain::tier::Tiers;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
@@ -179,10 +179,11 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
 }
 
 /// A month with some calls on each day.
-pub(in crate::http) async fn usage(State(clock): State<Clock>) -> Response {
+pub(in crate::http) async fn usage(State(clock): State<Clock>, State(tiers): State<Tiers>) -> Response {
     let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
-    usage::render(Tier::Thrive, &Usage { used, ..usage })
+    let (tier, terms) = tiers.largest();
+    usage::render(tier, terms.calls_per_month, &Usage { used, ..usage })
 }
 
 fn text(record: &Record) -> Result<String, Problem> {
