@@ -161,7 +161,6 @@ pub(crate) fn api_router(api: &Api) -> Router {
     let operations = charged.merge(uncharged).with_state(api.handler_state.clone());
     let pages = Router::new()
         .route("/swagger", get(docs::page))
-        .route("/swagger/", get(docs::page))
         .route("/swagger/assets/{name}", get(docs::asset))
         .route("/asyncapi.json", get(docs::events))
         .with_state(Arc::clone(&api.pages));

@@ -17,6 +17,8 @@ mod docs;
 mod edge;
 mod endpoints;
 mod feed_pages;
+mod form_values;
+mod generated_clients;
 mod health;
 mod isolation;
 mod keys;
