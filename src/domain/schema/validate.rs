@@ -106,6 +106,15 @@ pub(in crate::domain) fn resolve(
     Ok(())
 }
 
+/// The definitions of the fields of which a company has values.
+pub(in crate::domain) fn definitions_of(company: &Record) -> impl Iterator<Item = (Entity, Uid)> {
+    let values = match company.fields.get(&Field::CompanyCustomFields) {
+        Some(Value::Custom(values)) => Some(values.keys()),
+        _ => None,
+    };
+    values.into_iter().flatten().map(|uid| (Entity::CustomField, *uid))
+}
+
 /// Removes the values of these groups from a company's values.
 pub(in crate::domain) fn clear(view: &impl View, record: &Record, groups: &[FieldGroup], patch: &mut Patch) {
     let field = Field::CompanyCustomFields;
