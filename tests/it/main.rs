@@ -39,6 +39,7 @@ mod push;
 mod push_delivery;
 mod quota;
 mod quota_leases;
+mod quota_spare;
 mod relay;
 mod release_before;
 mod request_ids;
