@@ -23,7 +23,7 @@ use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::service::{EndpointLimits, EndpointService};
 use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
-use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter};
+use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter, RevisionReader};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
@@ -174,6 +174,7 @@ impl App {
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "drain failed: tasks cut off at the deadline");
         }
+        self.limiter.close();
         while self.limiter.reserve(&self.store).await.context("cannot reserve the last calls")? {}
         tracing::info!("stopped");
         Ok(())
@@ -217,10 +218,12 @@ impl Shared {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let (lifecycle, hard) = (&self.lifecycle, &self.lifecycle.hard);
-        // These three end with the hard stop: until then others may ask them to write something.
+        // These four end with the hard stop: until then others may ask them to write something.
         lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
         let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
         lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
+        let revisions = self.limiter.revision_reader(store.clone());
+        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone()));
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));

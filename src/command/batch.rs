@@ -8,9 +8,7 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Reply, missing_
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
-use crate::domain::{
-    AccountId, Entity, EventType, Field, Reads, Refusal, Timestamp, Uid, Value, decide, refuse_too_large,
-};
+use crate::domain::{AccountId, Entity, EventType, Reads, Refusal, Timestamp, Uid, decide, refuse_too_large};
 use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
@@ -172,9 +170,9 @@ async fn attempt(
     let opened = store.open_batch(&load_request(commands), lock).await;
     let (transaction, mut loaded) = opened
         .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
-    let definitions = definitions_to_load(commands, &loaded);
-    if !definitions.is_empty() {
-        let records = transaction.load_more(&definitions).await;
+    let later = later_reads(commands, &loaded);
+    if !later.is_empty() {
+        let records = transaction.load_more(&later).await;
         loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
     }
     // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
@@ -221,17 +219,16 @@ fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     request
 }
 
-/// The definitions of the loaded companies' custom fields, for commands that clear a group of values. They are known only
-/// when the companies are loaded, and such commands are rare enough for a round trip of their own.
-fn definitions_to_load(commands: &[&CommandEnvelope], loaded: &LoadedState) -> Vec<(AccountId, Entity, Uid)> {
-    let clearing = commands.iter().filter(|envelope| envelope.command.clears_groups());
-    let clearing: BTreeSet<AccountId> = clearing.map(|envelope| envelope.account).collect();
-    let companies = loaded.records.iter().filter(|(account, _)| clearing.contains(account));
-    let values = companies.filter_map(|(account, company)| match company.fields.get(&Field::CompanyCustomFields) {
-        Some(Value::Custom(values)) => Some(values.keys().map(|uid| (*account, Entity::CustomField, *uid))),
-        _ => None,
-    });
-    values.flatten().collect()
+/// The records that the commands need once the others are loaded. Few commands need any, so that they are worth a round trip
+/// of their own.
+fn later_reads(commands: &[&CommandEnvelope], loaded: &LoadedState) -> Vec<(AccountId, Entity, Uid)> {
+    let of_command = |envelope: &&CommandEnvelope| {
+        let account = envelope.account;
+        let own = loaded.records.iter().filter(|(owner, _)| *owner == account).map(|(_, record)| record);
+        let reads = envelope.command.later_reads(own);
+        reads.into_iter().map(move |(entity, uid)| (account, entity, uid))
+    };
+    commands.iter().flat_map(of_command).collect()
 }
 
 /// Decides the commands one after the other; a later one sees the effects of an earlier one.

@@ -22,6 +22,9 @@ select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
     extract(epoch from k.expires_at - stored_now())::float8 as expires_in, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
+const STATES: &str = "-- account.states
+select account_id, revision, stored_now() as now from account where account_id = any($1)";
+
 const LIST: &str = "-- account.list
 select a.account_id, a.name, a.tier, a.created_at, h.seq
 from account a join head h on h.account_id = a.account_id order by a.account_id";
@@ -50,6 +53,15 @@ pub struct AccountCredentials {
     /// Raised by every change of the account, its settings or its keys.
     pub revision: i64,
     pub keys: Vec<AccountKey>,
+}
+
+/// The state of an account at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountState {
+    /// Raised by every change of the account, its settings or its keys.
+    pub revision: i64,
+    /// That moment, by the database's clock.
+    pub now: Timestamp,
 }
 
 /// An account to be created, with its first key.
@@ -143,6 +155,19 @@ impl Store {
             revision: first.get("revision"),
             keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
         }))
+    }
+
+    /// Returns the current states of accounts, without those that do not exist.
+    pub async fn account_states(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, AccountState)>, StoreError> {
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        let client = self.admitter().await?;
+        let statement = client.prepare_cached(STATES).await?;
+        let rows = client.query(&statement, &[&accounts]).await?;
+        let state = |row: &PgRow| {
+            let state = AccountState { revision: row.get("revision"), now: row.get("now") };
+            (AccountId(row.get("account_id")), state)
+        };
+        Ok(rows.iter().map(state).collect())
     }
 
     /// Returns the names of the tiers that accounts have, each with its number of accounts.

@@ -108,8 +108,9 @@ const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c ena
 /// replicas hold a head for a few milliseconds; after 100 ms the batch continues without the locked accounts.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
-/// One connection for quota reservations, which are sent one after the other, and two for account lookups.
-const ADMIT_CONNECTIONS: usize = 3;
+/// One connection for quota reservations and one for accounts' revisions, each of which are sent one after the other, and
+/// two for account lookups.
+const ADMIT_CONNECTIONS: usize = 4;
 
 /// Connections for single records. While they are occupied, further reads gather for the next statement.
 const RECORD_CONNECTIONS: usize = 2;

@@ -47,15 +47,16 @@ where q.account_id = back.account_id and q.month = back.month and back.calls > 0
 returning q.account_id, back.calls as calls";
 
 /// Applies the limit of the account's current tier, which callers may not know yet. A tier that the configuration lacks is
-/// granted no call while limits are enforced. A lease's row and its replica both
+/// granted no call while limits are enforced. Spare calls are granted from calls that remain for everybody: at most 1 % of
+/// them, and none where that is less than 2. A lease's row and its replica both
 /// count the calls that were granted and the calls that were returned. Where the counts differ, an earlier reservation or
 /// its result was lost; calls that were granted without the replica's knowledge are given back.
 const TAKE: &str = "-- quota.take
 with requested as (
     select a.*, coalesce(a.lease_day, t.today) as day, t.today
     from unnest($1::uuid[], $2::uuid[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-                $9::boolean[], $10::boolean[])
-        as a(account_id, lease_id, lease_day, calls, accepted, returned, outstanding, block, limited, known)
+                $9::bigint[], $10::boolean[], $11::boolean[])
+        as a(account_id, lease_id, lease_day, calls, spare, accepted, returned, outstanding, block, limited, known)
     cross join (select (stored_now() at time zone 'UTC')::date as today) as t
 ), current as (
     select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.monthly_limit, c.revision,
@@ -66,16 +67,23 @@ with requested as (
     from requested a
     join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
-    left join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
+    left join unnest($12::text[], $13::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
     left join quota_lease l on l.account_id = a.account_id and l.lease_id = a.lease_id
 ), decided as (
     select f.*, r.back,
-        case
+        c.calls_granted + least(f.spare, case when c.remaining < 200 then 0 else c.remaining / 100 end) as granted
+    from current f
+    cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+    cross join lateral (
+        select case
             when f.lost or f.day <> f.today then 0
-            when f.limited then least(f.calls, greatest(coalesce(f.monthly_limit, 0) - f.used + r.back, 0))
+            when f.limited then greatest(coalesce(f.monthly_limit, 0) - f.used + r.back, 0)
             else f.calls
-        end as granted
-    from current f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+        end as available
+    ) as m
+    cross join lateral (
+        select least(f.calls, m.available) as calls_granted, m.available - least(f.calls, m.available) as remaining
+    ) as c
 ), counted as (
     update quota_month q
     set used = q.used - d.back + d.granted, days[d.day_of_month] = q.days[d.day_of_month] - d.back + d.granted
@@ -84,7 +92,7 @@ with requested as (
 ), leased as (
     insert into quota_lease (account_id, lease_id, day, granted, returned, unanswered, expires_at)
     select account_id, lease_id, day, accepted + granted, returned, greatest(outstanding + granted - block, 0),
-        stored_now() + make_interval(secs => $13)
+        stored_now() + make_interval(secs => $14)
     from decided where not lost
     on conflict (account_id, lease_id) do update
         set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
@@ -121,6 +129,8 @@ pub struct ReservationRequest {
     /// Whether an earlier reservation under the lease is known to be committed.
     pub known: bool,
     pub calls: u64,
+    /// Further calls, which callers to come will take.
+    pub spare: u64,
     /// Calls that the lease was granted, as far as its replica knows.
     pub accepted: u64,
     /// Granted calls that turned out not to count.
@@ -141,6 +151,7 @@ pub struct Grant {
     pub day: Date,
     /// The current day. Where it differs from the lease's day, the lease has ended.
     pub today: Date,
+    /// The calls that were granted, including spare ones. The latter are granted only where all others are.
     pub calls: u64,
     /// The month's calls, including those of this grant.
     pub used: u64,
@@ -185,7 +196,7 @@ impl Store {
         let to_open: Vec<Uuid> =
             requests.iter().filter(|request| !request.opened).map(|request| request.account.0).collect();
         let opened: Params<'_, 1> = [&to_open];
-        let all: Params<'_, 13> = columns.params();
+        let all: Params<'_, 14> = columns.params();
         // One round trip. COMMIT is sent with the other statements, and ends the transaction also after an error.
         let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
@@ -242,6 +253,7 @@ struct RequestColumns<'a> {
     lease: Vec<Uuid>,
     day: Vec<Option<Date>>,
     calls: Vec<i64>,
+    spare: Vec<i64>,
     accepted: Vec<i64>,
     returned: Vec<i64>,
     outstanding: Vec<i64>,
@@ -265,6 +277,7 @@ impl<'a> RequestColumns<'a> {
                 day,
                 known,
                 calls,
+                spare,
                 accepted,
                 returned,
                 outstanding,
@@ -275,6 +288,7 @@ impl<'a> RequestColumns<'a> {
             columns.lease.push(lease);
             columns.day.push(day);
             columns.calls.push(count(calls));
+            columns.spare.push(count(spare));
             columns.accepted.push(count(accepted));
             columns.returned.push(count(returned));
             columns.outstanding.push(count(outstanding));
@@ -286,14 +300,16 @@ impl<'a> RequestColumns<'a> {
         columns
     }
 
-    fn params(&self) -> Params<'_, 13> {
-        let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known, .. } = self;
+    fn params(&self) -> Params<'_, 14> {
+        let Self { account, lease, day, calls, spare, accepted, returned, outstanding, block, limited, known, .. } =
+            self;
         let Self { tiers, limits, lease_seconds, .. } = self;
         [
             account,
             lease,
             day,
             calls,
+            spare,
             accepted,
             returned,
             outstanding,

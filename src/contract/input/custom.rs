@@ -6,6 +6,7 @@
 use serde_json::Value as Json;
 
 use super::Reader;
+use super::lenient::object;
 use super::value::untyped;
 use crate::contract::record::parse_uid;
 use crate::domain::schema::{FieldGroup, Input};
@@ -71,12 +72,10 @@ impl Reader {
         (inputs, cleared)
     }
 
-    /// Reads the values under a key. An empty list is an empty object, because PHP writes it so.
+    /// Reads the values under a key.
     fn values(&mut self, field: Field, key: &'static str, values: Json, inputs: &mut Vec<Input>) {
-        let values = match values {
-            Json::Object(values) => values,
-            Json::Array(list) if list.is_empty() => return,
-            _ => return self.refuse(key, "Must be an object with the custom fields' UUIDs as its keys."),
+        let Ok(values) = object(values) else {
+            return self.refuse(key, "Must be an object with the custom fields' UUIDs as its keys.");
         };
         if values.len() > MAX_VALUES {
             return self.refuse(key, format!("Must have at most {MAX_VALUES} values."));
@@ -93,10 +92,7 @@ impl Reader {
     /// Refuses values under a key that other kinds of records have. Ignored as an unknown key, they would be lost.
     fn refuse_other_keys(&mut self, entity: Entity) {
         for key in KEYS {
-            let has_values = |json: Json| match json {
-                Json::Object(values) => !values.is_empty(),
-                _ => false,
-            };
+            let has_values = |json: Json| object(json).is_ok_and(|values| !values.is_empty());
             if self.body.remove(key).is_some_and(has_values) {
                 let own = entity.fields().iter().find(|field| matches!(field.kind(), FieldKind::Custom(_)));
                 let own = own.map_or("custom_fields", |field| field.name());

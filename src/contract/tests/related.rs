@@ -26,12 +26,18 @@ fn circles_are_named_or_numbered_and_a_read_contact_can_be_sent_back() {
     assert_eq!(read(sent).related.circles.add, expected);
     let sent_back = json!({"circles": [{"id": FIELD, "name": "VIP"}]});
     assert_eq!(read(sent_back).related.circles.add, [CircleName::Uid(uid(FIELD))]);
-    for none in [json!(null), json!({}), json!([])] {
-        assert_eq!(read(json!({"circles": none})).related.circles.add, []);
+    let alone = vec![name("VIP", numbered(2)())];
+    for added in [json!(" VIP "), json!(["VIP"]), json!({"3": "VIP"}), json!({"add": "VIP"}), json!(["", null, "VIP"])]
+    {
+        assert_eq!(read(json!({"circles": added})).related.circles.add, alone);
     }
-    assert_eq!(refused(json!({"circles": 7})), ["#/circles"]);
+    for none in [json!(null), json!({}), json!([]), json!(""), json!({"add": [""], "remove": ""})] {
+        let related = read(json!({"circles": none})).related;
+        assert_eq!((related.circles.add, related.circles.remove), (vec![], vec![]));
+    }
+    assert_eq!(refused(json!({"circles": true})), ["#/circles"]);
     assert_eq!(
-        refused(json!({"circles": {"add": {}, "remove": [null, ""]}})),
+        refused(json!({"circles": {"add": {"name": "VIP"}, "remove": [true, {"color": "red"}]}})),
         ["#/circles/add", "#/circles/remove/0", "#/circles/remove/1"]
     );
 }
@@ -47,11 +53,13 @@ fn notes_are_objects_or_plain_strings() {
     let whole = json!([{"title": "Call", "note": null, "date": "2026-11-24"}]);
     let fields = [(Field::Title, text("Call")), (Field::Note, None), (Field::Date, text("2026-11-24"))];
     assert_eq!(read(json!({ "notes": whole })).related.notes, vec![Note { uid, patch: patch(fields) }]);
-    for none in [json!(null), json!([]), json!([""]), json!([{"title": ""}])] {
+    let same = json!({"title": "Call", "note": null, "date": "2026-11-24"});
+    assert_eq!(read(json!({ "notes": same })).related.notes, read(json!({ "notes": [same] })).related.notes);
+    for none in [json!(null), json!(""), json!([]), json!({}), json!([""]), json!([[]]), json!([{"title": ""}])] {
         assert_eq!(read(json!({ "notes": none })).related.notes, []);
     }
-    assert_eq!(refused(json!({"notes": 7})), ["#/notes"]);
-    assert_eq!(refused(json!({"notes": [7, {"date": "24.11.2026"}]})), ["#/notes/0", "#/notes/1/date"]);
+    assert_eq!(refused(json!({"notes": true})), ["#/notes"]);
+    assert_eq!(refused(json!({"notes": [true, {"date": "24.11.2026"}]})), ["#/notes/0", "#/notes/1/date"]);
 }
 
 #[test]
@@ -134,8 +142,12 @@ fn a_category_is_its_name_and_money_an_amount_and_a_currency() {
     };
     assert_eq!(category(json!({"name": "Wholesale", "color": 7})), Some(text("Wholesale")));
     assert_eq!(category(json!({"name": " "})), Some(None));
-    assert_eq!(category(json!(null)), Some(None));
-    assert_eq!(invalid(update(InputKind::Company, json!({"category": {"name": 7}}))), ["#/category"]);
+    for none in [json!(null), json!([]), json!({}), json!("")] {
+        assert_eq!(category(none), Some(None));
+    }
+    assert_eq!(category(json!({"name": 7})), Some(text("7")));
+    assert_eq!(category(json!("Wholesale")), Some(text("Wholesale")));
+    assert_eq!(invalid(update(InputKind::Company, json!({"category": {"name": true}}))), ["#/category"]);
 
     let project = |sent: Json| match update(InputKind::Project, sent) {
         Ok(Command::UpdateProject(update)) => update.patch,
@@ -148,7 +160,7 @@ fn a_category_is_its_name_and_money_an_amount_and_a_currency() {
         [(Field::EstimatedValue, money), (Field::Team, words(["Ann", "Bob"])), (Field::DueTime, text("17:30"))];
     assert_eq!(project(sent), patch(expected));
     let wrong = json!({"estimated_value": {"amount": "much", "currency": "EUR"}, "start_date": "soon", "due_time": "25:00",
-        "client": "Acme", "team": [1]});
+        "client": "Acme", "team": [true]});
     assert_eq!(
         invalid(update(InputKind::Project, wrong)),
         ["#/start_date", "#/due_time", "#/estimated_value", "#/client", "#/team"]
@@ -157,6 +169,38 @@ fn a_category_is_its_name_and_money_an_amount_and_a_currency() {
         invalid(create(InputKind::CustomField, json!({"entity": "planet", "type": "colour"}))),
         ["#/entity", "#/type", "#/name"]
     );
+}
+
+#[test]
+fn an_estimated_value_may_be_a_number_with_its_currency_beside_it() {
+    let project = |sent: Json| match update(InputKind::Project, sent) {
+        Ok(Command::UpdateProject(update)) => Ok(update.patch),
+        other => Err(invalid(other)),
+    };
+    let beside =
+        |value: Json, currency: Json| project(json!({"estimated_value": value, "estimated_value_currency": currency}));
+    let money = Money { amount: number(12.5), currency: "EUR".to_owned() };
+    let money = Ok(patch([(Field::EstimatedValue, Some(Value::Money(money)))]));
+    for value in [json!(12.5), json!(" 12.50 "), json!({"amount": "12.5"}), json!({"amount": 12.5, "currency": "Eur"})]
+    {
+        assert_eq!(beside(value, json!("eur")), money);
+    }
+    let none = Ok(patch([(Field::EstimatedValue, None)]));
+    for blank in [json!(null), json!(""), json!([]), json!({"amount": ""})] {
+        assert_eq!(beside(blank, json!("EUR")), none);
+    }
+    for (value, currency) in
+        [(json!(1), json!(null)), (json!("1"), json!("")), (json!({"amount": 1, "currency": "USD"}), json!("EUR"))]
+    {
+        assert_eq!(beside(value, currency), Err(vec!["#/estimated_value_currency".to_owned()]));
+    }
+    for (value, currency) in
+        [(json!("much"), json!("EUR")), (json!(1), json!("euro")), (json!(1), json!(7)), (json!(true), json!("EUR"))]
+    {
+        assert_eq!(beside(value, currency), Err(vec!["#/estimated_value".to_owned()]));
+    }
+    assert_eq!(project(json!({"estimated_value_currency": "EUR"})), Err(vec!["#/estimated_value_currency".to_owned()]));
+    assert_eq!(project(json!({"estimated_value_currency": ""})), Ok(patch([])));
 }
 
 #[test]

@@ -130,20 +130,27 @@ fn a_first_contact_is_found_by_its_email() {
 
 #[test]
 fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
-    let company = company("Acme").with(Field::Role, role(Role::Client)).with(Field::PrimaryContact, person(ANN));
+    let acme_client = company("Acme").with(Field::Role, role(Role::Client));
     let ann = contact(ANN).with(Field::Companies, links(["Acme"]));
     let client = || acme([(Field::Role, role(Role::Client))]);
     given([])
         .when(create(client(), Some(Primary { related: welcome(), ..primary(ANN, ann_lee()) })))
         .about(COMPANY, "Acme")
-        .then_events([company.clone(), ann.clone(), welcome_requested(ANN)]);
+        .then_events([
+            acme_client.clone().with(Field::PrimaryContact, person(ANN)),
+            ann.clone(),
+            welcome_requested(ANN),
+        ]);
 
+    let Some(Value::Person(client_person)) = person(ANN) else { panic!("a person") };
+    let prospect_person = Value::Person(Person { role: Some(Role::Prospect), ..client_person });
     let mut prospect = primary(ANN, ann_lee());
     prospect.patch.insert(Field::Role, role(Role::Prospect));
     let changes = ann.changes.iter().filter(|(field, _)| *field != Field::Role).cloned().collect();
-    given([])
-        .when(create(client(), Some(prospect)))
-        .then_events([company, NewEvent { changes, ..ann }.with(Field::Role, role(Role::Prospect))]);
+    given([]).when(create(client(), Some(prospect))).then_events([
+        acme_client.with(Field::PrimaryContact, Some(prospect_person)),
+        NewEvent { changes, ..ann }.with(Field::Role, role(Role::Prospect)),
+    ]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::choice::Choices;
 use super::{Definition, FieldGroup, FieldType};
 use crate::domain::decision::{Reads, View};
 use crate::domain::field::FieldOwner;
-use crate::domain::value::{date, email, plain, timestamp, website};
+use crate::domain::value::{date, email, flag, plain, timestamp, website};
 use crate::domain::{
     Entity, Field, FieldKind, Invalid, Money, Number, Patch, Record, Refusal, Uid, ValidationErrors, Value,
 };
@@ -39,6 +39,16 @@ pub enum UntypedValue {
 }
 
 impl UntypedValue {
+    /// True when a client sends back the stored value, possibly as a string.
+    fn is(&self, stored: &Value) -> bool {
+        match (self, stored) {
+            (Self::Text(text), Value::Number(number)) => parsed(text).as_ref() == Some(number),
+            (Self::Text(text), Value::Flag(stored)) => flag(text) == Some(*stored),
+            (Self::Number(number), Value::Text(text)) => number.to_string() == *text,
+            (sent, stored) => *sent == Self::of(stored),
+        }
+    }
+
     /// A stored value, as a client sends it back.
     fn of(value: &Value) -> Self {
         match value {
@@ -94,6 +104,15 @@ pub(in crate::domain) fn resolve(
         patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
     }
     Ok(())
+}
+
+/// The definitions of the fields of which a company has values.
+pub(in crate::domain) fn definitions_of(company: &Record) -> impl Iterator<Item = (Entity, Uid)> {
+    let values = match company.fields.get(&Field::CompanyCustomFields) {
+        Some(Value::Custom(values)) => Some(values.keys()),
+        _ => None,
+    };
+    values.into_iter().flatten().map(|uid| (Entity::CustomField, *uid))
 }
 
 /// Removes the values of these groups from a company's values.
@@ -152,7 +171,7 @@ fn validate(
 ) -> Result<Option<Value>, String> {
     // A client may always clear a value or send back the value that it read, even when the field has changed since.
     if let Some(current) = current
-        && (value == UntypedValue::Null || value == UntypedValue::of(current))
+        && (value == UntypedValue::Null || value.is(current))
     {
         return Ok((value != UntypedValue::Null).then(|| current.clone()));
     }
@@ -198,15 +217,18 @@ fn typed(definition: &Definition<'_>, choices: &mut Choices, value: UntypedValue
         (FieldType::MultiSelect, UntypedValue::Text(chosen)) => {
             choices.several(definition.allowed_values, chosen.split(','))
         }
-        (_, UntypedValue::Text(text)) if text.trim().is_empty() => Ok(None),
         (FieldType::Checkbox, UntypedValue::Flag(flag)) => Ok(Some(Value::Flag(flag))),
+        (FieldType::Checkbox, UntypedValue::Text(text)) => written(definition, choices, &text).map(Some),
+        (_, UntypedValue::Text(text)) if text.trim().is_empty() => Ok(None),
         (FieldType::Number, UntypedValue::Number(number)) => Ok(Some(Value::Number(number))),
         (FieldType::Currency, UntypedValue::Money(amount, currency)) => {
             Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
         }
         (_, UntypedValue::Text(text)) => written(definition, choices, &text).map(Some),
-        // A dropdown may have numbers as its allowed values.
-        (FieldType::Dropdown | FieldType::Text, UntypedValue::Number(number)) => {
+        (FieldType::MultiSelect, UntypedValue::Number(number)) => {
+            choices.several(definition.allowed_values, std::iter::once(number.to_string().as_str()))
+        }
+        (kind, UntypedValue::Number(number)) if kind != FieldType::Currency => {
             written(definition, choices, &number.to_string()).map(Some)
         }
         _ => Err(expected(kind).to_owned()),
@@ -223,20 +245,16 @@ fn written(definition: &Definition<'_>, choices: &mut Choices, text: &str) -> Re
         FieldType::Date => date(text).map(Value::Text),
         FieldType::DateTime => timestamp(text).map(Value::Text),
         FieldType::Dropdown => choices.one(definition.allowed_values, text).map(Value::Text),
-        FieldType::Number => {
-            let text = Some(text.trim()).filter(|text| text.len() <= MAX_NUMBER);
-            let number = text.and_then(|text| text.parse().ok()).and_then(Number::new);
-            number.map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned())
-        }
-        // A longer text is invalid and is not converted.
-        FieldType::Checkbox if text.trim().len() > "false".len() => Err(expected(definition.kind).to_owned()),
-        FieldType::Checkbox => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
-            "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
-            _ => Err(expected(definition.kind).to_owned()),
-        },
+        FieldType::Number => parsed(text).map(Value::Number).ok_or_else(|| expected(definition.kind).to_owned()),
+        FieldType::Checkbox => flag(text).map(Value::Flag).ok_or_else(|| expected(definition.kind).to_owned()),
         FieldType::Currency | FieldType::MultiSelect => Err(expected(definition.kind).to_owned()),
     }
+}
+
+/// A number in a text.
+fn parsed(text: &str) -> Option<Number> {
+    let text = Some(text.trim()).filter(|text| text.len() <= MAX_NUMBER)?;
+    Number::new(text.parse().ok()?)
 }
 
 fn expected(kind: FieldType) -> &'static str {

@@ -17,10 +17,10 @@ use super::{FieldKind, FieldOwner, Uid};
 
 pub use address::Address;
 pub(crate) use address::AddressChange;
-pub(crate) use list::{max_read, tags, words};
+pub(crate) use list::{MAX_TAGS, max_read, tags, words};
 pub use number::{Money, Number};
-pub(crate) use text::plain;
 pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
+pub(crate) use text::{flag, plain};
 
 /// The value of one attribute; `null` is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::shape::{nullable, object, text, timestamp, uuid, with};
+use super::components::named;
+use super::shape::{nullable, object, text, timestamp, uuid, with, words};
 use crate::contract::input::{self, InputKind};
 use crate::domain::schema::{Definition, FieldGroup, FieldType, Visibility};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
@@ -23,7 +24,10 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         let schema = value(*field, own);
         let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
         if *field == Field::CompanyCustomFields {
-            properties.extend(groups(own, |schema| schema));
+            properties.extend(
+                groups(own, |schema| schema)
+                    .map(|(group, schema)| (group.name().to_owned(), named(group_name(group), schema))),
+            );
         }
         properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
         if *field == Field::Address {
@@ -32,6 +36,12 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         }
     }
     let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
+    let reference = named("ExternalReference", reference);
+    let positions = json!({
+        "type": "object",
+        "additionalProperties": {"type": "integer", "minimum": 1},
+        "description": "For each field that was ever set, the position of its last change.",
+    });
     let kept = [
         ("active", json!({"type": "boolean"})),
         ("created", timestamp()),
@@ -42,14 +52,7 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ),
         ("deleted", json!({"type": "boolean"})),
         ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
-        (
-            "field_seq",
-            json!({
-                "type": "object",
-                "additionalProperties": {"type": "integer", "minimum": 1},
-                "description": "For each field that was ever set, the position of its last change.",
-            }),
-        ),
+        ("field_seq", named("FieldPositions", positions)),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
     // Events have all values of a company together, and definitions of earlier versions have no visibility.
@@ -91,31 +94,53 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
         FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
         FieldKind::Words => json!({"type": "array", "items": text(255)}),
         FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        FieldKind::Address => object(address(), &[]),
-        FieldKind::Links => named_items("uid"),
-        FieldKind::Circles => named_items("id"),
-        FieldKind::Person => object(
-            json!({
-                "uid": uuid(),
-                "first_name": {"type": "string"},
-                "last_name": {"type": "string"},
-                "name_prefix": {"type": ["string", "null"]},
-                "email": {"type": ["string", "null"]},
-                "role": nullable(taken(Field::Role)),
-            }),
-            &[],
+        FieldKind::Address => named("Address", object(address(), &[])),
+        FieldKind::Links => references("CompanyReference", "uid"),
+        FieldKind::Circles => references("CircleReference", "id"),
+        FieldKind::Person => named(
+            "PrimaryContact",
+            object(
+                json!({
+                    "uid": uuid(),
+                    "first_name": {"type": "string"},
+                    "last_name": {"type": "string"},
+                    "name_prefix": {"type": ["string", "null"]},
+                    "email": {"type": ["string", "null"]},
+                    "role": nullable(taken(Field::Role)),
+                }),
+                &[],
+            ),
         ),
-        FieldKind::Category => object(
-            json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
-            &[],
+        FieldKind::Category => named(
+            "Category",
+            object(
+                json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
+                &[],
+            ),
         ),
-        FieldKind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
-        FieldKind::Custom(owner) => custom_fields(own, of_owner(owner), |schema| schema),
+        FieldKind::Money => taken(field),
+        FieldKind::Custom(owner) => named(values_name(owner), custom_fields(own, of_owner(owner), |schema| schema)),
     }
 }
 
-fn named_items(key: &str) -> Json {
-    json!({"type": "array", "items": object(json!({key: uuid(), "name": {"type": "string"}}), &[])})
+fn references(name: &str, key: &str) -> Json {
+    let reference = object(json!({key: uuid(), "name": {"type": "string"}}), &[]);
+    json!({"type": "array", "items": named(name, reference)})
+}
+
+/// The name of the values of an owner's custom fields in generated clients.
+fn values_name(owner: FieldOwner) -> &'static str {
+    match owner {
+        FieldOwner::Contact => "ContactCustomFields",
+        FieldOwner::Company => "CompanyCustomFields",
+        FieldOwner::Project => "ProjectCustomFields",
+        FieldOwner::Target => "TargetCustomFields",
+    }
+}
+
+/// A schema that a body has; its name tells it from the one that a response has.
+fn input(name: &str, schema: Json) -> Json {
+    named(&[name, "Input"].concat(), schema)
 }
 
 /// Whether an absent value of this kind is `null`. Lists, objects and addresses are empty instead.
@@ -159,37 +184,32 @@ pub(super) fn taken(field: Field) -> Json {
             "maxLength": 2_048,
             "description": "An absolute URL: https:// or http://.",
         }),
-        FieldKind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
-        FieldKind::Owner => one_of(&FieldOwner::ALL.map(FieldOwner::name)),
-        FieldKind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
+        FieldKind::Role => words("Role", &Role::ALL.map(Role::name)),
+        FieldKind::Owner => words("CustomFieldOwner", &FieldOwner::ALL.map(FieldOwner::name)),
+        FieldKind::Type => words("CustomFieldType", &FieldType::ALL.map(FieldType::name)),
         FieldKind::Visibility => with(
-            one_of(&Visibility::ALL.map(Visibility::name)),
+            words("CustomFieldVisibility", &Visibility::ALL.map(Visibility::name)),
             "description",
             json!(
                 "The group in which a company shows the values: public by default. Only fields of companies can be private."
             ),
         ),
         FieldKind::Tags => json!({
-            "type": ["array", "string"],
+            "type": "array",
             "items": text(100),
             "maxItems": 200,
-            "description": "A list, or one text with commas.",
+            "description": "A list. One text with commas is read too.",
         }),
-        FieldKind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
+        FieldKind::Words => json!({"type": "array", "items": text(255), "maxItems": 200}),
         FieldKind::Date => json!({"type": "string", "format": "date"}),
         FieldKind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
         FieldKind::Client | FieldKind::Contact => uuid(),
         FieldKind::Id => json!({"type": "integer", "minimum": 1}),
-        FieldKind::Category => json!({"type": ["object", "string"], "properties": {"name": nullable(text(100))}}),
-        FieldKind::Money => json!({
-            "type": "object",
-            "required": ["amount", "currency"],
-            "properties": {
-                "amount": {"type": "number"},
-                "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."},
-            },
-        }),
-        FieldKind::Address => json!({"type": "object", "properties": address()}),
+        FieldKind::Category => {
+            input("Category", json!({"type": "object", "properties": {"name": nullable(text(100))}}))
+        }
+        FieldKind::Money => named("Money", money()),
+        FieldKind::Address => input("Address", json!({"type": "object", "properties": address()})),
         FieldKind::Links => company_link(),
         FieldKind::Circles => circles(),
         // Fields that bodies write under keys of their own, or not at all.
@@ -197,8 +217,9 @@ pub(super) fn taken(field: Field) -> Json {
     }
 }
 
-fn one_of(words: &[&str]) -> Json {
-    json!({"type": "string", "enum": words})
+fn money() -> Json {
+    let currency = json!({"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."});
+    object(json!({"amount": {"type": "number"}, "currency": currency}), &[])
 }
 
 fn address() -> Json {
@@ -245,8 +266,9 @@ pub(super) fn create(body: InputKind, own: Option<&AccountSchema>) -> Json {
     let properties = written(body.entity(), Action::Create, own);
     let mut schema = json!({"type": "object", "required": always, "properties": properties});
     if !unless_lead.is_empty() {
-        let lead = json!({"properties": {"role": {"const": Role::Lead.name()}}});
-        schema = with(schema, "anyOf", json!([lead, {"required": unless_lead}]));
+        // A condition beside the properties, because generated clients have no type for a choice of objects.
+        schema = with(schema, "if", json!({"properties": {"role": {"const": Role::Lead.name()}}}));
+        schema = with(schema, "else", json!({"required": unless_lead}));
     }
     schema
 }
@@ -280,9 +302,13 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             FieldKind::Person => (field.name(), primary_contact(own)),
             FieldKind::Custom(owner) => {
                 if field == Field::CompanyCustomFields {
-                    properties.extend(groups(own, nullable).map(|(name, schema)| (name, nullable(schema))));
+                    properties.extend(
+                        groups(own, nullable).map(|(group, schema)| {
+                            (group.name().to_owned(), input(group_name(group), nullable(schema)))
+                        }),
+                    );
                 }
-                (field.name(), custom_fields(own, of_owner(owner), nullable))
+                (field.name(), input(values_name(owner), custom_fields(own, of_owner(owner), nullable)))
             }
             FieldKind::Text(_)
             | FieldKind::Email
@@ -318,11 +344,17 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
 }
 
 /// The groups of the values of a company's custom fields.
-fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(String, Json); 3] {
-    FieldGroup::ALL.map(|group| {
-        let schema = custom_fields(own, |definition| definition.group() == Some(group), each);
-        (group.name().to_owned(), schema)
-    })
+fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(FieldGroup, Json); 3] {
+    FieldGroup::ALL.map(|group| (group, custom_fields(own, |definition| definition.group() == Some(group), each)))
+}
+
+/// The name of a group's values in generated clients.
+fn group_name(group: FieldGroup) -> &'static str {
+    match group {
+        FieldGroup::Public => "PublicCustomFields",
+        FieldGroup::Private => "PrivateCustomFields",
+        FieldGroup::Target => "TargetCustomFields",
+    }
 }
 
 /// The custom fields of an owner's records. Companies have target fields too.
@@ -340,11 +372,24 @@ fn custom_fields(
     each: impl Fn(Json) -> Json,
 ) -> Json {
     let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
-    let Some(own) = own else { return with(schema, "additionalProperties", json!({})) };
+    let Some(own) = own else { return with(schema, "additionalProperties", each(any_custom_value())) };
     let definitions = own.custom_fields.iter().filter_map(Definition::of);
     let properties =
         definitions.filter(is_wanted).map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
     with(schema, "properties", Json::Object(properties.collect()))
+}
+
+/// The schema of the value of a custom field of any type.
+fn any_custom_value() -> Json {
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let choices = [
+        json!({"type": "string"}),
+        json!({"type": "boolean"}),
+        json!({"type": "number"}),
+        texts,
+        taken(Field::EstimatedValue),
+    ];
+    named("CustomFieldValue", json!({"anyOf": choices, "description": "As the type of its custom field has it."}))
 }
 
 /// The schema of a custom field's value.
@@ -353,12 +398,16 @@ fn custom_value(definition: &Definition<'_>) -> Json {
         FieldType::Text => text(1_000),
         FieldType::LongText => text(16_384),
         FieldType::Number => json!({"type": "number"}),
-        FieldType::Currency => taken(Field::EstimatedValue),
+        // A label may stand beside a choice, but not beside a reference to a component.
+        FieldType::Currency => json!({"anyOf": [taken(Field::EstimatedValue)]}),
         FieldType::Date => taken(Field::Date),
         FieldType::DateTime => timestamp(),
         FieldType::Checkbox => json!({"type": "boolean"}),
         FieldType::Dropdown => json!({"type": "string", "enum": definition.allowed_values}),
-        FieldType::MultiSelect => json!({"type": "array", "items": {"enum": definition.allowed_values}}),
+        FieldType::MultiSelect => {
+            let choice = json!({"type": "string", "enum": definition.allowed_values, "title": definition.label});
+            json!({"type": "array", "items": choice})
+        }
         FieldType::Url | FieldType::File => taken(Field::Website),
         FieldType::Email => taken(Field::HomeEmail),
         FieldType::Phone => taken(Field::Phone),
@@ -385,22 +434,23 @@ fn notes() -> Json {
     json!({
         "type": ["array", "null"],
         "maxItems": 100,
-        "items": {"type": ["object", "string"], "properties": members},
-        "description": "Remarks to add to the contact; a plain text is a note by itself.",
+        "items": input("Note", json!({"type": "object", "properties": members})),
+        "description": "Remarks to add to the contact. A plain text is read as a note by itself.",
     })
 }
 
 fn circles() -> Json {
     let names = || json!({"type": ["array", "null"], "maxItems": 100, "items": {"type": "string", "minLength": 1}});
-    json!({
+    let schema = json!({
         "type": "object",
         "properties": {"add": names(), "remove": names()},
         "description": "Circles to join and to leave, each by its name or its id.",
-    })
+    });
+    named("CircleChanges", schema)
 }
 
 fn company_link() -> Json {
-    json!({
+    let schema = json!({
         "type": "object",
         "required": ["name"],
         "properties": {
@@ -408,7 +458,8 @@ fn company_link() -> Json {
             "create_company_if_not_exists": flag("Makes a company where none has the name."),
         },
         "description": "A company to belong to, besides those that the contact belongs to already.",
-    })
+    });
+    named("CompanyLink", schema)
 }
 
 fn primary_contact(own: Option<&AccountSchema>) -> Json {
@@ -416,9 +467,10 @@ fn primary_contact(own: Option<&AccountSchema>) -> Json {
     let create = flag("Makes a contact where none has the email address.");
     properties.insert("create_primary_contact_if_not_exists".to_owned(), create);
     properties.insert("prevent_individual_mode".to_owned(), flag("Taken, and of no effect."));
-    json!({
+    let schema = json!({
         "type": "object",
         "properties": properties,
         "description": "The company's first contact, by its email address.",
-    })
+    });
+    input("PrimaryContact", schema)
 }

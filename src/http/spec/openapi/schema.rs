@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::shape::{nullable, object, timestamp, uuid, with};
+use super::components::named;
+use super::shape::{nullable, object, timestamp, uuid, with, words};
 use super::{endpoint, record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
@@ -142,15 +143,16 @@ fn attributes() -> Json {
         "required": {"type": "boolean"},
         "nullable": {"type": "boolean"},
         "allowed_values": {"type": "array", "items": {"type": "string"}},
-        "allowed_on_action": {"type": "array", "items": {"enum": ["read", "create", "update"]}},
+        "allowed_on_action": {"type": "array", "items": words("Action", &["read", "create", "update"])},
         "field_name": {"type": "string"},
         "field_description": {"type": "string"},
         "field_type": {"type": "string"},
         "visibility": {"type": "string"},
-        "properties": {"type": "object", "additionalProperties": {"type": "object"}},
-        "items": {"type": "object"},
+        "properties": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": true}},
+        "items": {"type": "object", "additionalProperties": true},
     });
     let optional = [
+        "type",
         "format",
         "description",
         "allowed_values",
@@ -161,7 +163,7 @@ fn attributes() -> Json {
         "properties",
         "items",
     ];
-    json!({"type": "object", "additionalProperties": object(attribute, &optional)})
+    json!({"type": "object", "additionalProperties": named("Attribute", object(attribute, &optional))})
 }
 
 fn subscriptions() -> Json {
@@ -177,7 +179,7 @@ fn subscriptions() -> Json {
         },
     });
     let item = object(item, &["first_name", "last_name", "audiences"]);
-    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": item})
+    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": named("Subscription", item)})
 }
 
 fn subscription_result() -> Json {
@@ -200,7 +202,9 @@ fn event() -> Json {
     };
     let types: Vec<String> = Entity::ALL.into_iter().flat_map(of).collect();
     let records: Vec<Json> = Entity::ALL.into_iter().map(|entity| reference(Schema::Record(entity))).collect();
+    let types: Vec<&str> = types.iter().map(String::as_str).collect();
     let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
+    let change = named("FieldChange", change);
     let data = json!({
         "seq": {"type": "integer", "minimum": 1},
         "previous_version": {"type": ["integer", "null"], "minimum": 1},
@@ -212,7 +216,7 @@ fn event() -> Json {
         "id": {"type": "string", "description": "`<public id>:<seq>`, or `<public id>:<epoch>:<seq>` where the log was \
             restored before it: stable over every delivery on every channel."},
         "source": {"type": "string"},
-        "type": {"enum": types},
+        "type": words("EventType", &types),
         "subject": uuid(),
         "time": timestamp(),
         "sequence": {"type": "string", "pattern": "^[0-9]{20}$"},
@@ -220,7 +224,7 @@ fn event() -> Json {
         "origin": {"type": "string"},
         "traceparent": {"type": "string"},
         "datacontenttype": {"const": "application/json"},
-        "data": object(data, &[]),
+        "data": named("EventData", object(data, &[])),
     });
     let schema = object(event, &["traceparent"]);
     with(schema, "description", json!("A CloudEvent 1.0. It holds the change and the whole record after it."))
@@ -247,7 +251,7 @@ fn errors() -> Json {
         "pointer": {"type": "string", "description": "A JSON Pointer: `#/email`."},
         "detail": {"type": "string"},
     });
-    json!({"type": "array", "items": object(error, &[]), "description": "All invalid fields."})
+    json!({"type": "array", "items": named("FieldError", object(error, &[])), "description": "All invalid fields."})
 }
 
 fn problem() -> Json {

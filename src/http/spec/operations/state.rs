@@ -13,10 +13,13 @@ use crate::http::resources::records::RecordsState;
 use crate::push::service::EndpointService;
 use crate::store::Store;
 
-/// The states that handlers and samples take, one per concern: a handler names its own and sees no other. Cloning
-/// shares them.
+/// The states that handlers and samples take: a handler names its own and sees no other. Cloning shares them; the router
+/// clones them for each request.
 #[derive(Clone)]
-pub(in crate::http) struct HandlerState {
+pub(in crate::http) struct HandlerState(pub(in crate::http) Arc<HandlerStates>);
+
+/// One state per concern.
+pub(in crate::http) struct HandlerStates {
     pub(in crate::http) records: Arc<RecordsState>,
     pub(in crate::http) lists: Arc<ListState>,
     pub(in crate::http) feed: Arc<FeedState>,
@@ -31,7 +34,7 @@ macro_rules! parts {
     ($($field:ident: $part:ty,)*) => {$(
         impl FromRef<HandlerState> for $part {
             fn from_ref(state: &HandlerState) -> Self {
-                state.$field.clone()
+                state.0.$field.clone()
             }
         }
     )*};
