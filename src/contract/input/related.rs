@@ -1,25 +1,20 @@
-//! Reads the parts of a body that are no plain attributes: companies, circles, notes and custom fields.
+//! Reads the parts of a body that are no plain attributes: companies, circles and notes.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 
 use super::lenient::{is_blank, is_blank_but_for, is_list, list, object, text};
-use super::value::{untyped, value};
+use super::value::value;
 use super::{Fresh, Reader};
 use crate::contract::record::parse_uid;
 use crate::domain::contact::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
 use crate::domain::record::normalize_key;
-use crate::domain::schema::Input;
 use crate::domain::value::plain;
-use crate::domain::{Entity, Field, FieldKind, Patch, Value, company};
+use crate::domain::{Entity, Field, Patch, Value, company};
 
 /// The most items of a list in one write.
 const MAX_ITEMS: usize = 100;
-/// The most values of custom fields in one write.
-const MAX_VALUES: usize = 500;
-/// The longest key that an error repeats, in bytes.
-const MAX_SHOWN_KEY: usize = 255;
 
 const CREATE_COMPANY: &str = "create_company_if_not_exists";
 const CREATE_CONTACT: &str = "create_primary_contact_if_not_exists";
@@ -34,39 +29,6 @@ impl Reader {
             notes: self.notes(fresh),
             custom: self.custom(Entity::Contact, patch),
             welcome: self.flag(WELCOME),
-        }
-    }
-
-    /// The values of custom fields by their fields' UUIDs; `null` clears all.
-    pub(super) fn custom(&mut self, entity: Entity, patch: &mut Patch) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        for field in entity.fields().iter().copied().filter(|field| matches!(field.kind(), FieldKind::Custom(_))) {
-            let name = field.name();
-            match self.body.remove(name) {
-                None => {}
-                Some(Json::Null) => {
-                    patch.insert(field, None);
-                }
-                Some(json) => match object(json) {
-                    Ok(values) if values.len() > MAX_VALUES => {
-                        self.refuse(name, format!("Must have at most {MAX_VALUES} values."));
-                    }
-                    Ok(values) => self.custom_values(field, values, &mut inputs),
-                    Err(_) => self.refuse(name, "Must be an object with the custom fields' UUIDs as its keys."),
-                },
-            }
-        }
-        inputs
-    }
-
-    fn custom_values(&mut self, field: Field, values: Map<String, Json>, inputs: &mut Vec<Input>) {
-        let name = field.name();
-        for (key, json) in values {
-            match parse_uid(&key) {
-                Some(uid) => inputs.push(Input { field, uid, value: untyped(json) }),
-                None if key.len() > MAX_SHOWN_KEY => self.refuse(name, "Has a key that is not a custom field's UUID."),
-                None => self.refuse(&[name, "/", &escaped(&key)].concat(), "Is not a custom field's UUID."),
-            }
         }
     }
 
@@ -248,9 +210,4 @@ fn circle_name(json: Json) -> Option<String> {
         }),
         _ => None,
     }
-}
-
-/// A key as a step of a JSON Pointer (RFC 6901, section 3).
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

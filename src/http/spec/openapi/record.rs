@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::components::named;
 use super::shape::{nullable, object, text, timestamp, uuid, with, words};
 use crate::contract::input::{self, InputKind};
-use crate::domain::schema::{Definition, FieldType};
+use crate::domain::schema::{Definition, FieldGroup, FieldType, Visibility};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
 use crate::store::schema::AccountSchema;
 
@@ -23,6 +23,11 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     for field in entity.fields() {
         let schema = value(*field, own);
         let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
+        if *field == Field::CompanyCustomFields {
+            let groups = groups(own, |schema| schema);
+            properties
+                .extend(groups.map(|(group, values)| (group.name().to_owned(), named(group_name(group), values))));
+        }
         properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
         if *field == Field::Address {
             let line = json!({"type": ["string", "null"], "description": "The address on one line."});
@@ -49,7 +54,9 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ("field_seq", named("FieldPositions", positions)),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
-    object(Json::Object(properties), &[])
+    // Events have all values of a company together, and definitions of earlier versions have no visibility.
+    let optional = FieldGroup::ALL.map(FieldGroup::name);
+    object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name()]].concat())
 }
 
 /// The keys that are never null.
@@ -81,6 +88,7 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
         | FieldKind::Contact
         | FieldKind::Owner
         | FieldKind::Type
+        | FieldKind::Visibility
         | FieldKind::Id => taken(field),
         FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
         FieldKind::Words => json!({"type": "array", "items": text(255)}),
@@ -95,7 +103,9 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
                     "uid": uuid(),
                     "first_name": {"type": "string"},
                     "last_name": {"type": "string"},
+                    "name_prefix": {"type": ["string", "null"]},
                     "email": {"type": ["string", "null"]},
+                    "role": nullable(taken(Field::Role)),
                 }),
                 &[],
             ),
@@ -108,7 +118,7 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
             ),
         ),
         FieldKind::Money => taken(field),
-        FieldKind::Custom(owner) => named(values_name(owner), custom_fields(owner, own, |schema| schema)),
+        FieldKind::Custom(owner) => named(values_name(owner), custom_fields(own, of_owner(owner), |schema| schema)),
     }
 }
 
@@ -124,6 +134,15 @@ fn values_name(owner: FieldOwner) -> &'static str {
         FieldOwner::Company => "CompanyCustomFields",
         FieldOwner::Project => "ProjectCustomFields",
         FieldOwner::Target => "TargetCustomFields",
+    }
+}
+
+/// The same of a group of a company's values. Contacts and companies have the same target fields.
+fn group_name(group: FieldGroup) -> &'static str {
+    match group {
+        FieldGroup::Public => "PublicCustomFields",
+        FieldGroup::Private => "PrivateCustomFields",
+        FieldGroup::Target => values_name(FieldOwner::Target),
     }
 }
 
@@ -152,6 +171,7 @@ fn is_null_when_absent(kind: FieldKind) -> bool {
         | FieldKind::Id => true,
         FieldKind::Tags
         | FieldKind::Words
+        | FieldKind::Visibility
         | FieldKind::Address
         | FieldKind::Links
         | FieldKind::Circles
@@ -175,6 +195,13 @@ pub(super) fn taken(field: Field) -> Json {
         FieldKind::Role => words("Role", &Role::ALL.map(Role::name)),
         FieldKind::Owner => words("CustomFieldOwner", &FieldOwner::ALL.map(FieldOwner::name)),
         FieldKind::Type => words("CustomFieldType", &FieldType::ALL.map(FieldType::name)),
+        FieldKind::Visibility => with(
+            words("Visibility", &Visibility::ALL.map(Visibility::name)),
+            "description",
+            json!(
+                "The group in which a company shows the values: public by default. Only fields of companies can be private."
+            ),
+        ),
         FieldKind::Tags => json!({
             "type": "array",
             "items": text(100),
@@ -281,7 +308,17 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             FieldKind::Audiences | FieldKind::Contact => continue,
             FieldKind::Links => ("company", taken(field)),
             FieldKind::Person => (field.name(), primary_contact(own)),
-            FieldKind::Custom(owner) => (field.name(), input(values_name(owner), custom_fields(owner, own, nullable))),
+            FieldKind::Custom(owner) => {
+                if field == Field::CompanyCustomFields {
+                    let groups = groups(own, nullable);
+                    properties.extend(
+                        groups.map(|(group, values)| {
+                            (group.name().to_owned(), nullable(input(group_name(group), values)))
+                        }),
+                    );
+                }
+                (field.name(), input(values_name(owner), custom_fields(own, of_owner(owner), nullable)))
+            }
             FieldKind::Text(_)
             | FieldKind::Email
             | FieldKind::Phone
@@ -298,6 +335,7 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             | FieldKind::Words
             | FieldKind::Owner
             | FieldKind::Type
+            | FieldKind::Visibility
             | FieldKind::Id => (field.name(), taken(field)),
         };
         properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
@@ -314,13 +352,30 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
     properties
 }
 
+/// The groups of the values of a company's custom fields.
+fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(FieldGroup, Json); 3] {
+    FieldGroup::ALL.map(|group| (group, custom_fields(own, |definition| definition.group() == Some(group), each)))
+}
+
+/// The custom fields of an owner's records. Companies have target fields too.
+fn of_owner(owner: FieldOwner) -> impl Fn(&Definition<'_>) -> bool {
+    move |definition| match owner {
+        FieldOwner::Company => definition.group().is_some(),
+        FieldOwner::Contact | FieldOwner::Project | FieldOwner::Target => definition.owner == owner,
+    }
+}
+
 /// Values by the UUIDs of their fields; `each` adapts the schema of a value.
-fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(Json) -> Json) -> Json {
+fn custom_fields(
+    own: Option<&AccountSchema>,
+    is_wanted: impl Fn(&Definition<'_>) -> bool,
+    each: impl Fn(Json) -> Json,
+) -> Json {
     let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
     let Some(own) = own else { return with(schema, "additionalProperties", each(any_custom_value())) };
     let definitions = own.custom_fields.iter().filter_map(Definition::of);
-    let of_owner = definitions.filter(|definition| definition.owner == owner);
-    let properties = of_owner.map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
+    let properties =
+        definitions.filter(is_wanted).map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
     with(schema, "properties", Json::Object(properties.collect()))
 }
 
