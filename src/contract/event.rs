@@ -239,6 +239,22 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
     })
 }
 
+/// Returns the text of the record in an event of any released shape, byte for byte.
+pub fn record_text(text: &str) -> Result<&str, Corrupt> {
+    #[derive(serde::Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        record: &'a serde_json::value::RawValue,
+    }
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        data: Data<'a>,
+    }
+    let envelope: Envelope<'_> = serde_json::from_str(text)?;
+    Ok(envelope.data.record.get())
+}
+
 /// The changes in the order of [`Field`], which is the order of [`Event::changed`].
 fn changes(entity: Entity, json: Map<String, Json>) -> Result<Vec<FieldChange>, Corrupt> {
     let mut changes = Vec::with_capacity(json.len());

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{AccountId, Entity, Event, EventType, Field, Uid, Value};
+use crate::domain::{AccountId, Entity, Event, EventType, Field, Record, Uid, Value};
 use crate::store::records::Row;
 
 /// The row of an event's record. `text` is the JSON of the record in the event.
@@ -31,6 +31,13 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
     }
 }
 
+/// The row of an event's record as all events up to this one leave it: the record's last event alone decides it.
+#[must_use]
+pub fn last_row(account: AccountId, event: &Event, text: &str) -> Row {
+    let companies = (event.record.entity == Entity::Contact).then(|| companies_of(&event.record));
+    Row { companies, relisted: BTreeSet::new(), ..row(account, event, text) }
+}
+
 /// Merges the rows of two successive events of one record into the row that both leave.
 #[must_use]
 pub fn merge(earlier: Row, later: Row) -> Row {
@@ -46,8 +53,11 @@ fn companies(event: &Event) -> Option<Vec<Uid>> {
     if event.record.entity != Entity::Contact || !touched {
         return None;
     }
-    let live = !event.record.deleted;
-    Some(linked(event.record.fields.get(&Field::Companies)).filter(|_| live).collect())
+    Some(companies_of(&event.record))
+}
+
+fn companies_of(contact: &Record) -> Vec<Uid> {
+    linked(contact.fields.get(&Field::Companies)).filter(|_| !contact.deleted).collect()
 }
 
 /// The companies whose place in the list of companies may change: a company is listed when it is live and a live contact
