@@ -71,8 +71,7 @@ pub(super) fn accounts(named: &[Uuid]) -> Option<Vec<AccountId>> {
 }
 
 fn show(report: &AccountReport, options: &VerifyOptions) {
-    let account = report.account;
-    let Some(finding) = &report.finding else { return };
+    let AccountReport { account, finding } = report;
     let (entity, uid, field, expected, stored) = parts(finding);
     let value = |value: &str| {
         if options.hide_values { format!("{} characters", value.chars().count()) } else { shortened(value) }

@@ -11,7 +11,13 @@ use crate::store::records::Row;
 /// The row of an event's record. `text` is the JSON of the record in the event.
 #[must_use]
 pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
-    let record = &event.record;
+    let of_record = last_row(account, &event.record, text);
+    Row { companies: of_record.companies.filter(|_| touches_companies(event)), relisted: relisted(event), ..of_record }
+}
+
+/// The row that all events of a record leave, of which the last one contains this record.
+#[must_use]
+pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
     Row {
         account,
         entity: record.entity,
@@ -26,16 +32,9 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
         created_at: record.created_at,
         updated_at: record.updated_at,
         record: text.to_owned(),
-        companies: companies(event),
-        relisted: relisted(event),
+        companies: (record.entity == Entity::Contact).then(|| companies_of(record)),
+        relisted: BTreeSet::new(),
     }
-}
-
-/// The row of an event's record as all events up to this one leave it: the record's last event alone decides it.
-#[must_use]
-pub fn last_row(account: AccountId, event: &Event, text: &str) -> Row {
-    let companies = (event.record.entity == Entity::Contact).then(|| companies_of(&event.record));
-    Row { companies, relisted: BTreeSet::new(), ..row(account, event, text) }
 }
 
 /// Merges the rows of two successive events of one record into the row that both leave.
@@ -46,16 +45,12 @@ pub fn merge(earlier: Row, later: Row) -> Row {
     Row { companies, relisted, ..later }
 }
 
-/// The companies of a live contact, where this event may have changed them. A deleted contact has none.
-fn companies(event: &Event) -> Option<Vec<Uid>> {
-    let touched =
-        event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies);
-    if event.record.entity != Entity::Contact || !touched {
-        return None;
-    }
-    Some(companies_of(&event.record))
+/// Whether this event may have changed the companies of its record.
+fn touches_companies(event: &Event) -> bool {
+    event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies)
 }
 
+/// A deleted contact belongs to no company.
 fn companies_of(contact: &Record) -> Vec<Uid> {
     linked(contact.fields.get(&Field::Companies)).filter(|_| !contact.deleted).collect()
 }

@@ -7,7 +7,7 @@ use super::error::RebuildError;
 use super::log::{check, check_chain, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
-use crate::domain::{Entity, FIRST_EPOCH, Seq, Uid};
+use crate::domain::{Entity, Seq, Uid};
 use crate::projection;
 use crate::store::rebuild::{LogReader, LogReaders, LoggedEvent, Rebuild, ShadowBatch, ShadowHead};
 
@@ -80,7 +80,7 @@ async fn apply_events(batch: &ShadowBatch, head: &mut ShadowHead, events: &[Logg
     let damaged = |damage| RebuildError::damaged(account, damage);
     let mut decoded = Vec::with_capacity(events.len());
     for logged in events {
-        decoded.push(check(account, logged, FIRST_EPOCH).map_err(damaged)?);
+        decoded.push(check(account, logged).map_err(damaged)?);
     }
     let uids = decoded.iter().map(|(event, _)| (event.record.entity, event.record.uid));
     // Each record's version, and whether it is live.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::RebuildError;
-use super::log::{LogIndex, missing};
+use super::log::{Depth, LogIndex, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
 use crate::domain::{AccountId, Seq};
@@ -88,7 +88,7 @@ async fn load_account(
             return Err(RebuildError::damaged(account, missing(index.walked().next())));
         }
         for event in &events {
-            let row = index.walk(event).map_err(|damage| RebuildError::damaged(account, damage))?;
+            let row = index.walk(event, Depth::Records).map_err(|damage| RebuildError::damaged(account, damage))?;
             if let Some(row) = row {
                 batch.add(&row).await?;
             }

@@ -4,9 +4,10 @@
 //! event names the version that the event before it gave the record.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 
-use crate::contract::event::{self, id_of, record_text};
-use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Seq, Uid};
+use crate::contract::event::{self, EventOutline};
+use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Record, Seq, Uid};
 use crate::projection;
 use crate::store::live::Live;
 use crate::store::rebuild::{IndexEntry, LoggedEvent};
@@ -22,6 +23,15 @@ pub(crate) struct Damage {
     pub(crate) field: &'static str,
     pub(crate) expected: String,
     pub(crate) stored: String,
+}
+
+/// How far each event is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The whole event.
+    Events,
+    /// The records of last events, which decide all rows. Of other events the changes and the record are only read as JSON.
+    Records,
 }
 
 /// A log as far as it was read: an entry of about 60 bytes per record, and none per event.
@@ -79,7 +89,7 @@ impl LogIndex {
         self.epoch
     }
 
-    /// The numbers of live records after the walked events.
+    /// The numbers of live records after the walked events; by [`Depth::Records`] at the end of the index only.
     pub(crate) fn live(&self) -> &Live {
         &self.live
     }
@@ -89,7 +99,7 @@ impl LogIndex {
         self.records.get(&entity).copied().unwrap_or_default()
     }
 
-    /// The number of links of contacts to companies after the walked events.
+    /// The number of links of contacts to companies, like [`Self::live`].
     pub(crate) fn links(&self) -> i64 {
         self.links
     }
@@ -121,75 +131,101 @@ impl LogIndex {
     }
 
     /// Checks the next event, which the index must have. Returns its row where it is the last event of its record.
-    pub(crate) fn walk(&mut self, logged: &LoggedEvent) -> Result<Option<Row>, Damage> {
+    pub(crate) fn walk(&mut self, logged: &LoggedEvent, depth: Depth) -> Result<Option<Row>, Damage> {
         let expected = self.walked.next();
         if logged.seq != expected {
             return Err(missing(expected));
         }
-        let (event, text) = check(self.account, logged, self.epoch)?;
-        let record = &event.record;
-        let of_record = Some((Some(record.entity), record.uid));
-        let Some(positions) = self.positions.get_mut(&(record.entity, record.uid)) else {
+        let outline = check_columns(self.account, logged, self.epoch)?;
+        let (entity, uid) = (outline.entity, logged.uid);
+        let Some(positions) = self.positions.get_mut(&(entity, uid)) else {
             return Err(missing(logged.seq));
         };
         let before = Some(positions.walked).filter(|before| *before > Seq::ZERO);
-        check_chain(logged.seq, of_record, event.previous_version, before)?;
+        check_chain(logged.seq, Some((Some(entity), uid)), outline.previous_version, before)?;
         if before.is_none() {
-            *self.records.entry(record.entity).or_default() += 1;
+            *self.records.entry(entity).or_default() += 1;
         }
-        let row = projection::last_row(self.account, &event, text);
-        let links = u32::try_from(row.companies.as_ref().map_or(0, Vec::len)).unwrap_or(u32::MAX);
-        self.live.add(record.entity, i64::from(!record.deleted) - i64::from(positions.live));
-        self.links += i64::from(links) - i64::from(positions.links);
+        (positions.walked, self.walked, self.epoch) = (logged.seq, logged.seq, outline.id.epoch);
         let is_last = positions.last == logged.seq;
-        *positions = Positions { last: positions.last, walked: logged.seq, live: !record.deleted, links };
-        (self.walked, self.epoch) = (logged.seq, event.epoch);
+        let record = match depth {
+            Depth::Events => decode(logged)?.record,
+            Depth::Records if is_last => outline.decode_record().map_err(|error| undecodable(logged, &error))?,
+            Depth::Records => return Ok(None),
+        };
+        check_record(logged, &record)?;
+        let row = projection::last_row(self.account, &record, outline.record);
+        let links = u32::try_from(row.companies.as_ref().map_or(0, Vec::len)).unwrap_or(u32::MAX);
+        self.live.add(entity, i64::from(!record.deleted) - i64::from(positions.live));
+        self.links += i64::from(links) - i64::from(positions.links);
+        (positions.live, positions.links) = (!record.deleted, links);
         Ok(is_last.then_some(row))
     }
 }
 
 /// Decodes an event and compares its body with its columns. Returns it with the text of its record.
-pub(crate) fn check(account: AccountId, logged: &LoggedEvent, min_epoch: i32) -> Result<(Event, &str), Damage> {
-    let damage = |field, expected: String, stored: String| Damage {
-        seq: logged.seq,
-        record: Some((event::parse_kind(&logged.kind).map(|(entity, _)| entity), logged.uid)),
-        field,
-        expected,
-        stored,
-    };
-    let undecodable =
-        |error: &dyn std::error::Error| damage("event.body", "an event".to_owned(), format!("a body that {error}"));
-    let event = event::decode(&logged.body).map_err(|error| undecodable(&error))?;
-    let text = record_text(&logged.body).map_err(|error| undecodable(&error))?;
-    let id = id_of(&logged.body).ok_or_else(|| undecodable(&NoId))?;
-    let record = &event.record;
-    let pairs = [
-        ("event.body.id", account.to_string(), id.account.to_string()),
-        ("event.body.id", logged.seq.to_string(), id.seq.to_string()),
-        ("event.body.data.seq", logged.seq.to_string(), event.seq.to_string()),
-        ("event.body.data.record.version", logged.seq.to_string(), record.version.to_string()),
-    ];
-    if id.account != account || id.seq != logged.seq || event.seq != logged.seq || record.version != logged.seq {
-        let wrong = pairs.into_iter().find(|(_, expected, stored)| expected != stored);
-        let (field, expected, stored) = wrong.unwrap_or(("event.body", String::new(), String::new()));
-        return Err(damage(field, expected, stored));
+pub(crate) fn check(account: AccountId, logged: &LoggedEvent) -> Result<(Event, &str), Damage> {
+    let outline = check_columns(account, logged, FIRST_EPOCH)?;
+    let event = decode(logged)?;
+    check_record(logged, &event.record)?;
+    Ok((event, outline.record))
+}
+
+fn decode(logged: &LoggedEvent) -> Result<Event, Damage> {
+    event::decode(&logged.body).map_err(|error| undecodable(logged, &error))
+}
+
+/// Compares an event's attributes with the columns beside its body.
+fn check_columns(account: AccountId, logged: &LoggedEvent, min_epoch: i32) -> Result<EventOutline<'_>, Damage> {
+    let outline = EventOutline::read(&logged.body).map_err(|error| undecodable(logged, &error))?;
+    let EventOutline { id, .. } = &outline;
+    if id.account != account {
+        return Err(damage(logged, "event.body.id", account, id.account));
     }
+    if id.seq != logged.seq {
+        return Err(damage(logged, "event.body.id", logged.seq, id.seq));
+    }
+    if outline.seq != logged.seq {
+        return Err(damage(logged, "event.body.data.seq", logged.seq, outline.seq));
+    }
+    if Some((outline.entity, outline.event_type)) != event::parse_kind(&logged.kind) {
+        return Err(damage(logged, "event.type", event::kind(outline.entity, outline.event_type), &logged.kind));
+    }
+    if outline.at != logged.at {
+        return Err(damage(logged, "event.at", outline.at, logged.at));
+    }
+    if outline.origin != logged.origin {
+        return Err(damage(logged, "event.origin", &outline.origin, &logged.origin));
+    }
+    if id.epoch < min_epoch {
+        return Err(damage(
+            logged,
+            "event.body.id",
+            format!("epoch {min_epoch} or later"),
+            format!("epoch {}", id.epoch),
+        ));
+    }
+    Ok(outline)
+}
+
+fn check_record(logged: &LoggedEvent, record: &Record) -> Result<(), Damage> {
     if record.uid != logged.uid {
-        return Err(damage("event.uid", record.uid.to_string(), logged.uid.to_string()));
+        return Err(damage(logged, "event.uid", record.uid, logged.uid));
     }
-    if Some((record.entity, event.event_type)) != event::parse_kind(&logged.kind) {
-        return Err(damage("event.type", event::kind(record.entity, event.event_type), logged.kind.clone()));
+    if record.version != logged.seq {
+        return Err(damage(logged, "event.body.data.record.version", logged.seq, record.version));
     }
-    if event.at != logged.at {
-        return Err(damage("event.at", event.at.to_string(), logged.at.to_string()));
-    }
-    if event.origin != logged.origin {
-        return Err(damage("event.origin", event.origin, logged.origin.clone()));
-    }
-    if event.epoch < min_epoch {
-        return Err(damage("event.body.id", format!("epoch {min_epoch} or later"), format!("epoch {}", event.epoch)));
-    }
-    Ok((event, text))
+    Ok(())
+}
+
+fn undecodable(logged: &LoggedEvent, error: &dyn Error) -> Damage {
+    damage(logged, "event.body", "an event", format!("a body that {error}"))
+}
+
+fn damage(logged: &LoggedEvent, field: &'static str, expected: impl ToString, stored: impl ToString) -> Damage {
+    let entity = event::parse_kind(&logged.kind).map(|(entity, _)| entity);
+    let (seq, record) = (logged.seq, Some((entity, logged.uid)));
+    Damage { seq, record, field, expected: expected.to_string(), stored: stored.to_string() }
 }
 
 /// Compares the version that an event names as its record's version before with that of the event before it.
@@ -207,11 +243,13 @@ pub(crate) fn check_chain(
     Err(Damage { seq, record, field, expected: text(expected), stored: text(stored) })
 }
 
+/// The damage of a log without a head.
+pub(crate) fn headless() -> Damage {
+    let (expected, stored) = ("a row".to_owned(), "none".to_owned());
+    Damage { seq: Seq::ZERO, record: None, field: "head", expected, stored }
+}
+
 /// The damage of a log without the event at a position.
 pub(crate) fn missing(seq: Seq) -> Damage {
     Damage { seq, record: None, field: "event", expected: "an event".to_owned(), stored: "none".to_owned() }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("has no readable id")]
-struct NoId;

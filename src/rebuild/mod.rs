@@ -15,6 +15,8 @@ mod load;
 pub(crate) mod log;
 mod progress;
 mod run;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod workers;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::catch_up::{apply, catch_up};
 use super::error::{ATTEMPTS, RebuildError};
 use super::load::load;
+use super::log::headless;
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
 use crate::domain::{AccountId, Seq};
@@ -58,7 +59,7 @@ pub(crate) async fn rebuild(
     let run = Run { rebuild, readers, scope, connections, progress: Arc::clone(progress) };
     let ended = run.run().await;
     if let Err(RebuildError::Damaged { .. }) = &ended {
-        // Nothing of a damaged log is worth continuing.
+        // A run on a damaged log is not continued.
         run.rebuild.remove().await?;
     }
     ended
@@ -73,18 +74,12 @@ pub(crate) async fn discard(store: &Store) -> Result<(), RebuildError> {
 impl Run {
     async fn run(&self) -> Result<RebuildReport, RebuildError> {
         let reader = self.readers.reader().await?;
-        let heads = reader.heads(self.scope.accounts()).await?;
-        if let Some(accounts) = self.scope.accounts() {
-            let existing: BTreeSet<AccountId> = heads.iter().map(|(account, _)| *account).collect();
-            if let Some(unknown) = accounts.iter().find(|account| !existing.contains(account)) {
-                return Err(RebuildError::NoAccount(*unknown));
-            }
-        }
+        let heads = ends(&reader, self.scope.accounts()).await?;
         let continued = self.rebuild.open(&self.scope, BUILD).await?;
         let mut pending = heads;
         if continued {
             self.rebuild.batch().await?.remove_partial().await?;
-            let loaded: BTreeSet<_> = self.rebuild.heads().await?.into_iter().map(|head| head.account).collect();
+            let loaded: BTreeSet<_> = self.rebuild.heads(None).await?.into_iter().map(|head| head.account).collect();
             pending.retain(|(account, _)| !loaded.contains(account));
         }
         self.progress.begin("load", pending.iter().map(|(_, head)| head.since(Seq::ZERO)).sum());
@@ -97,7 +92,7 @@ impl Run {
             }
             Some(accounts) => Some(self.swap_each(&reader, accounts).await?),
         };
-        let heads = reader.heads(self.scope.accounts()).await?;
+        let heads = ends(&reader, self.scope.accounts()).await?;
         Ok(RebuildReport {
             accounts: u64::try_from(heads.len()).unwrap_or(u64::MAX),
             events: heads.iter().map(|(_, head)| head.since(Seq::ZERO)).sum(),
@@ -118,11 +113,15 @@ impl Run {
         Ok(self.rebuild.analyze().await?)
     }
 
-    /// Returns the accounts that the shadow has not caught up with, each with the end of its log.
-    async fn behind(&self, reader: &LogReader) -> Result<Vec<(ShadowHead, Seq)>, RebuildError> {
-        let shadow = self.rebuild.heads().await?;
+    /// Returns those of these accounts that the shadow has not caught up with, each with the end of its log.
+    async fn behind(
+        &self,
+        reader: &LogReader,
+        only: Option<&[AccountId]>,
+    ) -> Result<Vec<(ShadowHead, Seq)>, RebuildError> {
+        let shadow = self.rebuild.heads(only).await?;
         let mut shadow: BTreeMap<AccountId, ShadowHead> = shadow.into_iter().map(|head| (head.account, head)).collect();
-        let heads = reader.heads(self.scope.accounts()).await?;
+        let heads = ends(reader, only).await?;
         let mut new = Vec::new();
         let mut behind = Vec::new();
         for (account, through) in heads {
@@ -142,9 +141,9 @@ impl Run {
     }
 
     /// Rounds until the shadow lags behind by a few events.
-    async fn catch_up(&self, reader: &LogReader) -> Result<(), RebuildError> {
+    async fn catch_up(&self, reader: &LogReader, only: Option<&[AccountId]>) -> Result<(), RebuildError> {
         for _ in 0..MAX_ROUNDS {
-            let behind = self.behind(reader).await?;
+            let behind = self.behind(reader, only).await?;
             let events = lag(&behind);
             if events <= MAX_LAST_ROUND {
                 return Ok(());
@@ -159,7 +158,7 @@ impl Run {
         let swap = self.rebuild.swap().await?;
         let mut attempts = 1..=ATTEMPTS;
         loop {
-            self.catch_up(reader).await?;
+            self.catch_up(reader, None).await?;
             self.progress.begin("swap", 0);
             match self.try_swap_all(&swap, reader).await {
                 Ok(true) => return Ok(()),
@@ -183,7 +182,7 @@ impl Run {
     /// Swaps while nothing is written. False where too much was written since the last round.
     async fn try_swap_all(&self, swap: &Swap, reader: &LogReader) -> Result<bool, Failed> {
         swap.lock_all().await?;
-        let behind = self.behind(reader).await?;
+        let behind = self.behind(reader, None).await?;
         if lag(&behind) > MAX_LAST_ROUND {
             return Ok(false);
         }
@@ -198,9 +197,10 @@ impl Run {
     async fn swap_each(&self, reader: &LogReader, accounts: &[AccountId]) -> Result<u64, RebuildError> {
         let swap = self.rebuild.swap().await?;
         let mut mended = 0;
+        self.catch_up(reader, Some(accounts)).await?;
+        self.progress.begin("swap", 0);
         for account in accounts {
-            self.catch_up(reader).await?;
-            self.progress.begin("swap", 0);
+            self.catch_up(reader, Some(&[*account])).await?;
             mended += self.swap_one(&swap, reader, *account).await?;
         }
         self.rebuild.remove().await?;
@@ -210,10 +210,8 @@ impl Run {
     async fn swap_one(&self, swap: &Swap, reader: &LogReader, account: AccountId) -> Result<u64, RebuildError> {
         let swapped = async {
             swap.lock(account).await?;
-            for (mut head, through) in self.behind(reader).await? {
-                if head.account == account {
-                    apply(reader, swap.shadow(), &mut head, through).await?;
-                }
+            for (mut head, through) in self.behind(reader, Some(&[account])).await? {
+                apply(reader, swap.shadow(), &mut head, through).await?;
             }
             swap.keep_companies().await.map_err(SwapError::from)?;
             Ok::<_, Failed>(swap.finish(account).await?)
@@ -246,6 +244,19 @@ impl From<RebuildError> for Failed {
     fn from(error: RebuildError) -> Self {
         Self::Rebuild(error)
     }
+}
+
+/// Returns the ends of all logs, or of these accounts' logs.
+async fn ends(reader: &LogReader, only: Option<&[AccountId]>) -> Result<Vec<(AccountId, Seq)>, RebuildError> {
+    let heads = reader.heads(only).await?;
+    let existing: BTreeSet<AccountId> = heads.iter().map(|(account, _)| *account).collect();
+    if let Some(unknown) = only.unwrap_or_default().iter().find(|account| !existing.contains(account)) {
+        return Err(RebuildError::NoAccount(*unknown));
+    }
+    let end = |(account, head): (AccountId, Option<Seq>)| {
+        head.map(|head| (account, head)).ok_or_else(|| RebuildError::damaged(account, headless()))
+    };
+    heads.into_iter().map(end).collect()
 }
 
 fn lag(behind: &[(ShadowHead, Seq)]) -> u64 {

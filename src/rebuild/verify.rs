@@ -6,13 +6,12 @@
 //! counts in it. So no transaction holds a snapshot for long, and writes cause no false alarm.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::difference::{Difference, compare};
-use super::log::{Damage, LogIndex, missing};
+use super::log::{Damage, Depth, LogIndex, headless, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
 use crate::domain::{AccountId, Entity, Seq, Uid};
@@ -36,12 +35,11 @@ pub(crate) enum Finding {
     Difference(Difference),
 }
 
-/// The result for one account.
+/// An account with a finding.
 #[derive(Debug, Clone)]
 pub(crate) struct AccountReport {
     pub(crate) account: AccountId,
-    pub(crate) events: Seq,
-    pub(crate) finding: Option<Finding>,
+    pub(crate) finding: Finding,
 }
 
 /// The result for all accounts.
@@ -49,11 +47,11 @@ pub(crate) struct AccountReport {
 pub(crate) struct VerifyReport {
     pub(crate) accounts: u64,
     pub(crate) events: u64,
-    /// The accounts with a finding, in the order of their ids.
+    /// In the order of their ids.
     pub(crate) unsound: Vec<AccountReport>,
 }
 
-/// Verifies these accounts, or all of them, by this number of connections. An account without a head is left out.
+/// Verifies these accounts, or all of them, by this number of connections.
 pub(crate) async fn verify(
     store: &Store,
     only: Option<&[AccountId]>,
@@ -62,22 +60,14 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, StoreError> {
     let readers = store.log_readers(connections)?;
     let mut heads = readers.reader().await?.heads(only).await?;
-    progress.begin("verify", heads.iter().map(|(_, head)| head.since(Seq::ZERO)).sum());
+    progress.begin("verify", heads.iter().filter_map(|(_, head)| *head).map(|head| head.since(Seq::ZERO)).sum());
     // The longest logs first, so that no connection is left with one at the end.
     heads.sort_by_key(|(_, head)| std::cmp::Reverse(*head));
     let accounts = heads.into_iter().map(|(account, _)| account);
-    let (sender, mut reports) = mpsc::unbounded_channel();
-    let work = |queue| verify_accounts(readers.clone(), queue, Arc::clone(progress), sender.clone());
+    let report = Arc::new(Mutex::new(VerifyReport::default()));
+    let work = |queue| verify_accounts(readers.clone(), queue, Arc::clone(progress), Arc::clone(&report));
     in_parallel(connections, accounts, work).await?;
-    drop(sender);
-    let mut report = VerifyReport::default();
-    while let Some(account) = reports.recv().await {
-        report.accounts += 1;
-        report.events += account.events.since(Seq::ZERO);
-        if account.finding.is_some() {
-            report.unsound.push(account);
-        }
-    }
+    let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
     report.unsound.sort_by_key(|unsound| unsound.account);
     Ok(report)
 }
@@ -86,14 +76,16 @@ async fn verify_accounts(
     readers: LogReaders,
     queue: WorkQueue<AccountId>,
     progress: Arc<RunProgress>,
-    reports: mpsc::UnboundedSender<AccountReport>,
+    report: Arc<Mutex<VerifyReport>>,
 ) -> Result<(), StoreError> {
     let reader = readers.reader().await?;
     while let Some(account) = queue.next() {
         let mut walk = Walk { reader: &reader, index: LogIndex::new(account) };
-        let finding = walk.to_end(&progress).await?;
-        // Nobody waits for the report when the run has failed.
-        let _nobody_waits = reports.send(AccountReport { account, events: walk.index.walked(), finding });
+        let finding = walk.finish(&progress).await?;
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.accounts += 1;
+        report.events += walk.index.walked().since(Seq::ZERO);
+        report.unsound.extend(finding.map(|finding| AccountReport { account, finding }));
     }
     Ok(())
 }
@@ -123,7 +115,7 @@ impl From<Difference> for Step {
 }
 
 impl Walk<'_> {
-    async fn to_end(&mut self, progress: &RunProgress) -> Result<Option<Finding>, StoreError> {
+    async fn finish(&mut self, progress: &RunProgress) -> Result<Option<Finding>, StoreError> {
         loop {
             let before = self.index.walked();
             self.reader.begin_snapshot().await?;
@@ -140,7 +132,11 @@ impl Walk<'_> {
 
     async fn step(&mut self) -> Result<Step, StoreError> {
         let account = self.index.account();
-        let Some(head) = self.reader.stored_head(account).await? else { return Ok(Step::Equal) };
+        let Some(head) = self.reader.stored_head(account).await? else { return Ok(headless().into()) };
+        if let Some((seq, uid)) = self.reader.beyond(account, head.seq).await? {
+            let (expected, stored) = (format!("no event after {}", head.seq), format!("event {seq}"));
+            return Ok(Damage { seq, record: Some((None, uid)), field: "head.seq", expected, stored }.into());
+        }
         let (from, through) = (self.index.indexed(), head.seq.min(Seq(self.index.indexed().0 + INDEX_PAGE)));
         let entries = self.reader.index(account, from, through).await?;
         if let Err(damage) = self.index.extend(&entries, through) {
@@ -153,7 +149,7 @@ impl Walk<'_> {
         let events = self.reader.events(account, self.index.walked(), page_end).await?;
         let mut expected = Vec::new();
         for event in &events {
-            match self.index.walk(event) {
+            match self.index.walk(event, Depth::Events) {
                 Ok(row) => expected.extend(row),
                 Err(damage) => return Ok(damage.into()),
             }
@@ -241,11 +237,6 @@ impl Walk<'_> {
     async fn compare_totals(&self, head: &StoredHead) -> Result<Step, StoreError> {
         let account = self.index.account();
         let totals = self.reader.totals(account, head).await?;
-        if let Some((seq, uid)) = totals.beyond {
-            let record = Some((None, uid));
-            let (expected, stored) = (format!("no event after {}", head.seq), format!("event {seq}"));
-            return Ok(Damage { seq, record, field: "head.seq", expected, stored }.into());
-        }
         if self.index.epoch() > head.epoch {
             let (expected, stored) = (format!("{} or later", self.index.epoch()), head.epoch.to_string());
             return Ok(Damage { seq: head.seq, record: None, field: "head.epoch", expected, stored }.into());

@@ -35,6 +35,7 @@ mod push;
 mod push_delivery;
 mod quota;
 mod quota_leases;
+mod rebuild;
 mod relay;
 mod release_before;
 mod request_ids;

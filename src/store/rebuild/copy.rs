@@ -66,7 +66,7 @@ impl Buffer {
         for (value, of_type) in values.iter().zip(types) {
             let start = self.0.len();
             self.0.put_i32(-1);
-            if let IsNull::No = value.to_sql_checked(of_type, &mut self.0)? {
+            if matches!(value.to_sql_checked(of_type, &mut self.0)?, IsNull::No) {
                 let length = i32::try_from(self.0.len() - start - size_of::<i32>())?;
                 self.0
                     .get_mut(start..start + size_of::<i32>())

@@ -26,7 +26,7 @@ use crate::domain::Entity;
 pub(crate) const SHADOW: &str = "unificus_rebuild";
 
 /// These sessions run statements of minutes, and one may wait for the others while it is in a transaction.
-const PATIENT: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=5min -c jit=off \
+const PATIENT: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=5min -c lock_timeout=60s -c jit=off \
                        -c maintenance_work_mem=256MB -c work_mem=64MB";
 
 /// The links of contacts to companies.

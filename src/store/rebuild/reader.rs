@@ -13,7 +13,8 @@ use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 use crate::store::{Params, StoreError};
 
 const HEADS: &str = "-- rebuild.heads
-select account_id, seq from head where $1::uuid[] is null or account_id = any($1) order by account_id";
+select coalesce(a.account_id, h.account_id), h.seq from account a full join head h on h.account_id = a.account_id
+where $1::uuid[] is null or coalesce(a.account_id, h.account_id) = any($1)";
 
 const INDEX: &str = "-- rebuild.log_index
 select seq, type, uid from event where account_id = $1 and seq > $2 and seq <= $3 order by seq";
@@ -67,11 +68,11 @@ impl LogReader {
         self.session.client()
     }
 
-    /// Returns the ends of all logs, or of these accounts' logs.
-    pub(crate) async fn heads(&self, only: Option<&[AccountId]>) -> Result<Vec<(AccountId, Seq)>, StoreError> {
+    /// Returns the ends of all logs, or of these accounts' logs; `None` is the end of a log without a head.
+    pub(crate) async fn heads(&self, only: Option<&[AccountId]>) -> Result<Vec<(AccountId, Option<Seq>)>, StoreError> {
         let only: Option<Vec<Uuid>> = only.map(|only| only.iter().map(|account| account.0).collect());
         let rows = self.client()?.query(HEADS, &[&only]).await?;
-        Ok(rows.iter().map(|row| (AccountId(row.get(0)), Seq(row.get(1)))).collect())
+        Ok(rows.iter().map(|row| (AccountId(row.get(0)), row.get::<_, Option<i64>>(1).map(Seq))).collect())
     }
 
     /// Begins a transaction whose reads all see the same commits.

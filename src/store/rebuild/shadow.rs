@@ -13,8 +13,9 @@ const RUN_LOCK: i64 = 0x756e_6966_7265_6275;
 /// Shared by the sessions of a run. A new run waits for it, because a session outlives its process while it executes.
 const SESSION_LOCK: i64 = RUN_LOCK + 1;
 
-const TRY_LOCK: &str = "-- rebuild.try_lock
-select pg_try_advisory_lock($1)";
+/// The session of a killed run holds the lock until the server has noticed its end.
+const WAIT_BRIEFLY: &str = "set lock_timeout = '2s'";
+const WAIT: &str = "set lock_timeout = '60s'";
 
 const LOCK: &str = "-- rebuild.lock
 select pg_advisory_lock($1)";
@@ -62,7 +63,7 @@ const SIZE: &str = "-- rebuild.size
 select sum(pg_total_relation_size(t))::bigint from unnest($1::text[]::regclass[]) as t";
 
 const SHADOW_HEADS: &str = "-- rebuild.shadow_heads
-select account_id, seq, live::text from head";
+select account_id, seq, live::text from head where $1::uuid[] is null or account_id = any($1)";
 
 const LIST: &str = "-- rebuild.list_companies
 update company r set listed = true
@@ -125,14 +126,17 @@ pub(crate) struct Rebuild {
 impl Store {
     /// Begins a rebuild with at most this number of sessions that write; `None` where another process rebuilds.
     pub(crate) async fn rebuild(&self, sessions: usize) -> Result<Option<Rebuild>, StoreError> {
-        let settings = format!("{PATIENT} -c search_path={SHADOW} -c lock_timeout=60s");
+        let settings = format!("{PATIENT} -c search_path={SHADOW}");
         // Two more: the owner, and one for statements of their own.
         let shadow = pool(with(&self.config, &settings), sessions + 2)?;
         let live = self.writer().await?.query_one(LIVE_SCHEMA, &[]).await?.get(0);
         let owner = shadow.get().await?;
-        if !owner.query_one(TRY_LOCK, &[&RUN_LOCK]).await?.get::<_, bool>(0) {
-            return Ok(None);
-        }
+        owner.batch_execute(WAIT_BRIEFLY).await?;
+        match owner.query_one(LOCK, &[&RUN_LOCK]).await.map_err(StoreError::from) {
+            Err(StoreError::Locked(_)) => return Ok(None),
+            locked => locked?,
+        };
+        owner.batch_execute(WAIT).await?;
         owner.query_one(LOCK, &[&SESSION_LOCK]).await?;
         owner.query_one(UNLOCK, &[&SESSION_LOCK]).await?;
         Ok(Some(Rebuild { shadow, live, owner: Session(Some(owner)) }))
@@ -190,9 +194,10 @@ impl Rebuild {
         Ok(self.owner.client()?.batch_execute(&drop).await?)
     }
 
-    /// Returns how far each account is in the shadow.
-    pub(crate) async fn heads(&self) -> Result<Vec<ShadowHead>, StoreError> {
-        self.owner.client()?.query(SHADOW_HEADS, &[]).await?.iter().map(shadow_head).collect()
+    /// Returns how far accounts are in the shadow: all of them, or these.
+    pub(crate) async fn heads(&self, only: Option<&[AccountId]>) -> Result<Vec<ShadowHead>, StoreError> {
+        let only: Option<Vec<Uuid>> = only.map(|only| only.iter().map(|account| account.0).collect());
+        self.owner.client()?.query(SHADOW_HEADS, &[&only]).await?.iter().map(shadow_head).collect()
     }
 
     /// Opens a session that writes the shadow.

@@ -53,7 +53,8 @@ select s.uid from contact_search s left join contact c on c.account_id = s.accou
 where s.account_id = $1 and c.uid is null order by s.uid limit 1";
 
 const BEYOND: &str = "-- verify.beyond
-select seq, uid from event where account_id = $1 and (seq > $2 or seq < 1) order by seq limit 1";
+(select seq, uid from event where account_id = $1 and seq > $2 order by seq limit 1)
+union all (select seq, uid from event where account_id = $1 and seq < 1 order by seq limit 1) limit 1";
 
 const LINKS_AFTER: &str = "-- verify.links_after
 select company_uid, contact_uid from contact_company
@@ -105,8 +106,6 @@ pub(crate) struct Totals {
     pub(crate) wrong_kept: Option<(Uid, bool)>,
     /// A text without a contact.
     pub(crate) extra_text: Option<Uid>,
-    /// An event beyond the head.
-    pub(crate) beyond: Option<(Seq, Uid)>,
 }
 
 impl LogReader {
@@ -124,6 +123,14 @@ impl LogReader {
             indexed: row.get::<_, Option<i64>>(4).map(Seq),
             backfilled: row.get::<_, Option<Uuid>>(5).map(Uid),
         }))
+    }
+
+    /// Returns an event of the log beyond its head, or before position 1.
+    pub(crate) async fn beyond(&self, account: AccountId, head: Seq) -> Result<Option<(Seq, Uid)>, StoreError> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(BEYOND).await?;
+        let row = client.query_opt(&statement, &[&account.0, &head.0]).await?;
+        Ok(row.map(|row| (Seq(row.get(0)), Uid(row.get(1)))))
     }
 
     /// Returns the rows of these records.
@@ -185,10 +192,6 @@ impl LogReader {
             wrong_listed: client.query_opt(WRONG_LISTED, &[&account.0]).await?.map(flag),
             wrong_kept: client.query_opt(WRONG_KEPT, &[&account.0]).await?.map(flag),
             extra_text,
-            beyond: client
-                .query_opt(BEYOND, &[&account.0, &head.seq.0])
-                .await?
-                .map(|row| (Seq(row.get(0)), Uid(row.get(1)))),
         })
     }
 
