@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
+use crate::domain::tier::Tiers;
 use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
@@ -63,11 +64,12 @@ struct Shared {
 }
 
 impl App {
-    /// Checks the configuration and the schema, takes the ports, and starts.
+    /// Checks the schema and the accounts' tiers, takes the ports, and starts.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("cannot register the metrics")?;
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
+        check_tiers(&store, &config.quota.tiers).await?;
         let ahead = store.set_clock(&clock).await?;
         metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
         if ahead.abs() > time::Duration::SECOND {
@@ -222,6 +224,7 @@ impl Shared {
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
+        self.run(context.client.idle_connections());
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),
@@ -251,13 +254,29 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(QuotaGauges::new(store, metrics, self.config.metrics.top_accounts));
+        let tiers = self.config.quota.tiers.clone();
+        self.run(QuotaGauges::new(store, metrics, tiers, self.config.metrics.top_accounts));
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
+}
+
+/// Refuses to start where accounts have tiers that the configuration lacks: their limits are not known.
+async fn check_tiers(store: &Store, tiers: &Tiers) -> anyhow::Result<()> {
+    let in_use = store.tiers_in_use().await?;
+    let unknown = in_use.iter().filter(|(tier, _)| tiers.named(tier).is_none());
+    let unknown: Vec<_> = unknown.map(|(tier, accounts)| format!("{tier} (accounts: {accounts})")).collect();
+    ensure!(
+        unknown.is_empty(),
+        "accounts have tiers that quota.tiers lacks: {}; add these tiers, or move the accounts with `unificus account tier` \
+         to one of {}",
+        unknown.join(", "),
+        tiers.names()
+    );
+    Ok(())
 }
 
 /// Wakes readers of accounts that other replicas wrote to.

@@ -96,7 +96,7 @@ impl Api {
             pages: Arc::new(Pages {
                 brands: Arc::clone(&brands),
                 assets: Assets::new(),
-                burst_per_second: config.quota.burst_per_second,
+                quota: config.quota.clone(),
                 subject_root: config.nats.subject_root.clone(),
             }),
             documents: Arc::new(Documents::new(brands, authenticator.clone(), store.clone())),
@@ -110,6 +110,7 @@ impl Api {
             admission: Arc::new(Admission {
                 authenticator,
                 limiter: dependencies.limiter.clone(),
+                tiers: config.quota.tiers.clone(),
                 last_used: dependencies.last_used.clone(),
                 store: store.clone(),
                 metrics: metrics.clone(),
@@ -146,6 +147,7 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
         endpoints: Arc::clone(&dependencies.endpoints),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
+        tiers: config.quota.tiers.clone(),
         body_limit: BodyLimit(config.http.body_limit_bytes),
     }
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::audit::{By, audit};
 use super::keys::{self, AccountKey, NewKey};
 use super::{Store, StoreError};
-use crate::domain::account::{OnMissing, Tier};
+use crate::domain::account::OnMissing;
+use crate::domain::tier::Tier;
 use crate::domain::{AccountId, Timestamp};
 
 const INSERT_ACCOUNT: &str = "-- account.insert
@@ -24,6 +25,9 @@ from account a left join account_key k on k.account_id = a.account_id where a.ac
 const LIST: &str = "-- account.list
 select a.account_id, a.name, a.tier, a.created_at, h.seq
 from account a join head h on h.account_id = a.account_id order by a.account_id";
+
+const TIERS: &str = "-- account.tiers
+select tier, count(account_id) as accounts from account group by tier order by tier";
 
 const SET_TIER: &str = "-- account.set_tier
 update account set tier = $2, revision = revision + 1 where account_id = $1";
@@ -70,7 +74,7 @@ pub struct Listed {
 
 impl Store {
     /// Creates accounts of a tier, each with an empty log and its first key: all of them or none.
-    pub async fn create_accounts(&self, new: &[NewAccount], tier: Tier, by: By<'_>) -> Result<(), StoreError> {
+    pub async fn create_accounts(&self, new: &[NewAccount], tier: &Tier, by: By<'_>) -> Result<(), StoreError> {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
         let keys: Vec<(AccountId, &NewKey)> = new.iter().map(|new| (new.account, &new.key)).collect();
@@ -84,7 +88,7 @@ impl Store {
     }
 
     /// Moves an account to another tier; false where there is no such account.
-    pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
+    pub async fn set_tier(&self, account: AccountId, tier: &Tier, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await? == 0 {
@@ -134,11 +138,18 @@ impl Store {
         let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
         let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
         Ok(Some(AccountCredentials {
-            tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
+            tier: Tier::parse(tier).map_err(|_| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
             revision: first.get("revision"),
             keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
         }))
+    }
+
+    /// Returns the names of the tiers that accounts have, each with its number of accounts.
+    pub async fn tiers_in_use(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let client = self.reader().await?;
+        let rows = client.query(TIERS, &[]).await?;
+        Ok(rows.iter().map(|row| (row.get("tier"), row.get("accounts"))).collect())
     }
 
     /// Returns every account, in the order of creation.

@@ -7,7 +7,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::{Params, Store, StoreError, columns};
-use crate::domain::account::Tier;
+use crate::domain::tier::{Tier, Tiers};
 use crate::domain::{AccountId, Timestamp};
 
 /// Creates the rows of the current month by the database's clock. Every reservation locks this row first, also for calls of
@@ -46,7 +46,8 @@ from back
 where q.account_id = back.account_id and q.month = back.month and back.calls > 0
 returning q.account_id, back.calls as calls";
 
-/// Applies the limit of the account's current tier, which callers may not know yet. A lease's row and its replica both
+/// Applies the limit of the account's current tier, which callers may not know yet. A tier that the configuration lacks is
+/// granted no call while limits are enforced. A lease's row and its replica both
 /// count the calls that were granted and the calls that were returned. Where the counts differ, an earlier reservation or
 /// its result was lost; calls that were granted without the replica's knowledge are given back.
 const TAKE: &str = "-- quota.take
@@ -65,13 +66,13 @@ with requested as (
     from requested a
     join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
-    join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
+    left join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
     left join quota_lease l on l.account_id = a.account_id and l.lease_id = a.lease_id
 ), decided as (
     select f.*, r.back,
         case
             when f.lost or f.day <> f.today then 0
-            when f.limited then least(f.calls, greatest(f.monthly_limit - f.used + r.back, 0))
+            when f.limited then least(f.calls, greatest(coalesce(f.monthly_limit, 0) - f.used + r.back, 0))
             else f.calls
         end as granted
     from current f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
@@ -103,7 +104,7 @@ from account a left join quota_month q
     on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
 /// The calls that an account used in the current month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub account: AccountId,
     pub tier: Tier,
@@ -143,8 +144,8 @@ pub struct Grant {
     pub calls: u64,
     /// The month's calls, including those of this grant.
     pub used: u64,
-    /// Calls per month of the account's tier.
-    pub limit: u64,
+    /// Calls per month of the account's tier; `None` where the configuration lacks the tier.
+    pub limit: Option<u64>,
     /// The account's current revision.
     pub revision: i64,
     /// Whether the lease had expired. Then its unanswered calls were given back before, and this reservation did nothing.
@@ -171,9 +172,10 @@ impl Store {
     pub async fn reserve_calls(
         &self,
         requests: &[ReservationRequest],
+        tiers: &Tiers,
         lease: Duration,
     ) -> Result<Vec<Grant>, StoreError> {
-        let columns = RequestColumns::of(requests, lease);
+        let columns = RequestColumns::of(requests, tiers, lease);
         let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
@@ -235,7 +237,7 @@ impl Store {
 
 /// Requests as the arrays of a statement.
 #[derive(Default)]
-struct RequestColumns {
+struct RequestColumns<'a> {
     account: Vec<Uuid>,
     lease: Vec<Uuid>,
     day: Vec<Option<Date>>,
@@ -246,15 +248,15 @@ struct RequestColumns {
     block: Vec<i64>,
     limited: Vec<bool>,
     known: Vec<bool>,
-    tiers: Vec<&'static str>,
+    tiers: Vec<&'a str>,
     limits: Vec<i64>,
     lease_seconds: f64,
 }
 
-impl RequestColumns {
-    fn of(requests: &[ReservationRequest], lease: Duration) -> Self {
-        let tiers = Tier::ALL.map(Tier::name).to_vec();
-        let limits = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
+impl<'a> RequestColumns<'a> {
+    fn of(requests: &[ReservationRequest], tiers: &'a Tiers, lease: Duration) -> Self {
+        let (tiers, limits) =
+            tiers.by_size().into_iter().map(|(tier, terms)| (tier.name(), count(terms.calls_per_month))).unzip();
         let mut columns = Self { tiers, limits, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for request in requests {
             let ReservationRequest {
@@ -324,7 +326,8 @@ fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         today: row.get("today"),
         calls: calls("granted")?,
         used: calls("used")?,
-        limit: calls("monthly_limit")?,
+        // The limits are parameters of the statement, and none is negative.
+        limit: row.get::<_, Option<i64>>("monthly_limit").map(i64::unsigned_abs),
         revision: row.get("revision"),
         lost: row.get("lost"),
         now: row.get("now"),
@@ -341,6 +344,6 @@ pub(crate) fn month(day: Date) -> Date {
 fn row_use(row: &PgRow) -> Result<Use, StoreError> {
     let account = AccountId(row.get("account_id"));
     let tier: &str = row.get("tier");
-    let tier = Tier::from_name(tier).ok_or_else(|| StoreError::corrupt("account", "tier", account, tier.to_owned()))?;
+    let tier = Tier::parse(tier).map_err(|_| StoreError::corrupt("account", "tier", account, tier.to_owned()))?;
     Ok(Use { account, tier, used: columns::count(row, "quota_month", "used", &account)? })
 }

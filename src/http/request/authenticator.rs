@@ -115,7 +115,7 @@ impl Claim {
             key_id: key.key_id,
             origin: Arc::clone(&key.origin),
             read_only: key.read_only,
-            tier: credentials.tier,
+            tier: credentials.tier.clone(),
             on_missing: credentials.on_missing,
             revision: credentials.revision,
         })

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::Denied;
 use super::call::Call;
 use super::settlement::{LeaseHandle, Settlement};
 use crate::clock;
 use crate::domain::AccountId;
 use crate::quota::lease::{LeaseUpdate, Lost, QuotaLease, block};
-use crate::quota::window::Window;
+use crate::quota::window::{RateLimitStatus, Window};
 use crate::store::quota::{Grant, ReservationRequest};
 
 /// The interval at which leases are checked for renewal and idle accounts are dropped.
@@ -60,7 +61,8 @@ pub(super) enum RequestKind {
 pub(super) struct ReservationReply {
     /// The call, where one was requested and granted.
     pub(super) call: Option<Call>,
-    pub(super) month: Window,
+    /// `None` where the configuration lacks the account's tier.
+    pub(super) month: Option<Window>,
     pub(super) revision: i64,
 }
 
@@ -85,6 +87,13 @@ pub(super) struct Replies {
     pub(super) callers: Vec<oneshot::Sender<ReservationReply>>,
     pub(super) status_waiters: Vec<oneshot::Sender<ReservationReply>>,
     pub(super) handle: LeaseHandle,
+}
+
+impl ReservationReply {
+    /// The account's limits.
+    pub(super) fn status(&self, burst: Option<Window>) -> Result<RateLimitStatus, Denied> {
+        self.month.map(|month| RateLimitStatus { burst, month }).ok_or(Denied::UnknownTier)
+    }
 }
 
 impl Accounts {
@@ -195,8 +204,8 @@ impl Accounts {
             if request.block.is_none() {
                 held.lease.keep_reserved(grant.calls);
             }
-            // None remain where the tier was lowered below the used calls, or limits are not enforced.
-            account.remaining = grant.limit.saturating_sub(grant.used);
+            // None remain where the tier was lowered below the used calls or is unknown, or limits are not enforced.
+            account.remaining = grant.limit.map_or(0, |limit| limit.saturating_sub(grant.used));
             if is_current && grant.today != grant.day {
                 account.leases.push(HeldLease::new(another));
                 account.waiters.put_first(waiters);

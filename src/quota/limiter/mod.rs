@@ -52,10 +52,12 @@ pub struct Checked<T> {
 /// The reason why a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// The calls of this second are used up.
-    Burst(RateLimitStatus),
+    /// The calls of this second are used up; the month is not known, because the database was not queried.
+    Burst(Window),
     /// The calls of this month are used up.
     Month(RateLimitStatus),
+    /// The configuration lacks the account's tier, so the account has no limit that could be applied.
+    UnknownTier,
     /// The database did not respond.
     Unavailable,
 }
@@ -82,42 +84,44 @@ impl QuotaLimiter {
         }
     }
 
-    async fn acquire_of_month(&self, account: AccountId, burst: Window) -> Checked<Call> {
+    async fn acquire_of_month(&self, account: AccountId, burst: Option<Window>) -> Checked<Call> {
         let Some(reply) = self.reserved(account, RequestKind::Call).await else { return Checked::UNAVAILABLE };
-        let status = RateLimitStatus { burst, month: Some(reply.month) };
-        let outcome = reply.call.map(|call| call.with_status(status)).ok_or(Denied::Month(status));
+        let outcome = reply.status(burst).and_then(|status| {
+            let call = reply.call.ok_or(Denied::Month(status))?;
+            Ok(call.with_status(status))
+        });
         Checked { outcome, revision: Some(reply.revision) }
     }
 
     /// Acquires a call under another lease, without counting it in the current second again.
     async fn reacquire(&self, account: AccountId, status: Option<RateLimitStatus>) -> Result<Call, Denied> {
-        let limit = self.shared.config.burst_per_second;
-        let burst = status.map_or_else(|| Window::burst(limit, 0), |status| status.burst);
+        let burst = status.and_then(|status| status.burst);
         self.acquire_of_month(account, burst).await.outcome
     }
 
     /// Returns the account's limits, with all calls that this replica knows of; `None` where limits are not enforced.
     /// Consumes one call of the second and none of the month.
     pub async fn status(&self, account: AccountId) -> Checked<Option<RateLimitStatus>> {
-        let burst = if self.shared.config.enforced {
-            match self.check_burst(account) {
-                Ok(burst) => Some(burst),
-                Err(denied) => return Checked { outcome: Err(denied), revision: None },
-            }
-        } else {
-            None
+        let enforced = self.shared.config.enforced;
+        let burst = if enforced { self.check_burst(account) } else { Ok(None) };
+        let burst = match burst {
+            Ok(burst) => burst,
+            Err(denied) => return Checked { outcome: Err(denied), revision: None },
         };
         let Some(reply) = self.reserved(account, RequestKind::Status).await else { return Checked::UNAVAILABLE };
-        let status = burst.map(|burst| RateLimitStatus { burst, month: Some(reply.month) });
-        Checked { outcome: Ok(status), revision: Some(reply.revision) }
+        let outcome = if enforced { reply.status(burst).map(Some) } else { Ok(None) };
+        Checked { outcome, revision: Some(reply.revision) }
     }
 
-    fn check_burst(&self, account: AccountId) -> Result<Window, Denied> {
+    /// Counts a call in the current second; `None` where the burst limit is off.
+    fn check_burst(&self, account: AccountId) -> Result<Option<Window>, Denied> {
         let limit = self.shared.config.burst_per_second;
+        if limit == 0 {
+            return Ok(None);
+        }
         let calls = self.shared.burst.lock().unwrap_or_else(PoisonError::into_inner).call(account, clock::instant());
         let burst = Window::burst(limit, calls);
-        // A refused call does not query the database, so the month is not known.
-        if calls > limit { Err(Denied::Burst(RateLimitStatus { burst, month: None })) } else { Ok(burst) }
+        if calls > limit { Err(Denied::Burst(burst)) } else { Ok(Some(burst)) }
     }
 
     /// Waits for the next reservation; `None` where it fails or there is no such account.
@@ -153,7 +157,7 @@ impl QuotaLimiter {
             return Ok(false);
         }
         let requests: Vec<ReservationRequest> = pending.values().map(|reservation| reservation.request).collect();
-        let grants = match store.reserve_calls(&requests, LEASE).await {
+        let grants = match store.reserve_calls(&requests, &self.shared.config.tiers, LEASE).await {
             Ok(grants) => grants,
             Err(error) => {
                 self.accounts().failed(pending);
@@ -177,7 +181,8 @@ impl QuotaLimiter {
     fn reply(&self, grant: &Grant, replies: Replies) {
         let Replies { callers, status_waiters, handle } = replies;
         let Grant { account, calls, used, limit, revision, now, .. } = *grant;
-        let reply = |call, used| ReservationReply { call, month: Window::month(limit, used, now), revision };
+        let month = |used| limit.map(|limit| Window::month(limit, used, now));
+        let reply = |call, used| ReservationReply { call, month: month(used), revision };
         // The caller that waited longest gets the first of the calls granted.
         let granted = (used - calls + 1..=used).map(|used| (used, true));
         for (caller, (used, granted)) in callers.into_iter().zip(granted.chain(std::iter::repeat((used, false)))) {

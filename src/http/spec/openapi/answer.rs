@@ -55,9 +55,9 @@ pub(super) fn headers() -> Json {
         CURSOR: text("The cursor to continue from, in responses of protobuf messages.", "AAAAAQAAAAAAAAAq"),
         "Retry-After": json!({"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}),
         "RateLimit": text("The calls left of each limit, and the seconds until it is reset.",
-            "\"burst\";r=49;t=1, \"month\";r=1893;t=604800"),
+            "\"burst\";r=999;t=1, \"month\";r=1893;t=604800"),
         "RateLimit-Policy": text("The limits: calls, and the seconds of their window.",
-            "\"burst\";q=50;w=1, \"month\";q=2000;w=2592000"),
+            "\"burst\";q=1000;w=1, \"month\";q=2000;w=2592000"),
     })
 }
 

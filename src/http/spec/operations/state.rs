@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::clock::Clock;
+use crate::domain::tier::Tiers;
 use crate::http::request::extract::BodyLimit;
 use crate::http::resources::changes::FeedState;
 use crate::http::resources::lists::ListState;
@@ -22,6 +23,7 @@ pub(in crate::http) struct HandlerState {
     pub(in crate::http) endpoints: Arc<EndpointService>,
     pub(in crate::http) store: Arc<Store>,
     pub(in crate::http) clock: Clock,
+    pub(in crate::http) tiers: Tiers,
     pub(in crate::http) body_limit: BodyLimit,
 }
 
@@ -42,5 +44,6 @@ parts! {
     endpoints: Arc<EndpointService>,
     store: Arc<Store>,
     clock: Clock,
+    tiers: Tiers,
     body_limit: BodyLimit,
 }
