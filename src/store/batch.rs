@@ -41,7 +41,7 @@ select account_id, seq, uid, type, at, origin, body
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
     as e(account_id, seq, uid, type, at, origin, body)";
 
-const ADVANCE_HEADS: &str = "-- batch.advance_heads
+pub(super) const ADVANCE_HEADS: &str = "-- batch.advance_heads
 update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
