@@ -227,6 +227,7 @@ impl Shared {
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
+        self.run(context.client.idle_connections());
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),

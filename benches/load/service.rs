@@ -55,17 +55,9 @@ impl Service {
         Ok(Self { urls: Urls::parse(&text)?, pid, own: None })
     }
 
-    /// Starts our own service, which stops with this process in any case. Its calls are counted, and not limited.
-    pub(crate) async fn start() -> Result<Self> {
-        Self::start_with("all", &[("UNIFICUS_QUOTA__ENFORCED", "false")]).await
-    }
-
-    /// Starts a service that takes every call from its account's month, by the settings [`QUOTA`].
-    pub(crate) async fn start_with_quota() -> Result<Self> {
-        Self::start_with("quota", &QUOTA).await
-    }
-
-    async fn start_with(name: &str, settings: &[(&str, &str)]) -> Result<Self> {
+    /// Starts our own service, which stops with this process in any case. It takes every call from its account's month, by
+    /// the settings [`QUOTA`].
+    pub(crate) async fn start(name: &str) -> Result<Self> {
         let dir = Dir::make(name)?;
         let env_file = dir.0.join("env");
         let log = File::create(dir.0.join("log")).context("creating the service's log")?;
@@ -74,7 +66,7 @@ impl Service {
             .arg(dir.0.join("data"))
             .arg("--env-file")
             .arg(&env_file)
-            .envs(settings.iter().copied())
+            .envs(QUOTA)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("sharing the service's log")?)
             .stderr(log)

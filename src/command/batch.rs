@@ -8,7 +8,9 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Reply, missing_
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
-use crate::domain::{AccountId, EventType, Reads, Refusal, Timestamp, decide, refuse_too_large};
+use crate::domain::{
+    AccountId, Entity, EventType, Field, Reads, Refusal, Timestamp, Uid, Value, decide, refuse_too_large,
+};
 use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
@@ -168,8 +170,13 @@ async fn attempt(
     commands: &[&CommandEnvelope],
 ) -> Result<BatchResult, BatchError> {
     let opened = store.open_batch(&load_request(commands), lock).await;
-    let (transaction, loaded) = opened
+    let (transaction, mut loaded) = opened
         .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
+    let definitions = definitions_to_load(commands, &loaded);
+    if !definitions.is_empty() {
+        let records = transaction.load_more(&definitions).await;
+        loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
+    }
     // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
     let decided = decide_all(commands, loaded, lock, clock.now());
     // On an error the transaction is dropped, which rolls it back.
@@ -212,6 +219,19 @@ fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     request.accounts.sort_unstable();
     request.accounts.dedup();
     request
+}
+
+/// The definitions of the loaded companies' custom fields, for commands that clear a group of values. They are known only
+/// when the companies are loaded, and such commands are rare enough for a round trip of their own.
+fn definitions_to_load(commands: &[&CommandEnvelope], loaded: &LoadedState) -> Vec<(AccountId, Entity, Uid)> {
+    let clearing = commands.iter().filter(|envelope| envelope.command.clears_groups());
+    let clearing: BTreeSet<AccountId> = clearing.map(|envelope| envelope.account).collect();
+    let companies = loaded.records.iter().filter(|(account, _)| clearing.contains(account));
+    let values = companies.filter_map(|(account, company)| match company.fields.get(&Field::CompanyCustomFields) {
+        Some(Value::Custom(values)) => Some(values.keys().map(|uid| (*account, Entity::CustomField, *uid))),
+        _ => None,
+    });
+    values.flatten().collect()
 }
 
 /// Decides the commands one after the other; a later one sees the effects of an earlier one.

@@ -142,7 +142,7 @@ fn fields() -> [serde_json::Value; 4] {
     [
         json!({"entity": "contact", "type": "dropdown", "name": "Preferred channel",
             "allowed_values": ["Email", "Phone", "Post"]}),
-        json!({"entity": "company", "type": "currency", "name": "Credit limit"}),
+        json!({"entity": "company", "type": "currency", "name": "Credit limit", "visibility": "private"}),
         json!({"entity": "project", "type": "number", "name": "Hours sold"}),
         json!({"entity": "target", "type": "date", "name": "Contract until"}),
     ]

@@ -50,6 +50,13 @@ impl Command {
         }
     }
 
+    /// True when the command clears groups of a company's values. Which values are in a group follows from the definitions
+    /// of the fields, which must be loaded too.
+    #[must_use]
+    pub fn clears_groups(&self) -> bool {
+        matches!(self, Self::UpdateCompany(update) if !update.cleared.is_empty())
+    }
+
     /// The records that must be loaded before [`decide`] is called.
     #[must_use]
     pub fn reads(&self) -> Reads {

@@ -32,6 +32,7 @@ mod tests;
 pub(crate) mod text_enum;
 pub mod tier;
 pub(crate) mod value;
+mod visibility;
 
 pub use change::{FieldChange, NewEvent, Patch};
 pub use decide::{Command, Delete, decide, refuse_too_large};

@@ -154,6 +154,7 @@ fn command() -> BoxedStrategy<Command> {
             patch,
             address: None,
             custom: Vec::new(),
+            cleared: Vec::new(),
         }
         .into()),
         email().prop_map(|email| delete(Entity::Contact, key(email)).into()),

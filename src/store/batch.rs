@@ -163,6 +163,12 @@ impl Batch {
         self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
     }
 
+    /// Loads more records, under the same locks: one round trip.
+    pub async fn load_more(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
+        let client = self.client()?;
+        records::Loads::prepare(client, uids, &[]).await?.run(client).await
+    }
+
     /// Rolls back and returns the connection to the pool.
     async fn roll_back(mut self) -> Result<(), StoreError> {
         self.client()?.batch_execute("rollback").await?;

@@ -6,6 +6,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "JSON has a closed set of types")]
 
 mod body;
+mod custom;
 mod related;
 mod subscribe;
 mod value;
@@ -64,7 +65,8 @@ pub fn create(kind: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, 
             reader.finish_with(create).map(Command::CreateContact)
         }
         InputKind::Company => {
-            let custom = reader.custom(Entity::Company, &mut patch);
+            // A new company has no values to clear.
+            let (custom, _) = reader.company_custom(&mut patch);
             let primary = reader.primary_contact(fresh);
             let create = company::CreateCompany::new(uid, patch, custom, primary);
             reader.finish_with(create).map(Command::CreateCompany)
@@ -101,8 +103,8 @@ pub fn update(
             reader.finish_with(Ok(update)).map(Command::UpdateContact)
         }
         InputKind::Company => {
-            let custom = reader.custom(Entity::Company, &mut patch);
-            let update = company::UpdateCompany { target, if_match, patch, address, custom };
+            let (custom, cleared) = reader.company_custom(&mut patch);
+            let update = company::UpdateCompany { target, if_match, patch, address, custom, cleared };
             reader.finish_with(Ok(update)).map(Command::UpdateCompany)
         }
         InputKind::Project => {

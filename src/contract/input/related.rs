@@ -1,24 +1,19 @@
-//! Reads the parts of a body that are no plain attributes: companies, circles, notes and custom fields.
+//! Reads the parts of a body that are no plain attributes: companies, circles and notes.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::value::{untyped, value};
+use super::value::value;
 use super::{Fresh, Reader};
 use crate::contract::record::parse_uid;
 use crate::domain::contact::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
 use crate::domain::record::normalize_key;
-use crate::domain::schema::Input;
 use crate::domain::value::plain;
-use crate::domain::{Entity, Field, FieldKind, Patch, ValidationErrors, Value, company};
+use crate::domain::{Entity, Field, Patch, ValidationErrors, Value, company};
 
 /// The most items of a list in one write.
 const MAX_ITEMS: usize = 100;
-/// The most values of custom fields in one write.
-const MAX_VALUES: usize = 500;
-/// The longest key that an error repeats, in bytes.
-const MAX_SHOWN_KEY: usize = 255;
 
 impl Reader {
     pub(super) fn related(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> RelatedChanges {
@@ -28,38 +23,6 @@ impl Reader {
             custom: self.custom(Entity::Contact, patch),
             welcome: self.flag("send_welcome_email"),
         }
-    }
-
-    /// The values of custom fields by their fields' UUIDs; `null` clears all. An empty list is an empty object, because PHP
-    /// writes it so.
-    pub(super) fn custom(&mut self, entity: Entity, patch: &mut Patch) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        for field in entity.fields().iter().copied().filter(|field| matches!(field.kind(), FieldKind::Custom(_))) {
-            let name = field.name();
-            match self.body.remove(name) {
-                None => {}
-                Some(Json::Null) => {
-                    patch.insert(field, None);
-                }
-                Some(Json::Array(list)) if list.is_empty() => {}
-                Some(Json::Object(values)) if values.len() > MAX_VALUES => {
-                    self.refuse(name, format!("Must have at most {MAX_VALUES} values."));
-                }
-                Some(Json::Object(values)) => {
-                    for (key, json) in values {
-                        match parse_uid(&key) {
-                            Some(uid) => inputs.push(Input { field, uid, value: untyped(json) }),
-                            None if key.len() > MAX_SHOWN_KEY => {
-                                self.refuse(name, "Has a key that is not a custom field's UUID.");
-                            }
-                            None => self.refuse(&[name, "/", &escaped(&key)].concat(), "Is not a custom field's UUID."),
-                        }
-                    }
-                }
-                Some(_) => self.refuse(name, "Must be an object with the custom fields' UUIDs as its keys."),
-            }
-        }
-        inputs
     }
 
     /// `{add: [name or id], remove: […]}`. A plain list, as in the JSON of a contact, is added.
@@ -219,9 +182,4 @@ fn circle_name(json: Json) -> Option<String> {
         }),
         _ => None,
     }
-}
-
-/// A key as a step of a JSON Pointer (RFC 6901, section 3).
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

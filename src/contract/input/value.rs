@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::domain::schema::UntypedValue;
+use crate::domain::schema::{UntypedValue, Visibility};
 use crate::domain::value::{AddressChange, max_read, plain, tags, words};
 use crate::domain::{Field, FieldKind, Money, Number, Value};
 
@@ -55,6 +55,11 @@ pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
             _ if field.nullable() => Ok(None),
             _ => Err("Must not be empty.".to_owned()),
         },
+        // A field without a visibility is public: the same definition has one form.
+        (FieldKind::Visibility, Json::String(text)) => {
+            let public = Visibility::default().name();
+            Value::parse(kind, &text).map(|value| Some(value).filter(|value| value.as_text() != Some(public)))
+        }
         (_, Json::String(text)) => Value::parse(kind, &text).map(Some),
         (_, _) => Err("Must be a string.".to_owned()),
     }

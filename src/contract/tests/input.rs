@@ -78,6 +78,7 @@ fn keys_that_an_action_does_not_use_are_ignored() {
         patch: Patch::new(),
         address: None,
         custom: Vec::new(),
+        cleared: Vec::new(),
     };
     assert_eq!(update, Ok(Command::UpdateCompany(expected)));
 }

@@ -4,7 +4,7 @@ use super::input::{create, invalid, numbered, patch, read, refused, update};
 use crate::contract::input::{InputKind, subscriptions};
 use crate::domain::contact::{CircleName, Note, Subscribe};
 use crate::domain::fixture::{text, words};
-use crate::domain::schema::{Input, UntypedValue};
+use crate::domain::schema::{FieldGroup, Input, UntypedValue};
 use crate::domain::{Command, Field, Money, Number, Refusal, Uid, Value};
 
 const FIELD: &str = "0193b1de-0000-7000-8000-000000000001";
@@ -56,7 +56,7 @@ fn notes_are_objects_or_plain_strings() {
 
 #[test]
 fn a_custom_value_waits_for_its_fields_type() {
-    let of = |value| vec![Input { field: Field::CustomFields, uid: uid(FIELD), value }];
+    let of = |value| vec![Input { field: Field::CustomFields, key: "custom_fields", uid: uid(FIELD), value }];
     for (sent, expected) in [
         (json!(null), UntypedValue::Null),
         (json!(true), UntypedValue::Flag(true)),
@@ -76,6 +76,54 @@ fn a_custom_value_waits_for_its_fields_type() {
         refused(json!({"custom_fields": {"a/b": 1}, "target_custom_fields": 7})),
         ["#/custom_fields/a~1b", "#/target_custom_fields"]
     );
+}
+
+#[test]
+fn a_companys_values_are_read_under_four_keys_and_null_clears_a_group() {
+    let company = |sent: Json| match update(InputKind::Company, sent) {
+        Ok(Command::UpdateCompany(update)) => update,
+        other => panic!("not an update of a company: {other:#?}"),
+    };
+    for key in ["custom_fields", "public_custom_fields", "private_custom_fields", "target_custom_fields"] {
+        let value = UntypedValue::Text("a".to_owned());
+        let expected = vec![Input { field: Field::CompanyCustomFields, key, uid: uid(FIELD), value }];
+        assert_eq!(company(json!({key: {FIELD: "a"}})).custom, expected);
+        for none in [json!({}), json!([])] {
+            let nothing = company(json!({ key: none }));
+            assert_eq!((nothing.custom, nothing.cleared, nothing.patch), (Vec::new(), Vec::new(), patch([])));
+        }
+        assert_eq!(invalid(update(InputKind::Company, json!({key: {"a/b": 1}}))), [format!("#/{key}/a~1b")]);
+        assert_eq!(invalid(update(InputKind::Company, json!({ key: 7 }))), [format!("#/{key}")]);
+    }
+    assert_eq!(company(json!({"private_custom_fields": null})).cleared, [FieldGroup::Private]);
+    assert_eq!(company(json!({"custom_fields": null})).patch, patch([(Field::CompanyCustomFields, None)]));
+    let many: serde_json::Map<String, Json> =
+        (0..400_u128).map(|number| (uuid::Uuid::from_u128(number).to_string(), json!("a"))).collect();
+    let thrice = json!({"custom_fields": many, "public_custom_fields": many, "private_custom_fields": many});
+    assert_eq!(invalid(update(InputKind::Company, thrice)), ["#/custom_fields"]);
+}
+
+#[test]
+fn values_under_another_records_key_are_refused() {
+    assert_eq!(refused(json!({"public_custom_fields": {FIELD: 1}})), ["#/public_custom_fields"]);
+    assert_eq!(read(json!({"public_custom_fields": null, "project_custom_fields": []})).related.custom, []);
+    let project = json!({"custom_fields": {FIELD: 1}});
+    assert_eq!(invalid(update(InputKind::Project, project)), ["#/custom_fields"]);
+    let company = json!({"company_custom_fields": {FIELD: 1}});
+    assert_eq!(invalid(update(InputKind::Company, company)), ["#/company_custom_fields"]);
+}
+
+#[test]
+fn a_definition_is_public_where_it_has_no_visibility() {
+    let visibility = |sent: Json| match update(InputKind::CustomField, json!({ "visibility": sent })) {
+        Ok(Command::ChangeField(mut change)) => change.patch.remove(&Field::Visibility),
+        other => panic!("not a change of a custom field: {other:#?}"),
+    };
+    assert_eq!(visibility(json!("Private")), Some(text("private")));
+    for public in [json!("public"), json!(null), json!("")] {
+        assert_eq!(visibility(public), Some(None));
+    }
+    assert_eq!(invalid(update(InputKind::CustomField, json!({"visibility": "secret"}))), ["#/visibility"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::choice::Choices;
-use super::{Definition, FieldType};
+use super::{Definition, FieldGroup, FieldType};
 use crate::domain::decision::{Reads, View};
 use crate::domain::field::FieldOwner;
 use crate::domain::value::{date, email, plain, timestamp, website};
@@ -17,8 +17,10 @@ const MAX_NUMBER: usize = 400;
 /// A value for one custom field, of any type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The attribute in which the client sent it.
+    /// The attribute that keeps it.
     pub field: Field,
+    /// The key of the body under which the client sent it.
+    pub key: &'static str,
     pub uid: Uid,
     pub value: UntypedValue,
 }
@@ -72,16 +74,19 @@ pub(in crate::domain) fn resolve(
     let mut merged: BTreeMap<Field, BTreeMap<Uid, Value>> = BTreeMap::new();
     let mut errors = ValidationErrors::default();
     let mut choices = Choices::default();
-    for Input { field, uid, value } in inputs {
-        let values = merged.entry(field).or_insert_with(|| current_values(record, field));
-        match validate(view, &mut choices, field, uid, value, values.get(&uid)) {
-            Ok(Some(value)) => {
-                values.insert(uid, value);
+    let mut resolved: BTreeMap<(Field, Uid), Option<Value>> = BTreeMap::new();
+    for Input { field, key, uid, value } in inputs {
+        let values = merged.entry(field).or_insert_with(|| base_values(record, patch, field));
+        let value = validate(view, &mut choices, field, uid, value, current_value(record, field, uid));
+        match value.and_then(|value| only_once(view, uid, resolved.get(&(field, uid)), value)) {
+            Ok(value) => {
+                resolved.insert((field, uid), value.clone());
+                match value {
+                    Some(value) => values.insert(uid, value),
+                    None => values.remove(&uid),
+                };
             }
-            Ok(None) => {
-                values.remove(&uid);
-            }
-            Err(detail) => errors.push(Invalid::new(&format!("{}/{uid}", field.name()), detail)),
+            Err(detail) => errors.push(Invalid::new(&format!("{key}/{uid}"), detail)),
         }
     }
     errors.into_result(())?;
@@ -91,11 +96,49 @@ pub(in crate::domain) fn resolve(
     Ok(())
 }
 
-fn current_values(record: Option<&Record>, field: Field) -> BTreeMap<Uid, Value> {
-    match record.and_then(|record| record.fields.get(&field)) {
+/// Removes the values of these groups from a company's values.
+pub(in crate::domain) fn clear(view: &impl View, record: &Record, groups: &[FieldGroup], patch: &mut Patch) {
+    let field = Field::CompanyCustomFields;
+    if groups.is_empty() {
+        return;
+    }
+    let mut values = base_values(Some(record), patch, field);
+    values.retain(|uid, _| {
+        let definition = view.by_uid(Entity::CustomField, *uid).and_then(Definition::of);
+        // A company shows the values of a field without a definition among the public ones.
+        let group = definition.and_then(|definition| definition.group()).unwrap_or(FieldGroup::Public);
+        !groups.contains(&group)
+    });
+    patch.insert(field, (!values.is_empty()).then_some(Value::Custom(values)));
+}
+
+/// The values that the inputs are merged with: those of the patch, which clears some, or else those of the record.
+fn base_values(record: Option<&Record>, patch: &Patch, field: Field) -> BTreeMap<Uid, Value> {
+    let current = || record.and_then(|record| record.fields.get(&field));
+    match patch.get(&field).map_or_else(current, Option::as_ref) {
         Some(Value::Custom(values)) => values.clone(),
         _ => BTreeMap::new(),
     }
+}
+
+fn current_value(record: Option<&Record>, field: Field, uid: Uid) -> Option<&Value> {
+    let Some(Value::Custom(values)) = record?.fields.get(&field) else { return None };
+    values.get(&uid)
+}
+
+/// Refuses a second value for a field in one body, which can name it under several keys, unless it equals the first.
+fn only_once(
+    view: &impl View,
+    uid: Uid,
+    earlier: Option<&Option<Value>>,
+    value: Option<Value>,
+) -> Result<Option<Value>, String> {
+    if earlier.is_none_or(|earlier| *earlier == value) {
+        return Ok(value);
+    }
+    let label =
+        view.by_uid(Entity::CustomField, uid).and_then(Definition::of).map_or("", |definition| definition.label);
+    Err(format!("The custom field \"{label}\" ({uid}) has another value under another key of this body."))
 }
 
 /// `Ok(None)` is `null`. An error names the field by its label and uid, because people do not recognise a uid.
@@ -115,7 +158,7 @@ fn validate(
     }
     let FieldKind::Custom(owner) = field.kind() else { return Err("Has no custom fields.".to_owned()) };
     let definition = view.by_uid(Entity::CustomField, uid).and_then(Definition::of);
-    let Some(definition) = definition.filter(|definition| definition.owner == owner) else {
+    let Some(definition) = definition.filter(|definition| has_fields_of(owner, definition.owner)) else {
         return Err(format!("There is no custom field {uid} of {}.", plural(owner)));
     };
     let named = |detail: &str| format!("The custom field \"{}\" ({uid}) {detail}", definition.label);
@@ -125,12 +168,17 @@ fn validate(
     typed(&definition, choices, value).map_err(|detail| named(&uncapitalised(&detail)))
 }
 
+/// Whether the records of `owner` have the custom fields of `defined`. Companies have target fields too.
+fn has_fields_of(owner: FieldOwner, defined: FieldOwner) -> bool {
+    owner == defined || (owner, defined) == (FieldOwner::Company, FieldOwner::Target)
+}
+
 fn plural(owner: FieldOwner) -> &'static str {
     match owner {
         FieldOwner::Contact => "contacts",
         FieldOwner::Company => "companies",
         FieldOwner::Project => "projects",
-        FieldOwner::Target => "contacts' targets",
+        FieldOwner::Target => "targets",
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::shape::{nullable, object, text, timestamp, uuid, with};
 use crate::contract::input::{self, InputKind};
-use crate::domain::schema::{Definition, FieldType};
+use crate::domain::schema::{Definition, FieldGroup, FieldType, Visibility};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
 use crate::store::schema::AccountSchema;
 
@@ -22,6 +22,9 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     for field in entity.fields() {
         let schema = value(*field, own);
         let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
+        if *field == Field::CompanyCustomFields {
+            properties.extend(groups(own, |schema| schema));
+        }
         properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
         if *field == Field::Address {
             let line = json!({"type": ["string", "null"], "description": "The address on one line."});
@@ -49,7 +52,9 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
-    object(Json::Object(properties), &[])
+    // Events have all values of a company together, and definitions of earlier versions have no visibility.
+    let optional = FieldGroup::ALL.map(FieldGroup::name);
+    object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name()]].concat())
 }
 
 /// The keys that are never null.
@@ -81,6 +86,7 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
         | FieldKind::Contact
         | FieldKind::Owner
         | FieldKind::Type
+        | FieldKind::Visibility
         | FieldKind::Id => taken(field),
         FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
         FieldKind::Words => json!({"type": "array", "items": text(255)}),
@@ -93,7 +99,9 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
                 "uid": uuid(),
                 "first_name": {"type": "string"},
                 "last_name": {"type": "string"},
+                "name_prefix": {"type": ["string", "null"]},
                 "email": {"type": ["string", "null"]},
+                "role": nullable(taken(Field::Role)),
             }),
             &[],
         ),
@@ -102,7 +110,7 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
             &[],
         ),
         FieldKind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
-        FieldKind::Custom(owner) => custom_fields(owner, own, |schema| schema),
+        FieldKind::Custom(owner) => custom_fields(own, of_owner(owner), |schema| schema),
     }
 }
 
@@ -130,6 +138,7 @@ fn is_null_when_absent(kind: FieldKind) -> bool {
         | FieldKind::Id => true,
         FieldKind::Tags
         | FieldKind::Words
+        | FieldKind::Visibility
         | FieldKind::Address
         | FieldKind::Links
         | FieldKind::Circles
@@ -153,6 +162,13 @@ pub(super) fn taken(field: Field) -> Json {
         FieldKind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
         FieldKind::Owner => one_of(&FieldOwner::ALL.map(FieldOwner::name)),
         FieldKind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
+        FieldKind::Visibility => with(
+            one_of(&Visibility::ALL.map(Visibility::name)),
+            "description",
+            json!(
+                "The group in which a company shows the values: public by default. Only fields of companies can be private."
+            ),
+        ),
         FieldKind::Tags => json!({
             "type": ["array", "string"],
             "items": text(100),
@@ -262,7 +278,12 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             FieldKind::Audiences | FieldKind::Contact => continue,
             FieldKind::Links => ("company", taken(field)),
             FieldKind::Person => (field.name(), primary_contact(own)),
-            FieldKind::Custom(owner) => (field.name(), custom_fields(owner, own, nullable)),
+            FieldKind::Custom(owner) => {
+                if field == Field::CompanyCustomFields {
+                    properties.extend(groups(own, nullable).map(|(name, schema)| (name, nullable(schema))));
+                }
+                (field.name(), custom_fields(own, of_owner(owner), nullable))
+            }
             FieldKind::Text(_)
             | FieldKind::Email
             | FieldKind::Phone
@@ -279,6 +300,7 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             | FieldKind::Words
             | FieldKind::Owner
             | FieldKind::Type
+            | FieldKind::Visibility
             | FieldKind::Id => (field.name(), taken(field)),
         };
         properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
@@ -295,13 +317,33 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
     properties
 }
 
+/// The groups of the values of a company's custom fields.
+fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(String, Json); 3] {
+    FieldGroup::ALL.map(|group| {
+        let schema = custom_fields(own, |definition| definition.group() == Some(group), each);
+        (group.name().to_owned(), schema)
+    })
+}
+
+/// The custom fields of an owner's records. Companies have target fields too.
+fn of_owner(owner: FieldOwner) -> impl Fn(&Definition<'_>) -> bool {
+    move |definition| match owner {
+        FieldOwner::Company => definition.group().is_some(),
+        FieldOwner::Contact | FieldOwner::Project | FieldOwner::Target => definition.owner == owner,
+    }
+}
+
 /// Values by the UUIDs of their fields; `each` adapts the schema of a value.
-fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(Json) -> Json) -> Json {
+fn custom_fields(
+    own: Option<&AccountSchema>,
+    is_wanted: impl Fn(&Definition<'_>) -> bool,
+    each: impl Fn(Json) -> Json,
+) -> Json {
     let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
     let Some(own) = own else { return with(schema, "additionalProperties", json!({})) };
     let definitions = own.custom_fields.iter().filter_map(Definition::of);
-    let of_owner = definitions.filter(|definition| definition.owner == owner);
-    let properties = of_owner.map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
+    let properties =
+        definitions.filter(is_wanted).map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
     with(schema, "properties", Json::Object(properties.collect()))
 }
 

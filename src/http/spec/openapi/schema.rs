@@ -138,6 +138,7 @@ fn attributes() -> Json {
     let attribute = json!({
         "type": {"type": "string"},
         "format": {"type": "string"},
+        "description": {"type": "string"},
         "required": {"type": "boolean"},
         "nullable": {"type": "boolean"},
         "allowed_values": {"type": "array", "items": {"type": "string"}},
@@ -145,10 +146,21 @@ fn attributes() -> Json {
         "field_name": {"type": "string"},
         "field_description": {"type": "string"},
         "field_type": {"type": "string"},
+        "visibility": {"type": "string"},
         "properties": {"type": "object", "additionalProperties": {"type": "object"}},
         "items": {"type": "object"},
     });
-    let optional = ["type", "format", "allowed_values", "field_description", "field_type", "properties", "items"];
+    let optional = [
+        "format",
+        "description",
+        "allowed_values",
+        "field_name",
+        "field_description",
+        "field_type",
+        "visibility",
+        "properties",
+        "items",
+    ];
     json!({"type": "object", "additionalProperties": object(attribute, &optional)})
 }
 
