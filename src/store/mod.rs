@@ -53,6 +53,7 @@ pub(crate) mod owner;
 pub(crate) mod projects;
 pub(crate) mod quota;
 mod reading;
+pub(crate) mod rebuild;
 pub(crate) mod records;
 pub(crate) mod relay;
 pub mod restored;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
@@ -46,6 +46,7 @@ pub struct StoredRecord {
 }
 
 struct Statements {
+    table: &'static str,
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
@@ -53,6 +54,10 @@ struct Statements {
     get: &'static str,
     get_all: &'static str,
     find: &'static str,
+    copy: &'static str,
+    stored: &'static str,
+    count: &'static str,
+    uids: &'static str,
 }
 
 const fn statements(entity: Entity) -> &'static Statements {
@@ -72,6 +77,7 @@ const fn statements(entity: Entity) -> &'static Statements {
 macro_rules! statements {
     ($table:literal) => {
         Statements {
+            table: $table,
             by_uid: concat!("-- ", $table, ".by_uid
 select r.account_id, r.record from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
 join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
@@ -102,6 +108,16 @@ select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
 join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
 order by k.place limit 1"),
+            copy: concat!("-- ", $table, ".copy
+copy ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+from stdin (format binary)"),
+            stored: concat!("-- ", $table, ".stored
+select uid, version, key, role, deleted, created_at, updated_at, record from ", $table, "
+where account_id = $1 and uid = any($2)"),
+            count: concat!("-- ", $table, ".count
+select count(*) from ", $table, " where account_id = $1"),
+            uids: concat!("-- ", $table, ".uids
+select uid from ", $table, " where account_id = $1 and uid > $2 order by uid limit $3"),
         }
     };
 }
@@ -116,6 +132,59 @@ const WORLD: Statements = statements!("world");
 const PUSH: Statements = statements!("push_health");
 
 const COMPANY: Statements = statements!("company");
+
+/// The table of a kind of record.
+pub(super) const fn table(entity: Entity) -> &'static str {
+    statements(entity).table
+}
+
+/// The statement that copies rows into a kind's table, with the columns of [`values`].
+pub(super) const fn copy(entity: Entity) -> &'static str {
+    statements(entity).copy
+}
+
+/// The statement that reads the columns of [`values`], without the account, for a list of uids.
+pub(super) const fn select_stored(entity: Entity) -> &'static str {
+    statements(entity).stored
+}
+
+/// The statement that counts an account's rows of a kind.
+pub(super) const fn count(entity: Entity) -> &'static str {
+    statements(entity).count
+}
+
+/// The statement that reads the uids of a kind's rows in order, after one of them.
+pub(super) const fn select_uids(entity: Entity) -> &'static str {
+    statements(entity).uids
+}
+
+/// The types of the columns that events determine, in the order of [`values`].
+pub(super) const TYPES: [Type; 9] = [
+    Type::UUID,
+    Type::UUID,
+    Type::INT8,
+    Type::TEXT,
+    Type::TEXT,
+    Type::BOOL,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TEXT,
+];
+
+/// The columns of a row that events determine, in the order of the upsert.
+pub(super) fn values(row: &Row) -> Params<'_, 9> {
+    [
+        &row.account.0,
+        &row.uid.0,
+        &row.version.0,
+        &row.key,
+        &row.role,
+        &row.deleted,
+        &row.created_at,
+        &row.updated_at,
+        &row.record,
+    ]
+}
 
 const UNLINK: &str = "-- contact_company.unlink
 delete from contact_company l using unnest($1::uuid[], $2::uuid[]) as k(account_id, contact_uid)
@@ -242,10 +311,21 @@ struct Links {
 }
 
 impl<'a> Changes<'a> {
-    /// The new rows of the first kind that has any are inserted with the events. Those of other kinds, of which few batches
-    /// have any, are upserted like rows that change.
+    /// The changes of a batch that appends events. The new rows of the first kind that has any are inserted with the events.
+    /// Those of other kinds, of which few batches have any, are upserted like rows that change.
     pub(super) async fn prepare(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
         let inserted = rows.iter().find(|row| row.is_new).map(|row| row.entity);
+        Self::inserting(client, rows, inserted).await
+    }
+
+    /// Writes rows without events: upserts all of them.
+    pub(super) async fn write(client: &Object, rows: &'a [Row]) -> Result<(), StoreError> {
+        let changes = Self::inserting(client, rows, None).await?;
+        changes.upsert(client).await?;
+        Ok(changes.link(client).await?)
+    }
+
+    async fn inserting(client: &Object, rows: &'a [Row], inserted: Option<Entity>) -> Result<Self, StoreError> {
         let is_inserted = |row: &Row| row.is_new && Some(row.entity) == inserted;
         let mut upserts = Vec::new();
         for entity in Entity::ALL {

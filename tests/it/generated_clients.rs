@@ -79,18 +79,16 @@ fn printed(output: &Output) -> String {
 
 /// Generates the package `secure_api` in a directory.
 async fn generate_python(document: &Path, scratch: &Path) -> PathBuf {
-    let package = scratch.join("secure_api");
     let generated = python("openapi-python-client")
         .current_dir(scratch)
         .args(["generate", "--meta", "none", "--overwrite", "--fail-on-warning", "--path"])
         .arg(document)
-        .arg("--output-path")
-        .arg(&package)
+        .args(["--output-path", "secure_api"])
         .output()
         .await
         .unwrap();
     assert_eq!(printed(&generated).trim(), "Generating secure_api", "neither a warning nor anything else");
-    package
+    scratch.join("secure_api")
 }
 
 /// The classes of a generated package.

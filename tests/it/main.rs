@@ -41,6 +41,7 @@ mod push_delivery;
 mod quota;
 mod quota_leases;
 mod quota_spare;
+mod rebuild;
 mod relay;
 mod release_before;
 mod request_ids;

@@ -31,8 +31,9 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Parses a body.
+/// Parses a body. A byte order mark before it is ignored (RFC 8259, section 8.1): some scripts write one.
 pub fn parse(body: &[u8]) -> Result<Json, Unreadable> {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     if has_more_values(body, MAX_VALUES) {
         return Err(Unreadable::TooManyValues);
     }
@@ -171,6 +172,12 @@ mod tests {
             let alone = parse(numbers[0].as_bytes()).expect("JSON");
             prop_assert_eq!(text(&alone), numbers[0].as_str());
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        assert_eq!(parse("\u{feff}{\"a\": 1.50}".as_bytes()).expect("JSON"), json!({"a": "1.50"}));
+        assert!(matches!(parse("\u{feff}\u{feff}1".as_bytes()), Err(Unreadable::NotJson(_))));
     }
 
     #[test]

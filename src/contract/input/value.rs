@@ -37,17 +37,19 @@ pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
             Err("Must be an object.".to_owned())
         }
         (_, json) => match text(json).map_err(|_| "Must be a string.")? {
-            // A field without a visibility is public: the same definition has one form.
-            text if kind == FieldKind::Visibility && !text.trim().is_empty() => {
-                let public = Visibility::default().name();
-                Value::parse(kind, &text).map(|value| Some(value).filter(|value| value.as_text() != Some(public)))
+            text if !text.trim().is_empty() => {
+                Value::parse(kind, &text).map(|value| Some(value).filter(|value| !is_default(kind, value)))
             }
-            text if !text.trim().is_empty() => Value::parse(kind, &text).map(Some),
             _ if matches!(field, Field::FirstName | Field::LastName) => Ok(Some(Value::Text(String::new()))),
             _ if field.nullable() => Ok(None),
             _ => Err("Must not be empty.".to_owned()),
         },
     }
+}
+
+/// True when the absence of a value means this one. A field without a visibility is public: the same definition has one form.
+fn is_default(kind: FieldKind, value: &Value) -> bool {
+    kind == FieldKind::Visibility && value.as_text() == Some(Visibility::default().name())
 }
 
 /// `{name}`, or the name itself.

@@ -24,10 +24,9 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         let schema = value(*field, own);
         let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
         if *field == Field::CompanyCustomFields {
-            properties.extend(
-                groups(own, |schema| schema)
-                    .map(|(group, schema)| (group.name().to_owned(), named(group_name(group), schema))),
-            );
+            let groups = groups(own, |schema| schema);
+            properties
+                .extend(groups.map(|(group, values)| (group.name().to_owned(), named(group_name(group), values))));
         }
         properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
         if *field == Field::Address {
@@ -138,6 +137,15 @@ fn values_name(owner: FieldOwner) -> &'static str {
     }
 }
 
+/// The same of a group of a company's values. Contacts and companies have the same target fields.
+fn group_name(group: FieldGroup) -> &'static str {
+    match group {
+        FieldGroup::Public => "PublicCustomFields",
+        FieldGroup::Private => "PrivateCustomFields",
+        FieldGroup::Target => values_name(FieldOwner::Target),
+    }
+}
+
 /// A schema that a body has; its name tells it from the one that a response has.
 fn input(name: &str, schema: Json) -> Json {
     named(&[name, "Input"].concat(), schema)
@@ -188,7 +196,7 @@ pub(super) fn taken(field: Field) -> Json {
         FieldKind::Owner => words("CustomFieldOwner", &FieldOwner::ALL.map(FieldOwner::name)),
         FieldKind::Type => words("CustomFieldType", &FieldType::ALL.map(FieldType::name)),
         FieldKind::Visibility => with(
-            words("CustomFieldVisibility", &Visibility::ALL.map(Visibility::name)),
+            words("Visibility", &Visibility::ALL.map(Visibility::name)),
             "description",
             json!(
                 "The group in which a company shows the values: public by default. Only fields of companies can be private."
@@ -302,9 +310,10 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             FieldKind::Person => (field.name(), primary_contact(own)),
             FieldKind::Custom(owner) => {
                 if field == Field::CompanyCustomFields {
+                    let groups = groups(own, nullable);
                     properties.extend(
-                        groups(own, nullable).map(|(group, schema)| {
-                            (group.name().to_owned(), input(group_name(group), nullable(schema)))
+                        groups.map(|(group, values)| {
+                            (group.name().to_owned(), nullable(input(group_name(group), values)))
                         }),
                     );
                 }
@@ -346,15 +355,6 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
 /// The groups of the values of a company's custom fields.
 fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(FieldGroup, Json); 3] {
     FieldGroup::ALL.map(|group| (group, custom_fields(own, |definition| definition.group() == Some(group), each)))
-}
-
-/// The name of a group's values in generated clients.
-fn group_name(group: FieldGroup) -> &'static str {
-    match group {
-        FieldGroup::Public => "PublicCustomFields",
-        FieldGroup::Private => "PrivateCustomFields",
-        FieldGroup::Target => "TargetCustomFields",
-    }
 }
 
 /// The custom fields of an owner's records. Companies have target fields too.

@@ -20,6 +20,8 @@ pub(in crate::http) enum Schema {
     /// The body that changes a record.
     Update(InputKind),
     Attributes,
+    NestedAttributes,
+    NestedAttribute,
     Subscriptions,
     SubscriptionResult,
     Event,
@@ -40,8 +42,10 @@ pub(in crate::http) enum Schema {
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 17] = [
+const OTHERS: [Schema; 19] = [
     Schema::Attributes,
+    Schema::NestedAttributes,
+    Schema::NestedAttribute,
     Schema::Subscriptions,
     Schema::SubscriptionResult,
     Schema::Event,
@@ -72,6 +76,8 @@ impl Schema {
             Self::Create(body) => [title(body.entity()), "Create"].concat(),
             Self::Update(body) => [title(body.entity()), "Update"].concat(),
             Self::Attributes => "Attributes".to_owned(),
+            Self::NestedAttributes => "NestedAttributes".to_owned(),
+            Self::NestedAttribute => "NestedAttribute".to_owned(),
             Self::Subscriptions => "Subscriptions".to_owned(),
             Self::SubscriptionResult => "SubscriptionResult".to_owned(),
             Self::Event => "Event".to_owned(),
@@ -97,6 +103,10 @@ impl Schema {
             Self::Create(body) => record::create(body, own),
             Self::Update(body) => record::update(body, own),
             Self::Attributes => attributes(),
+            Self::NestedAttributes => {
+                json!({"type": "object", "additionalProperties": reference(Self::NestedAttribute)})
+            }
+            Self::NestedAttribute => object(attribute(), &[&NOT_OF_EVERY_ATTRIBUTE[..], &NOT_OF_NESTED].concat()),
             Self::Subscriptions => subscriptions(),
             Self::SubscriptionResult => subscription_result(),
             Self::Event => event(),
@@ -135,8 +145,29 @@ fn title(entity: Entity) -> &'static str {
     }
 }
 
+/// Members that not every attribute has.
+const NOT_OF_EVERY_ATTRIBUTE: [&str; 9] = [
+    "format",
+    "description",
+    "allowed_values",
+    "field_name",
+    "field_description",
+    "field_type",
+    "visibility",
+    "properties",
+    "items",
+];
+
+/// Members that an attribute inside another one may lack too.
+const NOT_OF_NESTED: [&str; 3] = ["required", "nullable", "allowed_on_action"];
+
 fn attributes() -> Json {
-    let attribute = json!({
+    let attribute = named("Attribute", object(attribute(), &NOT_OF_EVERY_ATTRIBUTE));
+    json!({"type": "object", "additionalProperties": attribute})
+}
+
+fn attribute() -> Json {
+    json!({
         "type": {"type": "string"},
         "format": {"type": "string"},
         "description": {"type": "string"},
@@ -148,22 +179,9 @@ fn attributes() -> Json {
         "field_description": {"type": "string"},
         "field_type": {"type": "string"},
         "visibility": {"type": "string"},
-        "properties": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": true}},
-        "items": {"type": "object", "additionalProperties": true},
-    });
-    let optional = [
-        "type",
-        "format",
-        "description",
-        "allowed_values",
-        "field_name",
-        "field_description",
-        "field_type",
-        "visibility",
-        "properties",
-        "items",
-    ];
-    json!({"type": "object", "additionalProperties": named("Attribute", object(attribute, &optional))})
+        "properties": reference(Schema::NestedAttributes),
+        "items": reference(Schema::NestedAttribute),
+    })
 }
 
 fn subscriptions() -> Json {
