@@ -27,7 +27,7 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
         account,
         entity: record.entity,
         uid: record.uid,
-        is_new: false,
+        is_new: true,
         version: record.version,
         key: record.key(),
         role: match record.fields.get(&Field::Role) {

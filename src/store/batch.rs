@@ -37,12 +37,6 @@ const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
 
-/// Advances heads where no events are appended, as in a rebuild.
-pub(super) const ADVANCE_HEADS: &str = "-- batch.advance_heads
-update head set seq = h.seq, live = h.live::json
-from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
-where head.account_id = h.account_id";
-
 /// The state that a batch needs before its commands can be decided. Duplicates are harmless.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -318,11 +318,9 @@ impl<'a> Changes<'a> {
         Self::inserting(client, rows, inserted).await
     }
 
-    /// Writes rows without events: upserts all of them.
-    pub(super) async fn write(client: &Object, rows: &'a [Row]) -> Result<(), StoreError> {
-        let changes = Self::inserting(client, rows, None).await?;
-        changes.upsert(client).await?;
-        Ok(changes.link(client).await?)
+    /// All rows are upserted, also those of new records: they may have been written before.
+    pub(super) async fn upserting(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
+        Self::inserting(client, rows, None).await
     }
 
     async fn inserting(client: &Object, rows: &'a [Row], inserted: Option<Entity>) -> Result<Self, StoreError> {
