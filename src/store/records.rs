@@ -311,8 +311,8 @@ struct Links {
 }
 
 impl<'a> Changes<'a> {
-    /// The new rows of the first kind that has any are inserted with the events. Those of other kinds, of which few batches
-    /// have any, are upserted like rows that change.
+    /// The changes of a batch that appends events. The new rows of the first kind that has any are inserted with the events.
+    /// Those of other kinds, of which few batches have any, are upserted like rows that change.
     pub(super) async fn prepare(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
         let inserted = rows.iter().find(|row| row.is_new).map(|row| row.entity);
         Self::inserting(client, rows, inserted).await
