@@ -158,7 +158,7 @@ impl ShadowBatch {
     /// Returns those of these records that the shadow has.
     pub(crate) async fn load(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
         let client = self.client()?;
-        Ok(records::Loads::prepare(client, uids, &[]).await?.run(client).await?)
+        records::Loads::prepare(client, uids, &[]).await?.run(client).await
     }
 
     /// Writes rows as the service writes them, and the heads of their accounts.
