@@ -68,7 +68,7 @@ from=$(date +%s.%N)
 sql -c 'delete from head' -c 'delete from account_key' -c 'delete from account'
 sql -v events="$events" -v accounts="$accounts" -v records=only -f "$here/records.sql" -f "$here/fill.sql" >/dev/null 2>"$dir/fill" ||
     { cat "$dir/fill"; exit 1; }
-say "fill: $(sql -c 'select count(*) from event') events in $(seconds "$from") s"
+say "fill: $(sql -c 'select sum(seq) from head') events in $(seconds "$from") s"
 verify 0 'without writes'
 rebuild 'without writes'
 

@@ -186,9 +186,7 @@ impl Run {
         if lag(&behind) > MAX_LAST_ROUND {
             return Ok(false);
         }
-        for (mut head, through) in behind {
-            apply(reader, swap.shadow(), &mut head, through).await?;
-        }
+        apply(reader, swap.shadow(), behind).await?;
         swap.keep_companies().await.map_err(SwapError::from)?;
         swap.finish_all().await?;
         Ok(true)
@@ -210,9 +208,7 @@ impl Run {
     async fn swap_one(&self, swap: &Swap, reader: &LogReader, account: AccountId) -> Result<u64, RebuildError> {
         let swapped = async {
             swap.lock(account).await?;
-            for (mut head, through) in self.behind(reader, Some(&[account])).await? {
-                apply(reader, swap.shadow(), &mut head, through).await?;
-            }
+            apply(reader, swap.shadow(), self.behind(reader, Some(&[account])).await?).await?;
             swap.keep_companies().await.map_err(SwapError::from)?;
             Ok::<_, Failed>(swap.finish(account).await?)
         };

@@ -223,6 +223,7 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("rebuild.live_schema", "a run is no account's"),
     ("rebuild.exists", "a rebuilt table has the records of all accounts"),
     ("rebuild.run", "a run is no account's"),
+    ("rebuild.restores", "counts the restores of all logs"),
     ("rebuild.make_run", "a rebuilt table has the records of all accounts"),
     ("rebuild.start_run", "a run is no account's"),
     ("rebuild.storage", "a rebuilt table has the records of all accounts"),

@@ -159,32 +159,29 @@ impl ShadowBatch {
         Ok(())
     }
 
-    /// Returns the records of an account that the shadow has.
-    pub(crate) async fn load(
-        &self,
-        account: AccountId,
-        uids: impl IntoIterator<Item = (Entity, Uid)>,
-    ) -> Result<Vec<Record>, StoreError> {
-        let uids: Vec<_> = uids.into_iter().map(|(entity, uid)| (account, entity, uid)).collect();
+    /// Returns those of these records that the shadow has.
+    pub(crate) async fn load(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
         let client = self.client()?;
-        let loads = records::Loads::prepare(client, &uids, &[]).await?;
-        Ok(loads.run(client).await?.into_iter().map(|(_, record)| record).collect())
+        records::Loads::prepare(client, uids, &[]).await?.run(client).await
     }
 
-    /// Writes rows as the service writes them, and the head of their account.
-    pub(crate) async fn write(
+    /// Writes rows as the service writes them, and the heads of their accounts.
+    pub(crate) async fn write<'a>(
         &self,
-        account: AccountId,
         rows: &[Row],
-        seq: Seq,
-        live: &Live,
+        heads: impl Iterator<Item = &'a ShadowHead>,
     ) -> Result<(), StoreError> {
         let client = self.client()?;
         let changes = records::Changes::upserting(client, rows).await?;
         changes.upsert(client).await?;
         changes.link(client).await?;
         let advance = client.prepare_cached(ADVANCE_HEADS).await?;
-        let (accounts, seqs, live): (Vec<Uuid>, _, _) = (vec![account.0], vec![seq.0], vec![text(account, live)?]);
+        let (mut accounts, mut seqs, mut live) = (Vec::<Uuid>::new(), Vec::new(), Vec::new());
+        for head in heads {
+            accounts.push(head.account.0);
+            seqs.push(head.seq.0);
+            live.push(text(head.account, &head.live)?);
+        }
         client.execute(&advance, &[&accounts, &seqs, &live]).await?;
         Ok(())
     }

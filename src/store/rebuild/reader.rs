@@ -30,6 +30,12 @@ from (
 where total <= $4 or total = length
 order by seq";
 
+const EVENTS_OF: &str = "-- rebuild.events_of
+select e.account_id, e.seq, e.uid, e.type, e.at, e.origin, e.body
+from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as p(account_id, after, through)
+join event e on e.account_id = p.account_id and e.seq > p.after and e.seq <= p.through
+order by e.account_id, e.seq";
+
 /// The most bytes of bodies that are read at once.
 const PAGE_BYTES: i64 = 16 << 20;
 
@@ -115,15 +121,33 @@ impl LogReader {
         let mut events = Vec::new();
         // Streamed, so that a row is freed once its event is built.
         while let Some(row) = stream.next().await.transpose()? {
-            events.push(LoggedEvent {
-                seq: Seq(row.get(0)),
-                uid: Uid(row.get(1)),
-                kind: row.get(2),
-                at: row.get(3),
-                origin: row.get(4),
-                body: row.get(5),
-            });
+            events.push(logged(&row));
         }
         Ok(events)
+    }
+
+    /// Returns the events of several accounts, each after one position up to another, in the order of accounts and logs.
+    pub(crate) async fn events_of(
+        &self,
+        ranges: &[(AccountId, Seq, Seq)],
+    ) -> Result<Vec<(AccountId, LoggedEvent)>, StoreError> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(EVENTS_OF).await?;
+        let accounts: Vec<Uuid> = ranges.iter().map(|(account, ..)| account.0).collect();
+        let after: Vec<i64> = ranges.iter().map(|(_, after, _)| after.0).collect();
+        let through: Vec<i64> = ranges.iter().map(|(.., through)| through.0).collect();
+        let rows = client.query(&statement, &[&accounts, &after, &through]).await?;
+        Ok(rows.iter().map(|row| (AccountId(row.get("account_id")), logged(row))).collect())
+    }
+}
+
+fn logged(row: &PgRow) -> LoggedEvent {
+    LoggedEvent {
+        seq: Seq(row.get("seq")),
+        uid: Uid(row.get("uid")),
+        kind: row.get("type"),
+        at: row.get("at"),
+        origin: row.get("origin"),
+        body: row.get("body"),
     }
 }

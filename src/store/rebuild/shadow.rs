@@ -35,6 +35,10 @@ select to_regclass($1) is not null";
 const RUN: &str = "-- rebuild.run
 select scope, build from run";
 
+/// The number of times that logs were restored. Rows of a lost timeline are not continued.
+const RESTORES: &str = "-- rebuild.restores
+select coalesce(sum(epoch - 1), 0)::bigint from {live}.head";
+
 const MAKE_RUN: &str = "-- rebuild.make_run
 create table run (scope text not null, build text not null)";
 
@@ -154,6 +158,8 @@ impl Rebuild {
     /// makes an empty one. Returns whether a run continues.
     pub(crate) async fn open(&self, scope: &Scope, build: &str) -> Result<bool, StoreError> {
         let client = self.owner.client()?;
+        let restores: i64 = client.query_one(&RESTORES.replace("{live}", &self.live), &[]).await?.get(0);
+        let build = format!("{build}, {restores} restores");
         if client.query_one(EXISTS, &[&format!("{SHADOW}.run")]).await?.get(0) {
             let run = client.query_opt(RUN, &[]).await?;
             if run.is_some_and(|row| row.get::<_, &str>(0) == scope.text() && row.get::<_, &str>(1) == build) {
