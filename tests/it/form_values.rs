@@ -478,11 +478,15 @@ async fn a_value_that_was_read_may_be_sent_back_as_a_string() {
     let uids: Vec<&String> = stored.as_object().unwrap().keys().collect();
     let mut as_strings = stored.clone();
     for uid in uids {
-        as_strings[uid] = match &stored[uid] {
-            Value::Number(_) => json!("1.50"),
-            Value::Bool(_) => json!("1"),
-            Value::String(_) => json!(17),
-            other => json!({"amount": "2.50", "currency": other["currency"]}),
+        let value = &stored[uid];
+        as_strings[uid] = if value.is_number() {
+            json!("1.50")
+        } else if value.is_boolean() {
+            json!("1")
+        } else if value.is_string() {
+            json!(17)
+        } else {
+            json!({"amount": "2.50", "currency": value["currency"]})
         };
     }
     for sent in [stored, as_strings] {

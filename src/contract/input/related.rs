@@ -94,12 +94,9 @@ impl Reader {
         };
         let mut notes = Vec::new();
         for (index, note) in items.into_iter().enumerate() {
-            let body = match object(note).or_else(|note| text(note).map(note_of)) {
-                Ok(body) => body,
-                Err(_) => {
-                    self.refuse(&format!("notes/{index}"), "Must be an object with title, note and date, or a string.");
-                    continue;
-                }
+            let Ok(body) = object(note).or_else(|note| text(note).map(note_of)) else {
+                self.refuse(&format!("notes/{index}"), "Must be an object with title, note and date, or a string.");
+                continue;
             };
             let patch = self.note(index, body);
             if patch.values().any(Option::is_some) {
