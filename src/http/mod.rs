@@ -38,7 +38,7 @@ use self::spec::brand::Brands;
 use self::spec::docs::{self, Assets, Pages};
 use self::spec::openapi::{self, Documents};
 use self::spec::operations;
-use self::spec::operations::state::HandlerState;
+use self::spec::operations::state::{HandlerState, States};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::Lanes;
@@ -129,7 +129,7 @@ impl Api {
 fn handler_state(dependencies: &Dependencies) -> HandlerState {
     let Dependencies { config, lanes, store, feed, clock, metrics, .. } = dependencies;
     let in_flight = InFlight::new(&config.feed, metrics.clone());
-    HandlerState {
+    let states = States {
         records: Arc::new(RecordsState { store: store.clone(), lanes: lanes.clone() }),
         lists: Arc::new(ListState {
             store: store.clone(),
@@ -147,7 +147,8 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         body_limit: BodyLimit(config.http.body_limit_bytes),
-    }
+    };
+    states.into()
 }
 
 /// The routes of the API and of its documents.
