@@ -206,7 +206,7 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
         }
         (FieldKind::Address, json) => {
             let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
-            (!address.is_empty()).then_some(Value::Address(address))
+            (!address.is_empty()).then(|| address.into())
         }
         (FieldKind::Custom(_), Json::Object(values)) => {
             let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));

@@ -162,7 +162,7 @@ fn a_leads_first_contact_needs_no_field() {
         .with(Field::Companies, links(["Acme"]));
     given([])
         .when(create(acme([(Field::Role, role(Role::Lead))]), Some(primary("L", []))))
-        .then_events([lead_company.with(Field::PrimaryContact, Some(Value::Person(nameless))), lead_contact]);
+        .then_events([lead_company.with(Field::PrimaryContact, Some(nameless.into())), lead_contact]);
 }
 
 #[test]
