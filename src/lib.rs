@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod projection;
 pub mod push;
 pub mod quota;
+mod rebuild;
 pub mod relay;
 mod search;
 pub mod secrets;

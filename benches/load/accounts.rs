@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::service::QUOTA;
+
 /// The timeout of the command for ten thousand accounts.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -19,11 +21,12 @@ pub(crate) struct Account {
     pub(crate) secret_key: String,
 }
 
-/// Creates `count` accounts of the largest tier by `unificus account create --count`.
+/// Creates `count` accounts of the tier `load` by `unificus account create --count`.
 pub(crate) async fn make(name: &str, count: usize, database_url: &str) -> Result<Vec<Account>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
     command
-        .args(["account", "create", name, "--tier", "pinnacle", "--json", "--count", &count.to_string()])
+        .args(["account", "create", name, "--tier", "load", "--json", "--count", &count.to_string()])
+        .envs(QUOTA)
         .env("UNIFICUS_DATABASE__URL", database_url)
         .stdin(Stdio::null())
         .kill_on_drop(true);

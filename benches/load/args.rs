@@ -18,7 +18,8 @@ pub(crate) struct Args {
     /// Runs only this part.
     #[arg(long, value_enum)]
     pub(crate) only: Option<Part>,
-    /// Measures the running service whose `unificus dev --env-file` wrote this file, instead of starting one.
+    /// Measures the running service whose `unificus dev --env-file` wrote this file, instead of starting one. It needs the
+    /// tier `load` (`QUOTA` in service.rs has the settings).
     #[arg(long)]
     pub(crate) env_file: Option<PathBuf>,
     /// The pid of that running service, for its memory and its CPU time.

@@ -38,11 +38,10 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     if !bench.args.runs(Part::Growth) {
         return Ok(());
     }
-    let postmaster = database::postmaster(&bench.service.urls.database).await?;
     let events_small = grow(bench, SMALL).await?;
-    let small = cost(bench, postmaster).await?;
+    let small = cost(bench).await?;
     let events_large = grow(bench, LARGE).await?;
-    let large = cost(bench, postmaster).await?;
+    let large = cost(bench).await?;
     sleep(IDLE).await;
     bench.figures.rss_mb = bench.service.pid.and_then(machine::resident_mb);
     bench.figures.rss_at = "at 1 M events, 10 k accounts, idle for 15 s";
@@ -72,8 +71,8 @@ async fn grow(bench: &Bench, until: u64) -> Result<u64> {
     Ok(events)
 }
 
-async fn cost(bench: &Bench, postmaster: Option<u32>) -> Result<Cost> {
-    let cpu = || Some(machine::cpu_seconds(bench.service.pid?)? + machine::cpu_seconds_of_family(postmaster?)?);
+async fn cost(bench: &Bench) -> Result<Cost> {
+    let cpu = || bench.cpu().map(|cpu| cpu.service + cpu.postgres);
     let load = Load::new(CONNECTIONS, bench.growth_accounts(), LENGTH);
     let (mut costs, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..LOADS {

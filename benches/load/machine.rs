@@ -4,7 +4,12 @@
 use std::fs::{read_dir, read_to_string};
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio::time::{Instant, sleep};
+
+use crate::database;
+use crate::service::Service;
+use crate::tally::median;
 
 /// The unit of times in `/proc`, which is 1/100 s on every Linux (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -39,10 +44,15 @@ pub(crate) async fn settle(root: Option<u32>, limit: Duration) -> Option<Use> {
 
 /// The busy ticks of all cores.
 fn busy_ticks() -> Option<f64> {
-    let stat = read_to_string("/proc/stat").ok()?;
-    // user nice system idle iowait irq softirq steal; the later fields are contained in the first two.
-    let fields: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+    let fields = cpu_fields()?;
     Some(fields.iter().sum::<f64>() - fields.get(3)? - fields.get(4)?)
+}
+
+/// The ticks of all cores: user nice system idle iowait irq softirq steal. The later fields are contained in the first
+/// two.
+fn cpu_fields() -> Option<Vec<f64>> {
+    let stat = read_to_string("/proc/stat").ok()?;
+    Some(stat.lines().next()?.split_whitespace().skip(1).take(8).flat_map(str::parse).collect())
 }
 
 /// The ticks of a process and of all its descendants.
@@ -65,6 +75,102 @@ pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1.024 / 1_000.0)
+}
+
+/// The processes whose CPU time a load is charged with. The service's Postgres and NATS are its children.
+#[derive(Clone, Copy)]
+pub(crate) struct Processes {
+    pub(crate) service: u32,
+    pub(crate) postmaster: u32,
+}
+
+impl Processes {
+    /// `None` where the service's pid is unknown, or its Postgres does not run on this machine.
+    pub(crate) async fn of(service: &Service) -> Result<Option<Self>> {
+        let postmaster = database::postmaster(&service.urls.database).await?;
+        Ok(service.pid.zip(postmaster).map(|(service, postmaster)| Self { service, postmaster }))
+    }
+}
+
+/// CPU seconds since each process started.
+#[derive(Clone, Copy)]
+pub(crate) struct CpuSeconds {
+    pub(crate) service: f64,
+    pub(crate) postgres: f64,
+    /// All other children of the service.
+    pub(crate) nats: f64,
+    /// This process.
+    pub(crate) generator: f64,
+}
+
+impl CpuSeconds {
+    pub(crate) fn read(processes: Processes) -> Option<Self> {
+        let service = cpu_seconds(processes.service)?;
+        let postgres = cpu_seconds_of_family(processes.postmaster)?;
+        let all = cpu_seconds_of_family(processes.service)?;
+        let nats = (all - service - postgres).max(0.0);
+        Some(Self { service, postgres, nats, generator: cpu_seconds(std::process::id())? })
+    }
+
+    /// The microseconds per operation since an earlier reading.
+    pub(crate) fn micros_per(&self, before: &Self, operations: u64) -> CpuMicros {
+        let per = |now: f64, then: f64| (now - then) * 1e6 / operations.max(1) as f64;
+        CpuMicros {
+            service: per(self.service, before.service),
+            postgres: per(self.postgres, before.postgres),
+            nats: per(self.nats, before.nats),
+            generator: per(self.generator, before.generator),
+        }
+    }
+}
+
+/// CPU microseconds per operation.
+#[derive(Clone, Copy)]
+pub(crate) struct CpuMicros {
+    pub(crate) service: f64,
+    pub(crate) postgres: f64,
+    pub(crate) nats: f64,
+    pub(crate) generator: f64,
+}
+
+impl CpuMicros {
+    /// The median of each process; `None` without a measurement.
+    pub(crate) fn medians(measured: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let measured: Vec<Self> = measured.into_iter().collect();
+        let of = |process: fn(&Self) -> f64| median(measured.iter().map(process));
+        Some(Self {
+            service: of(|cpu| cpu.service)?,
+            postgres: of(|cpu| cpu.postgres)?,
+            nats: of(|cpu| cpu.nats)?,
+            generator: of(|cpu| cpu.generator)?,
+        })
+    }
+}
+
+impl std::fmt::Display for CpuMicros {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { service, postgres, nats, generator } = self;
+        write!(f, "CPU µs: service {service:.0}, Postgres {postgres:.0}, NATS {nats:.0}, generator {generator:.0}")
+    }
+}
+
+/// The ticks of all cores since the machine started.
+#[derive(Clone, Copy)]
+pub(crate) struct MachineTicks {
+    idle: f64,
+    all: f64,
+}
+
+impl MachineTicks {
+    pub(crate) fn read() -> Option<Self> {
+        let fields = cpu_fields()?;
+        Some(Self { idle: fields.get(3)? + fields.get(4)?, all: fields.iter().sum() })
+    }
+
+    /// The share of the cores' time that was idle since an earlier reading.
+    pub(crate) fn idle_share(&self, before: &Self) -> f64 {
+        (self.idle - before.idle) / (self.all - before.all).max(1.0)
+    }
 }
 
 /// CPU seconds of a process in all its threads.

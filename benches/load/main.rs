@@ -49,6 +49,7 @@ use crate::args::{Args, Part};
 use crate::contact::{Creates, Target};
 use crate::figures::{Figures, say};
 use crate::generator::{Generator, Requests};
+use crate::machine::{CpuSeconds, Processes};
 use crate::receipts::Receipts;
 use crate::service::Service;
 
@@ -56,6 +57,8 @@ use crate::service::Service;
 struct Bench {
     args: Args,
     service: Service,
+    /// Unknown where a running service is measured without its pid, or its Postgres runs elsewhere.
+    processes: Option<Processes>,
     /// First the many accounts, then the single one, then those of the growth.
     accounts: Vec<Account>,
     generator: Arc<Generator>,
@@ -88,7 +91,7 @@ async fn whole(args: Args) -> Result<()> {
     }
     let service = match &args.env_file {
         Some(env_file) => Service::attach(env_file, args.pid)?,
-        None => Service::start().await?,
+        None => Service::start("all").await?,
     };
     say(&format!("service: {}", service.urls.base));
     let deadline = args.deadline();
@@ -120,7 +123,8 @@ async fn prepare(args: Args, service: Service) -> Result<Bench> {
     let creates = Creates::new(&target, &accounts, run);
     let receipts = args.receipts.as_ref().map(|path| Receipts::open(path, &accounts)).transpose()?;
     let generator = Arc::new(Generator { target, requests: Requests::Creates(creates), receipts });
-    Ok(Bench { args, service, accounts, generator, figures: Figures::default() })
+    let processes = Processes::of(&service).await?;
+    Ok(Bench { args, service, processes, accounts, generator, figures: Figures::default() })
 }
 
 /// Growth runs first, on a log without other events.
@@ -138,6 +142,10 @@ async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 impl Bench {
+    fn cpu(&self) -> Option<CpuSeconds> {
+        CpuSeconds::read(self.processes?)
+    }
+
     fn many_accounts(&self) -> Range<usize> {
         0..self.args.accounts
     }

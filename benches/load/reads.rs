@@ -1,10 +1,8 @@
 //! Reads: one contact by its uid, alternating with pgbench on the same rows; the first page of a hundred thousand; and
 //! the attributes of an account with two hundred custom fields.
 //!
-//! Uses its own service that enforces quotas: each call is taken from its account's month in Postgres before it is
-//! executed. The largest tier has 20,000 calls, so the load uses enough accounts that none reaches its limit. The
-//! contacts are inserted by SQL; their records are copies of one that the service made. Only the limit of calls per
-//! second is raised, because it would refuse the load; the calls are still counted.
+//! Uses its own service, so that its tables hold these contacts alone. The contacts are inserted by SQL; their records
+//! are copies of one that the service made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +16,17 @@ use crate::connection::Connection;
 use crate::contact::{Creates, Target};
 use crate::figures::{Figures, say};
 use crate::generator::{self, Generator, Load, Requests};
+use crate::machine::{CpuMicros, CpuSeconds, Processes};
 use crate::pgbench::{CLIENTS, Pgbench};
 use crate::service::Service;
 use crate::tally::{Tally, median};
 use crate::{Bench, arrivals, database, machine};
 
-/// Ten million calls.
 const ACCOUNTS: usize = 500;
 const CONTACTS: u32 = 100_000;
 const CONNECTIONS: usize = 64;
 const LIST_CONNECTIONS: usize = 8;
-/// Pages per second. In ten seconds that is a tenth of the calls of one account.
+/// Pages per second.
 const LIST_RATE: f64 = 200.0;
 const CUSTOM_FIELDS: i32 = 200;
 const SETTLE: Duration = Duration::from_secs(15);
@@ -55,6 +53,7 @@ struct FilledService {
     accounts: Vec<Account>,
     pgbench: Pgbench,
     pid: Option<u32>,
+    processes: Option<Processes>,
 }
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
@@ -63,7 +62,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
     }
     let own = match &bench.args.env_file {
         Some(_) => None,
-        None => Some(Service::start_with_quota().await?),
+        None => Some(Service::start("reads").await?),
     };
     let measured = measure_on(own.as_ref().unwrap_or(&bench.service), &bench.args, &mut bench.figures).await;
     if let Some(own) = own {
@@ -75,7 +74,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<()> {
 async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Result<()> {
     let filled = FilledService::fill(service).await?;
     let reads = filled.reads();
-    let (mut limits, mut rates) = (Vec::new(), Vec::new());
+    let (mut limits, mut rates, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=args.rounds() {
         filled.settle().await;
         let accounts = u32::try_from(ACCOUNTS).context("accounts")?;
@@ -83,13 +82,17 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
         say(&format!("round {number}: pgbench select-only, {CLIENTS} clients: {limit:.0}/s"));
         filled.settle().await;
         let load = Load::new(CONNECTIONS, 0..CONTACTS as usize, args.length());
+        let before = filled.cpu();
         let mut tally = generator::run(&reads, &Load { warm_up: args.warm_up(), ..load }).await?;
+        let cpu = before.zip(filled.cpu()).map(|(before, now)| now.micros_per(&before, tally.created()));
         let rate = tally.per_second();
         say(&format!(
-            "         service, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}",
+            "         service, {CONNECTIONS} connections: {rate:.0}/s ({:.2}), {}; {}",
             rate / limit,
-            shown(&mut tally)
+            shown(&mut tally),
+            cpu.map_or_else(|| "CPU unknown".to_owned(), |cpu| cpu.to_string())
         ));
+        costs.extend(cpu);
         limits.push(limit);
         rates.push(rate);
     }
@@ -98,6 +101,7 @@ async fn measure_on(service: &Service, args: &Args, figures: &mut Figures) -> Re
     filled.pgbench.finish().await?;
     figures.pgbench_selects = median(limits);
     figures.reads = median(rates);
+    figures.cpu_of_read = CpuMicros::medians(costs);
     figures.list_p99_ms = listed?;
     figures.meta_p99_ms = meta?;
     Ok(())
@@ -143,7 +147,8 @@ impl FilledService {
             "reads: {CONTACTS} contacts in {ACCOUNTS} accounts, and as many in one; {} bytes each",
             record.len()
         ));
-        Ok(Self { target, accounts, pgbench, pid: service.pid })
+        let processes = Processes::of(service).await?;
+        Ok(Self { target, accounts, pgbench, pid: service.pid, processes })
     }
 
     /// Reads every contact, in a scattered order.
@@ -161,6 +166,10 @@ impl FilledService {
 
     fn generator(&self, requests: Vec<Vec<u8>>) -> Arc<Generator> {
         Arc::new(Generator { target: self.target.clone(), requests: Requests::Reads(requests), receipts: None })
+    }
+
+    fn cpu(&self) -> Option<CpuSeconds> {
+        CpuSeconds::read(self.processes?)
     }
 
     async fn settle(&self) {

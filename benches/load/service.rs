@@ -17,6 +17,17 @@ use tokio::time::{Instant, sleep, timeout};
 const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
 
+/// Settings with the tier `load`, whose limit per month no load reaches, and without a limit per second. The list of tiers
+/// replaces the default one. `unificus account create --tier load` needs the same settings.
+pub(crate) const QUOTA: [(&str, &str); 2] = [
+    (
+        "UNIFICUS_QUOTA__TIERS",
+        "{ load = { title = 'Load', calls_per_month = 1000000000000 }, \
+           pinnacle = { title = 'Pinnacle', calls_per_month = 20000 } }",
+    ),
+    ("UNIFICUS_QUOTA__BURST_PER_SECOND", "0"),
+];
+
 /// The environment file that the service writes when all servers accept connections.
 pub(crate) struct Urls {
     pub(crate) base: String,
@@ -44,19 +55,9 @@ impl Service {
         Ok(Self { urls: Urls::parse(&text)?, pid, own: None })
     }
 
-    /// Starts our own service, which stops with this process in any case.
-    pub(crate) async fn start() -> Result<Self> {
-        // No tier has as many calls as a load makes. They are counted all the same.
-        Self::start_with("all", ("UNIFICUS_QUOTA__ENFORCED", "false")).await
-    }
-
-    /// Starts a service that takes every call from its account's month, with a per-second limit that the load never
-    /// reaches.
-    pub(crate) async fn start_with_quota() -> Result<Self> {
-        Self::start_with("quota", ("UNIFICUS_QUOTA__BURST_PER_SECOND", "1000000")).await
-    }
-
-    async fn start_with(name: &str, (setting, value): (&str, &str)) -> Result<Self> {
+    /// Starts our own service, which stops with this process in any case. It takes every call from its account's month, by
+    /// the settings [`QUOTA`].
+    pub(crate) async fn start(name: &str) -> Result<Self> {
         let dir = Dir::make(name)?;
         let env_file = dir.0.join("env");
         let log = File::create(dir.0.join("log")).context("creating the service's log")?;
@@ -65,7 +66,7 @@ impl Service {
             .arg(dir.0.join("data"))
             .arg("--env-file")
             .arg(&env_file)
-            .env(setting, value)
+            .envs(QUOTA)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("sharing the service's log")?)
             .stderr(log)

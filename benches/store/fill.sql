@@ -1,10 +1,15 @@
 -- Fills the tables of migrations V1 to V19 with :events events in :accounts accounts, and with all that belongs to them:
 -- read models, links, push endpoints with retry rows and attempts, idempotency rows, cursors. Expects an empty schema and
--- the functions of `records.sql`.
+-- the functions of `records.sql`. With -v records=only it leaves out endpoints and idempotency rows, and fills the tables
+-- of any later migration too. `unificus verify` finds every read model equal to the log.
 --
 --     psql -v events=1000000 -v accounts=200 -f records.sql -f fill.sql
 
 \set ON_ERROR_STOP on
+\if :{?records}
+\else
+\set records all
+\endif
 set synchronous_commit = off;
 set maintenance_work_mem = '256MB';
 set work_mem = '128MB';
@@ -46,7 +51,7 @@ select account_id, seq, uid, type, at, 'tryton',
 from (
     select a.account_id, s.seq, s.kind, s.created, s.previous, bench.type_of(s.kind, s.is_update) as type,
         bench.uid(a.account_id, s.created) as uid, bench.key(a.account_id, s.created) as key,
-        now() - make_interval(secs => :length - s.seq) as at,
+        bench.at() as at,
         case when s.is_linked then pg_temp.link(a.account_id, s.company) else '' end as links
     from account a cross join step s
     order by s.seq
@@ -57,14 +62,14 @@ create temporary table latest as
 select distinct on (record) record, kind, created, seq as version, is_linked, company from step order by record, seq desc;
 analyze latest;
 select format('insert into %1$I (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
-    select account_id, uid, version, %2$s, %3$L, false, now(), now(),
-        bench.record(kind, uid, key, created, version, links)
+    select account_id, uid, version, bench.lookup_key(kind, key, created), %2$L, false, date_trunc(''second'', bench.at()),
+        date_trunc(''second'', bench.at()), bench.record(kind, uid, key, created, version, links)
     from (
         select a.account_id, l.*, bench.uid(a.account_id, l.created) as uid, bench.key(a.account_id, l.created) as key,
             case when l.is_linked then pg_temp.link(a.account_id, l.company) else '''' end as links
         from account a cross join latest l where l.kind = %1$L order by l.created
     ) as r',
-    kind, case kind when 'note' then 'null' else 'key' end, case when kind in ('contact', 'company') then 'Lead' end)
+    kind, case when kind in ('contact', 'company') then 'Lead' end)
 from (select distinct kind from latest) as k \gexec
 
 insert into contact_company (account_id, company_uid, contact_uid)
@@ -73,21 +78,24 @@ from account a cross join latest l where l.is_linked;
 update company c set listed = true
 where exists (select from contact_company l where l.account_id = c.account_id and l.company_uid = c.uid);
 
+insert into event (account_id, seq, uid, type, at, origin, body)
+select account_id, seq, uid, 'push.failing', bench.at(), 'tryton',
+    bench.body(account_id, seq, 'push.failing', uid, null, 'failing', bench.record('push', uid, 'failing', seq, seq, ''))
+from account, generate_series(:length + 1, :length + 2) as seq, lateral (select bench.uid(account_id, seq) as uid) as u;
+
+insert into push_health (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+select account_id, uid, seq, null, null, false, date_trunc('second', bench.at()), date_trunc('second', bench.at()),
+    bench.record('push', uid, 'failing', seq, seq, '')
+from event where type = 'push.failing';
+
+select :'records' <> 'only' as all_tables \gset
+\if :all_tables
 \echo push
 insert into push_endpoint (account_id, endpoint_id, url, events, delivery_order, timeout_s, state, created_at, secrets,
     secrets_until)
 select account_id, bench.uid(account_id, :length + k), 'https://hooks.example/' || k, '{}', 'record', 15, 'live', now(),
     array['\x00'::bytea], array[null::timestamptz]
 from account, generate_series(1, 2) as k;
-
-insert into event (account_id, seq, uid, type, at, origin, body)
-select account_id, seq, uid, 'push.failing', now(), 'push',
-    bench.body(account_id, seq, 'push.failing', uid, null, 'failing', bench.record('push', uid, 'failing', seq, seq, ''))
-from account, generate_series(:length + 1, :length + 2) as seq, lateral (select bench.uid(account_id, seq) as uid) as u;
-
-insert into push_health (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
-select account_id, uid, seq, null, null, false, now(), now(), bench.record('push', uid, 'failing', seq, seq, '')
-from event where type = 'push.failing';
 
 insert into push_cursor (account_id, endpoint_id, seq) select account_id, endpoint_id, :length from push_endpoint;
 
@@ -112,9 +120,10 @@ insert into answer (account_id, key, request_hash, outcome, at)
 select account_id, 'tryton:' || md5(seq || 'key' || account_id::text), sha256(seq::text::bytea),
     json_build_object('done', json_build_object('entity', 'contact', 'uid', uid, 'version', seq, 'what', 'created')), now()
 from event where seq % 10 = 0;
+\endif
 
 insert into head (account_id, seq, epoch, live, listed_companies)
-select a.account_id, :length + 2, 1, (select json_object_agg(kind, n) from (
+select a.account_id, :length + 2, 1, (select json_object_agg(bench.name_of(kind), n) from (
         select kind, count(*) as n from latest group by kind union all select 'push', 2) as k),
     (select count(*) from company c where c.account_id = a.account_id and c.listed)
 from account a;
@@ -123,9 +132,14 @@ insert into relay_cursor (account_id, seq) select account_id, seq from head;
 insert into quota_month (account_id, month, used) select account_id, date_trunc('month', now())::date, 1000 from account;
 insert into search_cursor (account_id, seq) select account_id, seq from head order by account_id limit 10;
 insert into contact_search (account_id, uid, text)
-select c.account_id, c.uid, lower(c.record::json ->> 'last_name') || chr(10) || c.key
-from contact c join search_cursor s on s.account_id = c.account_id;
+select c.account_id, c.uid, lower(concat_ws(chr(10), f.name_prefix, f.first_name || ' ' || f.last_name, f.email,
+    f.home_email, f.work_email, f.phone, f.home_phone, f.work_phone, f.shop_phone))
+from contact c join search_cursor s on s.account_id = c.account_id
+cross join lateral json_to_record(c.record::json) as f(name_prefix text, first_name text, last_name text, email text,
+    home_email text, work_email text, phone text, home_phone text, work_phone text, shop_phone text);
 
 \echo vacuum
 vacuum (analyze);
+\if :all_tables
 checkpoint;
+\endif

@@ -31,6 +31,25 @@ create function bench.kind(record bigint) returns text language sql immutable pa
         else 'contact' end
 $$;
 
+-- The time of every event, and of every record, which has no fraction of a second.
+create function bench.at() returns timestamptz language sql immutable parallel safe as $$
+    select timestamptz '2026-09-01 03:02:02.123890Z'
+$$;
+
+-- The lookup key of a record with this name.
+create function bench.lookup_key(kind text, key text, created bigint) returns text language sql immutable parallel safe as $$
+    select case kind
+        when 'note' then null when 'push' then null
+        when 'audience' then created::text
+        when 'custom_field' then 'contact/' || key
+        else key end
+$$;
+
+-- The name of a kind of record in types of events and in the counts of a head.
+create function bench.name_of(kind text) returns text language sql immutable parallel safe as $$
+    select case kind when 'custom_field' then 'schema' else kind end
+$$;
+
 -- The root of the event types of a kind of record.
 create function bench.type_of(kind text, is_update boolean) returns text language sql immutable parallel safe as $$
     select case
@@ -48,20 +67,30 @@ returns text language sql immutable parallel safe as $$
             uid, key, version, created, created)
         when 'note' then format('{"uid":"%s","contact":"%s","title":"Call","note":"Met in Rome, number %s","date":"2026-11-24",',
             uid, uid, version)
-        else format('{"uid":"%s","name":"%s","description":"number %s",', uid, key, version) end
-    || format('"active":true,"created":"2026-11-24T03:02:02+00:00","updated":"2026-11-24T03:02:02+00:00","version":%s,"deleted":false,"refs":[],"field_seq":{"role":%s,"first_name":%s,"last_name":%s,"email":%s,"title":%s,"phone":%s,"tags":%s,"address":%s}}',
+        when 'audience' then format('{"uid":"%s","id":%s,"name":"%s",', uid, created, key)
+        when 'custom_field' then format('{"uid":"%s","entity":"contact","type":"text","name":"%s","description":"number %s","allowed_values":[],',
+            uid, key, version)
+        when 'push' then format('{"uid":"%s","status":"%s","description":"number %s","failing_since":null,', uid, key, version)
+        else format('{"uid":"%s","name":"%s",', uid, key) end
+    || format('"active":true,"created":"2026-09-01T03:02:02+00:00","updated":"2026-09-01T03:02:02+00:00","version":%s,"deleted":false,"refs":[],"field_seq":{"role":%s,"first_name":%s,"last_name":%s,"email":%s,"title":%s,"phone":%s,"tags":%s,"address":%s}}',
         version, created, created, created, created, created, version, created, created)
 $$;
 
 -- The event as every channel sends it: about 2.2 kB for a new contact, the record at its end.
 create function bench.body(account uuid, seq bigint, type text, uid uuid, previous bigint, key text, record text)
 returns text language sql immutable parallel safe as $$
-    select format('{"specversion":"1.0","id":"%s:%s","source":"/accounts/%s","type":"crm.%s","subject":"%s","time":"2026-11-24T03:02:02.123890Z","sequence":"%s","partitionkey":"%s","origin":"tryton","datacontenttype":"application/json","data":{"seq":%s,"previous_version":%s,"changed":{%s},"record":%s}}',
+    select format('{"specversion":"1.0","id":"%s:%s","source":"/accounts/%s","type":"crm.%s","subject":"%s","time":"2026-09-01T03:02:02.123890Z","sequence":"%s","partitionkey":"%s","origin":"tryton","datacontenttype":"application/json","data":{"seq":%s,"previous_version":%s,"changed":{%s},"record":%s}}',
         account, seq, account, type, uid, lpad(seq::text, 20, '0'), uid, seq, coalesce(previous::text, 'null'),
         case
             when type = 'contact.created' then format('"role":{"from":null,"to":"Lead"},"first_name":{"from":null,"to":"Wilhelmina"},"last_name":{"from":null,"to":"Vandenberg %s"},"email":{"from":null,"to":"%s"},"title":{"from":null,"to":"Head of procurement"},"phone":{"from":null,"to":"+31 20 555 01 %s"},"work_phone":{"from":null,"to":"+31 20 555 01 24"},"website":{"from":null,"to":"https://www.example.com/people/vandenberg"},"background_info":{"from":null,"to":"Met at the fair in Utrecht, asked for the new catalogue."},"tags":{"from":[],"to":["newsletter","north","trade fair"]}',
                 seq, key, seq)
-            else format('"name":{"from":"%s","to":"%s"},"description":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'contact.%' then format('"last_name":{"from":"%s","to":"%s"},"phone":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'company.%' then format('"name":{"from":"%s","to":"%s"},"website":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'project.%' then format('"name":{"from":"%s","to":"%s"},"info_description":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'note.%' then format('"title":{"from":"%s","to":"%s"},"note":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'push.%' then format('"status":{"from":"%s","to":"%s"},"description":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            when type like 'schema.%' then format('"name":{"from":"%s","to":"%s"},"description":{"from":"number %s","to":"number %s"}', key, key, previous, seq)
+            else format('"name":{"from":"%s","to":"%s"}', key || previous, key)
         end, record)
 $$;
 

@@ -9,11 +9,12 @@
 #     benches/store/run.sh history   # a record's history: index event_record against a walk over the primary key
 #     benches/store/run.sh fill      # a database `filled` of 1,000,000 events, which stays where DIR is set
 #     benches/store/run.sh migrate   # the same, then each migration after V19 with its time and the locks that it takes
+#     benches/store/run.sh rebuild   # `unificus rebuild` of FILL_EVENTS events against COPY of the resulting rows
 #     benches/store/run.sh           # the first four
 #
 # The figures are of shapes that are measured in turns on one machine, so their ratios hold where the machine is shared;
 # the absolute figures do not. Variables: DIR (a directory for the server; default: a temporary one that is removed at
-# the end), PORT (5599), ROUNDS (5), SECONDS_EACH (10), EVENTS (per template, 200000), FILL_EVENTS (1000000), CLIENTS (8).
+# the end), UNIFICUS (the program, for `rebuild`; default target/release/unificus), PORT (5599), ROUNDS (5), SECONDS_EACH (10), EVENTS (per template, 200000), FILL_EVENTS (1000000), CLIENTS (8).
 #
 # Shapes of the tables:
 #
@@ -575,11 +576,71 @@ later_migrations() {
     sql -c 'drop database run'
 }
 
+# Alternates between `unificus rebuild` and COPY of the same rows into equal tables with the same indexes, one table after
+# the other on one connection, from files of the server in the binary format.
+rebuild() {
+    local program=${UNIFICUS:-$here/../../target/release/unificus} url=postgresql://postgres@127.0.0.1:$port/rebuilt turn
+    export UNIFICUS_DATABASE__URL=$url
+    sql -c 'drop database if exists rebuilt' -c 'create database rebuilt'
+    "$program" migrate >&2
+    sql -d rebuilt -v events="$fill_events" -v accounts=200 -v records=only -f "$here/records.sql" -f "$here/fill.sql" >&2
+    sql -c checkpoint
+    "$program" verify >&2
+    as_postgres mkdir -p "$dir/rows"
+    local kind results=$dir/rebuild.txt
+    : >"$results"
+    for kind in "${kinds[@]}" contact_company; do
+        sql -d rebuilt -c "copy $kind to '$dir/rows/$kind' (format binary)"
+    done
+    for turn in $(seq "$rounds"); do
+        sql -d rebuilt -c 'drop schema if exists equal cascade' -c 'create schema equal' -c checkpoint
+        for kind in "${kinds[@]}" contact_company; do
+            sql -d rebuilt -c "create table equal.$kind (like $kind including all)"
+        done
+        echo "COPY $(elapsed copy_rows)" >>"$results"
+        sql -d rebuilt -c 'drop schema equal cascade' -c checkpoint
+        echo "rebuild $(elapsed "$program" rebuild)" >>"$results"
+        log "rebuild: round $turn of $rounds"
+    done
+    "$program" verify >&2
+    sort "$results" | awk '
+        { n[$1]++; of[$1, n[$1]] = $2; text[$1] = text[$1] " " $2 }
+        function median(name,   i, j, t, count) {
+            count = n[name]
+            for (i = 1; i <= count; i++) v[i] = of[name, i]
+            for (i = 1; i <= count; i++) for (j = i + 1; j <= count; j++) if (v[j] < v[i]) { t = v[i]; v[i] = v[j]; v[j] = t }
+            return v[int((count + 1) / 2)]
+        }
+        END {
+            print "# rebuild: seconds, in turns"
+            print "COPY:" text["COPY"]
+            print "rebuild:" text["rebuild"]
+            printf "speed of rebuild / speed of COPY (medians): %.2f\n", median("COPY") / median("rebuild")
+        }'
+    sql -c 'drop database rebuilt'
+}
+
+copy_rows() {
+    local kind
+    for kind in "${kinds[@]}" contact_company; do
+        sql -d rebuilt -c "copy equal.$kind from '$dir/rows/$kind' (format binary)"
+    done
+}
+
+# The seconds that a command takes.
+elapsed() {
+    local from
+    from=$(date +%s.%N)
+    "$@" >&2
+    awk -v from="$from" -v to="$(date +%s.%N)" 'BEGIN { printf "%.2f", to - from }'
+}
+
 start_server
 case ${1:-all} in
     batches | sizes | reads | history) "$1" ;;
     fill) filled ;;
     migrate) later_migrations ;;
+    rebuild) rebuild ;;
     all) batches; sizes; reads; history ;;
     *) log "$0: unknown measurement '$1'; the first lines of this file list all"; exit 2 ;;
 esac

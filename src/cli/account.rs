@@ -1,6 +1,6 @@
 //! `unificus account`: accounts, their tiers and settings.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -9,7 +9,8 @@ use super::{operator, say};
 use crate::clock;
 use crate::config::Config;
 use crate::contract::timestamp;
-use crate::domain::account::{OnMissing, Tier};
+use crate::domain::account::OnMissing;
+use crate::domain::tier::{Tier, Tiers};
 use crate::domain::{AccountId, Uid};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
@@ -22,9 +23,9 @@ pub(super) enum AccountCommand {
     Create {
         /// Its name.
         name: String,
-        /// Its tier: free-trial, start, thrive or pinnacle.
-        #[arg(long, default_value = "free-trial", value_parser = tier)]
-        tier: Tier,
+        /// The name of its tier, one of `quota.tiers`. By default the one with the fewest calls.
+        #[arg(long)]
+        tier: Option<String>,
         /// The number of accounts to make. With more than one, a number follows each name.
         #[arg(long, default_value_t = 1)]
         count: u32,
@@ -42,9 +43,8 @@ pub(super) enum AccountCommand {
     Tier {
         /// Its Public ID.
         account: Uuid,
-        /// free-trial, start, thrive or pinnacle.
-        #[arg(value_parser = tier)]
-        tier: Tier,
+        /// The name of a tier, one of `quota.tiers`.
+        tier: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -89,9 +89,16 @@ pub(super) enum Switch {
 
 pub(super) async fn run(config: &Config, store: &Store, command: AccountCommand) -> anyhow::Result<()> {
     match command {
-        AccountCommand::Create { name, tier, count, json } => create(config, store, &name, (tier, count), json).await,
+        AccountCommand::Create { name, tier, count, json } => {
+            let tier = match &tier {
+                Some(tier) => configured(tier, &config.quota.tiers)?,
+                None => config.quota.tiers.smallest().0,
+            };
+            create(config, store, &name, (tier, count), json).await
+        }
         AccountCommand::List { json } => list(store, json).await,
         AccountCommand::Tier { account, tier, json } => {
+            let tier = configured(&tier, &config.quota.tiers)?;
             let is_there = store.set_tier(AccountId(account), tier, operator(store).await?).await?;
             let sentence = format!("The account's tier is {tier} now.");
             changed(account, is_there, json.then(|| json!({"tier": tier.name()})), &sentence)
@@ -135,7 +142,7 @@ async fn create(
     config: &Config,
     store: &Store,
     name: &str,
-    (tier, count): (Tier, u32),
+    (tier, count): (&Tier, u32),
     json: bool,
 ) -> anyhow::Result<()> {
     let masters = MasterKeys::new(&config.secrets.master_keys);
@@ -179,6 +186,7 @@ fn on_missing(text: &str) -> Result<OnMissing, String> {
     OnMissing::from_name(text).ok_or_else(|| "one of fail, succeed".to_owned())
 }
 
-fn tier(text: &str) -> Result<Tier, String> {
-    Tier::from_name(text).ok_or_else(|| format!("one of {}", Tier::ALL.map(Tier::name).join(", ")))
+/// The tier of this name. Only a configured one is accepted, because calls of an account on any other are refused.
+fn configured<'a>(name: &str, tiers: &'a Tiers) -> anyhow::Result<&'a Tier> {
+    tiers.named(name).with_context(|| format!("quota.tiers has no tier {name:?}, but {}", tiers.names()))
 }

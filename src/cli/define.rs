@@ -36,6 +36,18 @@ pub(super) enum FieldCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Change the visibility of a company's custom field. Companies show its values in the other group at once.
+    Visibility {
+        /// The account's Public ID.
+        account: Uuid,
+        /// The field's uid.
+        field: Uuid,
+        /// The group in which companies show its values: public or private.
+        visibility: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Archive a custom field: records keep their values, and cannot get new ones.
     Archive {
         /// The account's Public ID.
@@ -66,6 +78,9 @@ pub(super) struct New {
     /// A value of a dropdown or multi-select; repeat the option for more.
     #[arg(long = "allow")]
     allowed_values: Vec<String>,
+    /// The group in which companies show its values: public or private.
+    #[arg(long, default_value = "public")]
+    visibility: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,13 +149,22 @@ pub(super) enum WorldCommand {
 
 pub(super) async fn field(store: &Store, command: FieldCommand) -> anyhow::Result<()> {
     match command {
-        FieldCommand::Add { field: New { account, name, entity, kind, description, allowed_values }, json } => {
+        FieldCommand::Add {
+            field: New { account, name, entity, kind, description, allowed_values, visibility },
+            json,
+        } => {
             let body = json!({"entity": entity, "type": kind, "name": name, "description": description,
-                "allowed_values": allowed_values});
+                "allowed_values": allowed_values, "visibility": visibility});
             let add = input::create(InputKind::CustomField, body, &mut clock::fresh_uid).map_err(refused)?;
             execute(store, account, add, json).await
         }
         FieldCommand::List { account, json } => list(store, account, Entity::CustomField, json).await,
+        FieldCommand::Visibility { account, field, visibility, json } => {
+            let body = json!({"visibility": visibility});
+            let target = Target::Uid(Uid(field));
+            let change = input::update(InputKind::CustomField, target, None, body, &mut clock::fresh_uid);
+            execute(store, account, change.map_err(refused)?, json).await
+        }
         FieldCommand::Archive { account, field, json } => {
             let target = Target::Uid(Uid(field));
             let archive = domain::Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
@@ -235,7 +259,8 @@ async fn list(store: &Store, account: Uuid, entity: Entity, json: bool) -> anyho
             let member = |key: &str| {
                 record.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             };
-            let shown: Vec<String> = ["id", "entity", "type", "name"].into_iter().filter_map(member).collect();
+            let shown: Vec<String> =
+                ["id", "entity", "type", "visibility", "name"].into_iter().filter_map(member).collect();
             say(format_args!("{}  {}", stored.uid, shown.join("  ")));
         }
     }

@@ -6,9 +6,13 @@ mod define;
 mod key;
 mod log;
 mod master_key;
+mod progress;
+mod rebuild;
 mod relay;
+mod verify;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -80,14 +84,35 @@ enum Command {
     /// The event logs of accounts.
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Compare the read models with the logs: every record, link, lookup key and count. Changes nothing, and may run beside
+    /// the service. Exits with 0 where all is equal, with 1 where something differs, and with 2 where it could not be
+    /// compared.
+    Verify(verify::VerifyOptions),
+    /// Compute the read models from the logs into tables beside the live ones, and swap them in one transaction, while the
+    /// service runs. A run that was killed is continued by the next one. Refuses a damaged log.
+    Rebuild(rebuild::RebuildOptions),
 }
 
-/// Runs the command line.
-pub async fn run() -> anyhow::Result<()> {
+/// A command that failed, with the exit status of its process.
+#[derive(Debug)]
+pub struct CommandFailure {
+    /// The cause, with its sources.
+    pub error: anyhow::Error,
+    /// 1, or the status by which the command tells its failures from its results.
+    pub status: u8,
+}
+
+/// Runs the command line. Returns the exit status.
+pub async fn run() -> Result<ExitCode, CommandFailure> {
     let cli = Cli::parse();
+    let status = if let Command::Verify(_) = cli.command { verify::NOT_COMPARED } else { 1 };
+    execute(cli).await.map_err(|error| CommandFailure { error, status })
+}
+
+async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = Config::load(cli.config.as_deref())?;
     telemetry::start(&config.log)?;
-    match cli.command {
+    let executed = match cli.command {
         Command::Dev(options) => Box::pin(dev::run(config, options)).await,
         Command::Serve => serve(config).await,
         Command::Migrate { json } => migrate(&config, json).await,
@@ -101,7 +126,10 @@ pub async fn run() -> anyhow::Result<()> {
         Command::World(command) => define::world(&store(&config)?, command).await,
         Command::Relay(command) => relay::run(&config, &store(&config)?, command).await,
         Command::Log(command) => log::run(&config, &store(&config)?, command).await,
-    }
+        Command::Rebuild(options) => rebuild::run(&store(&config)?, options).await,
+        Command::Verify(options) => return verify::run(&store(&config)?, options).await,
+    };
+    executed.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Reply, missing_
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
-use crate::domain::{AccountId, EventType, Reads, Refusal, Timestamp, decide, refuse_too_large};
+use crate::domain::{AccountId, Entity, EventType, Reads, Refusal, Timestamp, Uid, decide, refuse_too_large};
 use crate::store::batch::{Append, Batch, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
@@ -202,10 +202,20 @@ pub(super) async fn open(
     commands: &[&CommandEnvelope],
 ) -> Result<LoadedBatch, BatchError> {
     let (transaction, loaded) = store.open_batch(&load_request(commands), lock).await?;
-    Ok(LoadedBatch { transaction, loaded, lock })
+    LoadedBatch { transaction, loaded, lock }.load_later_reads(commands).await
 }
 
 impl LoadedBatch {
+    /// Loads the records that only the loaded ones name.
+    pub(super) async fn load_later_reads(mut self, commands: &[&CommandEnvelope]) -> Result<Self, BatchError> {
+        let later = later_reads(commands, &self.loaded);
+        if !later.is_empty() {
+            let records = self.transaction.load_more(&later).await;
+            self.loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
+        }
+        Ok(self)
+    }
+
     /// Decides the commands. On an error the transaction is dropped, which rolls it back.
     pub(super) fn decide(self, clock: &Clock, commands: &[&CommandEnvelope]) -> Result<(Batch, Decided), BatchError> {
         // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
@@ -280,6 +290,18 @@ pub(super) fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     request.accounts.sort_unstable();
     request.accounts.dedup();
     request
+}
+
+/// The records that the commands need once the others are loaded. Few commands need any, so that they are worth a round trip
+/// of their own.
+fn later_reads(commands: &[&CommandEnvelope], loaded: &LoadedState) -> Vec<(AccountId, Entity, Uid)> {
+    let of_command = |envelope: &&CommandEnvelope| {
+        let account = envelope.account;
+        let own = loaded.records.iter().filter(|(owner, _)| *owner == account).map(|(_, record)| record);
+        let reads = envelope.command.later_reads(own);
+        reads.into_iter().map(move |(entity, uid)| (account, entity, uid))
+    };
+    commands.iter().flat_map(of_command).collect()
 }
 
 /// Decides the commands one after the other; a later one sees the effects of an earlier one.

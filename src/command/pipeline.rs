@@ -40,7 +40,10 @@ impl Writer {
                 return;
             };
             opened = match loaded {
-                Ok(Some((transaction, loaded))) => Ok(LoadedBatch { transaction, loaded, lock: HeadLock::Brief }),
+                Ok(Some((transaction, loaded))) => {
+                    let loaded = LoadedBatch { transaction, loaded, lock: HeadLock::Brief };
+                    loaded.load_later_reads(&commands(&next)).instrument(next_span.clone()).await
+                }
                 Ok(None) => Err(StoreError::Unavailable("the batch before was not committed".into()).into()),
                 Err(error) => Err(error.into()),
             };

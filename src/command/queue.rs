@@ -116,11 +116,11 @@ impl Queue {
     pub(super) fn restore(&mut self, commands: Vec<Pending>) {
         for pending in commands.into_iter().rev() {
             let account = pending.envelope.account;
-            let waiting = self.waiting.entry(account).or_default();
-            if waiting.is_empty() && !self.blocked.contains(account) {
+            if self.turns.front() != Some(&account) && !self.blocked.contains(account) {
+                self.turns.retain(|other| *other != account);
                 self.turns.push_front(account);
             }
-            waiting.push_front(pending);
+            self.waiting.entry(account).or_default().push_front(pending);
             self.len += 1;
         }
     }

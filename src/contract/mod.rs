@@ -3,6 +3,7 @@
 //! Guarantees: an event is encoded once, when it is appended; the log stores these bytes and every channel sends them. Every
 //! format that was ever released stays readable. Knows nothing of storage, transport or HTTP status.
 
+pub(crate) mod company_fields;
 mod cursor;
 pub(crate) mod delivery;
 pub mod event;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::timestamp::{self, Seconds};
 use crate::domain::record::Ref;
+use crate::domain::schema::Visibility;
 use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
 
 /// Stored JSON that no version of this service writes.
@@ -52,7 +53,8 @@ impl Serialize for RecordJson<'_> {
     }
 }
 
-/// Serialises the value of a field. Without a value it is an empty list, an address of nulls or `null`, by the field's kind.
+/// Serialises the value of a field. Without a value it is an empty list, an address of nulls, the default or `null`, by the
+/// field's kind.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldValueJson<'a>(pub Field, pub Option<&'a Value>);
 
@@ -70,6 +72,7 @@ impl Serialize for FieldValueJson<'_> {
                 }
                 FieldKind::Address => Address::default().serialize(serializer),
                 FieldKind::Custom(_) => BTreeMap::<(), ()>::new().serialize(serializer),
+                FieldKind::Visibility => serializer.serialize_str(Visibility::default().name()),
                 FieldKind::Text(_)
                 | FieldKind::Email
                 | FieldKind::Phone
@@ -207,6 +210,10 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
         (FieldKind::Address, json) => {
             let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
             (!address.is_empty()).then(|| address.into())
+        }
+        (FieldKind::Visibility, Json::String(text)) => {
+            let visibility = Visibility::from_name(&text).ok_or_else(wrong)?;
+            (visibility != Visibility::default()).then_some(Value::Text(text))
         }
         (FieldKind::Custom(_), Json::Object(values)) => {
             let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));

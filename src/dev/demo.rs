@@ -14,7 +14,6 @@ use crate::clock::{self, Clock};
 use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, InputKind};
-use crate::domain::account::Tier;
 use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
@@ -69,7 +68,7 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     let key = keys::prepare(account, &secret, Terms::named("demo"), &masters);
     let by = By { actor: "dev", at: Clock::system().now() };
     let new = NewAccount { account, name: "Demo".to_owned(), key };
-    store.create_accounts(&[new], Tier::Thrive, by).await?;
+    store.create_accounts(&[new], config.quota.tiers.largest().0, by).await?;
     let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned() };
     private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
@@ -143,7 +142,7 @@ fn fields() -> [serde_json::Value; 4] {
     [
         json!({"entity": "contact", "type": "dropdown", "name": "Preferred channel",
             "allowed_values": ["Email", "Phone", "Post"]}),
-        json!({"entity": "company", "type": "currency", "name": "Credit limit"}),
+        json!({"entity": "company", "type": "currency", "name": "Credit limit", "visibility": "private"}),
         json!({"entity": "project", "type": "number", "name": "Hours sold"}),
         json!({"entity": "target", "type": "date", "name": "Contract until"}),
     ]

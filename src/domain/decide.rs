@@ -2,8 +2,8 @@
 
 use super::decision::{Decision, Reads, View, find};
 use super::{
-    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, company, contact, endpoint, named, project,
-    schema,
+    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid, company, contact, endpoint, named,
+    project, schema,
 };
 
 /// A request to change one record. Its contents are valid by themselves; it can only be refused because of the account's
@@ -48,6 +48,14 @@ impl Command {
             Self::ReportHealth(_) => Entity::Push,
             Self::Delete(delete) => delete.entity,
         }
+    }
+
+    /// The records that must be loaded besides, once those of [`Self::reads`] are. A command that clears a group of a
+    /// company's values needs the definitions of the fields of which the company has values, because they tell the group.
+    #[must_use]
+    pub fn later_reads<'a>(&self, loaded: impl Iterator<Item = &'a Record>) -> Vec<(Entity, Uid)> {
+        let clears = matches!(self, Self::UpdateCompany(update) if !update.cleared.is_empty());
+        if clears { loaded.flat_map(schema::definitions_of).collect() } else { Vec::new() }
     }
 
     /// The records that must be loaded before [`decide`] is called.

@@ -156,7 +156,8 @@ const PROJECT: &[Field] = &[
     Field::ProjectCustomFields,
 ];
 
-const CUSTOM_FIELD: &[Field] = &[Field::Owner, Field::Type, Field::Name, Field::Description, Field::AllowedValues];
+const CUSTOM_FIELD: &[Field] =
+    &[Field::Owner, Field::Type, Field::Name, Field::Description, Field::AllowedValues, Field::Visibility];
 
 const AUDIENCE: &[Field] = &[Field::Id, Field::Name];
 

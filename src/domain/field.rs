@@ -52,6 +52,7 @@ pub enum Field {
     Note,
     Date,
     FailingSince,
+    Visibility,
 }
 
 /// The kind of a field's values.
@@ -101,6 +102,8 @@ pub enum FieldKind {
     Type,
     /// A whole number from 1.
     Id,
+    /// The visibility of a custom field; public is `null`, because the definitions of earlier versions have none.
+    Visibility,
 }
 
 text_enum! {
@@ -174,6 +177,7 @@ impl Field {
             Self::Note => "note",
             Self::Date => "date",
             Self::FailingSince => "failing_since",
+            Self::Visibility => "visibility",
         }
     }
 
@@ -205,6 +209,7 @@ impl Field {
             Self::Owner => FieldKind::Owner,
             Self::Type => FieldKind::Type,
             Self::Id => FieldKind::Id,
+            Self::Visibility => FieldKind::Visibility,
             Self::BackgroundInfo | Self::InfoDescription | Self::InfoDescriptionClient | Self::Note => {
                 FieldKind::Text(16_384)
             }

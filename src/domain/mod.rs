@@ -30,7 +30,9 @@ pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_enum;
+pub mod tier;
 pub(crate) mod value;
+mod visibility;
 
 pub use change::{FieldChange, NewEvent, Patch};
 pub use decide::{Command, Delete, decide, refuse_too_large};

@@ -67,7 +67,12 @@ impl Record {
             uid: self.uid,
             first_name: text(Field::FirstName).unwrap_or_default(),
             last_name: text(Field::LastName).unwrap_or_default(),
+            name_prefix: text(Field::NamePrefix),
             email: text(Field::Email),
+            role: match self.fields.get(&Field::Role) {
+                Some(Value::Role(role)) => Some(*role),
+                _ => None,
+            },
         }
     }
 

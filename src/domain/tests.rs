@@ -76,9 +76,6 @@ fn every_name_is_read_back() {
     for event_type in EventType::ALL {
         assert_eq!(EventType::from_name(event_type.name()), Some(event_type));
     }
-    for tier in account::Tier::ALL {
-        assert_eq!(account::Tier::from_name(tier.name()), Some(tier));
-    }
     for setting in account::OnMissing::ALL {
         assert_eq!(account::OnMissing::from_name(setting.name()), Some(setting));
     }
@@ -157,6 +154,7 @@ fn command() -> BoxedStrategy<Command> {
             patch,
             address: None,
             custom: Vec::new(),
+            cleared: Vec::new(),
         }
         .into()),
         email().prop_map(|email| delete(Entity::Contact, key(email)).into()),

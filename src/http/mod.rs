@@ -38,7 +38,7 @@ use self::spec::brand::Brands;
 use self::spec::docs::{self, Assets, Pages};
 use self::spec::openapi::{self, Documents};
 use self::spec::operations;
-use self::spec::operations::state::{HandlerState, States};
+use self::spec::operations::state::{HandlerState, HandlerStates};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::Lanes;
@@ -83,7 +83,7 @@ impl Api {
     #[must_use]
     pub(crate) fn new(dependencies: Dependencies) -> Self {
         let Dependencies { config, store, metrics, .. } = &dependencies;
-        let authenticator = Authenticator::new(store.clone(), &config.brand.slug);
+        let authenticator = Authenticator::new(store.clone(), dependencies.limiter.clone(), &config.brand.slug);
         let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
         Self {
             handler_state: handler_state(&dependencies),
@@ -96,7 +96,7 @@ impl Api {
             pages: Arc::new(Pages {
                 brands: Arc::clone(&brands),
                 assets: Assets::new(),
-                burst_per_second: config.quota.burst_per_second,
+                quota: config.quota.clone(),
                 subject_root: config.nats.subject_root.clone(),
             }),
             documents: Arc::new(Documents::new(brands, authenticator.clone(), store.clone())),
@@ -110,6 +110,7 @@ impl Api {
             admission: Arc::new(Admission {
                 authenticator,
                 limiter: dependencies.limiter.clone(),
+                tiers: config.quota.tiers.clone(),
                 last_used: dependencies.last_used.clone(),
                 store: store.clone(),
                 metrics: metrics.clone(),
@@ -122,14 +123,15 @@ impl Api {
     /// The worker that ends the streams and long polls of keys that no longer work.
     #[must_use]
     pub(crate) fn key_check(&self) -> KeyCheck {
-        KeyCheck::new(Arc::clone(&self.handler_state.feed.sessions), Store::clone(&self.handler_state.store))
+        let states = &self.handler_state.0;
+        KeyCheck::new(Arc::clone(&states.feed.sessions), Store::clone(&states.store))
     }
 }
 
 fn handler_state(dependencies: &Dependencies) -> HandlerState {
     let Dependencies { config, lanes, store, feed, clock, metrics, .. } = dependencies;
     let in_flight = InFlight::new(&config.feed, metrics.clone());
-    let states = States {
+    HandlerState(Arc::new(HandlerStates {
         records: Arc::new(RecordsState { store: store.clone(), lanes: lanes.clone() }),
         lists: Arc::new(ListState {
             store: store.clone(),
@@ -146,9 +148,9 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
         endpoints: Arc::clone(&dependencies.endpoints),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
+        tiers: config.quota.tiers.clone(),
         body_limit: BodyLimit(config.http.body_limit_bytes),
-    };
-    states.into()
+    }))
 }
 
 /// The routes of the API and of its documents.
@@ -160,7 +162,6 @@ pub(crate) fn api_router(api: &Api) -> Router {
     let operations = charged.merge(uncharged).with_state(api.handler_state.clone());
     let pages = Router::new()
         .route("/swagger", get(docs::page))
-        .route("/swagger/", get(docs::page))
         .route("/swagger/assets/{name}", get(docs::asset))
         .route("/asyncapi.json", get(docs::events))
         .with_state(Arc::clone(&api.pages));

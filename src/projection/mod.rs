@@ -5,13 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{AccountId, Entity, Event, EventType, Field, Uid, Value};
+use crate::domain::{AccountId, Entity, Event, EventType, Field, Record, Uid, Value};
 use crate::store::records::Row;
 
 /// The row of an event's record. `text` is the JSON of the record in the event.
 #[must_use]
 pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
-    let record = &event.record;
+    let of_record = last_row(account, &event.record, text);
+    Row { companies: of_record.companies.filter(|_| touches_companies(event)), relisted: relisted(event), ..of_record }
+}
+
+/// The row that all events of a record leave, of which the last one contains this record.
+#[must_use]
+pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
     Row {
         account,
         entity: record.entity,
@@ -26,8 +32,8 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
         created_at: record.created_at,
         updated_at: record.updated_at,
         record: text.to_owned(),
-        companies: companies(event),
-        relisted: relisted(event),
+        companies: (record.entity == Entity::Contact).then(|| companies_of(record)),
+        relisted: BTreeSet::new(),
     }
 }
 
@@ -39,15 +45,14 @@ pub fn merge(earlier: Row, later: Row) -> Row {
     Row { companies, relisted, ..later }
 }
 
-/// The companies of a live contact, where this event may have changed them. A deleted contact has none.
-fn companies(event: &Event) -> Option<Vec<Uid>> {
-    let touched =
-        event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies);
-    if event.record.entity != Entity::Contact || !touched {
-        return None;
-    }
-    let live = !event.record.deleted;
-    Some(linked(event.record.fields.get(&Field::Companies)).filter(|_| live).collect())
+/// Whether this event may have changed the companies of its record.
+fn touches_companies(event: &Event) -> bool {
+    event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies)
+}
+
+/// A deleted contact belongs to no company.
+fn companies_of(contact: &Record) -> Vec<Uid> {
+    linked(contact.fields.get(&Field::Companies)).filter(|_| !contact.deleted).collect()
 }
 
 /// The companies whose place in the list of companies may change: a company is listed when it is live and a live contact

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::domain::tier::Tiers;
 use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::store::quota::Use;
@@ -20,14 +21,38 @@ const TOP: usize = 100;
 pub struct QuotaGauges {
     store: Store,
     metrics: Metrics,
+    tiers: Tiers,
     top_accounts: bool,
+    /// The number of accounts whose tier the configuration lacks, as it was logged last.
+    without_limit: usize,
 }
 
 impl QuotaGauges {
     /// With `top_accounts`, the accounts that used most of their quota have gauges of their own.
     #[must_use]
-    pub fn new(store: Store, metrics: Metrics, top_accounts: bool) -> Self {
-        Self { store, metrics, top_accounts }
+    pub fn new(store: Store, metrics: Metrics, tiers: Tiers, top_accounts: bool) -> Self {
+        Self { store, metrics, tiers, top_accounts, without_limit: 0 }
+    }
+
+    /// Logs the number of accounts whose calls are refused because the configuration lacks their tier, when it changes.
+    fn report_unknown_tiers(&mut self, uses: &[Use]) {
+        let mut unknown = uses.iter().filter(|account| self.limit(account).is_none()).peekable();
+        let tier = unknown.peek().map(|account| account.tier.clone());
+        let accounts = unknown.count();
+        if let Some(tier) = tier.filter(|_| accounts != self.without_limit) {
+            tracing::error!(accounts, %tier, "apply limits failed: quota.tiers lacks the tier of these accounts");
+        }
+        self.without_limit = accounts;
+    }
+
+    fn limit(&self, account: &Use) -> Option<u64> {
+        self.tiers.monthly_calls(&account.tier)
+    }
+
+    /// The percentage of its limit that an account used. An account without a limit gets no call.
+    fn percent(&self, account: &Use) -> u64 {
+        // A product beyond 64 bits is far beyond every band's end, as is its saturated value.
+        self.limit(account).map_or(u64::MAX, |limit| account.used.saturating_mul(100) / limit)
     }
 
     fn show_bands(&self, uses: &[Use]) {
@@ -35,7 +60,7 @@ impl QuotaGauges {
             self.metrics.quota_accounts.with_label_values(&[band]).set(0);
         }
         for account in uses {
-            self.metrics.quota_accounts.with_label_values(&[band(account)]).inc();
+            self.metrics.quota_accounts.with_label_values(&[band(self.percent(account))]).inc();
         }
     }
 
@@ -46,11 +71,13 @@ impl QuotaGauges {
             return;
         }
         uses.retain(|account| account.used > 0);
-        uses.sort_unstable_by_key(|account| (std::cmp::Reverse(percent(account)), account.account));
+        uses.sort_unstable_by_key(|account| (std::cmp::Reverse(self.percent(account)), account.account));
         for account in uses.iter().take(TOP) {
             let label = account.account.to_string();
             self.metrics.quota_used.with_label_values(&[&label]).set(gauge_value(account.used));
-            self.metrics.quota_limit.with_label_values(&[&label]).set(gauge_value(account.tier.monthly_calls()));
+            // A limit of 0 shows that the account gets no call.
+            let limit = self.limit(account).unwrap_or(0);
+            self.metrics.quota_limit.with_label_values(&[&label]).set(gauge_value(limit));
         }
     }
 }
@@ -61,6 +88,7 @@ impl Worker for QuotaGauges {
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let uses = self.store.quota_use().await?;
+        self.report_unknown_tiers(&uses);
         self.show_bands(&uses);
         self.show_top(uses);
         Ok(Step::Idle)
@@ -71,12 +99,6 @@ impl Worker for QuotaGauges {
     }
 }
 
-fn percent(account: &Use) -> u64 {
-    // A product beyond 64 bits is far beyond every band's end, as is its saturated value.
-    account.used.saturating_mul(100) / account.tier.monthly_calls()
-}
-
-fn band(account: &Use) -> &'static str {
-    let percent = percent(account);
+fn band(percent: u64) -> &'static str {
     BANDS.iter().find(|(_, below)| percent < *below).map_or("over", |(band, _)| band)
 }

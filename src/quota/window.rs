@@ -22,9 +22,9 @@ pub struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct RateLimitStatus {
-    pub burst: Window,
-    /// `None` where the burst limit was exceeded, because the database is not queried then.
-    pub month: Option<Window>,
+    /// `None` where the burst limit is off.
+    pub burst: Option<Window>,
+    pub month: Window,
 }
 
 impl Window {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::audit::{By, audit};
 use super::keys::{self, AccountKey, NewKey};
 use super::{Store, StoreError};
-use crate::domain::account::{OnMissing, Tier};
+use crate::domain::account::OnMissing;
+use crate::domain::tier::Tier;
 use crate::domain::{AccountId, Timestamp};
 
 const INSERT_ACCOUNT: &str = "-- account.insert
@@ -21,9 +22,15 @@ select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
     extract(epoch from k.expires_at - stored_now())::float8 as expires_in, k.read_only
 from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
 
+const STATES: &str = "-- account.states
+select account_id, revision, stored_now() as now from account where account_id = any($1)";
+
 const LIST: &str = "-- account.list
 select a.account_id, a.name, a.tier, a.created_at, h.seq
 from account a join head h on h.account_id = a.account_id order by a.account_id";
+
+const TIERS: &str = "-- account.tiers
+select tier, count(account_id) as accounts from account group by tier order by tier";
 
 const SET_TIER: &str = "-- account.set_tier
 update account set tier = $2, revision = revision + 1 where account_id = $1";
@@ -48,6 +55,15 @@ pub struct AccountCredentials {
     pub keys: Vec<AccountKey>,
 }
 
+/// The state of an account at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountState {
+    /// Raised by every change of the account, its settings or its keys.
+    pub revision: i64,
+    /// That moment, by the database's clock.
+    pub now: Timestamp,
+}
+
 /// An account to be created, with its first key.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -70,7 +86,7 @@ pub struct Listed {
 
 impl Store {
     /// Creates accounts of a tier, each with an empty log and its first key: all of them or none.
-    pub async fn create_accounts(&self, new: &[NewAccount], tier: Tier, by: By<'_>) -> Result<(), StoreError> {
+    pub async fn create_accounts(&self, new: &[NewAccount], tier: &Tier, by: By<'_>) -> Result<(), StoreError> {
         let accounts: Vec<Uuid> = new.iter().map(|new| new.account.0).collect();
         let names: Vec<&str> = new.iter().map(|new| new.name.as_str()).collect();
         let keys: Vec<(AccountId, &NewKey)> = new.iter().map(|new| (new.account, &new.key)).collect();
@@ -84,7 +100,7 @@ impl Store {
     }
 
     /// Moves an account to another tier; false where there is no such account.
-    pub async fn set_tier(&self, account: AccountId, tier: Tier, by: By<'_>) -> Result<bool, StoreError> {
+    pub async fn set_tier(&self, account: AccountId, tier: &Tier, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(SET_TIER, &[&account.0, &tier.name()]).await? == 0 {
@@ -134,11 +150,31 @@ impl Store {
         let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
         let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
         Ok(Some(AccountCredentials {
-            tier: Tier::from_name(tier).ok_or_else(|| corrupt("tier", tier))?,
+            tier: Tier::parse(tier).map_err(|_| corrupt("tier", tier))?,
             on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
             revision: first.get("revision"),
             keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
         }))
+    }
+
+    /// Returns the current states of accounts, without those that do not exist.
+    pub async fn account_states(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, AccountState)>, StoreError> {
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        let client = self.admitter().await?;
+        let statement = client.prepare_cached(STATES).await?;
+        let rows = client.query(&statement, &[&accounts]).await?;
+        let state = |row: &PgRow| {
+            let state = AccountState { revision: row.get("revision"), now: row.get("now") };
+            (AccountId(row.get("account_id")), state)
+        };
+        Ok(rows.iter().map(state).collect())
+    }
+
+    /// Returns the names of the tiers that accounts have, each with its number of accounts.
+    pub async fn tiers_in_use(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let client = self.reader().await?;
+        let rows = client.query(TIERS, &[]).await?;
+        Ok(rows.iter().map(|row| (row.get("tier"), row.get("accounts"))).collect())
     }
 
     /// Returns every account, in the order of creation.

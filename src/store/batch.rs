@@ -43,7 +43,7 @@ select account_id, seq, uid, type, at, origin, body
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
     as e(account_id, seq, uid, type, at, origin, body)";
 
-const ADVANCE_HEADS: &str = "-- batch.advance_heads
+pub(super) const ADVANCE_HEADS: &str = "-- batch.advance_heads
 update head set seq = h.seq, live = h.live::json
 from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
 where head.account_id = h.account_id";
@@ -155,6 +155,12 @@ impl Store {
 impl Batch {
     fn client(&self) -> Result<&Object, StoreError> {
         self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
+    }
+
+    /// Loads more records, under the same locks: one round trip.
+    pub async fn load_more(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
+        let client = self.client()?;
+        records::Loads::prepare(client, uids, &[]).await?.run(client).await
     }
 
     /// Rolls back and returns the connection to the pool.

@@ -17,4 +17,9 @@ impl Live {
             *self.0.entry(entity).or_default() += more;
         }
     }
+    /// The number of a kind.
+    #[must_use]
+    pub fn get(&self, entity: Entity) -> i64 {
+        self.0.get(&entity).copied().unwrap_or_default()
+    }
 }

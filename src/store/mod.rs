@@ -51,6 +51,7 @@ pub(crate) mod owner;
 pub(crate) mod projects;
 pub(crate) mod quota;
 mod reading;
+pub(crate) mod rebuild;
 pub(crate) mod records;
 pub(crate) mod relay;
 pub mod restored;
@@ -102,8 +103,9 @@ const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c ena
 /// replicas hold a head for a few milliseconds; after 100 ms the batch continues without the locked accounts.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
-/// One connection for quota reservations, which are sent one after the other, and two for account lookups.
-const ADMIT_CONNECTIONS: usize = 3;
+/// One connection for quota reservations and one for accounts' revisions, each of which are sent one after the other, and
+/// two for account lookups.
+const ADMIT_CONNECTIONS: usize = 4;
 
 /// Makes PostgreSQL refuse every write of a session.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";

@@ -7,7 +7,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::{Params, Store, StoreError, columns};
-use crate::domain::account::Tier;
+use crate::domain::tier::{Tier, Tiers};
 use crate::domain::{AccountId, Timestamp};
 
 /// Creates the rows of the current month by the database's clock. Every reservation locks this row first, also for calls of
@@ -46,15 +46,17 @@ from back
 where q.account_id = back.account_id and q.month = back.month and back.calls > 0
 returning q.account_id, back.calls as calls";
 
-/// Applies the limit of the account's current tier, which callers may not know yet. A lease's row and its replica both
+/// Applies the limit of the account's current tier, which callers may not know yet. A tier that the configuration lacks is
+/// granted no call while limits are enforced. Spare calls are granted from calls that remain for everybody: at most 1 % of
+/// them, and none where that is less than 2. A lease's row and its replica both
 /// count the calls that were granted and the calls that were returned. Where the counts differ, an earlier reservation or
 /// its result was lost; calls that were granted without the replica's knowledge are given back.
 const TAKE: &str = "-- quota.take
 with requested as (
     select a.*, coalesce(a.lease_day, t.today) as day, t.today
     from unnest($1::uuid[], $2::uuid[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-                $9::boolean[], $10::boolean[])
-        as a(account_id, lease_id, lease_day, calls, accepted, returned, outstanding, block, limited, known)
+                $9::bigint[], $10::boolean[], $11::boolean[])
+        as a(account_id, lease_id, lease_day, calls, spare, accepted, returned, outstanding, block, limited, known)
     cross join (select (stored_now() at time zone 'UTC')::date as today) as t
 ), current as (
     select a.*, m.month, m.used, extract(day from a.day)::integer as day_of_month, t.monthly_limit, c.revision,
@@ -65,16 +67,23 @@ with requested as (
     from requested a
     join quota_month m on m.account_id = a.account_id and m.month = a.day - extract(day from a.day)::integer + 1
     join account c on c.account_id = a.account_id
-    join unnest($11::text[], $12::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
+    left join unnest($12::text[], $13::bigint[]) as t(tier, monthly_limit) on t.tier = c.tier
     left join quota_lease l on l.account_id = a.account_id and l.lease_id = a.lease_id
 ), decided as (
     select f.*, r.back,
-        case
+        c.calls_granted + least(f.spare, case when c.remaining < 200 then 0 else c.remaining / 100 end) as granted
+    from current f
+    cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+    cross join lateral (
+        select case
             when f.lost or f.day <> f.today then 0
-            when f.limited then least(f.calls, greatest(f.monthly_limit - f.used + r.back, 0))
+            when f.limited then greatest(coalesce(f.monthly_limit, 0) - f.used + r.back, 0)
             else f.calls
-        end as granted
-    from current f cross join lateral (select case when f.lost then 0 else f.due_back end as back) as r
+        end as available
+    ) as m
+    cross join lateral (
+        select least(f.calls, m.available) as calls_granted, m.available - least(f.calls, m.available) as remaining
+    ) as c
 ), counted as (
     update quota_month q
     set used = q.used - d.back + d.granted, days[d.day_of_month] = q.days[d.day_of_month] - d.back + d.granted
@@ -83,7 +92,7 @@ with requested as (
 ), leased as (
     insert into quota_lease (account_id, lease_id, day, granted, returned, unanswered, expires_at)
     select account_id, lease_id, day, accepted + granted, returned, greatest(outstanding + granted - block, 0),
-        stored_now() + make_interval(secs => $13)
+        stored_now() + make_interval(secs => $14)
     from decided where not lost
     on conflict (account_id, lease_id) do update
         set granted = excluded.granted, returned = excluded.returned, unanswered = excluded.unanswered,
@@ -103,7 +112,7 @@ from account a left join quota_month q
     on q.account_id = a.account_id and q.month = date_trunc('month', stored_now() at time zone 'UTC')::date";
 
 /// The calls that an account used in the current month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub account: AccountId,
     pub tier: Tier,
@@ -120,6 +129,8 @@ pub struct ReservationRequest {
     /// Whether an earlier reservation under the lease is known to be committed.
     pub known: bool,
     pub calls: u64,
+    /// Further calls, which callers to come will take.
+    pub spare: u64,
     /// Calls that the lease was granted, as far as its replica knows.
     pub accepted: u64,
     /// Granted calls that turned out not to count.
@@ -140,11 +151,12 @@ pub struct Grant {
     pub day: Date,
     /// The current day. Where it differs from the lease's day, the lease has ended.
     pub today: Date,
+    /// The calls that were granted, including spare ones. The latter are granted only where all others are.
     pub calls: u64,
     /// The month's calls, including those of this grant.
     pub used: u64,
-    /// Calls per month of the account's tier.
-    pub limit: u64,
+    /// Calls per month of the account's tier; `None` where the configuration lacks the tier.
+    pub limit: Option<u64>,
     /// The account's current revision.
     pub revision: i64,
     /// Whether the lease had expired. Then its unanswered calls were given back before, and this reservation did nothing.
@@ -171,9 +183,10 @@ impl Store {
     pub async fn reserve_calls(
         &self,
         requests: &[ReservationRequest],
+        tiers: &Tiers,
         lease: Duration,
     ) -> Result<Vec<Grant>, StoreError> {
-        let columns = RequestColumns::of(requests, lease);
+        let columns = RequestColumns::of(requests, tiers, lease);
         let client = self.admitter().await?;
         let open = client.prepare_cached(OPEN).await?;
         let lock = client.prepare_cached(LOCK).await?;
@@ -183,7 +196,7 @@ impl Store {
         let to_open: Vec<Uuid> =
             requests.iter().filter(|request| !request.opened).map(|request| request.account.0).collect();
         let opened: Params<'_, 1> = [&to_open];
-        let all: Params<'_, 13> = columns.params();
+        let all: Params<'_, 14> = columns.params();
         // One round trip. COMMIT is sent with the other statements, and ends the transaction also after an error.
         let (begun, opened, locked, expired, taken, committed) = tokio::join!(
             biased;
@@ -235,26 +248,27 @@ impl Store {
 
 /// Requests as the arrays of a statement.
 #[derive(Default)]
-struct RequestColumns {
+struct RequestColumns<'a> {
     account: Vec<Uuid>,
     lease: Vec<Uuid>,
     day: Vec<Option<Date>>,
     calls: Vec<i64>,
+    spare: Vec<i64>,
     accepted: Vec<i64>,
     returned: Vec<i64>,
     outstanding: Vec<i64>,
     block: Vec<i64>,
     limited: Vec<bool>,
     known: Vec<bool>,
-    tiers: Vec<&'static str>,
+    tiers: Vec<&'a str>,
     limits: Vec<i64>,
     lease_seconds: f64,
 }
 
-impl RequestColumns {
-    fn of(requests: &[ReservationRequest], lease: Duration) -> Self {
-        let tiers = Tier::ALL.map(Tier::name).to_vec();
-        let limits = Tier::ALL.iter().map(|tier| count(tier.monthly_calls())).collect();
+impl<'a> RequestColumns<'a> {
+    fn of(requests: &[ReservationRequest], tiers: &'a Tiers, lease: Duration) -> Self {
+        let (tiers, limits) =
+            tiers.by_size().into_iter().map(|(tier, terms)| (tier.name(), count(terms.calls_per_month))).unzip();
         let mut columns = Self { tiers, limits, lease_seconds: lease.as_secs_f64(), ..Self::default() };
         for request in requests {
             let ReservationRequest {
@@ -263,6 +277,7 @@ impl RequestColumns {
                 day,
                 known,
                 calls,
+                spare,
                 accepted,
                 returned,
                 outstanding,
@@ -273,6 +288,7 @@ impl RequestColumns {
             columns.lease.push(lease);
             columns.day.push(day);
             columns.calls.push(count(calls));
+            columns.spare.push(count(spare));
             columns.accepted.push(count(accepted));
             columns.returned.push(count(returned));
             columns.outstanding.push(count(outstanding));
@@ -284,14 +300,16 @@ impl RequestColumns {
         columns
     }
 
-    fn params(&self) -> Params<'_, 13> {
-        let Self { account, lease, day, calls, accepted, returned, outstanding, block, limited, known, .. } = self;
+    fn params(&self) -> Params<'_, 14> {
+        let Self { account, lease, day, calls, spare, accepted, returned, outstanding, block, limited, known, .. } =
+            self;
         let Self { tiers, limits, lease_seconds, .. } = self;
         [
             account,
             lease,
             day,
             calls,
+            spare,
             accepted,
             returned,
             outstanding,
@@ -324,7 +342,8 @@ fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         today: row.get("today"),
         calls: calls("granted")?,
         used: calls("used")?,
-        limit: calls("monthly_limit")?,
+        // The limits are parameters of the statement, and none is negative.
+        limit: row.get::<_, Option<i64>>("monthly_limit").map(i64::unsigned_abs),
         revision: row.get("revision"),
         lost: row.get("lost"),
         now: row.get("now"),
@@ -341,6 +360,6 @@ pub(crate) fn month(day: Date) -> Date {
 fn row_use(row: &PgRow) -> Result<Use, StoreError> {
     let account = AccountId(row.get("account_id"));
     let tier: &str = row.get("tier");
-    let tier = Tier::from_name(tier).ok_or_else(|| StoreError::corrupt("account", "tier", account, tier.to_owned()))?;
+    let tier = Tier::parse(tier).map_err(|_| StoreError::corrupt("account", "tier", account, tier.to_owned()))?;
     Ok(Use { account, tier, used: columns::count(row, "quota_month", "used", &account)? })
 }

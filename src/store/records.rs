@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use deadpool_postgres::Object;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
@@ -40,11 +41,16 @@ pub struct StoredRecord {
 }
 
 struct Statements {
+    table: &'static str,
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
     get: &'static str,
     find: &'static str,
+    copy: &'static str,
+    stored: &'static str,
+    count: &'static str,
+    uids: &'static str,
 }
 
 const fn statements(entity: Entity) -> &'static Statements {
@@ -64,6 +70,7 @@ const fn statements(entity: Entity) -> &'static Statements {
 macro_rules! statements {
     ($table:literal) => {
         Statements {
+            table: $table,
             by_uid: concat!("-- ", $table, ".by_uid
 select r.account_id, r.record from unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
 join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
@@ -84,6 +91,16 @@ select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
 join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
 order by k.place limit 1"),
+            copy: concat!("-- ", $table, ".copy
+copy ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+from stdin (format binary)"),
+            stored: concat!("-- ", $table, ".stored
+select uid, version, key, role, deleted, created_at, updated_at, record from ", $table, "
+where account_id = $1 and uid = any($2)"),
+            count: concat!("-- ", $table, ".count
+select count(*) from ", $table, " where account_id = $1"),
+            uids: concat!("-- ", $table, ".uids
+select uid from ", $table, " where account_id = $1 and uid > $2 order by uid limit $3"),
         }
     };
 }
@@ -98,6 +115,59 @@ const WORLD: Statements = statements!("world");
 const PUSH: Statements = statements!("push_health");
 
 const COMPANY: Statements = statements!("company");
+
+/// The table of a kind of record.
+pub(super) const fn table(entity: Entity) -> &'static str {
+    statements(entity).table
+}
+
+/// The statement that copies rows into a kind's table, with the columns of [`values`].
+pub(super) const fn copy(entity: Entity) -> &'static str {
+    statements(entity).copy
+}
+
+/// The statement that reads the columns of [`values`], without the account, for a list of uids.
+pub(super) const fn select_stored(entity: Entity) -> &'static str {
+    statements(entity).stored
+}
+
+/// The statement that counts an account's rows of a kind.
+pub(super) const fn count(entity: Entity) -> &'static str {
+    statements(entity).count
+}
+
+/// The statement that reads the uids of a kind's rows in order, after one of them.
+pub(super) const fn select_uids(entity: Entity) -> &'static str {
+    statements(entity).uids
+}
+
+/// The types of the columns that events determine, in the order of [`values`].
+pub(super) const TYPES: [Type; 9] = [
+    Type::UUID,
+    Type::UUID,
+    Type::INT8,
+    Type::TEXT,
+    Type::TEXT,
+    Type::BOOL,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TEXT,
+];
+
+/// The columns of a row that events determine, in the order of the upsert.
+pub(super) fn values(row: &Row) -> Params<'_, 9> {
+    [
+        &row.account.0,
+        &row.uid.0,
+        &row.version.0,
+        &row.key,
+        &row.role,
+        &row.deleted,
+        &row.created_at,
+        &row.updated_at,
+        &row.record,
+    ]
+}
 
 const UNLINK: &str = "-- contact_company.unlink
 delete from contact_company l using unnest($1::uuid[], $2::uuid[]) as k(account_id, contact_uid)

@@ -1,6 +1,7 @@
 //! The definitions of an account: its custom fields and audiences, in one read.
 
 use tokio_postgres::Row as PgRow;
+use uuid::Uuid;
 
 use super::{Params, Store, StoreError};
 use crate::contract::record;
@@ -12,6 +13,9 @@ select record from custom_field where account_id = $1 and not deleted order by u
 const AUDIENCES: &str = "-- schema.audiences
 select record from audience where account_id = $1 and not deleted order by uid";
 
+const DEFINITIONS: &str = "-- schema.definitions
+select record from custom_field where account_id = $1 and uid = any($2)";
+
 /// An account's definitions in the order of creation, without the archived ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSchema {
@@ -20,6 +24,14 @@ pub struct AccountSchema {
 }
 
 impl Store {
+    /// Returns the definitions of these custom fields, archived ones included.
+    pub async fn definitions(&self, account: AccountId, fields: &[Uuid]) -> Result<Vec<Record>, StoreError> {
+        let client = self.reader().await?;
+        let definitions = client.prepare_cached(DEFINITIONS).await?;
+        let rows = client.query(&definitions, &[&account.0, &fields]).await?;
+        records(account, Entity::CustomField, &rows)
+    }
+
     /// Returns the account's definitions.
     pub async fn schema(&self, account: AccountId) -> Result<AccountSchema, StoreError> {
         let client = self.reader().await?;

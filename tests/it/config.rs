@@ -31,6 +31,22 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
+fn the_list_of_tiers_is_the_one_that_is_written() {
+    assert_eq!(Config::default().quota.tiers.names(), "free-trial, start, thrive, pinnacle");
+    let file = "[quota.tiers.gold]\ntitle = 'Gold'\ncalls_per_month = 9\n\
+                [quota.tiers.basic]\ntitle = 'Basic'\ncalls_per_month = 3";
+    let config = Config::from_parts(file, []).unwrap();
+    assert_eq!(config.quota.tiers.names(), "basic, gold", "the defaults are replaced as a whole");
+    assert!(config.quota.enforced, "the section's other settings keep their defaults");
+
+    let tiers = "{ load = { title = 'Load', calls_per_month = 1000000000000 } }";
+    let environment = [("UNIFICUS_QUOTA__TIERS".to_owned(), tiers.to_owned())];
+    let config = Config::from_parts(file, environment).unwrap();
+    assert_eq!(config.quota.tiers.names(), "load", "and so is the file's list by the environment's");
+    assert_eq!(config.quota.tiers.largest().1.calls_per_month, 1_000_000_000_000);
+}
+
+#[test]
 fn unusable_settings_are_refused_by_name() {
     for (text, named) in [
         ("[http]\nlisten = 'nowhere'", "listen"),
@@ -45,6 +61,11 @@ fn unusable_settings_are_refused_by_name() {
         ("[database]\nurl = 'x'", "database.url"),
         ("[database]\nread_url = 'x'", "database.read_url"),
         ("[log]\nfilter = 'a=b=c'", "log.filter"),
+        ("[quota.tiers.Gold]\ntitle = 'Gold'\ncalls_per_month = 1", "quota.tiers has \"Gold\""),
+        ("[quota.tiers.gold]\ntitle = 'Gold'\ncalls_per_month = 0", "quota.tiers.gold.calls_per_month"),
+        ("[quota.tiers.gold]\ntitle = 'Gold'", "calls_per_month"),
+        ("[quota.tiers.gold]\ntitle = 'Gold'\ncalls_per_month = 1\ncalls_per_year = 1", "calls_per_year"),
+        ("[quota]\ntiers = {}", "quota.tiers must have 1 to 100 tiers"),
         ("nonsense", "TOML"),
     ] {
         let error = format!("{:#}", Config::from_parts(text, []).unwrap_err());

@@ -26,7 +26,7 @@ const MASTERS: [&str; 2] =
 
 /// Enforces the limits, with a burst limit that a test never reaches.
 fn enforced(config: &mut Config) {
-    config.quota = config::Quota { enforced: true, burst_per_second: 100_000 };
+    config.quota = config::Quota { burst_per_second: 100_000, ..config::Quota::default() };
 }
 
 fn by() -> By<'static> {

@@ -144,11 +144,11 @@ async fn meta_is_the_whole_schema_and_every_value_of_it_is_an_object() {
     assert!(meta.json.get("success").is_none(), "no envelope: {}", meta.text);
     for (name, attribute) in meta.json.as_object().unwrap() {
         assert!(attribute.is_object(), "{name}");
-        assert!(attribute["field_name"].is_string() && attribute["required"].is_boolean(), "{name}: {attribute}");
+        assert!(attribute["required"].is_boolean(), "{name}: {attribute}");
         assert!(attribute["nullable"].is_boolean() && attribute["allowed_on_action"].is_array(), "{name}: {attribute}");
     }
     assert_eq!(meta.json["role"]["allowed_values"], json!(["Lead", "Prospect", "Client"]));
-    assert_eq!(meta.json["role"]["allowed_on_action"], json!(["read", "create"]));
+    assert_eq!(meta.json["role"]["allowed_on_action"], json!(["create"]));
     assert_eq!(meta.json["email"]["format"], "email");
     let own = &meta.json["custom_fields"]["properties"][&color];
     assert_eq!(
@@ -161,7 +161,7 @@ async fn meta_is_the_whole_schema_and_every_value_of_it_is_an_object() {
     assert_eq!(meta.json["meta_attributes"]["allowed_on_action"], json!(["read"]));
     // Compares positions in the text, because a parsed object may have another order.
     let positions =
-        ["\"uid\":", "\"role\":", "\"first_name\":", "\"address\":", "\"custom_fields\":", "\"meta_attributes\":"];
+        ["\"uid\":", "\"first_name\":", "\"role\":", "\"address\":", "\"custom_fields\":", "\"meta_attributes\":"];
     let positions: Vec<_> = positions.iter().map(|name| meta.text.find(name).unwrap()).collect();
     assert!(positions.is_sorted(), "{positions:?}");
 

@@ -69,6 +69,9 @@ async fn each_filter_returns_and_counts_its_matches() {
         ("tag=trade", "-"),
         ("tag=trade+fair", "ann"),
         ("tag=Red", ""),
+        ("tags=red", "ann"),
+        ("tags=trade+fair&tag=", "ann"),
+        ("tag=trade&tags=red", "-"),
         ("company=acme+%26+co", "ann cyd"),
         ("company=Nobody", ""),
         (&format!("company={acme}"), "ann cyd"),
@@ -178,7 +181,7 @@ async fn all_bad_parameters_are_named_at_once() {
     for bad in ["page=-1", "page=1.5", "page=2147483648", "limit=0", "limit=x"] {
         assert_eq!(pointers("contacts", bad).await.len(), 1, "{bad}");
     }
-    for bad in ["-", "--name", "Email", "name", "refs", "field_seq"] {
+    for bad in ["-", "--name", "Email", "Name", "refs", "field_seq"] {
         assert_eq!(pointers("contacts", &format!("orderBy={bad}")).await, BTreeSet::from(["#/orderBy".to_owned()]));
     }
     let same = "createdMin=2020-01-01T01:00:00%2B01:00&createdMax=2020-01-01T00:00:00Z";
@@ -204,6 +207,8 @@ async fn every_sort_order_is_complete_in_pages_of_any_size_and_in_reverse() {
         ("title", "ann - bob cyd - zoe"),
         // Lee, lee, Lee, Öz, Öz, Ray: case-insensitive, ties by uid, non-ASCII last.
         ("last_name", "bob cyd zoe - ann -"),
+        // Ann Lee, Bob Lee, cyd lee, Dan Ray, Ann Öz, Eve Öz.
+        ("name", "zoe bob cyd - ann -"),
         ("role", "bob ann - - zoe cyd"),
         ("tags", ""),
         ("full_address", "ann bob cyd - - zoe"),
@@ -292,9 +297,13 @@ async fn a_walk_sees_each_record_once_while_others_come_and_go() {
     let service = Service::start().await;
     let api = &service.client;
     // An email and a last name that sort before all others, for lists that have these fields.
-    for (order, before) in
-        [("", None), ("email", Some(("a", "Lee"))), ("-email", Some(("z", "Lee"))), ("last_name", Some(("x", "A")))]
-    {
+    for (order, before) in [
+        ("", None),
+        ("email", Some(("a", "Lee"))),
+        ("-email", Some(("z", "Lee"))),
+        ("last_name", Some(("x", "A"))),
+        ("name", Some(("x", "A"))),
+    ] {
         let api = service.other_client().await;
         let mut expected: Vec<String> = (10..40).map(|number| format!("p{number}")).collect();
         for email in &expected {

@@ -88,8 +88,8 @@ fn the_pools_together_have_as_many_connections_as_are_set() {
     let of = |pool, searches| config::Database { pool, searches, ..config::Database::default() };
     let default = config::Database::default();
     assert_eq!((default.read_connections(), default.write_connections()), (7, 4));
-    // Authentication has three. Searches leave one reading connection, and four write beside them.
-    assert_eq!(default.read_connections() + default.write_connections() + 3, default.pool + 6);
+    // Authentication and quota have four. Searches leave one reading connection, and four write beside them.
+    assert_eq!(default.read_connections() + default.write_connections() + 4, default.pool + 7);
     for database in [of(2, 0), of(2, 1), of(4, 3), of(16, 0), of(16, 15), of(200, 0)] {
         assert!(database.read_connections() > database.search_count(), "{} searches", database.search_count());
         assert!(database.write_connections() >= 4);

@@ -9,7 +9,7 @@ use time::macros::datetime;
 use tokio::task::JoinSet;
 use unificus::clock::Clock;
 use unificus::config::{self, Config};
-use unificus::domain::account::Tier;
+use unificus::domain::tier::Tier;
 use unificus::metrics::Metrics;
 use unificus::store::Store;
 use unificus::store::audit::By;
@@ -21,10 +21,10 @@ use crate::support::{Client, LONG, Service, until};
 
 /// Enforces the limits, with a burst limit that a test never reaches.
 fn enforced(config: &mut Config) {
-    config.quota = config::Quota { enforced: true, burst_per_second: 100_000 };
+    config.quota = config::Quota { burst_per_second: 100_000, ..config::Quota::default() };
 }
 
-async fn on_tier(service: &Service, tier: Tier) -> Client {
+async fn on_tier(service: &Service, tier: &str) -> Client {
     let (account, secret) = account_on(&service.store, tier).await;
     service.client.as_caller(account, &secret)
 }
@@ -63,7 +63,7 @@ fn remaining(response: &Reply, policy: &str) -> u64 {
 async fn of_five_hundred_parallel_calls_over_two_replicas_exactly_eighty_succeed() {
     let service = Service::configured(enforced).await;
     let (replica, _) = service.replica_configured(enforced).await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
 
     let statuses = send_at_once(500, &[&client, &other]).await;
@@ -81,7 +81,7 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
     let (mut process, environment) = Process::start_with(dir.path(), &settings).await;
     let database = config::Database { url: environment.database.clone(), ..config::Database::default() };
     let store = Store::new(&database, 1, Metrics::new().unwrap()).unwrap();
-    let (account, secret) = account_on(&store, Tier::FreeTrial).await;
+    let (account, secret) = account_on(&store, "free-trial").await;
     let client = environment.client.as_caller(account, &secret);
 
     let mut succeeded = count(&send_at_once(30, &[&client]).await, 200);
@@ -106,7 +106,7 @@ async fn a_service_that_is_killed_never_lets_an_eighty_first_succeed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_first_succeeds() {
     let service = Service::start().await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     let settings = [("UNIFICUS_QUOTA__BURST_PER_SECOND", "100000")];
     let (mut killed, one) = crate::support::program::serve(&service.env, &settings).await;
     let (_replica, other) = crate::support::program::serve(&service.env, &settings).await;
@@ -131,7 +131,7 @@ async fn of_two_replicas_one_is_killed_amid_five_hundred_calls_and_no_eighty_fir
 async fn the_month_resets_at_midnight_utc_on_the_first() {
     let service = Service::configured(enforced).await;
     service.env.set_stored_now(datetime!(2026-11-30 23:59:50 UTC)).await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     let first = client.get("/contacts").await;
     first.expect(200);
     assert_eq!(first.header("ratelimit-policy"), "\"burst\";q=100000;w=1, \"month\";q=80;w=2592000");
@@ -155,12 +155,12 @@ async fn the_month_resets_at_midnight_utc_on_the_first() {
 #[tokio::test]
 async fn a_tier_change_takes_effect_on_the_next_call() {
     let service = Service::configured(enforced).await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     send_at_once(80, &[&client]).await;
     client.get("/contacts").await.expect(429);
 
     let by = By { actor: "test", at: Clock::system().now() };
-    assert!(service.store.set_tier(client.account, Tier::Start, by).await.unwrap());
+    assert!(service.store.set_tier(client.account, &Tier::parse("start").unwrap(), by).await.unwrap());
 
     let response = client.get("/contacts").await;
     response.expect(200);
@@ -171,12 +171,12 @@ async fn a_tier_change_takes_effect_on_the_next_call() {
 async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
     let service = Service::configured(enforced).await;
     let (replica, _) = service.replica_configured(enforced).await;
-    let client = on_tier(&service, Tier::Start).await;
+    let client = on_tier(&service, "start").await;
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
     assert_eq!(count(&send_at_once(78, &[&client, &other]).await, 200), 78);
 
     let by = By { actor: "test", at: Clock::system().now() };
-    assert!(service.store.set_tier(client.account, Tier::FreeTrial, by).await.unwrap());
+    assert!(service.store.set_tier(client.account, &Tier::parse("free-trial").unwrap(), by).await.unwrap());
 
     // Both replicas still have the larger tier cached.
     let statuses = send_at_once(50, &[&client, &other]).await;
@@ -186,7 +186,7 @@ async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
 }
 
 fn burst_of_two(config: &mut Config) {
-    config.quota = config::Quota { enforced: true, burst_per_second: 2 };
+    config.quota = config::Quota { burst_per_second: 2, ..config::Quota::default() };
 }
 
 /// Sends requests until one is refused. Returns the refusal, and the number of requests that succeeded before it.
@@ -269,7 +269,7 @@ async fn a_replica_whose_clock_is_a_day_ahead_counts_on_the_databases_day() {
 #[tokio::test]
 async fn calls_that_do_not_count_are_refunded() {
     let service = Service::configured(enforced).await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     let key = [("idempotency-key", "once")];
     let body = crate::support::client::lead("ann@example.org").to_string();
     let made = client.send(Method::POST, "/contact", &key, &body).await;

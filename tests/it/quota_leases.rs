@@ -5,7 +5,6 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use unificus::config::{self, Config};
-use unificus::domain::account::Tier;
 use unificus::metrics::Metrics;
 use unificus::quota::{Call, QuotaLimiter, ReservationWriter};
 use unificus::store::Store;
@@ -17,17 +16,15 @@ use crate::support::proxy::Proxy;
 use crate::support::service::account_on;
 use crate::support::{Client, LONG, Service, until};
 
-const ENFORCED: config::Quota = config::Quota { enforced: true, burst_per_second: 100_000 };
-
 /// The number of calls per month of a free trial.
 const LIMIT: u64 = 80;
 
 fn enforced(config: &mut Config) {
-    config.quota = ENFORCED;
+    config.quota = config::Quota { burst_per_second: 100_000, ..config::Quota::default() };
 }
 
 async fn free_trial(service: &Service) -> Client {
-    let (account, secret) = account_on(&service.store, Tier::FreeTrial).await;
+    let (account, secret) = account_on(&service.store, "free-trial").await;
     service.client.as_caller(account, &secret)
 }
 
@@ -238,7 +235,7 @@ impl Lossy {
         let proxy = Proxy::before(&service.env.database).await;
         let database = config::Database { url: proxy.url(&service.env.database), ..config::Database::default() };
         let store = Store::new(&database, 1, Metrics::new().unwrap()).unwrap();
-        let limiter = QuotaLimiter::new(ENFORCED);
+        let limiter = QuotaLimiter::new(config::Quota { burst_per_second: 100_000, ..config::Quota::default() });
         let writer = ReservationWriter::new(limiter.clone(), store);
         let sql = service.env.sql().await;
         Self { service, proxy, limiter, writer, client, sql }

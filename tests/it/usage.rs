@@ -6,7 +6,6 @@ use time::macros::datetime;
 use tokio::task::JoinSet;
 use unificus::config::{self, Config};
 use unificus::domain::AccountId;
-use unificus::domain::account::Tier;
 use uuid::Uuid;
 
 use crate::support::client::lead;
@@ -14,10 +13,10 @@ use crate::support::service::account_on;
 use crate::support::{Client, Service};
 
 fn enforced(config: &mut Config) {
-    config.quota = config::Quota { enforced: true, burst_per_second: 100_000 };
+    config.quota = config::Quota { burst_per_second: 100_000, ..config::Quota::default() };
 }
 
-async fn on_tier(service: &Service, tier: Tier) -> Client {
+async fn on_tier(service: &Service, tier: &str) -> Client {
     let (account, secret) = account_on(&service.store, tier).await;
     service.client.as_caller(account, &secret)
 }
@@ -33,7 +32,7 @@ fn days(usage: &Value) -> Vec<(usize, u64)> {
 async fn usage_lists_the_calls_of_each_day_of_the_month_and_takes_none() {
     let service = Service::configured(enforced).await;
     service.env.set_stored_now(datetime!(2026-11-29 23:59:00 UTC)).await;
-    let client = on_tier(&service, Tier::Thrive).await;
+    let client = on_tier(&service, "thrive").await;
     let untouched = client.get("/usage").await;
     assert_eq!(days(untouched.expect(200)), []);
 
@@ -82,7 +81,7 @@ async fn usage_lists_the_calls_of_each_day_of_the_month_and_takes_none() {
 async fn usage_is_exact_over_replicas_and_reports_when_all_is_used() {
     let service = Service::configured(enforced).await;
     let (replica, _) = service.replica_configured(enforced).await;
-    let client = on_tier(&service, Tier::FreeTrial).await;
+    let client = on_tier(&service, "free-trial").await;
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
     let calls = |number: usize| -> JoinSet<u16> {
         let call = |client: Client| async move { client.get("/contacts").await.status };

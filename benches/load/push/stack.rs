@@ -15,7 +15,7 @@ use unificus::dev::services::{Binaries, SERVICE_ROLE, Services};
 use crate::accounts::{self, Account};
 use crate::contact::Target;
 use crate::database;
-use crate::service::Dir;
+use crate::service::{Dir, QUOTA};
 
 /// The timeout of a start, which usually takes a second.
 const START: Duration = Duration::from_secs(30);
@@ -102,15 +102,16 @@ impl Stack {
         [
             ("UNIFICUS_DATABASE__URL", self.database_url().as_str()),
             ("UNIFICUS_NATS__URL", &self.services.nats.url()),
-            ("UNIFICUS_QUOTA__ENFORCED", "false"),
             // A fresh key, because the sealed data is removed with the directory.
             ("UNIFICUS_SECRETS__MASTER_KEYS", "[\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"]"),
             ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
             ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
             ("UNIFICUS_LOG__FORMAT", "json"),
         ]
+        .into_iter()
+        .chain(QUOTA)
         .map(|(name, value)| (name, value.to_owned()))
-        .into()
+        .collect()
     }
 }
 

@@ -342,7 +342,7 @@ pub struct Project {
 /// The definition of a custom field. Its uid is the key of its values.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CustomField {
-    /// Whose records have it: `contact`, `company`, `project`, or `target` for the target fields of contacts.
+    /// Whose records have it: `contact`, `company`, `project`, or `target` for the target fields of contacts and companies.
     #[prost(string, optional, tag = "1")]
     pub entity: ::core::option::Option<::prost::alloc::string::String>,
     /// `text`, `long_text`, `number`, `currency`, `date`, `datetime`, `checkbox`, `dropdown`, `multi_select`, `url`,
@@ -358,6 +358,9 @@ pub struct CustomField {
     /// What may be chosen, in the order in which people see it.
     #[prost(string, repeated, tag = "5")]
     pub allowed_values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// `private`; absent where it is public. It decides in which group a company shows the values.
+    #[prost(string, optional, tag = "6")]
+    pub visibility: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A list that contacts subscribe to.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -460,6 +463,12 @@ pub struct Person {
     /// Absent for a Lead without one.
     #[prost(string, optional, tag = "4")]
     pub email: ::core::option::Option<::prost::alloc::string::String>,
+    /// `Dr`.
+    #[prost(string, optional, tag = "5")]
+    pub name_prefix: ::core::option::Option<::prost::alloc::string::String>,
+    /// Unspecified in companies that were linked before persons had roles.
+    #[prost(enumeration = "Role", tag = "6")]
+    pub role: i32,
 }
 /// An amount in a currency.
 #[derive(Clone, PartialEq, ::prost::Message)]

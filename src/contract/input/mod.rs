@@ -1,25 +1,31 @@
 //! Reads request bodies into commands. Every value gets its type, and a refusal lists all invalid fields.
 //!
 //! Lenient where clients need it: unknown keys and keys that an action does not use are ignored, `tags` may be one text with
-//! commas, an empty text is `null` where a field may be `null`.
+//! commas, an empty text is `null` where a field may be `null`, `null` in a create is an absent key, and values may have the
+//! forms of `lenient`.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "JSON has a closed set of types")]
 
+mod address;
 mod body;
+mod custom;
+mod estimated_value;
+mod lenient;
 mod related;
 mod subscribe;
 mod value;
 
 use serde_json::{Map, Value as Json};
 
-use self::value::{address_lines, value};
-use crate::domain::value::{AddressChange, plain};
+use self::lenient::is_blank;
+use self::value::value;
 use crate::domain::{
     Command, Entity, Field, FieldKind, Invalid, Patch, Refusal, Seq, Target, Uid, ValidationErrors, company, contact,
     project, schema,
 };
 
 pub use body::{Unreadable, parse};
+pub(crate) use lenient::{flag, object};
 pub use subscribe::subscriptions;
 
 /// The kind of record that a body describes.
@@ -53,7 +59,10 @@ impl InputKind {
 
 /// Reads the body of a create.
 pub fn create(kind: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
-    let mut reader = Reader::new(body)?;
+    let mut reader = Reader::new(Action::Create, body)?;
+    if kind == InputKind::Project {
+        reader.join_estimated_value();
+    }
     let uid = fresh();
     let mut patch = reader.patch(kind.entity());
     match kind {
@@ -64,7 +73,8 @@ pub fn create(kind: InputKind, body: Json, fresh: Fresh<'_>) -> Result<Command, 
             reader.finish_with(create).map(Command::CreateContact)
         }
         InputKind::Company => {
-            let custom = reader.custom(Entity::Company, &mut patch);
+            // A new company has no values to clear.
+            let (custom, _) = reader.company_custom(&mut patch);
             let primary = reader.primary_contact(fresh);
             let create = company::CreateCompany::new(uid, patch, custom, primary);
             reader.finish_with(create).map(Command::CreateCompany)
@@ -85,8 +95,11 @@ pub fn update(
     body: Json,
     fresh: Fresh<'_>,
 ) -> Result<Command, Refusal> {
-    let mut reader = Reader::new(body)?;
+    let mut reader = Reader::new(Action::Update, body)?;
     reader.body.remove("role");
+    if kind == InputKind::Project {
+        reader.join_estimated_value();
+    }
     let address = reader.address_change(kind.entity());
     let mut patch = reader.patch(kind.entity());
     match kind {
@@ -101,8 +114,8 @@ pub fn update(
             reader.finish_with(Ok(update)).map(Command::UpdateContact)
         }
         InputKind::Company => {
-            let custom = reader.custom(Entity::Company, &mut patch);
-            let update = company::UpdateCompany { target, if_match, patch, address, custom };
+            let (custom, cleared) = reader.company_custom(&mut patch);
+            let update = company::UpdateCompany { target, if_match, patch, address, custom, cleared };
             reader.finish_with(Ok(update)).map(Command::UpdateCompany)
         }
         InputKind::Project => {
@@ -116,8 +129,16 @@ pub fn update(
     }
 }
 
+/// The purpose of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Create,
+    Update,
+}
+
 /// Takes known keys out of a JSON object and collects the errors of their values.
 struct Reader {
+    action: Action,
     /// The prefix of a key in pointers, for example `primaryContact/`.
     prefix: &'static str,
     body: Map<String, Json>,
@@ -125,11 +146,17 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(body: Json) -> Result<Self, Refusal> {
-        match body {
-            Json::Object(body) => Ok(Self { prefix: "", body, errors: ValidationErrors::default() }),
-            _ => Err(Invalid::of_body("Must be an object.").into()),
+    fn new(action: Action, body: Json) -> Result<Self, Refusal> {
+        // A text is no body, not even an empty one.
+        match Some(body).filter(|body| !body.is_string()).map(object) {
+            Some(Ok(body)) => Ok(Self { action, prefix: "", body, errors: ValidationErrors::default() }),
+            Some(Err(_)) | None => Err(Invalid::of_body("Must be an object.").into()),
         }
+    }
+
+    /// A reader of an object inside the body.
+    fn inside(&self, prefix: &'static str, body: Map<String, Json>) -> Self {
+        Self { action: self.action, prefix, body, errors: ValidationErrors::default() }
     }
 
     /// The command, or all errors: those of single values and those of the command as a whole, at most one per missing field.
@@ -158,6 +185,11 @@ impl Reader {
                 continue;
             }
             let Some((name, json)) = self.take_field(field) else { continue };
+            let is_name = matches!(field, Field::FirstName | Field::LastName) && !json.is_null();
+            // A create has nothing to clear.
+            if self.action == Action::Create && !field.nullable() && !is_name && is_blank(&json) {
+                continue;
+            }
             match value(field, json) {
                 Ok(value) => {
                     patch.insert(field, value);
@@ -179,40 +211,12 @@ impl Reader {
         Some(("full_address", address))
     }
 
-    /// The change of an address in an update. Only the lines in the body change.
-    fn address_change(&mut self, entity: Entity) -> Option<AddressChange> {
-        if !entity.fields().contains(&Field::Address) {
-            return None;
-        }
-        let name = Field::Address.name();
-        let change = match self.body.remove(name) {
-            Some(Json::Object(lines)) => address_lines(lines),
-            Some(Json::Null) => Ok(AddressChange::Clear),
-            Some(_) => Err("Must be an object.".to_owned()),
-            None => return self.full_address(),
-        };
-        change.map_err(|detail| self.refuse(name, detail)).ok()
-    }
-
-    /// The change by `full_address`, which is read where `address` is absent.
-    fn full_address(&mut self) -> Option<AddressChange> {
-        let change = match self.body.remove("full_address")? {
-            Json::Null => Ok(AddressChange::Clear),
-            Json::String(text) => plain(&text, 255).map(AddressChange::Line),
-            _ => Err("Must be a string.".to_owned()),
-        };
-        change.map_err(|detail| self.refuse("full_address", detail)).ok()
-    }
-
     fn flag(&mut self, key: &str) -> bool {
-        match self.body.remove(key) {
-            None | Some(Json::Null) => false,
-            Some(Json::Bool(flag)) => flag,
-            Some(_) => {
-                self.refuse(key, "Must be true or false.");
-                false
-            }
-        }
+        let flag = self.body.remove(key).map_or(Some(false), |json| flag(&json));
+        flag.unwrap_or_else(|| {
+            self.refuse(key, "Must be true or false.");
+            false
+        })
     }
 }
 

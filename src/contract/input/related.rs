@@ -1,24 +1,26 @@
-//! Reads the parts of a body that are no plain attributes: companies, circles, notes and custom fields.
+//! Reads the parts of a body that are no plain attributes: companies, circles and notes.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::value::{untyped, value};
+use super::lenient::{is_blank, is_blank_but_for, is_list, list, object, text};
+use super::value::value;
 use super::{Fresh, Reader};
 use crate::contract::record::parse_uid;
 use crate::domain::contact::{CircleName, Circles, CompanyLink, Note, RelatedChanges};
 use crate::domain::record::normalize_key;
-use crate::domain::schema::Input;
 use crate::domain::value::plain;
-use crate::domain::{Entity, Field, FieldKind, Patch, ValidationErrors, Value, company};
+use crate::domain::{Entity, Field, Patch, Value, company};
 
 /// The most items of a list in one write.
 const MAX_ITEMS: usize = 100;
-/// The most values of custom fields in one write.
-const MAX_VALUES: usize = 500;
-/// The longest key that an error repeats, in bytes.
-const MAX_SHOWN_KEY: usize = 255;
+
+const CREATE_COMPANY: &str = "create_company_if_not_exists";
+const CREATE_CONTACT: &str = "create_primary_contact_if_not_exists";
+const WELCOME: &str = "send_welcome_email";
+/// Validated and ignored, because this service has no individual mode to prevent.
+const PREVENT_INDIVIDUAL_MODE: &str = "prevent_individual_mode";
 
 impl Reader {
     pub(super) fn related(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> RelatedChanges {
@@ -26,43 +28,11 @@ impl Reader {
             circles: self.circles(patch, fresh),
             notes: self.notes(fresh),
             custom: self.custom(Entity::Contact, patch),
-            welcome: self.flag("send_welcome_email"),
+            welcome: self.flag(WELCOME),
         }
     }
 
-    /// The values of custom fields by their fields' UUIDs; `null` clears all. An empty list is an empty object, because PHP
-    /// writes it so.
-    pub(super) fn custom(&mut self, entity: Entity, patch: &mut Patch) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        for field in entity.fields().iter().copied().filter(|field| matches!(field.kind(), FieldKind::Custom(_))) {
-            let name = field.name();
-            match self.body.remove(name) {
-                None => {}
-                Some(Json::Null) => {
-                    patch.insert(field, None);
-                }
-                Some(Json::Array(list)) if list.is_empty() => {}
-                Some(Json::Object(values)) if values.len() > MAX_VALUES => {
-                    self.refuse(name, format!("Must have at most {MAX_VALUES} values."));
-                }
-                Some(Json::Object(values)) => {
-                    for (key, json) in values {
-                        match parse_uid(&key) {
-                            Some(uid) => inputs.push(Input { field, uid, value: untyped(json) }),
-                            None if key.len() > MAX_SHOWN_KEY => {
-                                self.refuse(name, "Has a key that is not a custom field's UUID.");
-                            }
-                            None => self.refuse(&[name, "/", &escaped(&key)].concat(), "Is not a custom field's UUID."),
-                        }
-                    }
-                }
-                Some(_) => self.refuse(name, "Must be an object with the custom fields' UUIDs as its keys."),
-            }
-        }
-        inputs
-    }
-
-    /// `{add: [name or id], remove: […]}`. A plain list, as in the JSON of a contact, is added.
+    /// `{add: [name or id], remove: […]}`. A plain list, as in the JSON of a contact, or a single name or id is added.
     fn circles(&mut self, patch: &mut Patch, fresh: Fresh<'_>) -> Circles {
         let (add, remove) = match self.body.remove("circles") {
             None => return Circles::default(),
@@ -70,9 +40,9 @@ impl Reader {
                 patch.insert(Field::Circles, None);
                 return Circles::default();
             }
-            Some(Json::Object(mut change)) => (change.remove("add"), change.remove("remove")),
-            Some(list @ Json::Array(_)) => (Some(list), None),
-            Some(_) => {
+            Some(Json::Object(mut change)) if !is_list(&change) => (change.remove("add"), change.remove("remove")),
+            Some(added @ (Json::Object(_) | Json::Array(_) | Json::String(_) | Json::Number(_))) => (Some(added), None),
+            Some(Json::Bool(_)) => {
                 self.refuse("circles", "Must be an object with add and remove.");
                 return Circles::default();
             }
@@ -88,17 +58,17 @@ impl Reader {
     }
 
     fn circle_names(&mut self, pointer: &str, list: Option<Json>, fresh: Fresh<'_>) -> Vec<CircleName> {
-        let list = match list {
-            None | Some(Json::Null) => return Vec::new(),
-            Some(Json::Array(list)) if list.len() <= MAX_ITEMS => list,
-            Some(one @ (Json::String(_) | Json::Number(_))) => vec![one],
-            Some(_) => {
-                self.refuse(pointer, format!("Must be a list of at most {MAX_ITEMS} names or ids."));
-                return Vec::new();
-            }
+        let items = match list {
+            None => return Vec::new(),
+            Some(blank) if is_blank(&blank) => return Vec::new(),
+            Some(json) => listed(json).filter(|items| items.len() <= MAX_ITEMS),
+        };
+        let Some(items) = items else {
+            self.refuse(pointer, format!("Must be a list of at most {MAX_ITEMS} names or ids."));
+            return Vec::new();
         };
         let mut names = Vec::new();
-        for (index, json) in list.into_iter().enumerate() {
+        for (index, json) in items.into_iter().enumerate().filter(|(_, item)| !is_blank(item)) {
             match circle_name(json).map(|name| plain(&name, 255)) {
                 Some(Ok(name)) if !name.is_empty() => names.push(match parse_uid(&name) {
                     Some(uid) => CircleName::Uid(uid),
@@ -113,21 +83,20 @@ impl Reader {
 
     /// `[{title, note, date}]`. A note may be a plain text.
     fn notes(&mut self, fresh: Fresh<'_>) -> Vec<Note> {
-        let list = match self.body.remove("notes") {
+        let items = match self.body.remove("notes") {
             None | Some(Json::Null) => return Vec::new(),
-            Some(Json::Array(list)) if list.len() <= MAX_ITEMS => list,
-            Some(text @ Json::String(_)) => vec![text],
-            Some(_) => {
-                self.refuse("notes", format!("Must be a list of at most {MAX_ITEMS} notes."));
-                return Vec::new();
-            }
+            Some(Json::Object(note)) if !is_list(&note) => Some(vec![Json::Object(note)]),
+            Some(json) => listed(json).filter(|items| items.len() <= MAX_ITEMS),
+        };
+        let Some(items) = items else {
+            self.refuse("notes", format!("Must be a list of at most {MAX_ITEMS} notes."));
+            return Vec::new();
         };
         let mut notes = Vec::new();
-        for (index, note) in list.into_iter().enumerate() {
-            let body = match note {
-                Json::Object(body) => body,
-                text @ Json::String(_) => Map::from_iter([("note".to_owned(), text)]),
-                _ => {
+        for (index, note) in items.into_iter().enumerate() {
+            let body = match object(note).or_else(|note| text(note).map(note_of)) {
+                Ok(body) => body,
+                Err(_) => {
                     self.refuse(&format!("notes/{index}"), "Must be an object with title, note and date, or a string.");
                     continue;
                 }
@@ -154,26 +123,33 @@ impl Reader {
         patch
     }
 
-    /// The `company` of a contact: absent, `null`, or a company to link to.
+    /// The `company` of a contact: absent, `null`, or a company to link to. An object without a name and without the wish to
+    /// create a company, or an empty text, is absent.
     pub(super) fn company(&mut self, fresh: Fresh<'_>) -> Option<Option<CompanyLink>> {
-        match self.body.remove("company")? {
-            Json::Null => Some(None),
-            Json::Object(body) => {
-                let mut inner = Self { prefix: "company/", body, errors: ValidationErrors::default() };
+        let body = match self.body.remove("company")? {
+            Json::Null => return Some(None),
+            json => {
+                object(json).or_else(|json| text(json).map(|name| Map::from_iter([("name".to_owned(), name.into())])))
+            }
+        };
+        match body {
+            Ok(body) if is_blank_but_for(&body, &[CREATE_COMPANY]) => None,
+            Ok(body) => {
+                let mut inner = self.inside("company/", body);
                 let link = inner.company_link(fresh);
                 self.errors.append(inner.errors);
                 link.map(Some)
             }
-            _ => {
-                self.refuse("company", "Must be an object with a name.");
+            Err(_) => {
+                self.refuse("company", "Must be an object with a name, or the name of a company.");
                 None
             }
         }
     }
 
     fn company_link(&mut self, fresh: Fresh<'_>) -> Option<CompanyLink> {
-        let create = self.flag("create_company_if_not_exists");
-        let name = self.body.remove("name").map(|name| value(Field::Name, name));
+        let create = self.flag(CREATE_COMPANY);
+        let name = self.body.remove("name").filter(|name| !is_blank(name)).map(|name| value(Field::Name, name));
         match name {
             Some(Ok(Some(Value::Text(name)))) => Some(CompanyLink { name, create_as: create.then(fresh) }),
             Some(Err(detail)) => {
@@ -187,26 +163,41 @@ impl Reader {
         }
     }
 
+    /// The first contact of a new company. An object that holds nothing but flags that are false is absent.
     pub(super) fn primary_contact(&mut self, fresh: Fresh<'_>) -> Option<company::Primary> {
-        match self.body.remove("primaryContact")? {
-            Json::Null => None,
-            Json::Object(body) => {
-                let mut inner = Self { prefix: "primaryContact/", body, errors: ValidationErrors::default() };
+        match object(self.body.remove("primaryContact")?) {
+            Ok(body) if is_blank_but_for(&body, &[WELCOME, CREATE_CONTACT, PREVENT_INDIVIDUAL_MODE]) => None,
+            Ok(body) => {
+                let mut inner = self.inside("primaryContact/", body);
                 let mut patch = inner.patch(Entity::Contact);
-                let create = inner.flag("create_primary_contact_if_not_exists");
-                // Validated and ignored, because this service has no individual mode to prevent.
-                inner.flag("prevent_individual_mode");
+                let create = inner.flag(CREATE_CONTACT);
+                inner.flag(PREVENT_INDIVIDUAL_MODE);
                 let create_as = create.then(&mut *fresh);
                 let related = inner.related(&mut patch, fresh);
                 self.errors.append(inner.errors);
                 Some(company::Primary { patch, create_as, related })
             }
-            _ => {
+            Err(Json::Null) => None,
+            Err(_) => {
                 self.refuse("primaryContact", "Must be an object.");
                 None
             }
         }
     }
+}
+
+/// The items of a list, or a single text or number as the only item.
+fn listed(json: Json) -> Option<Vec<Json>> {
+    match list(json) {
+        Ok(items) => Some(items),
+        Err(one @ (Json::String(_) | Json::Number(_))) => Some(vec![one]),
+        Err(_) => None,
+    }
+}
+
+/// A note of a plain text.
+fn note_of(text: String) -> Map<String, Json> {
+    Map::from_iter([("note".to_owned(), text.into())])
 }
 
 fn circle_name(json: Json) -> Option<String> {
@@ -219,9 +210,4 @@ fn circle_name(json: Json) -> Option<String> {
         }),
         _ => None,
     }
-}
-
-/// A key as a step of a JSON Pointer (RFC 6901, section 3).
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

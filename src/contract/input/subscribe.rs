@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::value::value;
-use super::{Fresh, Reader};
+use super::{Action, Fresh, Reader};
 use crate::domain::contact::Subscribe;
 use crate::domain::{Command, Field, Invalid, Patch, Refusal};
 
@@ -21,7 +21,7 @@ pub fn subscriptions(body: Json, fresh: Fresh<'_>) -> Result<Vec<Result<Command,
 }
 
 fn subscription(item: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
-    let mut reader = Reader::new(item)?;
+    let mut reader = Reader::new(Action::Create, item)?;
     let mut patch = Patch::new();
     for field in [Field::Email, Field::FirstName, Field::LastName] {
         // A name that is null is unknown.

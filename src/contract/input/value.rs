@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::domain::schema::UntypedValue;
-use crate::domain::value::{AddressChange, max_read, plain, tags, words};
+use super::address::address_lines;
+use super::lenient::{is_blank, object, text, texts};
+use crate::domain::schema::{UntypedValue, Visibility};
+use crate::domain::value::{MAX_TAGS, max_read, tags, words};
 use crate::domain::{Field, FieldKind, Money, Number, Value};
 
 /// The most items of a list of texts.
@@ -18,45 +20,60 @@ pub(super) fn value(field: Field, json: Json) -> Result<Option<Value>, String> {
     match (kind, json) {
         (_, Json::Null) if field.nullable() => Ok(None),
         (_, Json::Null) => Err("Must not be null.".to_owned()),
-        (FieldKind::Tags, Json::Array(words)) => {
-            let words: Option<Vec<&str>> = words.iter().map(Json::as_str).collect();
-            let words = words.ok_or("Must be a list of strings.")?;
-            tags(words.into_iter()).map(some_tags)
-        }
         (FieldKind::Tags, Json::String(words)) => tags(words.split(',')).map(some_tags),
-        (FieldKind::Tags, _) => Err("Must be a list of strings.".to_owned()),
-        (FieldKind::Address, Json::Object(parts)) => address(parts),
-        (FieldKind::Category, Json::Object(mut category)) => match category.remove("name") {
-            Some(Json::String(name)) => Value::parse(kind, &name).map(some_text),
-            None | Some(Json::Null) => Ok(None),
-            Some(_) => Err("Must be an object with a name.".to_owned()),
-        },
-        (FieldKind::Money, Json::Object(mut money)) => match (money.remove("amount"), money.remove("currency")) {
-            (None | Some(Json::Null), _) => Ok(None),
-            (Some(amount), Some(Json::String(currency))) => {
-                let amount = number(&amount).ok_or("amount must be a number.")?;
-                Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
-            }
-            (Some(_), _) => Err("Must be an object with amount and currency.".to_owned()),
-        },
-        (FieldKind::Words, Json::Array(texts)) => {
-            let texts: Option<Vec<&str>> = texts.iter().map(Json::as_str).collect();
-            let texts = texts.ok_or("Must be a list of strings.")?;
-            words(texts.into_iter(), MAX_WORDS).map(some_words)
+        (FieldKind::Tags, json) => {
+            let words = texts(json, max_read(MAX_TAGS) + 1).ok_or("Must be a list of strings.")?;
+            tags(words.iter().map(String::as_str)).map(some_tags)
         }
         (FieldKind::Words, Json::String(texts)) => words(texts.split(','), MAX_WORDS).map(some_words),
-        (FieldKind::Words, _) => Err("Must be a list of strings.".to_owned()),
-        (FieldKind::Money, _) => Err("Must be an object with amount and currency.".to_owned()),
-        (FieldKind::Address | FieldKind::Links | FieldKind::Person | FieldKind::Circles | FieldKind::Custom(_), _) => {
+        (FieldKind::Words, json) => {
+            let texts = texts(json, max_read(MAX_WORDS) + 1).ok_or("Must be a list of strings.")?;
+            words(texts.iter().map(String::as_str), MAX_WORDS).map(some_words)
+        }
+        (FieldKind::Address, json) => address(object(json).map_err(|_| "Must be an object.")?),
+        (FieldKind::Category, json) => category(json),
+        (FieldKind::Money, json) => money(json),
+        (FieldKind::Links | FieldKind::Person | FieldKind::Circles | FieldKind::Custom(_), _) => {
             Err("Must be an object.".to_owned())
         }
-        (_, Json::String(text)) if text.trim().is_empty() => match field {
-            Field::FirstName | Field::LastName => Ok(Some(Value::Text(String::new()))),
+        (_, json) => match text(json).map_err(|_| "Must be a string.")? {
+            text if !text.trim().is_empty() => {
+                Value::parse(kind, &text).map(|value| Some(value).filter(|value| !is_default(kind, value)))
+            }
+            _ if matches!(field, Field::FirstName | Field::LastName) => Ok(Some(Value::Text(String::new()))),
             _ if field.nullable() => Ok(None),
             _ => Err("Must not be empty.".to_owned()),
         },
-        (_, Json::String(text)) => Value::parse(kind, &text).map(Some),
-        (_, _) => Err("Must be a string.".to_owned()),
+    }
+}
+
+/// True when the absence of a value means this one. A field without a visibility is public: the same definition has one form.
+fn is_default(kind: FieldKind, value: &Value) -> bool {
+    kind == FieldKind::Visibility && value.as_text() == Some(Visibility::default().name())
+}
+
+/// `{name}`, or the name itself.
+fn category(json: Json) -> Result<Option<Value>, String> {
+    let name = match object(json) {
+        Ok(mut category) => category.remove("name").filter(|name| !name.is_null()),
+        Err(name) => Some(name),
+    };
+    let Some(name) = name else { return Ok(None) };
+    let name = text(name).map_err(|_| "Must be an object with a name.")?;
+    Value::parse(FieldKind::Category, &name).map(some_text)
+}
+
+/// `{amount, currency}`.
+fn money(json: Json) -> Result<Option<Value>, String> {
+    let wrong = "Must be an object with amount and currency.";
+    let mut money = object(json).map_err(|_| wrong)?;
+    match (money.remove("amount").filter(|amount| !is_blank(amount)), money.remove("currency")) {
+        (None, _) => Ok(None),
+        (Some(amount), Some(Json::String(currency))) => {
+            let amount = number(&amount).ok_or("amount must be a number.")?;
+            Money::new(amount, &currency).map(|money| Some(Value::Money(money)))
+        }
+        (Some(_), _) => Err(wrong.to_owned()),
     }
 }
 
@@ -109,22 +126,4 @@ fn some_tags(tags: Vec<String>) -> Option<Value> {
 
 fn address(parts: Map<String, Json>) -> Result<Option<Value>, String> {
     address_lines(parts).map(|change| change.apply(None).map(Value::from))
-}
-
-/// The lines of an address in a body; `null` clears a line.
-pub(super) fn address_lines(mut parts: Map<String, Json>) -> Result<AddressChange, String> {
-    let mut line = |key: &str| match parts.remove(key) {
-        None => Ok(None),
-        Some(Json::Null) => Ok(Some(None)),
-        Some(Json::String(text)) => plain(&text, 255).map(|text| Some(Some(text).filter(|text| !text.is_empty()))),
-        Some(_) => Err(format!("{key} must be a string or null.")),
-    };
-    Ok(AddressChange::Lines {
-        address_line_1: line("address_line_1")?,
-        address_line_2: line("address_line_2")?,
-        city: line("city")?,
-        state: line("state")?,
-        country: line("country")?,
-        zip: line("zip")?,
-    })
 }

@@ -74,7 +74,8 @@ pub(super) fn read(field: Field, value: generated::Value) -> Result<Option<Value
             | FieldKind::Client
             | FieldKind::Contact
             | FieldKind::Owner
-            | FieldKind::Type,
+            | FieldKind::Type
+            | FieldKind::Visibility,
             Typed::Text(text),
         ) => Ok(Some(Value::Text(text))),
         (FieldKind::Role, Typed::Role(number)) => read_role(number).map(|role| role.map(Value::Role)),
@@ -144,11 +145,12 @@ fn read_link(link: generated::Link) -> Result<Link, Unusable> {
 }
 
 pub(super) fn write_person(person: &Person) -> generated::Person {
-    let Person { uid, first_name, last_name, email } = person.clone();
-    generated::Person { uid: uid.to_string(), first_name, last_name, email }
+    let Person { uid, first_name, last_name, name_prefix, email, role } = person.clone();
+    let role = role.map_or_else(|| generated::Role::Unspecified.into(), write_role);
+    generated::Person { uid: uid.to_string(), first_name, last_name, email, name_prefix, role }
 }
 
 fn read_person(person: generated::Person) -> Result<Person, Unusable> {
-    let generated::Person { uid: text, first_name, last_name, email } = person;
-    Ok(Person { uid: uid(&text)?, first_name, last_name, email })
+    let generated::Person { uid: text, first_name, last_name, email, name_prefix, role } = person;
+    Ok(Person { uid: uid(&text)?, first_name, last_name, name_prefix, email, role: read_role(role)? })
 }

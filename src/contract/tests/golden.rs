@@ -1,6 +1,7 @@
 //! `tests/golden/`: events as they were sent, `<kind>.json` or `<kind>.<which>.json`, each with the protobuf message of
 //! the same event in a `.pb` beside it. A folder is a shape: `v2` added circles, audiences, custom fields and categories,
-//! and the kinds of records that came with them; later the health of push endpoints, as kinds of its own.
+//! and the kinds of records that came with them; later the health of push endpoints, as kinds of its own. `v3` added the
+//! visibility of custom fields, and the prefix and role of a company's first contact.
 //!
 //! They are never rewritten, because logs and streams hold such events. The current version still writes events of the last
 //! shape; a new attribute makes a new shape.
@@ -18,8 +19,8 @@ use crate::contract::record::parse_uid;
 use crate::contract::{EncodedEvent, generated};
 use crate::domain::{AccountId, Entity, Uid};
 
-const SHAPES: [&str; 2] = ["v1", "v2"];
-const TODAY: &str = "v2";
+const SHAPES: [&str; 3] = ["v1", "v2", "v3"];
+const TODAY: &str = "v3";
 
 #[test]
 fn there_is_one_of_every_kind() {

@@ -78,6 +78,7 @@ fn keys_that_an_action_does_not_use_are_ignored() {
         patch: Patch::new(),
         address: None,
         custom: Vec::new(),
+        cleared: Vec::new(),
     };
     assert_eq!(update, Ok(Command::UpdateCompany(expected)));
 }
@@ -90,16 +91,20 @@ fn a_role_is_read_in_any_case() {
         let body = json!({"role": sent, "name": "Acme"});
         assert_eq!(create(InputKind::Company, body), Ok(Command::CreateCompany(expected)));
     }
-    for wrong in [json!("Boss"), json!(""), json!(null), json!(1)] {
+    for wrong in [json!("Boss"), json!(true), json!(1)] {
         assert_eq!(invalid(create(InputKind::Company, json!({"role": wrong, "name": "Acme"}))), ["#/role"]);
+    }
+    for absent in [json!(null), json!("")] {
+        let created = create(InputKind::Company, json!({"role": absent, "name": "Acme"}));
+        assert_eq!(created, create(InputKind::Company, json!({"name": "Acme"})));
     }
 }
 
 #[test]
 fn every_invalid_field_is_listed_once() {
     let body = json!({
-        "role": "Boss", "first_name": 1, "email": "nobody", "phone": {}, "website": "x.org", "tags": 1, "address": [],
-        "send_welcome_email": "yes", "company": {"create_company_if_not_exists": 1},
+        "role": "Boss", "first_name": true, "email": "nobody", "phone": {}, "website": "x.org", "tags": 1, "address": "1",
+        "send_welcome_email": "perhaps", "company": {"create_company_if_not_exists": 2},
     });
     let expected = [
         "#/role",
@@ -116,7 +121,7 @@ fn every_invalid_field_is_listed_once() {
     ];
     assert_eq!(invalid(create(InputKind::Contact, body)), expected);
 
-    let first = json!({"email": "nobody", "website": "x.org", "send_welcome_email": 1, "create_primary_contact_if_not_exists": 1});
+    let first = json!({"email": "nobody", "website": "x.org", "send_welcome_email": 2, "create_primary_contact_if_not_exists": {}});
     let expected = [
         "#/primaryContact/email",
         "#/primaryContact/website",
@@ -133,10 +138,12 @@ fn every_invalid_field_is_listed_once() {
 
 #[test]
 fn a_body_that_is_no_object_is_refused_whole() {
-    for body in [json!(null), json!([]), json!("a"), json!(1)] {
+    for body in [json!(null), json!([{}]), json!("a"), json!(""), json!(1)] {
         assert_eq!(invalid(create(InputKind::Contact, body.clone())), ["#"]);
         assert_eq!(invalid(update(InputKind::Company, body)), ["#"]);
     }
+    assert_eq!(create(InputKind::Contact, json!([])), create(InputKind::Contact, json!({})), "PHP's empty object");
+    assert_eq!(update(InputKind::Contact, json!([])), update(InputKind::Contact, json!({})), "PHP's empty object");
 }
 
 #[test]
@@ -166,10 +173,16 @@ fn a_company_is_linked_by_name_and_unlinked_by_null() {
     let untouched = read(json!({}));
     assert_eq!((untouched.patch, untouched.company), (Patch::new(), None));
 
-    for no_name in [json!({}), json!({"name": null}), json!({"name": ""}), json!({"name": 1})] {
+    assert_eq!(read(json!({"company": "Acme"})).company, link(None));
+    let blank = json!({"name": "", "create_company_if_not_exists": "0"});
+    for absent in [json!({}), json!([]), json!(""), json!({"name": null}), blank] {
+        assert_eq!(read(json!({"company": absent})), read(json!({})));
+    }
+    let flag_alone = json!({"name": "", "create_company_if_not_exists": "1"});
+    for no_name in [flag_alone, json!({"name": true}), json!({"uid": "17"})] {
         assert_eq!(refused(json!({"company": no_name})), ["#/company/name"]);
     }
-    assert_eq!(refused(json!({"company": "Acme"})), ["#/company"]);
+    assert_eq!(refused(json!({"company": true})), ["#/company"]);
 }
 
 #[test]
@@ -189,10 +202,13 @@ fn a_first_contact_is_read_with_any_contact_field() {
 
     let expected =
         company::CreateCompany::new(OWN, patch([(Field::Name, text("Acme"))]), Vec::new(), None).expect("whole");
-    assert_eq!(
-        create(InputKind::Company, json!({"name": "Acme", "primaryContact": null})),
-        Ok(Command::CreateCompany(expected))
-    );
+    let expected = Ok(Command::CreateCompany(expected));
+    let flags = json!({"create_primary_contact_if_not_exists": false, "send_welcome_email": "0", "prevent_individual_mode": "Off"});
+    let form =
+        json!({"first_name": "", "last_name": "", "email": "", "address": {"city": ""}, "send_welcome_email": 0});
+    for absent in [json!(null), json!({}), json!([]), json!(""), flags, form] {
+        assert_eq!(create(InputKind::Company, json!({"name": "Acme", "primaryContact": absent})), expected);
+    }
 }
 
 #[test]

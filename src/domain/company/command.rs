@@ -3,7 +3,7 @@
 use crate::domain::contact::RelatedChanges;
 use crate::domain::decision::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::normalize_key;
-use crate::domain::schema::{self, Input};
+use crate::domain::schema::{self, FieldGroup, Input};
 use crate::domain::value::AddressChange;
 use crate::domain::{
     Entity, EventType, Field, Invalid, Link, NewEvent, Patch, Person, Record, Refusal, Role, Seq, Target, Uid,
@@ -38,6 +38,8 @@ pub struct UpdateCompany {
     pub patch: Patch,
     pub address: Option<AddressChange>,
     pub custom: Vec<Input>,
+    /// The groups whose values of custom fields are cleared, before `custom` is merged.
+    pub cleared: Vec<FieldGroup>,
 }
 
 impl CreateCompany {
@@ -91,6 +93,7 @@ impl UpdateCompany {
         let mut patch = self.patch;
         let mut errors = ValidationErrors::default();
         errors.take_decided(refuse_taken_name(view, record.uid, &patch))?;
+        schema::clear(view, record, &self.cleared, &mut patch);
         errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
         errors.into_result(())?;
         if let Some(address) = self.address {
@@ -156,11 +159,17 @@ impl Primary {
             patch.entry(name).or_insert_with(|| Some(Value::Text(String::new())));
         }
         patch.insert(Field::Companies, Some(Value::Links(vec![company])));
+        let nullable = |field| patch.get(&field)?.as_ref()?.as_text().map(str::to_owned);
         let person = Person {
             uid,
             first_name: text(&patch, Field::FirstName),
             last_name: text(&patch, Field::LastName),
-            email: patch.get(&Field::Email).cloned().flatten().and_then(|email| email.as_text().map(str::to_owned)),
+            name_prefix: nullable(Field::NamePrefix),
+            email: nullable(Field::Email),
+            role: match patch.get(&Field::Role) {
+                Some(Some(Value::Role(role))) => Some(*role),
+                _ => None,
+            },
         };
         Ok((person, contact::created(view, uid, patch, self.related)?))
     }

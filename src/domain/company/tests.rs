@@ -3,10 +3,11 @@ use proptest::prelude::*;
 use super::{CreateCompany, Primary, UpdateCompany};
 use crate::domain::contact::{self, CompanyLink, RelatedChanges};
 use crate::domain::fixture::{
-    arbitrary, city, company, contact, created, delete, deleted, given, key, links, person, role, tags, text, uid,
-    updated, welcome, welcome_requested,
+    arbitrary, city, company, contact, created, delete, deleted, field_added, given, input, key, links, person, role,
+    tags, text, uid, updated, welcome, welcome_requested,
 };
-use crate::domain::{Entity, Field, NewEvent, Patch, Person, Refusal, Role, Seq, Target, Value};
+use crate::domain::schema::{FieldGroup, FieldType, Input, UntypedValue};
+use crate::domain::{Entity, Field, FieldOwner, NewEvent, Patch, Person, Refusal, Role, Seq, Target, Value};
 
 const CONTACT: Entity = Entity::Contact;
 const COMPANY: Entity = Entity::Company;
@@ -22,7 +23,14 @@ fn create(patch: Patch, primary: Option<Primary>) -> CreateCompany {
 }
 
 fn update<const N: usize>(name: &str, changes: [(Field, Option<Value>); N]) -> UpdateCompany {
-    UpdateCompany { target: key(name), if_match: None, patch: Patch::from(changes), address: None, custom: Vec::new() }
+    UpdateCompany {
+        target: key(name),
+        if_match: None,
+        patch: Patch::from(changes),
+        address: None,
+        custom: Vec::new(),
+        cleared: Vec::new(),
+    }
 }
 
 /// A first contact with these fields, to be created as `name` where none has the email.
@@ -122,20 +130,27 @@ fn a_first_contact_is_found_by_its_email() {
 
 #[test]
 fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
-    let company = company("Acme").with(Field::Role, role(Role::Client)).with(Field::PrimaryContact, person(ANN));
+    let acme_client = company("Acme").with(Field::Role, role(Role::Client));
     let ann = contact(ANN).with(Field::Companies, links(["Acme"]));
     let client = || acme([(Field::Role, role(Role::Client))]);
     given([])
         .when(create(client(), Some(Primary { related: welcome(), ..primary(ANN, ann_lee()) })))
         .about(COMPANY, "Acme")
-        .then_events([company.clone(), ann.clone(), welcome_requested(ANN)]);
+        .then_events([
+            acme_client.clone().with(Field::PrimaryContact, person(ANN)),
+            ann.clone(),
+            welcome_requested(ANN),
+        ]);
 
+    let Some(Value::Person(client_person)) = person(ANN) else { panic!("a person") };
+    let prospect_person = Value::from(Person { role: Some(Role::Prospect), ..*client_person });
     let mut prospect = primary(ANN, ann_lee());
     prospect.patch.insert(Field::Role, role(Role::Prospect));
     let changes = ann.changes.iter().filter(|(field, _)| *field != Field::Role).cloned().collect();
-    given([])
-        .when(create(client(), Some(prospect)))
-        .then_events([company, NewEvent { changes, ..ann }.with(Field::Role, role(Role::Prospect))]);
+    given([]).when(create(client(), Some(prospect))).then_events([
+        acme_client.with(Field::PrimaryContact, Some(prospect_person)),
+        NewEvent { changes, ..ann }.with(Field::Role, role(Role::Prospect)),
+    ]);
 }
 
 #[test]
@@ -153,7 +168,14 @@ fn a_first_contact_that_is_missing_is_refused_where_it_shall_not_be_created() {
 
 #[test]
 fn a_leads_first_contact_needs_no_field() {
-    let nameless = Person { uid: uid("L"), first_name: String::new(), last_name: String::new(), email: None };
+    let nameless = Person {
+        uid: uid("L"),
+        first_name: String::new(),
+        last_name: String::new(),
+        name_prefix: None,
+        email: None,
+        role: Some(Role::Lead),
+    };
     let lead_company = company("Acme").with(Field::Role, role(Role::Lead));
     let lead_contact = created(CONTACT, "L")
         .with(Field::Role, role(Role::Lead))
@@ -175,6 +197,57 @@ fn any_other_first_contact_needs_an_email() {
     let client = primary("C", [(Field::Role, role(Role::Client))]);
     assert_eq!(lacks(of(Role::Lead), Some(client)), email, "the contact is no Lead, so that it needs an email");
     assert_eq!(lacks(Patch::new(), Some(primary("L", []))), ["#/name", "#/primaryContact/email"]);
+}
+
+/// The values of a company's custom fields, each under the uid of the field with this name.
+fn values<const N: usize>(values: [(&str, &str); N]) -> Value {
+    let values = values.map(|(name, value)| (uid(name), Value::Text(value.to_owned())));
+    Value::Custom(values.into())
+}
+
+#[test]
+fn a_cleared_group_keeps_the_values_of_the_others() {
+    let field = |name, owner| field_added(name, owner, FieldType::Text);
+    let hidden = field("Hidden", FieldOwner::Company).with(Field::Visibility, text("private"));
+    let all = Some(values([("Open", "a"), ("Hidden", "b"), ("Aim", "c")]));
+    let account = || {
+        let acme = company("Acme").with(Field::CompanyCustomFields, all.clone());
+        given([field("Open", FieldOwner::Company), hidden.clone(), field("Aim", FieldOwner::Target), acme])
+    };
+    for (group, left) in [
+        (FieldGroup::Public, values([("Hidden", "b"), ("Aim", "c")])),
+        (FieldGroup::Private, values([("Open", "a"), ("Aim", "c")])),
+        (FieldGroup::Target, values([("Open", "a"), ("Hidden", "b")])),
+    ] {
+        account()
+            .when(UpdateCompany { cleared: vec![group], ..update("Acme", []) })
+            .then_events([updated(COMPANY, "Acme").with(Field::CompanyCustomFields, Some(left))]);
+    }
+    account()
+        .when(UpdateCompany { cleared: FieldGroup::ALL.to_vec(), ..update("Acme", []) })
+        .then_events([updated(COMPANY, "Acme").with(Field::CompanyCustomFields, None)]);
+    // Cleared first, then merged.
+    let open = input(Field::CompanyCustomFields, "Open", UntypedValue::Text("z".to_owned()));
+    account()
+        .when(UpdateCompany { custom: vec![open], ..update("Acme", [(Field::CompanyCustomFields, None)]) })
+        .then_events([updated(COMPANY, "Acme").with(Field::CompanyCustomFields, Some(values([("Open", "z")])))]);
+}
+
+#[test]
+fn a_field_that_is_named_twice_has_one_value() {
+    let twice = |first: &str, second: &str| {
+        let value = |text: &str| input(Field::CompanyCustomFields, "Open", UntypedValue::Text(text.to_owned()));
+        let second = Input { key: "public_custom_fields", ..value(second) };
+        UpdateCompany { custom: vec![value(first), second], ..update("Acme", []) }
+    };
+    let pointer = format!("#/public_custom_fields/{}", uid("Open"));
+    given([field_added("Open", FieldOwner::Company, FieldType::Text), company("Acme")])
+        .when(twice("a", ""))
+        .then_invalid([&pointer])
+        .when(twice("a", "b"))
+        .then_invalid([&pointer])
+        .when(twice("a", " a "))
+        .then_events([updated(COMPANY, "Acme").with(Field::CompanyCustomFields, Some(values([("Open", "a")])))]);
 }
 
 #[test]
@@ -200,7 +273,7 @@ fn a_stale_version_is_refused() {
 proptest! {
     #[test]
     fn a_patch_that_was_applied_changes_nothing_the_second_time(patch in arbitrary::patch(COMPANY)) {
-        let update = UpdateCompany { target: Target::Uid(uid("Acme")), if_match: None, patch, address: None, custom: Vec::new() };
+        let update = UpdateCompany { target: Target::Uid(uid("Acme")), patch, ..update("Acme", []) };
         given([company("Acme")]).when(update.clone()).apply().when(update).then_nothing();
     }
 }

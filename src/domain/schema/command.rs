@@ -4,7 +4,7 @@ use super::{Definition, FieldType};
 use crate::domain::decision::{Decision, Reads, View, find, refuse_taken};
 use crate::domain::record::custom_field_key;
 use crate::domain::{
-    Entity, EventType, Field, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, ValidationErrors, Value,
+    Entity, EventType, Field, FieldOwner, Invalid, NewEvent, Patch, Refusal, Seq, Target, Uid, ValidationErrors, Value,
 };
 
 /// Defines a custom field.
@@ -14,7 +14,7 @@ pub struct Add {
     patch: Patch,
 }
 
-/// Changes the label, description or allowed values of a custom field.
+/// Changes the label, description, allowed values or visibility of a custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeField {
     pub target: Target,
@@ -38,6 +38,8 @@ impl Add {
             errors.extend(kind.and_then(|kind| wrong_values(kind, values)));
             errors.extend(too_many_bytes(&patch));
         }
+        let owner = patch.get(&Field::Owner).and_then(Option::as_ref).and_then(Value::as_text);
+        errors.extend(owner.and_then(FieldOwner::parse).and_then(|owner| wrong_visibility(owner, &patch)));
         errors.into_result(Self { uid, patch })
     }
 
@@ -62,7 +64,7 @@ impl ChangeField {
         reads.target(Entity::CustomField, &self.target);
         // The owner is known only when the definition is loaded, so the label is looked up for each owner.
         if let Some(label) = self.label() {
-            let owners = crate::domain::field::FieldOwner::ALL;
+            let owners = FieldOwner::ALL;
             let keys = owners.map(|owner| (Entity::CustomField, custom_field_key(owner.name(), label)));
             reads.keys.extend(keys);
         }
@@ -82,11 +84,13 @@ impl ChangeField {
         let is_same =
             record.fields.get(&Field::AllowedValues) == self.patch.get(&Field::AllowedValues).and_then(Option::as_ref);
         let too_many = if is_same { None } else { too_many_bytes(&self.patch) };
+        let wrong_visibility = wrong_visibility(definition.owner, &self.patch);
         let changes = record.differences(self.patch);
         let fixed = changes.iter().filter(|(field, _)| matches!(field, Field::Owner | Field::Type));
         let mut errors: ValidationErrors =
             fixed.map(|(field, _)| Invalid::new(field.name(), "Cannot be changed: add another field.")).collect();
         errors.extend(wrong_values(definition.kind, values));
+        errors.extend(wrong_visibility);
         errors.extend(too_many);
         errors.into_result(())?;
         Ok(Decision::of_update(NewEvent {
@@ -111,6 +115,13 @@ fn too_many_bytes(patch: &Patch) -> Option<Invalid> {
     let bytes: usize = values.iter().map(String::len).sum();
     let detail = || format!("Must have at most {} KiB in all.", MAX_ALLOWED_BYTES >> 10);
     (bytes > MAX_ALLOWED_BYTES).then(|| Invalid::new(Field::AllowedValues.name(), detail()))
+}
+
+/// An error where a field is private whose records show all values in one group.
+fn wrong_visibility(owner: FieldOwner, patch: &Patch) -> Option<Invalid> {
+    let is_private = patch.get(&Field::Visibility).is_some_and(Option::is_some);
+    let detail = "Is for fields of companies only: other records show all values together.";
+    (is_private && owner != FieldOwner::Company).then(|| Invalid::new(Field::Visibility.name(), detail))
 }
 
 /// An error where a choice has no allowed values or another type has some.

@@ -5,15 +5,18 @@
 
 mod choice;
 mod command;
+mod group;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub(crate) use command::{Add, ChangeField};
+pub(crate) use group::FieldGroup;
 pub(crate) use validate::{Input, UntypedValue};
-pub(super) use validate::{read, resolve};
+pub(super) use validate::{clear, definitions_of, read, resolve};
 
 pub(crate) use super::field_type::FieldType;
+pub(crate) use super::visibility::Visibility;
 use super::{Field, FieldOwner, Record, Uid, Value};
 
 /// The definition of a custom field, read from its record.
@@ -26,6 +29,7 @@ pub(crate) struct Definition<'a> {
     pub description: Option<&'a str>,
     /// In the order in which they are shown; empty where the type is no choice.
     pub allowed_values: &'a [String],
+    pub visibility: Visibility,
     pub archived: bool,
 }
 
@@ -43,6 +47,7 @@ impl<'a> Definition<'a> {
                 Some(Value::Words(values)) => values,
                 _ => &[],
             },
+            visibility: record.text(Field::Visibility).and_then(Visibility::parse).unwrap_or_default(),
             archived: record.deleted,
         })
     }

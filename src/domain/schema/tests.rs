@@ -78,6 +78,10 @@ fn every_type_takes_its_values() {
         (FieldType::DateTime, of("2026-11-24T03:00:00+02:00"), kept("2026-11-24T01:00:00+00:00")),
         (FieldType::Checkbox, UntypedValue::Flag(true), Value::Flag(true)),
         (FieldType::Checkbox, of("No"), Value::Flag(false)),
+        (FieldType::Checkbox, of(" "), Value::Flag(false)),
+        (FieldType::Checkbox, of("ON"), Value::Flag(true)),
+        (FieldType::Checkbox, UntypedValue::Number(number(1.0)), Value::Flag(true)),
+        (FieldType::Phone, UntypedValue::Number(number(112.0)), kept("112")),
         (FieldType::Dropdown, of("green"), kept("Green")),
         (
             FieldType::MultiSelect,
@@ -119,7 +123,8 @@ fn a_value_that_does_not_fit_is_refused_by_the_fields_label_and_uid() {
         (FieldType::MultiSelect, UntypedValue::Other, "must be a list of strings."),
         (FieldType::Url, of("x.org"), "must be a URL that begins with https:// or http://."),
         (FieldType::Email, of("nobody"), "must be an email address."),
-        (FieldType::File, UntypedValue::Number(number(1.0)), "must be a string."),
+        (FieldType::File, UntypedValue::Flag(true), "must be a string."),
+        (FieldType::Checkbox, UntypedValue::Number(number(2.0)), "must be true or false."),
     ] {
         let uid = uid("F");
         let refusal = Invalid::new(&format!("custom_fields/{uid}"), format!("The custom field \"F\" ({uid}) {detail}"));

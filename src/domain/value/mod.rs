@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::field_type::FieldType;
 use super::text_enum::text_enum;
+use super::visibility::Visibility;
 use super::{FieldKind, FieldOwner, Uid};
 
 pub use address::Address;
 pub(crate) use address::AddressChange;
-pub(crate) use list::{max_read, tags, words};
+pub(crate) use list::{MAX_TAGS, max_read, tags, words};
 pub use number::{Money, Number};
-pub(crate) use text::plain;
 pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
+pub(crate) use text::{flag, plain};
 
 /// The value of one attribute; `null` is the absence of a value. Its large variants are boxed, because values are moved
 /// between several maps and lists on their way from a body to an event.
@@ -42,6 +43,7 @@ pub enum Value {
 
 text_enum! {
     /// The relation of a contact or company to the account's owner.
+    #[derive(Serialize, Deserialize)]
     #[expect(missing_docs, reason = "each variant is its wire name")]
     pub enum Role {
         Lead = "Lead",
@@ -84,7 +86,11 @@ pub struct Person {
     pub uid: Uid,
     pub first_name: String,
     pub last_name: String,
+    #[serde(default)]
+    pub name_prefix: Option<String>,
     pub email: Option<String>,
+    #[serde(default)]
+    pub role: Option<Role>,
 }
 
 /// Persons are equal by their uid, as [`Link`]s are.
@@ -128,6 +134,10 @@ impl Value {
                 Some(kind) => Ok(Self::Text(kind.name().to_owned())),
                 None => Err(one_of(FieldType::ALL.map(FieldType::name))),
             },
+            FieldKind::Visibility => match Visibility::parse(text) {
+                Some(visibility) => Ok(Self::Text(visibility.name().to_owned())),
+                None => Err(one_of(Visibility::ALL.map(Visibility::name))),
+            },
             FieldKind::Category => plain(text, 100).map(Self::Text),
             FieldKind::Client | FieldKind::Contact => uid(text).map(Self::Text),
             FieldKind::Words => Err("Must be a list of strings.".to_owned()),
@@ -154,8 +164,9 @@ impl Value {
             }
             Self::Links(links) => links.iter().map(|link| 60 + quoted(&link.name)).sum(),
             Self::Person(person) => {
-                let email = person.email.as_deref().map_or(0, quoted);
-                120 + quoted(&person.first_name) + quoted(&person.last_name) + email
+                let nullable = [&person.name_prefix, &person.email].into_iter().flatten();
+                let nullable: usize = nullable.map(|text| quoted(text)).sum();
+                160 + quoted(&person.first_name) + quoted(&person.last_name) + nullable
             }
             Self::Custom(values) => values.values().map(|value| 40 + value.weight()).sum(),
             Self::Audiences(audiences) => 21 * audiences.len(),

@@ -18,6 +18,17 @@ pub(crate) fn plain(text: &str, limit: usize) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A boolean as a word, in any ASCII case. An empty text is false, because a form sends it for an empty box.
+pub(crate) fn flag(text: &str) -> Option<bool> {
+    let text = text.trim();
+    let is_one_of = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match (is_one_of(&["1", "true", "on", "yes"]), is_one_of(&["0", "false", "off", "no", ""])) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    }
+}
+
 /// A calendar day of the years 0000 to 9999 (RFC 3339, `full-date`).
 pub(in crate::domain) fn date(text: &str) -> Result<String, String> {
     let layout = format_description!("[year]-[month]-[day]");

@@ -13,7 +13,7 @@ use super::authenticator::{Authenticator, Claim};
 use super::caller::Caller;
 use super::extract::BodyLimit;
 use super::method::is_write;
-use crate::domain::account::Tier;
+use crate::domain::tier::{Tier, Tiers};
 use crate::http::response::limits;
 use crate::http::response::problem::Problem;
 use crate::keys::LastUsed;
@@ -21,10 +21,14 @@ use crate::metrics::Metrics;
 use crate::quota::{Call, Checked, Denied, QuotaLimiter, RateLimitStatus};
 use crate::store::Store;
 
+/// The label of calls of accounts whose tier the configuration lacks.
+const UNKNOWN_TIER: &str = "unknown";
+
 /// The state of the authentication layer.
 pub(in crate::http) struct Admission {
     pub(in crate::http) authenticator: Authenticator,
     pub(in crate::http) limiter: QuotaLimiter,
+    pub(in crate::http) tiers: Tiers,
     pub(in crate::http) last_used: LastUsed,
     pub(in crate::http) store: Store,
     pub(in crate::http) metrics: Metrics,
@@ -86,17 +90,20 @@ impl Admission {
         response
     }
 
-    pub(super) fn refuse(&self, tier: Tier, denied: Denied) -> Response {
+    pub(super) fn refuse(&self, tier: &Tier, denied: Denied) -> Response {
         let response = match denied {
             Denied::Unavailable => return Problem::no_database().into_response(),
-            Denied::Burst(status) => limits::refuse_burst(&status),
+            Denied::UnknownTier => Problem::unknown_tier().into_response(),
+            Denied::Burst(window) => limits::refuse_burst(window),
             Denied::Month(status) => limits::refuse_month(&status),
         };
         self.count_call(tier, "refused");
         response
     }
 
-    pub(super) fn count_call(&self, tier: Tier, outcome: &str) {
-        self.metrics.quota_calls_total.with_label_values(&[tier.name(), outcome]).inc();
+    pub(super) fn count_call(&self, tier: &Tier, outcome: &str) {
+        // The database may have any number of names that the configuration lacks.
+        let tier = self.tiers.named(tier.name()).map_or(UNKNOWN_TIER, Tier::name);
+        self.metrics.quota_calls_total.with_label_values(&[tier, outcome]).inc();
     }
 }

@@ -35,13 +35,13 @@ pub(in crate::http) async fn authenticate(
     }
     let claim = admission.authenticator.claim(request.headers())?;
     let (caller, reserved) = admission.admit(&claim).await?;
-    let tier = caller.tier;
+    let tier = caller.tier.clone();
     let mut call = match reserved {
         Ok(call) => call,
         Err(Denied::Month(status)) => {
             return Ok(replays::at_limit(&admission, caller, request, next, status).await);
         }
-        Err(denied) => return Ok(admission.refuse(tier, denied)),
+        Err(denied) => return Ok(admission.refuse(&tier, denied)),
     };
     let writes = is_write(request.method());
     if writes {
@@ -52,15 +52,15 @@ pub(in crate::http) async fn authenticate(
     let status = if counts(&response) {
         match call.count().await {
             Ok(status) => {
-                admission.count_call(tier, "counted");
+                admission.count_call(&tier, "counted");
                 status
             }
             // The write may have been carried out, so the response must not say that it was refused.
             Err(_) if writes => return Ok(Problem::from(Failure::Unavailable).into_response()),
-            Err(denied) => return Ok(admission.refuse(tier, denied)),
+            Err(denied) => return Ok(admission.refuse(&tier, denied)),
         }
     } else {
-        admission.count_call(tier, "free");
+        admission.count_call(&tier, "free");
         call.give_back()
     };
     if let Some(status) = status {
@@ -80,13 +80,13 @@ pub(in crate::http) async fn authenticate_uncharged(
     }
     let claim = admission.authenticator.claim(request.headers())?;
     let (caller, status) = admission.recognise(&claim).await?;
-    let tier = caller.tier;
+    let tier = caller.tier.clone();
     let status = match status {
         Ok(status) => status,
-        Err(denied) => return Ok(admission.refuse(tier, denied)),
+        Err(denied) => return Ok(admission.refuse(&tier, denied)),
     };
     let mut response = admission.execute(caller, request, next).await;
-    admission.count_call(tier, "free");
+    admission.count_call(&tier, "free");
     if let Some(status) = status {
         limits::show(&status, response.headers_mut());
     }

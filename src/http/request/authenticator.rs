@@ -13,6 +13,7 @@ use crate::clock;
 use crate::domain::AccountId;
 use crate::http::response::problem::Problem;
 use crate::keys::SecretKey;
+use crate::quota::QuotaLimiter;
 use crate::store::accounts::AccountCredentials;
 use crate::store::{Store, StoreError};
 
@@ -30,6 +31,7 @@ pub(in crate::http) struct Claim {
 #[derive(Clone)]
 pub(in crate::http) struct Authenticator {
     store: Store,
+    limiter: QuotaLimiter,
     slug: String,
     known: Cache<AccountId, Option<Arc<Known>>>,
 }
@@ -41,16 +43,17 @@ struct Known {
 }
 
 impl Authenticator {
-    pub(in crate::http) fn new(store: Store, slug: &str) -> Self {
+    pub(in crate::http) fn new(store: Store, limiter: QuotaLimiter, slug: &str) -> Self {
         let known = Cache::builder().max_capacity(10_000).time_to_live(CACHE_TTL).build();
-        Self { store, slug: slug.to_owned(), known }
+        Self { store, limiter, slug: slug.to_owned(), known }
     }
 
     /// Reads the headers. A mistyped key is refused here, without a query.
     pub(in crate::http) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         // Only in the form in which it is given out: a UUID has other forms.
-        let parse = |id| Uuid::try_parse(id).ok().map(AccountId).filter(|account| account.to_string() == id);
+        let is_hyphenated = |id: &Uuid, text| id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+        let parse = |text| Uuid::try_parse(text).ok().filter(|id| is_hyphenated(id, text)).map(AccountId);
         let account = header("x-public-id").and_then(parse);
         let secret =
             header("x-secret-key").and_then(SecretKey::import).filter(|secret| !secret.is_mistyped(&self.slug));
@@ -58,8 +61,16 @@ impl Authenticator {
         Ok(Claim { account, secret_hash: secret.hash() })
     }
 
-    /// The caller. A key that is not cached may have been added since the account was read, so it is looked up again.
+    /// The caller. A key that is not cached may have been added since the account was read, so the account is read again,
+    /// unless its revision says that it is unchanged. Wrong keys share the statement that reads revisions.
     pub(in crate::http) async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+        if let Some(known) = self.known.get(&claim.account).await {
+            return match claim.matching(known.as_deref()) {
+                Some(caller) => Ok(caller),
+                None if self.is_unchanged(claim.account, known.as_deref()).await? => Err(Problem::unauthorized()),
+                None => self.reread_caller(claim).await,
+            };
+        }
         // Concurrent requests of one account share one look-up.
         let look_up = self.look_up(claim.account);
         let entry = self.known.entry(claim.account).or_try_insert_with(look_up).await.map_err(shared)?;
@@ -69,6 +80,11 @@ impl Authenticator {
             None => self.reread_caller(claim).await,
             Some(caller) => Ok(caller),
         }
+    }
+
+    async fn is_unchanged(&self, account: AccountId, known: Option<&Known>) -> Result<bool, Problem> {
+        let revision = self.limiter.revision(account).await.ok_or_else(Problem::no_database)?;
+        Ok(revision == known.map(|known| known.credentials.revision))
     }
 
     /// The caller by the credentials of this revision, if another request has read them already, else by those that the
@@ -115,7 +131,7 @@ impl Claim {
             key_id: key.key_id,
             origin: Arc::clone(&key.origin),
             read_only: key.read_only,
-            tier: credentials.tier,
+            tier: credentials.tier.clone(),
             on_missing: credentials.on_missing,
             revision: credentials.revision,
         })

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::method::is_write;
 use crate::domain::AccountId;
-use crate::domain::account::{OnMissing, Tier};
+use crate::domain::account::OnMissing;
+use crate::domain::tier::Tier;
 use crate::http::response::problem::Problem;
 
 /// An authenticated caller: the account, and the key that the request was sent with.

@@ -21,7 +21,7 @@ use crate::command::Idempotency;
 use crate::contract::record::parse_uid;
 use crate::contract::{input, timestamp};
 use crate::domain::record::normalize_key;
-use crate::domain::{Invalid, Seq, Target, Timestamp};
+use crate::domain::{Invalid, Seq, Target, Timestamp, value};
 use crate::http::response::problem::Problem;
 
 /// A write: its body, and the headers that belong to it.
@@ -153,7 +153,7 @@ impl Query {
     }
 
     pub(in crate::http) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some("true" | "1"))
+        self.get(name).and_then(value::flag) == Some(true)
     }
 
     /// A timestamp with its offset. A space can only be a `+` that was not escaped.

@@ -36,14 +36,14 @@ pub(super) async fn at_limit(
     next: Next,
     status: RateLimitStatus,
 ) -> Response {
-    let tier = caller.tier;
+    let tier = caller.tier.clone();
     let Some(mut request) = if_stored(admission, &caller, request).await else {
-        return admission.refuse(tier, Denied::Month(status));
+        return admission.refuse(&tier, Denied::Month(status));
     };
     request.extensions_mut().insert(OnlyReplay { status });
     let mut response = admission.execute(caller, request, next).await;
     // The handler may find that the request is no replay after all, and refuse it.
-    admission.count_call(tier, if is_replay(&response) { "free" } else { "refused" });
+    admission.count_call(&tier, if is_replay(&response) { "free" } else { "refused" });
     limits::show(&status, response.headers_mut());
     response
 }

@@ -5,6 +5,7 @@
 
 pub(in crate::http) mod change_stream;
 pub(in crate::http) mod changes;
+mod company_fields;
 pub(in crate::http) mod endpoints;
 pub(in crate::http) mod lists;
 pub(in crate::http) mod marketing;

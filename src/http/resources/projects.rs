@@ -68,7 +68,7 @@ pub(in crate::http) async fn update(
             None => Target::Key(Vec::new()),
         },
     };
-    records::change(&state.lanes, &caller, InputKind::Project, target, write).await
+    records::change(&state, &caller, InputKind::Project, target, write).await
 }
 
 async fn find(store: &Store, caller: &Caller, selector: ProjectSelector) -> Result<Option<StoredRecord>, Problem> {

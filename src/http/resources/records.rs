@@ -1,12 +1,15 @@
 //! Records: create, read, update, delete.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
-use serde_json::{Value as Json, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
+use super::company_fields::FieldGroups;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::{Resource, Writable};
@@ -40,7 +43,7 @@ pub(in crate::http) async fn create<R: Writable>(
     write: Write,
 ) -> HandlerResult {
     let command = input::create(R::BODY, write.json()?, &mut clock::fresh_uid)?;
-    submit(&state.lanes, &caller, write, command).await
+    submit(&state, &caller, write, command).await
 }
 
 pub(in crate::http) async fn update<R: Writable>(
@@ -49,19 +52,19 @@ pub(in crate::http) async fn update<R: Writable>(
     NamedTarget(target): NamedTarget,
     write: Write,
 ) -> HandlerResult {
-    change(&state.lanes, &caller, R::BODY, target, write).await
+    change(&state, &caller, R::BODY, target, write).await
 }
 
 /// Changes the record that the target names.
 pub(in crate::http) async fn change(
-    lanes: &Lanes,
+    state: &RecordsState,
     caller: &Caller,
     kind: InputKind,
     target: Target,
     write: Write,
 ) -> HandlerResult {
     let command = input::update(kind, target, write.if_match.clone(), write.json()?, &mut clock::fresh_uid)?;
-    submit(lanes, caller, write, command).await.or_else(|problem| missing(caller, kind.entity(), problem))
+    submit(state, caller, write, command).await.or_else(|problem| missing(caller, kind.entity(), problem))
 }
 
 pub(in crate::http) async fn delete<R: Writable>(
@@ -71,7 +74,7 @@ pub(in crate::http) async fn delete<R: Writable>(
     write: Write,
 ) -> HandlerResult {
     let command = Command::Delete(Delete { entity: R::ENTITY, target, if_match: write.if_match.clone() });
-    submit(&state.lanes, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
+    submit(&state, &caller, write, command).await.or_else(|problem| missing(&caller, R::ENTITY, problem))
 }
 
 pub(in crate::http) async fn read<R: Resource>(
@@ -104,29 +107,42 @@ pub(in crate::http) async fn show(
     let as_it_was = is_known.then(|| stored.record.clone());
     let mut records = resolve_links(store, caller.account, entity, vec![stored]).await?;
     let stored = records.pop().ok_or_else(|| Problem::missing(entity.noun()))?;
-    // Linked names in a record may change without a new version, so an equal version alone does not mean an equal
-    // record.
-    if as_it_was.as_ref() == Some(&stored.record) {
+    let groups = FieldGroups::read(store, caller.account, entity, [&*stored.record]).await?;
+    // Linked names in a record and the groups of its values may change without a new version, so an equal version alone
+    // does not mean an equal record.
+    if as_it_was.as_ref() == Some(&stored.record) && groups.changed_at <= stored.version {
         return Ok(envelope::not_modified(stored.version));
     }
-    Ok(render(entity, &stored.record, stored.version, meta))
+    let shown = groups.shown(caller.account, entity, &stored.record)?;
+    Ok(render(entity, &shown, stored.version, meta))
 }
 
 /// Renders a record, with its attributes where they were requested.
-pub(in crate::http) fn render(entity: Entity, record: &str, version: Seq, attributes: Option<Json>) -> Response {
+pub(in crate::http) fn render(
+    entity: Entity,
+    record: &str,
+    version: Seq,
+    attributes: Option<Box<RawValue>>,
+) -> Response {
     let message = format!("The {} was found.", entity.noun());
-    let meta = attributes.map_or_else(|| json!({}), |attributes| json!({ "attributes": attributes }));
+    // Attributes are JSON text already, because a parsed object would lose their order.
+    let meta = attributes.map_or_else(|| "{}".to_owned(), |attributes| format!(r#"{{"attributes":{attributes}}}"#));
     envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
-async fn submit(lanes: &Lanes, caller: &Caller, write: Write, command: Command) -> HandlerResult {
+async fn submit(state: &RecordsState, caller: &Caller, write: Write, command: Command) -> HandlerResult {
     // The command holds what it needs of the body, so the body need not wait in the lane.
     let Write { body, idempotency, traceparent, .. } = write;
     let bytes = body.len();
     drop(body);
     let (account, origin) = (caller.account, Arc::clone(&caller.origin));
     let envelope = CommandEnvelope { account, command, origin, idempotency, traceparent, bytes };
-    let result = lanes.submit(envelope).await?;
+    let mut result = state.lanes.submit(envelope).await?;
+    let entity = result.done.entity;
+    let groups = FieldGroups::read(&state.store, account, entity, [&*result.record]).await?;
+    if let Cow::Owned(grouped) = groups.shown(account, entity, &result.record)? {
+        result.record = grouped;
+    }
     Ok(answer(&result))
 }
 

@@ -1,29 +1,35 @@
 //! Responses in the envelope `{"success", "message", "data", "meta"}`, around data that is JSON text already.
 
+use std::fmt::Display;
+
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::problem::Problem;
 use crate::domain::Seq;
 
-/// A successful response. `message` is one plain sentence; `data` is JSON text.
-pub(in crate::http) fn success(status: StatusCode, message: &str, data: &str, meta: &Json) -> Response {
+/// A successful response. `message` is one plain sentence; `data` is JSON text, and so is `meta` when it is displayed.
+pub(in crate::http) fn success(status: StatusCode, message: &str, data: &str, meta: &impl Display) -> Response {
     json_text(status, text(message, data, meta))
 }
 
 /// The body of a successful response.
-pub(in crate::http) fn text(message: &str, data: &str, meta: &Json) -> String {
+pub(in crate::http) fn text(message: &str, data: &str, meta: &impl Display) -> String {
     // The data is not parsed: it is the text that was stored when the record's event was appended.
     let message = json!(message);
     format!(r#"{{"success":true,"message":{message},"data":{data},"meta":{meta}}}"#)
 }
 
 /// The body of a successful response with a list of items that are JSON text. Each item is copied once.
-pub(in crate::http) fn list<'a>(message: &str, items: impl Iterator<Item = &'a [u8]> + Clone, meta: &Json) -> Vec<u8> {
+pub(in crate::http) fn list<'a>(
+    message: &str,
+    items: impl Iterator<Item = &'a [u8]> + Clone,
+    meta: &impl Display,
+) -> Vec<u8> {
     let (message, meta) = (json!(message).to_string(), meta.to_string());
     let length: usize = items.clone().map(|item| item.len() + 1).sum();
     let mut body = Vec::with_capacity(length + message.len() + meta.len() + 64);
@@ -66,7 +72,13 @@ pub(in crate::http) fn json_bytes(body: Bytes) -> Response {
 }
 
 /// A successful response with one record, and its version as the entity tag.
-pub(in crate::http) fn record(status: StatusCode, message: &str, data: &str, version: Seq, meta: &Json) -> Response {
+pub(in crate::http) fn record(
+    status: StatusCode,
+    message: &str,
+    data: &str,
+    version: Seq,
+    meta: &impl Display,
+) -> Response {
     tagged(success(status, message, data, meta), version)
 }
 

@@ -1,5 +1,7 @@
 //! An account's limits as the fields of draft-ietf-httpapi-ratelimit-headers.
 
+use std::fmt::Write as _;
+
 use axum::response::{IntoResponse as _, Response};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -16,34 +18,41 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Puts both fields on a response.
 pub(in crate::http) fn show(status: &RateLimitStatus, headers: &mut HeaderMap) {
-    let named = || [(BURST, status.burst)].into_iter().chain(status.month.map(|month| (MONTH, month)));
-    let list = |item: fn(&str, Window) -> String| {
-        named().map(|(name, window)| item(name, window)).collect::<Vec<_>>().join(", ")
-    };
-    let policy = list(|name, Window { limit, seconds, .. }| format!("\"{name}\";q={limit};w={seconds}"));
-    let limit = list(|name, Window { remaining, reset_in, .. }| format!("\"{name}\";r={remaining};t={reset_in}"));
-    for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
-        // Digits and names are always valid in a header.
-        headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
-    }
+    show_windows(status.burst, Some(status.month), headers);
 }
 
-/// 429 for the calls of one second.
-pub(in crate::http) fn refuse_burst(status: &RateLimitStatus) -> Response {
-    let detail = format!("More than {} calls in one second.", status.burst.limit);
-    refuse(BURST, detail, status, status.burst)
+/// 429 for the calls of one second. The month is not shown, because the database was not queried.
+pub(in crate::http) fn refuse_burst(window: Window) -> Response {
+    let detail = format!("More than {} calls in one second.", window.limit);
+    let mut response = refuse(BURST, detail, window);
+    show_windows(Some(window), None, response.headers_mut());
+    response
 }
 
 /// 429 for the calls of the month.
 pub(in crate::http) fn refuse_month(status: &RateLimitStatus) -> Response {
-    // A refusal for the month has the month's window; it is absent only from refusals for the burst.
-    let window = status.month.unwrap_or(status.burst);
-    refuse(MONTH, format!("All {} calls of this month are used.", window.limit), status, window)
+    let detail = format!("All {} calls of this month are used.", status.month.limit);
+    let mut response = refuse(MONTH, detail, status.month);
+    show(status, response.headers_mut());
+    response
 }
 
 /// 429, with the time to wait in `Retry-After`.
-fn refuse(policy: &'static str, detail: String, status: &RateLimitStatus, window: Window) -> Response {
-    let mut response = Problem::quota_exceeded(policy, detail, window.reset_in).into_response();
-    show(status, response.headers_mut());
-    response
+fn refuse(policy: &'static str, detail: String, window: Window) -> Response {
+    Problem::quota_exceeded(policy, detail, window.reset_in).into_response()
+}
+
+fn show_windows(burst: Option<Window>, month: Option<Window>, headers: &mut HeaderMap) {
+    let (mut policy, mut limit) = (String::with_capacity(64), String::with_capacity(64));
+    for (name, window) in [(BURST, burst), (MONTH, month)] {
+        let Some(Window { limit: calls, seconds, remaining, reset_in }) = window else { continue };
+        let separator = if policy.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _written = write!(policy, "{separator}\"{name}\";q={calls};w={seconds}");
+        let _written = write!(limit, "{separator}\"{name}\";r={remaining};t={reset_in}");
+    }
+    for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
+        // Digits and names are always valid in a header.
+        headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+    }
 }

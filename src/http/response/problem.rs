@@ -218,6 +218,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "No master key", detail)
     }
 
+    /// Has no `Retry-After`: a retry does not help before the operator has acted.
+    pub(in crate::http) fn unknown_tier() -> Self {
+        let detail = "The limits of this account's tier are not configured. The operator must add the tier to quota.tiers, \
+                      or move the account to another one.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unknown tier", detail)
+    }
+
     /// `policy` is the name, in `RateLimit-Policy`, of the limit that is used up.
     pub(in crate::http) fn quota_exceeded(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded", detail);

@@ -340,10 +340,11 @@ async fn close(
     }
 }
 
-/// `/secure-api//contacts` is `/secure-api/contacts`: some clients join a base URL and a path with one slash each.
+/// `/secure-api//contacts/` is `/secure-api/contacts`: some clients join a base URL and a path with one slash each, others
+/// end every path with one. An escaped slash (`%2F`) is part of a segment and stays. `None` where the path is as it should be.
 fn single_slashes(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") {
+    if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
         return None;
     }
     let mut collapsed = String::with_capacity(path.len());
@@ -351,6 +352,9 @@ fn single_slashes(uri: &Uri) -> Option<Uri> {
         if character != '/' || !collapsed.ends_with('/') {
             collapsed.push(character);
         }
+    }
+    if collapsed.len() > 1 && collapsed.ends_with('/') {
+        collapsed.pop();
     }
     if let Some(query) = uri.query() {
         collapsed.push('?');

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::openapi::{Schema, reference};
+use super::openapi::{Schema, hoist, reference};
 use crate::contract::event::{self, CONTENT_TYPE, TYPE_ROOT};
 use crate::domain::{Entity, EventType};
 
@@ -19,7 +19,7 @@ pub(in crate::http) fn document(brand: &str, service_url: &str, base: &str, subj
     let (protocol, host) = service_url.split_once("://").unwrap_or(("https", service_url));
     let keys = json!([{"$ref": "#/components/securitySchemes/publicId"},
         {"$ref": "#/components/securitySchemes/secretKey"}]);
-    json!({
+    let mut document = json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": format!("{brand}: events"),
@@ -50,7 +50,9 @@ pub(in crate::http) fn document(brand: &str, service_url: &str, base: &str, subj
                 "secretKey": header_key("X-Secret-Key", "One of the account's keys."),
             },
         },
-    })
+    });
+    hoist(&mut document);
+    document
 }
 
 fn channels(base: &str, subject_root: &str) -> Json {

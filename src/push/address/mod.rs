@@ -10,6 +10,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -41,10 +43,10 @@ impl AddressPolicy {
     /// # Errors
     /// [`Refused`], as for a new URL.
     pub fn check_endpoint(&self, url: &EndpointUrl) -> Result<(), Refused> {
-        if !self.allow_http && url.0.scheme() != "https" {
+        if !self.allow_http && url.url.scheme() != "https" {
             return Err(Refused::Url("only https is permitted"));
         }
-        match url.0.host() {
+        match url.url.host() {
             Some(Host::Ipv4(addr)) => self.check_addr(addr.into()),
             Some(Host::Ipv6(addr)) => self.check_addr(addr.into()),
             Some(Host::Domain(_)) | None => Ok(()),
@@ -68,7 +70,20 @@ impl AddressPolicy {
 /// It holds the URL as the WHATWG parser writes it, in which `0x7f.1`, `2130706433` and `127.0.0.1` are one
 /// and the same, and the same text as the [`Uri`] that hyper wants: what is checked is what is dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointUrl(Url, Uri);
+pub struct EndpointUrl {
+    url: Url,
+    uri: Uri,
+    path: Uri,
+    host: HeaderValue,
+    origin: Origin,
+}
+
+/// The scheme, host and port of a URL: requests to the same origin may share connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+}
 
 impl EndpointUrl {
     /// Reads a URL without judging it by any policy, such as one that was stored earlier.
@@ -89,20 +104,44 @@ impl EndpointUrl {
         if url.fragment().is_some() {
             return Err(Refused::Url("it has a fragment"));
         }
-        let uri = url.as_str().parse().map_err(|_| Refused::Url("it cannot be sent as an HTTP request"))?;
-        Ok(Self(url, uri))
+        let unsendable = Refused::Url("it cannot be sent as an HTTP request");
+        let uri: Uri = url.as_str().parse().map_err(|_| unsendable)?;
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let origin = uri.scheme().zip(uri.authority());
+        let (scheme, authority) =
+            origin.map(|(scheme, authority)| (scheme.clone(), authority.clone())).ok_or(unsendable)?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unsendable)?;
+        Ok(Self { url, uri, path: path.into(), host, origin: Origin { scheme, authority } })
     }
 
     /// The URL in its normal form.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
     }
 
-    /// The URL as hyper takes it.
+    /// The URL as hyper takes it: the target of a connection, and of a request of HTTP/2.
     #[must_use]
-    pub fn uri(&self) -> &Uri {
-        &self.1
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Path and query, the target of a request of HTTP/1 (RFC 9112, section 3.2.1).
+    #[must_use]
+    pub(super) fn path(&self) -> &Uri {
+        &self.path
+    }
+
+    /// The value of the header `host`. The port is in it where it is not the scheme's default (RFC 9110, section 7.2).
+    #[must_use]
+    pub(super) fn host_header(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// The origin, by which connections are kept.
+    #[must_use]
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::RETRY_AFTER;
 use time::OffsetDateTime;
 
+use super::connection::Connection;
 use super::deadline::Deadline;
 use super::failure::AttemptFailure;
 use super::retry_after;
@@ -59,17 +60,24 @@ impl Attempt {
     ///
     /// A 2xx counts only with its whole body (RFC 9112 §8), or with as much of it as we cared to read: a
     /// receiver that drips must not look healthy. Any other status says more than the way its body ended.
-    pub(super) async fn reading(response: Response<Incoming>, now: OffsetDateTime, deadline: Deadline) -> Self {
+    ///
+    /// Returns, too, whether the whole answer was read, so that the connection can be used again.
+    pub(super) async fn reading(
+        response: Response<Incoming>,
+        connection: &mut Connection,
+        now: OffsetDateTime,
+        deadline: Deadline,
+    ) -> (Self, bool) {
         let status = response.status().as_u16();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = header.and_then(|value| retry_after::parse(value, now));
         let mut read = Read::default();
-        let failure = deadline.hold(read.all_of(response.into_body())).await.err();
+        let failure = deadline.hold(connection.drive(read.all_of(response.into_body()))).await.err();
         let outcome = match (AttemptOutcome::of_status(status, retry_after), &failure) {
             (AttemptOutcome::Delivered, Some(failure)) => AttemptOutcome::Failed(failure.reason),
             (outcome, _) => outcome,
         };
-        Self {
+        let attempt = Self {
             outcome,
             status: Some(status),
             retry_after,
@@ -78,7 +86,8 @@ impl Attempt {
             error: failure.map(|failure| failure.error),
             no_address: None,
             elapsed: Duration::ZERO,
-        }
+        };
+        (attempt, read.is_whole)
     }
 }
 
@@ -86,13 +95,18 @@ impl Attempt {
 struct Read {
     kept: BytesMut,
     bytes: usize,
+    /// The body was read to its end.
+    is_whole: bool,
 }
 
 impl Read {
     /// Stops at the limit; dropping a body before its end closes the connection.
     async fn all_of(&mut self, mut body: Incoming) -> Result<(), AttemptFailure> {
         while self.bytes < READ_LIMIT {
-            let Some(frame) = body.frame().await else { break };
+            let Some(frame) = body.frame().await else {
+                self.is_whole = true;
+                break;
+            };
             let frame = frame.map_err(|error| AttemptFailure::of_body(&error))?;
             if let Ok(bytes) = frame.into_data() {
                 self.take(bytes);

@@ -12,14 +12,15 @@ use std::vec;
 
 use futures_util::future::BoxFuture;
 use hyper::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
+use super::connection::Io;
 use super::lookups::{Lookup, Lookups};
 use crate::push::address::AddressPolicy;
 
@@ -52,7 +53,6 @@ pub(super) struct Unreached(BoxError);
 pub(super) struct Late(Duration);
 
 /// The connector of the HTTP client.
-#[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Dialler>,
     timeout: Duration,
@@ -69,23 +69,11 @@ impl Connector {
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
         Self { https: https.wrap_connector(Dialler(tcp)), timeout }
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let timeout = self.timeout;
-        let connected = tokio::time::timeout(timeout, self.https.call(uri));
-        // An attempt's own deadline does not replace this one: when a pooled connection becomes free first,
-        // the client lets the new one go on connecting in the background.
-        Box::pin(async move { connected.await.map_err(|_| Late(timeout))? })
+    /// Opens a connection to a URL's host. Dropping the future gives it up.
+    pub(super) async fn connect(&self, uri: &Uri) -> Result<Io, BoxError> {
+        let connected = tokio::time::timeout(self.timeout, self.https.clone().oneshot(uri.clone()));
+        connected.await.map_err(|_| Late(self.timeout))?
     }
 }
 

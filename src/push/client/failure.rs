@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use hyper::header::InvalidHeaderValue;
-use hyper_util::client::legacy;
 
 use super::connect::{Late, NoAddress, Unreached};
 use crate::push::address::Refused;
@@ -41,8 +40,8 @@ impl AttemptFailure {
         Self::new(Reason::Timeout, format!("no whole answer within {timeout:?}"))
     }
 
-    /// No head of an answer: no connection, or nothing that it brought.
-    pub(super) fn of_request(error: &legacy::Error) -> Self {
+    /// No connection.
+    pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> Self {
         if let Some(no_address) = cause::<NoAddress>(error) {
             let refused = cause::<Refused>(no_address).is_some();
             return Self {
@@ -55,14 +54,17 @@ impl AttemptFailure {
             Reason::Timeout
         } else if cause::<Unreached>(error).is_some() {
             Reason::Connect
-        } else if error.is_connect() {
+        } else {
             // The part of connecting after TCP.
             Reason::Tls
-        } else {
-            broken(error)
         };
-        // The outermost error says only "client error".
-        Self::new(reason, text(error.source().unwrap_or(error)))
+        Self::new(reason, text(error))
+    }
+
+    /// No head of an answer on a connection.
+    pub(super) fn of_request(error: &hyper::Error) -> Self {
+        let reason = if timed_out(error) { Reason::Timeout } else { broken(error) };
+        Self::new(reason, text(error))
     }
 
     /// A head, but no end of the body.

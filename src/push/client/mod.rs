@@ -6,9 +6,11 @@
 
 mod attempt;
 mod connect;
+mod connection;
 mod deadline;
 mod failure;
 mod lookups;
+mod pool;
 mod retry_after;
 
 use std::io;
@@ -21,34 +23,22 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_rustls::ConfigBuilderExt as _;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
 pub(crate) use self::attempt::Attempt;
 use self::connect::Connector;
+use self::connection::{Connection, Handshake};
 use self::deadline::Deadline;
 use self::failure::AttemptFailure;
 use self::lookups::system_lookup;
+use self::pool::{ConnectionPool, IdleConnections};
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
 use crate::domain::endpoint::is_reserved_header;
+
 /// The part of that time for connecting: name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest head of an answer, and the size of a connection's read buffer.
-const HEAD_LIMIT: u32 = 16 * 1024;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Unread bytes of one response in transit: as many as are read of it at most.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// Unread bytes of all responses on one HTTP/2 connection: one response alone cannot fill it.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Interval of pings on an HTTP/2 connection in use. Without them a dead connection would fail one delivery after the
-/// other.
-const PING_EVERY: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Idle connections per host: the largest window of an endpoint, so that none is closed only to be opened again.
-const IDLE_PER_HOST: usize = 256;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -56,7 +46,9 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 
 /// The client: one per process, shared, with its pool of connections.
 pub struct Client {
-    http: legacy::Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    pool: Arc<ConnectionPool>,
+    handshake: Handshake,
     policy: Arc<AddressPolicy>,
     user_agent: HeaderValue,
     /// An attempt at a name without a usable address ends after this time, whatever was found out when.
@@ -139,19 +131,13 @@ impl Client {
         no_address_after: Duration,
     ) -> Result<Self, ClientError> {
         let user_agent = HeaderValue::from_str(user_agent).map_err(ClientError::UserAgent)?;
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .http1_max_buf_size(HEAD_LIMIT as usize)
-            .timer(TokioTimer::new())
-            .http2_max_header_list_size(HEAD_LIMIT)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(PING_EVERY)
-            .http2_keep_alive_timeout(PING_TIMEOUT)
-            .build(connector);
-        Ok(Self { http, policy, user_agent, no_address_after })
+        Ok(Self { connector, handshake: Handshake::new(), pool: Arc::default(), policy, user_agent, no_address_after })
+    }
+
+    /// The work of closing connections that are idle.
+    #[must_use]
+    pub(crate) fn idle_connections(&self) -> IdleConnections {
+        IdleConnections(Arc::clone(&self.pool))
     }
 
     /// Makes one attempt. Whatever happens is in the [`Attempt`]; it never takes longer than the delivery's
@@ -160,7 +146,13 @@ impl Client {
         let started = instant();
         let deadline = Deadline::after(started, delivery.timeout);
         let mut attempt = match deadline.hold(self.head(&delivery)).await {
-            Ok(response) => Attempt::reading(response, delivery.now, deadline).await,
+            Ok((response, mut connection)) => {
+                let (attempt, is_whole) = Attempt::reading(response, &mut connection, delivery.now, deadline).await;
+                if is_whole {
+                    self.pool.put(delivery.url.origin(), connection);
+                }
+                attempt
+            }
             Err(failure) => {
                 if failure.no_address.is_some() {
                     // The time that it took would tell a name that there is from one that there is not.
@@ -174,10 +166,38 @@ impl Client {
         attempt
     }
 
-    async fn head(&self, delivery: &DeliveryRequest<'_>) -> Result<Response<Incoming>, AttemptFailure> {
-        self.policy.check_endpoint(delivery.url).map_err(AttemptFailure::refused)?;
-        let request = self.request(delivery).map_err(|error| AttemptFailure::bad_request(&error))?;
-        self.http.request(request).await.map_err(|error| AttemptFailure::of_request(&error))
+    /// The head of the response, and the connection on which its body follows. A request of which an idle connection sent
+    /// nothing, because the receiver has closed it, is sent on another one.
+    async fn head(&self, delivery: &DeliveryRequest<'_>) -> Result<(Response<Incoming>, Connection), AttemptFailure> {
+        let url = delivery.url;
+        self.policy.check_endpoint(url).map_err(AttemptFailure::refused)?;
+        let mut request = self.request(delivery).map_err(|error| AttemptFailure::bad_request(&error))?;
+        loop {
+            let kept = self.pool.take(url.origin());
+            let was_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(url).await?,
+            };
+            match connection.send(url, request).await {
+                Ok(response) => return Ok((response, connection)),
+                Err(mut error) => match error.take_message().filter(|_| was_kept) {
+                    Some(unsent) => {
+                        request = unsent;
+                        self.pool.discard(url.origin(), connection);
+                    }
+                    None => return Err(AttemptFailure::of_request(error.error())),
+                },
+            }
+        }
+    }
+
+    /// Opens a connection. Dropping the future gives it up.
+    async fn connect(&self, url: &EndpointUrl) -> Result<Connection, AttemptFailure> {
+        let io = self.connector.connect(url.uri()).await;
+        let io = io.map_err(|error| AttemptFailure::of_connecting(&*error))?;
+        let connection = self.handshake.over(io).await.map_err(|error| AttemptFailure::of_request(&error))?;
+        Ok(self.pool.share(url.origin(), connection))
     }
 
     fn request(&self, delivery: &DeliveryRequest<'_>) -> Result<Request<Full<Bytes>>, InvalidHeaderValue> {

@@ -19,6 +19,10 @@ use crate::push::retry_delays;
 /// Consecutive failed attempts after which the endpoint itself counts as failing.
 const MAX_CONSECUTIVE_FAILURES: u32 = 5;
 
+/// Requests to slow down in answer to one delivery, with arrivals of others in between, that count as the endpoint's. Each
+/// further one counts as a failure of that delivery, so that an event which always gets 503 is parked at last.
+const MAX_THROTTLED: u32 = 5;
+
 /// Events, pending or to be retried, at which reading stops: the cursor stays where it is until some are settled.
 const MAX_HELD: usize = 10_000;
 
@@ -29,6 +33,15 @@ pub(crate) enum EndpointAction {
     GoOn,
     /// Disable the endpoint: it answered 410 or has failed for five days.
     Disable,
+}
+
+/// A delivery that was asked to slow down.
+#[derive(Debug, Clone, Copy)]
+struct Throttled {
+    /// How often, where other deliveries arrived in between.
+    times: u32,
+    /// The deliveries that had arrived by then.
+    successes: u64,
 }
 
 /// Decides which events of one endpoint are sent, and when.
@@ -49,6 +62,10 @@ pub(crate) struct DeliveryScheduler {
     /// Events whose first attempt failed after the endpoint's last success. Used to tell a failing endpoint from a
     /// failing event.
     first_failures: HashSet<Seq>,
+    /// Deliveries whose last outcome was a request to slow down, by their ids.
+    throttled: HashMap<Seq, Throttled>,
+    /// Deliveries that arrived.
+    successes: u64,
     superseded: Vec<Seq>,
     saved: EndpointCursor,
 }
@@ -68,6 +85,8 @@ impl DeliveryScheduler {
             circuit_breaker: CircuitBreaker::resume(&cursor),
             consecutive_failures: 0,
             first_failures: HashSet::new(),
+            throttled: HashMap::new(),
+            successes: 0,
             superseded: Vec::new(),
             saved: cursor.clone(),
             cursor,
@@ -179,6 +198,7 @@ impl DeliveryScheduler {
         planned.keys.iter().for_each(|key| {
             self.busy.remove(key);
         });
+        let is_refused_alone = self.is_refused_alone(id, outcome);
         match outcome {
             AttemptOutcome::Delivered => self.settle(&planned, now),
             AttemptOutcome::Gone => self.hold(&planned),
@@ -186,7 +206,7 @@ impl DeliveryScheduler {
                 // Without `Retry-After` the requested pause is zero, so that the breaker's own pause applies. It counts as
                 // requested in any case: the success of a delivery in flight does not end it.
                 self.trip(now, Some(after.unwrap_or_default()));
-                self.hold(&planned);
+                if is_refused_alone { self.reschedule(planned, now, jitter) } else { self.hold(&planned) }
             }
             AttemptOutcome::Failed(_) if self.is_last_strict_retry(&planned) => self.reschedule(planned, now, jitter),
             AttemptOutcome::Failed(_) => {
@@ -247,6 +267,9 @@ impl DeliveryScheduler {
 
     /// Returns the events that were superseded since the last call: newer ones of their records stand for them.
     pub(crate) fn take_superseded(&mut self) -> Vec<Seq> {
+        for seq in &self.superseded {
+            self.throttled.remove(seq);
+        }
         std::mem::take(&mut self.superseded)
     }
 
@@ -380,6 +403,23 @@ impl DeliveryScheduler {
         if self.policy.is_strict() { heads.next() } else { heads.find(|span_start| *span_start > breaker.probed_to) }
     }
 
+    /// Notes whether a delivery was asked to slow down. Returns true where that failure is its own and not the endpoint's:
+    /// it happened [`MAX_THROTTLED`] times, and each time other deliveries arrived in between.
+    fn is_refused_alone(&mut self, id: Seq, outcome: AttemptOutcome) -> bool {
+        let AttemptOutcome::Throttled { .. } = outcome else {
+            self.throttled.remove(&id);
+            return false;
+        };
+        let successes = self.successes;
+        let throttled = self.throttled.entry(id).or_insert(Throttled { times: 0, successes });
+        if throttled.times > 0 && throttled.successes == successes {
+            return false;
+        }
+        throttled.successes = successes;
+        throttled.times = throttled.times.saturating_add(1);
+        throttled.times > MAX_THROTTLED
+    }
+
     /// Settles a delivery that arrived.
     fn settle(&mut self, planned: &PlannedDelivery, now: Timestamp) {
         for span_start in &planned.pending {
@@ -388,18 +428,19 @@ impl DeliveryScheduler {
         for seq in &planned.delivery.events {
             self.retry_queue.delivered(*seq, self.read);
         }
+        self.successes += 1;
         self.reset_failures(now);
     }
 
-    /// Ends the endpoint's failure after a success. If it was failing, all retries are due now. If it was not, those
-    /// events are due that failed repeatedly while nothing else was sent, because the endpoint may have been unreachable;
-    /// a first retry is due soon anyway.
+    /// Ends the endpoint's failure after a success. The events are due now that failed only while nothing arrived, because
+    /// the endpoint may have been unreachable, and with them those that were never sent. An event that failed while others
+    /// arrived keeps its schedule. If the endpoint was not known to be failing, a first retry is due soon anyway.
     fn reset_failures(&mut self, now: Timestamp) {
         self.consecutive_failures = 0;
         let first_failures = std::mem::take(&mut self.first_failures);
         // The success of a delivery that was in flight when the endpoint asked for a pause does not end the pause.
         if self.circuit_breaker.take_if(|breaker| !breaker.is_pause_requested(now)).is_some() {
-            self.retry_queue.pull_forward(now, |_| true);
+            self.retry_queue.pull_forward(now, |entry| entry.attempts == 0 || first_failures.contains(&entry.seq));
         } else if self.circuit_breaker.is_none() && !first_failures.is_empty() {
             self.retry_queue.pull_forward(now, |entry| entry.attempts > 1 && first_failures.contains(&entry.seq));
         }

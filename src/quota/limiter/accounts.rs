@@ -5,25 +5,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use time::Date;
 use tokio::sync::oneshot;
 
+use super::Denied;
 use super::call::Call;
 use super::settlement::{LeaseHandle, Settlement};
 use crate::clock;
 use crate::domain::AccountId;
+use crate::quota::demand::Demand;
 use crate::quota::lease::{LeaseUpdate, Lost, QuotaLease, block};
-use crate::quota::window::Window;
+use crate::quota::window::{RateLimitStatus, Window};
 use crate::store::quota::{Grant, ReservationRequest};
 
-/// The interval at which leases are checked for renewal and idle accounts are dropped.
-const SWEEP: Duration = Duration::from_secs(1);
+/// The interval at which leases are checked for renewal and for spare calls, and idle accounts are dropped.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// The interval at which the month's row is created and calls of expired leases are given back.
+const OPEN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Accounts {
     known: BTreeMap<AccountId, Account>,
     /// Accounts that the next reservation includes.
     due: BTreeSet<AccountId>,
+    /// The urgency of the next reservation.
+    next: Urgency,
     swept_at: Option<Instant>,
+    reserved_at: Option<Instant>,
+    /// Whether the service stops, so that no spare calls are kept.
+    closing: bool,
     last_handle: u64,
 }
 
@@ -33,10 +44,45 @@ struct Account {
     /// The last one is today's. Calls under an earlier day's lease may still be running.
     leases: Vec<HeldLease>,
     waiters: Waiters,
-    /// Calls of the month that were left at the last reservation.
-    remaining: u64,
+    demand: Demand,
+    /// The month as the last reservation left it.
+    month: MonthState,
     /// The last time that the month's row was created and calls of expired leases were given back.
     opened_at: Option<Instant>,
+}
+
+/// An account's month and revision as a reservation returned them.
+#[derive(Debug, Clone, Copy, Default)]
+struct MonthState {
+    /// `None` before the first reservation, and where the configuration lacks the account's tier.
+    limit: Option<u64>,
+    used: u64,
+    revision: i64,
+}
+
+/// When the next reservation should be made, from the latest to the earliest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Not before the next sweep.
+    #[default]
+    Later,
+    /// Within a while: it renews spare calls before they are used up, and other accounts may join it.
+    Soon,
+    /// A caller or a response waits for it, or will at once.
+    Now,
+}
+
+/// A spare call that was taken. It may be executed if its account is still as the last reservation found it.
+pub(super) struct SpareCall {
+    pub(super) handle: LeaseHandle,
+    /// The day (UTC) that it counts on.
+    pub(super) day: Date,
+    pub(super) limit: u64,
+    /// The month's calls with this one.
+    pub(super) used: u64,
+    pub(super) revision: i64,
+    /// When more spare calls should be reserved.
+    pub(super) renew: Urgency,
 }
 
 /// The callers that wait for an account's next reservation.
@@ -60,7 +106,8 @@ pub(super) enum RequestKind {
 pub(super) struct ReservationReply {
     /// The call, where one was requested and granted.
     pub(super) call: Option<Call>,
-    pub(super) month: Window,
+    /// `None` where the configuration lacks the account's tier.
+    pub(super) month: Option<Window>,
     pub(super) revision: i64,
 }
 
@@ -85,9 +132,70 @@ pub(super) struct Replies {
     pub(super) callers: Vec<oneshot::Sender<ReservationReply>>,
     pub(super) status_waiters: Vec<oneshot::Sender<ReservationReply>>,
     pub(super) handle: LeaseHandle,
+    /// The month's calls with those granted to callers, without the replica's spare ones.
+    pub(super) used: u64,
+    /// Calls granted to callers.
+    pub(super) calls: u64,
+}
+
+impl ReservationReply {
+    /// The account's limits.
+    pub(super) fn status(&self, burst: Option<Window>) -> Result<RateLimitStatus, Denied> {
+        self.month.map(|month| RateLimitStatus { burst, month }).ok_or(Denied::UnknownTier)
+    }
 }
 
 impl Accounts {
+    /// Takes a spare call of the account, if there is one.
+    pub(super) fn take(&mut self, account: AccountId, now: Instant) -> Option<SpareCall> {
+        let known = self.known.entry(account).or_default();
+        known.demand.count(now);
+        let (held, month) = (known.leases.last_mut()?, known.month);
+        let (day, limit) = (held.lease.day?, month.limit?);
+        if !held.lease.take_spare(now) {
+            return None;
+        }
+        let handle = held.handle;
+        let used = month.used.saturating_sub(held.lease.spare() + held.lease.to_give_back());
+        let spare = held.lease.spare();
+        let renew = match !self.closing && known.wants_spare(now) {
+            true if known.demand.takes_soon(spare, now) => Urgency::Now,
+            true => Urgency::Soon,
+            false => Urgency::Later,
+        };
+        if renew > Urgency::Later {
+            self.due.insert(account);
+        }
+        // The writer is woken once.
+        let renew = if renew > self.next { renew } else { Urgency::Later };
+        self.next = self.next.max(renew);
+        Some(SpareCall { handle, day, limit, used, revision: month.revision, renew })
+    }
+
+    /// Gives back all spare calls of a lease, with the next reservation.
+    pub(super) fn return_spare(&mut self, account: AccountId, handle: LeaseHandle) {
+        if let Some(held) = self.held(account, handle) {
+            held.lease.return_spare(0);
+            self.due.insert(account);
+        }
+    }
+
+    /// Gives back the spare calls of all accounts, with the next reservation, and keeps none from now on.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        for (id, account) in &mut self.known {
+            account.leases.iter_mut().for_each(|held| held.lease.return_spare(0));
+            self.due.insert(*id);
+        }
+    }
+
+    /// When the next reservation should be made. Without limits no caller waits, so one a second is enough.
+    pub(super) fn urgency(&self, enforced: bool, now: Instant) -> Urgency {
+        let is_recent = self.reserved_at.is_some_and(|at| now.saturating_duration_since(at) < OPEN);
+        let is_sweep = self.next == Urgency::Later && (enforced || !is_recent);
+        if is_sweep { Urgency::Now } else { self.next }
+    }
+
     /// Adds a caller to the next reservation.
     pub(super) fn wait(&mut self, account: AccountId, kind: RequestKind) -> oneshot::Receiver<ReservationReply> {
         let (sender, reply) = oneshot::channel();
@@ -96,6 +204,7 @@ impl Accounts {
             RequestKind::Call => waiters.callers.push(sender),
             RequestKind::Status => waiters.status_waiters.push(sender),
         }
+        self.next = Urgency::Now;
         self.due.insert(account);
         reply
     }
@@ -114,15 +223,23 @@ impl Accounts {
         }
         let (sender, reserved) = oneshot::channel();
         held.waiting.push(sender);
+        self.next = Urgency::Now;
         self.due.insert(account);
         Settlement::AfterReservation(reserved)
     }
 
-    /// Gives back a call that does not count, with the next reservation.
-    pub(super) fn give_back(&mut self, account: AccountId, handle: Option<LeaseHandle>) {
+    /// Gives back a call that does not count: to the next caller, or with the next reservation.
+    pub(super) fn give_back(&mut self, account: AccountId, handle: Option<LeaseHandle>, now: Instant) {
         if let Some(handle) = handle {
+            let closing = self.closing;
+            let Some(known) = self.known.get_mut(&account) else { return };
+            let limit = if closing { 0 } else { known.spare_limit(now) };
+            let is_current = known.leases.last().is_some_and(|held| held.handle == handle);
             // A lost lease has given the call back already.
-            let Some(held) = self.held(account, handle) else { return };
+            let Some(held) = known.leases.iter_mut().find(|held| held.handle == handle) else { return };
+            if is_current && held.lease.make_spare(limit, now) {
+                return;
+            }
             held.lease.give_back();
         } else {
             let another = self.next_handle();
@@ -152,15 +269,18 @@ impl Accounts {
         if self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP) {
             self.swept_at = Some(now);
             self.known.retain(|_, account| !account.is_idle(now));
+            self.known.values_mut().for_each(|account| account.return_old_spare(now));
             let renewed = self.known.iter().filter(|(_, account)| account.is_due(now)).map(|(account, _)| *account);
             self.due.extend(renewed);
         }
+        (self.next, self.reserved_at) = (Urgency::Later, Some(now));
         let mut pending = BTreeMap::new();
+        let keeps_spare = enforced && !self.closing;
         for id in std::mem::take(&mut self.due) {
             let Some(account) = self.known.get_mut(&id) else { continue };
             self.last_handle += 1;
             account.ensure_lease(LeaseHandle(self.last_handle));
-            if let Some(reservation) = account.reserve(id, enforced, now) {
+            if let Some(reservation) = account.reserve(id, (enforced, keeps_spare), now) {
                 pending.insert(id, reservation);
             }
         }
@@ -195,8 +315,14 @@ impl Accounts {
             if request.block.is_none() {
                 held.lease.keep_reserved(grant.calls);
             }
-            // None remain where the tier was lowered below the used calls, or limits are not enforced.
-            account.remaining = grant.limit.saturating_sub(grant.used);
+            // No less than the callers' part, also where the database lost its last second in a crash.
+            let used = grant.used.saturating_sub(held.lease.spare()).max(grant.calls.min(update.calls));
+            if grant.today != grant.day {
+                held.lease.return_spare(0);
+            }
+            if is_current {
+                account.month = MonthState { limit: grant.limit, used: grant.used, revision: grant.revision };
+            }
             if is_current && grant.today != grant.day {
                 account.leases.push(HeldLease::new(another));
                 account.waiters.put_first(waiters);
@@ -204,11 +330,13 @@ impl Accounts {
                 let Waiters { callers, status_waiters, counted } = waiters;
                 // Calls that were counted without waiting were served, so the calls that were not granted are requested again.
                 account.waiters.counted += if request.block.is_some() { 0 } else { counted - grant.calls };
-                replies = Some(Replies { callers, status_waiters, handle });
+                let calls = grant.calls.min(update.calls);
+                replies = Some(Replies { callers, status_waiters, handle, used, calls });
             }
         }
         account.forget_settled();
         if account.is_due(now) {
+            self.next = Urgency::Now;
             self.due.insert(grant.account);
         }
         replies
@@ -221,6 +349,7 @@ impl Accounts {
             Some(account) if reservation.request.opened => {
                 account.opened_at = None;
                 account.waiters.put_first(reservation.waiters);
+                self.next = Urgency::Now;
                 self.due.insert(id);
             }
             Some(_) | None => {
@@ -245,35 +374,67 @@ impl Accounts {
 }
 
 impl Account {
-    fn reserve(&mut self, account: AccountId, enforced: bool, now: Instant) -> Option<PendingReservation> {
+    fn reserve(
+        &mut self,
+        account: AccountId,
+        (enforced, keeps_spare): (bool, bool),
+        now: Instant,
+    ) -> Option<PendingReservation> {
+        let (wants_spare, limit) = (keeps_spare && self.wants_spare(now), self.spare_limit(now));
         let last = self.leases.len().checked_sub(1)?;
         // An earlier day's lease that is due comes before today's.
         let index = self.leases.iter().take(last).position(|held| held.is_due(now)).unwrap_or(last);
         let held = self.leases.get_mut(index)?;
         let waiters = if index == last { std::mem::take(&mut self.waiters) } else { Waiters::default() };
-        if waiters.is_empty() && !held.is_due(now) && !held.lease.is_in_doubt() {
+        let is_due = held.is_due(now) || held.lease.is_in_doubt() || (wants_spare && index == last);
+        if waiters.is_empty() && !is_due {
             return None;
         }
         if held.lease.may_restart(now) {
             held.lease.restart(clock::fresh_uid().0);
         }
         let calls = waiters.callers.len() as u64 + waiters.counted;
-        let block = enforced.then(|| block(self.remaining));
+        let block = enforced.then(|| block(self.month.remaining()));
+        // A reported status has no spare calls in it, so that it is exact.
+        let keeps_spare = keeps_spare && index == last && waiters.status_waiters.is_empty();
+        let spare = if keeps_spare { limit } else { 0 };
         // Without limits every call counts at once, so the lease has nothing to give back.
-        let update = held.lease.reserve(calls, block.unwrap_or(u64::MAX), now);
+        let update = held.lease.reserve(calls, spare, block.unwrap_or(u64::MAX), now);
         let request = ReservationRequest {
             account,
             lease: held.lease.id,
             day: held.lease.day,
             known: held.lease.is_known(),
             calls,
+            spare: update.spare,
             accepted: update.accepted,
             returned: update.returned,
             outstanding: update.outstanding,
             block,
-            opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP),
+            opened: self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < OPEN),
         };
         Some(PendingReservation { request, handle: held.handle, update, waiters })
+    }
+
+    /// The number of spare calls to keep.
+    fn spare_limit(&mut self, now: Instant) -> u64 {
+        self.demand.spare(block(self.month.remaining()), now)
+    }
+
+    /// Whether half of the spare calls, or of the calls that may be answered before the next reservation, are used.
+    fn wants_spare(&mut self, now: Instant) -> bool {
+        let limit = self.spare_limit(now);
+        let block = block(self.month.remaining());
+        let Some(held) = self.leases.last() else { return false };
+        limit > 0 && (2 * held.lease.spare() <= limit || 2 * held.lease.may_answer() as u64 <= block)
+    }
+
+    fn return_old_spare(&mut self, now: Instant) {
+        for held in &mut self.leases {
+            if held.lease.has_old_spare(now) {
+                held.lease.return_spare(0);
+            }
+        }
     }
 
     /// Adds a lease with this handle where the account has none.
@@ -308,6 +469,14 @@ impl Account {
     fn forget_settled(&mut self) {
         let last = self.leases.last().map(|held| held.handle);
         self.leases.retain(|held| Some(held.handle) == last || !held.lease.is_settled() || !held.waiting.is_empty());
+    }
+}
+
+impl MonthState {
+    /// The calls that are left. None are before the first reservation, where the tier was lowered below the used calls or
+    /// is unknown, and where limits are not enforced.
+    fn remaining(&self) -> u64 {
+        self.limit.map_or(0, |limit| limit.saturating_sub(self.used))
     }
 }
 

@@ -71,7 +71,7 @@ impl Call {
     pub fn give_back(mut self) -> Option<RateLimitStatus> {
         self.on_drop = OnDrop::GiveBack;
         let mut status = self.status?;
-        status.month.iter_mut().for_each(|month| month.remaining += 1);
+        status.month.remaining += 1;
         Some(status)
     }
 }

@@ -4,7 +4,7 @@ use unificus::app::App;
 use unificus::clock::{self, Clock};
 use unificus::config::Config;
 use unificus::domain::AccountId;
-use unificus::domain::account::Tier;
+use unificus::domain::tier::Tier;
 use unificus::keys::{self, SecretKey, Terms};
 use unificus::metrics::Metrics;
 use unificus::secrets::MasterKeys;
@@ -78,15 +78,15 @@ pub(crate) fn base(app: &App) -> String {
 
 /// Creates an account; returns its id and its key's secret.
 pub(crate) async fn account(store: &Store) -> (AccountId, String) {
-    account_on(store, Tier::Pinnacle).await
+    account_on(store, "pinnacle").await
 }
 
-pub(crate) async fn account_on(store: &Store, tier: Tier) -> (AccountId, String) {
+pub(crate) async fn account_on(store: &Store, tier: &str) -> (AccountId, String) {
     let account = AccountId(clock::fresh_uid().0);
     let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, Terms::named("test"), &MasterKeys::new(&[]));
     let by = By { actor: "test", at: Clock::system().now() };
     let new = NewAccount { account, name: "Test".to_owned(), key };
-    store.create_accounts(&[new], tier, by).await.unwrap();
+    store.create_accounts(&[new], &Tier::parse(tier).unwrap(), by).await.unwrap();
     (account, secret.text().to_owned())
 }

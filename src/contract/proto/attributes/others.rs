@@ -52,6 +52,7 @@ pub(super) fn write_custom_field(record: &Record) -> generated::CustomField {
         name: text(record, Field::Name),
         description: text(record, Field::Description),
         allowed_values: words(record, Field::AllowedValues),
+        visibility: text(record, Field::Visibility),
     }
 }
 
@@ -62,6 +63,7 @@ pub(super) fn custom_field_fields(field: generated::CustomField) -> Vec<(Field, 
         (Field::Name, field.name.map(Typed::Text)),
         (Field::Description, field.description.map(Typed::Text)),
         (Field::AllowedValues, Some(Typed::Words(generated::Words { words: field.allowed_values }))),
+        (Field::Visibility, field.visibility.map(Typed::Text)),
     ])
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::reply::{EndpointRefusal, reply, write_request};
 use self::view::view;
 use self::view::view_with_secret;
-use crate::contract::Cursor;
+use crate::contract::{Cursor, input};
 use crate::domain::{Invalid, Seq};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
@@ -95,10 +95,8 @@ pub(in crate::http) async fn delete(
 
 /// A body that must be an object.
 fn object(write: &Write) -> Result<Map<String, Json>, Problem> {
-    let Json::Object(body) = write.json()? else {
-        return Err(Problem::invalid(&[Invalid::of_body("Must be an object.")]));
-    };
-    Ok(body)
+    let body = Some(write.json()?).filter(|body| !body.is_string()).and_then(|body| input::object(body).ok());
+    body.ok_or_else(|| Problem::invalid(&[Invalid::of_body("Must be an object.")]))
 }
 
 fn parse(id: &str) -> Result<Uuid, Problem> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::position;
+use crate::contract::input;
 use crate::domain::endpoint::secret::{DEFAULT_OVERLAP, OVERLAP_S};
 use crate::domain::endpoint::settings::{
     BATCH, DEBOUNCE_MS, MAX_FILTERS, MAX_HEADERS, RATE, TIMEOUT_S, WINDOW, description, is_event_pattern,
@@ -32,13 +33,14 @@ pub(super) fn read(body: &mut Map<String, Json>) -> EndpointInput {
             let detail = format!("Must be a list of at most {MAX_FILTERS} names of fields such as email.");
             words(value, is_field_name).ok_or(detail)
         }),
-        exclude_own: reader.read("exclude_own", |value| value.as_bool().ok_or_else(|| "Must be true or false.".into())),
+        exclude_own: reader
+            .read("exclude_own", |value| input::flag(value).ok_or_else(|| "Must be true or false.".into())),
         mode: reader.read("mode", |value| {
             let kind = value.as_str().and_then(ModeKind::from_name);
             kind.ok_or_else(|| "Must be single, batch or latest.".into())
         }),
         max_batch: reader.read("max_batch", |value| number(value, &BATCH)),
-        debounce: reader.read("debounce_ms", |value| whole(value.as_u64(), &DEBOUNCE_MS).map(Duration::from_millis)),
+        debounce: reader.read("debounce_ms", |value| whole(unsigned(value), &DEBOUNCE_MS).map(Duration::from_millis)),
         order: reader.read("order", |value| {
             let order = value.as_str().and_then(DeliveryOrder::from_name);
             order.ok_or_else(|| "Must be record, strict or none.".into())
@@ -46,7 +48,7 @@ pub(super) fn read(body: &mut Map<String, Json>) -> EndpointInput {
         window: reader.read("window", |value| number(value, &WINDOW)),
         rate: reader.read("rate", |value| number(value, &RATE)),
         headers: reader.read("headers", headers),
-        timeout: reader.read("timeout_s", |value| whole(value.as_u64(), &TIMEOUT_S).map(Duration::from_secs)),
+        timeout: reader.read("timeout_s", |value| whole(unsigned(value), &TIMEOUT_S).map(Duration::from_secs)),
     };
     let signature = reader.signature();
     let from = reader.read("from", |value| match value.as_str() {
@@ -63,7 +65,7 @@ const FROM: &str = "Must be start, now, or a cursor that this service gave out."
 /// Reads a rotation of an endpoint's secret.
 pub(super) fn rotation(body: &mut Map<String, Json>) -> Result<Rotation, Problem> {
     let mut reader = Reader { body, errors: ValidationErrors::default() };
-    let overlap = reader.read("overlap_s", |value| whole(value.as_u64(), &OVERLAP_S).map(Duration::from_secs));
+    let overlap = reader.read("overlap_s", |value| whole(unsigned(value), &OVERLAP_S).map(Duration::from_secs));
     let signature = reader.signature();
     let errors = reader.errors;
     if !errors.is_empty() {
@@ -107,8 +109,16 @@ fn text(value: &Json) -> Result<&str, String> {
     value.as_str().ok_or_else(|| "Must be a string.".to_owned())
 }
 
+/// A whole number, also in a string.
+fn unsigned(value: &Json) -> Option<u64> {
+    match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => value.as_u64(),
+    }
+}
+
 fn number<T: TryFrom<u64>>(value: &Json, limits: &std::ops::RangeInclusive<u64>) -> Result<T, String> {
-    let number = whole(value.as_u64(), limits)?;
+    let number = whole(unsigned(value), limits)?;
     // Every limit fits into every type that a setting has.
     T::try_from(number).map_err(|_| format!("Must be at most {}.", limits.end()))
 }
@@ -120,11 +130,11 @@ fn words(value: &Json, is_known: impl Fn(&str) -> bool) -> Option<Vec<String>> {
 
 /// Reads an endpoint's own headers. The mask that stands for a value where one is shown keeps the stored value.
 fn headers(value: &Json) -> Result<Vec<HeaderChange>, String> {
-    let own = value.as_object().filter(|own| own.len() <= MAX_HEADERS);
+    let own = input::object(value.clone()).ok().filter(|own| own.len() <= MAX_HEADERS);
     let own = own.ok_or_else(|| format!("Must be an object of at most {MAX_HEADERS} headers and their values."))?;
     let mut headers: Vec<HeaderChange> = Vec::with_capacity(own.len());
     for (name, value) in own {
-        let name = header_name(name)?;
+        let name = header_name(&name)?;
         if headers.iter().any(|other| other.name == name) {
             return Err(format!("Must hold {name} once."));
         }

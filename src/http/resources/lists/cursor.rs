@@ -18,7 +18,7 @@ use crate::store::lists::{CompanyRef, ListCount, ListFilter, Position, Sort};
 
 /// The version of the layout below.
 const LAYOUT: u8 = 1;
-/// The longest value that a list is ordered by, in bytes: a lookup key, or 128 characters of a field.
+/// The longest value that a list is ordered by, in bytes: a lookup key, or 128 characters of a field or of each of two names.
 const MAX_VALUE: usize = 1_280;
 /// The bytes before the value.
 const FIXED: usize = 1 + 8 + 8 + 4 + 8 + 8 + 16 + 1;
@@ -111,7 +111,7 @@ fn fits(by: Sort, value: Option<&str>) -> bool {
         }),
         (Sort::Version, value) => value.is_some_and(|value| value.parse::<i64>().is_ok()),
         (Sort::Number(_), value) => value.is_none_or(|value| value.parse::<i64>().is_ok()),
-        (Sort::Key | Sort::Field(_), value) => value.is_none_or(|value| !value.contains('\0')),
+        (Sort::Key | Sort::Field(_) | Sort::Name, value) => value.is_none_or(|value| !value.contains('\0')),
     }
 }
 
@@ -123,6 +123,7 @@ fn digest(page_request: &PageRequest) -> [u8; 8] {
     let by = match order.by {
         Sort::Uid => "uid".to_owned(),
         Sort::Key => "key".to_owned(),
+        Sort::Name => "name".to_owned(),
         Sort::Updated => "updated".to_owned(),
         Sort::Version => "version".to_owned(),
         Sort::Field(name) => format!("text of {name}"),

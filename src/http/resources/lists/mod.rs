@@ -23,10 +23,12 @@ use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use hyper::Uri;
 use moka::future::Cache;
+use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use self::cursor::After;
 use self::page_request::PageRequest;
+use super::company_fields::group_fields;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
@@ -62,6 +64,7 @@ pub(in crate::http) async fn list<R: Resource>(
         None => state.page_cursors.page(&state.store, &page_request).await?,
     };
     page.records = resolve_links(&state.store, caller.account, R::ENTITY, page.records).await?;
+    group_fields(&state.store, caller.account, R::ENTITY, &mut page.records).await?;
     let attributes = meta::requested(&state.store, &caller, R::ENTITY, &query).await?;
     // Rows that are being read are bounded by the read connections. Responses that wait for their clients are bounded
     // here.
@@ -106,7 +109,7 @@ pub(in crate::http) fn sampled<R: Resource>(
     links: &PageLinks<'_>,
     account: AccountId,
     counted: ListCount,
-    attributes: Option<Json>,
+    attributes: Option<Box<RawValue>>,
     mut draw: impl FnMut() -> Result<StoredRecord, Problem>,
 ) -> Result<Response, Problem> {
     let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
@@ -122,16 +125,13 @@ fn show<R: Resource>(
     links: &PageLinks<'_>,
     page_request: &PageRequest,
     page: Page,
-    attributes: Option<Json>,
+    attributes: Option<Box<RawValue>>,
     hold: impl FnOnce(Vec<u8>) -> Bytes,
 ) -> Response {
-    let mut meta = json!({
-        "pagination": links.pagination(page_request, &page),
-        "as_of": page.counted.as_of.to_string(),
-    });
-    if let Json::Object(members) = &mut meta {
-        members.extend(attributes.map(|attributes| ("attributes".to_owned(), attributes)));
-    }
+    let (pagination, as_of) = (links.pagination(page_request, &page), json!(page.counted.as_of.to_string()));
+    // Attributes are JSON text already, because a parsed object would lose their order.
+    let attributes = attributes.map(|attributes| format!(r#","attributes":{attributes}"#)).unwrap_or_default();
+    let meta = format!(r#"{{"pagination":{pagination},"as_of":{as_of}{attributes}}}"#);
     let body = envelope::list(R::LISTED, page.records.iter().map(|stored| stored.record.as_bytes()), &meta);
     envelope::json_bytes(hold(body))
 }

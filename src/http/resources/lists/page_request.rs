@@ -54,6 +54,11 @@ fn filters(entity: Entity) -> &'static [&'static str] {
     }
 }
 
+/// Another name of a filter, by which existing clients know it.
+fn other_name(filter: &str) -> Option<&'static str> {
+    (filter == "tag").then_some("tags")
+}
+
 fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListFilter {
     let mut timestamp = |name| errors.take(query.timestamp(name)).flatten();
     let (created_after, created_before) = (timestamp("createdMin"), timestamp("createdMax"));
@@ -61,7 +66,9 @@ fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListF
     errors.extend(backwards(created_after, created_before));
     let created_after = created_after.map(before_its_second);
     let mut text = |name: &str| {
-        let value = filters(entity).contains(&name).then(|| query.get(name)).flatten()?;
+        let name = *filters(entity).iter().find(|filter| **filter == name)?;
+        let (name, value) =
+            [Some(name), other_name(name)].into_iter().flatten().find_map(|name| Some((name, query.get(name)?)))?;
         let value = plain(value, MAX_TEXT).map_err(|detail| Invalid::new(name, detail));
         errors.take(value).filter(|text| !text.is_empty())
     };
@@ -114,6 +121,7 @@ fn sort(entity: Entity, name: &str) -> Option<Sort> {
         "created" | "uid" => Some(Sort::Uid),
         "updated" => Some(Sort::Updated),
         "version" => Some(Sort::Version),
+        "name" if entity == Entity::Contact => Some(Sort::Name),
         "full_address" if entity.fields().contains(&Field::Address) => Some(Sort::Field("full_address")),
         _ => {
             let field = entity.field(name)?;

@@ -1,220 +1,189 @@
-//! The description of one attribute.
+//! The description of one attribute: its members, in the order in which a response writes them.
 
-use serde_json::{Map, Value as Json, json};
+use serde::ser::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
 
-use crate::contract::input::InputKind;
-use crate::domain::schema::{Definition, FieldType};
-use crate::domain::{Entity, Field, FieldKind, FieldOwner, Record, Role};
+use crate::domain::Role;
 
-const READ: &[&str] = &["read"];
-const CREATE: &[&str] = &["read", "create"];
-const WRITE: &[&str] = &["read", "create", "update"];
-const WRITE_ONLY: &[&str] = &["create", "update"];
+pub(super) const READ: &[&str] = &["read"];
+pub(super) const CREATE: &[&str] = &["create"];
+pub(super) const UPDATE: &[&str] = &["update"];
+pub(super) const READ_CREATE: &[&str] = &["read", "create"];
+pub(super) const CREATE_UPDATE: &[&str] = &["create", "update"];
+pub(super) const WRITE: &[&str] = &["read", "create", "update"];
 
-/// The attributes of a record, in the order of its members, and those that can only be written.
-pub(super) fn attributes(entity: Entity, custom: impl Fn(FieldOwner) -> Json) -> Vec<(String, Json)> {
-    let mut all = vec![("uid".to_owned(), plain("Uid", json!({"type": "string", "format": "uuid"}), false, READ))];
-    for field in entity.fields().iter().copied() {
-        all.push((field.name().to_owned(), attribute(entity, field, &custom)));
-        if field == Field::Address {
-            let text = json!({"type": "string", "field_description": "The address in one line."});
-            all.push(("full_address".to_owned(), plain("Full address", text, true, WRITE)));
+/// Attributes by name, in their order.
+pub(super) type Attributes = Vec<(String, Attribute)>;
+
+/// The description of one attribute. Each method adds a member, so that the order of the calls is the order of the members.
+#[derive(Debug, Clone)]
+pub(super) struct Attribute(Vec<(&'static str, Member)>);
+
+#[derive(Debug, Clone)]
+enum Member {
+    Plain(Json),
+    Attribute(Box<Attribute>),
+    Attributes(Attributes),
+}
+
+impl Serialize for Attribute {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, member)| (key, member)))
+    }
+}
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(json) => json.serialize(serializer),
+            Self::Attribute(attribute) => attribute.serialize(serializer),
+            Self::Attributes(attributes) => serializer.collect_map(attributes.iter().map(|(name, it)| (name, it))),
         }
     }
-    if entity == Entity::Contact {
-        all.extend(write_only());
+}
+
+impl Attribute {
+    pub(super) fn of(kind: &str) -> Self {
+        Self(Vec::new()).plain("type", json!(kind))
     }
-    let times = json!({"type": "string", "format": "date-time"});
-    let kept = [
-        ("active", json!({"type": "boolean"})),
-        ("created", times.clone()),
-        ("updated", times),
-        ("version", json!({"type": "integer"})),
-    ];
-    all.extend(kept.map(|(name, shape)| (name.to_owned(), plain(&label(name), shape, false, READ))));
-    all
-}
 
-/// The members of every record besides its attributes.
-pub(super) fn kept() -> Json {
-    let refs = json!({"type": "array", "items": {"type": "object", "properties": {
-        "source": {"type": "string"}, "id": {"type": "string"}}}});
-    let kept = [
-        ("version", json!({"type": "integer"})),
-        ("deleted", json!({"type": "boolean"})),
-        ("refs", refs),
-        ("field_seq", json!({"type": "object"})),
-    ];
-    let described = kept.map(|(name, shape)| (name.to_owned(), plain(&label(name), shape, false, READ)));
-    Json::Object(described.into_iter().collect())
-}
-
-/// A custom field, by its definition.
-pub(super) fn custom_field(definition: &Definition<'_>) -> Json {
-    let mut shape = match definition.kind {
-        FieldType::Text | FieldType::LongText | FieldType::Dropdown => json!({"type": "string"}),
-        FieldType::Number => json!({"type": "number"}),
-        FieldType::Currency => money(),
-        FieldType::Date => json!({"type": "string", "format": "date"}),
-        FieldType::DateTime => json!({"type": "string", "format": "date-time"}),
-        FieldType::Checkbox => json!({"type": "boolean"}),
-        FieldType::MultiSelect => json!({"type": "array", "items": {"type": "string"}}),
-        FieldType::Url | FieldType::File => json!({"type": "string", "format": "uri"}),
-        FieldType::Email => json!({"type": "string", "format": "email"}),
-        FieldType::Phone => json!({"type": "string", "format": "phone"}),
-    };
-    if let Json::Object(shape) = &mut shape {
-        shape.insert("field_type".to_owned(), json!(definition.kind.name()));
-        if definition.kind.is_choice() {
-            shape.insert("allowed_values".to_owned(), json!(definition.allowed_values));
-        }
-        if let Some(description) = definition.description {
-            shape.insert("field_description".to_owned(), json!(description));
-        }
+    /// An optional text that clients read and write.
+    pub(super) fn text(label: &str) -> Self {
+        Self::of("string").optional().nullable().on(WRITE).named(label)
     }
-    plain(definition.label, shape, true, WRITE)
-}
 
-/// An audience, by the number under which contacts subscribe to it.
-pub(super) fn audience(record: &Record) -> Option<(String, Json)> {
-    let id = record.number(Field::Id)?.to_string();
-    Some((id, plain(record.text(Field::Name)?, json!({"type": "boolean"}), true, READ)))
-}
-
-fn attribute(entity: Entity, field: Field, custom: &impl Fn(FieldOwner) -> Json) -> Json {
-    let mut shape = shape(field.kind());
-    if let Json::Object(shape) = &mut shape {
-        if let FieldKind::Custom(owner) = field.kind() {
-            shape.insert("properties".to_owned(), custom(owner));
-        }
-        if let Some(description) = description(field) {
-            shape.insert("field_description".to_owned(), json!(description));
-        }
+    /// An optional text of this format that clients read and write.
+    pub(super) fn formatted(format: &str, label: &str) -> Self {
+        Self::of("string").format(format).optional().nullable().on(WRITE).named(label)
     }
-    let written = InputKind::ALL.into_iter().any(|body| body.entity() == entity);
-    let actions = if matches!(field.kind(), FieldKind::Role | FieldKind::Person | FieldKind::Owner | FieldKind::Type) {
-        CREATE
-    } else if !written || matches!(field.kind(), FieldKind::Links | FieldKind::Audiences) {
-        READ
-    } else {
-        WRITE
-    };
-    let mut attribute = plain(&label(field.name()), shape, field.nullable(), actions);
-    if let Some(members) = attribute.as_object_mut() {
-        members.insert("required".to_owned(), json!(is_required(entity, field)));
-    }
-    attribute
-}
 
-fn plain(label: &str, mut shape: Json, nullable: bool, actions: &[&str]) -> Json {
-    if let Json::Object(members) = &mut shape {
-        members.insert("required".to_owned(), json!(false));
-        members.insert("nullable".to_owned(), json!(nullable));
-        members.insert("allowed_on_action".to_owned(), json!(actions));
-        members.insert("field_name".to_owned(), json!(label));
+    /// A text that every record has.
+    pub(super) fn required_text(label: &str) -> Self {
+        Self::of("string").required().not_null().on(WRITE).named(label)
     }
-    shape
-}
 
-/// The fields that a create requires. An email address is required of all but Leads, which the description says.
-fn is_required(entity: Entity, field: Field) -> bool {
-    match entity {
-        Entity::Contact => matches!(field, Field::Role | Field::FirstName | Field::LastName | Field::Email),
-        Entity::CustomField => matches!(field, Field::Owner | Field::Type | Field::Name),
-        Entity::Company
-        | Entity::Project
-        | Entity::Audience
-        | Entity::Circle
-        | Entity::Note
-        | Entity::World
-        | Entity::Push => field == Field::Name,
+    /// An object without a label that clients read and write.
+    pub(super) fn object() -> Self {
+        Self::of("object").optional().nullable().on(WRITE)
+    }
+
+    /// The role of a contact or company. A create requires it of contacts alone.
+    pub(super) fn role() -> Self {
+        Self::of("string").required().not_null().allowed_values(Role::ALL.map(Role::name))
+    }
+
+    pub(super) fn format(self, format: &str) -> Self {
+        self.plain("format", json!(format))
+    }
+
+    pub(super) fn description(self, text: &str) -> Self {
+        self.plain("description", json!(text))
+    }
+
+    pub(super) fn required(self) -> Self {
+        self.plain("required", json!(true))
+    }
+
+    pub(super) fn optional(self) -> Self {
+        self.plain("required", json!(false))
+    }
+
+    pub(super) fn nullable(self) -> Self {
+        self.plain("nullable", json!(true))
+    }
+
+    pub(super) fn not_null(self) -> Self {
+        self.plain("nullable", json!(false))
+    }
+
+    pub(super) fn allowed_values<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<Json> = values.into_iter().map(|value| json!(value)).collect();
+        self.plain("allowed_values", json!(values))
+    }
+
+    pub(super) fn on(self, actions: &[&str]) -> Self {
+        self.plain("allowed_on_action", json!(actions))
+    }
+
+    /// The label that people see.
+    pub(super) fn named(self, label: &str) -> Self {
+        self.plain("field_name", json!(label))
+    }
+
+    pub(super) fn field_description(self, text: &str) -> Self {
+        self.plain("field_description", json!(text))
+    }
+
+    pub(super) fn plain(self, key: &'static str, json: Json) -> Self {
+        self.member(key, Member::Plain(json))
+    }
+
+    pub(super) fn items(self, attribute: Self) -> Self {
+        self.member("items", Member::Attribute(Box::new(attribute)))
+    }
+
+    pub(super) fn properties(self, attributes: Attributes) -> Self {
+        self.member("properties", Member::Attributes(attributes))
+    }
+
+    /// The properties, unless there are none.
+    pub(super) fn any_properties(self, attributes: Attributes) -> Self {
+        if attributes.is_empty() { self } else { self.properties(attributes) }
+    }
+
+    fn member(mut self, key: &'static str, member: Member) -> Self {
+        self.0.push((key, member));
+        self
     }
 }
 
-fn shape(kind: FieldKind) -> Json {
-    match kind {
-        FieldKind::Text(_) => json!({"type": "string"}),
-        FieldKind::Category => json!({"type": "object", "properties": {
-            "name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}}),
-        FieldKind::Email => json!({"type": "string", "format": "email"}),
-        FieldKind::Phone => json!({"type": "string", "format": "phone"}),
-        FieldKind::Website => json!({"type": "string", "format": "uri"}),
-        FieldKind::Role => {
-            let roles = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
-            json!({"type": "string", "allowed_values": roles})
-        }
-        FieldKind::Owner => json!({"type": "string", "allowed_values": FieldOwner::ALL.map(FieldOwner::name)}),
-        FieldKind::Type => json!({"type": "string", "allowed_values": FieldType::ALL.map(FieldType::name)}),
-        FieldKind::Tags | FieldKind::Words => json!({"type": "array", "items": {"type": "string"}}),
-        FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        FieldKind::Links => named_items("uid"),
-        FieldKind::Circles => named_items("id"),
-        FieldKind::Address => {
-            let lines = ["address_line_1", "address_line_2", "city", "state", "country", "zip"];
-            let lines: Map<_, _> = lines.map(|line| (line.to_owned(), json!({"type": "string"}))).into_iter().collect();
-            json!({"type": "object", "properties": lines})
-        }
-        FieldKind::Person => json!({"type": "object", "properties": {
-            "uid": {"type": "string", "format": "uuid"}, "first_name": {"type": "string"},
-            "last_name": {"type": "string"}, "email": {"type": "string", "format": "email"}}}),
-        FieldKind::Custom(_) => json!({"type": "object"}),
-        FieldKind::Date => json!({"type": "string", "format": "date"}),
-        FieldKind::Time => json!({"type": "string", "format": "time"}),
-        FieldKind::Money => money(),
-        FieldKind::Client | FieldKind::Contact => json!({"type": "string", "format": "uuid"}),
-        FieldKind::Id => json!({"type": "integer"}),
-    }
+/// Attributes with their names.
+pub(super) fn attributes<const N: usize>(named: [(&str, Attribute); N]) -> Attributes {
+    named.map(|(name, attribute)| (name.to_owned(), attribute)).into()
 }
 
-fn money() -> Json {
-    json!({"type": "object", "properties": {"amount": {"type": "number"}, "currency": {"type": "string"}}})
+pub(super) fn uid() -> Attribute {
+    Attribute::of("string").format("uuid").optional().not_null().on(READ)
 }
 
-fn named_items(key: &str) -> Json {
-    json!({"type": "array", "items": {"type": "object", "properties": {
-        key: {"type": "string", "format": "uuid"}, "name": {"type": "string"}}}})
+pub(super) fn active() -> Attribute {
+    Attribute::of("boolean").optional().not_null().on(READ)
 }
 
-fn write_only() -> [(String, Json); 3] {
-    let note =
-        json!({"title": {"type": "string"}, "note": {"type": "string"}, "date": {"type": "string", "format": "date"}});
-    let company = json!({"name": {"type": "string"}, "create_company_if_not_exists": {"type": "boolean"}});
-    [
-        ("company", "Company to belong to", json!({"type": "object", "properties": company})),
-        ("notes", "Notes to add", json!({"type": "array", "items": {"type": "object", "properties": note}})),
-        ("send_welcome_email", "Send a welcome email", json!({"type": "boolean"})),
-    ]
-    .map(|(name, label, shape)| (name.to_owned(), plain(label, shape, name != "send_welcome_email", WRITE_ONLY)))
+pub(super) fn created() -> Attribute {
+    timestamp().optional().not_null().on(READ)
 }
 
-/// The description of a field whose name is not enough.
-fn description(field: Field) -> Option<&'static str> {
-    let described = [
-        (Field::Role, "Set when the record is created, and never changed."),
-        (Field::Email, "Unique among the account's contacts. Only a Lead may lack it."),
-        (Field::Tags, "A list, or one text with commas. A write replaces the whole list."),
-        (Field::Website, "With its scheme, https:// or http://."),
-        (Field::Companies, "Written through company."),
-        (Field::Circles, "Written as {\"add\": [name or id], \"remove\": [name or id]}."),
-        (Field::Audiences, "Written through POST /marketing/subscribe."),
-        (Field::CustomFields, BY_UUID),
-        (Field::CompanyCustomFields, BY_UUID),
-        (Field::TargetCustomFields, BY_UUID),
-        (Field::ProjectCustomFields, BY_UUID),
-        (Field::Client, "The uid of a company or contact."),
-        (Field::Category, "Written as {\"name\"}."),
-    ];
-    described.into_iter().find(|(described, _)| *described == field).map(|(_, text)| text)
+/// A time in the only form in which the service writes times.
+pub(super) fn timestamp() -> Attribute {
+    Attribute::of("date-time").format("yyyy-mm-ddThh:mm:ss+00:00")
 }
 
-const BY_UUID: &str = "Each value by its custom field's UUID.";
+pub(super) fn tags() -> Attribute {
+    Attribute::of("array").optional().not_null().on(WRITE).named("Tags")
+}
 
-/// `first_name` for people: "First name".
-fn label(name: &str) -> String {
-    let words = match name {
-        "primaryContact" => "primary contact".to_owned(),
-        _ => name.replace('_', " "),
-    };
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+pub(super) fn address() -> Attribute {
+    Attribute::object().properties(attributes([
+        ("address_line_1", Attribute::text("Address Line 1")),
+        ("address_line_2", Attribute::text("Address Line 2")),
+        ("city", Attribute::text("City")),
+        ("state", Attribute::text("State / Province")),
+        ("country", Attribute::text("Country")),
+        ("zip", Attribute::text("ZIP / Postal Code")),
+    ]))
+}
+
+/// The address in one line, which only this service has.
+pub(super) fn full_address() -> Attribute {
+    let description = "The address in one line. Read from a body where address is absent.";
+    Attribute::text("Full Address").field_description(description)
+}
+
+/// The members that this service adds to every record.
+pub(super) fn maintained() -> Attributes {
+    attributes([
+        ("updated", timestamp().optional().not_null().on(READ).named("Updated")),
+        ("version", Attribute::of("integer").optional().not_null().on(READ).named("Version")),
+    ])
 }

@@ -1,21 +1,27 @@
 //! `/contact/meta` and the like: the attributes of a record, and their possible values.
 //!
-//! The response has no envelope, and each of its values is an object: a client that iterates over them finds
-//! `field_name` and `required` in each.
+//! The response has no envelope, and each of its values is an object. The attributes of contacts and companies equal those
+//! of the vendor's API, key by key and in the same order; the attributes that only this service has come after them. A form
+//! plugin reads `field_name` and `required`, and hides every field whose `required` is not `false`.
 
 mod attribute;
+mod company;
+mod contact;
+mod custom;
+mod others;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::ser::{Serialize, Serializer};
-use serde_json::{Value as Json, json};
+use serde_json::value::RawValue;
 
-use self::attribute::{attributes, audience, custom_field, kept};
+use self::attribute::Attributes;
 use super::resource::Resource;
-
-use crate::domain::schema::Definition;
+use crate::domain::schema::FieldGroup;
 use crate::domain::{Entity, FieldOwner};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
@@ -32,22 +38,30 @@ pub(in crate::http) async fn read<R: Resource>(
     envelope::bare(&of(R::ENTITY, &schema))
 }
 
-/// The attributes, where the query has `meta`.
+/// The attributes as JSON text, where the query has `meta`.
 pub(in crate::http) async fn requested(
     store: &Store,
     caller: &Caller,
     entity: Entity,
     query: &Query,
-) -> Result<Option<Json>, Problem> {
+) -> Result<Option<Box<RawValue>>, Problem> {
     if query.get("meta").is_none() {
         return Ok(None);
     }
     let schema = store.schema(caller.account).await?;
-    Ok(Some(Json::Object(of(entity, &schema).0.into_iter().collect())))
+    text(entity, &schema).map(Some)
+}
+
+/// The attributes as JSON text, which keeps their order.
+pub(in crate::http) fn text(entity: Entity, schema: &AccountSchema) -> Result<Box<RawValue>, Problem> {
+    serde_json::value::to_raw_value(&of(entity, schema)).map_err(|error| {
+        tracing::error!(error = %error, "encode attributes failed");
+        Problem::internal()
+    })
 }
 
 /// Attributes by name, in a fixed order.
-pub(in crate::http) struct Meta(Vec<(String, Json)>);
+pub(in crate::http) struct Meta(Attributes);
 
 impl Serialize for Meta {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,29 +71,24 @@ impl Serialize for Meta {
 
 /// The attributes of an account's records of this kind.
 pub(in crate::http) fn of(entity: Entity, schema: &AccountSchema) -> Meta {
-    let mut meta = attributes(entity, |owner| properties(owner, schema));
-    if entity == Entity::Contact {
-        // The attributes of contacts include everything that the account defined, because clients look for it here.
-        let audiences = schema.audiences.iter().filter_map(audience).collect();
-        let others = [
-            ("company_custom_fields", "Custom fields of companies", properties(FieldOwner::Company, schema)),
-            ("project_custom_fields", "Custom fields of projects", properties(FieldOwner::Project, schema)),
-            ("marketing_audiences", "Audiences to subscribe to", Json::Object(audiences)),
-            ("meta_attributes", "What the service keeps about every record", kept()),
-        ];
-        meta.extend(others.map(|(name, label, properties)| {
-            let attribute = json!({
-                "type": "object", "required": false, "nullable": true, "allowed_on_action": ["read"],
-                "field_name": label, "properties": properties,
-            });
-            (name.to_owned(), attribute)
-        }));
-    }
-    Meta(meta)
-}
-
-fn properties(owner: FieldOwner, schema: &AccountSchema) -> Json {
-    let definitions = schema.custom_fields.iter().filter_map(Definition::of);
-    let own = definitions.filter(|definition| definition.owner == owner);
-    Json::Object(own.map(|definition| (definition.uid.to_string(), custom_field(&definition))).collect())
+    let of_owner = |owner| custom::custom_fields(schema, |definition| definition.owner == owner);
+    Meta(match entity {
+        Entity::Contact => {
+            let mut meta = contact::of_contacts(of_owner(FieldOwner::Contact), of_owner(FieldOwner::Target));
+            meta.extend(custom::account_wide(schema));
+            meta
+        }
+        Entity::Company => {
+            let group = |group| custom::custom_fields(schema, |definition| definition.group() == Some(group));
+            let all = custom::custom_fields(schema, |definition| definition.group().is_some());
+            company::of_companies(FieldGroup::ALL.map(|name| (name.name(), group(name))), all)
+        }
+        Entity::Project
+        | Entity::CustomField
+        | Entity::Audience
+        | Entity::Circle
+        | Entity::Note
+        | Entity::World
+        | Entity::Push => others::of_entity(entity, of_owner),
+    })
 }

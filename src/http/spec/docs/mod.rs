@@ -21,7 +21,8 @@ pub(in crate::http) use self::template::Template;
 use super::BASE;
 use super::asyncapi;
 use super::brand::{Branded, Brands};
-use crate::domain::account::Tier;
+use crate::config;
+use crate::domain::tier::TierTerms;
 use crate::http::request::auth::TEST_CREDENTIALS;
 use crate::http::request::service_url::ServiceUrl;
 use crate::http::response::problem::Problem;
@@ -35,7 +36,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 pub(in crate::http) struct Pages {
     pub(in crate::http) brands: Arc<Brands>,
     pub(in crate::http) assets: Assets,
-    pub(in crate::http) burst_per_second: u64,
+    /// The limits that the page shows.
+    pub(in crate::http) quota: config::Quota,
     /// The first step of the subjects that events are published to.
     pub(in crate::http) subject_root: String,
 }
@@ -47,9 +49,9 @@ pub(in crate::http) async fn page(
     headers: HeaderMap,
 ) -> Response {
     let brand = pages.brands.shown_at(&service_url).await;
-    let burst = pages.burst_per_second;
+    let quota = &pages.quota;
     let make =
-        || Template::new("text/html; charset=utf-8", |service_url| render(&pages.assets, &brand, service_url, burst));
+        || Template::new("text/html; charset=utf-8", |service_url| render(&pages.assets, &brand, service_url, quota));
     document(brand.page.get_or_init(make), &service_url, &headers, PAGE_POLICY)
 }
 
@@ -87,7 +89,7 @@ pub(in crate::http) async fn events(
 }
 
 /// The page, from its template.
-fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, burst: u64) -> String {
+fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, quota: &config::Quota) -> String {
     let address = |name: &str, asset: &Asset| Html::text(&format!("{BASE}/swagger/assets/{name}?v={}", asset.tag));
     fill(include_str!("page.html"), |gap| {
         Some(match gap {
@@ -96,8 +98,8 @@ fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, burst: u
             "service_url" => Html::text(&service_url.0),
             "dummy-id" => Html::text(TEST_CREDENTIALS.0),
             "dummy-key" => Html::text(TEST_CREDENTIALS.1),
-            "burst" => Html::text(&burst.to_string()),
-            "tiers" => Html::concat(Tier::ALL.map(tier)),
+            "burst" => Html::text(&burst(quota.burst_per_second)),
+            "tiers" => Html::concat(quota.tiers.by_size().into_iter().map(|(_, terms)| tier(terms))),
             "brand.css" => address(gap, &branded.style),
             "logo" => address(gap, branded.logo.as_ref().unwrap_or_else(|| assets.logo())),
             name => address(name, assets.get(name)?),
@@ -105,8 +107,16 @@ fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, burst: u
     })
 }
 
-fn tier(tier: Tier) -> Html {
-    let (title, calls) = (Html::text(tier.title()), Html::text(&thousands(tier.monthly_calls())));
+/// The end of the sentence on refused calls; nothing where the limit is off.
+fn burst(per_second: u64) -> String {
+    match per_second {
+        0 => String::new(),
+        _ => format!(", as are more than {} calls within one second", thousands(per_second)),
+    }
+}
+
+fn tier(terms: &TierTerms) -> Html {
+    let (title, calls) = (Html::text(&terms.title), Html::text(&thousands(terms.calls_per_month)));
     Html::markup(format!("<tr><td>{title}</td><td>{calls}</td></tr>"))
 }
 

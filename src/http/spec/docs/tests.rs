@@ -1,13 +1,18 @@
 use super::assets::Assets;
 use super::html::{Html, fill};
 use super::{render, thousands};
+use crate::config;
 use crate::domain::brand::{Brand, Color};
 use crate::http::request::service_url::ServiceUrl;
 use crate::http::spec::brand::Branded;
 
 fn page(name: &str, service_url: &str) -> String {
+    page_with(name, service_url, &config::Quota::default())
+}
+
+fn page_with(name: &str, service_url: &str, quota: &config::Quota) -> String {
     let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None };
-    render(&Assets::new(), &Branded::new(brand), &ServiceUrl(service_url.to_owned()), 50)
+    render(&Assets::new(), &Branded::new(brand), &ServiceUrl(service_url.to_owned()), quota)
 }
 
 #[test]
@@ -18,6 +23,15 @@ fn every_gap_of_the_page_is_filled() {
     for row in ["Free Trial</td><td>80<", "Start</td><td>400<", "Thrive</td><td>2,000<", "Pinnacle</td><td>20,000<"] {
         assert!(page.contains(row), "{row}");
     }
+    assert!(page.contains("answered 429, as are more than 1,000 calls within one second.</p>"), "{page}");
+}
+
+#[test]
+fn the_configured_limits_are_shown() {
+    let toml = "burst_per_second = 0\ntiers = { gold = { title = 'Gold & more', calls_per_month = 1234 } }";
+    let page = page_with("Acme", "https://api.acme.example", &toml::from_str(toml).unwrap());
+    assert!(page.contains("<tbody><tr><td>Gold &amp; more</td><td>1,234</td></tr></tbody>"), "{page}");
+    assert!(page.contains("beyond the limit is answered 429.</p>"), "{page}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::components::named;
 use super::schema::{Schema, reference};
 use crate::contract::proto;
 use crate::http::spec::operations::{Shape, Success};
@@ -55,9 +56,9 @@ pub(super) fn headers() -> Json {
         CURSOR: text("The cursor to continue from, in responses of protobuf messages.", "AAAAAQAAAAAAAAAq"),
         "Retry-After": json!({"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}),
         "RateLimit": text("The calls left of each limit, and the seconds until it is reset.",
-            "\"burst\";r=49;t=1, \"month\";r=1893;t=604800"),
+            "\"burst\";r=999;t=1, \"month\";r=1893;t=604800"),
         "RateLimit-Policy": text("The limits: calls, and the seconds of their window.",
-            "\"burst\";q=50;w=1, \"month\";q=2000;w=2592000"),
+            "\"burst\";q=1000;w=1, \"month\";q=2000;w=2592000"),
     })
 }
 
@@ -98,20 +99,20 @@ pub(super) fn responses(success: &Success, refusals: &[u16], conditional: bool) 
 
 fn succeeded(shape: Shape) -> Json {
     let (headers, content): (&[&str], Json) = match shape {
-        Shape::Record(schema) => (&[TAG, REPLAYED], envelope(reference(schema), no_meta())),
+        Shape::Record(schema) => (&[TAG, REPLAYED], response(schema)),
         Shape::RecordOrNull(schema) => {
             let data = json!({
                 "oneOf": [reference(schema), {"type": "null"}],
                 "description": "`null` if the record does not exist and the account receives that as a success.",
             });
-            (&[TAG, REPLAYED], envelope(data, attributes()))
+            (&[TAG, REPLAYED], envelope(&format!("Optional{}Response", schema.name()), data, attributes()))
         }
-        Shape::Page(schema) => (&[], envelope(list_of(schema), page_meta())),
-        Shape::Data(schema) => (&[], envelope(reference(schema), no_meta())),
-        Shape::Written(schema) => (&[REPLAYED], envelope(reference(schema), no_meta())),
-        Shape::List(schema) => (&[], envelope(list_of(schema), no_meta())),
+        Shape::Page(schema) => (&[], envelope(&format!("{}Page", schema.name()), list_of(schema), page_meta())),
+        Shape::Data(schema) => (&[], response(schema)),
+        Shape::Written(schema) => (&[REPLAYED], response(schema)),
+        Shape::List(schema) => (&[], envelope(&format!("{}List", schema.name()), list_of(schema), no_meta())),
         Shape::Bare(schema) => (&[], json!({"application/json": {"schema": reference(schema)}})),
-        Shape::Nothing => (&[REPLAYED], envelope(json!({"type": "null"}), no_meta())),
+        Shape::Nothing => (&[REPLAYED], envelope("EmptyResponse", json!({"type": "null"}), no_meta())),
         Shape::Changes => (&[CURSOR], changes()),
         Shape::Stream => (&[], json!({"text/event-stream": {"schema": {"type": "string"}}})),
     };
@@ -128,7 +129,7 @@ fn changes() -> Json {
     });
     let meta =
         json!({"type": "object", "required": ["cursor", "from_seq", "through_seq", "has_more"], "properties": meta});
-    let mut content = envelope(list_of(Schema::Event), meta);
+    let mut content = envelope("EventPage", list_of(Schema::Event), named("EventPageMeta", meta));
     if let Json::Object(kinds) = &mut content {
         kinds.insert(proto::CONTENT_TYPE.to_owned(), json!({"schema": {"type": "string", "format": "binary"}}));
     }
@@ -139,17 +140,22 @@ fn list_of(schema: Schema) -> Json {
     json!({"type": "array", "items": reference(schema)})
 }
 
+/// The envelope around one thing.
+fn response(schema: Schema) -> Json {
+    envelope(&format!("{}Response", schema.name()), reference(schema), no_meta())
+}
+
 fn no_meta() -> Json {
-    json!({"type": "object"})
+    named("EmptyMeta", json!({"type": "object"}))
 }
 
 /// The attributes that `meta=…` adds.
 fn attributes() -> Json {
-    json!({"type": "object", "properties": {"attributes": reference(Schema::Attributes)}})
+    named("RecordMeta", json!({"type": "object", "properties": {"attributes": reference(Schema::Attributes)}}))
 }
 
 fn page_meta() -> Json {
-    json!({
+    let meta = json!({
         "type": "object",
         "required": ["pagination", "as_of"],
         "properties": {
@@ -157,10 +163,12 @@ fn page_meta() -> Json {
             "pagination": reference(Schema::Pagination),
             "as_of": {"type": "string", "description": "The cursor from which `GET /changes` continues where this page ends."},
         },
-    })
+    });
+    named("PageMeta", meta)
 }
 
-fn envelope(data: Json, meta: Json) -> Json {
+/// `name` is the type of the whole response in generated clients.
+fn envelope(name: &str, data: Json, meta: Json) -> Json {
     let schema = json!({
         "type": "object",
         "required": ["success", "message", "data", "meta"],
@@ -171,7 +179,7 @@ fn envelope(data: Json, meta: Json) -> Json {
             "meta": meta,
         },
     });
-    json!({"application/json": {"schema": schema}})
+    json!({"application/json": {"schema": named(name, schema)}})
 }
 
 fn header_references<'a>(names: impl Iterator<Item = &'a &'a str>) -> Json {

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value as Json, json};
 
-use super::shape::{nullable, object, text, timestamp, uuid, with};
+use super::components::named;
+use super::shape::{nullable, object, text, timestamp, uuid, with, words};
 use crate::domain::endpoint::secret::OVERLAP_S;
 use crate::domain::endpoint::settings::{
     BATCH, DEBOUNCE_MS, MAX_DESCRIPTION, MAX_FILTERS, MAX_HEADERS, RATE, TIMEOUT_S, WINDOW,
@@ -26,26 +27,24 @@ pub(super) fn created() -> Json {
 pub(super) fn create() -> Json {
     let from =
         json!({"type": ["string", "null"], "description": "The position to begin after: `start`, `now` or a cursor."});
-    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    let signature = nullable(signatures());
     let properties = with(with(settings(nullable), "from", from), "signature", signature);
     json!({"type": "object", "required": ["url"], "properties": properties})
 }
 
 /// The body that changes an endpoint.
 pub(super) fn update() -> Json {
-    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
-    let about = json!("Must be the current scheme. Rotating the secret changes it.");
-    let signature = with(signature, "description", about);
+    let signature = nullable(signatures());
     json!({"type": "object", "properties": with(settings(nullable), "signature", signature)})
 }
 
 /// The body that rotates a secret.
 pub(super) fn rotate() -> Json {
-    let signature = nullable(one_of(Signature::ALL.iter().map(|signature| signature.name())));
+    let signature = nullable(signatures());
     json!({"type": "object", "properties": {
         "overlap_s": {"type": ["integer", "null"], "minimum": OVERLAP_S.start(), "maximum": OVERLAP_S.end(),
             "description": "Seconds for which the previous secret signs too."},
-        "signature": with(signature, "description", json!("The scheme of the new secret; the current scheme where this is absent.")),
+        "signature": signature,
     }})
 }
 
@@ -117,12 +116,12 @@ fn status() -> Json {
 fn properties() -> Json {
     let mut all = json!({
         "id": uuid(),
-        "signature": one_of(Signature::ALL.iter().map(|signature| signature.name())),
+        "signature": signatures(),
         "public_key": {
             "type": ["string", "null"],
             "description": "The key that verifies the signatures of Ed25519: `whpk_…`; `null` for HMAC.",
         },
-        "state": one_of(EndpointStatus::ALL.iter().map(|status| status.name())),
+        "state": words("EndpointState", &EndpointStatus::ALL.map(EndpointStatus::name)),
         "created": timestamp(),
         "through_seq": {"type": ["integer", "null"], "description": "Every event up to this one was delivered, filtered out or rescheduled."},
         "failing_since": nullable(timestamp()),
@@ -150,7 +149,7 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
             "description": "Leaves out what was written by keys of the same origin as the key that sets it.",
         })),
         "mode": or_null(with(
-            one_of(["single", "batch", "latest"].into_iter()),
+            words("DeliveryMode", &["single", "batch", "latest"]),
             "description",
             json!(
                 "The contents of a delivery: `single` one event, `batch` an array of events (CloudEvents 1.0, JSON format, \
@@ -161,7 +160,7 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         "max_batch": or_null(whole(&BATCH, "The most events in a batch. A batch has at most 256 KiB, unless its first event alone has more.")),
         "debounce_ms": or_null(whole(&DEBOUNCE_MS, "In mode `latest`, the milliseconds for which a record's first event waits for newer ones.")),
         "order": or_null(with(
-            one_of(DeliveryOrder::ALL.iter().map(|order| order.name())),
+            words("DeliveryOrder", &DeliveryOrder::ALL.map(DeliveryOrder::name)),
             "description",
             json!(
                 "The events that wait for each other: `record` those of one record, `strict` all, so that one delivery \
@@ -170,18 +169,17 @@ fn settings(or_null: impl Fn(Json) -> Json) -> Json {
         )),
         "window": or_null(whole(&WINDOW, "The most deliveries in flight.")),
         "rate": nullable(whole(&RATE, "The most deliveries per second. `null` means no limit.")),
-        "headers": or_null(json!({
+        "headers": or_null(named("EndpointHeaders", json!({
             "type": "object",
             "maxProperties": MAX_HEADERS,
             "additionalProperties": {"type": "string", "maxLength": MAX_HEADER_VALUE},
             "description": "Sent with each delivery. Values are stored sealed and shown as `********`. A value that is sent back as \
                 `********` keeps the stored one. A change of the URL to another scheme, host or port needs all values anew.",
-        })),
+        }))),
         "timeout_s": or_null(whole(&TIMEOUT_S, "The most seconds of an attempt.")),
     })
 }
 
-fn one_of(words: impl Iterator<Item = &'static str>) -> Json {
-    let words: Vec<&str> = words.collect();
-    json!({"type": "string", "enum": words})
+fn signatures() -> Json {
+    words("SignatureScheme", &Signature::ALL.map(Signature::name))
 }

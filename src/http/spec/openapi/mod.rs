@@ -4,6 +4,7 @@
 //! does not have.
 
 mod answer;
+mod components;
 mod endpoint;
 mod record;
 mod schema;
@@ -22,6 +23,7 @@ use moka::future::Cache;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
+pub(in crate::http::spec) use self::components::{hoist, named};
 pub(in crate::http) use self::schema::{Schema, reference};
 use super::BASE;
 use super::brand::Brands;
@@ -110,7 +112,7 @@ fn document(brand: &Brand, service_url: &ServiceUrl, own: Option<&AccountSchema>
             (scheme.to_owned(), json!({"type": "apiKey", "in": "header", "name": header, "description": description}))
         })
         .collect();
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("{} Secure API", brand.name),
@@ -126,7 +128,9 @@ fn document(brand: &Brand, service_url: &ServiceUrl, own: Option<&AccountSchema>
             "responses": answer::refusals(),
             "securitySchemes": schemes,
         },
-    })
+    });
+    hoist(&mut document);
+    document
 }
 
 const DESCRIPTION: &str = "\

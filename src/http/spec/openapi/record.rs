@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::shape::{nullable, object, text, timestamp, uuid, with};
+use super::components::named;
+use super::shape::{nullable, object, text, timestamp, uuid, with, words};
 use crate::contract::input::{self, InputKind};
-use crate::domain::schema::{Definition, FieldType};
+use crate::domain::schema::{Definition, FieldGroup, FieldType, Visibility};
 use crate::domain::{Entity, Field, FieldKind, FieldOwner, Refusal, Role, Uid};
 use crate::store::schema::AccountSchema;
 
@@ -22,6 +23,11 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     for field in entity.fields() {
         let schema = value(*field, own);
         let null = !always.contains(field.name()) && is_null_when_absent(field.kind());
+        if *field == Field::CompanyCustomFields {
+            let groups = groups(own, |schema| schema);
+            properties
+                .extend(groups.map(|(group, values)| (group.name().to_owned(), named(group_name(group), values))));
+        }
         properties.insert(field.name().to_owned(), if null { nullable(schema) } else { schema });
         if *field == Field::Address {
             let line = json!({"type": ["string", "null"], "description": "The address on one line."});
@@ -29,6 +35,12 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         }
     }
     let reference = object(json!({"source": {"type": "string"}, "id": {"type": "string"}}), &[]);
+    let reference = named("ExternalReference", reference);
+    let positions = json!({
+        "type": "object",
+        "additionalProperties": {"type": "integer", "minimum": 1},
+        "description": "For each field that was ever set, the position of its last change.",
+    });
     let kept = [
         ("active", json!({"type": "boolean"})),
         ("created", timestamp()),
@@ -39,17 +51,12 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ),
         ("deleted", json!({"type": "boolean"})),
         ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
-        (
-            "field_seq",
-            json!({
-                "type": "object",
-                "additionalProperties": {"type": "integer", "minimum": 1},
-                "description": "For each field that was ever set, the position of its last change.",
-            }),
-        ),
+        ("field_seq", named("FieldPositions", positions)),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
-    object(Json::Object(properties), &[])
+    // Events have all values of a company together, and definitions of earlier versions have no visibility.
+    let optional = FieldGroup::ALL.map(FieldGroup::name);
+    object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name()]].concat())
 }
 
 /// The keys that are never null.
@@ -81,33 +88,67 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
         | FieldKind::Contact
         | FieldKind::Owner
         | FieldKind::Type
+        | FieldKind::Visibility
         | FieldKind::Id => taken(field),
         FieldKind::Tags => json!({"type": "array", "items": text(100), "description": "Sorted, each once."}),
         FieldKind::Words => json!({"type": "array", "items": text(255)}),
         FieldKind::Audiences => json!({"type": "array", "items": {"type": "integer"}}),
-        FieldKind::Address => object(address(), &[]),
-        FieldKind::Links => named_items("uid"),
-        FieldKind::Circles => named_items("id"),
-        FieldKind::Person => object(
-            json!({
-                "uid": uuid(),
-                "first_name": {"type": "string"},
-                "last_name": {"type": "string"},
-                "email": {"type": ["string", "null"]},
-            }),
-            &[],
+        FieldKind::Address => named("Address", object(address(), &[])),
+        FieldKind::Links => references("CompanyReference", "uid"),
+        FieldKind::Circles => references("CircleReference", "id"),
+        FieldKind::Person => named(
+            "PrimaryContact",
+            object(
+                json!({
+                    "uid": uuid(),
+                    "first_name": {"type": "string"},
+                    "last_name": {"type": "string"},
+                    "name_prefix": {"type": ["string", "null"]},
+                    "email": {"type": ["string", "null"]},
+                    "role": nullable(taken(Field::Role)),
+                }),
+                &[],
+            ),
         ),
-        FieldKind::Category => object(
-            json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
-            &[],
+        FieldKind::Category => named(
+            "Category",
+            object(
+                json!({"name": {"type": "string"}, "color": {"type": "string"}, "isDefault": {"type": "boolean"}}),
+                &[],
+            ),
         ),
-        FieldKind::Money => object(json!({"amount": {"type": "number"}, "currency": {"type": "string"}}), &[]),
-        FieldKind::Custom(owner) => custom_fields(owner, own, |schema| schema),
+        FieldKind::Money => taken(field),
+        FieldKind::Custom(owner) => named(values_name(owner), custom_fields(own, of_owner(owner), |schema| schema)),
     }
 }
 
-fn named_items(key: &str) -> Json {
-    json!({"type": "array", "items": object(json!({key: uuid(), "name": {"type": "string"}}), &[])})
+fn references(name: &str, key: &str) -> Json {
+    let reference = object(json!({key: uuid(), "name": {"type": "string"}}), &[]);
+    json!({"type": "array", "items": named(name, reference)})
+}
+
+/// The name of the values of an owner's custom fields in generated clients.
+fn values_name(owner: FieldOwner) -> &'static str {
+    match owner {
+        FieldOwner::Contact => "ContactCustomFields",
+        FieldOwner::Company => "CompanyCustomFields",
+        FieldOwner::Project => "ProjectCustomFields",
+        FieldOwner::Target => "TargetCustomFields",
+    }
+}
+
+/// The same of a group of a company's values. Contacts and companies have the same target fields.
+fn group_name(group: FieldGroup) -> &'static str {
+    match group {
+        FieldGroup::Public => "PublicCustomFields",
+        FieldGroup::Private => "PrivateCustomFields",
+        FieldGroup::Target => values_name(FieldOwner::Target),
+    }
+}
+
+/// A schema that a body has; its name tells it from the one that a response has.
+fn input(name: &str, schema: Json) -> Json {
+    named(&[name, "Input"].concat(), schema)
 }
 
 /// Whether an absent value of this kind is `null`. Lists, objects and addresses are empty instead.
@@ -130,6 +171,7 @@ fn is_null_when_absent(kind: FieldKind) -> bool {
         | FieldKind::Id => true,
         FieldKind::Tags
         | FieldKind::Words
+        | FieldKind::Visibility
         | FieldKind::Address
         | FieldKind::Links
         | FieldKind::Circles
@@ -150,30 +192,32 @@ pub(super) fn taken(field: Field) -> Json {
             "maxLength": 2_048,
             "description": "An absolute URL: https:// or http://.",
         }),
-        FieldKind::Role => one_of(&[Role::Lead, Role::Prospect, Role::Client].map(Role::name)),
-        FieldKind::Owner => one_of(&FieldOwner::ALL.map(FieldOwner::name)),
-        FieldKind::Type => one_of(&FieldType::ALL.map(FieldType::name)),
+        FieldKind::Role => words("Role", &Role::ALL.map(Role::name)),
+        FieldKind::Owner => words("CustomFieldOwner", &FieldOwner::ALL.map(FieldOwner::name)),
+        FieldKind::Type => words("CustomFieldType", &FieldType::ALL.map(FieldType::name)),
+        FieldKind::Visibility => with(
+            words("Visibility", &Visibility::ALL.map(Visibility::name)),
+            "description",
+            json!(
+                "The group in which a company shows the values: public by default. Only fields of companies can be private."
+            ),
+        ),
         FieldKind::Tags => json!({
-            "type": ["array", "string"],
+            "type": "array",
             "items": text(100),
             "maxItems": 200,
-            "description": "A list, or one text with commas.",
+            "description": "A list. One text with commas is read too.",
         }),
-        FieldKind::Words => json!({"type": ["array", "string"], "items": text(255), "maxItems": 200}),
+        FieldKind::Words => json!({"type": "array", "items": text(255), "maxItems": 200}),
         FieldKind::Date => json!({"type": "string", "format": "date"}),
         FieldKind::Time => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
         FieldKind::Client | FieldKind::Contact => uuid(),
         FieldKind::Id => json!({"type": "integer", "minimum": 1}),
-        FieldKind::Category => json!({"type": ["object", "string"], "properties": {"name": nullable(text(100))}}),
-        FieldKind::Money => json!({
-            "type": "object",
-            "required": ["amount", "currency"],
-            "properties": {
-                "amount": {"type": "number"},
-                "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."},
-            },
-        }),
-        FieldKind::Address => json!({"type": "object", "properties": address()}),
+        FieldKind::Category => {
+            input("Category", json!({"type": "object", "properties": {"name": nullable(text(100))}}))
+        }
+        FieldKind::Money => named("Money", money()),
+        FieldKind::Address => input("Address", json!({"type": "object", "properties": address()})),
         FieldKind::Links => company_link(),
         FieldKind::Circles => circles(),
         // Fields that bodies write under keys of their own, or not at all.
@@ -181,8 +225,9 @@ pub(super) fn taken(field: Field) -> Json {
     }
 }
 
-fn one_of(words: &[&str]) -> Json {
-    json!({"type": "string", "enum": words})
+fn money() -> Json {
+    let currency = json!({"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "As ISO 4217 has it."});
+    object(json!({"amount": {"type": "number"}, "currency": currency}), &[])
 }
 
 fn address() -> Json {
@@ -229,8 +274,9 @@ pub(super) fn create(body: InputKind, own: Option<&AccountSchema>) -> Json {
     let properties = written(body.entity(), Action::Create, own);
     let mut schema = json!({"type": "object", "required": always, "properties": properties});
     if !unless_lead.is_empty() {
-        let lead = json!({"properties": {"role": {"const": Role::Lead.name()}}});
-        schema = with(schema, "anyOf", json!([lead, {"required": unless_lead}]));
+        // A condition beside the properties, because generated clients have no type for a choice of objects.
+        schema = with(schema, "if", json!({"properties": {"role": {"const": Role::Lead.name()}}}));
+        schema = with(schema, "else", json!({"required": unless_lead}));
     }
     schema
 }
@@ -262,7 +308,17 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             FieldKind::Audiences | FieldKind::Contact => continue,
             FieldKind::Links => ("company", taken(field)),
             FieldKind::Person => (field.name(), primary_contact(own)),
-            FieldKind::Custom(owner) => (field.name(), custom_fields(owner, own, nullable)),
+            FieldKind::Custom(owner) => {
+                if field == Field::CompanyCustomFields {
+                    let groups = groups(own, nullable);
+                    properties.extend(
+                        groups.map(|(group, values)| {
+                            (group.name().to_owned(), nullable(input(group_name(group), values)))
+                        }),
+                    );
+                }
+                (field.name(), input(values_name(owner), custom_fields(own, of_owner(owner), nullable)))
+            }
             FieldKind::Text(_)
             | FieldKind::Email
             | FieldKind::Phone
@@ -279,6 +335,7 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
             | FieldKind::Words
             | FieldKind::Owner
             | FieldKind::Type
+            | FieldKind::Visibility
             | FieldKind::Id => (field.name(), taken(field)),
         };
         properties.insert(name.to_owned(), if field.nullable() { nullable(schema) } else { schema });
@@ -295,14 +352,44 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
     properties
 }
 
+/// The groups of the values of a company's custom fields.
+fn groups(own: Option<&AccountSchema>, each: fn(Json) -> Json) -> [(FieldGroup, Json); 3] {
+    FieldGroup::ALL.map(|group| (group, custom_fields(own, |definition| definition.group() == Some(group), each)))
+}
+
+/// The custom fields of an owner's records. Companies have target fields too.
+fn of_owner(owner: FieldOwner) -> impl Fn(&Definition<'_>) -> bool {
+    move |definition| match owner {
+        FieldOwner::Company => definition.group().is_some(),
+        FieldOwner::Contact | FieldOwner::Project | FieldOwner::Target => definition.owner == owner,
+    }
+}
+
 /// Values by the UUIDs of their fields; `each` adapts the schema of a value.
-fn custom_fields(owner: FieldOwner, own: Option<&AccountSchema>, each: impl Fn(Json) -> Json) -> Json {
+fn custom_fields(
+    own: Option<&AccountSchema>,
+    is_wanted: impl Fn(&Definition<'_>) -> bool,
+    each: impl Fn(Json) -> Json,
+) -> Json {
     let schema = json!({"type": "object", "description": "Each value by its custom field's UUID."});
-    let Some(own) = own else { return with(schema, "additionalProperties", json!({})) };
+    let Some(own) = own else { return with(schema, "additionalProperties", each(any_custom_value())) };
     let definitions = own.custom_fields.iter().filter_map(Definition::of);
-    let of_owner = definitions.filter(|definition| definition.owner == owner);
-    let properties = of_owner.map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
+    let properties =
+        definitions.filter(is_wanted).map(|definition| (definition.uid.to_string(), each(custom_value(&definition))));
     with(schema, "properties", Json::Object(properties.collect()))
+}
+
+/// The schema of the value of a custom field of any type.
+fn any_custom_value() -> Json {
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let choices = [
+        json!({"type": "string"}),
+        json!({"type": "boolean"}),
+        json!({"type": "number"}),
+        texts,
+        taken(Field::EstimatedValue),
+    ];
+    named("CustomFieldValue", json!({"anyOf": choices, "description": "As the type of its custom field has it."}))
 }
 
 /// The schema of a custom field's value.
@@ -311,12 +398,16 @@ fn custom_value(definition: &Definition<'_>) -> Json {
         FieldType::Text => text(1_000),
         FieldType::LongText => text(16_384),
         FieldType::Number => json!({"type": "number"}),
-        FieldType::Currency => taken(Field::EstimatedValue),
+        // A label may stand beside a choice, but not beside a reference to a component.
+        FieldType::Currency => json!({"anyOf": [taken(Field::EstimatedValue)]}),
         FieldType::Date => taken(Field::Date),
         FieldType::DateTime => timestamp(),
         FieldType::Checkbox => json!({"type": "boolean"}),
         FieldType::Dropdown => json!({"type": "string", "enum": definition.allowed_values}),
-        FieldType::MultiSelect => json!({"type": "array", "items": {"enum": definition.allowed_values}}),
+        FieldType::MultiSelect => {
+            let choice = json!({"type": "string", "enum": definition.allowed_values, "title": definition.label});
+            json!({"type": "array", "items": choice})
+        }
         FieldType::Url | FieldType::File => taken(Field::Website),
         FieldType::Email => taken(Field::HomeEmail),
         FieldType::Phone => taken(Field::Phone),
@@ -343,22 +434,23 @@ fn notes() -> Json {
     json!({
         "type": ["array", "null"],
         "maxItems": 100,
-        "items": {"type": ["object", "string"], "properties": members},
-        "description": "Remarks to add to the contact; a plain text is a note by itself.",
+        "items": input("Note", json!({"type": "object", "properties": members})),
+        "description": "Remarks to add to the contact. A plain text is read as a note by itself.",
     })
 }
 
 fn circles() -> Json {
     let names = || json!({"type": ["array", "null"], "maxItems": 100, "items": {"type": "string", "minLength": 1}});
-    json!({
+    let schema = json!({
         "type": "object",
         "properties": {"add": names(), "remove": names()},
         "description": "Circles to join and to leave, each by its name or its id.",
-    })
+    });
+    named("CircleChanges", schema)
 }
 
 fn company_link() -> Json {
-    json!({
+    let schema = json!({
         "type": "object",
         "required": ["name"],
         "properties": {
@@ -366,7 +458,8 @@ fn company_link() -> Json {
             "create_company_if_not_exists": flag("Makes a company where none has the name."),
         },
         "description": "A company to belong to, besides those that the contact belongs to already.",
-    })
+    });
+    named("CompanyLink", schema)
 }
 
 fn primary_contact(own: Option<&AccountSchema>) -> Json {
@@ -374,9 +467,10 @@ fn primary_contact(own: Option<&AccountSchema>) -> Json {
     let create = flag("Makes a contact where none has the email address.");
     properties.insert("create_primary_contact_if_not_exists".to_owned(), create);
     properties.insert("prevent_individual_mode".to_owned(), flag("Taken, and of no effect."));
-    json!({
+    let schema = json!({
         "type": "object",
         "properties": properties,
         "description": "The company's first contact, by its email address.",
-    })
+    });
+    input("PrimaryContact", schema)
 }

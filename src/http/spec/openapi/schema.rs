@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::shape::{nullable, object, timestamp, uuid, with};
+use super::components::named;
+use super::shape::{nullable, object, timestamp, uuid, with, words};
 use super::{endpoint, record, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
@@ -19,6 +20,8 @@ pub(in crate::http) enum Schema {
     /// The body that changes a record.
     Update(InputKind),
     Attributes,
+    NestedAttributes,
+    NestedAttribute,
     Subscriptions,
     SubscriptionResult,
     Event,
@@ -39,8 +42,10 @@ pub(in crate::http) enum Schema {
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 17] = [
+const OTHERS: [Schema; 19] = [
     Schema::Attributes,
+    Schema::NestedAttributes,
+    Schema::NestedAttribute,
     Schema::Subscriptions,
     Schema::SubscriptionResult,
     Schema::Event,
@@ -71,6 +76,8 @@ impl Schema {
             Self::Create(body) => [title(body.entity()), "Create"].concat(),
             Self::Update(body) => [title(body.entity()), "Update"].concat(),
             Self::Attributes => "Attributes".to_owned(),
+            Self::NestedAttributes => "NestedAttributes".to_owned(),
+            Self::NestedAttribute => "NestedAttribute".to_owned(),
             Self::Subscriptions => "Subscriptions".to_owned(),
             Self::SubscriptionResult => "SubscriptionResult".to_owned(),
             Self::Event => "Event".to_owned(),
@@ -96,6 +103,10 @@ impl Schema {
             Self::Create(body) => record::create(body, own),
             Self::Update(body) => record::update(body, own),
             Self::Attributes => attributes(),
+            Self::NestedAttributes => {
+                json!({"type": "object", "additionalProperties": reference(Self::NestedAttribute)})
+            }
+            Self::NestedAttribute => object(attribute(), &[&NOT_OF_EVERY_ATTRIBUTE[..], &NOT_OF_NESTED].concat()),
             Self::Subscriptions => subscriptions(),
             Self::SubscriptionResult => subscription_result(),
             Self::Event => event(),
@@ -134,22 +145,43 @@ fn title(entity: Entity) -> &'static str {
     }
 }
 
+/// Members that not every attribute has.
+const NOT_OF_EVERY_ATTRIBUTE: [&str; 9] = [
+    "format",
+    "description",
+    "allowed_values",
+    "field_name",
+    "field_description",
+    "field_type",
+    "visibility",
+    "properties",
+    "items",
+];
+
+/// Members that an attribute inside another one may lack too.
+const NOT_OF_NESTED: [&str; 3] = ["required", "nullable", "allowed_on_action"];
+
 fn attributes() -> Json {
-    let attribute = json!({
+    let attribute = named("Attribute", object(attribute(), &NOT_OF_EVERY_ATTRIBUTE));
+    json!({"type": "object", "additionalProperties": attribute})
+}
+
+fn attribute() -> Json {
+    json!({
         "type": {"type": "string"},
         "format": {"type": "string"},
+        "description": {"type": "string"},
         "required": {"type": "boolean"},
         "nullable": {"type": "boolean"},
         "allowed_values": {"type": "array", "items": {"type": "string"}},
-        "allowed_on_action": {"type": "array", "items": {"enum": ["read", "create", "update"]}},
+        "allowed_on_action": {"type": "array", "items": words("Action", &["read", "create", "update"])},
         "field_name": {"type": "string"},
         "field_description": {"type": "string"},
         "field_type": {"type": "string"},
-        "properties": {"type": "object", "additionalProperties": {"type": "object"}},
-        "items": {"type": "object"},
-    });
-    let optional = ["type", "format", "allowed_values", "field_description", "field_type", "properties", "items"];
-    json!({"type": "object", "additionalProperties": object(attribute, &optional)})
+        "visibility": {"type": "string"},
+        "properties": reference(Schema::NestedAttributes),
+        "items": reference(Schema::NestedAttribute),
+    })
 }
 
 fn subscriptions() -> Json {
@@ -165,7 +197,7 @@ fn subscriptions() -> Json {
         },
     });
     let item = object(item, &["first_name", "last_name", "audiences"]);
-    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": item})
+    json!({"type": "array", "minItems": 1, "maxItems": 100, "items": named("Subscription", item)})
 }
 
 fn subscription_result() -> Json {
@@ -188,7 +220,9 @@ fn event() -> Json {
     };
     let types: Vec<String> = Entity::ALL.into_iter().flat_map(of).collect();
     let records: Vec<Json> = Entity::ALL.into_iter().map(|entity| reference(Schema::Record(entity))).collect();
+    let types: Vec<&str> = types.iter().map(String::as_str).collect();
     let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
+    let change = named("FieldChange", change);
     let data = json!({
         "seq": {"type": "integer", "minimum": 1},
         "previous_version": {"type": ["integer", "null"], "minimum": 1},
@@ -200,7 +234,7 @@ fn event() -> Json {
         "id": {"type": "string", "description": "`<public id>:<seq>`, or `<public id>:<epoch>:<seq>` where the log was \
             restored before it: stable over every delivery on every channel."},
         "source": {"type": "string"},
-        "type": {"enum": types},
+        "type": words("EventType", &types),
         "subject": uuid(),
         "time": timestamp(),
         "sequence": {"type": "string", "pattern": "^[0-9]{20}$"},
@@ -208,7 +242,7 @@ fn event() -> Json {
         "origin": {"type": "string"},
         "traceparent": {"type": "string"},
         "datacontenttype": {"const": "application/json"},
-        "data": object(data, &[]),
+        "data": named("EventData", object(data, &[])),
     });
     let schema = object(event, &["traceparent"]);
     with(schema, "description", json!("A CloudEvent 1.0. It holds the change and the whole record after it."))
@@ -235,7 +269,7 @@ fn errors() -> Json {
         "pointer": {"type": "string", "description": "A JSON Pointer: `#/email`."},
         "detail": {"type": "string"},
     });
-    json!({"type": "array", "items": object(error, &[]), "description": "All invalid fields."})
+    json!({"type": "array", "items": named("FieldError", object(error, &[])), "description": "All invalid fields."})
 }
 
 fn problem() -> Json {

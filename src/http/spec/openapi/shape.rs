@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::components::named;
+
 /// An object. All of its properties are required, but those in `optional`.
 pub(super) fn object(properties: Json, optional: &[&str]) -> Json {
     let names = properties.as_object().into_iter().flat_map(Map::keys);
@@ -26,7 +28,15 @@ pub(super) fn nullable(mut schema: Json) -> Json {
     if let Some(Json::Array(values)) = schema.get_mut("enum") {
         values.push(Json::Null);
     }
+    if let Some(Json::Array(choices)) = schema.get_mut("anyOf") {
+        choices.push(json!({"type": "null"}));
+    }
     schema
+}
+
+/// One of these words, as the type `name` of generated clients.
+pub(super) fn words(name: &str, words: &[&str]) -> Json {
+    named(name, json!({"type": "string", "enum": words}))
 }
 
 pub(super) fn text(limit: usize) -> Json {

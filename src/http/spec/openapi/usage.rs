@@ -2,15 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
+use super::components::named;
 use super::shape::{object, timestamp};
-use crate::domain::account::Tier;
 
 pub(super) fn schema() -> Json {
     let calls = || json!({"type": "integer", "minimum": 0});
     let day = object(json!({"date": {"type": "string", "format": "date"}, "calls": calls()}), &[]);
+    let day = named("UsageDay", day);
     object(
         json!({
-            "tier": {"enum": Tier::ALL.map(Tier::name)},
+            "tier": {"type": "string", "description": "The name of the account's tier."},
             "limit": calls(),
             "used": calls(),
             "remaining": calls(),

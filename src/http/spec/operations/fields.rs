@@ -38,8 +38,9 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Meta,
             id: "createField",
             summary: "Add a custom field",
-            description: "Records of `entity` have its values in `custom_fields` under its uid; values of `target` are in \
-                `target_custom_fields` of contacts.",
+            description: "Contacts have its values in `custom_fields` under its uid, projects in \
+                `project_custom_fields`, companies in `public_custom_fields` or `private_custom_fields`, by its \
+                `visibility`. Values of `target` are in `target_custom_fields` of contacts and companies.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Create(Described::CustomField), example: color }),
             success: Success { status: 201, shape: Shape::Record(FIELD) },
@@ -65,7 +66,8 @@ pub(super) fn operations() -> Vec<Operation> {
             tag: Tag::Meta,
             id: "updateField",
             summary: "Change a custom field",
-            description: "Changes its name, its description or its allowed values. `entity` and `type` cannot change.",
+            description: "Changes its name, its description, its allowed values or its visibility. `entity` and `type` \
+                cannot change.",
             parameters: vec![id(), idempotency_key(), if_match()],
             body: Some(BodySpec { schema: Schema::Update(Described::CustomField), example: json!({"name": "Colour"}) }),
             success: Success { status: 200, shape: Shape::RecordOrNull(FIELD) },

@@ -44,9 +44,8 @@ fn routes(operations: Vec<Operation>) -> Router<HandlerState> {
 }
 
 /// Routes that no operation describes, of the documents and of operators. Each has GET only.
-const UNDESCRIBED_GETS: [&str; 8] = [
+const UNDESCRIBED_GETS: [&str; 7] = [
     "/secure-api/swagger",
-    "/secure-api/swagger/",
     "/secure-api/swagger/json-file",
     "/secure-api/swagger/assets/{name}",
     "/secure-api/asyncapi.json",

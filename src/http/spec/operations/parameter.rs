@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::domain::Role;
+use crate::http::spec::openapi::named;
 
 /// A parameter of a path, a query or a header.
 #[derive(Clone)]
@@ -38,9 +39,9 @@ impl Parameter {
         Self { name, location: ParameterLocation::Path, description, schema, example: Some(json!(example)) }
     }
 
-    /// A step of the path that is one of these words.
-    pub(super) fn choice(name: &'static str, description: &'static str, words: &[&str]) -> Self {
-        let schema = json!({"type": "string", "enum": words});
+    /// A step of the path that is one of these words; `component` is its type in generated clients.
+    pub(super) fn choice(name: &'static str, description: &'static str, component: &str, words: &[&str]) -> Self {
+        let schema = named(component, json!({"type": "string", "enum": words}));
         Self { name, location: ParameterLocation::Path, description, schema, example: None }
     }
 
@@ -121,8 +122,9 @@ fn narrowing() -> [Parameter; 4] {
             .example("2020-01-01T00:00:00+00:00"),
         Parameter::query(
             "orderBy",
-            "A field of the records, or `created`, `updated`, `version`; `-` before it reverses the order. The order of \
-                creation and that of the lookup key cost nothing, others sort the whole list.",
+            "A field of the records, or `created`, `updated`, `version`; for contacts also `name`, which is the last name and \
+                then the first. `-` before it reverses the order. The order of creation and that of the lookup key cost \
+                nothing, others sort the whole list.",
             json!({"type": "string"}),
         )
         .example("-created"),
@@ -136,10 +138,18 @@ pub(super) fn search(of_what: &'static str) -> Parameter {
 
 /// `role` and `tag` of a list.
 pub(super) fn kind_of() -> [Parameter; 2] {
-    let roles = [Role::Lead, Role::Prospect, Role::Client].map(Role::name);
+    let roles = Role::ALL.map(Role::name);
     [
-        Parameter::query("role", "Only records with this role, ignoring case.", json!({"enum": roles})),
-        Parameter::query("tag", "Only records with this tag.", json!({"type": "string", "maxLength": 255})),
+        Parameter::query(
+            "role",
+            "Only records with this role, ignoring case.",
+            named("Role", json!({"type": "string", "enum": roles})),
+        ),
+        Parameter::query(
+            "tag",
+            "Only records with this tag. `tags` is read too.",
+            json!({"type": "string", "maxLength": 255}),
+        ),
     ]
 }
 

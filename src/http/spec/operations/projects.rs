@@ -126,7 +126,12 @@ fn writing() -> [Operation; 3] {
 fn kind() -> Parameter {
     let description = "The kind of identifier: the project's `uid`, its whole `name`, a part of its name \
         (`contains_the_following`), or `true` for the latest one (`most_recent`).";
-    Parameter::choice("type", description, &["uid", "name", "contains_the_following", "most_recent"])
+    Parameter::choice(
+        "type",
+        description,
+        "ProjectIdentifierType",
+        &["uid", "name", "contains_the_following", "most_recent"],
+    )
 }
 
 fn identifier() -> Parameter {

@@ -83,7 +83,8 @@ fn changing_companies() -> [Operation; 3] {
             id: "createCompany",
             summary: "Create a company",
             description: "The name must be new to the account, ignoring case. `primaryContact` links the \
-                company to a contact, or creates one if `create_primary_contact_if_not_exists` is true.",
+                company to a contact, or creates one if `create_primary_contact_if_not_exists` is true. Values of custom \
+                fields may be sent under each key of custom fields; their definitions decide where they are read.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Create(Described::Company), example: json!({"name": "Acme & Co"}) }),
             success: Success { status: 201, shape: Shape::Record(record) },

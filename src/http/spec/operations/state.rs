@@ -1,11 +1,11 @@
 //! The states of the handlers of operations.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
 
 use crate::clock::Clock;
+use crate::domain::tier::Tiers;
 use crate::http::request::extract::BodyLimit;
 use crate::http::resources::changes::FeedState;
 use crate::http::resources::lists::ListState;
@@ -13,41 +13,28 @@ use crate::http::resources::records::RecordsState;
 use crate::push::service::EndpointService;
 use crate::store::Store;
 
-/// The states that handlers and samples take, one per concern: a handler names its own and sees no other. Cloning
-/// shares them, and costs one reference count: the router clones it several times for each request.
+/// The states that handlers and samples take: a handler names its own and sees no other. Cloning shares them; the router
+/// clones them for each request.
 #[derive(Clone)]
-pub(in crate::http) struct HandlerState(Arc<States>);
+pub(in crate::http) struct HandlerState(pub(in crate::http) Arc<HandlerStates>);
 
-/// The states themselves.
-pub(in crate::http) struct States {
+/// One state per concern.
+pub(in crate::http) struct HandlerStates {
     pub(in crate::http) records: Arc<RecordsState>,
     pub(in crate::http) lists: Arc<ListState>,
     pub(in crate::http) feed: Arc<FeedState>,
     pub(in crate::http) endpoints: Arc<EndpointService>,
     pub(in crate::http) store: Arc<Store>,
     pub(in crate::http) clock: Clock,
+    pub(in crate::http) tiers: Tiers,
     pub(in crate::http) body_limit: BodyLimit,
-}
-
-impl From<States> for HandlerState {
-    fn from(states: States) -> Self {
-        Self(Arc::new(states))
-    }
-}
-
-impl Deref for HandlerState {
-    type Target = States;
-
-    fn deref(&self) -> &States {
-        &self.0
-    }
 }
 
 macro_rules! parts {
     ($($field:ident: $part:ty,)*) => {$(
         impl FromRef<HandlerState> for $part {
             fn from_ref(state: &HandlerState) -> Self {
-                state.$field.clone()
+                state.0.$field.clone()
             }
         }
     )*};
@@ -60,5 +47,6 @@ parts! {
     endpoints: Arc<EndpointService>,
     store: Arc<Store>,
     clock: Clock,
+    tiers: Tiers,
     body_limit: BodyLimit,
 }

@@ -7,6 +7,7 @@ use super::parameter::{Parameter, flag, limit};
 use crate::domain::Entity;
 use crate::http::resources::change_stream;
 use crate::http::resources::changes;
+use crate::http::spec::openapi::named;
 use crate::http::spec::samples;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -65,7 +66,11 @@ fn after() -> Parameter {
 
 fn entity() -> Parameter {
     let names: Vec<_> = Entity::ALL.into_iter().map(Entity::name).collect();
-    Parameter::query("entity", "Only events of this kind of record.", json!({"type": "string", "enum": names}))
+    Parameter::query(
+        "entity",
+        "Only events of this kind of record.",
+        named("RecordKind", json!({"type": "string", "enum": names})),
+    )
 }
 
 fn exclude_own() -> Parameter {

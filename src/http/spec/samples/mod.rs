@@ -11,15 +11,17 @@ mod words;
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
-use serde_json::{Value as Json, json};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use self::records::event;
 pub(in crate::http) use self::records::record;
 use crate::clock::Clock;
-use crate::contract::record::{RecordJson, parse_uid};
+use crate::contract::company_fields::with_groups;
+use crate::contract::record::{Corrupt, RecordJson, parse_uid};
 use crate::contract::{Cursor, EncodedEvent};
-use crate::domain::account::Tier;
+use crate::domain::schema::FieldGroup;
+use crate::domain::tier::Tiers;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
@@ -58,7 +60,7 @@ pub(in crate::http) async fn list<R: Resource>(
     let now = clock.now();
     let links = PageLinks { service_url: &service_url, uri: &uri, query: &query };
     let counted = ListCount { total: RECORDS, as_of: Cursor { epoch: EPOCH, seq: Seq(EVENTS) } };
-    lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now), || {
+    lists::sampled::<R>(&links, NOBODY, counted, attributes(R::ENTITY, &query, now)?, || {
         let record = record(R::ENTITY, now);
         Ok(StoredRecord { uid: record.uid, version: record.version, deleted: false, record: text(&record)? })
     })
@@ -78,7 +80,7 @@ pub(in crate::http) async fn read<R: Resource>(
         (None, Entity::Contact) => put(&mut record, Field::Email, &identifier),
         (None, _) => put(&mut record, Field::Name, &identifier),
     }
-    Ok(render(R::ENTITY, &text(&record)?, record.version, attributes(R::ENTITY, &query, now)))
+    Ok(render(R::ENTITY, &text(&record)?, record.version, attributes(R::ENTITY, &query, now)?))
 }
 
 /// A project that has the requested identifier.
@@ -99,7 +101,7 @@ pub(in crate::http) async fn project(
         }
         _ => {}
     }
-    Ok(render(Entity::Project, &text(&record)?, record.version, attributes(Entity::Project, &query, now)))
+    Ok(render(Entity::Project, &text(&record)?, record.version, attributes(Entity::Project, &query, now)?))
 }
 
 /// Overwrites a drawn value, where the text is valid for the field.
@@ -113,9 +115,8 @@ pub(in crate::http) async fn meta<R: Resource>(State(clock): State<Clock>) -> Ha
     envelope::bare(&crate::http::resources::meta::of(R::ENTITY, &schema(clock.now())))
 }
 
-fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Option<Json> {
-    query.get("meta")?;
-    Some(json!(crate::http::resources::meta::of(entity, &schema(now))))
+fn attributes(entity: Entity, query: &Query, now: Timestamp) -> Result<Option<Box<RawValue>>, Problem> {
+    query.get("meta").map(|_| crate::http::resources::meta::text(entity, &schema(now))).transpose()
 }
 
 /// Definitions that an account might have.
@@ -179,14 +180,29 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
 }
 
 /// A month with some calls on each day.
-pub(in crate::http) async fn usage(State(clock): State<Clock>) -> Response {
+pub(in crate::http) async fn usage(State(clock): State<Clock>, State(tiers): State<Tiers>) -> Response {
     let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
-    usage::render(Tier::Thrive, &Usage { used, ..usage })
+    let (tier, terms) = tiers.largest();
+    usage::render(tier, terms.calls_per_month, &Usage { used, ..usage })
 }
 
+/// A record's JSON. Each value of a company's custom fields is in a random group.
 fn text(record: &Record) -> Result<String, Problem> {
-    serde_json::to_string(&RecordJson(record)).map_err(|error| {
+    let text = serde_json::to_string(&RecordJson(record)).map_err(Corrupt::from);
+    let group = |_| words::one(&FieldGroup::ALL).unwrap_or(FieldGroup::Public);
+    let grouped = match record.entity {
+        Entity::Company => text.and_then(|text| with_groups(&text, group)),
+        Entity::Contact
+        | Entity::Project
+        | Entity::CustomField
+        | Entity::Audience
+        | Entity::Circle
+        | Entity::Note
+        | Entity::World
+        | Entity::Push => text,
+    };
+    grouped.map_err(|error| {
         tracing::error!(error = %error, "encode sample failed");
         Problem::internal()
     })

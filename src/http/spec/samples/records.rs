@@ -10,7 +10,7 @@ use crate::domain::endpoint::{
     DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent, Settings,
     Signature, StoredSecret,
 };
-use crate::domain::schema::FieldType;
+use crate::domain::schema::{FieldType, Visibility};
 use crate::domain::value::tags;
 use crate::domain::{
     Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, Link, Money, NewEvent,
@@ -144,6 +144,10 @@ fn changes(entity: Entity) -> Vec<(Field, Option<Value>)> {
     } else {
         fields.remove(&Field::AllowedValues);
     }
+    // Only fields of companies can be private.
+    if fields.get(&Field::Owner).and_then(Value::as_text) != Some(FieldOwner::Company.name()) {
+        fields.remove(&Field::Visibility);
+    }
     // A person's addresses begin with their name.
     if let (Some(Value::Text(first)), Some(Value::Text(last))) =
         (fields.get(&Field::FirstName), fields.get(&Field::LastName))
@@ -164,7 +168,7 @@ fn value(entity: Entity, field: Field) -> Value {
         FieldKind::Email => Value::Text(words::email(words::word(words::FIRST_NAMES), words::word(words::LAST_NAMES))),
         FieldKind::Phone => Value::Text(words::phone()),
         FieldKind::Website => Value::Text(format!("https://{}.example.com", words::word(words::TRADES).to_lowercase())),
-        FieldKind::Role => Value::Role(words::one(&[Role::Lead, Role::Prospect, Role::Client]).unwrap_or(Role::Lead)),
+        FieldKind::Role => Value::Role(role()),
         FieldKind::Tags => {
             let drawn = words::some(words::TAGS);
             Value::Tags(tags(drawn.iter().map(String::as_str)).unwrap_or_default())
@@ -175,6 +179,7 @@ fn value(entity: Entity, field: Field) -> Value {
         FieldKind::Client | FieldKind::Contact => Value::Text(clock::fresh_uid().to_string()),
         FieldKind::Owner => Value::Text(words::one(&FieldOwner::ALL).unwrap_or(FieldOwner::Contact).name().to_owned()),
         FieldKind::Type => Value::Text(words::one(&FieldType::ALL).unwrap_or(FieldType::Text).name().to_owned()),
+        FieldKind::Visibility => Value::Text(Visibility::Private.name().to_owned()),
         FieldKind::Id => Value::Number(words::whole(1..=999)),
         FieldKind::Money => Value::Money(Money { amount: words::whole(1..=99_999), currency: "EUR".to_owned() }),
         FieldKind::Category => Value::Text(words::word(words::TRADES).to_owned()),
@@ -188,6 +193,10 @@ fn value(entity: Entity, field: Field) -> Value {
         FieldKind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
         FieldKind::Person => person().into(),
     }
+}
+
+fn role() -> Role {
+    words::one(&Role::ALL).unwrap_or(Role::Lead)
 }
 
 fn name(entity: Entity) -> String {
@@ -254,7 +263,8 @@ fn text(field: Field) -> String {
         | Field::Id
         | Field::Contact
         | Field::Note
-        | Field::Date => words::word(words::SENTENCES).to_owned(),
+        | Field::Date
+        | Field::Visibility => words::word(words::SENTENCES).to_owned(),
     }
 }
 
@@ -276,6 +286,8 @@ fn person() -> Person {
         uid: clock::fresh_uid(),
         first_name: first.to_owned(),
         last_name: last.to_owned(),
+        name_prefix: words::chance(30).then(|| words::word(words::PREFIXES).to_owned()),
         email: Some(words::email(first, last)),
+        role: Some(role()),
     }
 }

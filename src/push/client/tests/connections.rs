@@ -23,6 +23,61 @@ async fn connections_are_used_again() {
     assert_eq!(receiver.connections(), receiver::Connections { accepted: 1, open: 1 });
 }
 
+/// More than the window of one endpoint: several endpoints of one receiver share its connections.
+#[tokio::test]
+async fn a_receiver_gets_no_more_connections_than_there_were_attempts_at_once() {
+    let receiver = Receiver::start().await;
+    let client = client();
+    let url = receiver.url();
+    for _ in 0..4 {
+        let attempts = futures_util::future::join_all((0..300).map(|_| send(&client, &url, LONG))).await;
+        assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Delivered));
+    }
+    assert_eq!(receiver.received().len(), 1_200);
+    assert_eq!(receiver.connections(), receiver::Connections { accepted: 300, open: 300 });
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_whole_leaves_the_connection_for_the_next_attempt() {
+    let receiver = Receiver::start().await;
+    let client = client();
+    for length in [0, 1, 5_000, attempt::READ_LIMIT - 1] {
+        receiver.respond_with_body(200, vec![b'a'; length]);
+        let attempt = send(&client, &receiver.url(), LONG).await;
+        assert_eq!((attempt.outcome, attempt.bytes_read), (AttemptOutcome::Delivered, length));
+    }
+    assert_eq!(receiver.connections(), receiver::Connections { accepted: 1, open: 1 });
+}
+
+#[tokio::test]
+async fn connections_that_are_idle_for_long_are_closed() {
+    let receiver = Receiver::start().await;
+    let client = client();
+    send(&client, &receiver.url(), LONG).await;
+    client.pool.close_idle(LONG);
+    assert_eq!(receiver.connections(), receiver::Connections { accepted: 1, open: 1 });
+    client.pool.close_idle(Duration::ZERO);
+    receiver.wait_for_open(0, LONG).await;
+    assert_eq!(send(&client, &receiver.url(), LONG).await.outcome, AttemptOutcome::Delivered);
+}
+
+/// A receiver that says nothing of it closes the connection after its answer.
+#[tokio::test]
+async fn a_connection_that_the_receiver_closed_costs_no_attempt() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    let client = client();
+    for _ in 0..3 {
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            take_request(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a reader");
+        };
+        let (attempt, ()) = tokio::join!(send(&client, &url, LONG), answer);
+        assert_eq!(attempt.outcome, AttemptOutcome::Delivered, "{:?}", attempt.error);
+    }
+}
+
 #[tokio::test]
 async fn giving_an_attempt_up_closes_its_connection() {
     let receiver = Receiver::start().await;

@@ -102,3 +102,60 @@ fn retry_after_is_never_shorter_than_the_schedule() {
 
     assert_eq!(driven.scheduler.next_at(), Some(driven.now + 50 * SECOND), "a twentieth of its absence");
 }
+
+#[test]
+fn an_event_that_is_asked_to_slow_down_again_and_again_while_others_pass_is_parked() {
+    let mut driven = given(8, "a");
+    for hour in 0..400 {
+        driven.log("b");
+        for seq in driven.send() {
+            driven.ends(seq, if seq == 1 { THROTTLED } else { AttemptOutcome::Delivered });
+        }
+        driven.after(Duration::from_hours(1));
+        assert!(driven.saved().cursor.seq > Seq(1) || hour < 20, "it holds up nothing for long");
+    }
+    driven.parks([1]);
+}
+
+#[test]
+fn a_limit_that_no_event_exceeds_alone_counts_no_attempt() {
+    let mut driven = given(8, "ab");
+    for _ in 0..100 {
+        // Nothing passes in between.
+        for seq in driven.after(Duration::from_hours(1)).send() {
+            driven.ends(seq, THROTTLED);
+        }
+    }
+    driven.waits([]).stands_at(0);
+}
+
+#[test]
+fn the_return_of_the_endpoint_leaves_the_schedule_of_an_event_that_failed_by_itself() {
+    let mut driven = given(8, "ab");
+    driven.sends([1, 2]).ends(1, FAILED).ends(2, AttemptOutcome::Delivered);
+    driven.after(5 * SECOND).sends([1]).ends(1, FAILED);
+    driven.log("b").sends([3]).ends(3, AttemptOutcome::Delivered).waits([(1, 2, 300 * SECOND)]);
+
+    driven.log("b").sends([4]).ends(4, AWAY);
+    assert_eq!(driven.probe(), 4);
+    driven.ends(4, AttemptOutcome::Delivered);
+    let paused = Duration::from_millis(500);
+    driven.waits([(1, 2, 300 * SECOND - paused)]).sends([]);
+}
+
+#[test]
+fn events_that_failed_by_themselves_are_due_at_once_one_time_only() {
+    let mut driven = given(8, "abcde");
+    driven.sends([1, 2, 3, 4, 5]).all_end([1, 2, 3, 4, 5], FAILED);
+    assert!(driven.scheduler.failing_since().is_some(), "five in a row are the endpoint's failure");
+    driven.log("f");
+    assert_eq!(driven.probe(), 5, "the first that was not sent by a probe");
+    driven.ends(5, AttemptOutcome::Delivered).sends([1, 2, 3, 4, 6]);
+    driven.ends(6, AttemptOutcome::Delivered).all_end([1, 2, 3, 4], FAILED);
+    let wait = 300 * SECOND;
+    driven.waits([(1, 2, wait), (2, 2, wait), (3, 2, wait), (4, 2, wait)]);
+
+    driven.log("f").sends([7]).ends(7, AWAY);
+    assert_eq!(driven.probe(), 7);
+    driven.ends(7, AttemptOutcome::Delivered).sends([]);
+}

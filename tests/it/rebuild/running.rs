@@ -1,0 +1,256 @@
+//! Runs beside the service, runs that are killed, and runs that cannot begin.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use unificus::domain::AccountId;
+
+use super::{TABLES, WithoutStdout as _, dump, equal, history, is_left, rebuilt, run};
+use crate::support::client::lead;
+use crate::support::program::{failure_text, unificus};
+use crate::support::servers::TestEnv;
+use crate::support::{LONG, Service};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_write_while_all_is_verified_and_rebuilt() {
+    let service = Service::start().await;
+    let (_other, replica) = service.replica().await;
+    let (env, sql) = (&service.env, service.env.sql().await);
+    history(&service, &service.client).await;
+    let (stopped, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let client = if writer % 2 == 0 { service.client.clone() } else { replica.clone() };
+            let (stopped, written) = (Arc::clone(&stopped), Arc::clone(&written));
+            tokio::spawn(async move {
+                for number in 0_u64.. {
+                    if stopped.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let email = format!("w{writer}-{number}@example.org");
+                    let mut body = lead(&email);
+                    body["company"] =
+                        json!({"name": format!("C {}", number % 7), "create_company_if_not_exists": true});
+                    client.post("/contact", body).await.expect(201);
+                    client.get(&format!("/contact/{email}")).await.expect(200);
+                    if number % 3 == 0 {
+                        client.delete(&format!("/contact/{email}")).await.expect(200);
+                    }
+                    written.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+
+    for _ in 0..2 {
+        equal(env, "under writes").await;
+        let before = written.load(Ordering::SeqCst);
+        rebuilt(env, "").await;
+        assert!(written.load(Ordering::SeqCst) > before, "the replicas write meanwhile");
+        equal(env, "after a rebuild under writes").await;
+        rebuilt(env, &format!(" --account {}", service.client.account)).await;
+        equal(env, "after a rebuild of the account under writes").await;
+    }
+    stopped.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+
+    equal(env, "in the end").await;
+    let total = written.load(Ordering::SeqCst) / 2;
+    for client in [&service.client, &replica] {
+        let listed = client.get("/contacts?q=ann&limit=1").await;
+        let items = listed.expect(200).as_array().unwrap().len();
+        assert_eq!(items, 1, "lists and searches read the new tables");
+        assert!(listed.json["meta"]["pagination"]["totalItems"].as_u64().unwrap() > total as u64 / 2);
+    }
+    assert!(!is_left(&sql).await);
+}
+
+/// A rebuild as a process that a test ends.
+struct Started {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Started {
+    fn new(env: &TestEnv) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
+            .args(["rebuild", "--json"])
+            .env("UNIFICUS_DATABASE__URL", &env.database)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Waits until it reports this phase, and ends it there.
+    async fn killed_in(mut self, phase: &str) {
+        let reported = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                if serde_json::from_str::<Value>(&line).unwrap()["phase"] == phase {
+                    return;
+                }
+            }
+            panic!("it ended before the phase {phase}");
+        };
+        tokio::time::timeout(LONG, reported).await.unwrap();
+        self.child.kill().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_is_killed_changes_nothing_and_is_continued() {
+    let service = Service::start().await;
+    let (env, mut sql, other) = (&service.env, service.env.sql().await, service.env.sql().await);
+    history(&service, &service.client).await;
+    let before = dump(&sql).await;
+
+    // It waits for the log before it has loaded anything.
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table event in access exclusive mode").await.unwrap();
+    Started::new(env).killed_in("load").await;
+    drop(transaction);
+    assert!(is_left(&other).await, "the tables of the killed run");
+    assert_eq!(dump(&other).await, before);
+    equal(env, "after the first kill").await;
+
+    // It waits for a reader of the contacts when all is loaded.
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table contact in access share mode").await.unwrap();
+    Started::new(env).killed_in("swap").await;
+    service.client.contact("meanwhile@example.org").await.expect(201);
+    drop(transaction);
+    equal(env, "after the second kill").await;
+    let before = dump(&other).await;
+
+    other.batch_execute("update contact set role = 'Client'").await.unwrap();
+    let result = rebuilt(env, "").await;
+    assert_eq!(result["continued"], true, "{result}");
+    assert_eq!(dump(&other).await, before);
+    equal(env, "after the continued run").await;
+    assert!(!is_left(&other).await);
+    service.client.contact("afterwards@example.org").await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_read_models_come_back_from_the_log() {
+    let service = Service::start().await;
+    let (env, sql) = (&service.env, service.env.sql().await);
+    history(&service, &service.client).await;
+    let before = dump(&sql).await;
+    for (table, _) in TABLES.iter().filter(|(table, _)| *table != "head") {
+        sql.batch_execute(&format!("truncate {table}")).await.unwrap();
+    }
+    sql.batch_execute("update head set live = '{}', listed_companies = 0").await.unwrap();
+
+    rebuilt(env, "").await;
+
+    assert_eq!(dump(&sql).await, before, "a company that the operator keeps is kept by the audit");
+    equal(env, "after the rebuild").await;
+    service.client.get("/contact/z@example.org").await.expect(200);
+    assert_eq!(service.client.get("/contacts?q=zed").await.expect(200).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn rebuilt_tables_have_the_indexes_options_and_rights_of_the_old_ones() {
+    let service = Service::start().await;
+    let (env, sql) = (&service.env, service.env.sql().await);
+    history(&service, &service.client).await;
+    let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+    sql.batch_execute("grant select on contact to public").await.unwrap();
+    let describe = "select c.relname::text, c.relowner::text, c.reloptions, c.relacl::text, (
+            select array_agg(pg_get_indexdef(i.indexrelid) || i.indisprimary order by i.indexrelid::regclass::text)
+            from pg_index i where i.indrelid = c.oid) as indexes, (
+            select array_agg(format('%s %s %s %s %s', attname, atttypid, attnotnull, attcompression, attnum) order by attnum)
+            from pg_attribute where attrelid = c.oid and attnum > 0) as columns
+        from pg_class c where c.relnamespace = 'public'::regnamespace and c.relname = any($1) order by 1";
+    let described = async || {
+        let rows = sql.query(&format!("select t::text from ({describe}) t"), &[&names]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let before = described().await;
+
+    rebuilt(env, "").await;
+
+    assert_eq!(described().await, before);
+}
+
+#[tokio::test]
+async fn every_column_that_is_derived_from_a_log_is_compared() {
+    let sql = Service::start().await.env.sql().await;
+    let of_records = ["account_id", "uid", "version", "key", "role", "deleted", "created_at", "updated_at", "record"];
+    for (table, _) in TABLES {
+        let columns = "select column_name::text from information_schema.columns where table_name = $1 and table_schema = 'public'";
+        let columns: BTreeSet<String> =
+            sql.query(columns, &[table]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        let compared: Vec<&str> = match *table {
+            "company" => [&of_records[..], &["listed", "kept"]].concat(),
+            "contact_company" => vec!["account_id", "company_uid", "contact_uid"],
+            "head" => vec!["account_id", "seq", "epoch", "live", "listed_companies"],
+            _ => of_records.to_vec(),
+        };
+        assert_eq!(columns, compared.into_iter().map(str::to_owned).collect(), "{table}: teach `verify` a new column");
+    }
+}
+
+#[tokio::test]
+async fn arguments_that_name_nothing_and_a_database_that_is_not_there_are_no_result() {
+    let service = Service::start().await;
+    let env = &service.env;
+    let nobody = AccountId(uuid::Uuid::from_u128(7));
+    let output = run(env, &format!("verify --account {nobody}")).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("do not exist"), "{output:?}");
+    let text = failure_text(&run(env, &format!("rebuild --account {nobody}")).await.without_stdout());
+    assert!(text.contains(&format!("there is no account {nobody}")), "{text}");
+    for arguments in [
+        "verify --account 7",
+        "verify --connections 0",
+        "rebuild --account x",
+        "rebuild --connections 65",
+        "verify all",
+    ] {
+        assert_eq!(run(env, arguments).await.status.code(), Some(2), "{arguments}");
+    }
+    let empty = env.create_empty("empty").await;
+    assert_eq!(run(&empty, "verify").await.status.code(), Some(2), "a database without a schema");
+    let text = failure_text(&run(&empty, "rebuild").await);
+    assert!(text.contains("lacks migrations"), "{text}");
+    let nowhere = [("UNIFICUS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/none")];
+    assert_eq!(unificus("verify", &nowhere).await.status.code(), Some(2));
+    assert_eq!(unificus("rebuild", &nowhere).await.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn one_rebuild_runs_at_a_time_and_its_remains_can_be_discarded() {
+    let service = Service::start().await;
+    let (env, sql) = (&service.env, service.env.sql().await);
+    service.client.contact("p@example.org").await.expect(201);
+    // The first run waits for the log.
+    sql.batch_execute("begin; lock table event in access exclusive mode").await.unwrap();
+    let first = Started::new(env);
+    let (mut first, mut lines) = (first.child, first.lines);
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("\"load\"") {
+            break;
+        }
+    }
+    let text = failure_text(&run(env, "rebuild").await.without_stdout());
+    assert!(text.contains("another process rebuilds this database"), "{text}");
+    first.kill().await.unwrap();
+    sql.batch_execute("rollback").await.unwrap();
+    assert!(is_left(&sql).await);
+
+    let output = run(env, "rebuild --discard --json").await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(!is_left(&sql).await);
+}
