@@ -124,6 +124,12 @@ pub fn fresh_uid() -> Uid {
     Uid(Uuid::now_v7())
 }
 
+/// A random UUID (version 4), for what is not stored. Costs neither a system call nor a lock, unlike [`fresh_uid`].
+#[must_use]
+pub(crate) fn random_uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

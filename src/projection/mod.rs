@@ -12,7 +12,12 @@ use crate::store::records::Row;
 #[must_use]
 pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
     let of_record = last_row(account, &event.record, text);
-    Row { companies: of_record.companies.filter(|_| touches_companies(event)), relisted: relisted(event), ..of_record }
+    Row {
+        is_new: event.previous_version.is_none(),
+        companies: of_record.companies.filter(|_| touches_companies(event)),
+        relisted: relisted(event),
+        ..of_record
+    }
 }
 
 /// The row that all events of a record leave, of which the last one contains this record.
@@ -22,6 +27,7 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
         account,
         entity: record.entity,
         uid: record.uid,
+        is_new: true,
         version: record.version,
         key: record.key(),
         role: match record.fields.get(&Field::Role) {
@@ -42,7 +48,7 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
 pub fn merge(earlier: Row, later: Row) -> Row {
     let companies = later.companies.or(earlier.companies);
     let relisted = later.relisted.into_iter().chain(earlier.relisted).collect();
-    Row { companies, relisted, ..later }
+    Row { is_new: earlier.is_new, companies, relisted, ..later }
 }
 
 /// Whether this event may have changed the companies of its record.

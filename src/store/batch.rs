@@ -29,24 +29,15 @@ select account_id, seq, live::text, epoch from head where account_id = any($1) o
 const LOCK_FREE_HEADS: &str = "-- batch.lock_free_heads
 select account_id, seq, live::text, epoch from head where account_id = any($1) order by account_id for update skip locked";
 
+/// Prepared like the others, so that it is not parsed for each batch.
 const BEGIN: &str = "begin";
+const COMMIT: &str = "commit";
 
 /// For a batch of one account. Its wait for the lock delays no other account.
 const BEGIN_PATIENTLY: &str = "begin; set local lock_timeout = '1s'";
 
 const EVENT_BODY: &str = "-- batch.event_body
 select body from event where account_id = $1 and seq = $2";
-
-const APPEND_EVENTS: &str = "-- batch.append_events
-insert into event (account_id, seq, uid, type, at, origin, body)
-select account_id, seq, uid, type, at, origin, body
-from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
-    as e(account_id, seq, uid, type, at, origin, body)";
-
-pub(super) const ADVANCE_HEADS: &str = "-- batch.advance_heads
-update head set seq = h.seq, live = h.live::json
-from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
-where head.account_id = h.account_id";
 
 /// The state that a batch needs before its commands can be decided. Duplicates are harmless.
 #[derive(Debug, Default)]
@@ -243,18 +234,23 @@ impl Batch {
 }
 
 async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<LoadedState, StoreError> {
-    let (begin, lock) = match lock {
-        HeadLock::Brief => (BEGIN, LOCK_HEADS),
-        HeadLock::Skip => (BEGIN, LOCK_FREE_HEADS),
-        HeadLock::Patient => (BEGIN_PATIENTLY, LOCK_HEADS),
-    };
+    let is_patient = lock == HeadLock::Patient;
+    let lock = if lock == HeadLock::Skip { LOCK_FREE_HEADS } else { LOCK_HEADS };
     let accounts: Vec<Uuid> = request.accounts.iter().map(|account| account.0).collect();
     let keys: HashSet<_> = request.idempotency_keys.iter().map(|(account, key)| (account.0, key.as_str())).collect();
     let (key_accounts, keys): (Vec<Uuid>, Vec<&str>) = keys.into_iter().unzip();
+    let begin = client.prepare_cached(BEGIN).await?;
     let lock = client.prepare_cached(lock).await?;
     let stored = client.prepare_cached(idempotency::LOAD).await?;
     let loads = records::Loads::prepare(client, &request.uids, &request.keys).await?;
 
+    let begin = async {
+        if is_patient {
+            client.batch_execute(BEGIN_PATIENTLY).await
+        } else {
+            client.execute(&begin, &[]).await.map(drop)
+        }
+    };
     let idempotency_records = async {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -264,7 +260,7 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
     let heads: Params<'_, 1> = [&accounts];
     let (begun, heads, idempotency_records, records) = tokio::join!(
         biased;
-        client.batch_execute(begin),
+        begin,
         client.query(&lock, &heads),
         idempotency_records,
         loads.run(client),
@@ -280,39 +276,41 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
 /// Writes and commits. Calls `sent` when all statements are on their way.
 async fn write(client: &Object, append: &Append, sent: impl FnOnce()) -> Result<(), CommitError> {
     let prepared = async {
-        let events = client.prepare_cached(APPEND_EVENTS).await?;
-        let heads = client.prepare_cached(ADVANCE_HEADS).await?;
         let records = client.prepare_cached(idempotency::STORE).await?;
-        let upserts = records::Upserts::prepare(client, &append.rows).await?;
-        Ok::<_, StoreError>((events, heads, records, upserts))
+        let changes = records::Changes::prepare(client, &append.rows).await?;
+        let events = client.prepare_cached(changes.append().0).await?;
+        let commit = client.prepare_cached(COMMIT).await?;
+        Ok::<_, StoreError>((records, changes, events, commit))
     };
-    let (events, heads, records, upserts) = prepared.await.map_err(CommitError::RolledBack)?;
+    let (records, changes, events, commit) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
     let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
     let r = idempotency::Columns::of(&append.idempotency_records).map_err(CommitError::RolledBack)?;
+    let heads: Params<'_, 3> = [&h.account, &h.seq, &h.live];
+    let parameters = [&e.parameters()[..], &heads, &changes.append().1].concat();
 
-    let (appended, upserted, advanced, recorded, committed, ()) = tokio::join!(
+    let (upserted, appended, linked, recorded, committed, ()) = tokio::join!(
         biased;
+        changes.upsert(client),
         async {
+            // Every event advances a head, and every row comes from an event.
             if append.events.is_empty() { return Ok(0) }
-            client.execute(&events, &[&e.account, &e.seq, &e.uid, &e.kind, &e.at, &e.origin, &e.body]).await
+            client.execute(&events, &parameters).await
         },
-        upserts.run(client),
-        async {
-            if append.heads.is_empty() { return Ok(0) }
-            client.execute(&heads, &[&h.account, &h.seq, &h.live]).await
-        },
+        changes.link(client),
         async {
             if append.idempotency_records.is_empty() { return Ok(0) }
             client.execute(&records, &[&r.account, &r.key, &r.hash, &r.outcome]).await
         },
-        client.batch_execute("commit"),
+        client.execute(&commit, &[]),
         async { sent() },
     );
     // The first error is the cause: after it every statement fails because the transaction is aborted, and COMMIT itself
     // reports success although it rolls back.
-    appended.and(upserted).and(advanced).and(recorded).map_err(not_written)?;
-    committed.map_err(not_written)
+    upserted.map_err(not_written)?;
+    appended.map_err(not_written)?;
+    linked.map_err(not_written)?;
+    recorded.and(committed).map_err(not_written).map(drop)
 }
 
 /// COMMIT is sent with the statements, so it may have been executed when the connection breaks.
@@ -378,5 +376,10 @@ impl<'a> EventColumns<'a> {
             columns.body.push(event.text());
         }
         columns
+    }
+
+    fn parameters(&self) -> Params<'_, 7> {
+        let Self { account, seq, uid, kind, at, origin, body } = self;
+        [account, seq, uid, kind, at, origin, body]
     }
 }

@@ -12,10 +12,11 @@
 //! | `admit` | primary, read-write | authentication, quota, heads of logs: short statements that every request waits for |
 //! | `write` | primary, read-write | every other change: accounts, keys, endpoints, attempts, sweeps, the relay's repairs |
 //! | `read` | primary, read-only | reads that must see every commit |
+//! | `records` | primary, read-only | single records, those of many callers in one statement |
 //! | `replica` | `database.read_url`, read-only | reads that may lag; the pool `read` where that key is empty |
 //!
-//! Sessions of `read` and `replica` are set read-only when they connect, so that a write through them fails in every
-//! installation, not only where a standby refuses it.
+//! Sessions of `read`, `records` and `replica` are set read-only when they connect, so that a write through them fails in
+//! every installation, not only where a standby refuses it.
 //!
 //! A read may lag only if nothing is decided by it and no caller expects its own write in it. These may: pages of lists
 //! and searches with the state of the text index that they use, the log of delivery attempts, and the gauges of all
@@ -30,6 +31,7 @@
 //! * The read is small and rare: brands, and the lists of the CLI.
 
 pub mod accounts;
+mod append;
 pub(crate) mod attempts;
 pub mod audit;
 pub mod batch;
@@ -58,6 +60,7 @@ pub mod restored;
 pub(crate) mod schema;
 pub(crate) mod sealed;
 mod searches;
+mod shared_reads;
 mod text_index;
 
 use std::time::Duration;
@@ -85,6 +88,8 @@ pub struct Store {
     admit: Pool,
     write: Pool,
     read: Pool,
+    records: Pool,
+    record_reads: records::RecordReads,
     /// The same pool as `read` where no standby is configured.
     replica: Pool,
     /// Limits the reading connections that searches use.
@@ -94,8 +99,9 @@ pub struct Store {
     metrics: Metrics,
 }
 
-/// Lanes and the quota join arrays of keys with tables of any size. An index lookup per key is the right plan at every
-/// size. A plan made while a table was still empty would scan it, and would be kept until statistics change.
+/// Lanes, the quota, saves of cursors and reads of records join arrays of keys with tables of any size. An index lookup per
+/// key is the right plan at every size. A plan made while a table was still empty would scan it, and would be kept until
+/// statistics change.
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
@@ -106,6 +112,9 @@ const LANE_WAIT: &str = "-c lock_timeout=100ms";
 /// One connection for quota reservations and one for accounts' revisions, each of which are sent one after the other, and
 /// two for account lookups.
 const ADMIT_CONNECTIONS: usize = 4;
+
+/// Connections for single records. While they are occupied, further reads gather for the next statement.
+const RECORD_CONNECTIONS: usize = 2;
 
 /// Makes PostgreSQL refuse every write of a session.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
@@ -136,6 +145,8 @@ impl Store {
             admit: pool(with(&primary, LANE_SETTINGS), ADMIT_CONNECTIONS)?,
             write: pool(with(&primary, &timeout), config.write_connections())?,
             read,
+            records: pool(with(&primary, &format!("{LANE_SETTINGS} {read_only}")), RECORD_CONNECTIONS)?,
+            record_reads: records::RecordReads::new(RECORD_CONNECTIONS),
             replica,
             searches: Searches::new(config, metrics.clone()),
             index_requests: text_index::IndexRequests::default(),
@@ -175,6 +186,11 @@ impl Store {
     /// A read-only connection that sees every commit.
     async fn reader(&self) -> Result<Object, StoreError> {
         self.checkout(&self.read).await
+    }
+
+    /// A read-only connection for single records, which sees every commit.
+    async fn record_reader(&self) -> Result<Object, StoreError> {
+        self.checkout(&self.records).await
     }
 
     /// A read-only connection that may lag behind, where a standby is configured.

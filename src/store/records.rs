@@ -1,13 +1,16 @@
 //! The read models: records as clients see them.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use deadpool_postgres::Object;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
-use super::{Params, Store, StoreError};
+use super::append::{APPEND, append};
+use super::shared_reads::SharedReads;
+use super::{Params, Store, StoreError, columns};
 use crate::contract::record;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
 
@@ -17,6 +20,8 @@ pub struct Row {
     pub account: AccountId,
     pub entity: Entity,
     pub uid: Uid,
+    /// Whether the record's first event is in the batch.
+    pub is_new: bool,
     pub version: Seq,
     pub key: Option<String>,
     pub role: Option<&'static str>,
@@ -45,7 +50,9 @@ struct Statements {
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
+    append: &'static str,
     get: &'static str,
+    get_all: &'static str,
     find: &'static str,
     copy: &'static str,
     stored: &'static str,
@@ -84,8 +91,18 @@ from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bo
     $8::timestamptz[], $9::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 on conflict (account_id, uid) do update set version = excluded.version, key = excluded.key, role = excluded.role,
     deleted = excluded.deleted, updated_at = excluded.updated_at, record = excluded.record"),
+            append: append!($table, concat!("
+), inserted as (
+    insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
+    select account_id, uid, version, key, role, deleted, created_at, updated_at, record
+    from unnest($11::uuid[], $12::uuid[], $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::timestamptz[],
+        $18::timestamptz[], $19::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)")),
             get: concat!("-- ", $table, ".get
 select uid, version, deleted, record from ", $table, " where account_id = $1 and uid = $2"),
+            get_all: concat!("-- ", $table, ".get_all
+select k.number, r.uid, r.version, r.deleted, r.record
+from unnest($1::uuid[], $2::uuid[]) with ordinality as k(account_id, uid, number)
+join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
             find: concat!("-- ", $table, ".find
 select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
@@ -266,8 +283,9 @@ impl Load {
 }
 
 /// The changes of read models of one batch.
-pub(super) struct Upserts<'a> {
+pub(super) struct Changes<'a> {
     upserts: Vec<(Statement, Columns<'a>)>,
+    inserts: Option<(&'static str, Columns<'a>)>,
     links: Option<Links>,
     relist: Option<Relist>,
 }
@@ -292,25 +310,52 @@ struct Links {
     pairs: (Vec<Uuid>, Vec<Uuid>, Vec<Uuid>),
 }
 
-impl<'a> Upserts<'a> {
+impl<'a> Changes<'a> {
+    /// The new rows of the first kind that has any are inserted with the events. Those of other kinds, of which few batches
+    /// have any, are upserted like rows that change.
     pub(super) async fn prepare(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
+        let inserted = rows.iter().find(|row| row.is_new).map(|row| row.entity);
+        Self::inserting(client, rows, inserted).await
+    }
+
+    /// All rows are upserted, also those of new records: they may have been written before.
+    pub(super) async fn upserting(client: &Object, rows: &'a [Row]) -> Result<Self, StoreError> {
+        Self::inserting(client, rows, None).await
+    }
+
+    async fn inserting(client: &Object, rows: &'a [Row], inserted: Option<Entity>) -> Result<Self, StoreError> {
+        let is_inserted = |row: &Row| row.is_new && Some(row.entity) == inserted;
         let mut upserts = Vec::new();
         for entity in Entity::ALL {
-            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity));
+            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity && !is_inserted(row)));
             if !columns.uid.is_empty() {
                 upserts.push((client.prepare_cached(statements(entity).upsert).await?, columns));
             }
         }
+        let columns = || Columns::of(rows.iter().filter(|row| is_inserted(row)));
+        let inserts = inserted.map(|entity| (statements(entity).append, columns()));
         let (links, relist) = (Links::prepare(client, rows).await?, Relist::prepare(client, rows).await?);
-        Ok(Self { upserts, links, relist })
+        Ok(Self { upserts, inserts, links, relist })
     }
 
-    pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
-        let upserts = futures_util::future::join_all(self.upserts.iter().map(|(statement, c)| async move {
-            let columns: Params<'_, 9> =
-                [&c.account, &c.uid, &c.version, &c.key, &c.role, &c.deleted, &c.created_at, &c.updated_at, &c.record];
-            client.execute(statement, &columns).await
-        }));
+    /// Writes the rows that change. Runs before the new rows are inserted, because a new record may get a lookup key that an
+    /// older one had.
+    pub(super) async fn upsert(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+        let upserts =
+            self.upserts.iter().map(|(statement, columns)| client.execute_raw(statement, columns.parameters()));
+        futures_util::future::join_all(upserts).await.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+    }
+
+    /// The statement that appends the batch's events, and with them inserts rows from these parameters.
+    pub(super) fn append(&self) -> (&'static str, Vec<&(dyn ToSql + Sync)>) {
+        match &self.inserts {
+            Some((statement, columns)) => (statement, columns.parameters().to_vec()),
+            None => (APPEND, Vec::new()),
+        }
+    }
+
+    /// Writes links and listings. Runs after all rows are written.
+    pub(super) async fn link(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
         let links = async {
             match &self.links {
                 Some(links) => links.run(client).await,
@@ -323,8 +368,7 @@ impl<'a> Upserts<'a> {
                 None => Ok(()),
             }
         };
-        let (upserts, links, relist) = tokio::join!(biased; upserts, links, relist);
-        upserts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (links, relist) = tokio::join!(biased; links, relist);
         links.and(relist)
     }
 }
@@ -344,6 +388,11 @@ impl<'a> Columns<'a> {
             columns.record.push(&row.record);
         }
         columns
+    }
+
+    fn parameters(&self) -> Params<'_, 9> {
+        let Self { account, uid, version, key, role, deleted, created_at, updated_at, record } = self;
+        [account, uid, version, key, role, deleted, created_at, updated_at, record]
     }
 }
 
@@ -400,6 +449,23 @@ impl Relist {
     }
 }
 
+type ReadsOfKind = SharedReads<(AccountId, Uid), Option<StoredRecord>>;
+
+/// Reads of records by uid, per kind.
+#[derive(Clone)]
+pub(super) struct RecordReads(Arc<[(Entity, ReadsOfKind)]>);
+
+impl RecordReads {
+    /// `limit` is the most statements per kind at a time.
+    pub(super) fn new(limit: usize) -> Self {
+        Self(Entity::ALL.iter().map(|entity| (*entity, SharedReads::new(limit))).collect())
+    }
+
+    fn of(&self, entity: Entity) -> Option<&ReadsOfKind> {
+        self.0.iter().find(|(kind, _)| *kind == entity).map(|(_, reads)| reads)
+    }
+}
+
 impl Store {
     /// Returns one record. Deleted records are found by their uid only.
     pub async fn record(
@@ -408,6 +474,13 @@ impl Store {
         entity: Entity,
         target: &Target,
     ) -> Result<Option<StoredRecord>, StoreError> {
+        if let (Target::Uid(uid), Some(reads)) = (target, self.record_reads.of(entity)) {
+            let read = async |keys: Vec<(AccountId, Uid)>| self.records(entity, &keys).await.ok();
+            if let Some(record) = reads.read((account, *uid), read).await {
+                return Ok(record);
+            }
+            // The shared statement failed, or its caller went away. The error of this caller's own statement is its response.
+        }
         let client = self.reader().await?;
         let row = match target {
             Target::Uid(uid) => {
@@ -420,6 +493,30 @@ impl Store {
             }
         };
         Ok(row.as_ref().map(stored))
+    }
+
+    /// Returns the records of these keys, each at the index of its key; `None` where there is none.
+    async fn records(
+        &self,
+        entity: Entity,
+        keys: &[(AccountId, Uid)],
+    ) -> Result<Vec<Option<StoredRecord>>, StoreError> {
+        let client = self.record_reader().await?;
+        if let [(account, uid)] = keys {
+            let get = client.prepare_cached(statements(entity).get).await?;
+            return Ok(vec![client.query_opt(&get, &[&account.0, &uid.0]).await?.as_ref().map(stored)]);
+        }
+        let get = client.prepare_cached(statements(entity).get_all).await?;
+        let (accounts, uids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(account, uid)| (account.0, uid.0)).unzip();
+        let mut records = vec![None; keys.len()];
+        for row in client.query(&get, &[&accounts, &uids]).await? {
+            // PostgreSQL numbers the keys from 1.
+            let number: usize = columns::integer::<i64, _>(&row, entity.name(), "number", &"a record")?;
+            if let Some(record) = number.checked_sub(1).and_then(|index| records.get_mut(index)) {
+                *record = Some(stored(&row));
+            }
+        }
+        Ok(records)
     }
 
     /// Returns the live records with these uids.
@@ -443,6 +540,12 @@ impl Store {
     }
 }
 
+/// Returns the record of a row with the columns `uid`, `version`, `deleted` and `record`.
 pub(super) fn stored(row: &PgRow) -> StoredRecord {
-    StoredRecord { uid: Uid(row.get(0)), version: Seq(row.get(1)), deleted: row.get(2), record: row.get(3) }
+    StoredRecord {
+        uid: Uid(row.get("uid")),
+        version: Seq(row.get("version")),
+        deleted: row.get("deleted"),
+        record: row.get("record"),
+    }
 }

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod api;
+mod batches;
 mod blocking;
 mod brand;
 mod changes;

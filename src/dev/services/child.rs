@@ -37,6 +37,8 @@ pub(super) struct Launch {
     pub name: &'static str,
     pub program: PathBuf,
     pub args: Vec<OsString>,
+    /// Variables of its environment, besides those of this process.
+    pub env: &'static [(&'static str, &'static str)],
     pub account: ServiceAccount,
     /// The data directory, which is the working directory too. That identifies the server as its holder.
     pub data: PathBuf,
@@ -178,7 +180,7 @@ async fn spawn(launch: &Launch) -> Result<Anchored> {
     }
     let log = log::open(&launch.log)?;
     let mut command = launch.account.command(&launch.program, launch.stop);
-    command.args(&launch.args).current_dir(&launch.data);
+    command.args(&launch.args).envs(launch.env.iter().copied()).current_dir(&launch.data);
     command.stdout(clone(&log)?).stderr(log);
     Anchored::spawn(command).await.with_context(|| format!("running {}", launch.program.display()))
 }

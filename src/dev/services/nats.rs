@@ -51,6 +51,7 @@ impl NatsServer {
             name: PROGRAM,
             program: program.to_path_buf(),
             args: ["-c".into(), config.into(), "-sd".into(), store.clone().into()].into(),
+            env: &[],
             account,
             data: store,
             leftover: None,

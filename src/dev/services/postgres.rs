@@ -54,6 +54,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("logging_collector", "off"),
 ];
 
+/// Settings of glibc's allocator. By default it returns the memory of each large statement to the system and takes it again
+/// for the next one, which costs a tenth of the CPU time of a batch of creates. A session may keep 8 MiB with these.
+const ALLOCATOR: &[(&str, &str)] =
+    &[("MALLOC_TOP_PAD_", "1048576"), ("MALLOC_TRIM_THRESHOLD_", "8388608"), ("MALLOC_MMAP_THRESHOLD_", "4194304")];
+
 /// A private, durable Postgres on loopback. Every connection needs a password. Databases belong to a role that is no
 /// superuser; the superuser's password is for the launcher and for tests.
 pub struct Postgres {
@@ -191,6 +196,7 @@ fn launch(dir: &DataDir, bin: &Path, account: ServiceAccount, port: u16, superus
         name: PROGRAM,
         program: bin.join(PROGRAM),
         args,
+        env: ALLOCATOR,
         account,
         leftover: Some(data.join(PID_FILE)),
         data,

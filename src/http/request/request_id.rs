@@ -25,7 +25,7 @@ impl RequestId {
             (Some(line), None) if proxies.sent(parts) => Self::parse(line),
             _ => None,
         };
-        sent.unwrap_or_else(|| Self(clock::fresh_uid().to_string()))
+        sent.unwrap_or_else(|| Self(clock::random_uuid().to_string()))
     }
 
     fn parse(value: &HeaderValue) -> Option<Self> {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::cursors::RelayMove;
 use self::cursors::Statements;
 use self::lease::Membership;
-use super::{SESSION_SETTINGS, Store, StoreError};
+use super::{LANE_SETTINGS, SESSION_SETTINGS, Store, StoreError};
 
 /// The session. Dropping it gives up every shard.
 pub struct ShardOwner {
@@ -29,7 +29,8 @@ impl Store {
     /// Opens a session and joins the members. The returned future drives the connection and ends with it.
     pub async fn open_owner(&self) -> Result<(ShardOwner, impl Future<Output = ()> + Send + 'static), StoreError> {
         let mut config = self.config.clone();
-        config.application_name("unificus owner").options(format!("-c synchronous_commit=off {SESSION_SETTINGS}"));
+        let settings = format!("-c synchronous_commit=off {LANE_SETTINGS} {SESSION_SETTINGS}");
+        config.application_name("unificus owner").options(settings);
         let (client, connection) = config.connect(NoTls).await?;
         let ended = CancellationToken::new();
         let end = ended.clone();

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::{Session, tables};
 use crate::domain::{AccountId, Entity, Record, Seq, Uid};
 use crate::store::StoreError;
-use crate::store::batch::ADVANCE_HEADS;
 use crate::store::live::Live;
 use crate::store::records::{self, Row};
 
@@ -30,6 +29,11 @@ const LINK_TYPES: [Type; 3] = [Type::UUID, Type::UUID, Type::UUID];
 const ADD_HEADS: &str = "-- rebuild.add_heads
 insert into head (account_id, seq, epoch, live)
 select account_id, seq, 1, live::json from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)";
+
+const ADVANCE_HEADS: &str = "-- rebuild.advance_heads
+update head set seq = h.seq, live = h.live::json
+from unnest($1::uuid[], $2::bigint[], $3::text[]) as h(account_id, seq, live)
+where head.account_id = h.account_id";
 
 const REMOVE_PARTIAL: &str = "-- rebuild.remove_partial
 delete from {table} r where not exists (select from head h where h.account_id = r.account_id)";
@@ -176,7 +180,9 @@ impl ShadowBatch {
         live: &Live,
     ) -> Result<(), StoreError> {
         let client = self.client()?;
-        records::Upserts::prepare(client, rows).await?.run(client).await?;
+        let changes = records::Changes::upserting(client, rows).await?;
+        changes.upsert(client).await?;
+        changes.link(client).await?;
         let advance = client.prepare_cached(ADVANCE_HEADS).await?;
         let (accounts, seqs, live): (Vec<Uuid>, _, _) = (vec![account.0], vec![seq.0], vec![text(account, live)?]);
         client.execute(&advance, &[&accounts, &seqs, &live]).await?;
