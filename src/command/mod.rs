@@ -13,6 +13,7 @@
 mod batch;
 mod blocked;
 mod lane;
+mod pipeline;
 mod queue;
 #[cfg(test)]
 mod tests;

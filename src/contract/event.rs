@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json};
 
 use super::event_id::EventId;
@@ -21,6 +21,10 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The bytes of a body in which its event's id ends.
 const ID_WITHIN: usize = 128;
+
+/// The bytes of most records, and of an event's text besides its record and its changes.
+const RECORD_BYTES: usize = 2 << 10;
+const ENVELOPE_BYTES: usize = 1 << 10;
 
 /// The end of an [`Envelope`]: its `data` and itself.
 const CLOSING: &str = "}}";
@@ -55,8 +59,10 @@ impl EncodedEvent {
     /// Encodes an event of an account. Returns it with the text of its record, which the read model stores too.
     pub fn encode(account: AccountId, event: &Event) -> Result<(Self, String), EncodeError> {
         let failed = |source| EncodeError { account, seq: event.seq, source };
-        let record = serde_json::to_string(&RecordJson(&event.record)).map_err(failed)?;
-        let mut body = serde_json::to_string(&Envelope { account, event }).map_err(failed)?;
+        let record = to_text(&RecordJson(&event.record), RECORD_BYTES).map_err(failed)?;
+        // Without escapes the changes are not longer than the record, whose keys they repeat.
+        let capacity = ENVELOPE_BYTES + 2 * record.len();
+        let mut body = to_text(&Envelope { account, event }, capacity).map_err(failed)?;
         // The record comes last in `data`, so that it is serialised once for both the event and the read model.
         body.truncate(body.len() - CLOSING.len());
         body.push_str(r#","record":"#);
@@ -145,6 +151,13 @@ pub fn kind(entity: Entity, event_type: EventType) -> String {
 pub fn parse_kind(kind: &str) -> Option<(Entity, EventType)> {
     let (entity, event_type) = kind.split_once('.')?;
     Some((Entity::from_name(entity)?, EventType::from_name(event_type)?))
+}
+
+/// JSON text in a buffer of this capacity, which grows where it is too small.
+fn to_text(value: &impl Serialize, capacity: usize) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(capacity);
+    serde_json::to_writer(&mut bytes, value)?;
+    String::from_utf8(bytes).map_err(serde_json::Error::custom)
 }
 
 /// The event without its record.

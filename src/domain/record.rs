@@ -80,7 +80,7 @@ impl Record {
     #[must_use]
     pub fn address(&self) -> Option<&Address> {
         match self.fields.get(&Field::Address) {
-            Some(Value::Address(address)) => Some(address),
+            Some(Value::Address(address)) => Some(address.as_ref()),
             _ => None,
         }
     }

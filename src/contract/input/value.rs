@@ -125,5 +125,5 @@ fn some_tags(tags: Vec<String>) -> Option<Value> {
 }
 
 fn address(parts: Map<String, Json>) -> Result<Option<Value>, String> {
-    address_lines(parts).map(|change| change.apply(None).map(Value::Address))
+    address_lines(parts).map(|change| change.apply(None).map(Value::from))
 }

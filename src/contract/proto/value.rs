@@ -82,14 +82,14 @@ pub(super) fn read(field: Field, value: generated::Value) -> Result<Option<Value
         (FieldKind::Tags, Typed::Tags(generated::Tags { tags })) => Ok((!tags.is_empty()).then_some(Value::Tags(tags))),
         (FieldKind::Address, Typed::Address(address)) => {
             let address = read_address(address);
-            Ok((!address.is_empty()).then_some(Value::Address(address)))
+            Ok((!address.is_empty()).then(|| address.into()))
         }
         (FieldKind::Links, Typed::Companies(generated::Links { links }))
         | (FieldKind::Circles, Typed::Circles(generated::Links { links })) => {
             let links = links.into_iter().map(read_link).collect::<Result<Vec<_>, _>>()?;
             Ok((!links.is_empty()).then_some(Value::Links(links)))
         }
-        (FieldKind::Person, Typed::Person(person)) => read_person(person).map(|person| Some(Value::Person(person))),
+        (FieldKind::Person, Typed::Person(person)) => read_person(person).map(|person| Some(person.into())),
         (FieldKind::Id, Typed::Number(number)) => Number::new(number).map(|id| Some(Value::Number(id))).ok_or(wrong),
         (FieldKind::Money, Typed::Money(money)) => read_money(money, wrong).map(|money| Some(Value::Money(money))),
         (FieldKind::Words, Typed::Words(generated::Words { words })) => {

@@ -70,7 +70,7 @@ impl CreateCompany {
             let company = Link { uid: self.uid, name: text(&patch, Field::Name) };
             let resolved = primary.resolve(view, company, patch.get(&Field::Role).cloned().flatten());
             if let Some((person, new_events)) = errors.take_decided(resolved.map_err(inside_primary))? {
-                patch.insert(Field::PrimaryContact, Some(Value::Person(person)));
+                patch.insert(Field::PrimaryContact, Some(person.into()));
                 contact_events = new_events;
             }
         }
@@ -97,7 +97,7 @@ impl UpdateCompany {
         errors.take_decided(schema::resolve(view, Some(record), self.custom, &mut patch))?;
         errors.into_result(())?;
         if let Some(address) = self.address {
-            patch.insert(Field::Address, address.apply(record.address()).map(Value::Address));
+            patch.insert(Field::Address, address.apply(record.address()).map(Value::from));
         }
         let changes = record.differences(patch);
         Ok(Decision::of_update(NewEvent {

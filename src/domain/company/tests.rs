@@ -143,7 +143,7 @@ fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
         ]);
 
     let Some(Value::Person(client_person)) = person(ANN) else { panic!("a person") };
-    let prospect_person = Value::Person(Person { role: Some(Role::Prospect), ..client_person });
+    let prospect_person = Value::from(Person { role: Some(Role::Prospect), ..*client_person });
     let mut prospect = primary(ANN, ann_lee());
     prospect.patch.insert(Field::Role, role(Role::Prospect));
     let changes = ann.changes.iter().filter(|(field, _)| *field != Field::Role).cloned().collect();
@@ -184,7 +184,7 @@ fn a_leads_first_contact_needs_no_field() {
         .with(Field::Companies, links(["Acme"]));
     given([])
         .when(create(acme([(Field::Role, role(Role::Lead))]), Some(primary("L", []))))
-        .then_events([lead_company.with(Field::PrimaryContact, Some(Value::Person(nameless))), lead_contact]);
+        .then_events([lead_company.with(Field::PrimaryContact, Some(nameless.into())), lead_contact]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl UpdateContact {
         errors.take_decided(refuse_taken_email(view, record.uid, &patch))?;
         errors.take_decided(refuse_no_email(record, &patch))?;
         if let Some(address) = self.address {
-            patch.insert(Field::Address, address.apply(record.address()).map(Value::Address));
+            patch.insert(Field::Address, address.apply(record.address()).map(Value::from));
         }
         let mut new_events = Vec::with_capacity(1);
         if let Some(link) = self.company {

@@ -22,16 +22,17 @@ pub use number::{Money, Number};
 pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
 pub(crate) use text::{flag, plain};
 
-/// The value of one attribute; `null` is the absence of a value.
+/// The value of one attribute; `null` is the absence of a value. Its large variants are boxed, because values are moved
+/// between several maps and lists on their way from a body to an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is named after its kind")]
 pub enum Value {
     Text(String),
     Role(Role),
     Tags(Vec<String>),
-    Address(Address),
+    Address(Box<Address>),
     Links(Vec<Link>),
-    Person(Person),
+    Person(Box<Person>),
     Number(Number),
     Flag(bool),
     Money(Money),
@@ -100,6 +101,18 @@ impl PartialEq for Person {
 }
 
 impl Eq for Person {}
+
+impl From<Address> for Value {
+    fn from(address: Address) -> Self {
+        Self::Address(Box::new(address))
+    }
+}
+
+impl From<Person> for Value {
+    fn from(person: Person) -> Self {
+        Self::Person(Box::new(person))
+    }
+}
 
 impl Value {
     /// Reads a text for a field of this kind. The error is one plain sentence.

@@ -77,7 +77,7 @@ fn refresh(record: &mut Record, live: &HashMap<Uid, Record>) {
         }
     }
     if let Some(Value::Person(person)) = record.fields.get(&Field::PrimaryContact) {
-        let now = live.get(&person.uid).map(|contact| Value::Person(contact.person()));
+        let now = live.get(&person.uid).map(|contact| Value::from(contact.person()));
         match now {
             Some(now) => record.fields.insert(Field::PrimaryContact, now),
             None => record.fields.remove(&Field::PrimaryContact),

@@ -189,9 +189,9 @@ fn value(entity: Entity, field: Field) -> Value {
             let note = Value::Text(words::word(words::SENTENCES).to_owned());
             Value::Custom(BTreeMap::from([(clock::fresh_uid(), note)]))
         }
-        FieldKind::Address => Value::Address(address()),
+        FieldKind::Address => address().into(),
         FieldKind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
-        FieldKind::Person => Value::Person(person()),
+        FieldKind::Person => person().into(),
     }
 }
 
