@@ -29,6 +29,11 @@ pub trait Worker: Send {
     /// Does a bounded piece of work.
     fn step(&mut self) -> impl Future<Output = anyhow::Result<Step>> + Send;
 
+    /// Completes what steps leave for later. Called once, after the last step.
+    fn finish(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// The notification that wakes it; one that nobody notifies leaves it to the sweep.
     fn wake(&self) -> Arc<Notify>;
 }
@@ -67,6 +72,9 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}
         }
+    }
+    if let Err(error) = worker.finish().await {
+        tracing::warn!(worker = W::NAME, error = format!("{error:#}"), "finish worker failed");
     }
 }
 

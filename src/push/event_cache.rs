@@ -30,6 +30,11 @@ impl EventCache {
         }
     }
 
+    /// True for an event that is kept.
+    pub(super) fn contains(&self, seq: Seq) -> bool {
+        self.events.contains_key(&seq)
+    }
+
     /// Takes an event out, if it was kept.
     pub(super) fn take(&mut self, seq: Seq) -> Option<EncodedEvent> {
         let event = self.events.remove(&seq)?;

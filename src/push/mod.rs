@@ -2,8 +2,8 @@
 //!
 //! The supervisor starts a worker for each live endpoint of an account that was written to; a worker without work ends
 //! after 5 s. The worker's scheduler ([`scheduler`], pure) decides which events are sent now, and the worker sends them. In
-//! the steady state a delivery costs no statement of its own and no wait for the disk: the cursor is written at most every
-//! 20 ms, and the attempt log is written in batches.
+//! the steady state a delivery costs no statement of its own and no wait for the disk: cursors are written for 32 deliveries
+//! or once a second, and the attempt log is written in batches.
 //!
 //! Guarantees: every event that an endpoint's filters select is delivered at least once, the first deliveries of one
 //! record's events in the order of the log; an endpoint that is unreachable loses nothing; a slow one delays no other.

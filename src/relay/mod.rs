@@ -2,7 +2,7 @@
 //! stream sees each event once.
 //!
 //! Only the log says what there is to publish. The relay's cursor in PostgreSQL may lag behind, after a crash or because it
-//! is written at most ten times a second. A replica that takes an account over therefore compares the account's messages
+//! is written at most once a second. A replica that takes an account over therefore compares the account's messages
 //! in the stream with the log (`decide`): messages that the log does not have are ignored, and where messages are missing
 //! that the retention would have kept, the account is published again. A new stream is recognised by its creation time,
 //! which is stored beside each cursor.
@@ -13,6 +13,7 @@
 //! `unificus log restored`.
 
 mod decide;
+mod passes;
 mod publisher;
 #[cfg(test)]
 mod tests;
@@ -23,32 +24,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
 use crate::broker::{Broker, StreamInfo};
 use crate::clock::{self, Clock};
 use crate::domain::AccountId;
 use crate::feed::Feed;
-use crate::metrics::{Metrics, gauge_value};
+use crate::metrics::Metrics;
 use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
 use crate::worker::{Step, Worker};
-use publisher::{AccountPublisher, Pass, PassOutcome, Progress};
+use publisher::Progress;
 
-/// Accounts that are published concurrently.
-const PARALLEL: usize = 128;
-
-/// An account whose pass failed is published again after this time, or as soon as it is written to.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// Cursors are saved at most this often, as long as there is something to publish.
-const SAVE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A step that publishes lasts at least this long, so that a busy log is published in fewer and larger writes: each write
-/// costs NATS and this process a wake-up.
-const MIN_STEP: Duration = Duration::from_millis(3);
+/// Cursors are saved at most this often: a replica that continues from an older cursor compares it with the stream, and
+/// publishes nothing twice.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Publishes the logs of the shards that this replica owns.
 pub struct Relay {
@@ -111,66 +102,6 @@ impl Relay {
         }
     }
 
-    /// The first half of a step: publishes one batch of each account that is due. Returns whether any was due.
-    pub async fn publish(&mut self, owned: &Owned) -> anyhow::Result<bool> {
-        let stream = self.refresh_stream(owned).await?;
-        self.due.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
-        let is_over = |failed_at: &mut Instant| failed_at.elapsed() >= RETRY_DELAY;
-        self.due.extend(self.failed.extract_if(|_, failed_at| is_over(failed_at)).map(|(account, _)| account));
-        self.audit().await?;
-        self.limit_stopped(owned);
-        let accounts: Vec<AccountId> = self.due.drain().collect();
-        let any = !accounts.is_empty();
-        let ours = accounts.into_iter().filter_map(|account| Some((account, owned.lease(account)?)));
-        let Self { feed, broker, metrics, clock, known, .. } = &*self;
-        let publisher = AccountPublisher { feed, broker, owned, metrics, clock, stream };
-        let passes = stream::iter(ours)
-            .map(|(account, lease)| {
-                let known = known.get(&account).and_then(|known| known.under(&lease));
-                publisher.publish(account, lease, known)
-            })
-            .buffer_unordered(PARALLEL);
-        let passes: Vec<Pass> = passes.collect().await;
-        self.record(passes);
-        Ok(any)
-    }
-
-    /// Records the results of passes. A failed account delays no other.
-    fn record(&mut self, passes: Vec<Pass>) {
-        let oldest = passes.iter().filter_map(|pass| pass.unpublished).min();
-        for pass in passes {
-            match pass.outcome {
-                PassOutcome::Done => {
-                    if self.stopped.remove(&pass.account).is_some() {
-                        tracing::info!(account = %pass.account, "relay resumed");
-                    }
-                    if pass.unpublished.is_some() {
-                        self.due.insert(pass.account);
-                    }
-                }
-                PassOutcome::Stopped(published) => self.stop(pass.account, published),
-                PassOutcome::Failed(error) => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(account = %pass.account, error, "publish account failed; will retry");
-                    self.failed.insert(pass.account, clock::instant());
-                    // The stream itself may be missing.
-                    self.known_under = None;
-                }
-            }
-            if let Some(progress) = pass.progress {
-                self.known.insert(pass.account, Known { progress, lease: Arc::downgrade(&pass.lease) });
-                if !progress.is_saved() {
-                    self.unsaved.insert(pass.account);
-                }
-            } else {
-                self.known.remove(&pass.account);
-            }
-        }
-        let lag = oldest.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
-        self.metrics.relay_lag_seconds.set(lag);
-        self.metrics.relay_stopped_accounts.set(gauge_value(self.stopped.len()));
-    }
-
     /// The second half of a step: saves the cursors that moved. Returns whether any moved.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let Some((stream, _)) = self.stream else { return Ok(false) };
@@ -204,22 +135,25 @@ impl Relay {
 
 impl Worker for Relay {
     const NAME: &'static str = "relay";
-    const SWEEP: Duration = Duration::from_secs(2);
+    /// Cursors are saved by a step.
+    const SWEEP: Duration = SAVE_INTERVAL;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let Some(owned) = self.shards.owned() else { return Ok(Step::Idle) };
         if !self.broker.is_connected() {
             return Ok(Step::Idle);
         }
-        let began = clock::instant();
         let published = self.publish(&owned).await?;
-        if published {
-            // The pause is zero where the step took longer.
-            tokio::time::sleep(MIN_STEP.saturating_sub(began.elapsed())).await;
-        }
-        let is_save_due = self.due.is_empty() && !published || self.saved_at.elapsed() >= SAVE_INTERVAL;
+        let is_save_due = self.saved_at.elapsed() >= SAVE_INTERVAL;
         let saved = is_save_due && self.save(&owned).await?;
         Ok(if published || saved { Step::Advanced } else { Step::Idle })
+    }
+
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        if let Some(owned) = self.shards.owned() {
+            self.save(&owned).await?;
+        }
+        Ok(())
     }
 
     fn wake(&self) -> Arc<Notify> {

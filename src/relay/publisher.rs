@@ -14,7 +14,7 @@ use crate::domain::{AccountId, Seq, Timestamp};
 use crate::feed::{Anchor, EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
 use crate::shard::{Owned, ShardLease};
-use crate::store::owner::ShardOwner;
+use crate::store::owner::{RelayMove, ShardOwner};
 use crate::store::relay::{RelayStatus, Repair};
 
 /// The largest number of messages that one pass removes from an account's end.
@@ -100,6 +100,11 @@ impl AccountPublisher<'_> {
                     Takeover::NoAccount => return Ok(PassOutcome::Done),
                 },
             };
+            // The sweep marks an account until its cursor is saved. After that it marks it only where the log has more.
+            if !progress.is_saved() && self.feed.ends_at(account, progress.published) {
+                pass.progress = Some(progress);
+                return Ok(PassOutcome::Done);
+            }
             let limit = PageLimit { events: BATCH, bytes: PAGE_BYTES };
             let onward = self.feed.onward(account, progress.published, limit).await?;
             if !is_in_log(&onward.anchor, progress.last) {
@@ -117,6 +122,7 @@ impl AccountPublisher<'_> {
             let expected_last = match self.broker.publish(&events, progress.expected_last).await {
                 Err(BrokerError::WrongLastMessage) => {
                     self.metrics.relay_fenced_total.inc();
+                    self.save(account, progress).await?;
                     continue;
                 }
                 published => published?,
@@ -132,6 +138,18 @@ impl AccountPublisher<'_> {
             return Ok(PassOutcome::Done);
         }
         bail!("the log and the stream do not match, or another replica publishes the account")
+    }
+
+    /// Saves the cursor of an account whose last message is another one than expected. Where that message is none of the log's,
+    /// only the cursor says how far the account is published.
+    async fn save(&self, account: AccountId, progress: Progress) -> anyhow::Result<()> {
+        let Progress { published, saved, repaired, .. } = progress;
+        if !progress.is_saved() {
+            let moved = RelayMove { account, from: saved, to: published, repair: repaired };
+            // A cursor that was moved meanwhile stays where it is.
+            self.owned.owner.save_relay(&[moved], self.stream.created_at_ns).await?;
+        }
+        Ok(())
     }
 
     /// Finds out how far an account is published, and repairs its messages where some are missing.

@@ -29,7 +29,7 @@ const AUDITED_AT_ONCE: i64 = 64;
 
 impl Relay {
     /// Checks the stream after a new connection or owner session, and from time to time. Progress that was known under
-    /// another connection, session or stream is forgotten.
+    /// another connection, session or stream is saved and forgotten.
     pub(super) async fn refresh_stream(&mut self, owned: &Owned) -> anyhow::Result<StreamInfo> {
         let now = (owned.generation, self.broker.connections());
         let same = self.stream.filter(|_| self.known_under == Some(now));
@@ -42,6 +42,7 @@ impl Relay {
                 return Ok(stream);
             }
         }
+        self.save(owned).await?;
         let stream = self.broker.ensure_stream().await?;
         if self.stream.is_none_or(|(before, _)| before.created_at_ns != stream.created_at_ns) {
             let accounts = self.store.begin_stream(stream.created_at_ns).await?;

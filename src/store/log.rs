@@ -33,8 +33,16 @@ from (
 where total <= $4 or total = length
 order by seq";
 
+/// Reads all of the wanted events, and of the further ones as many as fit into $4 bytes together with those.
 const ALL_AT: &str = "-- log.all_at
-select account_id, seq, uid, type, at, origin, body from event where account_id = $1 and seq = any($2) order by seq";
+select account_id, seq, uid, type, at, origin, body
+from (
+    select account_id, seq, uid, type, at, origin, body, seq = any($2) as is_wanted,
+        sum(octet_length(body)) over (order by seq = any($2) desc, seq rows unbounded preceding) as total
+    from event where account_id = $1 and seq = any($2::bigint[] || $3::bigint[])
+) as e
+where is_wanted or total <= $4
+order by seq";
 
 const RECORD_AT: &str = "-- log.record_at
 select (body::json->'data'->'record')::text from event where account_id = $1 and seq = $2";
@@ -109,12 +117,20 @@ impl Store {
         Ok(page)
     }
 
-    /// Returns the events at these positions, in the order of the log.
-    pub async fn events_at(&self, account: AccountId, seqs: &[Seq]) -> Result<Vec<EncodedEvent>, StoreError> {
+    /// Returns the events at the wanted positions, and at further ones as far as they fit into `bytes` together with those, in
+    /// the order of the log.
+    pub async fn events_at(
+        &self,
+        account: AccountId,
+        wanted: &[Seq],
+        further: &[Seq],
+        bytes: usize,
+    ) -> Result<Vec<EncodedEvent>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(ALL_AT).await?;
-        let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
-        client.query(&statement, &[&account.0, &seqs]).await?.iter().map(wire).collect()
+        let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect::<Vec<i64>>();
+        let parameters: Params<'_, 4> = [&account.0, &numbers(wanted), &numbers(further), &columns::limit(bytes)];
+        client.query(&statement, &parameters).await?.iter().map(wire).collect()
     }
 
     /// Returns the record that the event at a position contains, byte for byte.

@@ -14,6 +14,16 @@ pub(crate) struct PushFigures {
     pub(crate) p99_ms_300: Option<f64>,
     pub(crate) catch_up_s: Option<f64>,
     pub(crate) statements_per_event: Option<f64>,
+    /// Connections that were opened for all deliveries to ten endpoints of one receiver.
+    pub(crate) connections_10: Option<f64>,
+    /// Deliveries per CPU second of the service, divided by the posts per CPU second of a bare client.
+    pub(crate) share_of_bare: Option<f64>,
+    /// From the return of a service that was killed until the last overdue retry has arrived.
+    pub(crate) overdue_retries_s: Option<f64>,
+    /// Statements per event besides those of its write, at 50 events/s.
+    pub(crate) statements_beside_write_50: Option<f64>,
+    /// CPU time of the service per event at 50 events/s, without that of the idle service.
+    pub(crate) cpu_us_event_50: Option<f64>,
     pub(crate) attacked_p99_ms: Option<f64>,
     /// The maximum growth of the service's memory.
     pub(crate) attacked_rss_mb: Option<f64>,
@@ -49,6 +59,11 @@ impl PushFigures {
             ("p99 commit → received at 300 events/s, ms", self.p99_ms_300, 2, "10", "2"),
             ("catch up after an outage of 20 s, s", self.catch_up_s, 2, "5", "1"),
             ("statements of push per event at 300 events/s", self.statements_per_event, 4, "0.2", "0.02"),
+            ("connections for 200,000 deliveries to ten endpoints", self.connections_10, 0, "1,000", "400"),
+            ("deliveries per CPU second ÷ a bare hyper client's posts", self.share_of_bare, 2, "0.4", "0.7"),
+            ("retries due while the service was killed, s after its return", self.overdue_retries_s, 2, "2", "0.5"),
+            ("statements beside the write at 50 events/s", self.statements_beside_write_50, 3, "0.3", "0.1"),
+            ("CPU of the service per event at 50 events/s, µs", self.cpu_us_event_50, 0, "2,000", "1,000"),
             ("another account while one is attacked, p99, ms", self.attacked_p99_ms, 2, "50", "10"),
             ("growth of the service's memory meanwhile, MB", self.attacked_rss_mb, 1, "20", "5"),
             ("lost, over the whole run", count(self.lost), 0, "0", "0"),
@@ -68,6 +83,11 @@ impl PushFigures {
             "p99_ms_300": rounded(self.p99_ms_300),
             "catch_up_s": rounded(self.catch_up_s),
             "statements_per_event": rounded(self.statements_per_event),
+            "connections_10": whole(self.connections_10),
+            "share_of_bare": rounded(self.share_of_bare),
+            "overdue_retries_s": rounded(self.overdue_retries_s),
+            "statements_beside_write_50": rounded(self.statements_beside_write_50),
+            "cpu_us_event_50": whole(self.cpu_us_event_50),
             "duplicates": self.duplicates,
             "order_violations": self.order_violations,
             "lost": self.lost,

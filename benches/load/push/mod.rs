@@ -6,6 +6,7 @@
 //! live load are the statements that only push executes, by their names. The last line is one JSON object, in which
 //! unmeasured values are null.
 
+mod bare;
 pub(crate) mod book;
 mod crash;
 mod drain;
@@ -13,6 +14,7 @@ pub(crate) mod endpoints;
 mod figures;
 mod live;
 mod meter;
+mod quiet;
 pub(crate) mod sink;
 pub(crate) mod stack;
 pub(crate) mod writer;
@@ -33,7 +35,7 @@ use crate::generator::{self, Generator, Load, Requests};
 use crate::machine;
 
 /// The timeout of the whole run.
-const DEADLINE: Duration = Duration::from_mins(5);
+const DEADLINE: Duration = Duration::from_mins(7);
 /// The timeout for the work that one measurement leaves behind.
 const SETTLE: Duration = Duration::from_secs(5);
 /// Other processes that use this many cores are reported.
@@ -55,6 +57,7 @@ async fn measure() -> Result<()> {
     let target = stack.target(0)?;
     let mut bench = PushBench { stack, target, figures: PushFigures::default() };
     drain::measure(&mut bench).await?;
+    quiet::at_50(&mut bench).await?;
     live::at_300(&mut bench).await?;
     live::attacked(&mut bench).await?;
     live::outage(&mut bench).await?;

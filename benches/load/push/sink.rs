@@ -4,7 +4,8 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -53,6 +55,24 @@ pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     mode: watch::Sender<Mode>,
     book: Arc<Mutex<Book>>,
+    seen: Arc<Seen>,
+}
+
+/// Facts about the requests besides their events.
+#[derive(Default)]
+struct Seen {
+    /// Connections that were accepted.
+    connections: AtomicU64,
+    /// The first delivery.
+    sample: OnceLock<Sample>,
+}
+
+/// A delivery's request, as it arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// The state that connections share.
@@ -60,6 +80,7 @@ pub(crate) struct Sink {
 struct Shared {
     mode: watch::Receiver<Mode>,
     book: Arc<Mutex<Book>>,
+    seen: Arc<Seen>,
 }
 
 impl Sink {
@@ -68,14 +89,15 @@ impl Sink {
         let book = Arc::new(Mutex::new(Book::new(endpoints)));
         let (mode, watched) = watch::channel(mode);
         let (ready, is_ready) = oneshot::channel();
-        let shared = Shared { mode: watched, book: Arc::clone(&book) };
+        let seen = Arc::<Seen>::default();
+        let shared = Shared { mode: watched, book: Arc::clone(&book), seen: Arc::clone(&seen) };
         let body = move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("creating the sink's runtime")?.block_on(listen(shared, ready))
         };
         Builder::new().name("sink".to_owned()).spawn(body).context("starting the sink's thread")?;
         let address = is_ready.await.context("the sink ended before it listened")?;
-        Ok(Self { address, mode, book })
+        Ok(Self { address, mode, book, seen })
     }
 
     pub(crate) fn behave(&self, mode: Mode) {
@@ -84,6 +106,16 @@ impl Sink {
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of connections that were opened to it.
+    pub(crate) fn connections(&self) -> u64 {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// The first delivery.
+    pub(crate) fn sample(&self) -> Option<Sample> {
+        self.seen.sample.get().cloned()
     }
 
     /// Waits until `holds` is true, or nothing has arrived for `idle_timeout`. Returns whether it is true.
@@ -117,6 +149,7 @@ async fn listen(mut shared: Shared, ready: oneshot::Sender<SocketAddr>) -> Resul
     loop {
         tokio::select! {
             accepted = listener.accept() => {
+                shared.seen.connections.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(serve(accepted.context("accepting a delivery")?.0, shared.clone()));
                 while connections.try_join_next().is_some() {}
             }
@@ -148,8 +181,15 @@ async fn serve(stream: TcpStream, shared: Shared) {
 
 /// An error breaks the connection.
 async fn handle(request: Request<Incoming>, shared: &Shared) -> std::io::Result<SinkResponse> {
-    let endpoint = request.uri().path().rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default();
-    let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let endpoint = path.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    shared.seen.sample.get_or_init(|| Sample {
+        path: path.to_owned(),
+        headers: head.headers.clone(),
+        body: body.clone(),
+    });
     let mode = *shared.mode.borrow();
     let (at, events) = (wall_clock_micros(), Event::of(&body));
     let lock = || shared.book.lock().unwrap_or_else(PoisonError::into_inner);

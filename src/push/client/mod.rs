@@ -177,7 +177,8 @@ impl Client {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(url).await?,
+                // Boxed, because it is large and most attempts find an idle connection.
+                None => Box::pin(self.connect(url)).await?,
             };
             match connection.send(url, request).await {
                 Ok(response) => return Ok((response, connection)),

@@ -56,6 +56,8 @@ pub(super) struct EndpointWorker {
     failed: FailedDeliveries,
     in_flight: FuturesUnordered<BoxFuture<'static, Ended>>,
     permits: Permits,
+    /// Deliveries that ended since the cursor was handed to the flusher.
+    unsaved: usize,
     /// True while the log may have more events than were read.
     unread: bool,
     /// When a read of the log last returned no event.
@@ -113,6 +115,7 @@ impl EndpointWorker {
             events: EventCache::default(),
             failed: FailedDeliveries::default(),
             in_flight: FuturesUnordered::new(),
+            unsaved: 0,
             unread: true,
             empty_read_at: None,
             active_at: clock::instant(),
@@ -162,7 +165,8 @@ impl EndpointWorker {
     /// Hands the cursor and changed retry entries to the flusher.
     fn save(&mut self) {
         if let Some(save) = self.scheduler.take_save() {
-            self.context.flusher.put(save, &self.owner, &self.lease);
+            let deliveries = std::mem::take(&mut self.unsaved);
+            self.context.flusher.put(save, deliveries, &self.owner, &self.lease);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::push::{attempts, health};
 impl EndpointWorker {
     /// Applies the outcome of an attempt. Its effect on the cursor is saved after its effect on the endpoint's health.
     pub(super) async fn apply_outcome(&mut self, ended: Ended) {
+        self.unsaved += 1;
         let now = self.context.clock.now();
         let outcome = ended.attempt.outcome;
         let id = ended.delivery.id();

@@ -14,6 +14,9 @@ use crate::push::scheduler::{Delivery, EventMeta};
 /// Events of one page.
 const PAGE_EVENTS: usize = 256;
 
+/// Retries whose events are read from the log together.
+const RETRIES_AT_ONCE: usize = 64;
+
 /// Where this process wrote the last event that it knows of, Postgres is asked at most this often whether another replica
 /// wrote more. `crate::sweep` marks accounts with such events, too.
 const REREAD_AFTER: Duration = Duration::from_secs(1);
@@ -81,7 +84,8 @@ impl EndpointWorker {
     }
 
     /// Returns a delivery's events. Those that are not in memory are read from the log: after a restart, or where a retry
-    /// waited for so long that its body was dropped.
+    /// waited for so long that its body was dropped. With them come the events of the next retries, so that many retries
+    /// that are due at once cost few statements.
     pub(super) async fn events_of(&mut self, delivery: &Delivery) -> anyhow::Result<Vec<EncodedEvent>> {
         let mut events: Vec<EncodedEvent> = delivery.events.iter().filter_map(|seq| self.events.take(*seq)).collect();
         if events.len() == delivery.events.len() {
@@ -90,7 +94,11 @@ impl EndpointWorker {
         let account = self.target.endpoint.account;
         let is_missing = |seq: &Seq| events.iter().all(|event| event.seq != *seq);
         let missing: Vec<Seq> = delivery.events.iter().copied().filter(is_missing).collect();
-        events.extend(self.context.store.events_at(account, &missing).await?);
+        let mut further = self.scheduler.due_retries(self.context.clock.now(), RETRIES_AT_ONCE);
+        further.retain(|seq| !delivery.events.contains(seq) && !self.events.contains(*seq));
+        for event in self.context.store.events_at(account, &missing, &further, PAGE_BYTES).await? {
+            if delivery.events.contains(&event.seq) { events.push(event) } else { self.events.put(event) }
+        }
         events.sort_unstable_by_key(|event| event.seq);
         anyhow::ensure!(events.len() == delivery.events.len(), "some of {account}:{missing:?} are not in the log");
         Ok(events)

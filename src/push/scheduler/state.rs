@@ -259,6 +259,12 @@ impl DeliveryScheduler {
         }
     }
 
+    /// The first retries that are due now and wait for no other delivery, at most `limit`.
+    pub(crate) fn due_retries(&self, now: Timestamp, limit: usize) -> Vec<Seq> {
+        let due = self.free_retries().take_while(|entry| entry.next_at <= now);
+        due.take(limit).map(|entry| entry.seq).collect()
+    }
+
     /// True for an event that was rescheduled: it has a retry entry.
     #[must_use]
     pub(crate) fn is_rescheduled(&self, seq: Seq) -> bool {

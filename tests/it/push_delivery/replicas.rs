@@ -83,7 +83,7 @@ async fn each_endpoint_is_delivered_by_one_replica_and_when_that_dies_the_other_
         assert_eq!(sender(first), "other");
         let taken_over = first.at.saturating_duration_since(killed);
         assert!(taken_over < TAKEN_OVER, "{taken_over:?}");
-        // Deliveries that are acknowledged and saved are not repeated; a cursor is saved within milliseconds.
+        // Deliveries that are acknowledged and saved are not repeated; a cursor is saved within a second.
         let again = theirs.len() - 6;
         assert!(again <= 3, "{again} again");
     }

@@ -85,6 +85,7 @@ impl Parts {
 
     pub(crate) async fn relay_all(&mut self) {
         until_idle(&mut self.relay).await;
+        self.relay.finish().await.unwrap();
     }
 
     /// Ends the process, as seen from outside: its connections are closed, and it writes nothing more.
