@@ -28,10 +28,15 @@ struct Written {
     live: Live,
 }
 
-/// Few records with many events each.
+/// Few records with many events each, of the types that such a record has.
 fn history() -> impl Strategy<Value = Vec<NewEvent>> {
-    let new_event = (arbitrary::new_event(), 0..3_u128)
-        .prop_map(|(new_event, record)| NewEvent { uid: Uid(Uuid::from_u128(record)), ..new_event });
+    let new_event = (arbitrary::new_event(), 0..3_u128, any::<prop::sample::Index>()).prop_map(
+        |(new_event, record, event_type)| NewEvent {
+            uid: Uid(Uuid::from_u128(record)),
+            event_type: *event_type.get(new_event.entity.event_types()),
+            ..new_event
+        },
+    );
     prop::collection::vec(new_event, 1..40)
 }
 
