@@ -127,7 +127,6 @@ pub struct Commands {
     pub lanes: usize,
     pub batch_commands: usize,
     pub batch_bytes: usize,
-    pub next_batch_commands: usize,
     pub queued_per_account: usize,
     pub queued_per_lane: usize,
 }
@@ -290,14 +289,7 @@ impl Default for Database {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self {
-            lanes: 0,
-            batch_commands: 500,
-            batch_bytes: 1 << 20,
-            next_batch_commands: 32,
-            queued_per_account: 1_000,
-            queued_per_lane: 10_000,
-        }
+        Self { lanes: 0, batch_commands: 500, batch_bytes: 1 << 20, queued_per_account: 1_000, queued_per_lane: 10_000 }
     }
 }
 
@@ -428,7 +420,6 @@ impl Config {
         ensure!(self.commands.lanes <= 64, "commands.lanes must be 0 to 64");
         ensure!((1..=10_000).contains(&self.commands.batch_commands), "commands.batch_commands must be 1 to 10000");
         ensure!(self.commands.batch_bytes > 0, "commands.batch_bytes must not be 0");
-        ensure!(self.commands.next_batch_commands > 0, "commands.next_batch_commands must not be 0");
         ensure!(self.http.header_timeout_s > 0, "http.header_timeout_s must not be 0");
         ensure!(self.http.body_timeout_s > 0, "http.body_timeout_s must not be 0");
         let sent_within = 1..=u64::from(u32::MAX) / 1_000;

@@ -9,7 +9,7 @@ use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done};
 use crate::domain::{AccountId, Entity, EventType, Reads, Refusal, Timestamp, Uid, decide, refuse_too_large};
-use crate::store::batch::{Append, Batch, CommitError, HeadLock, LoadRequest, LoadedState};
+use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
 
@@ -26,22 +26,15 @@ pub(super) struct BatchResult {
     pub(super) events: Vec<EncodedEvent>,
 }
 
-/// A batch whose accounts are locked and whose state is loaded.
-pub(super) struct LoadedBatch {
-    pub(super) transaction: Batch,
-    pub(super) loaded: LoadedState,
-    pub(super) lock: HeadLock,
-}
-
 /// A batch whose commands are decided.
 pub(super) struct Decided {
     pub(super) append: Append,
     /// One per command.
-    pub(super) replies: Vec<PendingReply>,
+    replies: Vec<PendingReply>,
 }
 
 /// A reply before the commit.
-pub(super) enum PendingReply {
+enum PendingReply {
     Ready(Reply),
     /// The command was executed by an earlier request: its event holds the reply.
     Replay(AccountId, Done),
@@ -50,7 +43,7 @@ pub(super) enum PendingReply {
 }
 
 /// A batch that is not committed, or maybe.
-pub(super) enum BatchError {
+enum BatchError {
     /// Another transaction holds the lock on an account; nothing was written.
     Blocked,
     /// Nothing was written.
@@ -61,14 +54,14 @@ pub(super) enum BatchError {
 
 /// The reason why nothing of a batch was written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotWritten {
+enum NotWritten {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Defect(#[from] Defect),
 }
 
-pub(super) struct UnknownCommit {
+struct UnknownCommit {
     decided: Decided,
     /// The batch's first event. A batch is one transaction, so this event is in the log exactly if all of the batch is.
     first: EncodedEvent,
@@ -102,29 +95,16 @@ impl NotWritten {
 pub(super) async fn execute(
     store: &Store,
     clock: &Clock,
-    lock: HeadLock,
-    commands: &[&CommandEnvelope],
-) -> BatchResult {
-    let attempted = attempt(store, clock, lock, commands).await;
-    resume(store, clock, lock, commands, attempted).await
-}
-
-/// Continues as [`execute`] does after the first attempt.
-pub(super) async fn resume(
-    store: &Store,
-    clock: &Clock,
     mut lock: HeadLock,
     commands: &[&CommandEnvelope],
-    mut attempted: Result<BatchResult, BatchError>,
 ) -> BatchResult {
     let began = clock::instant();
     let mut retries: u32 = 0;
     loop {
-        let error = match attempted {
+        let error = match attempt(store, clock, lock, commands).await {
             Ok(result) => return result,
             Err(BatchError::Blocked) if lock == HeadLock::Brief => {
                 lock = HeadLock::Skip;
-                attempted = attempt(store, clock, lock, commands).await;
                 continue;
             }
             Err(BatchError::Blocked) => return blocked(commands),
@@ -141,7 +121,6 @@ pub(super) async fn resume(
             }
             tokio::time::sleep(pause(retries)).await;
             retries += 1;
-            attempted = attempt(store, clock, lock, commands).await;
             continue;
         }
         if error.is_transient() || commands.len() <= 1 {
@@ -188,83 +167,31 @@ async fn attempt(
     lock: HeadLock,
     commands: &[&CommandEnvelope],
 ) -> Result<BatchResult, BatchError> {
-    let (transaction, decided) = open(store, lock, commands).await?.decide(clock, commands)?;
+    let opened = store.open_batch(&load_request(commands), lock).await;
+    let (transaction, mut loaded) = opened
+        .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
+    let later = later_reads(commands, &loaded);
+    if !later.is_empty() {
+        let records = transaction.load_more(&later).await;
+        loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
+    }
+    // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
+    let decided = decide_all(commands, loaded, lock, clock.now());
+    // On an error the transaction is dropped, which rolls it back.
+    let decided = decided.map_err(|defect| BatchError::NotWritten(defect.into()))?;
     match transaction.commit(&decided.append).await {
         Ok(()) => Ok(settle(store, decided).await),
-        Err(error) => Err(decided.not_committed(error)),
+        Err(CommitError::RolledBack(error)) => Err(BatchError::NotWritten(error.into())),
+        Err(CommitError::Unknown(error)) => match decided.append.events.first().cloned() {
+            Some(first) => Err(BatchError::Unknown(Box::new(UnknownCommit { decided, first, error }))),
+            // A retry of a batch without events doubles nothing.
+            None => Err(BatchError::NotWritten(error.into())),
+        },
     }
-}
-
-/// Begins a batch: locks its accounts and loads what its commands need.
-pub(super) async fn open(
-    store: &Store,
-    lock: HeadLock,
-    commands: &[&CommandEnvelope],
-) -> Result<LoadedBatch, BatchError> {
-    let (transaction, loaded) = store.open_batch(&load_request(commands), lock).await?;
-    LoadedBatch { transaction, loaded, lock }.load_later_reads(commands).await
-}
-
-impl LoadedBatch {
-    /// Loads the records that only the loaded ones name.
-    pub(super) async fn load_later_reads(mut self, commands: &[&CommandEnvelope]) -> Result<Self, BatchError> {
-        let later = later_reads(commands, &self.loaded);
-        if !later.is_empty() {
-            let records = self.transaction.load_more(&later).await;
-            self.loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
-        }
-        Ok(self)
-    }
-
-    /// Decides the commands. On an error the transaction is dropped, which rolls it back.
-    pub(super) fn decide(self, clock: &Clock, commands: &[&CommandEnvelope]) -> Result<(Batch, Decided), BatchError> {
-        // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
-        let decided = decide_all(commands, self.loaded, self.lock, clock.now());
-        let decided = decided.map_err(|defect| BatchError::NotWritten(defect.into()))?;
-        Ok((self.transaction, decided))
-    }
-}
-
-impl From<StoreError> for BatchError {
-    /// A batch that could not be opened.
-    fn from(error: StoreError) -> Self {
-        if error.is_locked() { Self::Blocked } else { Self::NotWritten(error.into()) }
-    }
-}
-
-impl Decided {
-    /// The error of a commit that did not succeed.
-    pub(super) fn not_committed(self, error: CommitError) -> BatchError {
-        match error {
-            CommitError::RolledBack(error) => BatchError::NotWritten(error.into()),
-            CommitError::Unknown(error) => match self.append.events.first().cloned() {
-                Some(first) => BatchError::Unknown(Box::new(UnknownCommit { decided: self, first, error })),
-                // A retry of a batch without events doubles nothing.
-                None => BatchError::NotWritten(error.into()),
-            },
-        }
-    }
-
-    /// True when every command has its reply once the batch is committed.
-    pub(super) fn is_settled(&self) -> bool {
-        self.replies.iter().all(|pending| matches!(pending, PendingReply::Ready(_)))
-    }
-}
-
-/// The replies of a committed batch that is settled, see [`Decided::is_settled`].
-pub(super) fn ready(replies: Vec<PendingReply>) -> Vec<BatchReply> {
-    let ready = |pending| match pending {
-        PendingReply::Ready(reply) => BatchReply::Reply(reply),
-        PendingReply::Replay(..) | PendingReply::Blocked => BatchReply::Reply(missing_reply()),
-    };
-    replies.into_iter().map(ready).collect()
 }
 
 /// The result of a committed batch.
-pub(super) async fn settle(store: &Store, decided: Decided) -> BatchResult {
-    if decided.is_settled() {
-        return BatchResult { replies: ready(decided.replies), events: decided.append.events };
-    }
+async fn settle(store: &Store, decided: Decided) -> BatchResult {
     let replies = decided.replies.into_iter().map(|pending| async move {
         match pending {
             PendingReply::Ready(reply) => BatchReply::Reply(reply),
@@ -276,7 +203,7 @@ pub(super) async fn settle(store: &Store, decided: Decided) -> BatchResult {
     BatchResult { replies, events: decided.append.events }
 }
 
-pub(super) fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
+fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     let mut request = LoadRequest { idempotency_ttl: IDEMPOTENCY_TTL, ..LoadRequest::default() };
     for envelope in commands {
         let account = envelope.account;

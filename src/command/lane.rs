@@ -1,13 +1,13 @@
 //! Lanes, in which commands wait, and the writers that execute them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use prometheus::IntGauge;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::batch::BatchResult;
 use super::queue::Queue;
@@ -15,8 +15,7 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Pending, Reply,
 use crate::broker::Hints;
 use crate::clock::{self, Clock};
 use crate::config::Commands;
-use crate::contract::event::kind;
-use crate::domain::{AccountId, Entity, EventType};
+use crate::domain::AccountId;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -28,26 +27,27 @@ pub struct Lanes {
     lanes: Arc<[Arc<Lane>]>,
 }
 
-pub(super) struct Lane {
+struct Lane {
     queue: Mutex<Queue>,
     wake: Notify,
     /// Wakes the writer of blocked accounts.
     blocked: Notify,
+    /// Set when the writer of free accounts has ended: from then on no batch in flight can become blocked.
+    is_free_ended: AtomicBool,
 }
 
 /// Executes the commands of one lane. A lane has two writers: one for its batches and one for its blocked accounts.
 pub struct Writer {
-    pub(super) lane: Arc<Lane>,
+    lane: Arc<Lane>,
     /// The lane's number, a label of its metrics.
     index: usize,
     accounts: Accounts,
-    pub(super) config: Commands,
-    pub(super) store: Store,
-    pub(super) clock: Clock,
+    config: Commands,
+    store: Store,
+    clock: Clock,
     feed: Feed,
     hints: Hints,
     metrics: Metrics,
-    depth: IntGauge,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Lanes {
                 queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
                 wake: Notify::new(),
                 blocked: Notify::new(),
+                is_free_ended: AtomicBool::new(false),
             })
         };
         Self { lanes: (0..config.lane_count()).map(|_| lane()).collect() }
@@ -92,7 +93,7 @@ impl Lanes {
 }
 
 impl Lane {
-    pub(super) fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,7 +110,7 @@ impl Writer {
         hints: &Hints,
         metrics: &Metrics,
     ) -> Vec<Self> {
-        let writer = |index: usize, lane: &Arc<Lane>, accounts| Self {
+        let writer = |index, lane: &Arc<Lane>, accounts| Self {
             lane: Arc::clone(lane),
             index,
             accounts,
@@ -119,7 +120,6 @@ impl Writer {
             feed: feed.clone(),
             hints: hints.clone(),
             metrics: metrics.clone(),
-            depth: metrics.lane_depth.with_label_values(&[&index.to_string()]),
         };
         let pair = |(index, lane)| [writer(index, lane, Accounts::Free), writer(index, lane, Accounts::Blocked)];
         lanes.lanes.iter().enumerate().flat_map(pair).collect()
@@ -135,15 +135,19 @@ impl Writer {
 
     async fn run_free(&self, stop: CancellationToken) {
         let lane = &self.lane;
+        let depth = self.metrics.lane_depth.with_label_values(&[&self.index.to_string()]);
         loop {
             let (batch, drained) = {
                 let mut queue = lane.queue();
-                (self.take(&mut queue), queue.len() == 0 && queue.blocked() == 0)
+                let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);
+                depth.set(gauge(queue.len()));
+                (batch, queue.len() == 0 && queue.blocked() == 0)
             };
             if !batch.is_empty() {
-                self.execute_in_turn(batch).await;
+                self.execute(HeadLock::Brief, batch).await;
             } else if stop.is_cancelled() && drained {
                 // Wakes the writer of blocked accounts, so that it ends too.
+                lane.is_free_ended.store(true, Ordering::Release);
                 lane.blocked.notify_one();
                 return;
             } else {
@@ -168,7 +172,8 @@ impl Writer {
                 let mut queue = lane.queue();
                 accounts.set(gauge(queue.blocked()));
                 let starved = if alone { queue.take_starved(commands, bytes) } else { Vec::new() };
-                let drained = queue.len() == 0 && queue.blocked() == 0;
+                let is_free_ended = lane.is_free_ended.load(Ordering::Acquire);
+                let drained = is_free_ended && queue.len() == 0 && queue.blocked() == 0;
                 if starved.is_empty() {
                     let due = queue.take_due(clock::instant(), commands, bytes);
                     (HeadLock::Skip, due, queue.next_due(), drained)
@@ -192,36 +197,17 @@ impl Writer {
         }
     }
 
-    /// Takes the next batch of accounts that are not blocked.
-    pub(super) fn take(&self, queue: &mut Queue) -> Vec<Pending> {
-        let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);
-        self.depth.set(gauge(queue.len()));
-        batch
-    }
-
     /// Executes a batch and replies to its callers. Commands of blocked accounts go back into the queue.
     async fn execute(&self, lock: HeadLock, batch: Vec<Pending>) {
-        let span = self.begin(&batch);
-        let executed = batch::execute(&self.store, &self.clock, lock, &commands(&batch)).instrument(span).await;
-        self.end(batch, executed);
-    }
-
-    /// The span of a batch, which is counted.
-    pub(super) fn begin(&self, batch: &[Pending]) -> Span {
+        #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
-        tracing::error_span!("batch", lane = self.index, commands = batch.len())
-    }
-
-    /// Announces the events of a batch and replies to its callers.
-    pub(super) fn end(&self, batch: Vec<Pending>, BatchResult { replies, events }: BatchResult) {
+        let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
+        let span = tracing::error_span!("batch", lane = self.index, commands = commands.len());
+        let executed = batch::execute(&self.store, &self.clock, lock, &commands).instrument(span);
+        let BatchResult { replies, events } = executed.await;
         let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
-        // Counted by type first, because a label is looked up by its text.
-        let mut types: BTreeMap<(Entity, EventType), u64> = BTreeMap::new();
         for event in &events {
-            *types.entry((event.entity, event.event_type)).or_default() += 1;
-        }
-        for ((entity, event_type), count) in types {
-            self.metrics.events_appended_total.with_label_values(&[&kind(entity, event_type)]).inc_by(count);
+            self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
         }
         self.feed.announce(events);
         self.reply_to_all(batch, replies);
@@ -231,19 +217,13 @@ impl Writer {
     }
 
     fn reply_to_all(&self, batch: Vec<Pending>, replies: Vec<BatchReply>) {
-        let now = clock::instant();
-        let ended = batch.iter().zip(&replies).filter_map(|(pending, reply)| match reply {
-            BatchReply::Reply(reply) => Some((pending, reply)),
-            BatchReply::Blocked => None,
-        });
-        self.count(ended, now);
         let mut replies = replies.into_iter();
         let (mut blocked, mut finished) = (Vec::new(), BTreeSet::new());
         for pending in batch {
             match replies.next().unwrap_or_else(|| BatchReply::Reply(missing_reply())) {
                 BatchReply::Reply(reply) => {
                     finished.insert(pending.envelope.account);
-                    pending.send(reply);
+                    self.reply(pending, reply);
                 }
                 BatchReply::Blocked => blocked.push(pending),
             }
@@ -251,55 +231,35 @@ impl Writer {
         let any_blocked = !blocked.is_empty();
         let expired = {
             let mut queue = self.lane.queue();
-            let expired = queue.put_back(blocked, now, batch::MAX_WAIT);
+            let expired = queue.put_back(blocked, clock::instant(), batch::MAX_WAIT);
             queue.finish(finished);
             expired
         };
         if any_blocked {
             self.lane.blocked.notify_one();
         }
-        let full = Err(Failure::Full);
-        self.count(expired.iter().map(|pending| (pending, &full)), now);
         for pending in expired {
-            pending.send(full.clone());
+            self.reply(pending, Err(Failure::Full));
         }
     }
 
-    /// Counts commands that end now. Their callers get the replies after that, so that they are in the metrics by then.
-    fn count<'a>(&self, ended: impl Iterator<Item = (&'a Pending, &'a Reply)>, now: Instant) {
-        let mut outcomes: BTreeMap<(Entity, &str), u64> = BTreeMap::new();
-        for (pending, reply) in ended {
-            let waited = now.saturating_duration_since(pending.arrived);
-            self.metrics.command_seconds.observe(waited.as_secs_f64());
-            *outcomes.entry((pending.envelope.command.entity(), outcome(reply))).or_default() += 1;
-        }
-        for ((entity, outcome), count) in outcomes {
-            self.metrics.commands_total.with_label_values(&[entity.name(), outcome]).inc_by(count);
-        }
+    fn reply(&self, pending: Pending, reply: Reply) {
+        self.metrics.command_seconds.observe(pending.arrived.elapsed().as_secs_f64());
+        self.count(&pending.envelope, &reply);
+        // The send fails where the caller has dropped its future and needs no reply.
+        let _unreceived = pending.reply.send(reply);
     }
-}
 
-impl Pending {
-    /// Sends the reply. Fails silently where the caller has dropped its future and needs none.
-    fn send(self, reply: Reply) {
-        let _unreceived = self.reply.send(reply);
+    fn count(&self, envelope: &CommandEnvelope, reply: &Reply) {
+        let outcome = match reply {
+            Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
+            Ok(CommandResult { replayed: false, .. }) => "done",
+            Err(Failure::Refused { replayed: false, .. } | Failure::NoAccount) => "refused",
+            Err(Failure::Full | Failure::Unavailable) => "unavailable",
+            Err(Failure::Broken) => "broken",
+        };
+        self.metrics.commands_total.with_label_values(&[envelope.command.entity().name(), outcome]).inc();
     }
-}
-
-/// The label of a command's end.
-fn outcome(reply: &Reply) -> &'static str {
-    match reply {
-        Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
-        Ok(CommandResult { replayed: false, .. }) => "done",
-        Err(Failure::Refused { replayed: false, .. } | Failure::NoAccount) => "refused",
-        Err(Failure::Full | Failure::Unavailable) => "unavailable",
-        Err(Failure::Broken) => "broken",
-    }
-}
-
-/// The commands of a batch.
-pub(super) fn commands(batch: &[Pending]) -> Vec<&CommandEnvelope> {
-    batch.iter().map(|pending| &pending.envelope).collect()
 }
 
 /// Sleeps until a point in time; forever where there is none.

@@ -13,7 +13,6 @@
 mod batch;
 mod blocked;
 mod lane;
-mod pipeline;
 mod queue;
 #[cfg(test)]
 mod tests;

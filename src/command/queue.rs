@@ -112,19 +112,6 @@ impl Queue {
         expired
     }
 
-    /// Puts commands that were taken and not executed back before those that wait, in their order.
-    pub(super) fn restore(&mut self, commands: Vec<Pending>) {
-        for pending in commands.into_iter().rev() {
-            let account = pending.envelope.account;
-            if self.turns.front() != Some(&account) && !self.blocked.contains(account) {
-                self.turns.retain(|other| *other != account);
-                self.turns.push_front(account);
-            }
-            self.waiting.entry(account).or_default().push_front(pending);
-            self.len += 1;
-        }
-    }
-
     /// Records that the commands which were taken of these accounts have ended. Accounts that were blocked take turns again.
     pub(super) fn finish(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         for account in accounts {

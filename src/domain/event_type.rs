@@ -4,7 +4,7 @@ use super::text_enum::text_enum;
 
 text_enum! {
     /// The type of an event: the last part of its name on the wire.
-    #[derive(PartialOrd, Ord, Hash)]
+    #[derive(Hash)]
     #[expect(missing_docs, reason = "each variant is its wire name")]
     pub enum EventType {
         Created = "created",

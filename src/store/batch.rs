@@ -2,14 +2,12 @@
 //!
 //! Two round trips, each a pipeline of statements. The first locks the accounts' heads in the order of their ids, so
 //! that two batches never deadlock, and reads *in later statements*: in READ COMMITTED a statement that waited for the
-//! lock does not see the rows that the lock's holder committed. The second writes and commits. Where another batch
-//! follows on the same connection, its first round trip is sent behind COMMIT of the one before.
+//! lock does not see the rows that the lock's holder committed. The second writes and commits.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio::sync::oneshot;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
@@ -127,7 +125,15 @@ impl Store {
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
         let loaded = load(batch.client()?, request, lock).await;
-        batch.opened(loaded, started).await
+        self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
+        match loaded {
+            Ok(loaded) => Ok((batch, loaded)),
+            Err(error @ StoreError::Locked(_)) => {
+                batch.roll_back().await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns whether the transaction that was to append this event committed. Locks the head first, because a server
@@ -161,75 +167,17 @@ impl Batch {
         Ok(())
     }
 
-    /// The batch with its loaded state. A lock that was not acquired rolls back.
-    async fn opened(
-        self,
-        loaded: Result<LoadedState, StoreError>,
-        started: Instant,
-    ) -> Result<(Self, LoadedState), StoreError> {
-        self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
-        match loaded {
-            Ok(loaded) => Ok((self, loaded)),
-            Err(error @ StoreError::Locked(_)) => {
-                self.roll_back().await?;
-                Err(error)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Writes everything and commits: one round trip.
     pub async fn commit(mut self, append: &Append) -> Result<(), CommitError> {
         let client = self.client().map_err(CommitError::RolledBack)?;
         let started = clock::instant();
-        let written = write(client, append, || ()).await;
+        let written = write(client, append).await;
         self.metrics.transaction_seconds("batch.commit").observe(started.elapsed().as_secs_f64());
         if written.is_ok() {
             // After a commit the connection goes back to the pool; in any other case it is closed.
             drop(self.client.take());
         }
         written
-    }
-
-    /// Commits as [`Self::commit`] does, and opens the next batch on the same connection with [`HeadLock::Brief`]. The
-    /// statements of the next batch are sent behind COMMIT, so the server executes them without waiting for this process,
-    /// and they see all rows of this batch. `committed` gets the commit's result as soon as it is known. Returns `None`
-    /// where this batch did not commit: then the next batch is rolled back too, before this returns.
-    pub(crate) async fn commit_and_open(
-        self,
-        append: &Append,
-        next: &LoadRequest,
-        committed: oneshot::Sender<Result<(), CommitError>>,
-    ) -> Result<Option<(Self, LoadedState)>, StoreError> {
-        let client = self.client()?;
-        let (is_sent, sent) = oneshot::channel();
-        let started = clock::instant();
-        let commit = async {
-            let notify = || {
-                // The receiver lives as long as this future.
-                let _received = is_sent.send(());
-            };
-            let written = write(client, append, notify).await;
-            let (is_committed, ended) = (written.is_ok(), clock::instant());
-            self.metrics.transaction_seconds("batch.commit").observe((ended - started).as_secs_f64());
-            // A caller that has gone needs no result.
-            let _unreceived = committed.send(written);
-            (is_committed, ended)
-        };
-        let open = async {
-            // An error means that nothing was sent, because a statement could not be prepared.
-            sent.await.map_err(|_| StoreError::Unavailable("the batch before was not sent".into()))?;
-            load(client, next, HeadLock::Brief).await
-        };
-        // `biased` polls the commit first, and `sent` holds back the statements of the next batch until it is sent.
-        let ((is_committed, ended), loaded) = tokio::join!(biased; commit, open);
-        if is_committed {
-            return self.opened(loaded, ended).await.map(Some);
-        }
-        if loaded.is_ok() {
-            self.roll_back().await?;
-        }
-        Ok(None)
     }
 }
 
@@ -273,8 +221,7 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
     })
 }
 
-/// Writes and commits. Calls `sent` when all statements are on their way.
-async fn write(client: &Object, append: &Append, sent: impl FnOnce()) -> Result<(), CommitError> {
+async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     let prepared = async {
         let records = client.prepare_cached(idempotency::STORE).await?;
         let changes = records::Changes::prepare(client, &append.rows).await?;
@@ -289,7 +236,7 @@ async fn write(client: &Object, append: &Append, sent: impl FnOnce()) -> Result<
     let heads: Params<'_, 3> = [&h.account, &h.seq, &h.live];
     let parameters = [&e.parameters()[..], &heads, &changes.append().1].concat();
 
-    let (upserted, appended, linked, recorded, committed, ()) = tokio::join!(
+    let (upserted, appended, linked, recorded, committed) = tokio::join!(
         biased;
         changes.upsert(client),
         async {
@@ -303,7 +250,6 @@ async fn write(client: &Object, append: &Append, sent: impl FnOnce()) -> Result<
             client.execute(&records, &[&r.account, &r.key, &r.hash, &r.outcome]).await
         },
         client.execute(&commit, &[]),
-        async { sent() },
     );
     // The first error is the cause: after it every statement fails because the transaction is aborted, and COMMIT itself
     // reports success although it rolls back.

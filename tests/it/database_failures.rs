@@ -57,45 +57,6 @@ async fn a_command_that_the_database_refuses_harms_none_of_its_batch() {
     service.client.contact("after@example.org").await.expect(201);
 }
 
-/// While the first batch waits for the lock, many others queue behind it. Each is sent with the commit of the one before.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_the_database_refuses_is_not_overtaken_by_the_batch_behind_it() {
-    let service = Service::configured(|config| {
-        config.commands.lanes = 1;
-        config.commands.batch_commands = 4;
-        config.commands.next_batch_commands = 1;
-    });
-    let service = service.await;
-    let (sql, holder) = (service.env.sql().await, service.env.sql().await);
-    sql.batch_execute("alter table contact add constraint no_prospects check (role <> 'Prospect')").await.unwrap();
-    holder.batch_execute("begin; select from head for update").await.unwrap();
-
-    let is_refused = |number: usize| number % 7 == 3;
-    let mut writes = Vec::new();
-    for number in 0..60 {
-        let mut body = lead(&format!("p{number}@example.org"));
-        body["role"] = json!(if is_refused(number) { "Prospect" } else { "Lead" });
-        let command = input::create(InputKind::Contact, body, &mut clock::fresh_uid).unwrap();
-        let (account, origin) = (service.client.account, "test".into());
-        let envelope = CommandEnvelope { account, command, origin, idempotency: None, traceparent: None, bytes: 100 };
-        let mut write = Box::pin(service.app.lanes().submit(envelope));
-        // The first poll puts the command into the lane.
-        assert!(futures_util::poll!(write.as_mut()).is_pending());
-        writes.push(write);
-    }
-    until_blocked(&sql, 1).await;
-    holder.batch_execute("commit").await.unwrap();
-
-    for (number, result) in join_all(writes).await.into_iter().enumerate() {
-        assert_eq!(result.err(), is_refused(number).then_some(Failure::Broken), "{number}");
-    }
-    let events = gapless(&service.client).await;
-    let made: Vec<&str> = events.iter().map(|event| event["data"]["record"]["email"].as_str().unwrap()).collect();
-    let sent: Vec<String> =
-        (0..60).filter(|number| !is_refused(*number)).map(|number| format!("p{number}@example.org")).collect();
-    assert_eq!(made, sent);
-}
-
 /// RFC 3339 has no years before 0, so a contact that was created in such a year has no JSON. No client can cause that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_whose_event_has_no_json_harms_none_of_its_batch() {

@@ -166,23 +166,3 @@ fn without_waiting_commands_a_batch_is_empty() {
     queue.take(500, PLENTY);
     assert_eq!((queue.len(), queue.take(500, PLENTY).len()), (0, 0));
 }
-
-#[test]
-fn commands_that_are_restored_come_before_those_that_wait() {
-    let mut queue = given([(1, 0), (2, 0), (1, 1)]);
-    let taken = queue.take(PLENTY, PLENTY);
-    for name in [(1, 2), (3, 0)] {
-        assert!(queue.push(command(name)).is_ok());
-    }
-
-    let order = names(&taken);
-    queue.restore(taken);
-
-    assert_eq!(queue.len(), 5);
-    let again = names(&queue.take(PLENTY, PLENTY));
-    for account in [1, 2, 3] {
-        let own: Vec<u32> = again.iter().filter(|name| name.0 == account).map(|name| name.1).collect();
-        assert!(own.is_sorted(), "{again:?}");
-    }
-    assert_eq!((again.len(), again[0].0), (5, order[0].0));
-}
