@@ -10,6 +10,7 @@ use super::load::load;
 use super::log::headless;
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
+use crate::clock;
 use crate::domain::{AccountId, Seq};
 use crate::store::Store;
 use crate::store::live::Live;
@@ -21,9 +22,6 @@ const MAX_LAST_ROUND: u64 = 2_000;
 const MAX_ROUNDS: usize = 100;
 /// The pause between two attempts to lock the tables.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Tables of another build are not continued, because it may compute other rows.
-const BUILD: &str = env!("CARGO_PKG_VERSION");
-
 /// A rebuild that ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RebuildReport {
@@ -75,7 +73,7 @@ impl Run {
     async fn run(&self) -> Result<RebuildReport, RebuildError> {
         let reader = self.readers.reader().await?;
         let heads = ends(&reader, self.scope.accounts()).await?;
-        let continued = self.rebuild.open(&self.scope, BUILD).await?;
+        let continued = self.rebuild.open(&self.scope, &build()).await?;
         let mut pending = heads;
         if continued {
             self.rebuild.batch().await?.remove_partial().await?;
@@ -187,7 +185,7 @@ impl Run {
             return Ok(false);
         }
         apply(reader, swap.shadow(), behind).await?;
-        swap.keep_companies().await.map_err(SwapError::from)?;
+        swap.keep_companies(None).await.map_err(SwapError::from)?;
         swap.finish_all().await?;
         Ok(true)
     }
@@ -209,7 +207,7 @@ impl Run {
         let swapped = async {
             swap.lock(account).await?;
             apply(reader, swap.shadow(), self.behind(reader, Some(&[account])).await?).await?;
-            swap.keep_companies().await.map_err(SwapError::from)?;
+            swap.keep_companies(Some(account)).await.map_err(SwapError::from)?;
             Ok::<_, Failed>(swap.finish(account).await?)
         };
         match swapped.await {
@@ -257,6 +255,18 @@ async fn ends(reader: &LogReader, only: Option<&[AccountId]>) -> Result<Vec<(Acc
 
 fn lag(behind: &[(ShadowHead, Seq)]) -> u64 {
     behind.iter().map(|(head, through)| through.since(head.seq)).sum()
+}
+
+/// Names the file of this program. The tables of another build are not continued, because it may compute other rows.
+fn build() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let modified = file.and_then(|file| Ok((file.len(), file.modified()?)));
+    let version = env!("CARGO_PKG_VERSION");
+    match modified {
+        Ok((bytes, modified)) => format!("{version}, {bytes} bytes of {modified:?}"),
+        // Unlike any other build.
+        Err(_) => format!("{version}, {}", clock::fresh_uid()),
+    }
 }
 
 async fn create_indexes(rebuild: Arc<Rebuild>, queue: WorkQueue<Index>) -> Result<(), RebuildError> {

@@ -53,8 +53,9 @@ select pg_advisory_lock($1)";
 /// process is paused. Both end after 30 s, and the migration can be run again.
 const SETTINGS: &str = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s";
 
-/// An advisory lock that one migrating process holds at a time.
-const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
+/// An advisory lock that one migrating process holds at a time. A rebuild shares it, because the tables that it makes have
+/// the columns and indexes of its beginning.
+pub(super) const MIGRATION_LOCK: i64 = 0x756e_6966_6963_7573;
 
 impl Store {
     /// Brings the schema forward; returns how many migrations were applied. Safe to run from several processes.

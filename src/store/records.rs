@@ -50,6 +50,7 @@ struct Statements {
     by_uid: &'static str,
     by_key: &'static str,
     upsert: &'static str,
+    release_keys: &'static str,
     append: &'static str,
     get: &'static str,
     get_all: &'static str,
@@ -91,6 +92,10 @@ from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bo
     $8::timestamptz[], $9::text[]) as r(account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 on conflict (account_id, uid) do update set version = excluded.version, key = excluded.key, role = excluded.role,
     deleted = excluded.deleted, updated_at = excluded.updated_at, record = excluded.record"),
+            release_keys: concat!("-- ", $table, ".release_keys
+update ", $table, " r set key = null
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[]) as k(account_id, uid, key, deleted)
+where r.account_id = k.account_id and r.uid = k.uid and (k.deleted or r.key <> k.key or k.key is null)"),
             append: append!($table, concat!("
 ), inserted as (
     insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
@@ -284,7 +289,7 @@ impl Load {
 
 /// The changes of read models of one batch.
 pub(super) struct Changes<'a> {
-    upserts: Vec<(Statement, Columns<'a>)>,
+    upserts: Vec<(Entity, Statement, Columns<'a>)>,
     inserts: Option<(&'static str, Columns<'a>)>,
     links: Option<Links>,
     relist: Option<Relist>,
@@ -329,7 +334,7 @@ impl<'a> Changes<'a> {
         for entity in Entity::ALL {
             let columns = Columns::of(rows.iter().filter(|row| row.entity == entity && !is_inserted(row)));
             if !columns.uid.is_empty() {
-                upserts.push((client.prepare_cached(statements(entity).upsert).await?, columns));
+                upserts.push((entity, client.prepare_cached(statements(entity).upsert).await?, columns));
             }
         }
         let columns = || Columns::of(rows.iter().filter(|row| is_inserted(row)));
@@ -342,8 +347,19 @@ impl<'a> Changes<'a> {
     /// older one had.
     pub(super) async fn upsert(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
         let upserts =
-            self.upserts.iter().map(|(statement, columns)| client.execute_raw(statement, columns.parameters()));
+            self.upserts.iter().map(|(_, statement, columns)| client.execute_raw(statement, columns.parameters()));
         futures_util::future::join_all(upserts).await.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+    }
+
+    /// Takes the lookup keys that rows give up. Runs before [`Changes::upsert`] where the changes are those of several
+    /// batches, so that one record may get a key that another one had.
+    pub(super) async fn release_keys(&self, client: &Object) -> Result<(), StoreError> {
+        for (entity, _, columns) in &self.upserts {
+            let release = client.prepare_cached(statements(*entity).release_keys).await?;
+            let Columns { account, uid, key, deleted, .. } = columns;
+            client.execute(&release, &[account, uid, key, deleted]).await?;
+        }
+        Ok(())
     }
 
     /// The statement that appends the batch's events, and with them inserts rows from these parameters.

@@ -207,6 +207,22 @@ async fn send_until_refused(client: &Client, path: &str) -> (Reply, u64) {
 }
 
 #[tokio::test]
+async fn a_second_allows_a_thousand_calls_by_default_and_any_number_with_0() {
+    let policy = async |burst: Option<u64>| {
+        let service = Service::configured(|config| {
+            let default = config::Quota::default();
+            config.quota = config::Quota { burst_per_second: burst.unwrap_or(default.burst_per_second), ..default };
+        })
+        .await;
+        let answered = service.client.get("/contacts").await;
+        answered.expect(200);
+        answered.header("ratelimit-policy").to_owned()
+    };
+    assert!(policy(None).await.starts_with("\"burst\";q=1000;w=1, \"month\";q="));
+    assert!(policy(Some(0)).await.starts_with("\"month\";q="));
+}
+
+#[tokio::test]
 async fn a_second_allows_no_more_than_the_burst_limit() {
     let service = Service::configured(burst_of_two).await;
     let client = &service.client;

@@ -173,6 +173,7 @@ impl ShadowBatch {
     ) -> Result<(), StoreError> {
         let client = self.client()?;
         let changes = records::Changes::upserting(client, rows).await?;
+        changes.release_keys(client).await?;
         changes.upsert(client).await?;
         changes.link(client).await?;
         let advance = client.prepare_cached(ADVANCE_HEADS).await?;

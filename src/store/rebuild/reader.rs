@@ -60,6 +60,9 @@ pub(crate) struct LoggedEvent {
     pub(crate) body: String,
 }
 
+const BEGIN_SNAPSHOT: &str = "-- verify.begin_snapshot
+begin isolation level repeatable read read only; lock table search_cursor in access share mode";
+
 /// A session that reads logs and read models.
 pub(crate) struct LogReader {
     session: Session,
@@ -81,9 +84,10 @@ impl LogReader {
         Ok(rows.iter().map(|row| (AccountId(row.get(0)), row.get::<_, Option<i64>>(1).map(Seq))).collect())
     }
 
-    /// Begins a transaction whose reads all see the same commits.
+    /// Begins a transaction whose reads all see the same commits. The snapshot is taken after the lock: one from before a
+    /// swap would find the new tables without the rows that the swap's transaction wrote.
     pub(crate) async fn begin_snapshot(&self) -> Result<(), StoreError> {
-        Ok(self.client()?.batch_execute("begin isolation level repeatable read read only").await?)
+        Ok(self.client()?.batch_execute(BEGIN_SNAPSHOT).await?)
     }
 
     pub(crate) async fn end_snapshot(&self) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{HEADS, PATIENT, SHADOW, Session, ShadowBatch, ShadowHead, Swap, tables};
 use crate::domain::{AccountId, Seq};
+use crate::store::migrate::MIGRATION_LOCK;
 use crate::store::{Store, StoreError, pool, with};
 
 /// Held by the one rebuild that runs.
@@ -38,6 +39,10 @@ select scope, build from run";
 /// The number of times that logs were restored. Rows of a lost timeline are not continued.
 const RESTORES: &str = "-- rebuild.restores
 select coalesce(sum(epoch - 1), 0)::bigint from {live}.head";
+
+/// The schema's version. Tables of another version are not continued.
+const SCHEMA_VERSION: &str = "-- rebuild.schema_version
+select coalesce(max(version), 0)::bigint from {live}.refinery_schema_history";
 
 const MAKE_RUN: &str = "-- rebuild.make_run
 create table run (scope text not null, build text not null)";
@@ -78,6 +83,9 @@ const COUNT_LISTED: &str = "-- rebuild.count_listed
 update head h set listed_companies = n.listed
 from (select account_id, count(*) as listed from company where listed group by account_id) as n
 where h.account_id = n.account_id and h.listed_companies <> n.listed";
+
+/// The storage parameter of tables that the shadow sets for itself.
+pub(super) const AUTOVACUUM: &str = "autovacuum_enabled";
 
 /// The accounts that a rebuild is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +151,7 @@ impl Store {
         owner.batch_execute(WAIT).await?;
         owner.query_one(LOCK, &[&SESSION_LOCK]).await?;
         owner.query_one(UNLOCK, &[&SESSION_LOCK]).await?;
+        owner.query_one(LOCK_SHARED, &[&MIGRATION_LOCK]).await?;
         Ok(Some(Rebuild { shadow, live, owner: Session(Some(owner)) }))
     }
 }
@@ -159,7 +168,8 @@ impl Rebuild {
     pub(crate) async fn open(&self, scope: &Scope, build: &str) -> Result<bool, StoreError> {
         let client = self.owner.client()?;
         let restores: i64 = client.query_one(&RESTORES.replace("{live}", &self.live), &[]).await?.get(0);
-        let build = format!("{build}, {restores} restores");
+        let version: i64 = client.query_one(&SCHEMA_VERSION.replace("{live}", &self.live), &[]).await?.get(0);
+        let build = format!("{build}, schema {version}, {restores} restores");
         if client.query_one(EXISTS, &[&format!("{SHADOW}.run")]).await?.get(0) {
             let run = client.query_opt(RUN, &[]).await?;
             if run.is_some_and(|row| row.get::<_, &str>(0) == scope.text() && row.get::<_, &str>(1) == build) {
@@ -174,7 +184,10 @@ impl Rebuild {
         client.batch_execute(&format!("-- rebuild.create_schema\ncreate schema {SHADOW}")).await?;
         for table in tables().map(|(table, _)| table).chain([HEADS]) {
             let storage: Option<String> = client.query_one(STORAGE, &[&self.live_name(table)]).await?.get(0);
-            let with = storage.map_or_else(String::new, |storage| format!(" with ({storage})"));
+            // Autovacuum would hold a lock that the swap needs. The swap turns it on again.
+            let storage = storage.filter(|storage| !storage.contains(AUTOVACUUM));
+            let options: Vec<String> = storage.into_iter().chain([format!("{AUTOVACUUM} = false")]).collect();
+            let with = format!(" with ({})", options.join(", "));
             let create = format!(
                 "-- rebuild.create_table\ncreate table {SHADOW}.{table} (like {} including defaults including storage \
                  including compression including generated){with}",
@@ -259,7 +272,7 @@ end $$"
     /// Sets which companies are listed, and counts them. Needs the primary keys.
     pub(crate) async fn list_companies(&self) -> Result<(), StoreError> {
         let swap = self.swap().await?;
-        swap.keep_companies().await?;
+        swap.keep_companies(None).await?;
         let client = self.owner.client()?;
         client.execute(LIST, &[]).await?;
         client.execute(COUNT_LISTED, &[]).await?;

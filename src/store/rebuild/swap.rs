@@ -9,13 +9,19 @@
 
 use uuid::Uuid;
 
+use super::shadow::AUTOVACUUM;
 use super::{SHADOW, Session, ShadowBatch, tables};
 use crate::domain::AccountId;
 use crate::store::StoreError;
 use crate::store::records::RELIST;
 
-/// A table's lock is waited for this long. Until then all writes wait, and reads of the table behind the lock.
-const LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
+/// A table's lock is waited for this long. Until then all writes wait, and reads of the table behind the lock. A process
+/// that is paused while it holds the locks loses them after 3 s.
+const TIMEOUTS: &str = "set local lock_timeout = '500ms'; set local idle_in_transaction_session_timeout = '3s'";
+
+/// This lock keeps autovacuum out and delays neither reads nor writes. PostgreSQL ends an autovacuum that has it after a
+/// second (`deadlock_timeout`), so that the locks for which writers wait are free then.
+const LOCK_OUT_VACUUM: &str = "set local lock_timeout = '5s'";
 
 const LOCK_HEAD: &str = "-- rebuild.lock_head
 select seq from {live}.head where account_id = $1 for update";
@@ -29,11 +35,13 @@ const KEEP: &str = "-- rebuild.keep_companies
 with decided as materialized (
     select distinct on (account_id, detail->>'uid') account_id, (detail->>'uid')::uuid as uid,
         (detail->>'kept')::boolean as kept
-    from {live}.audit where action = 'company.keep' order by account_id, detail->>'uid', at desc, audit_id desc
+    from {live}.audit where action = 'company.keep'
+        and ($1::uuid is null or account_id = $1) order by account_id, detail->>'uid', at desc, audit_id desc
 ), candidate as (
     select account_id, uid from decided
-    union select account_id, uid from {live}.company where kept
-    union select account_id, uid from company where kept
+    union select account_id, uid from {live}.company
+        where kept and ($1::uuid is null or account_id = $1)
+    union select account_id, uid from company where kept and ($1::uuid is null or account_id = $1)
 ), wanted as (
     select k.account_id, k.uid, coalesce(d.kept, l.kept, false) as kept
     from candidate k left join decided d on d.account_id = k.account_id and d.uid = k.uid
@@ -56,6 +64,11 @@ delete from {live}.search_cursor where account_id = $1";
 
 const FORGET_TEXTS_OF: &str = "-- rebuild.forget_texts_of
 delete from {live}.contact_search where account_id = $1";
+
+/// The setting of a storage parameter of tables, in their order; null where it has none.
+const AUTOVACUUM_OF: &str = "-- rebuild.autovacuum_of
+select (select o.option_value from pg_options_to_table(c.reloptions) o where o.option_name = $2)
+from unnest($1::text[]) with ordinality as t(name, place) join pg_class c on c.oid = t.name::regclass order by t.place";
 
 /// A swap that did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +100,10 @@ impl Swap {
     pub(crate) async fn lock_all(&self) -> Result<(), SwapError> {
         self.batch.begin().await?;
         let client = self.batch.client()?;
-        client.batch_execute(LOCK_TIMEOUT).await.map_err(StoreError::from)?;
+        client.batch_execute(LOCK_OUT_VACUUM).await.map_err(StoreError::from)?;
+        let lock = format!("-- rebuild.lock_out_vacuum\nlock table {} in share update exclusive mode", self.replaced());
+        client.batch_execute(&lock).await.map_err(busy)?;
+        client.batch_execute(TIMEOUTS).await.map_err(StoreError::from)?;
         client.batch_execute(&self.on_live(LOCK_HEADS)).await.map_err(busy)
     }
 
@@ -95,6 +111,7 @@ impl Swap {
     pub(crate) async fn lock(&self, account: AccountId) -> Result<(), SwapError> {
         self.batch.begin().await?;
         let client = self.batch.client()?;
+        client.batch_execute(TIMEOUTS).await.map_err(StoreError::from)?;
         client.query(&self.on_live(LOCK_HEAD), &[&account.0]).await.map_err(busy)?;
         Ok(())
     }
@@ -103,10 +120,10 @@ impl Swap {
         Ok(self.batch.client()?.batch_execute("rollback").await?)
     }
 
-    /// Sets which companies of the shadow are kept, and lists those whose setting changed anew.
-    pub(crate) async fn keep_companies(&self) -> Result<(), StoreError> {
+    /// Sets which companies of the shadow are kept, of all accounts or of one, and lists those whose setting changed anew.
+    pub(crate) async fn keep_companies(&self, account: Option<AccountId>) -> Result<(), StoreError> {
         let client = self.batch.client()?;
-        let changed = client.query(&self.on_live(KEEP), &[]).await?;
+        let changed = client.query(&self.on_live(KEEP), &[&account.map(|account| account.0)]).await?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -120,23 +137,26 @@ impl Swap {
     pub(crate) async fn finish_all(&self) -> Result<(), SwapError> {
         let client = self.batch.client()?;
         let Self { live, .. } = self;
-        let names: Vec<String> = tables().map(|(table, _)| format!("{live}.{table}")).collect();
-        let texts = ["contact_search", "search_cursor"].map(|table| format!("{live}.{table}"));
-        let all = [names.as_slice(), &texts].concat().join(", ");
-        let lock = format!("-- rebuild.lock_tables\nlock table {all} in access exclusive mode");
+        let replaced = self.replaced();
+        let lock = format!(
+            "-- rebuild.lock_tables\nlock table {replaced}, {live}.contact_search, {live}.search_cursor in access exclusive mode"
+        );
         client.batch_execute(&lock).await.map_err(busy)?;
         let nobody: Option<Uuid> = None;
         client.execute(&self.on_live(UPDATE_HEADS), &[&nobody]).await.map_err(StoreError::from)?;
-        let drop = format!("-- rebuild.drop_live\ndrop table {}", names.join(", "));
-        client.batch_execute(&drop).await.map_err(StoreError::from)?;
-        for (table, _) in tables() {
-            let take = format!("-- rebuild.take_name\nalter table {SHADOW}.{table} set schema {live}");
-            client.batch_execute(&take).await.map_err(StoreError::from)?;
+        let autovacuum = self.autovacuum().await?;
+        client.batch_execute(&format!("-- rebuild.drop_live\ndrop table {replaced}")).await.map_err(busy)?;
+        for ((table, _), autovacuum) in tables().zip(autovacuum) {
+            let take = format!(
+                "-- rebuild.take_name\nalter table {SHADOW}.{table} {autovacuum}; \
+                 alter table {SHADOW}.{table} set schema {live}"
+            );
+            client.batch_execute(&take).await.map_err(busy)?;
         }
         client.batch_execute(&self.on_live(FORGET_TEXTS)).await.map_err(StoreError::from)?;
         let remove =
             format!("-- rebuild.drop_shadow\nset local client_min_messages = warning; drop schema {SHADOW} cascade");
-        client.batch_execute(&remove).await.map_err(StoreError::from)?;
+        client.batch_execute(&remove).await.map_err(busy)?;
         Ok(client.batch_execute("commit").await.map_err(StoreError::from)?)
     }
 
@@ -168,6 +188,22 @@ impl Swap {
         }
         client.batch_execute("commit").await.map_err(StoreError::from)?;
         Ok(wrong + heads)
+    }
+
+    /// For each table the change that gives the shadow's table the live one's setting of autovacuum.
+    async fn autovacuum(&self) -> Result<Vec<String>, StoreError> {
+        let names: Vec<String> = tables().map(|(table, _)| format!("{}.{table}", self.live)).collect();
+        let rows = self.batch.client()?.query(AUTOVACUUM_OF, &[&names, &AUTOVACUUM]).await?;
+        let change = |set: Option<&str>| match set {
+            Some(set) => format!("set ({AUTOVACUUM} = {set})"),
+            None => format!("reset ({AUTOVACUUM})"),
+        };
+        Ok(rows.iter().map(|row| change(row.get(0))).collect())
+    }
+
+    /// The live tables that are replaced.
+    fn replaced(&self) -> String {
+        tables().map(|(table, _)| format!("{}.{table}", self.live)).collect::<Vec<_>>().join(", ")
     }
 
     /// A statement with the schema of the live tables.

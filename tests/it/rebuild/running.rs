@@ -94,6 +94,21 @@ impl Started {
 
     /// Waits until it reports this phase, and ends it there.
     async fn killed_in(mut self, phase: &str) {
+        self.reports(phase).await;
+        self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it ends, and expects success.
+    async fn succeeds(mut self) {
+        let ended = async {
+            while self.lines.next_line().await.unwrap().is_some() {}
+            self.child.wait().await.unwrap()
+        };
+        assert!(tokio::time::timeout(LONG, ended).await.unwrap().success());
+    }
+
+    /// Waits until it reports this phase.
+    async fn reports(&mut self, phase: &str) {
         let reported = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 if serde_json::from_str::<Value>(&line).unwrap()["phase"] == phase {
@@ -103,7 +118,6 @@ impl Started {
             panic!("it ended before the phase {phase}");
         };
         tokio::time::timeout(LONG, reported).await.unwrap();
-        self.child.kill().await.unwrap();
     }
 }
 
@@ -139,6 +153,58 @@ async fn a_rebuild_that_is_killed_changes_nothing_and_is_continued() {
     equal(env, "after the continued run").await;
     assert!(!is_left(&other).await);
     service.client.contact("afterwards@example.org").await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookup_keys_that_change_hands_during_a_rebuild_are_caught_up() {
+    let service = Service::start().await;
+    let (env, mut sql) = (&service.env, service.env.sql().await);
+    for email in ["ann@example.org", "bob@example.org", "cid@example.org"] {
+        service.client.contact(email).await.expect(201);
+    }
+    // It waits for a reader of the contacts when all is loaded.
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table contact in access share mode").await.unwrap();
+    let mut rebuild = Started::new(env);
+    rebuild.reports("swap").await;
+    service.client.delete("/contact/bob@example.org").await.expect(200);
+    for (from, to) in [("ann", "bob"), ("cid", "ann")] {
+        let changed = json!({"email": format!("{to}@example.org")});
+        service.client.put(&format!("/contact/{from}@example.org"), changed).await.expect(200);
+    }
+    drop(transaction);
+    rebuild.succeeds().await;
+
+    equal(env, "after the rebuild").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_waits_for_a_vacuum_and_delays_no_writer_meanwhile() {
+    let service = Service::start().await;
+    let (env, mut sql, other) = (&service.env, service.env.sql().await, service.env.sql().await);
+    service.client.contact("ann@example.org").await.expect(201);
+    // The lock of a vacuum.
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table contact in share update exclusive mode").await.unwrap();
+    let mut rebuild = Started::new(env);
+    rebuild.reports("swap").await;
+    let waits = "select exists (select from pg_stat_activity where query like '-- rebuild.lock_out_vacuum%' \
+                 and wait_event_type = 'Lock' and datname = current_database())";
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+    let waiting = async {
+        while !other.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.unwrap();
+    service.client.contact("bob@example.org").await.expect(201);
+    drop(transaction);
+    rebuild.succeeds().await;
+
+    equal(env, "after the rebuild").await;
+    let options = "select count(*) from pg_class where relkind = 'r' and array_to_string(reloptions, ' ') like '%autovacuum_enabled%'";
+    let switched: i64 = other.query_one(options, &[]).await.unwrap().get(0);
+    assert_eq!(switched, 0, "autovacuum is on again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
