@@ -29,6 +29,9 @@ pub(crate) const SHADOW: &str = "unificus_rebuild";
 const PATIENT: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=5min -c lock_timeout=60s -c jit=off \
                        -c maintenance_work_mem=256MB -c work_mem=64MB";
 
+/// The storage parameter of tables that the shadow sets for itself.
+const AUTOVACUUM: &str = "autovacuum_enabled";
+
 /// The links of contacts to companies.
 const LINKS: &str = "contact_company";
 /// The ends of logs and the counts of live records.

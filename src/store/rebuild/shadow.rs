@@ -4,7 +4,7 @@ use deadpool_postgres::Pool;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{HEADS, PATIENT, SHADOW, Session, ShadowBatch, ShadowHead, Swap, tables};
+use super::{AUTOVACUUM, HEADS, PATIENT, SHADOW, Session, ShadowBatch, ShadowHead, Swap, tables};
 use crate::domain::{AccountId, Seq};
 use crate::store::migrate::MIGRATION_LOCK;
 use crate::store::{Store, StoreError, pool, with};
@@ -83,9 +83,6 @@ const COUNT_LISTED: &str = "-- rebuild.count_listed
 update head h set listed_companies = n.listed
 from (select account_id, count(*) as listed from company where listed group by account_id) as n
 where h.account_id = n.account_id and h.listed_companies <> n.listed";
-
-/// The storage parameter of tables that the shadow sets for itself.
-pub(super) const AUTOVACUUM: &str = "autovacuum_enabled";
 
 /// The accounts that a rebuild is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,7 @@
 
 use uuid::Uuid;
 
-use super::shadow::AUTOVACUUM;
-use super::{SHADOW, Session, ShadowBatch, tables};
+use super::{AUTOVACUUM, SHADOW, Session, ShadowBatch, tables};
 use crate::domain::AccountId;
 use crate::store::StoreError;
 use crate::store::records::RELIST;
@@ -101,7 +100,8 @@ impl Swap {
         self.batch.begin().await?;
         let client = self.batch.client()?;
         client.batch_execute(LOCK_OUT_VACUUM).await.map_err(StoreError::from)?;
-        let lock = format!("-- rebuild.lock_out_vacuum\nlock table {} in share update exclusive mode", self.replaced());
+        let lock =
+            format!("-- rebuild.lock_out_vacuum\nlock table {} in share update exclusive mode", self.live_tables());
         client.batch_execute(&lock).await.map_err(busy)?;
         client.batch_execute(TIMEOUTS).await.map_err(StoreError::from)?;
         client.batch_execute(&self.on_live(LOCK_HEADS)).await.map_err(busy)
@@ -137,15 +137,15 @@ impl Swap {
     pub(crate) async fn finish_all(&self) -> Result<(), SwapError> {
         let client = self.batch.client()?;
         let Self { live, .. } = self;
-        let replaced = self.replaced();
+        let live_tables = self.live_tables();
         let lock = format!(
-            "-- rebuild.lock_tables\nlock table {replaced}, {live}.contact_search, {live}.search_cursor in access exclusive mode"
+            "-- rebuild.lock_tables\nlock table {live_tables}, {live}.contact_search, {live}.search_cursor in access exclusive mode"
         );
         client.batch_execute(&lock).await.map_err(busy)?;
         let nobody: Option<Uuid> = None;
         client.execute(&self.on_live(UPDATE_HEADS), &[&nobody]).await.map_err(StoreError::from)?;
         let autovacuum = self.autovacuum().await?;
-        client.batch_execute(&format!("-- rebuild.drop_live\ndrop table {replaced}")).await.map_err(busy)?;
+        client.batch_execute(&format!("-- rebuild.drop_live\ndrop table {live_tables}")).await.map_err(busy)?;
         for ((table, _), autovacuum) in tables().zip(autovacuum) {
             let take = format!(
                 "-- rebuild.take_name\nalter table {SHADOW}.{table} {autovacuum}; \
@@ -202,7 +202,7 @@ impl Swap {
     }
 
     /// The live tables that are replaced.
-    fn replaced(&self) -> String {
+    fn live_tables(&self) -> String {
         tables().map(|(table, _)| format!("{}.{table}", self.live)).collect::<Vec<_>>().join(", ")
     }
 
