@@ -230,10 +230,14 @@ async fn execute(store: &Store, account: Uuid, command: domain::Command, json: b
         idempotency: None,
         traceparent: None,
         bytes: 0,
+        causation: None,
+        correlation: None,
+        is_atomic: false,
+        then: Vec::new(),
     };
     let result = command::execute(store, &clock_of(store).await?, envelope).await.map_err(|failure| match failure {
         Failure::NoAccount => anyhow!("there is no account {account}"),
-        Failure::Refused { refusal, .. } => refused(refusal),
+        Failure::Refused { refusal, .. } | Failure::StepRefused { refusal, .. } => refused(refusal),
         Failure::Full | Failure::Unavailable | Failure::Broken => anyhow!(failure),
     })?;
     if json {
@@ -275,7 +279,9 @@ fn refused(refusal: Refusal) -> anyhow::Error {
         Refusal::Invalid(errors) => invalid(errors),
         Refusal::NotFound(entity) => anyhow!("there is no such {}", entity.noun()),
         Refusal::Gone { entity, .. } => anyhow!("the {} is already archived", entity.noun()),
-        Refusal::Stale { .. } | Refusal::KeyReused => anyhow!("{refusal:?}"),
+        Refusal::Stale { .. } | Refusal::KeyReused | Refusal::Ambiguous { .. } | Refusal::Concurrent { .. } => {
+            anyhow!("{refusal:?}")
+        }
     }
 }
 

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::working_set::{DecisionContext, Defect, WorkingSet};
-use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Reply, missing_reply};
+use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Idempotency, Reply, missing_reply};
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
-use crate::contract::outcome::{CommandOutcome, Disposition, Done};
-use crate::domain::{AccountId, Entity, EventType, Reads, Refusal, Timestamp, Uid, decide, refuse_too_large};
+use crate::contract::outcome::{CommandOutcome, Disposition, Done, SyncOutcome};
+use crate::domain::{
+    AccountId, Command, Entity, EventType, FieldConflict, FieldPolicy, Reads, Refusal, SyncPolicy, Timestamp, Uid,
+    decide, refuse_too_large,
+};
 use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
@@ -33,11 +36,18 @@ pub(super) struct Decided {
     replies: Vec<PendingReply>,
 }
 
+/// The result of deciding the commands of a batch.
+pub(super) enum Deciding {
+    Done(Decided),
+    /// Decisions asked for records that are not loaded, by these uids and lookup keys. All must be decided again.
+    Needs(Vec<(AccountId, Entity, Uid)>, Vec<(AccountId, Entity, String)>),
+}
+
 /// A reply before the commit.
 enum PendingReply {
     Ready(Reply),
-    /// The command was executed by an earlier request: its event holds the reply.
-    Replay(AccountId, Done),
+    /// The commands were executed by an earlier request: their events hold the reply.
+    Replay(AccountId, Vec<SyncOutcome>),
     /// Another transaction holds the lock on the account.
     Blocked,
 }
@@ -167,18 +177,23 @@ async fn attempt(
     lock: HeadLock,
     commands: &[&CommandEnvelope],
 ) -> Result<BatchResult, BatchError> {
-    let opened = store.open_batch(&load_request(commands), lock).await;
+    let mut request = load_request(commands);
+    let opened = store.open_batch(&request, lock).await;
     let (transaction, mut loaded) = opened
         .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
-    let later = later_reads(commands, &loaded);
-    if !later.is_empty() {
-        let records = transaction.load_more(&later).await;
-        loaded.records.extend(records.map_err(|error| BatchError::NotWritten(error.into()))?);
-    }
-    // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
-    let decided = decide_all(commands, loaded, lock, clock.now());
-    // On an error the transaction is dropped, which rolls it back.
-    let decided = decided.map_err(|defect| BatchError::NotWritten(defect.into()))?;
+    let decided = loop {
+        // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
+        let decided = decide_all(commands, &request, loaded, lock, clock.now());
+        // On an error the transaction is dropped, which rolls it back.
+        match decided.map_err(|defect| BatchError::NotWritten(defect.into()))? {
+            Deciding::Done(decided) => break decided,
+            Deciding::Needs(uids, keys) => {
+                request.uids.extend(uids);
+                request.keys.extend(keys);
+                loaded = transaction.reload(&request).await.map_err(|error| BatchError::NotWritten(error.into()))?;
+            }
+        }
+    };
     match transaction.commit(&decided.append).await {
         Ok(()) => Ok(settle(store, decided).await),
         Err(CommitError::RolledBack(error)) => Err(BatchError::NotWritten(error.into())),
@@ -195,7 +210,7 @@ async fn settle(store: &Store, decided: Decided) -> BatchResult {
     let replies = decided.replies.into_iter().map(|pending| async move {
         match pending {
             PendingReply::Ready(reply) => BatchReply::Reply(reply),
-            PendingReply::Replay(account, done) => BatchReply::Reply(replay(store, account, done).await),
+            PendingReply::Replay(account, outcomes) => BatchReply::Reply(replay(store, account, outcomes).await),
             PendingReply::Blocked => BatchReply::Blocked,
         }
     });
@@ -207,11 +222,18 @@ fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     let mut request = LoadRequest { idempotency_ttl: IDEMPOTENCY_TTL, ..LoadRequest::default() };
     for envelope in commands {
         let account = envelope.account;
-        let Reads { uids, keys } = envelope.command.reads();
+        let mut reads = Reads::default();
+        envelope.steps().for_each(|(command, ..)| reads.append(command.reads()));
+        let Reads { uids, keys, refs, policy } = reads;
         request.accounts.push(account);
         request.uids.extend(uids.into_iter().map(|(entity, uid)| (account, entity, uid)));
         request.keys.extend(keys.into_iter().map(|(entity, key)| (account, entity, key)));
-        let keys = envelope.idempotency.iter().flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
+        request.refs.extend(refs.into_iter().map(|(entity, source, id)| (account, entity, source, id)));
+        if policy {
+            request.policies.insert(account);
+        }
+        let idempotency = envelope.steps().filter_map(|(_, idempotency, _)| idempotency);
+        let keys = idempotency.flat_map(|idempotency| [&idempotency.key, &idempotency.unscoped_key]);
         request.idempotency_keys.extend(keys.map(|key| (account, key.clone())));
     }
     request.accounts.sort_unstable();
@@ -219,27 +241,23 @@ fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     request
 }
 
-/// The records that the commands need once the others are loaded. Few commands need any, so that they are worth a round trip
-/// of their own.
-fn later_reads(commands: &[&CommandEnvelope], loaded: &LoadedState) -> Vec<(AccountId, Entity, Uid)> {
-    let of_command = |envelope: &&CommandEnvelope| {
-        let account = envelope.account;
-        let own = loaded.records.iter().filter(|(owner, _)| *owner == account).map(|(_, record)| record);
-        let reads = envelope.command.later_reads(own);
-        reads.into_iter().map(move |(entity, uid)| (account, entity, uid))
-    };
-    commands.iter().flat_map(of_command).collect()
-}
-
 /// Decides the commands one after the other; a later one sees the effects of an earlier one.
 pub(super) fn decide_all(
     commands: &[&CommandEnvelope],
+    request: &LoadRequest,
     loaded: LoadedState,
     lock: HeadLock,
     at: Timestamp,
-) -> Result<Decided, Defect> {
-    let mut sets: BTreeMap<AccountId, WorkingSet> =
-        loaded.heads.into_iter().map(|head| (head.account, WorkingSet::new(head))).collect();
+) -> Result<Deciding, Defect> {
+    let mut policies: BTreeMap<AccountId, SyncPolicy> = loaded.policies.into_iter().collect();
+    let mut sets: BTreeMap<AccountId, WorkingSet> = loaded
+        .heads
+        .into_iter()
+        .map(|head| {
+            let policy = policies.remove(&head.account).unwrap_or_default();
+            (head.account, WorkingSet::new(head, policy))
+        })
+        .collect();
     for (account, record) in loaded.records {
         // Records of an account whose head was skipped are of no use: its commands are blocked.
         if let Some(set) = sets.get_mut(&account) {
@@ -257,8 +275,10 @@ pub(super) fn decide_all(
             (_, None) => PendingReply::Ready(Err(Failure::NoAccount)),
             (Some(pending), _) => pending,
             (None, Some(set)) => {
-                let (reply, outcome) = decide_one(envelope, set, at, &mut append.events)?;
-                if let Some(record) = idempotency_record(envelope, outcome) {
+                let (reply, outcomes) = decide_steps(envelope, set, at, &mut append.events)?;
+                for ((_, idempotency, _), outcome) in envelope.steps().zip(outcomes) {
+                    let Some(idempotency) = idempotency else { continue };
+                    let record = idempotency_record(envelope.account, idempotency, outcome);
                     stored.insert((envelope.account, record.key.clone()), record.clone());
                     append.idempotency_records.push(record);
                 }
@@ -267,37 +287,107 @@ pub(super) fn decide_all(
         };
         replies.push(pending);
     }
+    let (mut uids, mut keys) = (Vec::new(), Vec::new());
+    for (account, set) in &sets {
+        let (unloaded_uids, unloaded_keys) = set.unloaded();
+        uids.extend(unloaded_uids.into_iter().map(|(entity, uid)| (*account, entity, uid)));
+        keys.extend(unloaded_keys.into_iter().map(|(entity, key)| (*account, entity, key)));
+    }
+    uids.retain(|uid| !request.uids.contains(uid));
+    keys.retain(|key| !request.keys.contains(key));
+    if !uids.is_empty() || !keys.is_empty() {
+        return Ok(Deciding::Needs(uids, keys));
+    }
     append.heads = sets.values().filter_map(WorkingSet::moved_head).collect();
     append.rows = sets.into_values().flat_map(WorkingSet::into_rows).collect();
-    Ok(Decided { append, replies })
+    Ok(Deciding::Done(Decided { append, replies }))
 }
 
-/// The reply of an earlier request with the same idempotency key.
+/// The reply of an earlier request with the same idempotency keys.
 fn stored_reply(
     stored: &BTreeMap<(AccountId, String), IdempotencyRecord>,
     envelope: &CommandEnvelope,
 ) -> Option<PendingReply> {
-    let idempotency = envelope.idempotency.as_ref()?;
-    if let Some(record) = stored.get(&(envelope.account, idempotency.key.clone())) {
+    let mut replies = envelope.steps().map(|(_, idempotency, _)| stored_step(stored, envelope.account, idempotency?));
+    let first = replies.next()?;
+    if envelope.then.is_empty() {
+        return first;
+    }
+    // All commands of an envelope were executed by one earlier request, or none was.
+    let replies: Vec<Option<PendingReply>> = std::iter::once(first).chain(replies).collect();
+    if replies.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut outcomes = Vec::with_capacity(replies.len());
+    for (index, reply) in replies.into_iter().enumerate() {
+        match reply {
+            Some(PendingReply::Replay(_, outcome)) => outcomes.extend(outcome),
+            _ => return Some(PendingReply::Ready(Err(Failure::StepRefused { index, refusal: Refusal::KeyReused }))),
+        }
+    }
+    Some(PendingReply::Replay(envelope.account, outcomes))
+}
+
+fn stored_step(
+    stored: &BTreeMap<(AccountId, String), IdempotencyRecord>,
+    account: AccountId,
+    idempotency: &Idempotency,
+) -> Option<PendingReply> {
+    if let Some(record) = stored.get(&(account, idempotency.key.clone())) {
         return Some(lookup(record, idempotency.request_hash));
     }
     // Another request under the unscoped key may be of another origin, so that it is no misuse of the key.
-    let record = stored.get(&(envelope.account, idempotency.unscoped_key.clone()))?;
+    let record = stored.get(&(account, idempotency.unscoped_key.clone()))?;
     let is_same = record.request_hash == idempotency.request_hash;
     is_same.then(|| lookup(record, idempotency.request_hash))
 }
 
-fn decide_one(
+/// Decides the commands of an envelope: all of them, or none.
+fn decide_steps(
     envelope: &CommandEnvelope,
     set: &mut WorkingSet,
     at: Timestamp,
     events: &mut Vec<EncodedEvent>,
+) -> Result<(Reply, Vec<CommandOutcome>), Defect> {
+    if !envelope.is_atomic {
+        let (reply, outcome) = decide_one(envelope, &envelope.command, envelope.causation.as_deref(), set, at, events)?;
+        return Ok((reply, vec![outcome]));
+    }
+    let (before, appended) = (set.clone(), events.len());
+    let (mut results, mut outcomes) = (Vec::new(), Vec::new());
+    for (index, (command, _, causation)) in envelope.steps().enumerate() {
+        let (reply, outcome) = decide_one(envelope, command, causation, set, at, events)?;
+        let refusal = match reply {
+            Ok(CommandResult { rejection: Some(refusal), .. }) | Err(Failure::Refused { refusal, .. }) => refusal,
+            Ok(result) => {
+                results.push(result);
+                outcomes.push(outcome);
+                continue;
+            }
+            Err(failure) => return Ok((Err(failure), Vec::new())),
+        };
+        set.roll_back(before);
+        events.truncate(appended);
+        return Ok((Err(Failure::StepRefused { index, refusal }), Vec::new()));
+    }
+    let mut results = results.into_iter();
+    let first = results.next().ok_or(Defect::NoCommand)?;
+    Ok((Ok(CommandResult { then: results.collect(), ..first }), outcomes))
+}
+
+fn decide_one(
+    envelope: &CommandEnvelope,
+    command: &Command,
+    causation: Option<&str>,
+    set: &mut WorkingSet,
+    at: Timestamp,
+    events: &mut Vec<EncodedEvent>,
 ) -> Result<(Reply, CommandOutcome), Defect> {
-    let decided = decide(envelope.command.clone(), set).and_then(|decision| {
+    let decided = decide(command.clone(), set).and_then(|decision| {
         refuse_too_large(set, &decision)?;
         Ok(decision)
     });
-    let decision = match decided {
+    let mut decision = match decided {
         Ok(decision) => decision,
         Err(refusal) => {
             let reply = Err(Failure::Refused { refusal: refusal.clone(), replayed: false });
@@ -307,10 +397,24 @@ fn decide_one(
     let (entity, uid) = decision.subject;
     let own = decision.new_events.iter().find(|new_event| (new_event.entity, new_event.uid) == (entity, uid));
     let disposition = disposition(own.map(|new_event| new_event.event_type), !decision.new_events.is_empty());
-    let context = DecisionContext { at, origin: &envelope.origin, traceparent: envelope.traceparent.as_deref() };
+    let context = DecisionContext {
+        at,
+        origin: &envelope.origin,
+        traceparent: envelope.traceparent.as_deref(),
+        causation,
+        correlation: envelope.correlation.as_deref(),
+    };
+    let (conflicts, rejection) = (std::mem::take(&mut decision.conflicts), decision.rejection.take());
     let (version, record) = set.apply(decision, &context, events)?;
     let done = Done { entity, uid, version, disposition };
-    Ok((Ok(CommandResult { done, record, replayed: false }), CommandOutcome::Done(done)))
+    let outcome = if conflicts.is_empty() && rejection.is_none() {
+        CommandOutcome::Done(done)
+    } else {
+        let rejected = conflicts.iter().filter(|conflict| !conflict.is_applied);
+        let rejected = rejected.map(|conflict| conflict.field.name().to_owned()).collect();
+        CommandOutcome::Synced(SyncOutcome { done, rejected, rejection: rejection.clone() })
+    };
+    Ok((Ok(CommandResult { done, record, replayed: false, conflicts, rejection, then: Vec::new() }), outcome))
 }
 
 /// The kind of change by the type of the subject's first event. `None` means that the subject has no event of its own;
@@ -327,20 +431,19 @@ fn disposition(event_type: Option<EventType>, any: bool) -> Disposition {
             | EventType::FieldChanged
             | EventType::Failing
             | EventType::Disabled
-            | EventType::Recovered,
+            | EventType::Recovered
+            | EventType::Restored
+            | EventType::Opened
+            | EventType::Resolved,
         ) => Disposition::Updated,
-        Some(EventType::Deleted | EventType::FieldArchived) => Disposition::Deleted,
+        Some(EventType::Deleted | EventType::FieldArchived | EventType::Merged | EventType::Erased) => {
+            Disposition::Deleted
+        }
     }
 }
 
-fn idempotency_record(envelope: &CommandEnvelope, outcome: CommandOutcome) -> Option<IdempotencyRecord> {
-    let idempotency = envelope.idempotency.as_ref()?;
-    Some(IdempotencyRecord {
-        account: envelope.account,
-        key: idempotency.key.clone(),
-        request_hash: idempotency.request_hash,
-        outcome,
-    })
+fn idempotency_record(account: AccountId, idempotency: &Idempotency, outcome: CommandOutcome) -> IdempotencyRecord {
+    IdempotencyRecord { account, key: idempotency.key.clone(), request_hash: idempotency.request_hash, outcome }
 }
 
 fn lookup(record: &IdempotencyRecord, request_hash: [u8; 32]) -> PendingReply {
@@ -351,24 +454,61 @@ fn lookup(record: &IdempotencyRecord, request_hash: [u8; 32]) -> PendingReply {
     match &record.outcome {
         // Only a request that is no command has a cached response, so the key was used with another request.
         CommandOutcome::CachedResponse(_) => reused(),
-        CommandOutcome::Done(done) => PendingReply::Replay(record.account, *done),
+        CommandOutcome::Done(done) => {
+            let outcome = SyncOutcome { done: *done, rejected: Vec::new(), rejection: None };
+            PendingReply::Replay(record.account, vec![outcome])
+        }
+        CommandOutcome::Synced(outcome) => PendingReply::Replay(record.account, vec![outcome.clone()]),
         CommandOutcome::Refused(refusal) => {
             PendingReply::Ready(Err(Failure::Refused { refusal: refusal.clone(), replayed: true }))
         }
     }
 }
 
-/// Makes the reply again from the event of the earlier request. Called after the commit, because that event may be in this
-/// batch.
-async fn replay(store: &Store, account: AccountId, done: Done) -> Reply {
+/// Makes the reply again from the events of the earlier request. Called after the commit, because those events may be in
+/// this batch.
+async fn replay(store: &Store, account: AccountId, outcomes: Vec<SyncOutcome>) -> Reply {
+    let mut results = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        results.push(replay_one(store, account, outcome).await?);
+    }
+    let mut results = results.into_iter();
+    let first = results.next().ok_or(Failure::Broken)?;
+    Ok(CommandResult { then: results.collect(), ..first })
+}
+
+async fn replay_one(store: &Store, account: AccountId, outcome: SyncOutcome) -> Reply {
+    let SyncOutcome { done, rejected, rejection } = outcome;
+    let result = |record| CommandResult {
+        done,
+        record,
+        replayed: true,
+        conflicts: rejected.iter().filter_map(|name| replayed_conflict(done.entity, name)).collect(),
+        rejection: rejection.clone(),
+        then: Vec::new(),
+    };
     match store.event_record(account, done.version).await {
-        Ok(Some(record)) => Ok(CommandResult { done, record, replayed: true }),
+        Ok(Some(record)) => Ok(result(record)),
         Ok(None) => {
             tracing::error!(%account, seq = done.version.0, "replaying a reply failed: its event is not in the log");
             Err(Failure::Broken)
         }
         Err(error) => Err(NotWritten::Store(error).failure()),
     }
+}
+
+/// A conflict of an earlier request. Its values are in the conflict log.
+fn replayed_conflict(entity: Entity, name: &str) -> Option<FieldConflict> {
+    Some(FieldConflict {
+        field: entity.field(name)?,
+        base: None,
+        yours: None,
+        theirs: None,
+        theirs_origin: None,
+        seq: None,
+        policy: FieldPolicy::default(),
+        is_applied: false,
+    })
 }
 
 /// Asks the database whether a batch was committed, for up to [`MAX_WAIT`]. `first` is the batch's first event.

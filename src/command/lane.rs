@@ -84,6 +84,29 @@ impl Lanes {
         received.await.unwrap_or(Err(Failure::Unavailable))
     }
 
+    /// Queues commands of one account in their order and awaits their replies. Where they do not all fit, none is queued.
+    pub async fn submit_all(&self, envelopes: Vec<CommandEnvelope>) -> Vec<Result<CommandResult, Failure>> {
+        let count = envelopes.len();
+        let failed = |failure: &Failure| vec![Err(failure.clone()); count];
+        let Some(account) = envelopes.first().map(|envelope| envelope.account) else { return Vec::new() };
+        let Some(lane) = self.lane_of(account) else { return failed(&Failure::Unavailable) };
+        let arrived = clock::instant();
+        let (pending, received): (Vec<_>, Vec<_>) = envelopes
+            .into_iter()
+            .map(|envelope| {
+                let (reply, received) = oneshot::channel();
+                (Pending { envelope, arrived, reply }, received)
+            })
+            .unzip();
+        if lane.queue().push_all(account, pending).is_err() {
+            return failed(&Failure::Full);
+        }
+        lane.wake.notify_one();
+        let received =
+            received.into_iter().map(|received| async { received.await.unwrap_or(Err(Failure::Unavailable)) });
+        futures_util::future::join_all(received).await
+    }
+
     /// `None` where there are no lanes, which the configuration rules out.
     fn lane_of(&self, account: AccountId) -> Option<&Arc<Lane>> {
         let lanes = u64::try_from(self.lanes.len()).ok()?;
@@ -254,7 +277,9 @@ impl Writer {
         let outcome = match reply {
             Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
             Ok(CommandResult { replayed: false, .. }) => "done",
-            Err(Failure::Refused { replayed: false, .. } | Failure::NoAccount) => "refused",
+            Err(Failure::Refused { replayed: false, .. } | Failure::StepRefused { .. } | Failure::NoAccount) => {
+                "refused"
+            }
             Err(Failure::Full | Failure::Unavailable) => "unavailable",
             Err(Failure::Broken) => "broken",
         };

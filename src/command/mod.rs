@@ -27,7 +27,7 @@ pub use lane::{Lanes, Writer};
 
 use crate::clock::{self, Clock};
 use crate::contract::outcome::Done;
-use crate::domain::{AccountId, Command, Refusal};
+use crate::domain::{AccountId, Command, FieldConflict, Refusal};
 use crate::store::Store;
 use crate::store::batch::HeadLock;
 
@@ -46,6 +46,49 @@ pub struct CommandEnvelope {
     pub traceparent: Option<String>,
     /// The command's share of a batch's byte limit: the length of the request's body.
     pub bytes: usize,
+    /// The command's id, as its sender calls it; copied into the events.
+    pub causation: Option<String>,
+    /// The request's id, likewise.
+    pub correlation: Option<String>,
+    /// Whether a command that another origin's change keeps from being executed as a whole counts as refused.
+    pub is_atomic: bool,
+    /// Further commands: all of them are executed, or none is.
+    pub then: Vec<Step>,
+}
+
+/// A further command of an envelope.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the envelope")]
+pub struct Step {
+    pub command: Command,
+    pub idempotency: Option<Idempotency>,
+    pub causation: Option<String>,
+}
+
+impl CommandEnvelope {
+    /// An envelope of a command alone, without any request.
+    #[must_use]
+    pub fn new(account: AccountId, origin: Arc<str>, command: Command) -> Self {
+        Self {
+            account,
+            command,
+            origin,
+            idempotency: None,
+            traceparent: None,
+            bytes: 0,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
+        }
+    }
+
+    /// The commands, in their order.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&Command, Option<&Idempotency>, Option<&str>)> {
+        let first = (&self.command, self.idempotency.as_ref(), self.causation.as_deref());
+        let then = self.then.iter().map(|step| (&step.command, step.idempotency.as_ref(), step.causation.as_deref()));
+        std::iter::once(first).chain(then)
+    }
 }
 
 /// A client's idempotency key with a hash of the request that it was sent with.
@@ -69,6 +112,12 @@ pub struct CommandResult {
     pub record: String,
     /// True when this repeats the result of an earlier request with the same idempotency key.
     pub replayed: bool,
+    /// The fields that another origin changed concurrently.
+    pub conflicts: Vec<FieldConflict>,
+    /// The reason why the command did not change its record, or not all of it, although it is logged.
+    pub rejection: Option<Refusal>,
+    /// The results of the envelope's further commands.
+    pub then: Vec<CommandResult>,
 }
 
 /// A command that was not executed, or of which the outcome is unknown.
@@ -81,6 +130,14 @@ pub enum Failure {
         refusal: Refusal,
         /// True when this repeats the refusal of an earlier request with the same idempotency key.
         replayed: bool,
+    },
+    /// One of an envelope's commands was refused, so that none was executed.
+    #[error("refused with the other commands of its envelope")]
+    StepRefused {
+        /// The number of commands before it.
+        index: usize,
+        /// The reason.
+        refusal: Refusal,
     },
     /// The account does not exist, or no longer.
     #[error("there is no such account")]

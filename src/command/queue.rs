@@ -42,18 +42,23 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, pending: Pending) -> Result<(), Full> {
-        let account = pending.envelope.account;
+        self.push_all(pending.envelope.account, vec![pending])
+    }
+
+    /// Queues commands of one account, all or none.
+    pub(super) fn push_all(&mut self, account: AccountId, all_pending: Vec<Pending>) -> Result<(), Full> {
         let (own, all) = self.blocked.in_flight(account);
         let own = own + self.waiting.get(&account).map_or(0, VecDeque::len);
-        if self.len + all >= self.total || own >= self.per_account {
+        let more = all_pending.len();
+        if self.len + all + more > self.total || own + more > self.per_account {
             return Err(Full);
         }
         let waiting = self.waiting.entry(account).or_default();
         if waiting.is_empty() && !self.blocked.contains(account) {
             self.turns.push_back(account);
         }
-        waiting.push_back(pending);
-        self.len += 1;
+        waiting.extend(all_pending);
+        self.len += more;
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl EncodedEvent {
             event_type: event.event_type,
             uid: event.record.uid,
             at: event.at,
-            origin: Arc::from(event.origin.as_str()),
+            origin: Arc::clone(&event.origin),
             body: Bytes::from(body),
         };
         Ok((event, record))
@@ -182,7 +182,13 @@ impl Serialize for Envelope<'_> {
         map.serialize_entry("time", &Micros(event.at))?;
         map.serialize_entry("sequence", &format_args!("{:020}", event.seq.0))?;
         map.serialize_entry("partitionkey", &event.record.uid)?;
-        map.serialize_entry("origin", &event.origin)?;
+        map.serialize_entry("origin", &*event.origin)?;
+        if let Some(causation) = &event.causation {
+            map.serialize_entry("causationid", causation)?;
+        }
+        if let Some(correlation) = &event.correlation {
+            map.serialize_entry("correlationid", correlation)?;
+        }
         if let Some(traceparent) = &event.traceparent {
             map.serialize_entry("traceparent", traceparent)?;
         }
@@ -236,11 +242,14 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
         None | Some(Json::Null) => None,
         Some(version) => Some(version.as_i64().map(Seq).ok_or(Corrupt::Key("previous_version"))?),
     };
-    let traceparent = match json.remove("traceparent") {
-        None => None,
-        Some(Json::String(traceparent)) => Some(traceparent),
-        Some(_) => return Err(Corrupt::Key("traceparent")),
+    let mut optional = |key: &'static str| match json.remove(key) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Corrupt::Key(key)),
     };
+    let traceparent = optional("traceparent")?;
+    let causation = optional("causationid")?;
+    let correlation = optional("correlationid")?;
     Ok(Event {
         epoch: id.epoch,
         seq: data.remove("seq").and_then(|seq| seq.as_i64()).map(Seq).ok_or(Corrupt::Key("seq"))?,
@@ -249,8 +258,10 @@ pub fn decode(text: &str) -> Result<Event, Corrupt> {
         previous_version,
         changed: changes(entity, object(&mut data, "changed")?)?,
         record: record::from_json(entity, object(&mut data, "record")?)?,
-        origin: string(&mut json, "origin")?,
+        origin: string(&mut json, "origin")?.into(),
         traceparent,
+        causation,
+        correlation,
     })
 }
 

@@ -15,6 +15,8 @@ pub mod input;
 pub(crate) mod outcome;
 pub mod proto;
 pub mod record;
+pub mod sync_op;
+pub mod sync_policy;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timestamp;

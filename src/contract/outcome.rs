@@ -13,6 +13,8 @@ use crate::domain::{Entity, Refusal, Seq, Uid};
 pub enum CommandOutcome {
     /// The command was executed. It may have changed nothing.
     Done(Done),
+    /// An operation of a partner was executed, or a part of it.
+    Synced(SyncOutcome),
     /// The command was refused.
     Refused(Refusal),
     /// The request named no record. Its response is stored.
@@ -29,6 +31,17 @@ pub struct Done {
     pub version: Seq,
     #[serde(rename = "what")]
     pub disposition: Disposition,
+}
+
+/// The outcome of an operation of a partner that met concurrent changes. It holds no values: those are in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncOutcome {
+    /// The record after the operation.
+    pub done: Done,
+    /// The fields that did not change, by their names.
+    pub rejected: Vec<String>,
+    /// The reason why the operation did not change its record, or not all of it.
+    pub rejection: Option<Refusal>,
 }
 
 /// A response that cannot be made again from the log.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::timestamp::{self, Seconds};
 use crate::domain::record::Ref;
 use crate::domain::schema::Visibility;
+use crate::domain::value::FieldValue;
 use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
 
 /// Stored JSON that no version of this service writes.
@@ -49,6 +51,13 @@ impl Serialize for RecordJson<'_> {
         map.serialize_entry("deleted", &record.deleted)?;
         map.serialize_entry("refs", &record.refs)?;
         map.serialize_entry("field_seq", &FieldSeq(&record.field_seq))?;
+        map.serialize_entry("origins", &Origins(&record.origins))?;
+        if let Some(merged_into) = &record.merged_into {
+            map.serialize_entry("merged_into", merged_into)?;
+        }
+        if record.erased {
+            map.serialize_entry("erased", &true)?;
+        }
         map.end()
     }
 }
@@ -87,7 +96,8 @@ impl Serialize for FieldValueJson<'_> {
                 | FieldKind::Contact
                 | FieldKind::Owner
                 | FieldKind::Type
-                | FieldKind::Id => serializer.serialize_none(),
+                | FieldKind::Id
+                | FieldKind::FieldValue => serializer.serialize_none(),
             },
         }
     }
@@ -110,6 +120,10 @@ impl Serialize for Plain<'_> {
             Value::Money(money) => money.serialize(serializer),
             Value::Audiences(audiences) => audiences.serialize(serializer),
             Value::Custom(values) => serializer.collect_map(values.iter().map(|(uid, value)| (uid, Plain(value)))),
+            Value::FieldValue(held) => {
+                let FieldValue { field, value } = &**held;
+                serializer.collect_map([(field.name(), FieldValueJson(*field, value.as_ref()))])
+            }
         }
     }
 }
@@ -151,6 +165,19 @@ impl Serialize for FieldSeq<'_> {
     }
 }
 
+/// Origins with the fields that they wrote last. Most records have one origin, so that this is short.
+struct Origins<'a>(&'a BTreeMap<Field, Arc<str>>);
+
+impl Serialize for Origins<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (field, origin) in self.0 {
+            fields.entry(origin).or_default().push(field.name());
+        }
+        fields.serialize(serializer)
+    }
+}
+
 fn full_address(record: &Record) -> Option<String> {
     match record.fields.get(&Field::Address) {
         Some(Value::Address(address)) => address.full(),
@@ -181,6 +208,13 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
         fields,
         field_seq: field_seq(entity, take(&mut json, "field_seq")?),
         refs: take::<Vec<Ref>>(&mut json, "refs")?,
+        origins: match json.remove("origins") {
+            Some(json) => origins(entity, serde_json::from_value(json).map_err(|_| Corrupt::Key("origins"))?),
+            // Releases before 0.2 kept none.
+            None => BTreeMap::new(),
+        },
+        merged_into: json.contains_key("merged_into").then(|| take(&mut json, "merged_into")).transpose()?,
+        erased: json.remove("erased") == Some(Json::Bool(true)),
     })
 }
 
@@ -214,6 +248,12 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
         (FieldKind::Visibility, Json::String(text)) => {
             let visibility = Visibility::from_name(&text).ok_or_else(wrong)?;
             (visibility != Visibility::default()).then_some(Value::Text(text))
+        }
+        (FieldKind::FieldValue, Json::Object(held)) => {
+            let mut held = held.into_iter();
+            let (Some((name, json)), None) = (held.next(), held.next()) else { return Err(wrong()) };
+            let field = Field::of_records(&name).ok_or_else(wrong)?;
+            Some(Value::FieldValue(Box::new(FieldValue { field, value: value_from_json(field, json)? })))
         }
         (FieldKind::Custom(_), Json::Object(values)) => {
             let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));
@@ -258,6 +298,14 @@ fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Opti
 /// Fields that a later version added are left out.
 fn field_seq(entity: Entity, json: BTreeMap<String, Seq>) -> BTreeMap<Field, Seq> {
     json.into_iter().filter_map(|(name, seq)| Some((entity.field(&name)?, seq))).collect()
+}
+
+/// The inverse of [`Origins`].
+fn origins(entity: Entity, json: BTreeMap<Arc<str>, Vec<String>>) -> BTreeMap<Field, Arc<str>> {
+    let of_origin = |(origin, names): (Arc<str>, Vec<String>)| {
+        names.into_iter().filter_map(move |name| Some((entity.field(&name)?, Arc::clone(&origin))))
+    };
+    json.into_iter().flat_map(of_origin).collect()
 }
 
 fn take<T: serde::de::DeserializeOwned>(json: &mut Map<String, Json>, key: &'static str) -> Result<T, Corrupt> {

@@ -171,6 +171,10 @@ async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Resu
         idempotency: None,
         traceparent: None,
         bytes: 512,
+        causation: None,
+        correlation: None,
+        is_atomic: false,
+        then: Vec::new(),
     };
     match app.lanes().submit(envelope).await {
         // A refused command made a record that exists already: an earlier start was interrupted.

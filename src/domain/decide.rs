@@ -2,8 +2,8 @@
 
 use super::decision::{Decision, Reads, View, find};
 use super::{
-    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid, company, contact, endpoint, named,
-    project, schema,
+    Entity, EventType, Invalid, NewEvent, Record, Refusal, Seq, Target, company, contact, endpoint, named, project,
+    schema, sync,
 };
 
 /// A request to change one record. Its contents are valid by themselves; it can only be refused because of the account's
@@ -23,6 +23,7 @@ pub enum Command {
     Subscribe(contact::Subscribe),
     ReportHealth(endpoint::ReportHealth),
     Delete(Delete),
+    Sync(Box<sync::Operation>),
 }
 
 /// Deletes a record: it becomes a tombstone.
@@ -47,15 +48,8 @@ impl Command {
             Self::CreateNamed(create) => create.entity(),
             Self::ReportHealth(_) => Entity::Push,
             Self::Delete(delete) => delete.entity,
+            Self::Sync(operation) => operation.entity(),
         }
-    }
-
-    /// The records that must be loaded besides, once those of [`Self::reads`] are. A command that clears a group of a
-    /// company's values needs the definitions of the fields of which the company has values, because they tell the group.
-    #[must_use]
-    pub fn later_reads<'a>(&self, loaded: impl Iterator<Item = &'a Record>) -> Vec<(Entity, Uid)> {
-        let clears = matches!(self, Self::UpdateCompany(update) if !update.cleared.is_empty());
-        if clears { loaded.flat_map(schema::definitions_of).collect() } else { Vec::new() }
     }
 
     /// The records that must be loaded before [`decide`] is called.
@@ -75,6 +69,10 @@ impl Command {
             Self::Subscribe(subscribe) => subscribe.reads(&mut reads),
             Self::ReportHealth(report) => report.reads(&mut reads),
             Self::Delete(delete) => reads.target(delete.entity, &delete.target),
+            Self::Sync(operation) => {
+                reads.policy = true;
+                operation.reads(&mut reads);
+            }
         }
         reads
     }
@@ -116,6 +114,7 @@ pub fn decide(command: Command, view: &impl View) -> Result<Decision, Refusal> {
         Command::Subscribe(subscribe) => subscribe.decide(view),
         Command::ReportHealth(report) => Ok(report.decide(view)),
         Command::Delete(delete) => delete.decide(view),
+        Command::Sync(operation) => operation.decide(view),
     }
 }
 
@@ -123,7 +122,7 @@ impl Delete {
     fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let record = find(view, self.entity, &self.target, self.if_match.as_deref())?;
         let event_type = if self.entity == Entity::CustomField { EventType::FieldArchived } else { EventType::Deleted };
-        let new_event = NewEvent { entity: self.entity, uid: record.uid, event_type, changes: Vec::new() };
-        Ok(Decision { subject: (self.entity, record.uid), new_events: vec![new_event] })
+        let new_event = NewEvent::new(self.entity, record.uid, event_type, Vec::new());
+        Ok(Decision::new((self.entity, record.uid), vec![new_event]))
     }
 }

@@ -1,6 +1,7 @@
 //! The input and the result of decisions, shared by the commands of every kind of record.
 
-use super::{Entity, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid};
+use super::record::Ref;
+use super::{Entity, FieldConflict, Invalid, NewEvent, Record, Refusal, Seq, SyncPolicy, Target, Uid};
 
 /// The records that a command's decision needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -8,6 +9,10 @@ use super::{Entity, Invalid, NewEvent, Record, Refusal, Seq, Target, Uid};
 pub struct Reads {
     pub uids: Vec<(Entity, Uid)>,
     pub keys: Vec<(Entity, String)>,
+    /// Identifiers in other systems: their sources and ids.
+    pub refs: Vec<(Entity, String, String)>,
+    /// Whether the account's [`SyncPolicy`] is needed.
+    pub policy: bool,
 }
 
 /// The state of an account on which a command is decided. It has every record that the command's [`Reads`] name.
@@ -16,6 +21,15 @@ pub trait View {
     fn by_uid(&self, entity: Entity, uid: Uid) -> Option<&Record>;
     /// The live record with this lookup key.
     fn by_key(&self, entity: Entity, key: &str) -> Option<&Record>;
+    /// The record with this identifier in another system, which may be a tombstone.
+    fn by_ref(&self, entity: Entity, reference: &Ref) -> Option<&Record>;
+    /// As [`Self::by_uid`], for a record that becomes known only while a command is decided. Where it was not loaded, it is
+    /// loaded afterwards and the command is decided again.
+    fn needed(&self, entity: Entity, uid: Uid) -> Option<&Record>;
+    /// As [`Self::by_key`], in the way of [`Self::needed`].
+    fn needed_key(&self, entity: Entity, key: &str) -> Option<&Record>;
+    /// The account's rules for concurrent changes.
+    fn policy(&self) -> &SyncPolicy;
 }
 
 /// The result of deciding a command.
@@ -25,14 +39,22 @@ pub struct Decision {
     pub subject: (Entity, Uid),
     /// In the order of the log; empty where nothing changes.
     pub new_events: Vec<NewEvent>,
+    /// The fields that another origin changed concurrently.
+    pub conflicts: Vec<FieldConflict>,
+    /// The reason why the command did not change its subject, although it is logged.
+    pub rejection: Option<Refusal>,
 }
 
 impl Decision {
+    pub(super) fn new(subject: (Entity, Uid), new_events: Vec<NewEvent>) -> Self {
+        Self { subject, new_events, conflicts: Vec::new(), rejection: None }
+    }
+
     /// The decision of an update: this event, unless it changes nothing.
     pub(super) fn of_update(new_event: NewEvent) -> Self {
         let subject = (new_event.entity, new_event.uid);
         let new_events = if new_event.changes.is_empty() { Vec::new() } else { vec![new_event] };
-        Self { subject, new_events }
+        Self::new(subject, new_events)
     }
 }
 
@@ -41,7 +63,24 @@ impl Reads {
         match target {
             Target::Uid(uid) => self.uids.push((entity, *uid)),
             Target::Key(keys) => self.keys.extend(keys.iter().map(|key| (entity, key.clone()))),
+            Target::Ref(reference) => self.reference(entity, reference),
         }
+    }
+
+    /// The record with this identifier in another system, also where it was erased.
+    pub(super) fn reference(&mut self, entity: Entity, reference: &Ref) {
+        let erased = reference.erased();
+        self.refs.push((entity, reference.source.clone(), reference.id.clone()));
+        self.refs.push((entity, erased.source, erased.id));
+    }
+
+    /// Adds the reads of another command.
+    pub fn append(&mut self, other: Self) {
+        let Self { uids, keys, refs, policy } = other;
+        self.uids.extend(uids);
+        self.keys.extend(keys);
+        self.refs.extend(refs);
+        self.policy |= policy;
     }
 }
 
@@ -55,10 +94,11 @@ pub(super) fn find<'a>(
     let record = match target {
         Target::Uid(uid) => view.by_uid(entity, *uid),
         Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
+        Target::Ref(reference) => view.by_ref(entity, reference),
     };
     let record = record.ok_or(Refusal::NotFound(entity))?;
     if record.deleted {
-        return Err(Refusal::Gone { entity, deleted_seq: record.version });
+        return Err(Refusal::Gone { entity, deleted_seq: record.version, merged_into: record.merged_into });
     }
     match if_match {
         Some(versions) if !versions.contains(&record.version) => Err(Refusal::Stale { version: record.version }),
@@ -81,7 +121,8 @@ pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Opti
         | Entity::Circle
         | Entity::Note
         | Entity::World
-        | Entity::Push => "name",
+        | Entity::Push
+        | Entity::Conflict => "name",
     };
     let article = if entity == Entity::Audience { "An" } else { "A" };
     let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());

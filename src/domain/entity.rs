@@ -29,6 +29,8 @@ text_enum! {
         World = "world",
         /// The health of a push endpoint. The endpoint's settings are in no log.
         Push = "push",
+        /// A value that lost against another origin's, see [`super::sync`].
+        Conflict = "conflict",
     }
 }
 
@@ -45,7 +47,8 @@ impl Entity {
             | Self::Audience
             | Self::Circle
             | Self::Note
-            | Self::World => self.name(),
+            | Self::World
+            | Self::Conflict => self.name(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Entity {
             Self::Note => NOTE,
             Self::World => NAMED,
             Self::Push => PUSH,
+            Self::Conflict => CONFLICT,
         }
     }
 
@@ -79,15 +83,31 @@ impl Entity {
                 EventType::Created,
                 EventType::Updated,
                 EventType::Deleted,
+                EventType::Restored,
+                EventType::Merged,
+                EventType::Erased,
                 EventType::Subscribed,
                 EventType::WelcomeRequested,
             ],
-            Self::Company => &[EventType::Created, EventType::Updated, EventType::Deleted],
-            Self::Project => &[EventType::Created, EventType::Updated],
+            Self::Company | Self::Project => &[
+                EventType::Created,
+                EventType::Updated,
+                EventType::Deleted,
+                EventType::Restored,
+                EventType::Merged,
+                EventType::Erased,
+            ],
             Self::CustomField => &[EventType::FieldAdded, EventType::FieldChanged, EventType::FieldArchived],
             Self::Audience | Self::Circle | Self::Note | Self::World => &[EventType::Created],
             Self::Push => &[EventType::Failing, EventType::Disabled, EventType::Recovered],
+            Self::Conflict => &[EventType::Opened, EventType::Resolved],
         }
+    }
+
+    /// True for the records that partners synchronize.
+    #[must_use]
+    pub fn is_synced(self) -> bool {
+        matches!(self, Self::Contact | Self::Company | Self::Project)
     }
 
     /// True when a lookup key belongs to at most one live record of an account.
@@ -95,7 +115,7 @@ impl Entity {
     pub fn has_unique_key(self) -> bool {
         match self {
             Self::Contact | Self::Company | Self::CustomField | Self::Audience | Self::Circle | Self::World => true,
-            Self::Project | Self::Note | Self::Push => false,
+            Self::Project | Self::Note | Self::Push | Self::Conflict => false,
         }
     }
 }
@@ -164,5 +184,21 @@ const AUDIENCE: &[Field] = &[Field::Id, Field::Name];
 const NOTE: &[Field] = &[Field::Contact, Field::Title, Field::Note, Field::Date];
 
 const PUSH: &[Field] = &[Field::Status, Field::Description, Field::FailingSince];
+
+const CONFLICT: &[Field] = &[
+    Field::RecordKind,
+    Field::RecordUid,
+    Field::FieldName,
+    Field::Reason,
+    Field::Policy,
+    Field::Status,
+    Field::Base,
+    Field::Position,
+    Field::Kept,
+    Field::KeptOrigin,
+    Field::Lost,
+    Field::LostOrigin,
+    Field::Resolution,
+];
 
 const NAMED: &[Field] = &[Field::Name];

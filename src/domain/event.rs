@@ -1,5 +1,7 @@
 //! Events: `decide` returns new events, and each becomes an event at its position in the log.
 
+use std::sync::Arc;
+
 use super::{EventType, FieldChange, Record, Seq, Timestamp};
 
 /// An event at its position in the account's log. It holds the changes and the whole record after them, so that a reader
@@ -17,7 +19,11 @@ pub struct Event {
     pub changed: Vec<FieldChange>,
     pub record: Record,
     /// The origin of the API key that wrote the event. A partner recognises its own writes by it.
-    pub origin: String,
+    pub origin: Arc<str>,
     /// W3C Trace Context of the request.
     pub traceparent: Option<String>,
+    /// The operation that caused the event, by its sender's id.
+    pub causation: Option<String>,
+    /// The request that had the operation, by its sender's id.
+    pub correlation: Option<String>,
 }

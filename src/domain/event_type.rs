@@ -10,6 +10,9 @@ text_enum! {
         Created = "created",
         Updated = "updated",
         Deleted = "deleted",
+        Restored = "restored",
+        Merged = "merged",
+        Erased = "erased",
         WelcomeRequested = "welcome_requested",
         Subscribed = "subscribed",
         FieldAdded = "field_added",
@@ -18,5 +21,7 @@ text_enum! {
         Failing = "failing",
         Disabled = "disabled",
         Recovered = "recovered",
+        Opened = "opened",
+        Resolved = "resolved",
     }
 }

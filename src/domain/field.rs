@@ -1,5 +1,6 @@
 //! The attributes of records and the kinds of their values.
 
+use super::Entity;
 use super::text_enum::text_enum;
 
 /// An attribute. The declaration order is the order in a record's delta.
@@ -53,6 +54,18 @@ pub enum Field {
     Date,
     FailingSince,
     Visibility,
+    RecordKind,
+    RecordUid,
+    FieldName,
+    Reason,
+    Policy,
+    Base,
+    Position,
+    Kept,
+    KeptOrigin,
+    Lost,
+    LostOrigin,
+    Resolution,
 }
 
 /// The kind of a field's values.
@@ -104,6 +117,8 @@ pub enum FieldKind {
     Id,
     /// The visibility of a custom field; public is `null`, because the definitions of earlier versions have none.
     Visibility,
+    /// The value of a field of another record, with the field's name: `{"phone": "+31201234567"}`.
+    FieldValue,
 }
 
 text_enum! {
@@ -128,6 +143,12 @@ impl FieldOwner {
 }
 
 impl Field {
+    /// The first field with this name that a contact, a company or a project has.
+    #[must_use]
+    pub(crate) fn of_records(name: &str) -> Option<Self> {
+        [Entity::Contact, Entity::Company, Entity::Project].iter().find_map(|entity| entity.field(name))
+    }
+
     /// The key in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -178,6 +199,18 @@ impl Field {
             Self::Date => "date",
             Self::FailingSince => "failing_since",
             Self::Visibility => "visibility",
+            Self::RecordKind => "entity",
+            Self::RecordUid => "record",
+            Self::FieldName => "field",
+            Self::Reason => "reason",
+            Self::Policy => "policy",
+            Self::Base => "base",
+            Self::Position => "seq",
+            Self::Kept => "kept",
+            Self::KeptOrigin => "kept_origin",
+            Self::Lost => "lost",
+            Self::LostOrigin => "lost_origin",
+            Self::Resolution => "resolution",
         }
     }
 
@@ -208,13 +241,21 @@ impl Field {
             Self::Team | Self::AllowedValues => FieldKind::Words,
             Self::Owner => FieldKind::Owner,
             Self::Type => FieldKind::Type,
-            Self::Id => FieldKind::Id,
+            Self::Id | Self::Base | Self::Position => FieldKind::Id,
             Self::Visibility => FieldKind::Visibility,
             Self::BackgroundInfo | Self::InfoDescription | Self::InfoDescriptionClient | Self::Note => {
                 FieldKind::Text(16_384)
             }
             Self::Description => FieldKind::Text(1_000),
-            Self::FailingSince => FieldKind::Text(64),
+            Self::FailingSince
+            | Self::RecordKind
+            | Self::RecordUid
+            | Self::FieldName
+            | Self::Reason
+            | Self::Policy
+            | Self::Resolution => FieldKind::Text(64),
+            Self::Kept | Self::Lost => FieldKind::FieldValue,
+            Self::KeptOrigin | Self::LostOrigin => FieldKind::Text(255),
             // Names are lookup keys or parts of them: an index row of PostgreSQL holds at most 2,704 bytes.
             Self::Name
             | Self::NamePrefix

@@ -27,6 +27,7 @@ pub(crate) mod project;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod schema;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_enum;
@@ -44,6 +45,7 @@ pub use field::{Field, FieldKind, FieldOwner};
 pub use ids::{AccountId, FIRST_EPOCH, Seq, Uid};
 pub use record::{Record, Target};
 pub use refusal::{Invalid, Refusal, ValidationErrors};
+pub use sync::{FieldConflict, FieldPolicy, SyncPolicy};
 pub use value::{Address, Link, Money, Number, Person, Role, Value};
 
 /// A point in time. The domain gets it as an argument and never reads a clock.

@@ -42,8 +42,8 @@ impl CreateNamed {
     pub(super) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         let Self { entity, uid, patch, key } = self;
         refuse_taken(view, entity, uid, Some(&key))?;
-        let new_event = NewEvent { entity, uid, event_type: EventType::Created, changes: patch.into_iter().collect() };
-        Ok(Decision { subject: (entity, uid), new_events: vec![new_event] })
+        let new_event = NewEvent::new(entity, uid, EventType::Created, patch.into_iter().collect());
+        Ok(Decision::new((entity, uid), vec![new_event]))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Records: the state on which commands are decided. Every event holds its whole record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     Address, Entity, EventType, Field, FieldChange, NewEvent, Number, Patch, Person, Seq, Timestamp, Uid, Value,
@@ -24,14 +26,35 @@ pub struct Record {
     pub fields: BTreeMap<Field, Value>,
     /// For each field that was ever set, the position of its last change.
     pub field_seq: BTreeMap<Field, Seq>,
+    /// For each field that was ever set, the origin of its last change. Events of releases before 0.2 have none.
+    pub origins: BTreeMap<Field, Arc<str>>,
     pub refs: Vec<Ref>,
+    /// The record that continues this one, where it was merged.
+    pub merged_into: Option<Uid>,
+    /// True when the record was erased: it is a tombstone without fields, and cannot be restored.
+    pub erased: bool,
 }
 
 /// The record's identifier in another system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ref {
     pub source: String,
     pub id: String,
+}
+
+impl Ref {
+    /// The identifier of an erased record: tells nobody what it was, and is found by those who know it, so that a partner
+    /// does not create the record again.
+    #[must_use]
+    pub(crate) fn erased(&self) -> Self {
+        const ERASED: &str = "erased:";
+        if self.id.starts_with(ERASED) {
+            return self.clone();
+        }
+        let name = [&self.source, "/", &self.id].concat();
+        let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+        Self { source: self.source.clone(), id: format!("{ERASED}{hash}") }
+    }
 }
 
 /// The name by which a command finds an existing record.
@@ -41,6 +64,8 @@ pub enum Target {
     Uid(Uid),
     /// Lookup keys: the first that a live record has.
     Key(Vec<String>),
+    /// The identifier in another system; finds tombstones too.
+    Ref(Ref),
 }
 
 impl Record {
@@ -98,7 +123,7 @@ impl Record {
             }
             Entity::CustomField => Some(custom_field_key(self.text(Field::Owner)?, self.text(Field::Name)?)),
             Entity::Audience => self.number(Field::Id).map(|id| id.to_string()),
-            Entity::Note | Entity::Push => None,
+            Entity::Note | Entity::Push | Entity::Conflict => None,
         }
     }
 
@@ -110,7 +135,13 @@ impl Record {
 
     /// Applies a new event. Total: any event on any record yields a record. Returns the record and its changes, with the
     /// values before them.
-    pub fn evolve(before: Option<Self>, new_event: NewEvent, seq: Seq, at: Timestamp) -> (Self, Vec<FieldChange>) {
+    pub fn evolve(
+        before: Option<Self>,
+        new_event: NewEvent,
+        seq: Seq,
+        at: Timestamp,
+        origin: &Arc<str>,
+    ) -> (Self, Vec<FieldChange>) {
         let at = at.truncate_to_second();
         let mut record = before.unwrap_or_else(|| Self {
             entity: new_event.entity,
@@ -121,12 +152,23 @@ impl Record {
             updated_at: at,
             fields: BTreeMap::new(),
             field_seq: BTreeMap::new(),
+            origins: BTreeMap::new(),
             refs: Vec::new(),
+            merged_into: None,
+            erased: false,
         });
         record.version = seq;
         record.updated_at = at;
         match new_event.event_type {
             EventType::Deleted | EventType::FieldArchived => record.deleted = true,
+            EventType::Restored => record.deleted = false,
+            EventType::Merged => {
+                record.deleted = true;
+                record.merged_into = new_event.merged_into;
+                // The surviving record gets them.
+                record.refs.clear();
+            }
+            EventType::Erased => record.erase(),
             EventType::Created
             | EventType::Updated
             | EventType::WelcomeRequested
@@ -135,14 +177,34 @@ impl Record {
             | EventType::FieldChanged
             | EventType::Failing
             | EventType::Disabled
-            | EventType::Recovered => {}
+            | EventType::Recovered
+            | EventType::Opened
+            | EventType::Resolved => {}
         }
-        let changed = new_event.changes.into_iter().map(|(field, to)| record.put(field, to, seq)).collect();
+        for added in new_event.refs {
+            if !record.refs.contains(&added) {
+                record.refs.push(added);
+            }
+        }
+        let changed = new_event.changes.into_iter().map(|(field, to)| record.put(field, to, seq, origin)).collect();
         (record, changed)
     }
 
-    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq) -> FieldChange {
+    /// Becomes a tombstone without personal data.
+    fn erase(&mut self) {
+        self.deleted = true;
+        self.erased = true;
+        self.fields.clear();
+        self.field_seq.clear();
+        self.origins.clear();
+        for reference in &mut self.refs {
+            *reference = reference.erased();
+        }
+    }
+
+    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq, origin: &Arc<str>) -> FieldChange {
         self.field_seq.insert(field, seq);
+        self.origins.insert(field, Arc::clone(origin));
         let from = match to.clone() {
             Some(value) => self.fields.insert(field, value),
             None => self.fields.remove(&field),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Seq};
+use super::{Entity, Seq, Uid};
 
 /// The reason for which a command was refused. A refused command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub enum Refusal {
         entity: Entity,
         /// The position of the deletion.
         deleted_seq: Seq,
+        /// The record that continues it, where it was merged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        merged_into: Option<Uid>,
     },
     /// None of the versions in `If-Match` is the current one.
     Stale {
@@ -26,6 +29,22 @@ pub enum Refusal {
     Invalid(Vec<Invalid>),
     /// The idempotency key was used with another request before.
     KeyReused,
+    /// Several live records match.
+    Ambiguous {
+        /// The kind of the records.
+        entity: Entity,
+        /// The records.
+        uids: Vec<Uid>,
+    },
+    /// Other origins changed fields after the state that the command is based on.
+    Concurrent {
+        /// The kind of record.
+        entity: Entity,
+        /// The current version.
+        version: Seq,
+        /// The names of the fields.
+        fields: Vec<String>,
+    },
 }
 
 /// The error of one field.

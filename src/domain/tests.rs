@@ -18,7 +18,7 @@ proptest! {
         let mut before: Option<Record> = None;
         for (new_event, seq) in new_events.into_iter().zip((1..).map(Seq)) {
             let fields_before = before.as_ref().map(|record| record.fields.clone()).unwrap_or_default();
-            let (record, changed) = Record::evolve(before, new_event.clone(), seq, at);
+            let (record, changed) = Record::evolve(before, new_event.clone(), seq, at, &"test".into());
             prop_assert_eq!(record.version, seq);
             prop_assert_eq!(record.updated_at.nanosecond(), 0);
             prop_assert_eq!(changed.len(), new_event.changes.len());
@@ -119,7 +119,7 @@ fn whole(record: &Record) -> Result<(), TestCaseError> {
         Entity::CustomField => prop_assert!(schema::Definition::of(record).is_some(), "{record:#?}"),
         Entity::Audience => prop_assert!(has(Field::Id) && has(Field::Name), "{record:#?}"),
         Entity::Note => prop_assert!(has(Field::Contact), "{record:#?}"),
-        Entity::Push => prop_assert!(has(Field::Status), "{record:#?}"),
+        Entity::Push | Entity::Conflict => prop_assert!(has(Field::Status), "{record:#?}"),
     }
     Ok(())
 }

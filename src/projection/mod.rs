@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::{AccountId, Entity, Event, EventType, Field, Record, Uid, Value};
 use crate::store::records::Row;
 
@@ -16,6 +17,7 @@ pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
         is_new: event.previous_version.is_none(),
         companies: of_record.companies.filter(|_| touches_companies(event)),
         relisted: relisted(event),
+        refs: of_record.refs.filter(|refs| !refs.is_empty() || loses_refs(event)),
         ..of_record
     }
 }
@@ -32,7 +34,7 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
         key: record.key(),
         role: match record.fields.get(&Field::Role) {
             Some(Value::Role(role)) => Some(role.name()),
-            _ => None,
+            _ => status(record),
         },
         deleted: record.deleted,
         created_at: record.created_at,
@@ -40,6 +42,7 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
         record: text.to_owned(),
         companies: (record.entity == Entity::Contact).then(|| companies_of(record)),
         relisted: BTreeSet::new(),
+        refs: Some(record.refs.clone()),
     }
 }
 
@@ -48,12 +51,29 @@ pub fn last_row(account: AccountId, record: &Record, text: &str) -> Row {
 pub fn merge(earlier: Row, later: Row) -> Row {
     let companies = later.companies.or(earlier.companies);
     let relisted = later.relisted.into_iter().chain(earlier.relisted).collect();
-    Row { is_new: earlier.is_new, companies, relisted, ..later }
+    let refs = later.refs.or(earlier.refs);
+    Row { is_new: earlier.is_new, companies, relisted, refs, ..later }
+}
+
+/// The status of a conflict, which the column of roles has, so that lists are filtered by it.
+fn status(record: &Record) -> Option<&'static str> {
+    let status = record.text(Field::Status).filter(|_| record.entity == Entity::Conflict)?;
+    Some(if status == OPEN { OPEN } else { RESOLVED })
+}
+
+/// Whether the event may have taken identifiers in other systems from its record.
+fn loses_refs(event: &Event) -> bool {
+    matches!(event.event_type, EventType::Merged | EventType::Erased)
+}
+
+/// Whether the event makes a live record a tombstone, or the other way round.
+fn changes_existence(event: &Event) -> bool {
+    matches!(event.event_type, EventType::Deleted | EventType::Restored | EventType::Merged | EventType::Erased)
 }
 
 /// Whether this event may have changed the companies of its record.
 fn touches_companies(event: &Event) -> bool {
-    event.event_type == EventType::Deleted || event.changed.iter().any(|change| change.field == Field::Companies)
+    changes_existence(event) || event.changed.iter().any(|change| change.field == Field::Companies)
 }
 
 /// A deleted contact belongs to no company.
@@ -66,8 +86,8 @@ fn companies_of(contact: &Record) -> Vec<Uid> {
 fn relisted(event: &Event) -> BTreeSet<Uid> {
     let record = &event.record;
     match (record.entity, event.event_type) {
-        (Entity::Company, EventType::Deleted) => BTreeSet::from([record.uid]),
-        (Entity::Contact, EventType::Deleted) => linked(record.fields.get(&Field::Companies)).collect(),
+        (Entity::Company, _) if changes_existence(event) => BTreeSet::from([record.uid]),
+        (Entity::Contact, _) if changes_existence(event) => linked(record.fields.get(&Field::Companies)).collect(),
         (Entity::Contact, _) => {
             let changes = event.changed.iter().filter(|change| change.field == Field::Companies);
             changes.flat_map(|change| linked(change.from.as_ref()).chain(linked(change.to.as_ref()))).collect()
@@ -80,7 +100,8 @@ fn relisted(event: &Event) -> BTreeSet<Uid> {
             | Entity::Circle
             | Entity::Note
             | Entity::World
-            | Entity::Push,
+            | Entity::Push
+            | Entity::Conflict,
             _,
         ) => BTreeSet::new(),
     }

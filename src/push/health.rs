@@ -52,6 +52,10 @@ pub(super) async fn report(
         idempotency: None,
         traceparent: None,
         bytes: 0,
+        causation: None,
+        correlation: None,
+        is_atomic: false,
+        then: Vec::new(),
     };
     lanes.submit(envelope).await?;
     Ok(())

@@ -45,6 +45,7 @@ pub(crate) struct LogIndex {
     records: BTreeMap<Entity, i64>,
     live: Live,
     links: i64,
+    refs: i64,
 }
 
 /// The positions of a record's events.
@@ -55,6 +56,7 @@ struct Positions {
     walked: Seq,
     live: bool,
     links: u32,
+    refs: u32,
 }
 
 impl LogIndex {
@@ -68,6 +70,7 @@ impl LogIndex {
             records: BTreeMap::new(),
             live: Live::default(),
             links: 0,
+            refs: 0,
         }
     }
 
@@ -104,6 +107,11 @@ impl LogIndex {
         self.links
     }
 
+    /// The number of identifiers in other systems, like [`Self::live`].
+    pub(crate) fn refs(&self) -> i64 {
+        self.refs
+    }
+
     /// Whether the walked events have this record.
     pub(crate) fn has(&self, entity: Entity, uid: Uid) -> bool {
         self.positions.get(&(entity, uid)).is_some_and(|positions| positions.walked > Seq::ZERO)
@@ -123,7 +131,7 @@ impl LogIndex {
                 expected: "a known type".to_owned(),
                 stored: "an unknown one".to_owned(),
             })?;
-            let new = Positions { last: entry.seq, walked: Seq::ZERO, live: false, links: 0 };
+            let new = Positions { last: entry.seq, walked: Seq::ZERO, live: false, links: 0, refs: 0 };
             self.positions.entry((entity, entry.uid)).or_insert(new).last = entry.seq;
             self.indexed = entry.seq;
         }
@@ -158,7 +166,9 @@ impl LogIndex {
         let links = u32::try_from(row.companies.as_ref().map_or(0, Vec::len)).unwrap_or(u32::MAX);
         self.live.add(entity, i64::from(!record.deleted) - i64::from(positions.live));
         self.links += i64::from(links) - i64::from(positions.links);
-        (positions.live, positions.links) = (!record.deleted, links);
+        let refs = u32::try_from(record.refs.len()).unwrap_or(u32::MAX);
+        self.refs += i64::from(refs) - i64::from(positions.refs);
+        (positions.live, positions.links, positions.refs) = (!record.deleted, links, refs);
         Ok(is_last.then_some(row))
     }
 }

@@ -56,9 +56,9 @@ fn written(history: Vec<NewEvent>) -> Written {
         let was_live = before.as_ref().is_some_and(|record| !record.deleted);
         let at = Timestamp::UNIX_EPOCH + time::Duration::milliseconds(seq.0 * 700);
         let event_type = new_event.event_type;
-        let (record, changed) = Record::evolve(before, new_event, seq, at);
+        let (record, changed) = Record::evolve(before, new_event, seq, at, &"test".into());
         written.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
-        let origin = "test".to_owned();
+        let origin = "test".into();
         let event = Event {
             epoch: FIRST_EPOCH,
             seq,
@@ -69,6 +69,8 @@ fn written(history: Vec<NewEvent>) -> Written {
             record,
             origin,
             traceparent: None,
+            causation: None,
+            correlation: None,
         };
         let (encoded, text) = EncodedEvent::encode(ACCOUNT, &event).unwrap();
         let row = projection::row(ACCOUNT, &event, &text);
@@ -82,7 +84,7 @@ fn written(history: Vec<NewEvent>) -> Written {
             uid: encoded.uid,
             kind: encoded.kind(),
             at,
-            origin: event.origin.clone(),
+            origin: event.origin.to_string(),
             body: encoded.text().to_owned(),
         });
         written.entities.push(event.record.entity);

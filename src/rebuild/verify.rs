@@ -14,6 +14,7 @@ use super::difference::{Difference, compare};
 use super::log::{Damage, Depth, LogIndex, headless, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
+use crate::domain::record::Ref;
 use crate::domain::{AccountId, Entity, Seq, Uid};
 use crate::store::rebuild::{LogReader, LogReaders, StoredHead};
 use crate::store::records::Row;
@@ -183,10 +184,39 @@ impl Walk<'_> {
                     return Ok(difference);
                 }
             }
+            if let Some(difference) = self.compare_refs(entity, &of_entity, &uids).await? {
+                return Ok(Some(difference));
+            }
             if entity == Entity::Contact
                 && let Some(difference) = self.compare_contacts(head, &of_entity, &uids).await?
             {
                 return Ok(Some(difference));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn compare_refs(
+        &self,
+        entity: Entity,
+        rows: &[&Row],
+        uids: &[Uuid],
+    ) -> Result<Option<Difference>, StoreError> {
+        let mut refs: BTreeMap<Uid, Vec<Ref>> = BTreeMap::new();
+        for (uid, reference) in self.reader.refs_of(self.index.account(), entity, uids).await? {
+            refs.entry(uid).or_default().push(reference);
+        }
+        for row in rows {
+            let mut expected = row.refs.clone().unwrap_or_default();
+            let mut stored = refs.remove(&row.uid).unwrap_or_default();
+            expected.sort_unstable();
+            stored.sort_unstable();
+            if expected != stored {
+                let text = |refs: &[Ref]| {
+                    refs.iter().map(|Ref { source, id }| format!("{source}/{id}")).collect::<Vec<_>>().join(" ")
+                };
+                let (expected, stored) = (text(&expected), text(&stored));
+                return Ok(Some(Difference::of_record((entity, row.uid), "record_ref.id", expected, stored)));
             }
         }
         Ok(None)
@@ -251,6 +281,9 @@ impl Walk<'_> {
         if self.index.links() != totals.links {
             return Ok(self.surplus_link(totals.links).await?.into());
         }
+        if self.index.refs() != totals.refs {
+            return Ok(self.surplus_ref(totals.refs).await?.into());
+        }
         if let Some((company, stored)) = totals.wrong_kept {
             return Ok(Difference::of_record((Entity::Company, company), "kept", !stored, stored).into());
         }
@@ -285,6 +318,25 @@ impl Walk<'_> {
             }
         }
         Ok(Difference::of_account(format!("number of {} rows", entity.name()), expected, stored))
+    }
+
+    /// Finds an identifier in another system whose record the log does not have.
+    async fn surplus_ref(&self, stored: i64) -> Result<Difference, StoreError> {
+        let mut after = (String::new(), Ref { source: String::new(), id: String::new() });
+        loop {
+            let refs = self.reader.refs_after(self.index.account(), (&after.0, &after.1), KEYS_PAGE).await?;
+            let Some((entity, reference, _)) = refs.last() else { break };
+            after = (entity.clone(), reference.clone());
+            for (entity, reference, uid) in refs {
+                let known = Entity::from_name(&entity);
+                if known.is_none_or(|entity| !self.index.has(entity, uid)) {
+                    let shown = format!("{}/{}", reference.source, reference.id);
+                    let entity = known.unwrap_or(Entity::Contact);
+                    return Ok(Difference::of_record((entity, uid), "record_ref.id", "none", shown));
+                }
+            }
+        }
+        Ok(Difference::of_account("number of record_ref rows", self.index.refs(), stored))
     }
 
     /// Finds a link of a contact that the log does not have. The links of all other contacts were compared.

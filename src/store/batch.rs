@@ -4,7 +4,7 @@
 //! that two batches never deadlock, and reads *in later statements*: in READ COMMITTED a statement that waited for the
 //! lock does not see the rows that the lock's holder committed. The second writes and commits.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::idempotency::{self, IdempotencyRecord};
 use super::live::Live;
 use super::records::{self, Row};
-use super::{Params, Store, StoreError};
+use super::{Params, Store, StoreError, sync_policy};
 use crate::clock;
 use crate::contract::EncodedEvent;
-use crate::domain::{AccountId, Entity, Record, Seq, Timestamp, Uid};
+use crate::domain::{AccountId, Entity, Record, Seq, SyncPolicy, Timestamp, Uid};
 use crate::metrics::Metrics;
 
 pub(super) const LOCK_HEADS: &str = "-- batch.lock_heads
@@ -44,6 +44,10 @@ pub struct LoadRequest {
     pub accounts: Vec<AccountId>,
     pub uids: Vec<(AccountId, Entity, Uid)>,
     pub keys: Vec<(AccountId, Entity, String)>,
+    /// Identifiers in other systems: their sources and ids.
+    pub refs: Vec<(AccountId, Entity, String, String)>,
+    /// The accounts whose rules for concurrent changes are needed.
+    pub policies: BTreeSet<AccountId>,
     pub idempotency_keys: Vec<(AccountId, String)>,
     /// Idempotency records of this age or older are not loaded.
     pub idempotency_ttl: Duration,
@@ -78,6 +82,8 @@ pub struct LockedHead {
 pub struct LoadedState {
     pub heads: Vec<LockedHead>,
     pub records: Vec<(AccountId, Record)>,
+    /// Accounts without a policy have the default one.
+    pub policies: Vec<(AccountId, SyncPolicy)>,
     pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
@@ -124,7 +130,7 @@ impl Store {
         let client = self.lane_writer().await?;
         let batch = Batch { client: Some(client), metrics: self.metrics.clone() };
         let started = clock::instant();
-        let loaded = load(batch.client()?, request, lock).await;
+        let loaded = load(batch.client()?, request, Begin::With(lock)).await;
         self.metrics.transaction_seconds("batch.open").observe(started.elapsed().as_secs_f64());
         match loaded {
             Ok(loaded) => Ok((batch, loaded)),
@@ -154,10 +160,9 @@ impl Batch {
         self.client.as_ref().ok_or_else(|| StoreError::Unavailable("the transaction has ended".into()))
     }
 
-    /// Loads more records, under the same locks: one round trip.
-    pub async fn load_more(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
-        let client = self.client()?;
-        records::Loads::prepare(client, uids, &[]).await?.run(client).await
+    /// Loads the state again with what the request has got besides, under the same locks: one round trip.
+    pub async fn reload(&self, request: &LoadRequest) -> Result<LoadedState, StoreError> {
+        load(self.client()?, request, Begin::Again).await
     }
 
     /// Rolls back and returns the connection to the pool.
@@ -181,23 +186,43 @@ impl Batch {
     }
 }
 
-async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<LoadedState, StoreError> {
-    let is_patient = lock == HeadLock::Patient;
-    let lock = if lock == HeadLock::Skip { LOCK_FREE_HEADS } else { LOCK_HEADS };
+/// Whether a load begins the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    With(HeadLock),
+    /// The transaction holds its locks.
+    Again,
+}
+
+async fn load(client: &Object, request: &LoadRequest, begins: Begin) -> Result<LoadedState, StoreError> {
+    // The heads that the transaction holds are free for itself alone.
+    let lock = if begins == Begin::With(HeadLock::Brief) || begins == Begin::With(HeadLock::Patient) {
+        LOCK_HEADS
+    } else {
+        LOCK_FREE_HEADS
+    };
     let accounts: Vec<Uuid> = request.accounts.iter().map(|account| account.0).collect();
     let keys: HashSet<_> = request.idempotency_keys.iter().map(|(account, key)| (account.0, key.as_str())).collect();
     let (key_accounts, keys): (Vec<Uuid>, Vec<&str>) = keys.into_iter().unzip();
     let begin = client.prepare_cached(BEGIN).await?;
     let lock = client.prepare_cached(lock).await?;
     let stored = client.prepare_cached(idempotency::LOAD).await?;
-    let loads = records::Loads::prepare(client, &request.uids, &request.keys).await?;
+    let loads = records::Loads::prepare(client, &request.uids, &request.keys, &request.refs).await?;
+    let with_policy: Vec<Uuid> = request.policies.iter().map(|account| account.0).collect();
+    let policy = client.prepare_cached(sync_policy::LOAD).await?;
 
     let begin = async {
-        if is_patient {
-            client.batch_execute(BEGIN_PATIENTLY).await
-        } else {
-            client.execute(&begin, &[]).await.map(drop)
+        match begins {
+            Begin::Again => Ok(()),
+            Begin::With(HeadLock::Patient) => client.batch_execute(BEGIN_PATIENTLY).await,
+            Begin::With(HeadLock::Brief | HeadLock::Skip) => client.execute(&begin, &[]).await.map(drop),
         }
+    };
+    let policies = async {
+        if with_policy.is_empty() {
+            return Ok(Vec::new());
+        }
+        client.query(&policy, &[&with_policy]).await
     };
     let idempotency_records = async {
         if keys.is_empty() {
@@ -206,10 +231,11 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
         client.query(&stored, &[&key_accounts, &keys, &request.idempotency_ttl.as_secs_f64()]).await
     };
     let heads: Params<'_, 1> = [&accounts];
-    let (begun, heads, idempotency_records, records) = tokio::join!(
+    let (begun, heads, policies, idempotency_records, records) = tokio::join!(
         biased;
         begin,
         client.query(&lock, &heads),
+        policies,
         idempotency_records,
         loads.run(client),
     );
@@ -218,6 +244,7 @@ async fn load(client: &Object, request: &LoadRequest, lock: HeadLock) -> Result<
         heads: heads?.iter().map(head).collect::<Result<_, _>>()?,
         idempotency_records: idempotency_records?.iter().map(idempotency::record).collect::<Result<_, _>>()?,
         records: records?,
+        policies: policies?.iter().map(sync_policy::policy).collect::<Result<_, _>>()?,
     })
 }
 

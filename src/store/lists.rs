@@ -166,6 +166,7 @@ const fn table(entity: Entity) -> &'static Table {
         Entity::Note => &NOTE,
         Entity::World => &WORLD,
         Entity::Push => &PUSH,
+        Entity::Conflict => &CONFLICT,
     }
 }
 
@@ -194,6 +195,7 @@ const CIRCLE: Table = table!("circle", "", LIVE, TEXT_OF_KEY);
 const NOTE: Table = table!("note", "", LIVE, TEXT_OF_KEY);
 const WORLD: Table = table!("world", "", LIVE, TEXT_OF_KEY);
 const PUSH: Table = table!("push_health", "", LIVE, TEXT_OF_KEY);
+const CONFLICT: Table = table!("conflict", "", LIVE, TEXT_OF_KEY);
 
 /// A company without contacts is idle, and idle companies are not listed.
 const COMPANY: Table = table!("company", " and r.listed", "h.listed_companies", TEXT_OF_KEY);

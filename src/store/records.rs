@@ -9,9 +9,11 @@ use tokio_postgres::{Row as PgRow, Statement};
 use uuid::Uuid;
 
 use super::append::{APPEND, append};
+use super::refs::{RefChanges, RefKeys};
 use super::shared_reads::SharedReads;
 use super::{Params, Store, StoreError, columns};
 use crate::contract::record;
+use crate::domain::record::Ref;
 use crate::domain::{AccountId, Entity, Record, Seq, Target, Timestamp, Uid};
 
 /// A row of a read model.
@@ -34,6 +36,8 @@ pub struct Row {
     pub companies: Option<Vec<Uid>>,
     /// The companies whose listing may have changed.
     pub relisted: BTreeSet<Uid>,
+    /// The record's identifiers in other systems; `None` where they have not changed.
+    pub refs: Option<Vec<Ref>>,
 }
 
 /// A record as it is read for a client.
@@ -49,12 +53,14 @@ struct Statements {
     table: &'static str,
     by_uid: &'static str,
     by_key: &'static str,
+    by_ref: &'static str,
     upsert: &'static str,
     release_keys: &'static str,
     append: &'static str,
     get: &'static str,
     get_all: &'static str,
     find: &'static str,
+    find_by_ref: &'static str,
     copy: &'static str,
     stored: &'static str,
     count: &'static str,
@@ -72,6 +78,7 @@ const fn statements(entity: Entity) -> &'static Statements {
         Entity::Note => &NOTE,
         Entity::World => &WORLD,
         Entity::Push => &PUSH,
+        Entity::Conflict => &CONFLICT,
     }
 }
 
@@ -85,6 +92,10 @@ join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
             by_key: concat!("-- ", $table, ".by_key
 select r.account_id, r.record from unnest($1::uuid[], $2::text[]) as k(account_id, key)
 join ", $table, " r on r.account_id = k.account_id and r.key = k.key and not r.deleted"),
+            by_ref: concat!("-- ", $table, ".by_ref
+select r.account_id, r.record from unnest($1::uuid[], $2::text[], $3::text[]) as k(account_id, source, id)
+join record_ref f on f.account_id = k.account_id and f.entity = '", $table, "' and f.source = k.source and f.id = k.id
+join ", $table, " r on r.account_id = f.account_id and r.uid = f.uid"),
             upsert: concat!("-- ", $table, ".upsert
 insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 select account_id, uid, version, key, role, deleted, created_at, updated_at, record
@@ -113,6 +124,10 @@ select r.uid, r.version, r.deleted, r.record
 from unnest($2::text[]) with ordinality as k(key, place)
 join ", $table, " r on r.account_id = $1 and r.key = k.key and not r.deleted
 order by k.place limit 1"),
+            find_by_ref: concat!("-- ", $table, ".find_by_ref
+select r.uid, r.version, r.deleted, r.record from record_ref f
+join ", $table, " r on r.account_id = f.account_id and r.uid = f.uid
+where f.account_id = $1 and f.entity = '", $table, "' and f.source = $2 and f.id = $3"),
             copy: concat!("-- ", $table, ".copy
 copy ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)
 from stdin (format binary)"),
@@ -135,6 +150,7 @@ const CIRCLE: Statements = statements!("circle");
 const NOTE: Statements = statements!("note");
 const WORLD: Statements = statements!("world");
 const PUSH: Statements = statements!("push_health");
+const CONFLICT: Statements = statements!("conflict");
 
 const COMPANY: Statements = statements!("company");
 
@@ -234,6 +250,7 @@ struct Load {
 enum By {
     Uid(Vec<Uuid>),
     Key(Vec<String>),
+    Ref(Vec<String>, Vec<String>),
 }
 
 impl Loads {
@@ -241,6 +258,7 @@ impl Loads {
         client: &Object,
         uids: &[(AccountId, Entity, Uid)],
         keys: &[(AccountId, Entity, String)],
+        refs: &[(AccountId, Entity, String, String)],
     ) -> Result<Self, StoreError> {
         let mut loads = Vec::new();
         for entity in Entity::ALL {
@@ -257,6 +275,14 @@ impl Loads {
                 let (accounts, keys) = of.into_iter().unzip();
                 let statement = client.prepare_cached(statements(entity).by_key).await?;
                 loads.push(Load { entity, statement, accounts, by: By::Key(keys) });
+            }
+            if refs.is_empty() {
+                continue;
+            }
+            let RefKeys { accounts, sources, ids } = RefKeys::of(refs, entity);
+            if !ids.is_empty() {
+                let statement = client.prepare_cached(statements(entity).by_ref).await?;
+                loads.push(Load { entity, statement, accounts, by: By::Ref(sources, ids) });
             }
         }
         Ok(Self { loads })
@@ -283,6 +309,7 @@ impl Load {
         match &self.by {
             By::Uid(uids) => client.query(&self.statement, &[&self.accounts, uids]).await,
             By::Key(keys) => client.query(&self.statement, &[&self.accounts, keys]).await,
+            By::Ref(sources, ids) => client.query(&self.statement, &[&self.accounts, sources, ids]).await,
         }
     }
 }
@@ -292,6 +319,7 @@ pub(super) struct Changes<'a> {
     upserts: Vec<(Entity, Statement, Columns<'a>)>,
     inserts: Option<(&'static str, Columns<'a>)>,
     links: Option<Links>,
+    refs: Option<RefChanges>,
     relist: Option<Relist>,
 }
 
@@ -332,7 +360,11 @@ impl<'a> Changes<'a> {
         let is_inserted = |row: &Row| row.is_new && Some(row.entity) == inserted;
         let mut upserts = Vec::new();
         for entity in Entity::ALL {
-            let columns = Columns::of(rows.iter().filter(|row| row.entity == entity && !is_inserted(row)));
+            // Tombstones first, because a record may get the lookup key of one that is deleted in the same batch.
+            let of_entity = |deleted: bool| {
+                rows.iter().filter(move |row| row.entity == entity && row.deleted == deleted && !is_inserted(row))
+            };
+            let columns = Columns::of(of_entity(true).chain(of_entity(false)));
             if !columns.uid.is_empty() {
                 upserts.push((entity, client.prepare_cached(statements(entity).upsert).await?, columns));
             }
@@ -340,7 +372,8 @@ impl<'a> Changes<'a> {
         let columns = || Columns::of(rows.iter().filter(|row| is_inserted(row)));
         let inserts = inserted.map(|entity| (statements(entity).append, columns()));
         let (links, relist) = (Links::prepare(client, rows).await?, Relist::prepare(client, rows).await?);
-        Ok(Self { upserts, inserts, links, relist })
+        let refs = RefChanges::prepare(client, rows).await?;
+        Ok(Self { upserts, inserts, links, refs, relist })
     }
 
     /// Writes the rows that change. Runs before the new rows are inserted, because a new record may get a lookup key that an
@@ -384,8 +417,14 @@ impl<'a> Changes<'a> {
                 None => Ok(()),
             }
         };
-        let (links, relist) = tokio::join!(biased; links, relist);
-        links.and(relist)
+        let refs = async {
+            match &self.refs {
+                Some(refs) => refs.run(client).await,
+                None => Ok(()),
+            }
+        };
+        let (links, relist, refs) = tokio::join!(biased; links, relist, refs);
+        links.and(relist).and(refs)
     }
 }
 
@@ -506,6 +545,10 @@ impl Store {
             Target::Key(keys) => {
                 let find = client.prepare_cached(statements(entity).find).await?;
                 client.query_opt(&find, &[&account.0, keys]).await?
+            }
+            Target::Ref(Ref { source, id }) => {
+                let find = client.prepare_cached(statements(entity).find_by_ref).await?;
+                client.query_opt(&find, &[&account.0, source, id]).await?
             }
         };
         Ok(row.as_ref().map(stored))

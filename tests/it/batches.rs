@@ -32,6 +32,10 @@ async fn a_new_record_takes_the_key_that_another_gives_up_in_the_same_batch() {
             idempotency: None,
             traceparent: None,
             bytes: 100,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         })
     }));
     let written = writes.await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();

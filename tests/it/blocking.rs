@@ -92,6 +92,10 @@ async fn writes_of_a_locked_account_are_made_once_and_in_their_order_when_the_lo
             idempotency: None,
             traceparent: None,
             bytes: 100,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         };
         let mut write = Box::pin(service.app.lanes().submit(order));
         // The first poll puts the command into the lane.

@@ -17,6 +17,10 @@ impl Service {
             idempotency: None,
             traceparent: None,
             bytes: 100,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         };
         execute(&self.store, &unificus::clock::Clock::system(), order).await.unwrap();
     }

@@ -51,6 +51,7 @@ mod services;
 mod shards;
 mod streams;
 mod support;
+mod sync;
 mod text_index;
 mod tiers;
 mod upgrades;

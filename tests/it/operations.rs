@@ -109,6 +109,28 @@ fn others() -> Vec<Row> {
             Call("/marketing/subscribe", json!([{"email": "new@example.org", "audiences": []}, {"email": "x"}])),
             Call("/marketing/subscribe", json!({})),
         ),
+        row(
+            "POST /sync/batch",
+            Call(
+                "/sync/batch",
+                json!({"ops": [{"op_id": "1", "op": "update", "entity": "contact", "uid": "{contact}",
+                    "base": 1, "set": {"phone": "7"}}]}),
+            ),
+            Call("/sync/batch", json!({"ops": []})),
+        ),
+        row("GET /sync/policy", bare("/sync/policy"), None),
+        row(
+            "PUT /sync/policy",
+            Call("/sync/policy", json!({"default": "reject", "fields": {"contact.phone": "existing_wins"}})),
+            Call("/sync/policy", json!({"default": "none"})),
+        ),
+        row("GET /sync/conflicts", bare("/sync/conflicts?status=open"), bare("/sync/conflicts?status=lost")),
+        row("GET /sync/conflicts/{id}", bare("/sync/conflicts/{conflict}"), None),
+        row(
+            "POST /sync/conflicts/{id}/resolve",
+            Call("/sync/conflicts/{conflict}/resolve", json!({"take": "lost"})),
+            Call("/sync/conflicts/{conflict}/resolve", json!({"take": "none"})),
+        ),
         row("GET /audiences", bare("/audiences"), bare("/audiences?page=x")),
         row("GET /worlds", bare("/worlds"), bare("/worlds?page=-1")),
         row("GET /fields", bare("/fields"), bare("/fields?createdMax=x")),
@@ -182,6 +204,7 @@ struct FieldOwner {
     project: String,
     field: String,
     endpoint: String,
+    conflict: String,
 }
 
 impl FieldOwner {
@@ -198,7 +221,8 @@ impl FieldOwner {
         park(service, &client, &endpoint).await;
         let project = client.post("/project", json!({"name": "Roof"})).await.uid();
         let field = client.post("/fields", json!({"entity": "contact", "type": "text", "name": "Color"})).await.uid();
-        Self { contact: contact.uid(), client, company, project, field, endpoint }
+        let conflict = conflict(service, &client, &contact.uid()).await;
+        Self { contact: contact.uid(), client, company, project, field, endpoint, conflict }
     }
 
     fn path(&self, path: &str) -> String {
@@ -208,13 +232,24 @@ impl FieldOwner {
             ("{project}", &self.project),
             ("{field}", &self.field),
             ("{endpoint}", &self.endpoint),
+            ("{conflict}", &self.conflict),
         ];
         known.into_iter().fold(path.to_owned(), |path, (placeholder, id)| path.replace(placeholder, id))
     }
 
     async fn send(&self, caller: &Client, operation: &Operation<'_>, Call(path, body): &Call) -> Reply {
-        caller.send(operation.method(), &self.path(path), &[], &text(body)).await
+        caller.send(operation.method(), &self.path(path), &[], &self.path(&text(body))).await
     }
+}
+
+/// Makes a conflict about a contact's title; returns its uid.
+async fn conflict(service: &Service, client: &Client, contact: &str) -> String {
+    let other = crate::sync::another_key(service, client, "shop").await;
+    let update = |title: &str| json!({"ops": [{"op": "update", "entity": "contact", "uid": contact, "base": 1, "set": {"title": title}}]});
+    other.post("/sync/batch", update("Prof")).await.expect(200);
+    client.post("/sync/batch", update("Dr")).await.expect(200);
+    let conflicts = client.get("/sync/conflicts").await;
+    conflicts.expect(200)[0]["uid"].as_str().unwrap_or_else(|| panic!("{}", conflicts.text)).to_owned()
 }
 
 /// Parks the endpoint's first event.

@@ -3,12 +3,12 @@
 //! RFC 3339 has no years before 0, so a record that was created in such a year stands for any record without JSON.
 
 use super::*;
-use crate::command::batch::{Decided, decide_all};
+use crate::command::batch::{Decided, Deciding, decide_all};
 use crate::command::working_set::Defect;
 use crate::domain::contact::{RelatedChanges, UpdateContact};
 use crate::domain::fixture::{contact, given as account_with, key, text, timestamp};
 use crate::domain::{FIRST_EPOCH, Field, Patch, Seq};
-use crate::store::batch::{HeadLock, LoadedState, LockedHead};
+use crate::store::batch::{HeadLock, LoadRequest, LoadedState, LockedHead};
 use crate::store::live::Live;
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(1));
@@ -25,6 +25,7 @@ fn loaded() -> LoadedState {
         heads: vec![LockedHead { account: ACCOUNT, seq: Seq(2), epoch: FIRST_EPOCH, live: Live::default() }],
         records: vec![(ACCOUNT, ann), (ACCOUNT, bob)],
         idempotency_records: Vec::new(),
+        policies: Vec::new(),
     }
 }
 
@@ -44,11 +45,18 @@ fn update(email: &str, title: Option<&str>) -> CommandEnvelope {
         idempotency: None,
         traceparent: None,
         bytes: 1,
+        causation: None,
+        correlation: None,
+        is_atomic: false,
+        then: Vec::new(),
     }
 }
 
 fn decide(commands: &[&CommandEnvelope]) -> Result<Decided, Defect> {
-    decide_all(commands, loaded(), HeadLock::Brief, timestamp(Seq(3)))
+    match decide_all(commands, &LoadRequest::default(), loaded(), HeadLock::Brief, timestamp(Seq(3)))? {
+        Deciding::Done(decided) => Ok(decided),
+        Deciding::Needs(..) => panic!("all is loaded"),
+    }
 }
 
 #[test]

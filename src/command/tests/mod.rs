@@ -33,6 +33,10 @@ fn weighing(bytes: usize, (account, number): Name) -> Pending {
         idempotency: None,
         traceparent: None,
         bytes,
+        causation: None,
+        correlation: None,
+        is_atomic: false,
+        then: Vec::new(),
     };
     let (reply, _unreceived) = oneshot::channel();
     Pending { envelope, arrived: clock::instant(), reply }

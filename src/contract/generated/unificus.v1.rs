@@ -43,6 +43,12 @@ pub struct Event {
     /// The W3C Trace Context of the request that caused the event, where it had one.
     #[prost(string, optional, tag = "9")]
     pub traceparent: ::core::option::Option<::prost::alloc::string::String>,
+    /// The operation that caused the event: the `op_id` that its sender gave it.
+    #[prost(string, optional, tag = "10")]
+    pub causationid: ::core::option::Option<::prost::alloc::string::String>,
+    /// The request that had the operation: its Idempotency-Key.
+    #[prost(string, optional, tag = "11")]
+    pub correlationid: ::core::option::Option<::prost::alloc::string::String>,
     /// The epoch of the log; absent in the first one. It rises where the log was restored from a backup that is older than
     /// what was already sent, and its positions are given out again.
     #[prost(int32, optional, tag = "12")]
@@ -65,7 +71,7 @@ pub struct Change {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Value {
     /// Always one of these.
-    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub kind: ::core::option::Option<value::Kind>,
 }
 /// Nested message and enum types in `Value`.
@@ -112,6 +118,9 @@ pub mod value {
         /// `circles`.
         #[prost(message, tag = "13")]
         Circles(super::Links),
+        /// `kept` and `lost` of a conflict.
+        #[prost(message, tag = "14")]
+        FieldValue(::prost::alloc::boxed::Box<super::FieldValue>),
     }
 }
 /// A record after an event, whole.
@@ -138,8 +147,17 @@ pub struct Record {
     /// For each attribute that was ever set, by its JSON name, the seq of its last change.
     #[prost(btree_map = "string, int64", tag = "7")]
     pub field_seq: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, i64>,
+    /// For each attribute, by its JSON name, the origin of its last change. In JSON: `origins`, by origin.
+    #[prost(btree_map = "string, string", tag = "17")]
+    pub field_origin: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    /// The record that continues this one, where it was merged.
+    #[prost(string, optional, tag = "18")]
+    pub merged_into: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether it was erased: it has no attributes then.
+    #[prost(bool, tag = "19")]
+    pub erased: bool,
     /// What it is, with its attributes. Always one of these; further kinds of records will come.
-    #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15, 16")]
+    #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15, 16, 20")]
     pub entity: ::core::option::Option<record::Entity>,
 }
 /// Nested message and enum types in `Record`.
@@ -174,6 +192,9 @@ pub mod record {
         /// How a push endpoint fares.
         #[prost(message, tag = "16")]
         Push(super::Push),
+        /// A value that lost against another origin's.
+        #[prost(message, tag = "20")]
+        Conflict(super::Conflict),
     }
 }
 /// A record's identifier in another system.
@@ -414,6 +435,59 @@ pub struct Push {
     /// Since when it takes nothing: an RFC 3339 date-time.
     #[prost(string, optional, tag = "3")]
     pub failing_since: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A value that lost against another origin's.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Conflict {
+    /// The kind of the record: `contact`, `company` or `project`.
+    #[prost(string, optional, tag = "1")]
+    pub entity: ::core::option::Option<::prost::alloc::string::String>,
+    /// The record's uid.
+    #[prost(string, optional, tag = "2")]
+    pub record: ::core::option::Option<::prost::alloc::string::String>,
+    /// The attribute by its JSON name.
+    #[prost(string, optional, tag = "3")]
+    pub field: ::core::option::Option<::prost::alloc::string::String>,
+    /// `concurrent`, `system-of-record`, `deleted` or `loop-suspected`.
+    #[prost(string, optional, tag = "4")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    /// The rule that was applied; absent where the record had been deleted.
+    #[prost(string, optional, tag = "5")]
+    pub policy: ::core::option::Option<::prost::alloc::string::String>,
+    /// `open` or `resolved`.
+    #[prost(string, optional, tag = "6")]
+    pub status: ::core::option::Option<::prost::alloc::string::String>,
+    /// The seq that the later change was based on.
+    #[prost(double, optional, tag = "7")]
+    pub base: ::core::option::Option<f64>,
+    /// The version of the record that the later change met.
+    #[prost(double, optional, tag = "8")]
+    pub seq: ::core::option::Option<f64>,
+    /// The value that stays.
+    #[prost(message, optional, tag = "9")]
+    pub kept: ::core::option::Option<FieldValue>,
+    /// The origin of that value.
+    #[prost(string, optional, tag = "10")]
+    pub kept_origin: ::core::option::Option<::prost::alloc::string::String>,
+    /// The value that lost.
+    #[prost(message, optional, tag = "11")]
+    pub lost: ::core::option::Option<FieldValue>,
+    /// The origin of that value.
+    #[prost(string, optional, tag = "12")]
+    pub lost_origin: ::core::option::Option<::prost::alloc::string::String>,
+    /// `kept` or `changed`; absent while the conflict is open.
+    #[prost(string, optional, tag = "13")]
+    pub resolution: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// The value of one attribute of another record.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FieldValue {
+    /// The attribute by its JSON name.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// Absent where it is `null`.
+    #[prost(message, optional, boxed, tag = "2")]
+    pub value: ::core::option::Option<::prost::alloc::boxed::Box<Value>>,
 }
 /// A postal address. The JSON's `full_address` is what is set of line 1, line 2, city, state, zip and country, in this
 /// order, with a comma and a space between.

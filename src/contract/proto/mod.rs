@@ -6,6 +6,8 @@
 mod attributes;
 mod value;
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::event::{TYPE_ROOT, kind, parse_kind};
@@ -39,8 +41,10 @@ pub fn to_proto(account: AccountId, event: &Event) -> generated::Event {
         previous_version: event.previous_version.map(|version| version.0),
         changed: event.changed.iter().map(change).collect(),
         record: Some(record(&event.record)),
-        origin: event.origin.clone(),
+        origin: event.origin.to_string(),
         traceparent: event.traceparent.clone(),
+        causationid: event.causation.clone(),
+        correlationid: event.correlation.clone(),
         epoch: (event.epoch != FIRST_EPOCH).then_some(event.epoch),
     }
 }
@@ -59,8 +63,10 @@ pub fn from_proto(message: generated::Event) -> Result<(AccountId, Event), Unusa
         previous_version: message.previous_version.map(|seq| position(seq, "previous_version")).transpose()?,
         changed: message.changed.into_iter().map(|change| read_change(entity, change)).collect::<Result<_, _>>()?,
         record: read_record(entity, message.record.ok_or(Unusable("record"))?)?,
-        origin: message.origin,
+        origin: message.origin.into(),
         traceparent: message.traceparent,
+        causation: message.causationid,
+        correlation: message.correlationid,
     };
     Ok((AccountId(account), event))
 }
@@ -94,6 +100,13 @@ fn record(record: &Record) -> generated::Record {
             .collect(),
         field_seq: field_seq.collect(),
         entity: Some(attributes::write(record)),
+        field_origin: record
+            .origins
+            .iter()
+            .map(|(field, origin)| (field.name().to_owned(), origin.to_string()))
+            .collect(),
+        merged_into: record.merged_into.map(|uid| uid.to_string()),
+        erased: record.erased,
     }
 }
 
@@ -101,6 +114,10 @@ fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unus
     let field_seq = record.field_seq.into_iter().map(|(name, seq)| {
         let field = entity.field(&name).ok_or(Unusable("field_seq"))?;
         Ok((field, position(seq, "field_seq")?))
+    });
+    let origins = record.field_origin.into_iter().map(|(name, origin)| {
+        let field = entity.field(&name).ok_or(Unusable("field_origin"))?;
+        Ok((field, Arc::from(origin)))
     });
     Ok(Record {
         entity,
@@ -112,6 +129,9 @@ fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unus
         fields: attributes::read(entity, record.entity)?,
         field_seq: field_seq.collect::<Result<_, _>>()?,
         refs: record.refs.into_iter().map(|generated::Ref { source, id }| Ref { source, id }).collect(),
+        origins: origins.collect::<Result<_, _>>()?,
+        merged_into: record.merged_into.as_deref().map(uid).transpose()?,
+        erased: record.erased,
     })
 }
 

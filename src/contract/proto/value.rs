@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Unusable, generated, uid};
 use crate::contract::generated::value::Kind as Typed;
+use crate::domain::value::FieldValue;
 use crate::domain::{Address, Field, FieldKind, Link, Money, Number, Person, Role, Uid, Value};
 
 pub(super) fn write(field: Field, value: &Value) -> generated::Value {
@@ -22,9 +23,17 @@ pub(super) fn write(field: Field, value: &Value) -> generated::Value {
         Value::Money(money) => Typed::Money(write_money(money)),
         Value::Words(words) => Typed::Words(generated::Words { words: words.clone() }),
         Value::Audiences(ids) => Typed::Audiences(generated::Audiences { ids: ids.clone() }),
+        Value::FieldValue(held) => Typed::FieldValue(Box::new(write_field_value(held))),
         Value::Custom(values) => Typed::Custom(generated::CustomValues { values: write_custom(field, values) }),
     };
     generated::Value { kind: Some(kind) }
+}
+
+pub(super) fn write_field_value(held: &FieldValue) -> generated::FieldValue {
+    generated::FieldValue {
+        field: held.field.name().to_owned(),
+        value: held.value.as_ref().map(|value| Box::new(write(held.field, value))),
+    }
 }
 
 pub(super) fn write_money(money: &Money) -> generated::Money {
@@ -55,7 +64,8 @@ fn read_custom(value: generated::Value, wrong: Unusable) -> Result<Value, Unusab
         | Typed::Person(_)
         | Typed::Audiences(_)
         | Typed::Custom(_)
-        | Typed::Circles(_) => Err(wrong),
+        | Typed::Circles(_)
+        | Typed::FieldValue(_) => Err(wrong),
     }
 }
 
@@ -97,6 +107,11 @@ pub(super) fn read(field: Field, value: generated::Value) -> Result<Option<Value
         }
         (FieldKind::Audiences, Typed::Audiences(generated::Audiences { ids })) => {
             Ok((!ids.is_empty()).then_some(Value::Audiences(ids)))
+        }
+        (FieldKind::FieldValue, Typed::FieldValue(held)) => {
+            let field = Field::of_records(&held.field).ok_or(wrong)?;
+            let value = held.value.map_or(Ok(None), |value| read(field, *value))?;
+            Ok(Some(Value::FieldValue(Box::new(FieldValue { field, value }))))
         }
         (FieldKind::Custom(_), Typed::Custom(generated::CustomValues { values })) => {
             let values = values.into_iter().map(|(key, value)| Ok((uid(&key)?, read_custom(value, wrong)?)));

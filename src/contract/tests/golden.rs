@@ -1,7 +1,8 @@
 //! `tests/golden/`: events as they were sent, `<kind>.json` or `<kind>.<which>.json`, each with the protobuf message of
 //! the same event in a `.pb` beside it. A folder is a shape: `v2` added circles, audiences, custom fields and categories,
 //! and the kinds of records that came with them; later the health of push endpoints, as kinds of its own. `v3` added the
-//! visibility of custom fields, and the prefix and role of a company's first contact.
+//! visibility of custom fields, and the prefix and role of a company's first contact. `v4` added the origins of fields, the
+//! ids of operations, merged and erased records, and conflicts.
 //!
 //! They are never rewritten, because logs and streams hold such events. The current version still writes events of the last
 //! shape; a new attribute makes a new shape.
@@ -19,8 +20,8 @@ use crate::contract::record::parse_uid;
 use crate::contract::{EncodedEvent, generated};
 use crate::domain::{AccountId, Entity, Uid};
 
-const SHAPES: [&str; 3] = ["v1", "v2", "v3"];
-const TODAY: &str = "v3";
+const SHAPES: [&str; 4] = ["v1", "v2", "v3", "v4"];
+const TODAY: &str = "v4";
 
 #[test]
 fn there_is_one_of_every_kind() {

@@ -40,6 +40,9 @@ fn phone_changed() -> Event {
         updated_at: second(42),
         fields: fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect(),
         field_seq: [(Field::FirstName, Seq(12)), (Field::Phone, Seq(42))].into(),
+        origins: [(Field::FirstName, "erp".into()), (Field::Phone, "tryton".into())].into(),
+        merged_into: None,
+        erased: false,
         refs: vec![Ref { source: "tryton".to_owned(), id: "17".to_owned() }],
     };
     Event {
@@ -50,8 +53,10 @@ fn phone_changed() -> Event {
         previous_version: Some(Seq(37)),
         changed: vec![FieldChange { field: Field::Phone, from: text("+3120"), to: text("+3106") }],
         record,
-        origin: "tryton".to_owned(),
+        origin: "tryton".into(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        causation: Some("op-9".to_owned()),
+        correlation: Some("batch-3".to_owned()),
     }
 }
 

@@ -77,7 +77,7 @@ impl CreateCompany {
         errors.into_result(())?;
         let mut new_events = vec![NewEvent::of_new(Entity::Company, self.uid, EventType::Created, patch)];
         new_events.append(&mut contact_events);
-        Ok(Decision { subject: (Entity::Company, self.uid), new_events })
+        Ok(Decision::new((Entity::Company, self.uid), new_events))
     }
 }
 
@@ -100,12 +100,7 @@ impl UpdateCompany {
             patch.insert(Field::Address, address.apply(record.address()).map(Value::from));
         }
         let changes = record.differences(patch);
-        Ok(Decision::of_update(NewEvent {
-            entity: Entity::Company,
-            uid: record.uid,
-            event_type: EventType::Updated,
-            changes,
-        }))
+        Ok(Decision::of_update(NewEvent::new(Entity::Company, record.uid, EventType::Updated, changes)))
     }
 }
 
@@ -139,8 +134,7 @@ impl Primary {
     fn link(&self, contact: &Record, company: Link) -> Result<Vec<NewEvent>, Refusal> {
         let links = Value::Links(contact::with_link(contact, company, "email")?);
         let changes = vec![(Field::Companies, Some(links))];
-        let mut new_events =
-            vec![NewEvent { entity: Entity::Contact, uid: contact.uid, event_type: EventType::Updated, changes }];
+        let mut new_events = vec![NewEvent::new(Entity::Contact, contact.uid, EventType::Updated, changes)];
         new_events.extend(self.related.welcome.then(|| contact::welcome(contact.uid)));
         Ok(new_events)
     }
@@ -183,7 +177,12 @@ fn inside_primary(refusal: Refusal) -> Refusal {
     };
     match refusal {
         Refusal::Invalid(invalid) => Refusal::Invalid(invalid.into_iter().map(inside).collect()),
-        Refusal::NotFound(_) | Refusal::Gone { .. } | Refusal::Stale { .. } | Refusal::KeyReused => refusal,
+        Refusal::NotFound(_)
+        | Refusal::Gone { .. }
+        | Refusal::Stale { .. }
+        | Refusal::KeyReused
+        | Refusal::Ambiguous { .. }
+        | Refusal::Concurrent { .. } => refusal,
     }
 }
 

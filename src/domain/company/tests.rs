@@ -255,7 +255,7 @@ fn a_deleted_company_is_gone_by_its_uid_and_unknown_by_its_name() {
     given([company("Acme")])
         .and(deleted(COMPANY, "Acme"))
         .when(UpdateCompany { target: Target::Uid(uid("Acme")), ..update("Acme", []) })
-        .then_refused(Refusal::Gone { entity: COMPANY, deleted_seq: Seq(2) })
+        .then_refused(Refusal::Gone { entity: COMPANY, deleted_seq: Seq(2), merged_into: None })
         .when(update("Acme", []))
         .then_refused(Refusal::NotFound(COMPANY));
 }

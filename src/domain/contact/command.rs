@@ -62,7 +62,7 @@ impl CreateContact {
         }
         new_events.extend(errors.take_decided(created(view, self.uid, patch, self.related))?.into_iter().flatten());
         errors.into_result(())?;
-        Ok(Decision { subject: (Entity::Contact, self.uid), new_events })
+        Ok(Decision::new((Entity::Contact, self.uid), new_events))
     }
 }
 
@@ -96,16 +96,11 @@ impl UpdateContact {
         errors.into_result(())?;
         let changes = record.differences(patch);
         if !changes.is_empty() {
-            new_events.push(NewEvent {
-                entity: Entity::Contact,
-                uid: record.uid,
-                event_type: EventType::Updated,
-                changes,
-            });
+            new_events.push(NewEvent::new(Entity::Contact, record.uid, EventType::Updated, changes));
         }
         new_events.extend(notes.into_iter().map(|note| note.new_event(record.uid)));
         new_events.extend(send_welcome.then(|| welcome(record.uid)));
-        Ok(Decision { subject: (Entity::Contact, record.uid), new_events })
+        Ok(Decision::new((Entity::Contact, record.uid), new_events))
     }
 }
 
@@ -156,7 +151,7 @@ pub(in crate::domain) fn with_link(record: &Record, link: Link, written_as: &str
 
 /// The event on which a subscriber sends a welcome email; this service sends no email.
 pub(in crate::domain) fn welcome(uid: Uid) -> NewEvent {
-    NewEvent { entity: Entity::Contact, uid, event_type: EventType::WelcomeRequested, changes: Vec::new() }
+    NewEvent::new(Entity::Contact, uid, EventType::WelcomeRequested, Vec::new())
 }
 
 fn read_references(patch: &Patch, company: Option<&CompanyLink>, related: &RelatedChanges, reads: &mut Reads) {

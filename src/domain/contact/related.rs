@@ -85,7 +85,7 @@ impl CompanyLink {
         };
         let mut changes: Vec<_> = role.map(|role| (Field::Role, Some(role))).into_iter().collect();
         changes.push((Field::Name, Some(Value::Text(self.name.clone()))));
-        let created = NewEvent { entity: Entity::Company, uid, event_type: EventType::Created, changes };
+        let created = NewEvent::new(Entity::Company, uid, EventType::Created, changes);
         Ok((Link { uid, name: self.name }, Some(created)))
     }
 }
@@ -125,12 +125,7 @@ impl Circles {
                 }
                 (None, CircleName::Name { name, create_as }) => {
                     let changes = vec![(Field::Name, Some(Value::Text(name.clone())))];
-                    created.push(NewEvent {
-                        entity: Entity::Circle,
-                        uid: create_as,
-                        event_type: EventType::Created,
-                        changes,
-                    });
+                    created.push(NewEvent::new(Entity::Circle, create_as, EventType::Created, changes));
                     Link { uid: create_as, name }
                 }
             };

@@ -52,9 +52,9 @@ impl Subscribe {
         audiences.dedup();
         if audiences != before {
             let changes = vec![(Field::Audiences, Some(Value::Audiences(audiences)))];
-            new_events.push(NewEvent { entity: Entity::Contact, uid, event_type: EventType::Subscribed, changes });
+            new_events.push(NewEvent::new(Entity::Contact, uid, EventType::Subscribed, changes));
         }
-        Ok(Decision { subject: (Entity::Contact, uid), new_events })
+        Ok(Decision::new((Entity::Contact, uid), new_events))
     }
 }
 

@@ -42,7 +42,7 @@ impl ReportHealth {
         // An endpoint without a record is well.
         let was = before.and_then(|record| record.text(Field::Status)).unwrap_or_else(|| Health::Well.name());
         if was == health.name() && health != Health::Disabled {
-            return Decision { subject, new_events: Vec::new() };
+            return Decision::new(subject, Vec::new());
         }
         let event_type = match health {
             Health::Well => EventType::Recovered,
@@ -59,6 +59,6 @@ impl ReportHealth {
             Some(record) => record.differences(patch),
             None => patch.into_iter().filter(|(_, value)| value.is_some()).collect(),
         };
-        Decision { subject, new_events: vec![NewEvent { entity: Entity::Push, uid, event_type, changes }] }
+        Decision::new(subject, vec![NewEvent::new(Entity::Push, uid, event_type, changes)])
     }
 }

@@ -46,7 +46,7 @@ impl CreateProject {
         errors.take_decided(refuse_inconsistent(view, None, &patch))?;
         errors.into_result(())?;
         let created = NewEvent::of_new(Entity::Project, self.uid, EventType::Created, patch);
-        Ok(Decision { subject: (Entity::Project, self.uid), new_events: vec![created] })
+        Ok(Decision::new((Entity::Project, self.uid), vec![created]))
     }
 }
 
@@ -64,12 +64,7 @@ impl UpdateProject {
         errors.take_decided(refuse_inconsistent(view, Some(record), &patch))?;
         errors.into_result(())?;
         let changes = record.differences(patch);
-        Ok(Decision::of_update(NewEvent {
-            entity: Entity::Project,
-            uid: record.uid,
-            event_type: EventType::Updated,
-            changes,
-        }))
+        Ok(Decision::of_update(NewEvent::new(Entity::Project, record.uid, EventType::Updated, changes)))
     }
 }
 

@@ -50,7 +50,7 @@ impl Add {
     pub(in crate::domain) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
         refuse_taken(view, Entity::CustomField, self.uid, self.key().as_deref())?;
         let new_event = NewEvent::of_new(Entity::CustomField, self.uid, EventType::FieldAdded, self.patch);
-        Ok(Decision { subject: (Entity::CustomField, self.uid), new_events: vec![new_event] })
+        Ok(Decision::new((Entity::CustomField, self.uid), vec![new_event]))
     }
 
     fn key(&self) -> Option<String> {
@@ -93,12 +93,7 @@ impl ChangeField {
         errors.extend(wrong_visibility);
         errors.extend(too_many);
         errors.into_result(())?;
-        Ok(Decision::of_update(NewEvent {
-            entity: Entity::CustomField,
-            uid,
-            event_type: EventType::FieldChanged,
-            changes,
-        }))
+        Ok(Decision::of_update(NewEvent::new(Entity::CustomField, uid, EventType::FieldChanged, changes)))
     }
 
     fn label(&self) -> Option<&str> {

@@ -13,7 +13,7 @@ mod validate;
 pub(crate) use command::{Add, ChangeField};
 pub(crate) use group::FieldGroup;
 pub(crate) use validate::{Input, UntypedValue};
-pub(super) use validate::{clear, definitions_of, read, resolve};
+pub(super) use validate::{clear, read, resolve};
 
 pub(crate) use super::field_type::FieldType;
 pub(crate) use super::visibility::Visibility;

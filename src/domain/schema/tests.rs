@@ -242,7 +242,7 @@ fn an_archived_field_keeps_its_values_and_takes_no_more() {
         .when(write("F", UntypedValue::Text("b".to_owned())))
         .then_invalid([&*format!("#/custom_fields/{}", uid("F"))])
         .when(archive())
-        .then_refused(Refusal::Gone { entity: FIELD, deleted_seq: Seq(4) })
+        .then_refused(Refusal::Gone { entity: FIELD, deleted_seq: Seq(4), merged_into: None })
         .when(add("new", definition([(Field::Name, text("F"))])))
         .apply();
     let kept = account.record(Entity::Contact, ANN).fields.get(&Field::CustomFields);

@@ -63,7 +63,8 @@ impl UntypedValue {
             | Value::Links(_)
             | Value::Person(_)
             | Value::Audiences(_)
-            | Value::Custom(_) => Self::Other,
+            | Value::Custom(_)
+            | Value::FieldValue(_) => Self::Other,
         }
     }
 }
@@ -106,15 +107,6 @@ pub(in crate::domain) fn resolve(
     Ok(())
 }
 
-/// The definitions of the fields of which a company has values.
-pub(in crate::domain) fn definitions_of(company: &Record) -> impl Iterator<Item = (Entity, Uid)> {
-    let values = match company.fields.get(&Field::CompanyCustomFields) {
-        Some(Value::Custom(values)) => Some(values.keys()),
-        _ => None,
-    };
-    values.into_iter().flatten().map(|uid| (Entity::CustomField, *uid))
-}
-
 /// Removes the values of these groups from a company's values.
 pub(in crate::domain) fn clear(view: &impl View, record: &Record, groups: &[FieldGroup], patch: &mut Patch) {
     let field = Field::CompanyCustomFields;
@@ -123,7 +115,7 @@ pub(in crate::domain) fn clear(view: &impl View, record: &Record, groups: &[Fiel
     }
     let mut values = base_values(Some(record), patch, field);
     values.retain(|uid, _| {
-        let definition = view.by_uid(Entity::CustomField, *uid).and_then(Definition::of);
+        let definition = view.needed(Entity::CustomField, *uid).and_then(Definition::of);
         // A company shows the values of a field without a definition among the public ones.
         let group = definition.and_then(|definition| definition.group()).unwrap_or(FieldGroup::Public);
         !groups.contains(&group)

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::field_type::FieldType;
 use super::text_enum::text_enum;
 use super::visibility::Visibility;
-use super::{FieldKind, FieldOwner, Uid};
+use super::{Field, FieldKind, FieldOwner, Uid};
 
 pub use address::Address;
 pub(crate) use address::AddressChange;
@@ -39,6 +39,24 @@ pub enum Value {
     Words(Vec<String>),
     Audiences(Vec<i64>),
     Custom(BTreeMap<Uid, Value>),
+    FieldValue(Box<FieldValue>),
+}
+
+/// The value of a field of another record, together with that field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldValue {
+    /// The field.
+    pub field: Field,
+    /// `None` is `null`.
+    pub value: Option<Value>,
+}
+
+impl FieldValue {
+    /// Fields of the same name are one field here, because only the name is on the wire.
+    #[must_use]
+    pub(crate) fn new(field: Field, value: Option<Value>) -> Self {
+        Self { field: Field::of_records(field.name()).unwrap_or(field), value }
+    }
 }
 
 text_enum! {
@@ -148,6 +166,7 @@ impl Value {
             | FieldKind::Person
             | FieldKind::Circles
             | FieldKind::Custom(_)
+            | FieldKind::FieldValue
             | FieldKind::Money => Err("Must be an object.".to_owned()),
         }
     }
@@ -170,6 +189,7 @@ impl Value {
             }
             Self::Custom(values) => values.values().map(|value| 40 + value.weight()).sum(),
             Self::Audiences(audiences) => 21 * audiences.len(),
+            Self::FieldValue(held) => 64 + held.value.as_ref().map_or(4, Self::weight),
             Self::Role(_) | Self::Number(_) | Self::Flag(_) | Self::Money(_) => 64,
         }
     }
@@ -189,7 +209,8 @@ impl Value {
             | Self::Money(_)
             | Self::Words(_)
             | Self::Audiences(_)
-            | Self::Custom(_) => None,
+            | Self::Custom(_)
+            | Self::FieldValue(_) => None,
         }
     }
 }

@@ -33,6 +33,15 @@ impl Number {
     }
 }
 
+impl Number {
+    /// A position in a log. Logs have fewer than 2^53 events, so that it is exact.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    pub(crate) fn of_position(seq: super::super::Seq) -> Self {
+        Self(seq.0 as f64)
+    }
+}
+
 impl From<u32> for Number {
     fn from(number: u32) -> Self {
         Self(f64::from(number))

@@ -47,6 +47,10 @@ pub(in crate::http) async fn subscribe(
             idempotency: write.idempotency.as_ref().map(|whole| of_item(whole, submitted)),
             traceparent: write.traceparent.clone(),
             bytes: share,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         });
         submitted += usize::from(envelope.is_ok());
         envelope
@@ -105,7 +109,7 @@ fn answer(items: &[SubscriptionItem]) -> Result<Response, Problem> {
     let managed = items.iter().filter(|item| item.outcome.is_ok()).count();
     let trouble = items.iter().find_map(|item| match &item.outcome {
         Err(failure @ (Failure::Full | Failure::Unavailable | Failure::Broken | Failure::NoAccount)) => Some(failure),
-        Ok(_) | Err(Failure::Refused { .. }) => None,
+        Ok(_) | Err(Failure::Refused { .. } | Failure::StepRefused { .. }) => None,
     });
     match trouble {
         Some(failure) if managed == 0 => return Err(Problem::from(failure.clone())),

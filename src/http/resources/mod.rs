@@ -15,4 +15,5 @@ pub(in crate::http) mod projects;
 pub(in crate::http) mod records;
 mod resolve_links;
 pub(in crate::http) mod resource;
+pub(in crate::http) mod sync;
 pub(in crate::http) mod usage;

@@ -130,13 +130,20 @@ pub(in crate::http) fn render(
     envelope::record(StatusCode::OK, &message, record, version, &meta)
 }
 
-async fn submit(state: &RecordsState, caller: &Caller, write: Write, command: Command) -> HandlerResult {
+/// Executes a command and responds with its record.
+pub(in crate::http) async fn submit(
+    state: &RecordsState,
+    caller: &Caller,
+    write: Write,
+    command: Command,
+) -> HandlerResult {
     // The command holds what it needs of the body, so the body need not wait in the lane.
     let Write { body, idempotency, traceparent, .. } = write;
     let bytes = body.len();
     drop(body);
     let (account, origin) = (caller.account, Arc::clone(&caller.origin));
-    let envelope = CommandEnvelope { account, command, origin, idempotency, traceparent, bytes };
+    let envelope =
+        CommandEnvelope { idempotency, traceparent, bytes, ..CommandEnvelope::new(account, origin, command) };
     let mut result = state.lanes.submit(envelope).await?;
     let entity = result.done.entity;
     let groups = FieldGroups::read(&state.store, account, entity, [&*result.record]).await?;

@@ -50,7 +50,8 @@ fn has_links(entity: Entity, text: &str) -> bool {
         | Entity::Circle
         | Entity::Note
         | Entity::World
-        | Entity::Push => false,
+        | Entity::Push
+        | Entity::Conflict => false,
     }
 }
 

@@ -38,4 +38,5 @@ resources! {
     CustomField "Custom fields were listed." CustomField;
     Audience "Audiences were listed.";
     World "Worlds were listed.";
+    Conflict "Conflicts were listed.";
 }

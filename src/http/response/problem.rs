@@ -256,6 +256,27 @@ impl Problem {
         matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
     }
 
+    /// The status as a number.
+    pub(in crate::http) fn status_code(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// An operation of an atomic batch in which another one failed.
+    pub(in crate::http) fn not_applied() -> Self {
+        let detail = "Not applied, because another operation of the atomic batch failed.";
+        Self::new(StatusCode::FAILED_DEPENDENCY, "Not applied", detail)
+    }
+
+    /// The members of a problem inside a successful response.
+    pub(in crate::http) fn members(&self) -> Json {
+        let status = self.status.as_u16();
+        let mut body = json!({"type": self.kind, "title": self.title, "status": status, "detail": self.detail});
+        if let Json::Object(members) = &mut body {
+            members.extend(self.extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        }
+        body
+    }
+
     /// The status, as a metric's label.
     pub(in crate::http) fn status_text(&self) -> &str {
         self.status.as_str()
@@ -353,7 +374,30 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotFound(entity) => Self::missing(entity.noun()),
-            Refusal::Gone { entity, deleted_seq } => gone(entity, deleted_seq.0),
+            Refusal::Gone { entity, deleted_seq, merged_into } => {
+                let mut problem = gone(entity, deleted_seq.0);
+                problem.extra.extend(merged_into.map(|uid| ("merged_into", json!(uid))));
+                problem
+            }
+            Refusal::Ambiguous { entity, uids } => {
+                let detail = format!("More than one {} matches. Merge them, or name one by its uid.", entity.noun());
+                let mut problem = Self::new(StatusCode::CONFLICT, "Ambiguous match", detail);
+                problem.kind = "/problems/ambiguous-match";
+                problem.extra.push(("uids", json!(uids)));
+                problem
+            }
+            Refusal::Concurrent { entity, version, fields } => {
+                let detail = format!(
+                    "Another system changed this {} after your base: {}. Read it and decide again.",
+                    entity.noun(),
+                    fields.join(", ")
+                );
+                let mut problem = Self::new(StatusCode::CONFLICT, "Concurrent change", detail);
+                problem.kind = "/problems/concurrent-change";
+                problem.extra.push(("version", json!(version)));
+                problem.extra.push(("fields", json!(fields)));
+                problem
+            }
             Refusal::Stale { version } => {
                 let detail = format!("If-Match does not name the current version, which is {version}.");
                 Self::new(StatusCode::PRECONDITION_FAILED, "Precondition failed", detail)
@@ -387,6 +431,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused { refusal, replayed } => Self::from(refusal).replayed(replayed),
+            Failure::StepRefused { refusal, .. } => Self::from(refusal),
             Failure::NoAccount => Self::unauthorized(),
             Failure::Full => {
                 Self::unavailable("Too many writes are waiting; nothing was changed. Retry in a few seconds.")

@@ -47,9 +47,10 @@ impl EndpointService {
             CommandOutcome::CachedResponse(cached) if is_same(record) => {
                 Err(EndpointError::Repeated(write.repeat(&record.key, cached)?))
             }
-            CommandOutcome::CachedResponse(_) | CommandOutcome::Done(_) | CommandOutcome::Refused(_) => {
-                Err(EndpointError::KeyReused)
-            }
+            CommandOutcome::CachedResponse(_)
+            | CommandOutcome::Done(_)
+            | CommandOutcome::Synced(_)
+            | CommandOutcome::Refused(_) => Err(EndpointError::KeyReused),
         }
     }
 

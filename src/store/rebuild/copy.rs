@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{Session, tables};
 use crate::domain::{AccountId, Entity, Record, Seq, Uid};
-use crate::store::StoreError;
 use crate::store::live::Live;
 use crate::store::records::{self, Row};
+use crate::store::{Params, StoreError};
 
 /// A table's buffered rows are sent when they have this number of bytes.
 const BUFFER: usize = 1 << 20;
@@ -25,6 +25,10 @@ const TRAILER: i16 = -1;
 const COPY_LINKS: &str = "-- contact_company.copy
 copy contact_company (account_id, company_uid, contact_uid) from stdin (format binary)";
 const LINK_TYPES: [Type; 3] = [Type::UUID, Type::UUID, Type::UUID];
+
+const COPY_REFS: &str = "-- record_ref.copy
+copy record_ref (account_id, entity, source, id, uid) from stdin (format binary)";
+const REF_TYPES: [Type; 5] = [Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::UUID];
 
 const ADD_HEADS: &str = "-- rebuild.add_heads
 insert into head (account_id, seq, epoch, live)
@@ -51,6 +55,7 @@ pub(crate) struct ShadowBatch {
     session: Session,
     records: BTreeMap<Entity, Buffer>,
     links: Buffer,
+    refs: Buffer,
 }
 
 /// Rows in PostgreSQL's binary format of COPY.
@@ -96,7 +101,7 @@ impl Buffer {
 
 impl ShadowBatch {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, records: BTreeMap::new(), links: Buffer::default() }
+        Self { session, records: BTreeMap::new(), links: Buffer::default(), refs: Buffer::default() }
     }
 
     pub(super) fn client(&self) -> Result<&Object, StoreError> {
@@ -129,6 +134,16 @@ impl ShadowBatch {
         {
             copy(self.session.client()?, COPY_LINKS, bytes).await?;
         }
+        for reference in row.refs.iter().flatten() {
+            let entity = row.entity.name();
+            let values: Params<'_, 5> = [&row.account.0, &entity, &reference.source, &reference.id, &row.uid.0];
+            self.refs.push(&values, &REF_TYPES)?;
+        }
+        if self.refs.is_full()
+            && let Some(bytes) = self.refs.take()
+        {
+            copy(self.session.client()?, COPY_REFS, bytes).await?;
+        }
         Ok(())
     }
 
@@ -141,6 +156,9 @@ impl ShadowBatch {
         }
         if let Some(bytes) = self.links.take() {
             copy(self.session.client()?, COPY_LINKS, bytes).await?;
+        }
+        if let Some(bytes) = self.refs.take() {
+            copy(self.session.client()?, COPY_REFS, bytes).await?;
         }
         let client = self.client()?;
         let statement = client.prepare_cached(ADD_HEADS).await?;
@@ -162,7 +180,7 @@ impl ShadowBatch {
     /// Returns those of these records that the shadow has.
     pub(crate) async fn load(&self, uids: &[(AccountId, Entity, Uid)]) -> Result<Vec<(AccountId, Record)>, StoreError> {
         let client = self.client()?;
-        records::Loads::prepare(client, uids, &[]).await?.run(client).await
+        records::Loads::prepare(client, uids, &[], &[]).await?.run(client).await
     }
 
     /// Writes rows as the service writes them, and the heads of their accounts.

@@ -34,13 +34,15 @@ const AUTOVACUUM: &str = "autovacuum_enabled";
 
 /// The links of contacts to companies.
 const LINKS: &str = "contact_company";
+/// The identifiers of records in other systems.
+const REFS: &str = "record_ref";
 /// The ends of logs and the counts of live records.
 const HEADS: &str = "head";
 
 /// The tables that a rebuild replaces, each with the columns of its primary key after the account.
 fn tables() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let of_records = Entity::ALL.into_iter().map(|entity| (records::table(entity), &["uid"][..]));
-    of_records.chain([(LINKS, &["company_uid", "contact_uid"][..])])
+    of_records.chain([(LINKS, &["company_uid", "contact_uid"][..]), (REFS, &["entity", "source", "id"][..])])
 }
 
 /// Sessions that read logs and read models.

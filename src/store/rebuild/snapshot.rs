@@ -6,6 +6,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::LogReader;
+use crate::domain::record::Ref;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 use crate::store::live::Live;
 use crate::store::text_index::search_text;
@@ -18,6 +19,16 @@ from head h left join search_cursor c on c.account_id = h.account_id where h.acc
 const LINKS: &str = "-- verify.links
 select contact_uid, company_uid from contact_company where account_id = $1 and contact_uid = any($2)
 order by contact_uid, company_uid";
+
+const REFS: &str = "-- verify.refs
+select uid, source, id from record_ref where account_id = $1 and entity = $2 and uid = any($3) order by uid, source, id";
+
+const COUNT_REFS: &str = "-- verify.count_refs
+select count(*) from record_ref where account_id = $1";
+
+const REFS_AFTER: &str = "-- verify.refs_after
+select entity, source, id, uid from record_ref where account_id = $1 and (entity, source, id) > ($2, $3, $4)
+order by entity, source, id limit $5";
 
 const TEXTS: &str = concat!(
     "-- verify.texts
@@ -99,6 +110,7 @@ pub(crate) struct StoredText {
 pub(crate) struct Totals {
     pub(crate) records: BTreeMap<Entity, i64>,
     pub(crate) links: i64,
+    pub(crate) refs: i64,
     pub(crate) listed: i64,
     /// A company with its wrong value of `listed`.
     pub(crate) wrong_listed: Option<(Uid, bool)>,
@@ -163,6 +175,33 @@ impl LogReader {
         Ok(rows.iter().map(|row| (Uid(row.get(0)), Uid(row.get(1)))).collect())
     }
 
+    /// Returns the identifiers in other systems of these records, in order.
+    pub(crate) async fn refs_of(
+        &self,
+        account: AccountId,
+        entity: Entity,
+        uids: &[Uuid],
+    ) -> Result<Vec<(Uid, Ref)>, StoreError> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(REFS).await?;
+        let rows = client.query(&statement, &[&account.0, &entity.name(), &uids]).await?;
+        Ok(rows.iter().map(|row| (Uid(row.get(0)), Ref { source: row.get(1), id: row.get(2) })).collect())
+    }
+
+    /// Returns the next identifiers in other systems after `after`, in order, each with its kind of record and its record.
+    pub(crate) async fn refs_after(
+        &self,
+        account: AccountId,
+        (entity, after): (&str, &Ref),
+        limit: i64,
+    ) -> Result<Vec<(String, Ref, Uid)>, StoreError> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(REFS_AFTER).await?;
+        let rows = client.query(&statement, &[&account.0, &entity, &after.source, &after.id, &limit]).await?;
+        let reference = |row: &PgRow| Ref { source: row.get(1), id: row.get(2) };
+        Ok(rows.iter().map(|row| (row.get(0), reference(row), Uid(row.get(3)))).collect())
+    }
+
     /// Returns the searched texts of these contacts, where they have rows.
     pub(crate) async fn texts_of(&self, account: AccountId, contacts: &[Uuid]) -> Result<Vec<StoredText>, StoreError> {
         let client = self.client()?;
@@ -188,6 +227,7 @@ impl LogReader {
         Ok(Totals {
             records: of_entity,
             links: client.query_one(COUNT_LINKS, &[&account.0]).await?.get(0),
+            refs: client.query_one(COUNT_REFS, &[&account.0]).await?.get(0),
             listed: client.query_one(COUNT_LISTED, &[&account.0]).await?.get(0),
             wrong_listed: client.query_opt(WRONG_LISTED, &[&account.0]).await?.map(flag),
             wrong_kept: client.query_opt(WRONG_KEPT, &[&account.0]).await?.map(flag),

@@ -29,6 +29,8 @@ const TABLES: &[(&str, &str)] = &[
     ("note", "uid"),
     ("world", "uid"),
     ("push_health", "uid"),
+    ("conflict", "uid"),
+    ("record_ref", "entity, source, id"),
     ("contact_company", "company_uid, contact_uid"),
     ("head", "seq"),
 ];
@@ -46,7 +48,7 @@ fn results(output: &Output) -> Vec<Value> {
 }
 
 /// Asserts that everything equals the log.
-async fn equal(env: &TestEnv, when: &str) {
+pub(crate) async fn equal(env: &TestEnv, when: &str) {
     let output = run(env, "verify --json").await;
     assert_eq!(output.status.code(), Some(0), "{when}: {output:?}");
     assert_eq!(results(&output).last().unwrap()["unsound"], 0, "{when}");
@@ -107,6 +109,10 @@ async fn history(service: &Service, api: &Client) {
             idempotency: None,
             traceparent: None,
             bytes: 100,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         };
         execute(&service.store, &Clock::system(), envelope).await.unwrap();
     }

@@ -261,6 +261,7 @@ async fn every_column_that_is_derived_from_a_log_is_compared() {
         let compared: Vec<&str> = match *table {
             "company" => [&of_records[..], &["listed", "kept"]].concat(),
             "contact_company" => vec!["account_id", "company_uid", "contact_uid"],
+            "record_ref" => vec!["account_id", "entity", "source", "id", "uid"],
             "head" => vec!["account_id", "seq", "epoch", "live", "listed_companies"],
             _ => of_records.to_vec(),
         };

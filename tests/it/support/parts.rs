@@ -73,6 +73,10 @@ impl Parts {
             idempotency: None,
             traceparent: None,
             bytes: 100,
+            causation: None,
+            correlation: None,
+            is_atomic: false,
+            then: Vec::new(),
         };
         self.lanes.submit(envelope).await.unwrap();
     }

@@ -21,6 +21,7 @@ pub(super) fn write(record: &Record) -> Attributes {
         Entity::Note => Attributes::Note(others::write_note(record)),
         Entity::World => Attributes::World(generated::World { name: text(record, Field::Name) }),
         Entity::Push => Attributes::Push(others::write_push(record)),
+        Entity::Conflict => Attributes::Conflict(others::write_conflict(record)),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn read(entity: Entity, attributes: Option<Attributes>) -> Result<BTr
         (Entity::Note, Some(Attributes::Note(note))) => others::note_fields(note),
         (Entity::World, Some(Attributes::World(world))) => set_fields([(Field::Name, world.name.map(Typed::Text))]),
         (Entity::Push, Some(Attributes::Push(push))) => others::push_fields(push),
+        (Entity::Conflict, Some(Attributes::Conflict(conflict))) => others::conflict_fields(conflict),
         _ => return Err(Unusable("entity")),
     };
     let mut fields = BTreeMap::new();

@@ -108,3 +108,45 @@ pub(super) fn push_fields(push: generated::Push) -> Vec<(Field, Typed)> {
         (Field::FailingSince, push.failing_since.map(Typed::Text)),
     ])
 }
+
+pub(super) fn write_conflict(record: &Record) -> generated::Conflict {
+    let text = |field| text(record, field);
+    let held = |field| match record.fields.get(&field) {
+        Some(Value::FieldValue(held)) => Some(value::write_field_value(held)),
+        _ => None,
+    };
+    generated::Conflict {
+        entity: text(Field::RecordKind),
+        record: text(Field::RecordUid),
+        field: text(Field::FieldName),
+        reason: text(Field::Reason),
+        policy: text(Field::Policy),
+        status: text(Field::Status),
+        base: record.number(Field::Base).map(Number::get),
+        seq: record.number(Field::Position).map(Number::get),
+        kept: held(Field::Kept),
+        kept_origin: text(Field::KeptOrigin),
+        lost: held(Field::Lost),
+        lost_origin: text(Field::LostOrigin),
+        resolution: text(Field::Resolution),
+    }
+}
+
+pub(super) fn conflict_fields(conflict: generated::Conflict) -> Vec<(Field, Typed)> {
+    let held = |held: Option<generated::FieldValue>| held.map(|held| Typed::FieldValue(Box::new(held)));
+    set_fields([
+        (Field::RecordKind, conflict.entity.map(Typed::Text)),
+        (Field::RecordUid, conflict.record.map(Typed::Text)),
+        (Field::FieldName, conflict.field.map(Typed::Text)),
+        (Field::Reason, conflict.reason.map(Typed::Text)),
+        (Field::Policy, conflict.policy.map(Typed::Text)),
+        (Field::Status, conflict.status.map(Typed::Text)),
+        (Field::Base, conflict.base.map(Typed::Number)),
+        (Field::Position, conflict.seq.map(Typed::Number)),
+        (Field::Kept, held(conflict.kept)),
+        (Field::KeptOrigin, conflict.kept_origin.map(Typed::Text)),
+        (Field::Lost, held(conflict.lost)),
+        (Field::LostOrigin, conflict.lost_origin.map(Typed::Text)),
+        (Field::Resolution, conflict.resolution.map(Typed::Text)),
+    ])
+}

@@ -216,7 +216,7 @@ fn one_of_the_versions_of_if_match_must_be_the_present_one() {
 
 #[test]
 fn a_deleted_contact_is_gone_by_its_uid_and_unknown_by_its_email() {
-    let gone = Refusal::Gone { entity: CONTACT, deleted_seq: Seq(2) };
+    let gone = Refusal::Gone { entity: CONTACT, deleted_seq: Seq(2), merged_into: None };
     let account = given([contact(ANN)]).and(deleted(CONTACT, ANN));
     assert_eq!(account.record(CONTACT, ANN).text(Field::Email), Some(ANN), "a tombstone keeps its fields");
     account

@@ -8,7 +8,7 @@ fn report(health: Health) -> ReportHealth {
 }
 
 fn event(event_type: EventType, changes: Vec<(Field, Option<Value>)>) -> NewEvent {
-    NewEvent { entity: Entity::Push, uid: uid("hook"), event_type, changes }
+    NewEvent::new(Entity::Push, uid("hook"), event_type, changes)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::contract::record::parse_uid;
 use crate::domain::record::normalize_key;
+use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::value::plain;
 use crate::domain::{AccountId, Entity, Field, FieldKind, Invalid, Role, Timestamp, ValidationErrors};
 use crate::http::request::extract::Query;
@@ -51,6 +52,7 @@ fn filters(entity: Entity) -> &'static [&'static str] {
         Entity::Company => &["role", "tag", "q"],
         Entity::Project => &["q"],
         Entity::CustomField | Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => &[],
+        Entity::Conflict => &["status"],
     }
 }
 
@@ -73,16 +75,22 @@ fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListF
         errors.take(value).filter(|text| !text.is_empty())
     };
     let (email, tag, company, part) = (text("email"), text("tag"), text("company"), text("q"));
-    let role = text("role").and_then(|role| {
+    let (role, status) = (text("role"), text("status"));
+    let role = role.and_then(|role| {
         let detail = "Must be Lead, Prospect or Client.";
         errors.take(Role::parse(&role).ok_or_else(|| Invalid::new("role", detail)))
+    });
+    let status = status.and_then(|status| {
+        let known = [OPEN, RESOLVED].into_iter().find(|known| status.eq_ignore_ascii_case(known));
+        errors.take(known.ok_or_else(|| Invalid::new("status", "Must be open or resolved.")))
     });
     ListFilter {
         created_after,
         created_before,
         updated_from,
         key: email.as_deref().map(normalize_key),
-        role: role.map(Role::name),
+        // The status of a conflict is in the column of roles.
+        role: role.map(Role::name).or(status),
         tag,
         company: company.map(|company| {
             parse_uid(&company).map_or_else(|| CompanyRef::Key(normalize_key(&company)), CompanyRef::Uid)
@@ -137,6 +145,6 @@ fn key_field(entity: Entity) -> Option<Field> {
     match entity {
         Entity::Contact => Some(Field::Email),
         Entity::Company | Entity::Project | Entity::Circle | Entity::World => Some(Field::Name),
-        Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push => None,
+        Entity::CustomField | Entity::Audience | Entity::Note | Entity::Push | Entity::Conflict => None,
     }
 }

@@ -89,6 +89,7 @@ pub(in crate::http) fn of(entity: Entity, schema: &AccountSchema) -> Meta {
         | Entity::Circle
         | Entity::Note
         | Entity::World
-        | Entity::Push => others::of_entity(entity, of_owner),
+        | Entity::Push
+        | Entity::Conflict => others::of_entity(entity, of_owner),
     })
 }

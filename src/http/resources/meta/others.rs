@@ -58,7 +58,8 @@ fn is_required(entity: Entity, field: Field) -> bool {
         | Entity::Circle
         | Entity::Note
         | Entity::World
-        | Entity::Push => field == Field::Name,
+        | Entity::Push
+        | Entity::Conflict => field == Field::Name,
     }
 }
 
@@ -82,6 +83,7 @@ fn shape(kind: FieldKind) -> Attribute {
         | FieldKind::Address
         | FieldKind::Person
         | FieldKind::Custom(_)
+        | FieldKind::FieldValue
         | FieldKind::Money => Attribute::of("object"),
     }
 }

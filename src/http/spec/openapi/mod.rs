@@ -9,6 +9,7 @@ mod endpoint;
 mod record;
 mod schema;
 mod shape;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod usage;

@@ -41,6 +41,11 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         "additionalProperties": {"type": "integer", "minimum": 1},
         "description": "For each field that was ever set, the position of its last change.",
     });
+    let origins = json!({
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        "description": "The origins that wrote its fields last, each with those fields. Records of releases before 0.2 lack some.",
+    });
     let kept = [
         ("active", json!({"type": "boolean"})),
         ("created", timestamp()),
@@ -52,11 +57,15 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ("deleted", json!({"type": "boolean"})),
         ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
         ("field_seq", named("FieldPositions", positions)),
+        ("origins", named("FieldOrigins", origins)),
+        ("merged_into", json!({"type": "string", "format": "uuid", "description": "The record that continues it."})),
+        ("erased", json!({"type": "boolean", "description": "Present where it was erased."})),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
     // Events have all values of a company together, and definitions of earlier versions have no visibility.
     let optional = FieldGroup::ALL.map(FieldGroup::name);
-    object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name()]].concat())
+    let ended = ["merged_into", "erased"];
+    object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name(), "origins"], &ended].concat())
 }
 
 /// The keys that are never null.
@@ -66,7 +75,7 @@ fn always_there(entity: Entity) -> BTreeSet<String> {
         Entity::Company => InputKind::Company,
         Entity::Project => InputKind::Project,
         Entity::CustomField => InputKind::CustomField,
-        Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push => {
+        Entity::Audience | Entity::Circle | Entity::Note | Entity::World | Entity::Push | Entity::Conflict => {
             let given = entity.fields().iter().filter(|field| !field.nullable());
             return given.map(|field| field.name().to_owned()).collect();
         }
@@ -118,6 +127,10 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
             ),
         ),
         FieldKind::Money => taken(field),
+        FieldKind::FieldValue => json!({
+            "type": "object",
+            "description": "The value with the name of its attribute: {\"phone\": \"+31201234567\"}.",
+        }),
         FieldKind::Custom(owner) => named(values_name(owner), custom_fields(own, of_owner(owner), |schema| schema)),
     }
 }
@@ -168,7 +181,8 @@ fn is_null_when_absent(kind: FieldKind) -> bool {
         | FieldKind::Contact
         | FieldKind::Owner
         | FieldKind::Type
-        | FieldKind::Id => true,
+        | FieldKind::Id
+        | FieldKind::FieldValue => true,
         FieldKind::Tags
         | FieldKind::Words
         | FieldKind::Visibility
@@ -221,7 +235,9 @@ pub(super) fn taken(field: Field) -> Json {
         FieldKind::Links => company_link(),
         FieldKind::Circles => circles(),
         // Fields that bodies write under keys of their own, or not at all.
-        FieldKind::Person | FieldKind::Audiences | FieldKind::Custom(_) => json!({"type": "object"}),
+        FieldKind::Person | FieldKind::Audiences | FieldKind::Custom(_) | FieldKind::FieldValue => {
+            json!({"type": "object"})
+        }
     }
 }
 
@@ -305,7 +321,7 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
                 continue;
             }
             FieldKind::Links if action == Action::Inside => continue,
-            FieldKind::Audiences | FieldKind::Contact => continue,
+            FieldKind::Audiences | FieldKind::Contact | FieldKind::FieldValue => continue,
             FieldKind::Links => ("company", taken(field)),
             FieldKind::Person => (field.name(), primary_contact(own)),
             FieldKind::Custom(owner) => {

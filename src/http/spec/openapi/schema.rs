@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::components::named;
 use super::shape::{nullable, object, timestamp, uuid, with, words};
-use super::{endpoint, record, usage};
+use super::{endpoint, record, sync, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
 use crate::domain::{Entity, Field};
@@ -36,13 +36,17 @@ pub(in crate::http) enum Schema {
     Attempt,
     Parked,
     Usage,
+    SyncBatch,
+    SyncResult,
+    SyncPolicy,
+    ConflictResolution,
     Pagination,
     Problem,
 }
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 19] = [
+const OTHERS: [Schema; 23] = [
     Schema::Attributes,
     Schema::NestedAttributes,
     Schema::NestedAttribute,
@@ -60,6 +64,10 @@ const OTHERS: [Schema; 19] = [
     Schema::Attempt,
     Schema::Parked,
     Schema::Usage,
+    Schema::SyncBatch,
+    Schema::SyncResult,
+    Schema::SyncPolicy,
+    Schema::ConflictResolution,
     Schema::Pagination,
     Schema::Problem,
 ];
@@ -92,6 +100,10 @@ impl Schema {
             Self::Attempt => "Attempt".to_owned(),
             Self::Parked => "ParkedEvent".to_owned(),
             Self::Usage => "Usage".to_owned(),
+            Self::SyncBatch => "SyncBatch".to_owned(),
+            Self::SyncResult => "SyncResult".to_owned(),
+            Self::SyncPolicy => "SyncPolicy".to_owned(),
+            Self::ConflictResolution => "ConflictResolution".to_owned(),
             Self::Pagination => "Pagination".to_owned(),
             Self::Problem => "Problem".to_owned(),
         }
@@ -121,6 +133,10 @@ impl Schema {
             Self::Attempt => endpoint::attempt(),
             Self::Parked => endpoint::parked(),
             Self::Usage => usage::schema(),
+            Self::SyncBatch => sync::batch(),
+            Self::SyncResult => sync::result(),
+            Self::SyncPolicy => sync::policy(),
+            Self::ConflictResolution => sync::resolution(),
             Self::Pagination => pagination(),
             Self::Problem => problem(),
         }
@@ -142,6 +158,7 @@ fn title(entity: Entity) -> &'static str {
         Entity::Note => "Note",
         Entity::World => "World",
         Entity::Push => "EndpointHealth",
+        Entity::Conflict => "Conflict",
     }
 }
 

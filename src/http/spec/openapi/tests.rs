@@ -61,6 +61,8 @@ fn a_records_schema_has_the_keys_that_records_have() {
             // Responses show the values of custom fields in groups too.
             shown.extend(FieldGroup::ALL.map(FieldGroup::name));
         }
+        // A record has these only where it was merged or erased.
+        shown.extend(["merged_into", "erased"]);
         assert_eq!(keys(&Schema::Record(entity).json(None)), shown);
     }
 }
@@ -115,8 +117,8 @@ fn an_accounts_own_fields_stand_in_its_schemas() {
     let uid = Uid(uuid::Uuid::from_u128(17));
     let texts = [(Field::Owner, FieldOwner::Contact.name()), (Field::Type, "number"), (Field::Name, "Shoe size")];
     let changes = texts.map(|(field, text)| (field, Some(Value::Text(text.to_owned())))).into();
-    let added = NewEvent { entity: Entity::CustomField, uid, event_type: EventType::FieldAdded, changes };
-    let (field, _) = Record::evolve(None, added, Seq(1), Timestamp::UNIX_EPOCH);
+    let added = NewEvent::new(Entity::CustomField, uid, EventType::FieldAdded, changes);
+    let (field, _) = Record::evolve(None, added, Seq(1), Timestamp::UNIX_EPOCH, &"test".into());
     let document = made(Some(&AccountSchema { custom_fields: vec![field], audiences: Vec::new() }));
     let own = |schema: &str| {
         let at = format!("/components/schemas/{schema}/properties/custom_fields");

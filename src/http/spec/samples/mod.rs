@@ -8,6 +8,8 @@ mod records;
 mod tests;
 mod words;
 
+use std::collections::BTreeMap;
+
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
@@ -22,7 +24,7 @@ use crate::contract::record::{Corrupt, RecordJson, parse_uid};
 use crate::contract::{Cursor, EncodedEvent};
 use crate::domain::schema::FieldGroup;
 use crate::domain::tier::Tiers;
-use crate::domain::{AccountId, Entity, Field, FieldOwner, Record, Seq, Timestamp, Value};
+use crate::domain::{AccountId, Entity, Field, FieldOwner, FieldPolicy, Record, Seq, SyncPolicy, Timestamp, Value};
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
 use crate::http::resources::changes::{self, FeedRequest, Range};
@@ -31,6 +33,7 @@ use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
 use crate::http::resources::records::render;
 use crate::http::resources::resource::Resource;
+use crate::http::resources::sync::policy;
 use crate::http::resources::usage;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
@@ -180,6 +183,13 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
 }
 
 /// A month with some calls on each day.
+pub(in crate::http) async fn sync_policy() -> HandlerResult {
+    let rule =
+        if words::chance(50) { FieldPolicy::ExistingWins } else { FieldPolicy::SystemOfRecord("erp".to_owned()) };
+    let fields = BTreeMap::from([((Entity::Contact, Field::Phone), rule)]);
+    policy::respond("The rules for concurrent changes.", &SyncPolicy { default: FieldPolicy::IncomingWins, fields })
+}
+
 pub(in crate::http) async fn usage(State(clock): State<Clock>, State(tiers): State<Tiers>) -> Response {
     let usage = Usage::of(clock.now(), 0, (0..31).map(|_| words::number(0..=60).unsigned_abs()).collect());
     let used = usage.days.iter().map(|(_, calls)| calls).sum();
@@ -200,7 +210,8 @@ fn text(record: &Record) -> Result<String, Problem> {
         | Entity::Circle
         | Entity::Note
         | Entity::World
-        | Entity::Push => text,
+        | Entity::Push
+        | Entity::Conflict => text,
     };
     grouped.map_err(|error| {
         tracing::error!(error = %error, "encode sample failed");

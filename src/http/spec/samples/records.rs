@@ -1,6 +1,7 @@
 //! Random records, events and endpoints: values of the domain like any other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use time::Duration;
 
@@ -11,10 +12,12 @@ use crate::domain::endpoint::{
     Signature, StoredSecret,
 };
 use crate::domain::schema::{FieldType, Visibility};
+use crate::domain::sync::conflict::Reason;
+use crate::domain::value::FieldValue;
 use crate::domain::value::tags;
 use crate::domain::{
-    Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, Link, Money, NewEvent,
-    Person, Record, Role, Seq, Timestamp, Value,
+    Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, FieldPolicy, Link,
+    Money, NewEvent, Person, Record, Role, Seq, Timestamp, Value,
 };
 use crate::push::signature::SigningSecret;
 use crate::store::attempts::AttemptRow;
@@ -25,8 +28,12 @@ const YEAR: i64 = 365 * 24 * 3_600;
 /// A record that was created some time ago.
 pub(in crate::http) fn record(entity: Entity, now: Timestamp) -> Record {
     let age = words::number(1..=YEAR);
-    let created = NewEvent { entity, uid: clock::fresh_uid(), event_type: made(entity), changes: changes(entity) };
-    Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age)).0
+    let created = NewEvent::new(entity, clock::fresh_uid(), made(entity), changes(entity));
+    Record::evolve(None, created, Seq(words::number(1..=1_000)), ago(now, age), &origin()).0
+}
+
+fn origin() -> Arc<str> {
+    Arc::from("sample")
 }
 
 /// An event at this place of the log: of a new record, or of one that changes.
@@ -40,20 +47,22 @@ pub(super) fn event(entity: Entity, seq: Seq, now: Timestamp) -> Event {
         previous_version,
         changed,
         record,
-        origin: "sample".to_owned(),
+        origin: origin(),
         traceparent: None,
+        causation: None,
+        correlation: None,
     };
     let uid = clock::fresh_uid();
-    let created = NewEvent { entity, uid, event_type: made(entity), changes: changes(entity) };
+    let created = NewEvent::new(entity, uid, made(entity), changes(entity));
     let before = Seq(words::number(1..=seq.0));
     if before == seq || !entity.event_types().contains(&EventType::Updated) {
-        return event(made(entity), None, Record::evolve(None, created, seq, at));
+        return event(made(entity), None, Record::evolve(None, created, seq, at, &origin()));
     }
-    let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR);
+    let (record, _) = Record::evolve(None, created, before, at - Duration::HOUR, &origin());
     let changing = [Field::Phone, Field::Tags, Field::Status].into_iter().filter(|f| entity.fields().contains(f));
     let changes = record.differences(changing.map(|field| (field, Some(value(entity, field)))).collect());
-    let updated = NewEvent { entity, uid, event_type: EventType::Updated, changes };
-    event(EventType::Updated, Some(before), Record::evolve(Some(record), updated, seq, at))
+    let updated = NewEvent::new(entity, uid, EventType::Updated, changes);
+    event(EventType::Updated, Some(before), Record::evolve(Some(record), updated, seq, at, &origin()))
 }
 
 pub(super) fn endpoint(now: Timestamp) -> EndpointState {
@@ -192,6 +201,10 @@ fn value(entity: Entity, field: Field) -> Value {
         FieldKind::Address => address().into(),
         FieldKind::Links => Value::Links(vec![Link { uid: clock::fresh_uid(), name: words::company() }]),
         FieldKind::Person => person().into(),
+        FieldKind::FieldValue => {
+            let value = Some(Value::Text(words::phone()));
+            Value::FieldValue(Box::new(FieldValue { field: Field::Phone, value }))
+        }
     }
 }
 
@@ -206,7 +219,7 @@ fn name(entity: Entity) -> String {
         Entity::CustomField => words::LABELS,
         Entity::Audience => words::AUDIENCES,
         Entity::Circle | Entity::Note => words::CIRCLES,
-        Entity::World | Entity::Push => words::WORLDS,
+        Entity::World | Entity::Push | Entity::Conflict => words::WORLDS,
     };
     words::word(names).to_owned()
 }
@@ -225,6 +238,14 @@ fn text(field: Field) -> String {
         Field::Status => words::word(words::STATUSES).to_owned(),
         Field::BusinessSector => words::word(words::TRADES).to_owned(),
         Field::FailingSince => format!("{}T03:00:00+00:00", day(2026)),
+        Field::RecordKind => Entity::Contact.name().to_owned(),
+        Field::RecordUid => clock::fresh_uid().to_string(),
+        Field::FieldName => Field::Phone.name().to_owned(),
+        Field::Reason => Reason::Concurrent.name().to_owned(),
+        Field::Policy => FieldPolicy::IncomingWins.name().to_owned(),
+        Field::KeptOrigin => "erp".to_owned(),
+        Field::LostOrigin => "shop".to_owned(),
+        Field::Resolution => "kept".to_owned(),
         Field::Role
         | Field::Name
         | Field::Email
@@ -264,7 +285,11 @@ fn text(field: Field) -> String {
         | Field::Contact
         | Field::Note
         | Field::Date
-        | Field::Visibility => words::word(words::SENTENCES).to_owned(),
+        | Field::Visibility
+        | Field::Base
+        | Field::Position
+        | Field::Kept
+        | Field::Lost => words::word(words::SENTENCES).to_owned(),
     }
 }
 

@@ -1,0 +1,135 @@
+//! Concurrent changes of a record: which fields of an update apply, and which values lose.
+
+use super::Base;
+use super::conflict::{Loss, Reason};
+use crate::domain::decision::View;
+use crate::domain::{Field, FieldKind, FieldPolicy, NewEvent, Record, Seq, Value};
+
+/// A field that two origins changed, as the response to the later change lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// The field.
+    pub field: Field,
+    /// The position that the later change was based on.
+    pub base: Option<Seq>,
+    /// The value of the later change.
+    pub yours: Option<Value>,
+    /// The value that it met.
+    pub theirs: Option<Value>,
+    /// The origin of that value; `None` where it is unknown.
+    pub theirs_origin: Option<String>,
+    /// The position of that value.
+    pub seq: Option<Seq>,
+    /// The rule that was applied.
+    pub policy: FieldPolicy,
+    /// True where the later change was applied.
+    pub is_applied: bool,
+}
+
+/// The changes of an update that apply, its conflicts, and the events that log the values that lost.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) changes: Vec<(Field, Option<Value>)>,
+    pub(super) conflicts: Vec<FieldConflict>,
+    pub(super) losses: Vec<NewEvent>,
+}
+
+/// Resolves the changes of an update field by field, by the account's policy.
+pub(super) fn settle(view: &impl View, record: &Record, base: &Base, changes: Vec<(Field, Option<Value>)>) -> Settled {
+    let mut settled = Settled::default();
+    for (field, yours) in changes {
+        let Some(conflict) = conflict_of(view, record, base, field, &yours) else {
+            settled.changes.push((field, yours));
+            continue;
+        };
+        let theirs_origin = conflict.theirs_origin.clone();
+        let (theirs_origin, own) = (theirs_origin.as_deref(), Some(&*base.origin));
+        let (kept, kept_origin, lost, lost_origin) = if conflict.is_applied {
+            (yours.clone(), own, conflict.theirs.clone(), theirs_origin)
+        } else {
+            (conflict.theirs.clone(), theirs_origin, yours.clone(), own)
+        };
+        let is_concurrent = is_concurrent(record, base, field);
+        let reason = if is_concurrent { Reason::Concurrent } else { Reason::SystemOfRecord };
+        let policy = Some(&conflict.policy);
+        let loss = Loss { record, field, reason, policy, base: base.seq, kept, kept_origin, lost, lost_origin };
+        settled.losses.extend(loss.new_event(view));
+        if conflict.is_applied {
+            settled.changes.push((field, yours));
+        }
+        settled.conflicts.push(conflict);
+    }
+    settled
+}
+
+/// The events that log all values of an update of a tombstone.
+pub(super) fn losses_of_deleted(
+    view: &impl View,
+    record: &Record,
+    base: &Base,
+    changes: Vec<(Field, Option<Value>)>,
+) -> Vec<NewEvent> {
+    let loss = |(field, lost): (Field, Option<Value>)| {
+        let origin = Some(&*base.origin);
+        let (kept, kept_origin) =
+            (record.fields.get(&field).cloned(), record.origins.get(&field).map(|origin| &**origin));
+        let reason = Reason::Deleted;
+        let loss =
+            Loss { record, field, reason, policy: None, base: base.seq, kept, kept_origin, lost, lost_origin: origin };
+        loss.new_event(view)
+    };
+    changes.into_iter().filter_map(loss).collect()
+}
+
+/// The fields that other origins changed after the base.
+pub(super) fn changed_by_others(record: &Record, base: &Base) -> Vec<Field> {
+    record.field_seq.keys().copied().filter(|field| is_concurrent(record, base, *field)).collect()
+}
+
+fn conflict_of(
+    view: &impl View,
+    record: &Record,
+    base: &Base,
+    field: Field,
+    yours: &Option<Value>,
+) -> Option<FieldConflict> {
+    let policy = view.policy().of(record.entity, field);
+    let is_concurrent = is_concurrent(record, base, field);
+    let is_foreign = match policy {
+        FieldPolicy::SystemOfRecord(owner) => **owner != *base.origin,
+        FieldPolicy::IncomingWins | FieldPolicy::ExistingWins | FieldPolicy::Reject => false,
+    };
+    if !is_concurrent && !is_foreign || is_additive(field) {
+        return None;
+    }
+    let is_applied = match policy {
+        FieldPolicy::IncomingWins => true,
+        FieldPolicy::ExistingWins | FieldPolicy::Reject => false,
+        FieldPolicy::SystemOfRecord(_) => !is_foreign,
+    };
+    Some(FieldConflict {
+        field,
+        base: base.seq,
+        yours: yours.clone(),
+        theirs: record.fields.get(&field).cloned(),
+        theirs_origin: record.origins.get(&field).map(|origin| origin.to_string()),
+        seq: record.field_seq.get(&field).copied(),
+        policy: policy.clone(),
+        is_applied,
+    })
+}
+
+/// Whether another origin changed the field after the base. A field of which the origin is unknown, because a release that
+/// kept none wrote it, counts as another's.
+fn is_concurrent(record: &Record, base: &Base, field: Field) -> bool {
+    let is_later = match (base.seq, record.field_seq.get(&field)) {
+        (Some(base), Some(changed)) => *changed > base,
+        (None, _) | (_, None) => false,
+    };
+    is_later && record.origins.get(&field).is_none_or(|origin| **origin != *base.origin)
+}
+
+/// Fields that are written as what to add and what to remove, so that concurrent changes do not overwrite each other.
+fn is_additive(field: Field) -> bool {
+    matches!(field.kind(), FieldKind::Links | FieldKind::Circles | FieldKind::Audiences)
+}

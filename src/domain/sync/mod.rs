@@ -1,0 +1,103 @@
+//! Two-way synchronization: operations that name records by the identifiers of other systems, and that resolve concurrent
+//! changes field by field.
+//!
+//! Guarantees: two operations that name one identifier never make two records; a value that loses against another origin's is
+//! in the log as a conflict, so that nothing is overwritten silently.
+
+mod concurrency;
+pub(crate) mod conflict;
+mod delete;
+mod merge;
+mod policy;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod upsert;
+
+use std::sync::Arc;
+
+pub use concurrency::FieldConflict;
+pub(crate) use delete::{Erase, Restore, SyncDelete};
+pub(crate) use merge::Merge;
+pub use policy::{FieldPolicy, SyncPolicy};
+pub(crate) use resolve::{Resolution, Resolve};
+pub(crate) use upsert::Upsert;
+
+use super::decision::{Decision, Reads, View};
+use super::{Entity, Record, Refusal, Seq, Target};
+
+/// The most identifiers in other systems of one record, because every event of the record lists them.
+pub(crate) const MAX_REFS: usize = 100;
+
+/// One operation of a partner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is named after its contents")]
+pub enum Operation {
+    Upsert(Upsert),
+    Delete(SyncDelete),
+    Restore(Restore),
+    Merge(Merge),
+    Erase(Erase),
+    Resolve(Resolve),
+}
+
+impl Operation {
+    /// The kind of the record that the operation names.
+    #[must_use]
+    pub fn entity(&self) -> Entity {
+        match self {
+            Self::Upsert(upsert) => upsert.entity,
+            Self::Delete(delete) => delete.entity,
+            Self::Restore(restore) => restore.entity,
+            Self::Merge(merge) => merge.entity,
+            Self::Erase(erase) => erase.entity,
+            Self::Resolve(_) => Entity::Conflict,
+        }
+    }
+
+    pub(super) fn reads(&self, reads: &mut Reads) {
+        match self {
+            Self::Upsert(upsert) => upsert.reads(reads),
+            Self::Delete(delete) => reads.target(delete.entity, &delete.target),
+            Self::Restore(restore) => reads.target(restore.entity, &restore.target),
+            Self::Merge(merge) => merge.reads(reads),
+            Self::Erase(erase) => reads.target(erase.entity, &erase.target),
+            Self::Resolve(resolve) => resolve.reads(reads),
+        }
+    }
+
+    pub(super) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        match self {
+            Self::Upsert(upsert) => upsert.decide(view),
+            Self::Delete(delete) => delete.decide(view),
+            Self::Restore(restore) => restore.decide(view),
+            Self::Merge(merge) => merge.decide(view),
+            Self::Erase(erase) => erase.decide(view),
+            Self::Resolve(resolve) => resolve.decide(view),
+        }
+    }
+}
+
+/// A state that a partner has seen: the changes of other origins after it are concurrent with the partner's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The position up to which the partner knew the record; `None` where it does not say.
+    pub seq: Option<Seq>,
+    /// The partner.
+    pub origin: Arc<str>,
+}
+
+/// The record that a target names, which may be a tombstone.
+fn find_any<'a>(view: &'a impl View, entity: Entity, target: &Target) -> Result<&'a Record, Refusal> {
+    let record = match target {
+        Target::Uid(uid) => view.by_uid(entity, *uid),
+        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
+        Target::Ref(reference) => view.by_ref(entity, reference),
+    };
+    record.ok_or(Refusal::NotFound(entity))
+}
+
+/// The refusal of a change to a tombstone.
+fn gone(record: &Record) -> Refusal {
+    Refusal::Gone { entity: record.entity, deleted_seq: record.version, merged_into: record.merged_into }
+}

@@ -1,0 +1,126 @@
+//! The schemas of two-way synchronization.
+
+use serde_json::{Value as Json, json};
+
+use super::components::named;
+use super::shape::{object, uuid, with, words};
+use crate::contract::sync_op::MAX_OPERATIONS;
+use crate::domain::{Entity, FieldPolicy};
+
+fn seq() -> Json {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn id() -> Json {
+    json!({"type": "string", "minLength": 1, "maxLength": 255})
+}
+
+fn synced() -> Json {
+    let kinds = Entity::ALL.into_iter().filter(|entity| entity.is_synced()).map(Entity::name);
+    words("SyncedKind", &kinds.collect::<Vec<_>>())
+}
+
+/// The body of a batch.
+pub(super) fn batch() -> Json {
+    json!({
+        "type": "object",
+        "required": ["ops"],
+        "properties": {
+            "ops": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_OPERATIONS,
+                "items": named("SyncOperation", operation()),
+            },
+            "atomic": {"type": "boolean", "default": false, "description": "All operations are applied, or none."},
+        },
+    })
+}
+
+fn operation() -> Json {
+    json!({
+        "type": "object",
+        "required": ["op", "entity"],
+        "properties": {
+            "op_id": with(id(), "description", json!("Makes the operation idempotent for 24 hours.")),
+            "op": words("SyncOperationName", &["upsert", "update", "delete", "restore", "merge"]),
+            "entity": synced(),
+            "uid": uuid(),
+            "ref": named("RecordReference", json!({
+                "type": "object",
+                "required": ["id"],
+                "properties": {"id": id()},
+                "description": "The record's id in the system of the calling key's origin.",
+            })),
+            "match": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Attributes of `set` by whose values an existing record is looked for.",
+            },
+            "base": with(seq(), "description", json!("The seq up to which your system knew the record.")),
+            "set": {"type": "object", "description": "Attributes with their new values, as in the body of an update."},
+            "unset": {"type": "array", "items": {"type": "string"}, "description": "Attributes that become null."},
+            "into": uuid(),
+            "from": {"type": "array", "items": uuid(), "description": "The records that a merge takes in."},
+        },
+    })
+}
+
+/// The result of one operation.
+pub(super) fn result() -> Json {
+    let conflict = json!({
+        "field": {"type": "string"},
+        "applied": {"type": "boolean", "description": "Whether your value was written."},
+        "base": {"type": ["integer", "null"]},
+        "yours": {},
+        "theirs": {},
+        "theirs_origin": {"type": ["string", "null"]},
+        "seq": seq(),
+        "policy": {"type": "string"},
+    });
+    let optional = ["base", "yours", "theirs", "theirs_origin", "seq", "policy"];
+    object(
+        json!({
+            "op_id": {"type": ["string", "null"]},
+            "status": {"type": "integer", "description": "As the status of a request of its own."},
+            "seq": with(seq(), "description", json!("The record's version after the operation.")),
+            "uid": uuid(),
+            "changed": {"type": "boolean"},
+            "replayed": {"type": "boolean"},
+            "record": {"type": ["object", "null"], "description": "The whole record after the operation."},
+            "problem": {"type": "object"},
+            "rejected": {"type": "array", "items": {"type": "string"}, "description": "Attributes that kept their value."},
+            "conflicts": {"type": "array", "items": named("SyncConflict", object(conflict, &optional))},
+        }),
+        &["seq", "uid", "replayed", "problem", "rejected", "conflicts"],
+    )
+}
+
+/// The rules for concurrent changes.
+pub(super) fn policy() -> Json {
+    let names = [FieldPolicy::IncomingWins, FieldPolicy::ExistingWins, FieldPolicy::Reject].map(|policy| policy.name());
+    json!({
+        "type": "object",
+        "properties": {
+            "default": words("SyncRule", &names),
+            "fields": {
+                "type": "object",
+                "description": "By attribute, such as `contact.phone`: the name of a rule, or \
+                    `{\"system_of_record\": \"an origin\"}`.",
+                "additionalProperties": {},
+            },
+        },
+    })
+}
+
+/// The body that resolves a conflict.
+pub(super) fn resolution() -> Json {
+    json!({
+        "type": "object",
+        "required": ["take"],
+        "properties": {
+            "take": words("ConflictChoice", &["kept", "lost", "value"]),
+            "value": {"type": "object", "description": "The attribute with its value: `{\"phone\": \"+31201234567\"}`."},
+        },
+    })
+}

@@ -1,0 +1,38 @@
+
+$6f1c33a4-0d3c-4f5e-9d6b-3f0d9b1f2c11	crm.company.deleted ¡’ÇÅĞŸ˜(:í
+$019aba10-7c40-7000-8000-000000000001	 ÀªæÜÎŸ˜(À¾¿ÅĞŸ˜:
+address:
+background_info:
+category	:
+custom_fields	:
+
+home_phone:
+name:	
+phone:
+primaryContact:
+role:
+
+shop_phone:
+tags:
+website:
+
+work_phoneJĞAcme AGJ+49 30 901820R1Z2b3jhttps://acme.exampler&Line one.
+Line two.	Tabbed \ â€¨ ğŸ­’,
+$019aba10-7c40-7000-8000-000000000002*Dr0ª1
+$7d201b35-473c-64bf-6ef0-9ffec9eee0b0	9š™™™™™¹?º	WholesaleŠ
+addressconsoleŠ
+background_infoconsoleŠ
+categoryconsoleŠ
+custom_fieldsconsoleŠ
+
+home_phoneconsoleŠ
+nameconsoleŠ
+phoneconsoleŠ
+primaryContactconsoleŠ
+roleerpŠ
+
+shop_phoneconsoleŠ
+tagsconsoleŠ
+websiteconsoleŠ
+
+work_phoneconsoleBconsoleRop-9Zbatch-3
