@@ -184,6 +184,16 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
     })
 }
 
+/// Whether the output of [`RecordJson`] is of a tombstone. Decodes nothing else.
+pub fn is_deleted(text: &str) -> Result<bool, Corrupt> {
+    #[derive(Deserialize)]
+    struct Tombstone {
+        deleted: bool,
+    }
+    let Tombstone { deleted } = serde_json::from_str(text)?;
+    Ok(deleted)
+}
+
 /// The inverse of [`FieldValueJson`].
 pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrupt> {
     let wrong = || Corrupt::Key(field.name());

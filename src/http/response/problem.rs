@@ -89,6 +89,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", format!("No matching {what} was found."))
     }
 
+    /// A record was requested as it was before it existed.
+    pub(in crate::http) fn not_created(what: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", format!("The {what} did not exist then: it was created later."))
+    }
+
     pub(in crate::http) fn too_large(limit: usize) -> Self {
         let detail = format!("The body must have at most {limit} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
