@@ -40,6 +40,9 @@ call 200 GET "/contact/$contact"
 call 200 GET "/contact/john.$now@example.com?meta=1"
 call 200 PUT "/contact/$contact" '{"tags":"vip, new","notes":["Met in Rome"],"circles":{"add":["VIP"]}}'
 call 200 GET "/contacts?email=john.$now@example.com"
+call 200 GET "/contact/$contact/history?limit=1"
+call 200 GET "/contact/$contact?at=$(sed 's/.*"seq":\([0-9]*\),.*/\1/' "$scratch")"
+call 200 GET '/contacts?at=1&limit=2'
 call 422 POST /contact "{\"role\":\"Lead\",\"first_name\":\"John\",\"last_name\":\"Doe\",\"email\":\"JOHN.$now@example.com\"}"
 
 call 200 GET /company/meta
@@ -48,6 +51,8 @@ call 200 GET "/company/Acme+%26+Co+$now"
 call 200 PUT "/company/Acme+%26+Co+$now" '{"phone":"+31 20 555 0100"}'
 company=$(value uid)
 call 200 GET '/companies?page=1&limit=2&orderBy=name'
+call 200 GET '/companies?idle=true&limit=2'
+call 200 GET "/company/$company/history"
 call 200 GET "/contacts?company=$company"
 
 call 200 GET /project/meta
@@ -57,6 +62,8 @@ call 200 GET "/project/uid/$project"
 call 200 GET "/project/name/Roof+$now"
 call 200 GET "/project/contains_the_following/oof+$now"
 call 200 GET /project/most_recent/true
+call 200 GET "/project/uid/$project/history"
+call 200 GET "/project/$project/history"
 call 200 PUT "/project/uid/$project" '{"status":"Done"}'
 call 200 PUT "/project/name/Roof+$now" '{"team":["Ann"]}'
 call 200 GET '/projects?limit=2'
@@ -90,7 +97,7 @@ call 404 GET "/company/Acme+%26+Co+$now"
 
 # The test credentials.
 UNIFICUS_PUBLIC_ID=00000000-0000-0000-0000-000000000000 UNIFICUS_SECRET_KEY=DummySecretKey
-for path in /contact/meta /contacts /contact/ann@example.com /company/meta /companies /company/Acme /project/meta \
+for path in /contact/meta /contacts /contact/ann@example.com /contact/ann@example.com/history /company/meta /companies /company/Acme /project/meta \
     /projects /project/most_recent/true /audiences /worlds /fields /usage; do
     call 200 GET "$path"
 done

@@ -318,6 +318,15 @@ impl<'a> EventOutline<'a> {
         })
     }
 
+    /// Returns the event without its record, in the two pieces of the text around it.
+    pub fn without_record(text: &'a str) -> Result<[&'a str; 2], Corrupt> {
+        let record = Self::read(text)?.record;
+        // Every released shape has the record last in `data`, behind another member.
+        let (before, after) = text.rsplit_once(record).ok_or(Corrupt::Key("record"))?;
+        let before = before.strip_suffix(r#","record":"#).ok_or(Corrupt::Key("record"))?;
+        Ok([before, after])
+    }
+
     /// Decodes the record.
     pub fn decode_record(&self) -> Result<Record, Corrupt> {
         record::decode(self.entity, self.record)

@@ -185,6 +185,21 @@ fn full_address(record: &Record) -> Option<String> {
     }
 }
 
+/// How a record ended that is live no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "as in the record")]
+pub struct Ending {
+    #[serde(default)]
+    pub merged_into: Option<Uid>,
+    #[serde(default)]
+    pub erased: bool,
+}
+
+/// Reads how a record ended.
+pub fn ending(text: &str) -> Result<Ending, Corrupt> {
+    Ok(serde_json::from_str(text)?)
+}
+
 /// Decodes the output of [`RecordJson`].
 pub fn decode(entity: Entity, text: &str) -> Result<Record, Corrupt> {
     from_json(entity, serde_json::from_str(text)?)
@@ -216,6 +231,16 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
         merged_into: json.contains_key("merged_into").then(|| take(&mut json, "merged_into")).transpose()?,
         erased: json.remove("erased") == Some(Json::Bool(true)),
     })
+}
+
+/// Whether the output of [`RecordJson`] is of a tombstone. Decodes nothing else.
+pub fn is_deleted(text: &str) -> Result<bool, Corrupt> {
+    #[derive(Deserialize)]
+    struct Tombstone {
+        deleted: bool,
+    }
+    let Tombstone { deleted } = serde_json::from_str(text)?;
+    Ok(deleted)
 }
 
 /// The inverse of [`FieldValueJson`].

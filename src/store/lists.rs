@@ -50,6 +50,8 @@ pub struct ListFilter {
     pub company: Option<CompanyRef>,
     /// A part of a contact's names, emails or phones, or of another record's lookup key; case is ignored.
     pub text: Option<String>,
+    /// Whether companies that are not listed, because no contact belongs to them, pass too.
+    pub with_idle: bool,
 }
 
 /// A record that another is linked to.
@@ -155,9 +157,10 @@ struct Table {
     text: &'static str,
 }
 
-const fn table(entity: Entity) -> &'static Table {
+const fn table(entity: Entity, with_idle: bool) -> &'static Table {
     match entity {
         Entity::Contact => &CONTACT,
+        Entity::Company if with_idle => &ANY_COMPANY,
         Entity::Company => &COMPANY,
         Entity::Project => &PROJECT,
         Entity::CustomField => &CUSTOM_FIELD,
@@ -199,6 +202,7 @@ const CONFLICT: Table = table!("conflict", "", LIVE, TEXT_OF_KEY);
 
 /// A company without contacts is idle, and idle companies are not listed.
 const COMPANY: Table = table!("company", " and r.listed", "h.listed_companies", TEXT_OF_KEY);
+const ANY_COMPANY: Table = table!("company", "", LIVE, TEXT_OF_KEY);
 
 /// $16 is a word of the text in its JSON form. Records without the word are not parsed.
 macro_rules! has_text {
@@ -296,7 +300,7 @@ impl List {
     /// without it, every contact is read.
     #[must_use]
     pub fn statement(&self, indexed: Option<Seq>) -> String {
-        let Table { name, mut from, mut count, listed, total, mut text } = *table(self.entity);
+        let Table { name, mut from, mut count, listed, total, mut text } = *table(self.entity, self.filter.with_idle);
         let mut with = Vec::new();
         if indexed.is_some() && self.is_text_indexed() {
             with.push(FOUND.to_owned());
@@ -346,7 +350,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
         }
         let sorts = !matches!(self.order.by, Sort::Uid | Sort::Key);
         let skips = matches!(self.start, Start::Offset(rows) if rows > SKIPPED);
-        sorts || skips || self.filter != ListFilter::default()
+        sorts || skips || self.filter != ListFilter { with_idle: self.filter.with_idle, ..ListFilter::default() }
     }
 
     /// Whether the list is a search for a text that an index supports.

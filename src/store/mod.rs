@@ -26,6 +26,7 @@
 //!   account's definitions, its endpoints and their parked events.
 //! * A follower (feed, deliveries, relay) is woken by a commit and then reads the log from its cursor. A standby would
 //!   show it nothing, and a cursor beyond the standby's log would look like a cursor of a lost timeline.
+//! * A position of the log was read before, and a standby may not have it yet: records and lists as they were, histories.
 //! * A decision depends on the row: credentials, quota, idempotency records, cursors before work starts, accounts that
 //!   sweeps look for, a project that a write names by a part of its name.
 //! * The read is small and rare: brands, and the lists of the CLI.
@@ -41,6 +42,7 @@ mod companies;
 pub(crate) mod endpoint_changes;
 pub(crate) mod endpoints;
 mod error;
+pub mod history;
 pub(crate) mod idempotency;
 mod key_checks;
 pub mod keys;
@@ -50,6 +52,7 @@ pub(crate) mod log;
 pub(crate) mod migrate;
 mod own_headers;
 pub(crate) mod owner;
+pub mod past_lists;
 pub(crate) mod projects;
 pub(crate) mod quota;
 mod reading;

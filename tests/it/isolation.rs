@@ -17,14 +17,21 @@ fn routes([contact, company, project, field, endpoint]: [&str; 5]) -> Vec<(Metho
         format!("/fields/{field}"),
     ] {
         routes.push((Method::GET, path.clone(), ""));
+        if path.split('/').count() == 4 {
+            routes.push((Method::GET, format!("{path}/history"), ""));
+        }
+        routes.push((Method::GET, format!("{path}?at=0"), ""));
         routes.push((Method::PUT, path, "{}"));
     }
+    routes.push((Method::GET, format!("/project/{project}/history"), ""));
     routes.push((Method::DELETE, format!("/fields/{field}"), ""));
     for (path, uid, key) in [("contact", contact, "ann@example.org"), ("company", company, "Acme")] {
         let plural = if path == "contact" { "contacts" } else { "companies" };
         for id in [uid, key] {
             for path in [path, plural] {
                 routes.push((Method::GET, format!("/{path}/{id}"), ""));
+                routes.push((Method::GET, format!("/{path}/{id}?at=0"), ""));
+                routes.push((Method::GET, format!("/{path}/{id}/history"), ""));
                 routes.push((Method::PUT, format!("/{path}/{id}"), r#"{"phone":"1"}"#));
             }
             routes.push((Method::DELETE, format!("/{path}/{id}"), ""));
@@ -54,6 +61,19 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
     for list in lists {
         assert_eq!(other_client.get(list).await.expect(200), &json!([]), "{list}");
     }
+    for list in ["/contacts", "/companies", "/projects", "/fields", "/audiences", "/worlds"] {
+        assert_eq!(other_client.get(&format!("{list}?at=0")).await.expect(200), &json!([]), "{list}");
+    }
+    // Positions of the own log, and cursors that lead there.
+    let history = own.get(&format!("/contact/{contact}/history")).await;
+    let first = history.expect(200)[0]["data"]["seq"].as_i64().unwrap();
+    other_client.get(&format!("/contact/{contact}?at={first}")).await.expect(404);
+    let uid = &contact;
+    let theirs = other_client.contact("their@example.org").await.uid();
+    let cursor = unificus::contract::Cursor { epoch: 1, seq: unificus::domain::Seq(first) };
+    let history = other_client.get(&format!("/contact/{theirs}/history?after={cursor}")).await;
+    assert!(!history.text.contains(uid.as_str()), "{}", history.text);
+    assert_eq!(other_client.get("/contacts?at=1").await.expect(200).as_array().unwrap().len(), 1);
     assert_eq!(own.get(&format!("/contact/{contact}")).await.header("etag"), "\"1\"", "nothing was changed");
     assert_eq!(own.changes().await.len(), 4);
 

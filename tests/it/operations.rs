@@ -50,30 +50,50 @@ fn companies_and_contacts() -> Vec<Row> {
     vec![
         row("GET /companies", bare("/companies?limit=1"), bare("/companies?page=0")),
         row("POST /companies", Call("/companies", json!({"name": "New"})), Call("/companies", json!({"name": ""}))),
-        row("GET /companies/{id}", bare("/companies/{company}"), None),
+        row("GET /companies/{id}", bare("/companies/{company}"), bare("/companies/{company}?at=x")),
+        row(
+            "GET /companies/{id}/history",
+            bare("/companies/{company}/history"),
+            bare("/companies/{company}/history?limit=0"),
+        ),
         row(
             "PUT /companies/{id}",
             Call("/companies/{company}", json!({"tags": ["a"]})),
             Call("/companies/{company}", json!({"name": null})),
         ),
         row("POST /company", Call("/company", json!({"name": "New"})), Call("/company", json!({"role": "Boss"}))),
-        row("GET /company/{id}", bare("/company/{company}"), None),
+        row("GET /company/{id}", bare("/company/{company}?at=4"), bare("/company/{company}?at=-1")),
+        row(
+            "GET /company/{id}/history",
+            bare("/company/{company}/history?limit=1"),
+            bare("/company/{company}/history?after=x"),
+        ),
         row(
             "PUT /company/{id}",
             Call("/company/{company}", json!({"phone": "1"})),
             Call("/company/{company}", json!({"website": "example.org"})),
         ),
         row("DELETE /company/{id}", bare("/company/{company}"), None),
-        row("GET /contacts", bare("/contacts?page=1"), bare("/contacts?createdMin=yesterday")),
+        row("GET /contacts", bare("/contacts?at=4"), bare("/contacts?createdMin=yesterday")),
         row("POST /contacts", Call("/contacts", new_contact()), Call("/contacts", json!({}))),
-        row("GET /contacts/{id}", bare("/contacts/{contact}"), None),
+        row("GET /contacts/{id}", bare("/contacts/{contact}"), bare("/contacts/{contact}?at=x")),
+        row(
+            "GET /contacts/{id}/history",
+            bare("/contacts/{contact}/history"),
+            bare("/contacts/{contact}/history?limit=x"),
+        ),
         row(
             "PUT /contacts/{id}",
             Call("/contacts/{contact}", json!({"title": "Dr"})),
             Call("/contacts/{contact}", json!({"email": "nobody"})),
         ),
         row("POST /contact", Call("/contact", new_contact()), Call("/contact", json!([]))),
-        row("GET /contact/{id}", bare("/contact/{contact}"), None),
+        row("GET /contact/{id}", bare("/contact/{contact}?at=4&meta=1"), bare("/contact/{contact}?at=2026-11-24")),
+        row(
+            "GET /contact/{id}/history",
+            bare("/contact/{contact}/history"),
+            bare("/contact/{contact}/history?after=x"),
+        ),
         row(
             "PUT /contact/{id}",
             Call("/contact/{contact}", json!({"address": {"city": "Utrecht"}})),
@@ -92,13 +112,22 @@ fn others() -> Vec<Row> {
         row("GET /projects", bare("/projects?meta=1"), bare("/projects?limit=many")),
         row("POST /projects", Call("/projects", json!({"name": "New"})), Call("/projects", json!({}))),
         row("POST /project", Call("/project", json!({"name": "New"})), Call("/project", json!({"team": 1}))),
-        row("GET /project/{type}", bare("/project/{project}"), None),
+        row("GET /project/{type}", bare("/project/{project}"), bare("/project/{project}?at=x")),
         row(
             "PUT /project/{type}",
             Call("/project/{project}", json!({"status": "Done"})),
             Call("/project/{project}", json!({"due_time": "noon"})),
         ),
-        row("GET /project/{type}/{identifier}", bare("/project/uid/{project}?meta=1"), None),
+        row(
+            "GET /project/{type}/{identifier}",
+            bare("/project/uid/{project}?meta=1"),
+            bare("/project/uid/{project}?at=x"),
+        ),
+        row(
+            "GET /project/{type}/{identifier}/history",
+            bare("/project/uid/{project}/history"),
+            bare("/project/uid/{project}/history?after=x"),
+        ),
         row(
             "PUT /project/{type}/{identifier}",
             Call("/project/uid/{project}", json!({"estimated_value": {"amount": 7, "currency": "EUR"}})),
@@ -131,7 +160,7 @@ fn others() -> Vec<Row> {
             Call("/sync/conflicts/{conflict}/resolve", json!({"take": "lost"})),
             Call("/sync/conflicts/{conflict}/resolve", json!({"take": "none"})),
         ),
-        row("GET /audiences", bare("/audiences"), bare("/audiences?page=x")),
+        row("GET /audiences", bare("/audiences"), bare("/audiences?at=1&page=2")),
         row("GET /worlds", bare("/worlds"), bare("/worlds?page=-1")),
         row("GET /fields", bare("/fields"), bare("/fields?createdMax=x")),
         row(
@@ -139,7 +168,7 @@ fn others() -> Vec<Row> {
             Call("/fields", json!({"entity": "company", "type": "number", "name": "Size"})),
             Call("/fields", json!({"entity": "world", "type": "number", "name": "Size"})),
         ),
-        row("GET /fields/{id}", bare("/fields/{field}"), None),
+        row("GET /fields/{id}", bare("/fields/{field}"), bare("/fields/{field}?at=x")),
         row(
             "PUT /fields/{id}",
             Call("/fields/{field}", json!({"name": "Colour"})),

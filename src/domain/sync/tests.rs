@@ -139,3 +139,21 @@ fn a_merge_names_each_record_once_and_not_the_one_that_continues() {
     assert!(merge(from(&(10..30).collect::<Vec<_>>())));
     assert!(!merge(from(&(10..31).collect::<Vec<_>>())));
 }
+
+#[test]
+fn a_policy_of_a_field_goes_before_the_one_of_all_fields() {
+    let changed_by_the_shop = || {
+        let account = given([contact(ANN)]).from_origin("shop");
+        account.and(updated(Entity::Contact, ANN).with(Field::Phone, text("2")))
+    };
+    let fields = [((Entity::Contact, Field::Phone), FieldPolicy::ExistingWins)].into();
+    let policy = SyncPolicy { default: FieldPolicy::IncomingWins, fields };
+    let operation = || command(Operation::Upsert(upsert(Some(1), [phone("3"), (Field::Title, text("Dr"))])));
+    let events = |policy: SyncPolicy| {
+        let outcome = changed_by_the_shop().with_policy(policy).when(operation());
+        let decision = outcome.decision().as_ref().expect("executed");
+        decision.new_events.first().map(|event| event.changes.clone()).unwrap_or_default()
+    };
+    assert_eq!(events(SyncPolicy::default()), [(Field::Title, text("Dr")), phone("3")]);
+    assert_eq!(events(policy), [(Field::Title, text("Dr"))]);
+}

@@ -4,6 +4,7 @@
 //! two ways is refused. It knows nothing of resources or connections.
 
 pub(in crate::http) mod admission;
+pub(in crate::http) mod at;
 pub(in crate::http) mod auth;
 pub(in crate::http) mod authenticator;
 pub(in crate::http) mod caller;

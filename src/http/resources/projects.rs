@@ -7,7 +7,10 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use hyper::HeaderMap;
 
+use super::history;
+use super::lists::ListState;
 use super::records::{self, RecordsState};
+use crate::clock::Clock;
 use crate::contract::input::InputKind;
 use crate::contract::record::parse_uid;
 use crate::domain::{Entity, Target, Uid};
@@ -22,6 +25,8 @@ use crate::store::records::StoredRecord;
 pub(in crate::http) enum ProjectSelector {
     Uid(Uid),
     By(Vec<ProjectBy>),
+    /// `/project/{uid}/history`.
+    HistoryOf(Uid),
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
@@ -38,6 +43,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
             "contains_the_following" => Ok(Self::By(texts.into_iter().map(ProjectBy::Part).collect())),
             "most_recent" if identifier == "true" => Ok(Self::By(vec![ProjectBy::Latest])),
             "most_recent" => Ok(Self::By(Vec::new())),
+            // Not a route of its own, because a project may be named `history`.
+            uid if identifier == "history" => parse_uid(uid).map(Self::HistoryOf).ok_or_else(Problem::no_route),
             _ => Err(Problem::no_route()),
         }
     }
@@ -45,13 +52,28 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectSelector {
 
 pub(in crate::http) async fn read(
     State(state): State<Arc<RecordsState>>,
+    State(lists): State<Arc<ListState>>,
+    State(clock): State<Clock>,
     caller: Caller,
     selector: ProjectSelector,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    if let ProjectSelector::HistoryOf(uid) = selector {
+        return history::of_target(&lists, &caller, Entity::Project, &Target::Uid(uid), &query).await;
+    }
     let stored = find(&state.store, &caller, selector).await?;
-    records::show(&state.store, &caller, Entity::Project, stored, &query, &headers).await
+    records::show(&state.store, &clock, &caller, Entity::Project, stored, &query, &headers).await
+}
+
+pub(in crate::http) async fn history(
+    State(state): State<Arc<ListState>>,
+    caller: Caller,
+    selector: ProjectSelector,
+    query: Query,
+) -> Result<Response, Problem> {
+    let stored = find(&state.store, &caller, selector).await?;
+    history::show(&state, &caller, Entity::Project, stored, &query).await
 }
 
 pub(in crate::http) async fn update(
@@ -63,6 +85,7 @@ pub(in crate::http) async fn update(
     // The command names the project by its uid. If the project is deleted meanwhile, the command is refused.
     let target = match selector {
         ProjectSelector::Uid(uid) => Target::Uid(uid),
+        ProjectSelector::HistoryOf(_) => return Err(Problem::no_route()),
         by @ ProjectSelector::By(_) => match find(&state.store, &caller, by).await? {
             Some(stored) => Target::Uid(stored.uid),
             None => Target::Key(Vec::new()),
@@ -77,6 +100,7 @@ async fn find(store: &Store, caller: &Caller, selector: ProjectSelector) -> Resu
             return Ok(store.record(caller.account, Entity::Project, &Target::Uid(uid)).await?);
         }
         ProjectSelector::By(ways) => ways,
+        ProjectSelector::HistoryOf(_) => return Err(Problem::no_route()),
     };
     for by in ways {
         if let Some(stored) = store.find_project(caller.account, &by).await? {

@@ -9,22 +9,25 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::changes::invalid;
 use super::company_fields::FieldGroups;
 use super::meta;
+use super::missing::missing;
+use super::past;
 use super::resolve_links::resolve_links;
 use super::resource::{Resource, Writable};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::command::Lanes;
 use crate::command::{CommandEnvelope, CommandResult};
 use crate::contract::input::{self, InputKind};
 use crate::contract::outcome::Disposition;
-use crate::domain::account::OnMissing;
 use crate::domain::{Command, Delete, Entity, Seq, Target};
+use crate::http::request::at::At;
 use crate::http::request::caller::Caller;
 use crate::http::request::conditions::has_version;
 use crate::http::request::extract::{NamedTarget, Query, Write};
 use crate::http::response::envelope;
-use crate::http::response::problem::{Problem, gone};
+use crate::http::response::problem::{Problem, gone_record};
 use crate::http::response::replayed::mark_replayed;
 use crate::store::Store;
 use crate::store::records::StoredRecord;
@@ -79,27 +82,34 @@ pub(in crate::http) async fn delete<R: Writable>(
 
 pub(in crate::http) async fn read<R: Resource>(
     State(state): State<Arc<RecordsState>>,
+    State(clock): State<Clock>,
     caller: Caller,
     NamedTarget(target): NamedTarget,
     query: Query,
     headers: HeaderMap,
 ) -> HandlerResult {
     let stored = state.store.record(caller.account, R::ENTITY, &target).await?;
-    show(&state.store, &caller, R::ENTITY, stored, &query, &headers).await
+    show(&state.store, &clock, &caller, R::ENTITY, stored, &query, &headers).await
 }
 
 /// Responds to a GET of one record.
 pub(in crate::http) async fn show(
     store: &Store,
+    clock: &Clock,
     caller: &Caller,
     entity: Entity,
     stored: Option<StoredRecord>,
     query: &Query,
     headers: &HeaderMap,
 ) -> HandlerResult {
+    if let Some(at) = At::of(query).map_err(invalid)? {
+        return past::show(store, clock, caller, entity, stored, query, at).await;
+    }
     let stored = match stored {
         None => return missing(caller, entity, Problem::missing(entity.noun())),
-        Some(stored) if stored.deleted => return missing(caller, entity, gone(entity, stored.version.0)),
+        Some(stored) if stored.deleted => {
+            return missing(caller, entity, gone_record(entity, stored.version, &stored.record));
+        }
         Some(stored) => stored,
     };
     let meta = meta::requested(store, caller, entity, query).await?;
@@ -166,17 +176,4 @@ fn answer(result: &CommandResult) -> Response {
         mark_replayed(&mut response);
     }
     response
-}
-
-/// A missing record as the account wants to receive it: a problem, or a success without data.
-fn missing(caller: &Caller, entity: Entity, problem: Problem) -> HandlerResult {
-    if caller.on_missing == OnMissing::Fail || !problem.is_missing_record() {
-        return Err(problem);
-    }
-    let message = format!("No matching {} was found; nothing was changed.", entity.noun());
-    let mut response = envelope::success(StatusCode::OK, &message, "null", &json!({}));
-    if problem.is_replayed() {
-        mark_replayed(&mut response);
-    }
-    Ok(response)
 }

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 
 use crate::clock::Clock;
 use crate::command::Failure;
-use crate::domain::{Entity, Invalid, Refusal, ValidationErrors};
+use crate::contract::record::{Ending, ending};
+use crate::domain::{Entity, Invalid, Refusal, Seq, ValidationErrors};
 use crate::store::StoreError;
 
 /// The media type of a problem.
@@ -87,6 +88,11 @@ impl Problem {
 
     pub(in crate::http) fn missing(what: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", format!("No matching {what} was found."))
+    }
+
+    /// A record was requested as it was before it existed.
+    pub(in crate::http) fn not_created(what: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", format!("The {what} did not exist then: it was created later."))
     }
 
     pub(in crate::http) fn too_large(limit: usize) -> Self {
@@ -418,6 +424,21 @@ pub(in crate::http) fn gone(entity: Entity, deleted_seq: i64) -> Problem {
         format!("This {} was {}.", entity.noun(), if entity == Entity::CustomField { "archived" } else { "deleted" });
     let mut problem = Problem::new(StatusCode::GONE, "Gone", detail);
     problem.extra.push(("deleted_seq", json!(deleted_seq)));
+    problem
+}
+
+/// A tombstone that was requested by its uid; says whether it was merged or erased.
+pub(in crate::http) fn gone_record(entity: Entity, version: Seq, record: &str) -> Problem {
+    let mut problem = gone(entity, version.0);
+    match ending(record) {
+        Ok(Ending { merged_into: Some(into), .. }) => {
+            problem.detail = format!("This {} was merged into another one.", entity.noun()).into();
+            problem.extra.push(("merged_into", json!(into)));
+        }
+        Ok(Ending { erased: true, .. }) => problem.detail = format!("This {} was erased.", entity.noun()).into(),
+        Ok(_) => {}
+        Err(error) => tracing::error!(error = %error, "read tombstone failed"),
+    }
     problem
 }
 

@@ -113,7 +113,7 @@ async fn racing_upserts_of_one_reference_make_one_record() {
         assert_eq!(uids.len(), 1, "{results:#?}");
         assert_eq!(results.iter().filter(|result| result["status"] == 201).count(), 1);
     }
-    second.stop().await;
+    second.stop().await.unwrap();
     assert_sound(&service).await;
 }
 

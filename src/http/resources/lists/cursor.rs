@@ -118,7 +118,7 @@ fn fits(by: Sort, value: Option<&str>) -> bool {
 /// The first bytes of a digest of everything that identifies a list. The page size does not.
 fn digest(page_request: &PageRequest) -> [u8; 8] {
     let PageRequest { account, entity, filter, order, key_id: _, size: _, number: _ } = page_request;
-    let ListFilter { created_after, created_before, updated_from, key, role, tag, company, text } = filter;
+    let ListFilter { created_after, created_before, updated_from, key, role, tag, company, text, with_idle } = filter;
     let timestamp = |at: &Option<crate::domain::Timestamp>| at.map(|at| at.unix_timestamp_nanos().to_string());
     let by = match order.by {
         Sort::Uid => "uid".to_owned(),
@@ -135,7 +135,8 @@ fn digest(page_request: &PageRequest) -> [u8; 8] {
     });
     let parts = [
         Some(account.to_string()),
-        Some(entity.name().to_owned()),
+        // No part of its own, so that cursors of versions without it stay valid.
+        Some(if *with_idle { format!("idle {}", entity.name()) } else { entity.name().to_owned() }),
         Some(by),
         Some(order.descending.to_string()),
         timestamp(created_after),

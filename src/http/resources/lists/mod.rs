@@ -11,7 +11,9 @@
 //! The link to the previous page has a number only.
 
 mod cursor;
+mod page_links;
 mod page_request;
+mod past;
 #[cfg(test)]
 mod tests;
 
@@ -21,18 +23,21 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use hyper::Uri;
 use moka::future::Cache;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value as Json, json};
 
 use self::cursor::After;
+pub(in crate::http) use self::page_links::PageLinks;
 use self::page_request::PageRequest;
+use super::changes;
 use super::company_fields::group_fields;
 use super::meta;
 use super::resolve_links::resolve_links;
 use super::resource::Resource;
+use crate::clock::Clock;
 use crate::domain::{AccountId, Entity, ValidationErrors};
+use crate::http::request::at::At;
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Query;
 use crate::http::request::service_url::ServiceUrl;
@@ -53,14 +58,19 @@ pub(in crate::http) struct ListState {
 
 pub(in crate::http) async fn list<R: Resource>(
     State(state): State<Arc<ListState>>,
+    State(clock): State<Clock>,
     caller: Caller,
     service_url: ServiceUrl,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
+    let links = PageLinks { service_url: &service_url, uri: &uri, query: &query };
+    if let Some(at) = At::of(&query).map_err(changes::invalid)? {
+        return past::show::<R>(&state, &clock, &caller, &links, at).await;
+    }
     let (page_request, after) = read(R::ENTITY, caller.account, caller.key_id, &query)?;
     let mut page = match after {
-        Some(after) => page(&state.store, &page_request, Start::After(after.position), Some(after.counted)).await?,
+        Some(after) => continued(&state.store, &page_request, after).await?,
         None => state.page_cursors.page(&state.store, &page_request).await?,
     };
     page.records = resolve_links(&state.store, caller.account, R::ENTITY, page.records).await?;
@@ -70,7 +80,6 @@ pub(in crate::http) async fn list<R: Resource>(
     // here.
     let mut room = state.in_flight.room(caller.account, 0).await?;
     room.cover(page.records.iter().map(|stored| stored.record.len()).sum())?;
-    let links = PageLinks { service_url: &service_url, uri: &uri, query: &query };
     Ok(show::<R>(&links, &page_request, page, attributes, |body| room.hold(body)))
 }
 
@@ -92,16 +101,22 @@ fn read(
     Ok((page_request, after))
 }
 
+/// The page after another one. 410 where the log was restored since that one: then the walk's `as_of` is void too.
+async fn continued(store: &Store, page_request: &PageRequest, after: After) -> Result<Page, Problem> {
+    let page = page(store, page_request, Start::After(after.position), Some(after.counted)).await?;
+    let (before, now) = (after.counted.as_of, page.counted.as_of);
+    if before.epoch != now.epoch || before.seq > now.seq {
+        // A standby may be behind the server that had the page before; the primary is not.
+        let head = store.head(page_request.account).await?.ok_or_else(Problem::unauthorized)?;
+        changes::position(Some(before), head)?;
+    }
+    Ok(page)
+}
+
 async fn page(store: &Store, request: &PageRequest, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
     let PageRequest { account, entity, order, size: limit, .. } = *request;
     let list = List { entity, filter: request.filter.clone(), order, start, limit, counted };
     Ok(store.page(account, &list).await?)
-}
-
-/// The cursor of the next page, for its link.
-fn end(page_request: &PageRequest, page: &Page) -> Option<String> {
-    let (position, counted) = (page.end.clone()?, page.counted);
-    After { position, counted, number: page_request.number + 1 }.encode(page_request)
 }
 
 /// The response that [`list`] gives for an account with this many records, each of which `draw` makes up.
@@ -112,6 +127,9 @@ pub(in crate::http) fn sampled<R: Resource>(
     attributes: Option<Box<RawValue>>,
     mut draw: impl FnMut() -> Result<StoredRecord, Problem>,
 ) -> Result<Response, Problem> {
+    if At::of(links.query).map_err(changes::invalid)?.is_some() {
+        past::check(links.query)?;
+    }
     let (page_request, _) = read(R::ENTITY, account, account.0, links.query)?;
     let before = (page_request.number - 1) * page_request.size;
     let here = (counted.total - before).clamp(0, page_request.size);
@@ -188,41 +206,4 @@ fn weight(page_request: &PageRequest, page_cursor: &PageCursor) -> u32 {
     // Twice the entry's size, because the cache's own bookkeeping takes about as much.
     // The cache takes no entry that is larger than its capacity, so saturation only keeps a huge one out.
     u32::try_from(2 * (size_of::<PageRequest>() + size_of::<PageCursor>()) + texts).unwrap_or(u32::MAX)
-}
-
-/// The parts of links to other pages.
-pub(in crate::http) struct PageLinks<'a> {
-    pub(in crate::http) service_url: &'a ServiceUrl,
-    pub(in crate::http) uri: &'a Uri,
-    pub(in crate::http) query: &'a Query,
-}
-
-impl PageLinks<'_> {
-    /// `meta.pagination`: always all six keys. `nextPage` follows from the rows and not from the total: while records
-    /// are created and deleted, a walk may end before or after the page that the total makes the last.
-    fn pagination(&self, page_request: &PageRequest, page: &Page) -> Json {
-        let PageRequest { size, number, .. } = *page_request;
-        let total = page.counted.total.max(0);
-        let counted = (total + size - 1) / size;
-        // A client that stops at `totalPages` stops no sooner than one that follows the links.
-        let pages = if page.more { counted.max(number + 1) } else { counted };
-        let previous = (number > 1).then(|| self.link((number - 1).min(pages.max(1)), None));
-        let next = page.more.then(|| self.link(number + 1, end(page_request, page)));
-        json!({
-            "pageSize": size,
-            "totalPages": pages,
-            "totalItems": total,
-            "currentPageNumber": number,
-            "previousPage": previous,
-            "nextPage": next,
-        })
-    }
-
-    fn link(&self, number: i64, after: Option<String>) -> String {
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(self.query.pairs().iter().filter(|(key, _)| key != "page" && key != "after"));
-        pairs.append_pair("page", &number.to_string());
-        pairs.extend_pairs(after.map(|after| ("after", after)));
-        format!("{}{}?{}", self.service_url.0, self.uri.path(), pairs.finish())
-    }
 }

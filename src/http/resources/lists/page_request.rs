@@ -11,7 +11,7 @@ use crate::http::request::extract::Query;
 use crate::store::lists::{CompanyRef, ListFilter, Sort, SortOrder};
 
 /// The items of a page where the query has no `limit`.
-const PAGE_SIZE: i64 = 10;
+pub(super) const PAGE_SIZE: i64 = 10;
 /// The longest text of a filter, in characters. A longer one is refused with 422.
 const MAX_TEXT: usize = 255;
 
@@ -38,11 +38,16 @@ impl PageRequest {
     ) -> Self {
         // Nobody reads the defaults: a request with errors is refused.
         let number = errors.take(query.number("page", 1..=i64::from(i32::MAX), 1)).unwrap_or_default();
-        let size = errors.take(query.number("limit", 1..=500, PAGE_SIZE)).unwrap_or_default();
+        let size = errors.take(page_size(query)).unwrap_or_default();
         let order = errors.take(order(entity, query)).unwrap_or_default();
         let filter = filter(entity, query, errors);
         Self { account, key_id, entity, filter, order, size, number }
     }
+}
+
+/// `limit`: the records of a page.
+pub(super) fn page_size(query: &Query) -> Result<i64, Invalid> {
+    query.number("limit", 1..=500, PAGE_SIZE)
 }
 
 /// The filters of a list, besides those of every list.
@@ -96,6 +101,7 @@ fn filter(entity: Entity, query: &Query, errors: &mut ValidationErrors) -> ListF
             parse_uid(&company).map_or_else(|| CompanyRef::Key(normalize_key(&company)), CompanyRef::Uid)
         }),
         text: part,
+        with_idle: entity == Entity::Company && query.flag("idle"),
     }
 }
 

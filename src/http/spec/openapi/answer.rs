@@ -113,6 +113,7 @@ fn succeeded(shape: Shape) -> Json {
         Shape::List(schema) => (&[], envelope(&format!("{}List", schema.name()), list_of(schema), no_meta())),
         Shape::Bare(schema) => (&[], json!({"application/json": {"schema": reference(schema)}})),
         Shape::Nothing => (&[REPLAYED], envelope("EmptyResponse", json!({"type": "null"}), no_meta())),
+        Shape::History => (&[], history()),
         Shape::Changes => (&[CURSOR], changes()),
         Shape::Stream => (&[], json!({"text/event-stream": {"schema": {"type": "string"}}})),
     };
@@ -136,6 +137,19 @@ fn changes() -> Json {
     content
 }
 
+fn history() -> Json {
+    let cursor = "Where the next page begins, as `after`; `null` on the last page.";
+    let meta = json!({
+        "type": "object",
+        "required": ["cursor", "has_more"],
+        "properties": {
+            "cursor": {"type": ["string", "null"], "description": cursor},
+            "has_more": {"type": "boolean"},
+        },
+    });
+    envelope("HistoryPage", list_of(Schema::HistoryEvent), named("HistoryPageMeta", meta))
+}
+
 fn list_of(schema: Schema) -> Json {
     json!({"type": "array", "items": reference(schema)})
 }
@@ -149,9 +163,18 @@ fn no_meta() -> Json {
     named("EmptyMeta", json!({"type": "object"}))
 }
 
-/// The attributes that `meta=…` adds.
+/// The attributes that `meta=…` adds, and the position of `at`.
 fn attributes() -> Json {
-    named("RecordMeta", json!({"type": "object", "properties": {"attributes": reference(Schema::Attributes)}}))
+    let properties = json!({
+        "attributes": reference(Schema::Attributes),
+        "as_of": {"type": "string", "description": "With `at`: the cursor of its position."},
+        "at": position(),
+    });
+    named("RecordMeta", json!({"type": "object", "properties": properties}))
+}
+
+fn position() -> Json {
+    json!({"type": "integer", "minimum": 0, "description": "With `at`: the last event that is part of the response."})
 }
 
 fn page_meta() -> Json {
@@ -161,7 +184,9 @@ fn page_meta() -> Json {
         "properties": {
             "attributes": reference(Schema::Attributes),
             "pagination": reference(Schema::Pagination),
-            "as_of": {"type": "string", "description": "The cursor from which `GET /changes` continues where this page ends."},
+            "as_of": {"type": "string", "description": "The cursor of the log at which the page was read. `GET /changes` \
+                continues there."},
+            "at": position(),
         },
     });
     named("PageMeta", meta)

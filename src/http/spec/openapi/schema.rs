@@ -25,6 +25,7 @@ pub(in crate::http) enum Schema {
     Subscriptions,
     SubscriptionResult,
     Event,
+    HistoryEvent,
     Endpoint,
     EndpointCreate,
     EndpointCreated,
@@ -46,13 +47,14 @@ pub(in crate::http) enum Schema {
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 23] = [
+const OTHERS: [Schema; 24] = [
     Schema::Attributes,
     Schema::NestedAttributes,
     Schema::NestedAttribute,
     Schema::Subscriptions,
     Schema::SubscriptionResult,
     Schema::Event,
+    Schema::HistoryEvent,
     Schema::Endpoint,
     Schema::EndpointCreate,
     Schema::EndpointCreated,
@@ -89,6 +91,7 @@ impl Schema {
             Self::Subscriptions => "Subscriptions".to_owned(),
             Self::SubscriptionResult => "SubscriptionResult".to_owned(),
             Self::Event => "Event".to_owned(),
+            Self::HistoryEvent => "HistoryEvent".to_owned(),
             Self::Endpoint => "Endpoint".to_owned(),
             Self::EndpointCreate => "EndpointCreate".to_owned(),
             Self::EndpointCreated => "EndpointCreated".to_owned(),
@@ -121,7 +124,15 @@ impl Schema {
             Self::NestedAttribute => object(attribute(), &[&NOT_OF_EVERY_ATTRIBUTE[..], &NOT_OF_NESTED].concat()),
             Self::Subscriptions => subscriptions(),
             Self::SubscriptionResult => subscription_result(),
-            Self::Event => event(),
+            Self::Event => {
+                let records: Vec<Json> = Entity::ALL.into_iter().map(|kind| reference(Self::Record(kind))).collect();
+                let data = named("EventData", object(with(change_data(), "record", json!({"anyOf": records})), &[]));
+                event(data, "A CloudEvent 1.0. It holds the change and the whole record after it.")
+            }
+            Self::HistoryEvent => event(
+                named("HistoryEventData", object(change_data(), &[])),
+                "An event of the feed, without the record.",
+            ),
             Self::Endpoint => endpoint::shown(),
             Self::EndpointCreate => endpoint::create(),
             Self::EndpointCreated => endpoint::created(),
@@ -231,21 +242,23 @@ fn subscription_result() -> Json {
     object(result, &["uid", "version", "message", "errors", "deleted_seq", "replayed"])
 }
 
-fn event() -> Json {
+/// The change of an event.
+fn change_data() -> Json {
+    let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
+    let change = named("FieldChange", change);
+    json!({
+        "seq": {"type": "integer", "minimum": 1},
+        "previous_version": {"type": ["integer", "null"], "minimum": 1},
+        "changed": {"type": "object", "additionalProperties": change},
+    })
+}
+
+fn event(data: Json, description: &str) -> Json {
     let of = |entity: Entity| {
         entity.event_types().iter().map(move |event_type| [TYPE_ROOT, ".", &kind(entity, *event_type)].concat())
     };
     let types: Vec<String> = Entity::ALL.into_iter().flat_map(of).collect();
-    let records: Vec<Json> = Entity::ALL.into_iter().map(|entity| reference(Schema::Record(entity))).collect();
     let types: Vec<&str> = types.iter().map(String::as_str).collect();
-    let change = json!({"type": "object", "required": ["from", "to"], "properties": {"from": {}, "to": {}}});
-    let change = named("FieldChange", change);
-    let data = json!({
-        "seq": {"type": "integer", "minimum": 1},
-        "previous_version": {"type": ["integer", "null"], "minimum": 1},
-        "changed": {"type": "object", "additionalProperties": change},
-        "record": {"anyOf": records},
-    });
     let event = json!({
         "specversion": {"const": "1.0"},
         "id": {"type": "string", "description": "`<public id>:<seq>`, or `<public id>:<epoch>:<seq>` where the log was \
@@ -259,21 +272,22 @@ fn event() -> Json {
         "origin": {"type": "string"},
         "traceparent": {"type": "string"},
         "datacontenttype": {"const": "application/json"},
-        "data": named("EventData", object(data, &[])),
+        "data": data,
     });
     let schema = object(event, &["traceparent"]);
-    with(schema, "description", json!("A CloudEvent 1.0. It holds the change and the whole record after it."))
+    with(schema, "description", json!(description))
 }
 
 fn pagination() -> Json {
     let count = |minimum: i32| json!({"type": "integer", "minimum": minimum});
+    let unless_past = |count: Json| with(nullable(count), "description", json!("`null` in a list with `at`."));
     let link = || json!({"type": ["string", "null"], "format": "uri"});
     object(
         json!({
             "pageSize": count(1),
-            "totalPages": count(0),
-            "totalItems": count(0),
-            "currentPageNumber": count(1),
+            "totalPages": unless_past(count(0)),
+            "totalItems": unless_past(count(0)),
+            "currentPageNumber": unless_past(count(1)),
             "previousPage": link(),
             "nextPage": link(),
         }),

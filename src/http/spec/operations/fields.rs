@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::operation::{BodySpec, Operation, Shape, Success, Tag, delete, get, post, put};
-use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta};
-use super::records::{CREATE, READ, UPDATE};
+use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta, record_at};
+use super::records::{CREATE, LIST, READ, UPDATE};
 use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
@@ -29,7 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
             parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(FIELD) },
-            refusals: &[422],
+            refusals: LIST,
         },
         Operation {
             route: post(create::<CustomField>),
@@ -54,7 +54,7 @@ pub(super) fn operations() -> Vec<Operation> {
             id: "readField",
             summary: "Read a custom field",
             description: "By its uid.",
-            parameters: vec![id(), meta(), if_none_match()],
+            parameters: vec![id(), meta(), record_at(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(FIELD) },
             refusals: READ,

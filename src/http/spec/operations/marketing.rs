@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::operation::{BodySpec, Operation, Shape, Success, Tag, get, post};
 use super::parameter::{idempotency_key, listing};
-use super::records::CREATE;
+use super::records::{CREATE, LIST};
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
 use crate::http::resources::marketing;
@@ -42,7 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
             parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::Audience)) },
-            refusals: &[422],
+            refusals: LIST,
         },
         Operation {
             route: get(list::<World>, samples::list::<World>),
@@ -55,7 +55,7 @@ pub(super) fn operations() -> Vec<Operation> {
             parameters: listing(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(Schema::Record(Entity::World)) },
-            refusals: &[422],
+            refusals: LIST,
         },
     ]
 }

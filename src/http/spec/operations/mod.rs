@@ -5,6 +5,7 @@
 //! folder knows nothing of how a document or a response is written.
 
 mod fields;
+mod history;
 mod marketing;
 mod operation;
 pub(in crate::http) mod parameter;

@@ -126,6 +126,8 @@ pub(in crate::http) enum Shape {
     Nothing,
     /// The data without the envelope.
     Bare(Schema),
+    /// A page of a record's history.
+    History,
     /// A page of the log, as JSON or protobuf.
     Changes,
     /// The log as server-sent events.

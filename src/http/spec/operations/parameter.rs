@@ -1,8 +1,11 @@
 //! The parameters of operations.
 
+use std::borrow::Cow;
+
 use serde_json::{Value as Json, json};
 
 use crate::domain::Role;
+use crate::http::request::at::AT;
 use crate::http::spec::openapi::named;
 
 /// A parameter of a path, a query or a header.
@@ -10,7 +13,7 @@ use crate::http::spec::openapi::named;
 pub(in crate::http) struct Parameter {
     pub(in crate::http) name: &'static str,
     pub(in crate::http) location: ParameterLocation,
-    pub(in crate::http) description: &'static str,
+    pub(in crate::http) description: Cow<'static, str>,
     pub(in crate::http) schema: Json,
     pub(in crate::http) example: Option<Json>,
 }
@@ -36,21 +39,27 @@ impl ParameterLocation {
 impl Parameter {
     pub(super) fn path(name: &'static str, description: &'static str, example: &'static str) -> Self {
         let schema = json!({"type": "string", "minLength": 1});
-        Self { name, location: ParameterLocation::Path, description, schema, example: Some(json!(example)) }
+        Self {
+            name,
+            location: ParameterLocation::Path,
+            description: description.into(),
+            schema,
+            example: Some(json!(example)),
+        }
     }
 
     /// A step of the path that is one of these words; `component` is its type in generated clients.
     pub(super) fn choice(name: &'static str, description: &'static str, component: &str, words: &[&str]) -> Self {
         let schema = named(component, json!({"type": "string", "enum": words}));
-        Self { name, location: ParameterLocation::Path, description, schema, example: None }
+        Self { name, location: ParameterLocation::Path, description: description.into(), schema, example: None }
     }
 
     pub(super) fn query(name: &'static str, description: &'static str, schema: Json) -> Self {
-        Self { name, location: ParameterLocation::Query, description, schema, example: None }
+        Self { name, location: ParameterLocation::Query, description: description.into(), schema, example: None }
     }
 
     fn header(name: &'static str, description: &'static str, schema: Json) -> Self {
-        Self { name, location: ParameterLocation::Header, description, schema, example: None }
+        Self { name, location: ParameterLocation::Header, description: description.into(), schema, example: None }
     }
 
     fn example(self, example: impl Into<Json>) -> Self {
@@ -91,7 +100,28 @@ pub(super) fn meta() -> Parameter {
 
 /// The parameters of every list of records.
 pub(super) fn listing() -> Vec<Parameter> {
-    paging().into_iter().chain(narrowing()).chain([meta()]).collect()
+    let as_it_was = "The list as it was: `limit`, `after` and `meta` go with it, filters and `orderBy` do not. All \
+        records of then come in the order of creation, companies without contacts included, each as its event has it. A \
+        page may have fewer records than `limit`, even none, and go on: follow `nextPage`, which also pins the position, \
+        until it is `null`. The counts of `meta.pagination` are `null`. `meta.as_of` is the cursor of the position.";
+    paging().into_iter().chain(narrowing()).chain([meta(), at(as_it_was)]).collect()
+}
+
+/// The position of the log whose state a read shows.
+pub(super) fn at(as_it_was: &str) -> Parameter {
+    let description = format!(
+        "A position of the account's log: the number of an event, a cursor, or a time (RFC 3339 with its offset), which \
+         means the last event at or before it. Must not be beyond the log's end or in the future. A cursor of a log that \
+         was restored since is 410. {as_it_was}"
+    );
+    Parameter { description: description.into(), ..Parameter::query(AT, "", json!({"type": "string"})) }.example("42")
+}
+
+/// `at` of one record.
+pub(super) fn record_at() -> Parameter {
+    at("The record as it was then, as its event has it: links have the names that they had when they were made. The \
+        path names the record as it is called now. A record that was created later is 404, one that was deleted by then \
+        410. `meta.at` is the number of the position, `meta.as_of` its cursor.")
 }
 
 /// `createdMin`, `createdMax`, `updatedMin` and `orderBy` of a list.

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::history;
 use super::operation::{BodySpec, Operation, Shape, Success, Tag, get, post, put};
-use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta, search};
-use super::records::{CREATE, META, READ, UPDATE};
+use super::parameter::{Parameter, idempotency_key, if_match, if_none_match, listing, meta, record_at, search};
+use super::records::{CREATE, LIST, META, READ, UPDATE};
 use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
 use crate::http::resources::lists::list;
@@ -18,7 +19,7 @@ use crate::http::spec::samples;
 const PROJECT: Schema = Schema::Record(Entity::Project);
 
 pub(super) fn operations() -> Vec<Operation> {
-    reading().into_iter().chain(writing()).collect()
+    reading().into_iter().chain([history::of_projects(vec![kind(), identifier()])]).chain(writing()).collect()
 }
 
 fn reading() -> [Operation; 4] {
@@ -47,7 +48,7 @@ fn reading() -> [Operation; 4] {
             parameters: listing().into_iter().chain([search("A part of the name.")]).collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(PROJECT) },
-            refusals: &[422],
+            refusals: LIST,
         },
         Operation {
             route: get(projects::read, samples::project),
@@ -57,7 +58,7 @@ fn reading() -> [Operation; 4] {
             id: "readProject",
             summary: "Read a project",
             description: "By its uid, its name, a part of its name, or the most recent one.",
-            parameters: vec![kind(), identifier(), meta(), if_none_match()],
+            parameters: vec![kind(), identifier(), meta(), record_at(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(PROJECT) },
             refusals: READ,
@@ -70,7 +71,7 @@ fn reading() -> [Operation; 4] {
             id: "readProjectByUid",
             summary: "Read a project by its uid",
             description: "The same as `GET /project/uid/{identifier}`: the step after it is the uid.",
-            parameters: vec![uid(), meta(), if_none_match()],
+            parameters: vec![uid(), meta(), record_at(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(PROJECT) },
             refusals: READ,

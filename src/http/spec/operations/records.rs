@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::history;
 use super::operation::{BodySpec, Operation, Shape, Success, Tag, delete, get, post, put};
 use super::parameter::{
-    Parameter, belonging, idempotency_key, if_match, if_none_match, kind_of, listing, meta, search,
+    Parameter, belonging, flag, idempotency_key, if_match, if_none_match, kind_of, listing, meta, record_at, search,
 };
 use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
@@ -16,7 +17,8 @@ use crate::http::spec::openapi::Schema;
 use crate::http::spec::samples;
 
 pub(super) const CREATE: &[u16] = &[400, 413, 422];
-pub(super) const READ: &[u16] = &[400, 404, 410];
+pub(super) const LIST: &[u16] = &[410, 422];
+pub(super) const READ: &[u16] = &[400, 404, 410, 422];
 pub(super) const UPDATE: &[u16] = &[400, 404, 410, 412, 413, 422];
 
 /// The description of the operations that read attributes.
@@ -24,7 +26,9 @@ pub(super) const META: &str = "An object without the envelope: a key for each at
     fields, in a fixed order. Every value is an object.";
 
 pub(super) fn operations() -> Vec<Operation> {
-    companies().into_iter().chain(changing_companies()).chain(contacts()).chain(changing_contacts()).collect()
+    let companies = companies().into_iter().chain([history::of::<Company>(Tag::Company, company_id())]);
+    let contacts = contacts().into_iter().chain([history::of::<Contact>(Tag::Contact, contact_id())]);
+    companies.chain(changing_companies()).chain(contacts).chain(changing_contacts()).collect()
 }
 
 fn companies() -> [Operation; 3] {
@@ -51,10 +55,14 @@ fn companies() -> [Operation; 3] {
             id: "listCompanies",
             summary: "List companies",
             description: "Companies in the order of their creation. A company without contacts is not listed.",
-            parameters: listing().into_iter().chain(kind_of()).chain([search("A part of the name.")]).collect(),
+            parameters: listing()
+                .into_iter()
+                .chain(kind_of())
+                .chain([search("A part of the name."), flag("idle", "Lists companies without contacts too.")])
+                .collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
-            refusals: &[422],
+            refusals: LIST,
         },
         Operation {
             route: get(read::<Company>, samples::read::<Company>),
@@ -64,7 +72,7 @@ fn companies() -> [Operation; 3] {
             id: "readCompany",
             summary: "Read a company",
             description: "By its uid or its name. A deleted company is 410 by its uid and 404 by its name.",
-            parameters: vec![company_id(), meta(), if_none_match()],
+            parameters: vec![company_id(), meta(), record_at(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,
@@ -155,7 +163,7 @@ fn contacts() -> [Operation; 3] {
                 .collect(),
             body: None,
             success: Success { status: 200, shape: Shape::Page(record) },
-            refusals: &[422],
+            refusals: LIST,
         },
         Operation {
             route: get(read::<Contact>, samples::read::<Contact>),
@@ -165,7 +173,7 @@ fn contacts() -> [Operation; 3] {
             id: "readContact",
             summary: "Read a contact",
             description: "By its uid or its email address. A deleted contact is 410 by its uid and 404 by its email address.",
-            parameters: vec![contact_id(), meta(), if_none_match()],
+            parameters: vec![contact_id(), meta(), record_at(), if_none_match()],
             body: None,
             success: Success { status: 200, shape: Shape::RecordOrNull(record) },
             refusals: READ,

@@ -3,6 +3,7 @@
 //! Guarantees: no account's data is read or written; a sample goes through the renderers of real responses, and accepts
 //! and refuses the same parameters. Every call draws new data.
 
+mod history;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use hyper::HeaderMap;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(in crate::http) use self::history::{history, project_history};
 use self::records::event;
 pub(in crate::http) use self::records::record;
 use crate::clock::Clock;
@@ -25,6 +27,7 @@ use crate::contract::{Cursor, EncodedEvent};
 use crate::domain::schema::FieldGroup;
 use crate::domain::tier::Tiers;
 use crate::domain::{AccountId, Entity, Field, FieldOwner, FieldPolicy, Record, Seq, SyncPolicy, Timestamp, Value};
+use crate::http::request::at::At;
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
 use crate::http::resources::changes::{self, FeedRequest, Range};
@@ -76,6 +79,7 @@ pub(in crate::http) async fn read<R: Resource>(
     Path(identifier): Path<String>,
     query: Query,
 ) -> HandlerResult {
+    At::of(&query).map_err(changes::invalid)?;
     let now = clock.now();
     let mut record = record(R::ENTITY, now);
     match (parse_uid(&identifier), R::ENTITY) {
@@ -89,10 +93,14 @@ pub(in crate::http) async fn read<R: Resource>(
 /// A project that has the requested identifier.
 pub(in crate::http) async fn project(
     State(clock): State<Clock>,
-    _selector: ProjectSelector,
+    selector: ProjectSelector,
     Path((kind, identifier)): Path<(String, String)>,
     query: Query,
 ) -> HandlerResult {
+    if let ProjectSelector::HistoryOf(_) = selector {
+        return project_history(State(clock), selector, query).await;
+    }
+    At::of(&query).map_err(changes::invalid)?;
     let now = clock.now();
     let mut record = record(Entity::Project, now);
     match (kind.as_str(), parse_uid(&identifier)) {
