@@ -27,5 +27,6 @@ pub mod secrets;
 pub mod shard;
 pub mod store;
 pub mod sweep;
+mod sync;
 mod telemetry;
 pub mod worker;

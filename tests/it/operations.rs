@@ -147,6 +147,11 @@ fn others() -> Vec<Row> {
             ),
             Call("/sync/batch", json!({"ops": []})),
         ),
+        row(
+            "POST /sync/revert",
+            Call("/sync/revert", json!({"origin": "shop", "from": 0, "dry_run": true})),
+            Call("/sync/revert", json!({"origin": "shop"})),
+        ),
         row("GET /sync/policy", bare("/sync/policy"), None),
         row(
             "PUT /sync/policy",

@@ -10,6 +10,7 @@ mod delete;
 mod merge;
 mod policy;
 mod resolve;
+mod revert;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -21,6 +22,7 @@ pub(crate) use delete::{Erase, Restore, SyncDelete};
 pub(crate) use merge::Merge;
 pub use policy::{FieldPolicy, SyncPolicy};
 pub(crate) use resolve::{Resolution, Resolve};
+pub(crate) use revert::{Existence, FieldRevert, Revert};
 pub(crate) use upsert::Upsert;
 
 use super::decision::{Decision, Reads, View};
@@ -39,6 +41,7 @@ pub enum Operation {
     Merge(Merge),
     Erase(Erase),
     Resolve(Resolve),
+    Revert(Revert),
 }
 
 impl Operation {
@@ -52,6 +55,7 @@ impl Operation {
             Self::Merge(merge) => merge.entity,
             Self::Erase(erase) => erase.entity,
             Self::Resolve(_) => Entity::Conflict,
+            Self::Revert(revert) => revert.entity,
         }
     }
 
@@ -63,6 +67,7 @@ impl Operation {
             Self::Merge(merge) => merge.reads(reads),
             Self::Erase(erase) => reads.target(erase.entity, &erase.target),
             Self::Resolve(resolve) => resolve.reads(reads),
+            Self::Revert(revert) => reads.uids.push((revert.entity, revert.uid)),
         }
     }
 
@@ -74,6 +79,7 @@ impl Operation {
             Self::Merge(merge) => merge.decide(view),
             Self::Erase(erase) => erase.decide(view),
             Self::Resolve(resolve) => resolve.decide(view),
+            Self::Revert(revert) => revert.decide(view),
         }
     }
 }

@@ -20,13 +20,14 @@ pub(in crate::http) enum At {
 
 impl At {
     pub(in crate::http) fn of(query: &Query) -> Result<Option<Self>, Invalid> {
-        query.get(AT).map(Self::read).transpose()
+        query.get(AT).map(|text| Self::read(AT, text)).transpose()
     }
 
-    fn read(text: &str) -> Result<Self, Invalid> {
+    /// Reads the value of a parameter or member with this name.
+    pub(in crate::http) fn read(name: &str, text: &str) -> Result<Self, Invalid> {
         let detail =
             "Must be the number of an event, an RFC 3339 date-time with an offset, or a cursor of this service.";
-        let invalid = || Invalid::new(AT, detail);
+        let invalid = || Invalid::new(name, detail);
         // No cursor consists of digits alone: its first letters are those of a small epoch.
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().map(|seq| Self::Seq(Seq(seq))).map_err(|_| invalid());
@@ -61,7 +62,7 @@ mod tests {
             ("2026-11-24T03:00:00", None),
             ("now", None),
         ] {
-            assert_eq!(At::read(text).ok(), expected, "{text}");
+            assert_eq!(At::read(AT, text).ok(), expected, "{text}");
         }
     }
 }

@@ -26,7 +26,12 @@ use crate::store::history::PastState;
 use crate::store::records::StoredRecord;
 
 /// Returns the position that a query names. 422 where the log does not reach it yet, 410 where a cursor is of a lost log.
-pub(super) async fn position(store: &Store, clock: &Clock, account: AccountId, at: At) -> Result<Cursor, Problem> {
+pub(in crate::http) async fn position(
+    store: &Store,
+    clock: &Clock,
+    account: AccountId,
+    at: At,
+) -> Result<Cursor, Problem> {
     let head = store.head(account).await?.ok_or_else(Problem::unauthorized)?;
     let seq = match at {
         At::Seq(seq) if seq > head.seq => {

@@ -3,6 +3,7 @@
 mod batches;
 mod conflicts;
 mod lifecycle;
+mod revert;
 
 use serde_json::{Value, json};
 use unificus::clock::Clock;

@@ -110,7 +110,7 @@ fn raw(text: String) -> Result<Box<RawValue>, Problem> {
     })
 }
 
-fn conflict(conflict: &FieldConflict) -> Json {
+pub(super) fn conflict(conflict: &FieldConflict) -> Json {
     let value = |value: &Option<_>| json!(FieldValueJson(conflict.field, value.as_ref()));
     let mut members = Map::new();
     members.insert("field".to_owned(), json!(conflict.field.name()));

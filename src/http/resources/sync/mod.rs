@@ -4,3 +4,4 @@ pub(in crate::http) mod batch;
 pub(in crate::http) mod conflicts;
 mod item;
 pub(in crate::http) mod policy;
+pub(in crate::http) mod revert;

@@ -41,13 +41,15 @@ pub(in crate::http) enum Schema {
     SyncResult,
     SyncPolicy,
     ConflictResolution,
+    Revert,
+    RevertReport,
     Pagination,
     Problem,
 }
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 24] = [
+const OTHERS: [Schema; 26] = [
     Schema::Attributes,
     Schema::NestedAttributes,
     Schema::NestedAttribute,
@@ -70,6 +72,8 @@ const OTHERS: [Schema; 24] = [
     Schema::SyncResult,
     Schema::SyncPolicy,
     Schema::ConflictResolution,
+    Schema::Revert,
+    Schema::RevertReport,
     Schema::Pagination,
     Schema::Problem,
 ];
@@ -107,6 +111,8 @@ impl Schema {
             Self::SyncResult => "SyncResult".to_owned(),
             Self::SyncPolicy => "SyncPolicy".to_owned(),
             Self::ConflictResolution => "ConflictResolution".to_owned(),
+            Self::Revert => "Revert".to_owned(),
+            Self::RevertReport => "RevertReport".to_owned(),
             Self::Pagination => "Pagination".to_owned(),
             Self::Problem => "Problem".to_owned(),
         }
@@ -148,6 +154,8 @@ impl Schema {
             Self::SyncResult => sync::result(),
             Self::SyncPolicy => sync::policy(),
             Self::ConflictResolution => sync::resolution(),
+            Self::Revert => sync::revert(),
+            Self::RevertReport => sync::revert_report(),
             Self::Pagination => pagination(),
             Self::Problem => problem(),
         }

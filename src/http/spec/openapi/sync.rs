@@ -124,3 +124,60 @@ pub(super) fn resolution() -> Json {
         },
     })
 }
+
+/// The body that undoes what an origin wrote.
+pub(super) fn revert() -> Json {
+    let position = |what: &str| json!({"type": ["integer", "string"], "description": what});
+    json!({
+        "type": "object",
+        "required": ["origin", "from"],
+        "properties": {
+            "origin": id(),
+            "from": position("A seq, a time (RFC 3339) or a cursor: changes after it are undone."),
+            "to": position("The same, for the end of the range; by default the end of the log."),
+            "dry_run": {"type": "boolean", "default": false},
+        },
+    })
+}
+
+/// The report of undoing.
+pub(super) fn revert_report() -> Json {
+    let count = || json!({"type": "integer", "minimum": 0});
+    let skipped = object(
+        json!({
+            "entity": synced(),
+            "uid": uuid(),
+            "fields": {"type": "array", "items": {"type": "object"}, "description": "As `conflicts` of an operation."},
+            "problem": {"type": ["object", "null"], "description": "The reason, for a record as a whole."},
+        }),
+        &[],
+    );
+    let planned = object(
+        json!({
+            "entity": synced(),
+            "uid": uuid(),
+            "existence": {"type": ["string", "null"], "description": "`delete` or `restore`."},
+            "fields": {"type": "array", "items": {"type": "object"}, "description": "Attributes with the values to put back."},
+        }),
+        &[],
+    );
+    object(
+        json!({
+            "origin": id(),
+            "from": seq(),
+            "to": seq(),
+            "dry_run": {"type": "boolean"},
+            "complete": {"type": "boolean"},
+            "records": count(),
+            "remaining": count(),
+            "updated": count(),
+            "deleted": count(),
+            "restored": count(),
+            "unchanged": count(),
+            "skipped_total": count(),
+            "skipped": {"type": "array", "items": named("RevertSkipped", skipped)},
+            "planned": {"type": "array", "items": named("RevertPlanned", planned)},
+        }),
+        &[],
+    )
+}

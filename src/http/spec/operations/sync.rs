@@ -10,7 +10,7 @@ use crate::http::resources::changes;
 use crate::http::resources::lists::list;
 use crate::http::resources::records::read;
 use crate::http::resources::resource::Conflict;
-use crate::http::resources::sync::{batch, conflicts as resolve_conflict, policy};
+use crate::http::resources::sync::{batch, conflicts as resolve_conflict, policy, revert};
 use crate::http::spec::openapi::{Schema, named};
 use crate::http::spec::samples;
 
@@ -66,7 +66,7 @@ pub(super) fn operations() -> Vec<Operation> {
     .collect()
 }
 
-fn writes() -> [Operation; 3] {
+fn writes() -> [Operation; 4] {
     let operations = json!({"ops": [
         {"op_id": "1", "op": "upsert", "entity": "contact", "ref": {"id": "17"}, "match": ["email"], "base": 37,
          "set": {"phone": "+31201234567"}, "unset": ["title"]},
@@ -88,6 +88,25 @@ fn writes() -> [Operation; 3] {
             body: Some(BodySpec { schema: Schema::SyncBatch, example: operations }),
             success: Success { status: 200, shape: Shape::List(Schema::SyncResult) },
             refusals: &[400, 413, 422],
+        },
+        Operation {
+            route: post(revert::execute),
+            path: "/sync/revert",
+            aliases: &[],
+            tag: Tag::Sync,
+            id: "revertOrigin",
+            summary: "Undo what an origin wrote",
+            description: "Puts back what an origin wrote after `from` up to `to` (by default the end of the log): values \
+                as they were, records that it created as tombstones, records that it deleted as live ones. A field that \
+                somebody changed since keeps its value and is listed in `skipped`. With `dry_run` nothing is changed and \
+                `planned` lists what would be. Where `complete` is false, the same request continues.",
+            parameters: Vec::new(),
+            body: Some(BodySpec {
+                schema: Schema::Revert,
+                example: json!({"origin": "erp", "from": 1, "dry_run": true}),
+            }),
+            success: Success { status: 200, shape: Shape::Data(Schema::RevertReport) },
+            refusals: &[400, 410, 413, 422],
         },
         Operation {
             route: get(policy::read, samples::sync_policy),

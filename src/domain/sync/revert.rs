@@ -1,0 +1,120 @@
+//! Putting back what an origin wrote to one record, except where somebody changed it since.
+
+use super::concurrency::FieldConflict;
+use super::gone;
+use crate::domain::decision::{Decision, View, refuse_taken};
+use crate::domain::{Entity, EventType, Field, FieldPolicy, NewEvent, Record, Refusal, Seq, Uid, Value};
+
+/// Undoes changes of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revert {
+    /// The kind of the record.
+    pub entity: Entity,
+    /// The record.
+    pub uid: Uid,
+    /// The position of the last event that is undone. Where it is the record's last one, nobody changed the record since.
+    pub last: Seq,
+    /// Whether the record was created, or made live or a tombstone, by the events that are undone.
+    pub existence: Option<Existence>,
+    /// The fields with the values to put back.
+    pub fields: Vec<FieldRevert>,
+}
+
+/// The existence that is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existence {
+    /// The record becomes a tombstone.
+    Deleted,
+    /// The tombstone becomes live again.
+    Live,
+}
+
+/// A field with the value to put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldRevert {
+    /// The field.
+    pub field: Field,
+    /// The position of the change that is undone.
+    pub changed_at: Seq,
+    /// The value before it; `None` is `null`.
+    pub to: Option<Value>,
+}
+
+impl Revert {
+    pub(super) fn decide(self, view: &impl View) -> Result<Decision, Refusal> {
+        let record = view.by_uid(self.entity, self.uid).ok_or(Refusal::NotFound(self.entity))?;
+        let subject = (self.entity, self.uid);
+        let is_untouched = record.version == self.last;
+        if record.erased || record.merged_into.is_some() {
+            return Err(gone(record));
+        }
+        match self.existence {
+            Some(Existence::Deleted) if record.deleted => return Ok(Decision::new(subject, Vec::new())),
+            Some(Existence::Deleted) if is_untouched => {
+                let deleted = NewEvent::new(self.entity, self.uid, EventType::Deleted, Vec::new());
+                return Ok(Decision::new(subject, vec![deleted]));
+            }
+            Some(Existence::Deleted) => return Err(changed_since(record)),
+            Some(Existence::Live) if record.deleted && !is_untouched => return Err(changed_since(record)),
+            None if record.deleted => return Err(gone(record)),
+            Some(Existence::Live) | None => {}
+        }
+        let (changes, conflicts) = changes(record, self.fields);
+        refuse_taken_key(view, record, &changes)?;
+        let mut new_events = Vec::new();
+        if record.deleted {
+            new_events.push(NewEvent::new(self.entity, self.uid, EventType::Restored, Vec::new()));
+        }
+        if !changes.is_empty() {
+            new_events.push(NewEvent::new(self.entity, self.uid, EventType::Updated, changes));
+        }
+        Ok(Decision { conflicts, ..Decision::new(subject, new_events) })
+    }
+}
+
+/// The changes that apply, and the fields that somebody changed since.
+fn changes(record: &Record, fields: Vec<FieldRevert>) -> (Vec<(Field, Option<Value>)>, Vec<FieldConflict>) {
+    let (mut changes, mut conflicts) = (Vec::new(), Vec::new());
+    for FieldRevert { field, changed_at, to } in fields {
+        let (current, seq) = (record.fields.get(&field), record.field_seq.get(&field).copied());
+        if current == to.as_ref() {
+            continue;
+        }
+        if seq == Some(changed_at) {
+            changes.push((field, to));
+            continue;
+        }
+        conflicts.push(FieldConflict {
+            field,
+            base: Some(changed_at),
+            yours: to,
+            theirs: current.cloned(),
+            theirs_origin: record.origins.get(&field).map(|origin| origin.to_string()),
+            seq,
+            policy: FieldPolicy::ExistingWins,
+            is_applied: false,
+        });
+    }
+    (changes, conflicts)
+}
+
+/// Refuses a lookup key that has a new owner.
+fn refuse_taken_key(view: &impl View, record: &Record, changes: &[(Field, Option<Value>)]) -> Result<(), Refusal> {
+    let mut after = record.clone();
+    after.deleted = false;
+    for (field, value) in changes {
+        match value {
+            Some(value) => after.fields.insert(*field, value.clone()),
+            None => after.fields.remove(field),
+        };
+    }
+    let Some(key) = after.key().filter(|_| record.entity.has_unique_key()) else { return Ok(()) };
+    if record.key().as_ref() != Some(&key) && view.needed_key(record.entity, &key).is_some() {
+        refuse_taken(view, record.entity, record.uid, Some(&key))?;
+    }
+    Ok(())
+}
+
+fn changed_since(record: &Record) -> Refusal {
+    Refusal::Concurrent { entity: record.entity, version: record.version, fields: Vec::new() }
+}
