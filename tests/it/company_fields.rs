@@ -314,3 +314,25 @@ async fn values_of_a_first_contact_that_exists_are_checked() {
     }
     assert_eq!(linked.expect(200)["companies"][0]["uid"], created.uid());
 }
+
+#[tokio::test]
+async fn a_leads_first_contact_may_hold_only_the_create_flag() {
+    let api = Service::start().await.client;
+    for (name, flag) in [("Acme", json!(true)), ("Beta", json!("1"))] {
+        let first = json!({"create_primary_contact_if_not_exists": flag});
+        let created = api.post("/company", json!({"name": name, "role": "Lead", "primaryContact": first})).await;
+        let shown = &created.expect(201)["primaryContact"];
+        assert_eq!((&shown["first_name"], &shown["email"], &shown["role"]), (&json!(""), &json!(null), &json!("Lead")));
+        let contact = api.get(&format!("/contact/{}", shown["uid"].as_str().unwrap())).await;
+        let contact = contact.expect(200);
+        assert_eq!((&contact["role"], &contact["email"]), (&json!("Lead"), &json!(null)));
+        assert_eq!(contact["companies"], json!([{"uid": created.uid(), "name": name}]));
+    }
+    // The two contacts without an email address are two records.
+    assert_eq!(api.get("/contacts").await.expect(200).as_array().map(Vec::len), Some(2));
+    let first = json!({"create_primary_contact_if_not_exists": true});
+    let refused = api.post("/company", json!({"name": "Gamma", "role": "Prospect", "primaryContact": first})).await;
+    refused.expect(422);
+    assert_eq!(refused.json["errors"][0]["pointer"], "#/primaryContact/email", "{}", refused.text);
+    api.get("/company/Gamma").await.expect(404);
+}
