@@ -336,3 +336,19 @@ async fn a_leads_first_contact_may_hold_only_the_create_flag() {
     assert_eq!(refused.json["errors"][0]["pointer"], "#/primaryContact/email", "{}", refused.text);
     api.get("/company/Gamma").await.expect(404);
 }
+
+/// Sets the value of a company through a contact: refused, because it would be lost.
+#[tokio::test]
+async fn the_company_of_a_contact_takes_no_values() {
+    let api = Service::start().await.client;
+    let open = field(&api, "company", "Open", "public").await;
+    let mut contact = crate::support::client::lead("ann@example.org");
+    contact["company"] = json!({"name": "Acme", "create_company_if_not_exists": true, "custom_fields": {&open: "a"}});
+    let refused = api.post("/contact", contact.clone()).await;
+    refused.expect(422);
+    assert_eq!(refused.json["errors"][0]["pointer"], "#/company/custom_fields", "{}", refused.text);
+    api.get("/company/Acme").await.expect(404);
+    contact["company"]["custom_fields"] = json!({});
+    api.post("/contact", contact).await.expect(201);
+    api.get("/company/Acme").await.expect(200);
+}
