@@ -233,7 +233,15 @@ async fn rebuilt_tables_have_the_indexes_options_and_rights_of_the_old_ones() {
     history(&service, &service.client).await;
     let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
     sql.batch_execute("grant select on contact to public").await.unwrap();
-    let describe = "select c.relname::text, c.relowner::text, c.reloptions, c.relacl::text, (
+    // An operator's settings, with and without the one that the rebuild sets for itself.
+    sql.batch_execute(
+        "alter table contact set (fillfactor = 71, autovacuum_enabled = false, autovacuum_vacuum_scale_factor = 0.03);
+         alter table company set (autovacuum_enabled = true); alter table note set (fillfactor = 72)",
+    )
+    .await
+    .unwrap();
+    let describe = "select c.relname::text, c.relowner::text, c.relacl::text, (
+            select array_agg(option order by option) from unnest(c.reloptions) as option) as options, (
             select array_agg(pg_get_indexdef(i.indexrelid) || i.indisprimary order by i.indexrelid::regclass::text)
             from pg_index i where i.indrelid = c.oid) as indexes, (
             select array_agg(format('%s %s %s %s %s', attname, atttypid, attnotnull, attcompression, attnum) order by attnum)
