@@ -94,7 +94,9 @@ impl App {
             allow: shared.config.push.allow_networks.clone(),
         };
         let policy = Arc::new(policy);
-        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent())?);
+        // Enough for every delivery in flight to find the connection of the one before it.
+        let max_idle = shared.config.push.in_flight;
+        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent(), max_idle)?);
         let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
         let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
         let context = Arc::new(DeliveryContext {

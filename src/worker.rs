@@ -26,6 +26,9 @@ pub trait Worker: Send {
     /// The longest pause between two steps.
     const SWEEP: Duration;
 
+    /// The longest pause after a step that failed: shorter where callers wait for the next one.
+    const MAX_PAUSE: Duration = Duration::from_millis(4_800);
+
     /// Does a bounded piece of work.
     fn step(&mut self) -> impl Future<Output = anyhow::Result<Step>> + Send;
 
@@ -56,7 +59,7 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
                 W::SWEEP
             }
             Err(error) => {
-                let pause = backoff(failures);
+                let pause = backoff(failures, W::MAX_PAUSE);
                 failures += 1;
                 let (error, retry_in_ms) = (format!("{error:#}"), pause.as_millis());
                 tracing::warn!(worker = W::NAME, error, retry_in_ms, "run worker step failed; will retry");
@@ -78,8 +81,58 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
     }
 }
 
-/// The pause after a failed step: 50 ms, doubled up to 3.2 s, and up to half of it more at random.
-fn backoff(failures: u32) -> Duration {
-    let base = Duration::from_millis(50 << failures.min(6));
-    base.mul_f64(1.0 + rand::random::<f64>() / 2.0)
+/// The pause after a failed step: 50 ms, doubled up to 3.2 s, and up to half of it more at random; at most `max`.
+fn backoff(failures: u32, max: Duration) -> Duration {
+    let base = Duration::from_millis(50 << failures.min(6)).min(max.mul_f64(2.0 / 3.0));
+    base.mul_f64(1.0 + rand::random::<f64>() / 2.0).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_up_to_its_limit() {
+        let ms = Duration::from_millis;
+        for (failures, base) in [(0, 50), (1, 100), (5, 1_600), (6, 3_200), (7, 3_200), (u32::MAX, 3_200)] {
+            let pause = backoff(failures, ms(4_800));
+            assert!((ms(base)..=ms(base * 3 / 2)).contains(&pause), "{failures}: {pause:?}");
+        }
+        assert!((0..100).all(|failures| backoff(failures, ms(500)) <= ms(500)));
+    }
+
+    /// Fails in each step.
+    struct Unlucky(Arc<AtomicUsize>, CancellationToken);
+
+    impl Unlucky {
+        const STEPS: usize = 30;
+    }
+
+    impl Worker for Unlucky {
+        const NAME: &'static str = "unlucky";
+        const SWEEP: Duration = Duration::from_secs(1);
+        const MAX_PAUSE: Duration = Duration::from_millis(1);
+
+        async fn step(&mut self) -> anyhow::Result<Step> {
+            if self.0.fetch_add(1, Ordering::SeqCst) + 1 == Self::STEPS {
+                self.1.cancel();
+            }
+            anyhow::bail!("on purpose")
+        }
+
+        fn wake(&self) -> Arc<Notify> {
+            Arc::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_fails_pauses_no_longer_than_it_may() {
+        let (steps, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let worker = run(Unlucky(Arc::clone(&steps), stop.clone()), stop);
+        // With the longest pauses of other workers this takes more than a minute.
+        tokio::time::timeout(Duration::from_secs(20), worker).await.expect("short pauses");
+        assert_eq!(steps.load(Ordering::SeqCst), Unlucky::STEPS);
+    }
 }

@@ -35,6 +35,7 @@ use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
 use crate::worker::{Step, Worker};
+use passes::RunningPasses;
 use publisher::Progress;
 
 /// Cursors are saved at most this often: a replica that continues from an older cursor compares it with the stream, and
@@ -56,6 +57,9 @@ pub struct Relay {
     known: HashMap<AccountId, Known>,
     /// Accounts that the next pass publishes.
     due: HashSet<AccountId>,
+    /// The passes that run, and the session, connection and stream under which they began.
+    running: RunningPasses,
+    running_under: Option<(u64, u64, i64)>,
     /// Accounts whose last pass failed, and its time.
     failed: HashMap<AccountId, Instant>,
     /// Accounts whose log lacks published events, and the time of the last check.
@@ -94,6 +98,8 @@ impl Relay {
             stream: None,
             known: HashMap::new(),
             due: HashSet::new(),
+            running: RunningPasses::default(),
+            running_under: None,
             failed: HashMap::new(),
             stopped: HashMap::new(),
             unsaved: HashSet::new(),
@@ -102,7 +108,12 @@ impl Relay {
         }
     }
 
-    /// The second half of a step: saves the cursors that moved. Returns whether any moved.
+    fn is_save_due(&self) -> bool {
+        self.saved_at.elapsed() >= SAVE_INTERVAL
+    }
+
+    /// The second half of a step: saves the cursors that moved. Returns whether any moved. The cursors of accounts with a pass
+    /// are saved later, because the pass began with the saved cursor and ends with another progress.
     pub async fn save(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let Some((stream, _)) = self.stream else { return Ok(false) };
         let to_move = |account: AccountId| {
@@ -110,8 +121,12 @@ impl Relay {
                 self.known.get(&account)?.under(&owned.lease(account)?)?;
             Some(RelayMove { account, from: saved, to: published, repair: repaired })
         };
-        let moved: Vec<RelayMove> = self.unsaved.drain().filter_map(to_move).collect();
+        let now = self.unsaved.extract_if(|account| !self.running.has(*account));
+        let moved: Vec<RelayMove> = now.filter_map(to_move).collect();
         if moved.is_empty() {
+            if !self.unsaved.is_empty() {
+                self.saved_at = clock::instant();
+            }
             return Ok(false);
         }
         let written = owned.owner.save_relay(&moved, stream.created_at_ns).await?;
@@ -139,18 +154,19 @@ impl Worker for Relay {
     const SWEEP: Duration = SAVE_INTERVAL;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        let Some(owned) = self.shards.owned() else { return Ok(Step::Idle) };
-        if !self.broker.is_connected() {
+        let owned = self.shards.owned().filter(|_| self.broker.is_connected());
+        let Some(owned) = owned else {
+            self.abandon();
             return Ok(Step::Idle);
-        }
+        };
         let published = self.publish(&owned).await?;
-        let is_save_due = self.saved_at.elapsed() >= SAVE_INTERVAL;
-        let saved = is_save_due && self.save(&owned).await?;
+        let saved = self.is_save_due() && self.save(&owned).await?;
         Ok(if published || saved { Step::Advanced } else { Step::Idle })
     }
 
     async fn finish(&mut self) -> anyhow::Result<()> {
         if let Some(owned) = self.shards.owned() {
+            self.drain().await;
             self.save(&owned).await?;
         }
         Ok(())

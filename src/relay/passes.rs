@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::MissedTickBehavior;
@@ -28,53 +29,104 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(3);
 /// A step begins no pass after this time, so that cursors are saved and the stream is checked.
 const MAX_STEP: Duration = Duration::from_millis(200);
 
+/// Before cursors are saved, passes have this time to end: the cursor of an account with a pass is not saved.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// The passes that run, at most one of an account. Those that take longer than a step continue in the next one.
+#[derive(Default)]
+pub(super) struct RunningPasses {
+    passes: FuturesUnordered<BoxFuture<'static, Pass>>,
+    accounts: HashSet<AccountId>,
+}
+
+impl RunningPasses {
+    pub(super) fn has(&self, account: AccountId) -> bool {
+        self.accounts.contains(&account)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    fn begin(&mut self, account: AccountId, pass: impl Future<Output = Pass> + Send + 'static) {
+        self.accounts.insert(account);
+        self.passes.push(pass.boxed());
+    }
+
+    /// Waits for a pass to end. Returns all that have ended; `None` where none runs. Loses none when it is cancelled.
+    async fn next_ended(&mut self) -> Option<Vec<Pass>> {
+        let mut ended = vec![self.passes.next().await?];
+        while let Some(Some(pass)) = self.passes.next().now_or_never() {
+            ended.push(pass);
+        }
+        for pass in &ended {
+            self.accounts.remove(&pass.account);
+        }
+        Some(ended)
+    }
+
+    /// Ends all passes where they are, as the end of the process would. Returns their accounts.
+    fn abandon(&mut self) -> HashSet<AccountId> {
+        self.passes.clear();
+        std::mem::take(&mut self.accounts)
+    }
+}
+
 impl Relay {
-    /// The first half of a step: publishes the accounts that are due. Returns whether any was due.
+    /// The first half of a step: publishes the accounts that are due. Returns whether any was due or is being published.
     ///
     /// A pass begins as soon as its account is due, except that accounts which were written to are looked for only every
-    /// [`LOOK_INTERVAL`]. So an account whose pass takes long delays no other, and a busy log is published in fewer and
-    /// larger writes.
+    /// [`LOOK_INTERVAL`]. A busy log is therefore published in fewer and larger writes. An account whose pass takes long
+    /// delays no other, because the step does not wait for it.
     pub async fn publish(&mut self, owned: &Owned) -> anyhow::Result<bool> {
         let stream = self.refresh_stream(owned).await?;
         self.look_for_due(owned);
         self.audit().await?;
         self.limit_stopped(owned);
         let any = !self.due.is_empty();
-        let (feed, broker) = (self.feed.clone(), self.broker.clone());
-        let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
-        let publisher =
-            AccountPublisher { feed: &feed, broker: &broker, owned, metrics: &metrics, clock: &clock, stream };
+        let publisher = Arc::new(AccountPublisher {
+            feed: self.feed.clone(),
+            broker: self.broker.clone(),
+            owner: Arc::clone(&owned.owner),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            stream,
+        });
         let (began, mut looks) = (clock::instant(), tokio::time::interval(LOOK_INTERVAL));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.reset();
-        let (mut passes, mut running) = (FuturesUnordered::new(), HashSet::new());
         let mut has_found = any;
-        loop {
-            let is_over = began.elapsed() >= MAX_STEP;
-            if !is_over {
-                passes.extend(self.begin(owned, &publisher, &mut running));
-            }
-            if passes.is_empty() && (is_over || !has_found) {
+        while began.elapsed() < MAX_STEP {
+            self.begin(owned, &publisher);
+            if self.running.is_empty() && !has_found {
                 return Ok(any);
             }
-            let ended = tokio::select! {
-                Some(ended) = passes.next() => ended,
-                _ = looks.tick(), if !is_over => {
+            tokio::select! {
+                Some(ended) = self.running.next_ended() => self.record(ended),
+                _ = looks.tick() => {
                     self.look_for_due(owned);
                     self.limit_stopped(owned);
                     has_found = !self.due.is_empty();
-                    continue;
                 }
-            };
-            let mut ended: Vec<Pass> = vec![ended];
-            while let Some(Some(pass)) = passes.next().now_or_never() {
-                ended.push(pass);
             }
-            for pass in &ended {
-                running.remove(&pass.account);
-            }
+        }
+        if self.is_save_due() {
+            let _drained_or_not = tokio::time::timeout(DRAIN, self.drain()).await;
+        }
+        Ok(any || !self.running.is_empty())
+    }
+
+    /// Waits until no pass runs.
+    pub(super) async fn drain(&mut self) {
+        while let Some(ended) = self.running.next_ended().await {
             self.record(ended);
         }
+    }
+
+    /// Ends passes that may not go on, because the connection or the owner session under which they began is another one
+    /// now. Their accounts are published again.
+    pub(super) fn abandon(&mut self) {
+        self.due.extend(self.running.abandon());
     }
 
     /// Looks for accounts that were written to, and for those whose last pass failed long enough ago.
@@ -85,25 +137,18 @@ impl Relay {
     }
 
     /// Begins the passes of accounts that are due and have none, at most [`PARALLEL`] at once.
-    fn begin<'a>(
-        &mut self,
-        owned: &Owned,
-        publisher: &'a AccountPublisher<'a>,
-        running: &mut HashSet<AccountId>,
-    ) -> Vec<impl Future<Output = Pass> + use<'a>> {
-        let room = PARALLEL.saturating_sub(running.len());
+    fn begin(&mut self, owned: &Owned, publisher: &Arc<AccountPublisher>) {
+        let room = PARALLEL.saturating_sub(self.running.accounts.len());
         let next: Vec<AccountId> =
-            self.due.iter().filter(|account| !running.contains(account)).take(room).copied().collect();
-        let mut begun = Vec::with_capacity(next.len());
+            self.due.iter().filter(|account| !self.running.has(**account)).take(room).copied().collect();
         for account in next {
             self.due.remove(&account);
             // The shard of an account that is skipped was given up meanwhile.
             let Some(lease) = owned.lease(account) else { continue };
-            running.insert(account);
             let known = self.known.get(&account).and_then(|known| known.under(&lease));
-            begun.push(publisher.publish(account, lease, known));
+            let publisher = Arc::clone(publisher);
+            self.running.begin(account, async move { publisher.publish(account, lease, known).await });
         }
-        begun
     }
 
     /// Records the results of passes. A failed account delays no other.

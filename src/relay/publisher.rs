@@ -13,7 +13,7 @@ use crate::contract::Identity;
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::feed::{Anchor, EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
-use crate::shard::{Owned, ShardLease};
+use crate::shard::ShardLease;
 use crate::store::owner::{RelayMove, ShardOwner};
 use crate::store::relay::{RelayStatus, Repair};
 
@@ -41,13 +41,13 @@ impl Progress {
     }
 }
 
-/// The parts of the relay that passes need; many passes borrow it at once.
-pub(super) struct AccountPublisher<'a> {
-    pub(super) feed: &'a Feed,
-    pub(super) broker: &'a Broker,
-    pub(super) owned: &'a Owned,
-    pub(super) metrics: &'a Metrics,
-    pub(super) clock: &'a Clock,
+/// The parts of the relay that passes need; the passes of a step share it.
+pub(super) struct AccountPublisher {
+    pub(super) feed: Feed,
+    pub(super) broker: Broker,
+    pub(super) owner: Arc<ShardOwner>,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
     pub(super) stream: StreamInfo,
 }
 
@@ -77,7 +77,7 @@ enum Takeover {
     NoAccount,
 }
 
-impl AccountPublisher<'_> {
+impl AccountPublisher {
     /// Publishes one batch of one account's log.
     pub(super) async fn publish(&self, account: AccountId, lease: ShardLease, known: Option<Progress>) -> Pass {
         let mut pass = Pass { account, lease, progress: known, unpublished: None, outcome: PassOutcome::Done };
@@ -147,14 +147,14 @@ impl AccountPublisher<'_> {
         if !progress.is_saved() {
             let moved = RelayMove { account, from: saved, to: published, repair: repaired };
             // A cursor that was moved meanwhile stays where it is.
-            self.owned.owner.save_relay(&[moved], self.stream.created_at_ns).await?;
+            self.owner.save_relay(&[moved], self.stream.created_at_ns).await?;
         }
         Ok(())
     }
 
     /// Finds out how far an account is published, and repairs its messages where some are missing.
     async fn take_over(&self, account: AccountId) -> anyhow::Result<Takeover> {
-        let owner: &Arc<ShardOwner> = &self.owned.owner;
+        let owner = &self.owner;
         // The stream is read before the log, so that each of its events is in the log already.
         let mut survey = self.broker.survey(account).await?;
         let Some(status) = owner.relay_status(account).await? else { return Ok(Takeover::NoAccount) };
@@ -196,7 +196,7 @@ impl AccountPublisher<'_> {
         before_first: Option<Seq>,
         reason: &'static str,
     ) -> anyhow::Result<Takeover> {
-        let owner = &self.owned.owner;
+        let owner = &self.owner;
         let retained = owner.retained_after(account, self.stream.max_age).await?;
         // Where the log has none of the messages, the retention alone decides where the stream begins.
         let after = retained.min(before_first.unwrap_or(retained)).min(status.head);
@@ -220,7 +220,7 @@ impl AccountPublisher<'_> {
         for removed in 0..MAX_REMOVED {
             let Some(message) = last else { break };
             let log = match &message.identity {
-                Some(identity) => self.owned.owner.logged(account, &[identity.seq], self.stream.max_age).await?,
+                Some(identity) => self.owner.logged(account, &[identity.seq], self.stream.max_age).await?,
                 None => HashMap::new(),
             };
             if message.identity.is_some_and(|identity| decide::is_logged(account, &identity, &log)) {
@@ -252,7 +252,7 @@ impl AccountPublisher<'_> {
         if !progress.is_saved() {
             return Ok(Some(progress));
         }
-        let status = self.owned.owner.relay_status(account).await?;
+        let status = self.owner.relay_status(account).await?;
         let is_same = |status: RelayStatus| status.cursor == progress.saved && status.repair.is_none();
         Ok(status.is_some_and(is_same).then_some(progress))
     }

@@ -54,6 +54,10 @@ impl Relay {
         self.unsaved.clear();
         self.known_under = Some(now);
         self.stream = Some((stream, clock::instant()));
+        let under = (now.0, now.1, stream.created_at_ns);
+        if self.running_under.replace(under) != Some(under) {
+            self.abandon();
+        }
         Ok(stream)
     }
 
@@ -67,7 +71,9 @@ impl Relay {
         let page = self.store.relayed_accounts(last, AUDITED_AT_ONCE).await?;
         // After an empty page the next one begins with the first account again.
         self.audited = (page.last().copied().unwrap_or(AccountId(Uuid::nil())), clock::instant());
-        for account in page.into_iter().filter(|account| !self.unsaved.contains(account)) {
+        let is_published = |account: &AccountId| self.unsaved.contains(account) || self.running.has(*account);
+        let quiet: Vec<AccountId> = page.into_iter().filter(|account| !is_published(account)).collect();
+        for account in quiet {
             self.known.remove(&account);
             self.due.insert(account);
         }

@@ -284,3 +284,71 @@ async fn a_primary_contact_is_shown_with_its_prefix_and_role() {
     assert_eq!(api.get("/company/Acme").await.expect(200)["primaryContact"], expected);
     assert_eq!(api.get("/companies").await.expect(200)[0]["primaryContact"], expected);
 }
+
+/// The data of a first contact that exists is ignored, but no value that no contact could have is accepted.
+#[tokio::test]
+async fn values_of_a_first_contact_that_exists_are_checked() {
+    let api = Service::start().await.client;
+    let (size, open) = (field(&api, "contact", "Size", "public").await, field(&api, "company", "Open", "public").await);
+    let ann = api.contact("ann@example.org").await;
+    let unknown = "350f36de-0000-4000-8000-000000000001".to_owned();
+    let company = |values: Value| {
+        let first = json!({"email": "ann@example.org", "first_name": "Eve", "create_primary_contact_if_not_exists": true,
+            "custom_fields": values});
+        json!({"name": "Acme", "primaryContact": first})
+    };
+    let events = api.changes().await.len();
+    for uid in [&unknown, &open] {
+        let refused = api.post("/company", company(json!({uid: "a"}))).await;
+        refused.expect(422);
+        let pointer = format!("#/primaryContact/custom_fields/{uid}");
+        assert_eq!(refused.json["errors"][0]["pointer"], pointer, "{}", refused.text);
+    }
+    assert_eq!(api.changes().await.len(), events, "nothing was written");
+    let created = api.post("/company", company(json!({&size: "a"}))).await;
+    assert_eq!(created.expect(201)["primaryContact"]["uid"], ann.uid());
+    let linked = api.get("/contact/ann@example.org").await;
+    let before = ann.expect(201);
+    for key in ["first_name", "custom_fields"] {
+        assert_eq!(linked.expect(200)[key], before[key], "{key}");
+    }
+    assert_eq!(linked.expect(200)["companies"][0]["uid"], created.uid());
+}
+
+#[tokio::test]
+async fn a_leads_first_contact_may_hold_only_the_create_flag() {
+    let api = Service::start().await.client;
+    for (name, flag) in [("Acme", json!(true)), ("Beta", json!("1"))] {
+        let first = json!({"create_primary_contact_if_not_exists": flag});
+        let created = api.post("/company", json!({"name": name, "role": "Lead", "primaryContact": first})).await;
+        let shown = &created.expect(201)["primaryContact"];
+        assert_eq!((&shown["first_name"], &shown["email"], &shown["role"]), (&json!(""), &json!(null), &json!("Lead")));
+        let contact = api.get(&format!("/contact/{}", shown["uid"].as_str().unwrap())).await;
+        let contact = contact.expect(200);
+        assert_eq!((&contact["role"], &contact["email"]), (&json!("Lead"), &json!(null)));
+        assert_eq!(contact["companies"], json!([{"uid": created.uid(), "name": name}]));
+    }
+    // The two contacts without an email address are two records.
+    assert_eq!(api.get("/contacts").await.expect(200).as_array().map(Vec::len), Some(2));
+    let first = json!({"create_primary_contact_if_not_exists": true});
+    let refused = api.post("/company", json!({"name": "Gamma", "role": "Prospect", "primaryContact": first})).await;
+    refused.expect(422);
+    assert_eq!(refused.json["errors"][0]["pointer"], "#/primaryContact/email", "{}", refused.text);
+    api.get("/company/Gamma").await.expect(404);
+}
+
+/// Sets the value of a company through a contact: refused, because it would be lost.
+#[tokio::test]
+async fn the_company_of_a_contact_takes_no_values() {
+    let api = Service::start().await.client;
+    let open = field(&api, "company", "Open", "public").await;
+    let mut contact = crate::support::client::lead("ann@example.org");
+    contact["company"] = json!({"name": "Acme", "create_company_if_not_exists": true, "custom_fields": {&open: "a"}});
+    let refused = api.post("/contact", contact.clone()).await;
+    refused.expect(422);
+    assert_eq!(refused.json["errors"][0]["pointer"], "#/company/custom_fields", "{}", refused.text);
+    api.get("/company/Acme").await.expect(404);
+    contact["company"]["custom_fields"] = json!({});
+    api.post("/contact", contact).await.expect(201);
+    api.get("/company/Acme").await.expect(200);
+}

@@ -258,6 +258,45 @@ async fn subscribing_handles_each_item_independently() {
 }
 
 #[tokio::test]
+async fn a_subscription_sets_custom_fields_of_new_and_existing_contacts() {
+    let service = Service::start().await;
+    let api = &service.client;
+    let add = async |entity: &str, name: &str| {
+        let added = api.post("/fields", json!({"entity": entity, "type": "text", "name": name})).await;
+        added.expect(201);
+        added.uid()
+    };
+    let [source, aim, open] =
+        [add("contact", "Source").await, add("target", "Aim").await, add("company", "Open").await];
+    let mut ann = crate::support::client::lead("ann@example.org");
+    ann["custom_fields"] = json!({&source: "Fair"});
+    api.post("/contact", ann).await.expect(201);
+    let body = json!([
+        {"email": "ann@example.org", "first_name": "Eve", "custom_fields": {&source: ""}, "target_custom_fields": {&aim: "x"}},
+        {"email": "new@example.org", "custom_fields": {&source: "Web"}, "target_custom_fields": {&aim: "y"}},
+        {"email": "bob@example.org", "custom_fields": {&open: "z"}},
+        {"email": "bob@example.org", "public_custom_fields": {&open: "z"}},
+    ]);
+    let response = api.post("/marketing/subscribe", body.clone()).await;
+    response.expect(200);
+    let items = response.json["data"].as_array().unwrap();
+    let outcomes: Vec<_> = items.iter().map(|item| item["success"].as_bool().unwrap()).collect();
+    assert_eq!(outcomes, [true, true, false, false], "{}", response.text);
+    assert_eq!(items[2]["errors"][0]["pointer"], format!("#/custom_fields/{open}"));
+    assert_eq!(items[3]["errors"][0]["pointer"], "#/public_custom_fields");
+    api.get("/contact/bob@example.org").await.expect(404);
+    for (email, source_value, aim_value) in [("ann@example.org", "Fair", "x"), ("new@example.org", "Web", "y")] {
+        let contact = api.get(&format!("/contact/{email}")).await;
+        assert_eq!(contact.expect(200)["custom_fields"], json!({&source: source_value}), "{email}");
+        assert_eq!(contact.expect(200)["target_custom_fields"], json!({&aim: aim_value}), "{email}");
+        assert_ne!(contact.expect(200)["first_name"], "Eve", "an existing contact keeps its name");
+    }
+    let events = api.changes().await.len();
+    api.post("/marketing/subscribe", body).await.expect(200);
+    assert_eq!(api.changes().await.len(), events, "nothing was new");
+}
+
+#[tokio::test]
 async fn a_subscription_under_a_known_key_is_not_repeated() {
     let service = Service::start().await;
     let api = &service.client;

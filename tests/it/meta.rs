@@ -2,7 +2,10 @@
 //!
 //! `tests/it/observed/` has these answers, with neutral definitions of custom fields. Everything in them must be in ours, with
 //! the same value and in the same order. Attributes that only this service has come after them.
+//!
+//! No answer to `/project/meta` was observed. `project-meta.json` is our own, and equal to what is served: clients rely on it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -12,6 +15,26 @@ use crate::support::{Client, Service};
 
 const CONTACT: &str = include_str!("observed/contact-meta.json");
 const COMPANY: &str = include_str!("observed/company-meta.json");
+const PROJECT: &str = include_str!("project-meta.json");
+/// The uid of the custom field in the attributes of projects.
+const PROJECT_FIELD: &str = "350f36de-0000-4000-8000-000000000001";
+/// The attributes that the contract names for projects.
+const OF_PROJECTS: [&str; 14] = [
+    "uid",
+    "name",
+    "status",
+    "start_date",
+    "end_date",
+    "due_time",
+    "info_description",
+    "info_title_client",
+    "info_description_client",
+    "business_sector",
+    "estimated_value",
+    "project_custom_fields",
+    "client",
+    "team",
+];
 
 /// Deliberate differences: the path of the observed value, and the reason. There are none.
 const DIFFERENCES: &[(&str, &str)] = &[];
@@ -208,6 +231,33 @@ async fn samples_have_the_observed_shape() {
     for key in ["public_custom_fields", "private_custom_fields", "target_custom_fields", "custom_fields"] {
         assert!(company.expect(200)[key].is_object(), "{key}: {}", company.text);
     }
+}
+
+#[tokio::test]
+async fn the_attributes_of_projects_are_those_that_are_documented() {
+    let service = Service::start().await;
+    let api = &service.client;
+    let body = json!({"entity": "project", "type": "dropdown", "name": "Phase", "description": "Where it stands",
+        "allowed_values": ["Plan", "Build"]});
+    let added = api.post("/fields", body).await;
+    added.expect(201);
+    let documented = Ordered::read(&PROJECT.replace(PROJECT_FIELD, &added.uid()));
+    let (mut shown, mut differences) = (vec![meta(api, "/project/meta").await], Vec::new());
+    api.post("/project", json!({"name": "Roof"})).await.expect(201);
+    for path in ["/project/name/Roof?meta=1", "/projects?meta=1"] {
+        let response = meta(api, path).await;
+        shown.push(response.get("meta").and_then(|meta| meta.get("attributes")).unwrap().clone());
+    }
+    for shown in shown {
+        compare("/project/meta", &documented, &shown, &mut differences);
+        assert!(differences.is_empty(), "{differences:#?}");
+        assert_eq!(shown, documented, "nothing comes beside the documented attributes");
+    }
+    let first: BTreeSet<&str> =
+        documented.members().iter().map(|(name, _)| name.as_str()).take(OF_PROJECTS.len()).collect();
+    assert_eq!(first, BTreeSet::from(OF_PROJECTS), "those of the contract come first");
+    let amount = documented.get("estimated_value").and_then(|value| value.get("properties")).unwrap();
+    assert!(amount.get("amount").is_some() && amount.get("currency").is_some());
 }
 
 /// The rule by which a form plugin shows fields: it reads `field_name`, and hides a field unless `required` is false.

@@ -9,6 +9,7 @@ use unificus::clock::Clock;
 use unificus::domain::{AccountId, Seq};
 use unificus::metrics::Metrics;
 use unificus::relay::verify::{self, RelayReport, Remedy};
+use unificus::worker::Worker as _;
 
 use crate::support::servers::{Servers, TestEnv};
 use crate::support::service::{account, base};
@@ -261,4 +262,56 @@ async fn killed_between_removal_and_refill() {
     let mut next = Parts::start(&env).await;
 
     assert_eq!(relay(&mut next, &env, account, 5).await, stream::unbroken(account, 5));
+}
+
+/// One account's log is read slowly. A step of the relay does not wait for it, so others are published meanwhile.
+#[tokio::test]
+async fn an_account_whose_pass_takes_long_delays_no_other() {
+    let env = env().await;
+    let (mut parts, slow) = relayed(&env, 1).await;
+    let (quick, _) = account(&parts.store).await;
+    parts.write(quick, "q0@example.org").await;
+    parts.wake_up().await;
+    parts.relay_all().await;
+    let (sql, observer) = (env.sql().await, env.sql().await);
+    // Reads of the slow account's log wait for a lock.
+    let view = format!(
+        "select pg_advisory_lock(7); alter table event rename to logged; create view event as
+         select * from logged where case when account_id = '{slow}' and current_query() like '-- log.after%'
+             then pg_advisory_xact_lock_shared(7) is not null else true end"
+    );
+    sql.batch_execute(&view).await.unwrap();
+    // Another replica writes, so that this one has to read the logs.
+    let writer = Parts::start(&env).await;
+    writer.write(slow, "s1@example.org").await;
+    let waiting = async || {
+        let since = "select query_start::text from pg_stat_activity where query like '-- log.after%'
+            and wait_event = 'advisory' and datname = current_database()";
+        observer.query_opt(since, &[]).await.unwrap().map(|row| row.get::<_, String>(0))
+    };
+
+    let relaying = async {
+        loop {
+            parts.wake_up().await;
+            parts.relay.step().await.unwrap();
+        }
+    };
+    let observing = async {
+        until("the pass of the slow account waits", async || waiting().await.is_some()).await;
+        let began = waiting().await;
+        for n in 2..=4 {
+            writer.write(quick, &format!("q{n}@example.org")).await;
+            assert_eq!(stream::ids(&env, quick, n).await, stream::unbroken(quick, n));
+        }
+        assert_eq!(waiting().await, began, "the same pass still waits");
+    };
+    tokio::select! {
+        () = relaying => {}
+        () = observing => {}
+    }
+
+    sql.batch_execute("select pg_advisory_unlock(7)").await.unwrap();
+    assert_eq!(relay(&mut parts, &env, slow, 2).await, stream::unbroken(slow, 2));
+    let saved = "select count(*) from relay_cursor c join head h using (account_id) where c.seq = h.seq";
+    assert_eq!(sql.query_one(saved, &[]).await.unwrap().get::<_, i64>(0), 2);
 }

@@ -47,28 +47,35 @@ pub fn parse(body: &[u8]) -> Result<Json, Unreadable> {
 /// The most digits of a whole number that keeps its text: every one of them is below 2^53.
 const MAX_DIGITS: usize = 15;
 
+/// The bytes of a JSON text that are outside of its strings, each with its index. A string's opening quote is among them.
+fn outside_strings(body: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_string, mut escaped) = (false, false);
+    body.iter().copied().enumerate().filter(move |(_, byte)| {
+        if !in_string {
+            in_string = *byte == b'"';
+            return true;
+        }
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = false,
+            _ => {}
+        }
+        false
+    })
+}
+
 /// A valid JSON text with quotes around its inexact numbers; `None` where it has none. One pass; allocates only for such a
 /// number.
 fn with_exact_numbers(body: &[u8]) -> Option<Vec<u8>> {
-    let (mut exact, mut copied) = (Vec::new(), 0);
-    let (mut in_text, mut escaped, mut number) = (false, false, None);
+    let (mut exact, mut copied, mut number) = (Vec::new(), 0, None);
     // A byte beyond the end ends a number that is the whole text.
-    for (index, byte) in body.iter().copied().chain([b' ']).enumerate() {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
+    for (index, byte) in outside_strings(body).chain([(body.len(), b' ')]) {
         match (byte, number) {
             (b'0'..=b'9' | b'-', None) => number = Some(index),
             (b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E', _) => {}
             (_, begin) => {
                 number = None;
-                in_text = byte == b'"';
                 let Some(begin) = begin else { continue };
                 let Some(digits) = body.get(begin..index).filter(|digits| !is_exact(digits)) else { continue };
                 exact.extend_from_slice(body.get(copied..begin)?);
@@ -93,29 +100,11 @@ fn is_exact(number: &[u8]) -> bool {
 }
 
 /// True when a text has more than `max` values. The first value of a list or object follows a bracket, each other one a
-/// comma. One pass, no allocation.
+/// comma. At most one pass, no allocation.
 fn has_more_values(body: &[u8], max: usize) -> bool {
-    let (mut values, mut in_text, mut escaped) = (1_usize, false, false);
-    for byte in body {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b',' | b'[' | b'{' => values += 1,
-            _ => {}
-        }
-        if values > max {
-            return true;
-        }
-    }
-    false
+    let begins_value = |(_, byte): &(usize, u8)| matches!(byte, b',' | b'[' | b'{');
+    // One value, which may be the whole text, has nothing before it.
+    outside_strings(body).filter(begins_value).take(max).count() == max
 }
 
 #[cfg(test)]

@@ -89,14 +89,19 @@ impl Reader {
         }
     }
 
-    /// Refuses values under a key that other kinds of records have. Ignored as an unknown key, they would be lost.
+    /// Refuses values under a key that other kinds of records have.
     fn refuse_other_keys(&mut self, entity: Entity) {
+        let own = entity.fields().iter().find(|field| matches!(field.kind(), FieldKind::Custom(_)));
+        let own = own.map_or("custom_fields", |field| field.name());
+        self.refuse_values(&format!("A {} has its custom fields under {own}.", entity.noun()));
+    }
+
+    /// Refuses values under each key of custom fields that was not taken. Ignored as an unknown key, they would be lost.
+    pub(super) fn refuse_values(&mut self, detail: &str) {
         for key in KEYS {
             let has_values = |json: Json| object(json).is_ok_and(|values| !values.is_empty());
             if self.body.remove(key).is_some_and(has_values) {
-                let own = entity.fields().iter().find(|field| matches!(field.kind(), FieldKind::Custom(_)));
-                let own = own.map_or("custom_fields", |field| field.name());
-                self.refuse(key, format!("A {} has its custom fields under {own}.", entity.noun()));
+                self.refuse(key, detail);
             }
         }
     }

@@ -134,6 +134,9 @@ impl Reader {
             Ok(body) => {
                 let mut inner = self.inside("company/", body);
                 let link = inner.company_link(fresh);
+                inner.refuse_values(
+                    "A contact's company takes no custom fields here: write them to the company itself.",
+                );
                 self.errors.append(inner.errors);
                 link.map(Some)
             }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::value::value;
 use super::{Action, Fresh, Reader};
 use crate::domain::contact::Subscribe;
-use crate::domain::{Command, Field, Invalid, Patch, Refusal};
+use crate::domain::{Command, Entity, Field, Invalid, Patch, Refusal};
 
 /// The most items of one request.
 const MAX_ITEMS: usize = 100;
@@ -34,7 +34,8 @@ fn subscription(item: Json, fresh: Fresh<'_>) -> Result<Command, Refusal> {
         }
     }
     let audiences = reader.audiences();
-    let subscribe = Subscribe::new(fresh(), patch, audiences);
+    let custom = reader.custom(Entity::Contact, &mut patch);
+    let subscribe = Subscribe::new(fresh(), patch, audiences, custom);
     reader.finish_with(subscribe).map(Command::Subscribe)
 }
 

@@ -204,6 +204,19 @@ fn an_estimated_value_may_be_a_number_with_its_currency_beside_it() {
 }
 
 #[test]
+fn a_contacts_company_takes_no_custom_fields() {
+    for key in ["custom_fields", "public_custom_fields", "private_custom_fields", "target_custom_fields"] {
+        let with =
+            |values: Json| json!({"company": {"name": "Acme", "create_company_if_not_exists": true, key: values}});
+        assert_eq!(refused(with(json!({FIELD: "a"}))), [format!("#/company/{key}")]);
+        for nothing in [json!(null), json!({}), json!([])] {
+            assert!(read(with(nothing)).company.is_some());
+        }
+        assert!(refused(json!({"company": {"name": "", key: {FIELD: "a"}}})).contains(&format!("#/company/{key}")));
+    }
+}
+
+#[test]
 fn every_item_of_a_subscription_stands_for_itself() {
     let read = |body| subscriptions(body, &mut numbered(1));
     let sent = json!([
@@ -212,17 +225,19 @@ fn every_item_of_a_subscription_stands_for_itself() {
         {"first_name": "Bob"},
         7,
         {"email": "bob@x.org"},
+        {"email": "bob@x.org", "custom_fields": {"size": 1}, "company_custom_fields": {FIELD: 1}},
     ]);
     let items = read(sent).expect("a list");
     let fields = patch([(Field::Email, text("ann@x.org")), (Field::FirstName, text("Ann"))]);
-    let expected = Subscribe::new(numbered(1)(), fields, vec![1, 2]).expect("an email");
+    let expected = Subscribe::new(numbered(1)(), fields, vec![1, 2], Vec::new()).expect("an email");
     assert_eq!(items.first(), Some(&Ok(Command::Subscribe(expected))));
     let pointers = |item: &Result<Command, Refusal>| match item {
         Err(Refusal::Invalid(invalid)) => invalid.iter().map(|invalid| invalid.pointer.clone()).collect(),
         _ => Vec::new(),
     };
     let refused: Vec<Vec<String>> = items.iter().map(pointers).collect();
-    let expected: [&[&str]; 5] = [&[], &["#/email", "#/audiences"], &["#/email"], &["#"], &[]];
+    let keys: &[&str] = &["#/custom_fields/size", "#/company_custom_fields"];
+    let expected: [&[&str]; 6] = [&[], &["#/email", "#/audiences"], &["#/email"], &["#"], &[], keys];
     assert_eq!(refused, expected);
     for none in [json!({}), json!([]), json!(null), Json::Array(vec![json!({}); 101])] {
         assert!(matches!(read(none), Err(Refusal::Invalid(_))));

@@ -121,7 +121,7 @@ impl Primary {
     fn resolve(self, view: &impl View, company: Link, role: Option<Value>) -> Result<(Person, Vec<NewEvent>), Refusal> {
         let existing = self.email().and_then(|email| view.by_key(Entity::Contact, &normalize_key(email)));
         if let Some(contact) = existing {
-            return Ok((contact.person(), self.link(contact, company)?));
+            return Ok((contact.person(), self.link(view, contact, company)?));
         }
         let Some(uid) = self.create_as else {
             let detail = "No contact has this email, and create_primary_contact_if_not_exists is not true.";
@@ -130,10 +130,14 @@ impl Primary {
         self.create(view, uid, company, role)
     }
 
-    /// Links and welcomes an existing contact. Its other fields in the body are ignored.
-    fn link(&self, contact: &Record, company: Link) -> Result<Vec<NewEvent>, Refusal> {
-        let links = Value::Links(contact::with_link(contact, company, "email")?);
-        let changes = vec![(Field::Companies, Some(links))];
+    /// Links and welcomes an existing contact. Its other fields in the body are for a new contact and change nothing, but a
+    /// value that no contact of the account could have is refused, as it is where the contact is created.
+    fn link(self, view: &impl View, contact: &Record, company: Link) -> Result<Vec<NewEvent>, Refusal> {
+        let mut errors = ValidationErrors::default();
+        errors.take_decided(schema::resolve(view, Some(contact), self.related.custom, &mut Patch::new()))?;
+        let links = errors.take_decided(contact::with_link(contact, company, "email"))?.map(Value::Links);
+        errors.into_result(())?;
+        let changes = vec![(Field::Companies, links)];
         let mut new_events = vec![NewEvent::new(Entity::Contact, contact.uid, EventType::Updated, changes)];
         new_events.extend(self.related.welcome.then(|| contact::welcome(contact.uid)));
         Ok(new_events)

@@ -129,6 +129,34 @@ fn a_first_contact_is_found_by_its_email() {
 }
 
 #[test]
+fn values_of_a_first_contact_that_exists_are_checked_and_change_nothing() {
+    let fields = [
+        field_added("Size", FieldOwner::Contact, FieldType::Number),
+        field_added("Turnover", FieldOwner::Company, FieldType::Number),
+        contact(ANN),
+    ];
+    let with_value = |name: &str, value: &str| {
+        let custom = vec![input(Field::CustomFields, name, UntypedValue::Text(value.to_owned()))];
+        let related = RelatedChanges { custom, ..RelatedChanges::default() };
+        create(acme([]), Some(Primary { related, ..primary("unused", [(Field::Email, text(ANN))]) }))
+    };
+    let pointer = |name: &str| format!("#/primaryContact/custom_fields/{}", uid(name));
+    given(fields)
+        .when(with_value("none such", "7"))
+        .then_invalid([&pointer("none such")])
+        .when(with_value("Turnover", "7"))
+        .then_invalid([&pointer("Turnover")])
+        .when(with_value("Size", "large"))
+        .then_invalid([&pointer("Size")])
+        .when(with_value("Size", "7"))
+        .about(COMPANY, "Acme")
+        .then_events([
+            company("Acme").with(Field::PrimaryContact, person(ANN)),
+            updated(CONTACT, ANN).with(Field::Companies, links(["Acme"])),
+        ]);
+}
+
+#[test]
 fn a_first_contact_is_created_in_the_companys_role_or_its_own() {
     let acme_client = company("Acme").with(Field::Role, role(Role::Client));
     let ann = contact(ANN).with(Field::Companies, links(["Acme"]));

@@ -4,8 +4,9 @@
 //! task. Where a receiver closes an idle connection, that is seen when the connection is used or checked next.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -21,6 +22,7 @@ use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::clock::instant;
 use crate::push::address::EndpointUrl;
 
 /// A connection to a receiver, before HTTP is spoken on it.
@@ -38,7 +40,12 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A share in a connection of HTTP/2.
-pub(super) type Http2 = http2::SendRequest<Full<Bytes>>;
+#[derive(Clone)]
+pub(super) struct Http2 {
+    sender: http2::SendRequest<Full<Bytes>>,
+    /// One value per connection, so that it tells connections apart and counts the shares.
+    opened_at: Arc<Instant>,
+}
 
 /// A connection that an attempt uses.
 pub(super) enum Connection {
@@ -51,6 +58,7 @@ pub(super) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended.
     driver: Option<http1::Connection<Io, Full<Bytes>>>,
+    opened_at: Instant,
 }
 
 /// Begins HTTP on connections, with the limits of the client.
@@ -80,10 +88,10 @@ impl Handshake {
             let (sender, driver) = self.http2.handshake(io).await?;
             // An error reaches the requests that it concerns.
             TokioExecutor::new().execute(async move { drop(driver.await) });
-            return Ok(Connection::Http2(sender));
+            return Ok(Connection::Http2(Http2 { sender, opened_at: Arc::new(instant()) }));
         }
         let (sender, driver) = self.http1.handshake(io).await?;
-        Ok(Connection::Http1(Box::new(Http1 { sender, driver: Some(driver) })))
+        Ok(Connection::Http1(Box::new(Http1 { sender, driver: Some(driver), opened_at: instant() })))
     }
 }
 
@@ -101,10 +109,10 @@ impl Connection {
                 let response = connection.sender.try_send_request(request);
                 connection.drive(response).await
             }
-            Self::Http2(sender) => {
+            Self::Http2(connection) => {
                 request.uri_mut().clone_from(url.uri());
                 request.headers_mut().remove(HOST);
-                sender.try_send_request(request).await
+                connection.sender.try_send_request(request).await
             }
         }
     }
@@ -118,7 +126,31 @@ impl Connection {
     }
 }
 
+impl Http2 {
+    pub(super) fn opened_at(&self) -> Instant {
+        *self.opened_at
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// True for two shares in one connection.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.opened_at, &other.opened_at)
+    }
+
+    /// True for the only share: no attempt uses the connection.
+    pub(super) fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.opened_at) == 1
+    }
+}
+
 impl Http1 {
+    pub(super) fn opened_at(&self) -> Instant {
+        self.opened_at
+    }
+
     async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {

@@ -32,13 +32,16 @@ use self::connection::{Connection, Handshake};
 use self::deadline::Deadline;
 use self::failure::AttemptFailure;
 use self::lookups::system_lookup;
-use self::pool::{ConnectionPool, IdleConnections};
+use self::pool::{ConnectionPool, IdleConnections, MAX_AGE};
 use super::address::{AddressPolicy, EndpointUrl};
 use crate::clock::instant;
 use crate::domain::endpoint::is_reserved_header;
 
 /// The part of that time for connecting: name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connections that a client keeps that was not told how many.
+const MAX_IDLE: usize = 1_024;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -94,11 +97,12 @@ pub struct DeliveryRequest<'a> {
 }
 
 impl Client {
-    /// A client that trusts the system's root certificates (or those that `SSL_CERT_FILE` names).
+    /// A client that trusts the system's root certificates (or those that `SSL_CERT_FILE` names), and keeps `max_idle`
+    /// connections between attempts.
     ///
     /// # Errors
     /// [`ClientError`]. A system without root certificates is an error only where https alone is permitted.
-    pub fn new(policy: Arc<AddressPolicy>, user_agent: &str) -> Result<Self, ClientError> {
+    pub fn new(policy: Arc<AddressPolicy>, user_agent: &str, max_idle: usize) -> Result<Self, ClientError> {
         let tls = match tls_builder()?.with_native_roots() {
             Ok(tls) => tls,
             Err(error) if policy.allow_http => {
@@ -107,7 +111,7 @@ impl Client {
             }
             Err(error) => return Err(ClientError::Roots(error)),
         };
-        Self::trusting(tls.with_no_client_auth(), policy, user_agent)
+        Ok(Self::trusting(tls.with_no_client_auth(), policy, user_agent)?.with_connections(MAX_AGE, max_idle))
     }
 
     /// A client that trusts these root certificates and no others.
@@ -131,7 +135,13 @@ impl Client {
         no_address_after: Duration,
     ) -> Result<Self, ClientError> {
         let user_agent = HeaderValue::from_str(user_agent).map_err(ClientError::UserAgent)?;
-        Ok(Self { connector, handshake: Handshake::new(), pool: Arc::default(), policy, user_agent, no_address_after })
+        let pool = Arc::new(ConnectionPool::new(MAX_AGE, MAX_IDLE));
+        Ok(Self { connector, handshake: Handshake::new(), pool, policy, user_agent, no_address_after })
+    }
+
+    /// Uses connections until they have `max_age`, and keeps `max_idle` of them.
+    fn with_connections(self, max_age: Duration, max_idle: usize) -> Self {
+        Self { pool: Arc::new(ConnectionPool::new(max_age, max_idle)), ..self }
     }
 
     /// The work of closing connections that are idle.

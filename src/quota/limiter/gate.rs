@@ -80,6 +80,8 @@ impl RevisionReader {
 impl Worker for RevisionReader {
     const NAME: &'static str = "revisions";
     const SWEEP: Duration = Duration::from_secs(1);
+    /// Callers wait for the next statement after one that failed.
+    const MAX_PAUSE: Duration = Duration::from_millis(500);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         // Requests that have arrived meanwhile join the statement: under load this makes it several times larger.

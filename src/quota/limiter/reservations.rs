@@ -97,6 +97,8 @@ impl Worker for ReservationWriter {
     const NAME: &'static str = "quota";
     /// A returned call is given back to the month within this time, and a spare one a second after it was granted.
     const SWEEP: Duration = Duration::from_millis(250);
+    /// Callers wait for the next reservation after one that failed.
+    const MAX_PAUSE: Duration = Duration::from_millis(500);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         match self.limiter.urgency() {

@@ -53,8 +53,11 @@ insert into run (scope, build) values ($1, $2)";
 const HEADS_KEY: &str = "-- rebuild.heads_key
 alter table head add primary key (account_id)";
 
+/// The storage parameters of a table but for one; an empty text where it has no other.
 const STORAGE: &str = "-- rebuild.storage
-select array_to_string(reloptions, ', ') from pg_class where oid = $1::text::regclass";
+select array_to_string(array(
+    select option from unnest(reloptions) as option where split_part(option, '=', 1) <> $2), ', ')
+from pg_class where oid = $1::text::regclass";
 
 const GRANTS: &str = "-- rebuild.grants
 select format('grant %s on %I.%I to %s', a.privilege_type, $1::text, c.relname,
@@ -180,9 +183,9 @@ impl Rebuild {
         client.batch_execute("begin").await?;
         client.batch_execute(&format!("-- rebuild.create_schema\ncreate schema {SHADOW}")).await?;
         for table in tables().map(|(table, _)| table).chain([HEADS]) {
-            let storage: Option<String> = client.query_one(STORAGE, &[&self.live_name(table)]).await?.get(0);
-            // Autovacuum would hold a lock that the swap needs. The swap turns it on again.
-            let storage = storage.filter(|storage| !storage.contains(AUTOVACUUM));
+            // Autovacuum would hold a lock that the swap needs. The swap gives it the live table's setting.
+            let storage = client.query_one(STORAGE, &[&self.live_name(table), &AUTOVACUUM]).await?;
+            let storage = Some(storage.get::<_, String>(0)).filter(|storage| !storage.is_empty());
             let options: Vec<String> = storage.into_iter().chain([format!("{AUTOVACUUM} = false")]).collect();
             let with = format!(" with ({})", options.join(", "));
             let create = format!(

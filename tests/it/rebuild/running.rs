@@ -1,19 +1,23 @@
 //! Runs beside the service, runs that are killed, and runs that cannot begin.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio_postgres::Client as Sql;
 use unificus::domain::AccountId;
 
 use super::{TABLES, WithoutStdout as _, dump, equal, history, is_left, rebuilt, run};
 use crate::support::client::lead;
 use crate::support::program::{failure_text, unificus};
-use crate::support::servers::TestEnv;
+use crate::support::servers::{TestEnv, directory};
 use crate::support::{LONG, Service};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,8 +84,12 @@ struct Started {
 
 impl Started {
     fn new(env: &TestEnv) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
-            .args(["rebuild", "--json"])
+        Self::of_program(env!("CARGO_BIN_EXE_unificus").as_ref(), env, "rebuild")
+    }
+
+    fn of_program(program: &Path, env: &TestEnv, command: &str) -> Self {
+        let mut child = Command::new(program)
+            .args([command, "--json"])
             .env("UNIFICUS_DATABASE__URL", &env.database)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,6 +100,11 @@ impl Started {
         Self { child, lines }
     }
 
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
     /// Waits until it reports this phase, and ends it there.
     async fn killed_in(mut self, phase: &str) {
         self.reports(phase).await;
@@ -99,12 +112,17 @@ impl Started {
     }
 
     /// Waits until it ends, and expects success.
-    async fn succeeds(mut self) {
+    async fn succeeds(self) {
+        assert!(self.ends().await.success());
+    }
+
+    /// Waits until it ends.
+    async fn ends(mut self) -> ExitStatus {
         let ended = async {
             while self.lines.next_line().await.unwrap().is_some() {}
             self.child.wait().await.unwrap()
         };
-        assert!(tokio::time::timeout(LONG, ended).await.unwrap().success());
+        tokio::time::timeout(LONG, ended).await.unwrap()
     }
 
     /// Waits until it reports this phase.
@@ -119,6 +137,26 @@ impl Started {
         };
         tokio::time::timeout(LONG, reported).await.unwrap();
     }
+}
+
+/// Waits until a session of this database that executes a statement of this name satisfies a condition.
+async fn until_session(sql: &Sql, statement: &str, condition: &str) {
+    let exists = format!(
+        "select exists (select from pg_stat_activity where starts_with(query, $1) and {condition} \
+         and datname = current_database())"
+    );
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+    let fulfilled = async {
+        while !sql.query_one(&exists, &[&statement]).await.unwrap().get::<_, bool>(0) {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(LONG, fulfilled).await.unwrap_or_else(|_| panic!("{statement}: never {condition}"));
+}
+
+/// Waits until a statement of this name waits for a lock.
+async fn until_waiting(sql: &Sql, statement: &str) {
+    until_session(sql, statement, "wait_event_type = 'Lock'").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,15 +226,7 @@ async fn a_swap_waits_for_a_vacuum_and_delays_no_writer_meanwhile() {
     transaction.batch_execute("lock table contact in share update exclusive mode").await.unwrap();
     let mut rebuild = Started::new(env);
     rebuild.reports("swap").await;
-    let waits = "select exists (select from pg_stat_activity where query like '-- rebuild.lock_out_vacuum%' \
-                 and wait_event_type = 'Lock' and datname = current_database())";
-    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
-    let waiting = async {
-        while !other.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(LONG, waiting).await.unwrap();
+    until_waiting(&other, "-- rebuild.lock_out_vacuum").await;
     service.client.contact("bob@example.org").await.expect(201);
     drop(transaction);
     rebuild.succeeds().await;
@@ -205,6 +235,112 @@ async fn a_swap_waits_for_a_vacuum_and_delays_no_writer_meanwhile() {
     let options = "select count(*) from pg_class where relkind = 'r' and array_to_string(reloptions, ' ') like '%autovacuum_enabled%'";
     let switched: i64 = other.query_one(options, &[]).await.unwrap().get(0);
     assert_eq!(switched, 0, "autovacuum is on again");
+}
+
+/// The tables of a rebuild have the columns of its beginning. A migration meanwhile would be undone by the swap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_waits_for_a_rebuild() {
+    let service = Service::start().await;
+    let (env, mut sql, other) = (&service.env, service.env.sql().await, service.env.sql().await);
+    service.client.contact("ann@example.org").await.expect(201);
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table event in access exclusive mode").await.unwrap();
+    let mut rebuild = Started::new(env);
+    rebuild.reports("load").await;
+    let migration = Started::of_program(env!("CARGO_BIN_EXE_unificus").as_ref(), env, "migrate");
+    until_waiting(&other, "-- schema.lock").await;
+    drop(transaction);
+    rebuild.succeeds().await;
+    migration.succeeds().await;
+
+    equal(env, "after the rebuild").await;
+}
+
+/// Ends a rebuild while it waits for the log.
+async fn kill_in_load(env: &TestEnv, program: &Path, sql: &mut Sql) {
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table event in access exclusive mode").await.unwrap();
+    Started::of_program(program, env, "rebuild").killed_in("load").await;
+}
+
+/// Other rows or columns may follow from the same log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_another_program_file_and_of_another_schema_are_not_continued() {
+    let service = Service::start().await;
+    let (env, mut sql) = (&service.env, service.env.sql().await);
+    service.client.contact("ann@example.org").await.expect(201);
+    let program = Path::new(env!("CARGO_BIN_EXE_unificus"));
+    let own = directory("another-program");
+    std::fs::create_dir(&own).unwrap();
+    let another = own.join("unificus");
+    std::fs::copy(program, &another).unwrap();
+
+    kill_in_load(env, program, &mut sql).await;
+    assert_eq!(rebuilt(env, "").await["continued"], true, "the same file");
+    kill_in_load(env, &another, &mut sql).await;
+    assert!(is_left(&sql).await);
+    assert_eq!(rebuilt(env, "").await["continued"], false, "another file");
+    kill_in_load(env, program, &mut sql).await;
+    let schema = "update unificus_rebuild.run set build = replace(build, 'schema ' || (
+        select max(version) from refinery_schema_history) || ',', 'schema 1,') where build like '%schema %'";
+    let before = "select build from unificus_rebuild.run";
+    let build: String = sql.query_one(before, &[]).await.unwrap().get(0);
+    sql.execute(schema, &[]).await.unwrap();
+    assert_ne!(sql.query_one(before, &[]).await.unwrap().get::<_, String>(0), build, "{build} names the schema");
+    assert_eq!(rebuilt(env, "").await["continued"], false, "another schema");
+
+    equal(env, "after the rebuilds").await;
+    std::fs::remove_dir_all(own).unwrap();
+}
+
+/// A rebuild is paused while it holds the locks of its swap. The server ends its session before writers are refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_is_paused_in_its_swap_delays_writers_for_seconds_and_changes_nothing() {
+    let service = Service::start().await;
+    let (env, mut sql, other) = (&service.env, service.env.sql().await, service.env.sql().await);
+    history(&service, &service.client).await;
+    let rebuild = Started::new(env);
+    loop {
+        // The last table that the swap locks: it holds all others, and the heads, while it waits for this one.
+        let transaction = sql.transaction().await.unwrap();
+        transaction.batch_execute("lock table search_cursor in access share mode").await.unwrap();
+        until_waiting(&other, "-- rebuild.lock_tables").await;
+        rebuild.signal(Signal::SIGSTOP);
+        drop(transaction);
+        until_session(&other, "-- rebuild.lock_tables", "state like 'idle in transaction%'").await;
+        let held = "select state from pg_stat_activity where query like '-- rebuild.lock_tables%' \
+                    and datname = current_database()";
+        if other.query_one(held, &[]).await.unwrap().get::<_, &str>(0) == "idle in transaction" {
+            break;
+        }
+        // It had waited for half a second, and has given its locks up. It tries again.
+        rebuild.signal(Signal::SIGCONT);
+    }
+    service.client.contact("meanwhile@example.org").await.expect(201);
+    rebuild.signal(Signal::SIGCONT);
+    assert!(!rebuild.ends().await.success(), "its session was ended");
+    equal(env, "after the pause").await;
+    rebuilt(env, "").await;
+    equal(env, "after the next run").await;
+}
+
+/// A snapshot from before a swap would find the new tables without the rows that the swap's transaction wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verification_that_waits_for_a_swap_sees_its_rows() {
+    let service = Service::start().await;
+    let (env, mut sql, other) = (&service.env, service.env.sql().await, service.env.sql().await);
+    history(&service, &service.client).await;
+    // The steps of a swap for one table, in one transaction.
+    let transaction = sql.transaction().await.unwrap();
+    transaction.batch_execute("lock table contact, search_cursor in access exclusive mode").await.unwrap();
+    let verification = Started::of_program(env!("CARGO_BIN_EXE_unificus").as_ref(), env, "verify");
+    until_waiting(&other, "-- verify.begin_snapshot").await;
+    let swap = "create table swapped (like contact including all); insert into swapped select * from contact;
+        drop table contact; alter table swapped rename to contact";
+    transaction.batch_execute(swap).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    verification.succeeds().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,7 +369,15 @@ async fn rebuilt_tables_have_the_indexes_options_and_rights_of_the_old_ones() {
     history(&service, &service.client).await;
     let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
     sql.batch_execute("grant select on contact to public").await.unwrap();
-    let describe = "select c.relname::text, c.relowner::text, c.reloptions, c.relacl::text, (
+    // An operator's settings, with and without the one that the rebuild sets for itself.
+    sql.batch_execute(
+        "alter table contact set (fillfactor = 71, autovacuum_enabled = false, autovacuum_vacuum_scale_factor = 0.03);
+         alter table company set (autovacuum_enabled = true); alter table note set (fillfactor = 72)",
+    )
+    .await
+    .unwrap();
+    let describe = "select c.relname::text, c.relowner::text, c.relacl::text, (
+            select array_agg(option order by option) from unnest(c.reloptions) as option) as options, (
             select array_agg(pg_get_indexdef(i.indexrelid) || i.indisprimary order by i.indexrelid::regclass::text)
             from pg_index i where i.indrelid = c.oid) as indexes, (
             select array_agg(format('%s %s %s %s %s', attname, atttypid, attnotnull, attcompression, attnum) order by attnum)

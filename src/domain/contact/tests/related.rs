@@ -1,8 +1,11 @@
 use super::{ANN, CONTACT, ann, update};
 use crate::domain::contact::{CircleName, Circles, CreateContact, Note, RelatedChanges, Subscribe, UpdateContact};
-use crate::domain::fixture::{contact, created, given, links, role, text, uid, updated, welcome, welcome_requested};
+use crate::domain::fixture::{
+    contact, created, field_added, given, input, links, role, text, uid, updated, welcome, welcome_requested,
+};
 use crate::domain::named;
-use crate::domain::{Entity, EventType, Field, NewEvent, Patch, Role, Value};
+use crate::domain::schema::{FieldType, UntypedValue};
+use crate::domain::{Entity, EventType, Field, FieldOwner, NewEvent, Patch, Role, Value};
 
 fn named_circle(name: &str) -> CircleName {
     CircleName::Name { name: name.to_owned(), create_as: uid(name) }
@@ -55,7 +58,14 @@ fn a_new_contact_comes_with_its_circles_before_it_and_its_notes_after_it() {
 
 fn subscribe(email: &str, audiences: &[i64]) -> Subscribe {
     let patch = Patch::from([(Field::Email, text(email)), (Field::FirstName, text("Ann"))]);
-    Subscribe::new(uid(email), patch, audiences.to_vec()).expect("an email")
+    Subscribe::new(uid(email), patch, audiences.to_vec(), Vec::new()).expect("an email")
+}
+
+/// A subscription without audiences, with values of custom fields by the fields' names.
+fn subscribe_with<const N: usize>(email: &str, values: [(&str, UntypedValue); N]) -> Subscribe {
+    let custom = values.map(|(name, value)| input(Field::CustomFields, name, value)).to_vec();
+    let patch = Patch::from([(Field::Email, text(email)), (Field::FirstName, text("Ann"))]);
+    Subscribe::new(uid(email), patch, Vec::new(), custom).expect("an email")
 }
 
 fn audience(id: u32) -> named::CreateNamed {
@@ -89,7 +99,53 @@ fn subscribing_makes_a_lead_where_no_contact_has_the_email() {
         .then_nothing()
         .when(subscribe("new@x.org", &[3, 9]))
         .then_invalid(["#/audiences"]);
-    assert!(Subscribe::new(uid(ANN), Patch::new(), Vec::new()).is_err(), "a subscription needs an email");
+    assert!(Subscribe::new(uid(ANN), Patch::new(), Vec::new(), Vec::new()).is_err(), "a subscription needs an email");
+}
+
+#[test]
+fn a_subscription_sets_values_of_a_new_and_of_an_existing_contact() {
+    let field = |name, kind| field_added(name, FieldOwner::Contact, kind);
+    let values = |values: &[(&str, Value)]| {
+        Some(Value::Custom(values.iter().map(|(name, value)| (uid(name), value.clone())).collect()))
+    };
+    let sent = |text: &str| UntypedValue::Text(text.to_owned());
+    let shown = |text: &str| Value::Text(text.to_owned());
+    let lead = created(CONTACT, ANN)
+        .with(Field::Role, role(Role::Lead))
+        .with(Field::Email, text(ANN))
+        .with(Field::FirstName, text("Ann"))
+        .with(Field::LastName, text(""));
+    let also = updated(CONTACT, ANN);
+    given([field("Source", FieldType::Text), field("City", FieldType::Text), field("Size", FieldType::Number)])
+        .when(subscribe_with(ANN, [("Source", sent("Fair")), ("City", sent(""))]))
+        .then_events([lead.with(Field::CustomFields, values(&[("Source", shown("Fair"))]))])
+        .when(subscribe_with(ANN, [("City", sent("Rome"))]))
+        .then_events([also.clone().with(
+            Field::CustomFields,
+            values(&[("Source", shown("Fair")), ("City", shown("Rome"))]),
+        )])
+        // A text that was left blank, or null, clears nothing.
+        .when(subscribe_with(ANN, [("City", sent(" ")), ("Source", UntypedValue::Null)]))
+        .then_nothing()
+        .when(subscribe_with(ANN, [("City", sent("")), ("Source", sent("Web"))]))
+        .then_events([also.with(Field::CustomFields, values(&[("Source", shown("Web")), ("City", shown("Rome"))]))])
+        .when(subscribe_with(ANN, [("Size", sent("large")), ("none such", UntypedValue::Null)]))
+        .then_invalid([
+            &format!("#/custom_fields/{}", uid("Size")),
+            &format!("#/custom_fields/{}", uid("none such")),
+        ]);
+}
+
+#[test]
+fn a_refused_subscription_lists_its_first_errors() {
+    let names: Vec<String> = (0..50).map(|number| format!("none {number}")).collect();
+    let custom = names.iter().map(|name| input(Field::CustomFields, name, UntypedValue::Null)).collect();
+    let patch = Patch::from([(Field::Email, text(ANN))]);
+    let mut pointers: Vec<String> =
+        names.iter().take(20).map(|name| format!("#/custom_fields/{}", uid(name))).collect();
+    pointers.push("#".to_owned());
+    let pointers: [&str; 21] = std::array::from_fn(|index| pointers[index].as_str());
+    given([]).when(Subscribe::new(uid(ANN), patch, Vec::new(), custom).expect("an email")).then_invalid(pointers);
 }
 
 #[test]

@@ -333,7 +333,7 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
                         }),
                     );
                 }
-                (field.name(), input(values_name(owner), custom_fields(own, of_owner(owner), nullable)))
+                (field.name(), values_taken(owner, own))
             }
             FieldKind::Text(_)
             | FieldKind::Email
@@ -366,6 +366,11 @@ fn written(entity: Entity, action: Action, own: Option<&AccountSchema>) -> Map<S
         properties.insert("send_welcome_email".to_owned(), welcome());
     }
     properties
+}
+
+/// The values of an owner's custom fields in a body.
+pub(super) fn values_taken(owner: FieldOwner, own: Option<&AccountSchema>) -> Json {
+    input(values_name(owner), custom_fields(own, of_owner(owner), nullable))
 }
 
 /// The groups of the values of a company's custom fields.

@@ -7,7 +7,7 @@ use super::shape::{nullable, object, timestamp, uuid, with, words};
 use super::{endpoint, record, sync, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
-use crate::domain::{Entity, Field};
+use crate::domain::{Entity, Field, FieldOwner};
 use crate::store::schema::AccountSchema;
 
 /// A named schema of the document.
@@ -128,7 +128,7 @@ impl Schema {
                 json!({"type": "object", "additionalProperties": reference(Self::NestedAttribute)})
             }
             Self::NestedAttribute => object(attribute(), &[&NOT_OF_EVERY_ATTRIBUTE[..], &NOT_OF_NESTED].concat()),
-            Self::Subscriptions => subscriptions(),
+            Self::Subscriptions => subscriptions(own),
             Self::SubscriptionResult => subscription_result(),
             Self::Event => {
                 let records: Vec<Json> = Entity::ALL.into_iter().map(|kind| reference(Self::Record(kind))).collect();
@@ -220,7 +220,7 @@ fn attribute() -> Json {
     })
 }
 
-fn subscriptions() -> Json {
+fn subscriptions(own: Option<&AccountSchema>) -> Json {
     let item = json!({
         "email": record::taken(Field::Email),
         "first_name": nullable(record::taken(Field::FirstName)),
@@ -231,8 +231,11 @@ fn subscriptions() -> Json {
             "items": {"type": "integer"},
             "description": "The ids of audiences.",
         },
+        "custom_fields": nullable(record::values_taken(FieldOwner::Contact, own)),
+        "target_custom_fields": nullable(record::values_taken(FieldOwner::Target, own)),
     });
-    let item = object(item, &["first_name", "last_name", "audiences"]);
+    let optional = ["first_name", "last_name", "audiences", "custom_fields", "target_custom_fields"];
+    let item = object(item, &optional);
     json!({"type": "array", "minItems": 1, "maxItems": 100, "items": named("Subscription", item)})
 }
 

@@ -25,7 +25,7 @@ pub(super) fn operations() -> Vec<Operation> {
             id: "subscribe",
             summary: "Subscribe contacts to audiences",
             description: "Each item is carried out by itself, and its result has the same index in `data`. A Lead is created if no contact has the email \
-                address. 200 if at least one item was carried out.",
+                address. Values of custom fields are set on a new and on an existing contact; names only on a new one. 200 if at least one item was carried out.",
             parameters: vec![idempotency_key()],
             body: Some(BodySpec { schema: Schema::Subscriptions, example: subscriptions }),
             success: Success { status: 200, shape: Shape::List(Schema::SubscriptionResult) },

@@ -61,6 +61,39 @@ async fn connections_that_are_idle_for_long_are_closed() {
     assert_eq!(send(&client, &receiver.url(), LONG).await.outcome, AttemptOutcome::Delivered);
 }
 
+#[tokio::test]
+async fn an_old_connection_is_not_kept() {
+    let receiver = Receiver::start().await;
+    let client = client().with_connections(Duration::ZERO, 1_024);
+    for _ in 0..3 {
+        assert_eq!(send(&client, &receiver.url(), LONG).await.outcome, AttemptOutcome::Delivered);
+    }
+    receiver.wait_for_open(0, LONG).await;
+    assert_eq!(receiver.connections().accepted, 3);
+}
+
+#[tokio::test]
+async fn beyond_the_limit_of_all_hosts_the_connection_that_is_idle_the_longest_is_closed() {
+    let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
+    let client = client().with_connections(LONG, 2);
+    for receiver in &receivers {
+        send(&client, &receiver.url(), LONG).await;
+    }
+    receivers[0].wait_for_open(0, LONG).await;
+    for receiver in &receivers[1..] {
+        send(&client, &receiver.url(), LONG).await;
+        assert_eq!(receiver.connections(), receiver::Connections { accepted: 1, open: 1 });
+    }
+    // One receiver with more attempts at once than are kept.
+    let url = receivers[0].url();
+    let attempts = futures_util::future::join_all((0..50).map(|_| send(&client, &url, LONG))).await;
+    assert!(attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Delivered));
+    receivers[0].wait_for_open(2, LONG).await;
+    for receiver in &receivers[1..] {
+        receiver.wait_for_open(0, LONG).await;
+    }
+}
+
 /// A receiver that says nothing of it closes the connection after its answer.
 #[tokio::test]
 async fn a_connection_that_the_receiver_closed_costs_no_attempt() {

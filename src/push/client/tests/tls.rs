@@ -140,6 +140,59 @@ async fn http_2_is_spoken_where_it_is_offered_and_many_deliveries_share_a_connec
     assert!(seen.requests.iter().all(|(version, id)| *version == hyper::Version::HTTP_2 && id.is_some()));
 }
 
+/// An attempt on a connection that has ended says so late: another attempt has shared a new connection by then.
+#[tokio::test]
+async fn a_discarded_connection_of_http_2_leaves_a_newer_one_shared() {
+    let identity = identity("receiver.test");
+    let client = client_trusting(std::slice::from_ref(&identity.0), LONG);
+    let (port, seen) = http2_peer(identity, Arc::new(Mutex::new(Answers::Empty))).await;
+    let text = format!("https://receiver.test:{port}/hook");
+    let url = EndpointUrl::parse(&text).expect("a URL");
+    let open = async || client.connect(&url).await.unwrap_or_else(|failure| panic!("{}", failure.error));
+    let first = open().await;
+    let also_first = client.pool.take(url.origin()).expect("a share");
+    client.pool.discard(url.origin(), also_first);
+    assert!(client.pool.take(url.origin()).is_none(), "it is not shared any longer");
+    let second = open().await;
+    client.pool.discard(url.origin(), first);
+    assert!(client.pool.take(url.origin()).is_some(), "the second one is");
+    drop(second);
+    assert_eq!(send(&client, &text, LONG).await.outcome, AttemptOutcome::Delivered);
+    assert_eq!(seen.lock().expect("seen").connections, 2);
+}
+
+#[tokio::test]
+async fn an_old_connection_of_http_2_is_not_shared() {
+    let identity = identity("receiver.test");
+    let client = client_trusting(std::slice::from_ref(&identity.0), LONG).with_connections(Duration::ZERO, 1_024);
+    let (port, seen) = http2_peer(identity, Arc::new(Mutex::new(Answers::Empty))).await;
+    for _ in 0..3 {
+        let attempt = send(&client, &format!("https://receiver.test:{port}/hook"), LONG).await;
+        assert_eq!(attempt.outcome, AttemptOutcome::Delivered);
+    }
+    assert_eq!(seen.lock().expect("seen").connections, 3);
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_counts_and_is_closed_when_no_attempt_uses_it() {
+    let identity = identity("receiver.test");
+    let client = client_trusting(std::slice::from_ref(&identity.0), LONG).with_connections(LONG, 1);
+    let (port, _) = http2_peer(identity, Arc::new(Mutex::new(Answers::Empty))).await;
+    let text = format!("https://receiver.test:{port}/hook");
+    let url = EndpointUrl::parse(&text).expect("a URL");
+    let other = Receiver::start().await;
+    assert_eq!(send(&client, &text, LONG).await.outcome, AttemptOutcome::Delivered);
+    let used = client.pool.take(url.origin());
+    send(&client, &other.url(), LONG).await;
+    // The other connection was the only one that no attempt used.
+    other.wait_for_open(0, LONG).await;
+    assert!(used.is_some() && client.pool.take(url.origin()).is_some());
+    drop(used);
+    send(&client, &other.url(), LONG).await;
+    assert_eq!(other.connections().open, 1);
+    assert!(client.pool.take(url.origin()).is_none());
+}
+
 #[tokio::test]
 async fn over_http_2_too_a_flood_is_read_for_64_kib_and_silence_ends_at_the_deadline() {
     let identity = identity("receiver.test");
