@@ -308,3 +308,33 @@ async fn calls_that_do_not_count_are_refunded() {
     missing.expect(404);
     assert_eq!(remaining(&missing, "month"), 77);
 }
+
+/// A statement is planned once, perhaps while its table has one row.
+#[tokio::test]
+async fn a_reservation_reads_the_rows_of_its_own_accounts_however_many_there_are() {
+    const OTHERS: i64 = 20_000;
+    let service = Service::configured(enforced).await;
+    service.client.get("/contacts").await.expect(200);
+    let sql = service.env.sql().await;
+    let grow = "insert into account (account_id, name, tier, created_at)
+            select gen_random_uuid(), 'other', tier, created_at from account, generate_series(1, 20000) limit 20000;
+        insert into quota_month (account_id, month, used)
+            select account_id, (select month from quota_month limit 1), 0 from account
+            on conflict do nothing";
+    sql.batch_execute(grow).await.unwrap();
+    let statistics = async || {
+        let of_index =
+            "select idx_scan, idx_tup_read from pg_stat_user_indexes where indexrelname = 'quota_month_pkey'";
+        let row = sql.query_one(of_index, &[]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    let (scans, read) = statistics().await;
+
+    until("twenty reservations", async || {
+        service.client.get("/contacts").await.expect(200);
+        statistics().await.0 >= scans + 20
+    })
+    .await;
+    let rows = statistics().await.1 - read;
+    assert!(rows < OTHERS, "{rows} rows were read");
+}
