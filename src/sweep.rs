@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::command::IDEMPOTENCY_TTL;
-use crate::feed::Feed;
+use crate::feed::{Behind, Feed};
 use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::worker::{Step, Worker};
@@ -34,10 +34,12 @@ impl Worker for Sweep {
     const SWEEP: Duration = Duration::from_secs(2);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
+        let seen_at = clock::instant();
         let relay = self.store.behind_relay().await?;
         let lag: u64 = relay.iter().map(|(_, lag, _)| lag).sum();
         self.metrics.relay_lag_events.set(gauge_value(lag));
-        self.feed.relay().mark(&relay.iter().map(|(account, _, _)| *account).collect::<Vec<_>>());
+        let behind = relay.into_iter().map(|(account, _, head)| Behind { account, head, seen_at });
+        self.feed.relay().report(behind.collect());
 
         let push = self.store.behind_push(self.clock.now()).await?;
         let lag: u64 = push.iter().map(|(_, lag)| lag).sum();

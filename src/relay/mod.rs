@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use crate::broker::{Broker, StreamInfo};
 use crate::clock::{self, Clock};
 use crate::domain::AccountId;
-use crate::feed::Feed;
+use crate::feed::{Behind, Feed};
 use crate::metrics::Metrics;
 use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
@@ -75,11 +75,22 @@ pub struct Relay {
 struct Known {
     progress: Progress,
     lease: Weak<()>,
+    /// The last time that its cursor was known to be saved by this replica.
+    saved_at: Option<Instant>,
 }
 
 impl Known {
     fn under(&self, lease: &ShardLease) -> Option<Progress> {
         self.lease.upgrade().filter(|own| Arc::ptr_eq(own, lease)).map(|_| self.progress)
+    }
+
+    /// Whether a sweep found the account behind only because its cursor is not saved yet, or was saved after the sweep began.
+    /// Otherwise every account that was written to during a second would be read again. A cursor that an operator moved
+    /// meanwhile is found by the next sweep.
+    fn explains(&self, behind: &Behind, lease: &ShardLease) -> bool {
+        let Some(progress) = self.under(lease) else { return false };
+        let is_unseen = !progress.is_saved() || self.saved_at.is_some_and(|saved_at| saved_at >= behind.seen_at);
+        progress.published >= behind.head && is_unseen
     }
 }
 
@@ -135,6 +146,7 @@ impl Relay {
             match self.known.get_mut(&account) {
                 Some(known) if written.contains(&account) => {
                     (known.progress.saved, known.progress.repaired) = (to, None);
+                    known.saved_at = Some(clock::instant());
                 }
                 // An operator moved the cursor meanwhile: the next pass reads it.
                 _ => {

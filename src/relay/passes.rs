@@ -129,9 +129,16 @@ impl Relay {
         self.due.extend(self.running.abandon());
     }
 
-    /// Looks for accounts that were written to, and for those whose last pass failed long enough ago.
+    /// Looks for accounts that were written to, for those that a sweep found behind, and for those whose last pass failed
+    /// long enough ago.
     fn look_for_due(&mut self, owned: &Owned) {
         self.due.extend(self.feed.relay().take(|account| owned.lease(account).is_some()));
+        let mut behind = self.feed.relay().take_reported();
+        behind.retain(|behind| {
+            let Some(lease) = owned.lease(behind.account) else { return false };
+            !self.known.get(&behind.account).is_some_and(|known| known.explains(behind, &lease))
+        });
+        self.due.extend(behind.into_iter().map(|behind| behind.account));
         let is_over = |failed_at: &mut Instant| failed_at.elapsed() >= RETRY_DELAY;
         self.due.extend(self.failed.extract_if(|_, failed_at| is_over(failed_at)).map(|(account, _)| account));
     }
@@ -141,13 +148,20 @@ impl Relay {
         let room = PARALLEL.saturating_sub(self.running.accounts.len());
         let next: Vec<AccountId> =
             self.due.iter().filter(|account| !self.running.has(**account)).take(room).copied().collect();
+        let mut begun = Vec::with_capacity(next.len());
         for account in next {
             self.due.remove(&account);
             // The shard of an account that is skipped was given up meanwhile.
             let Some(lease) = owned.lease(account) else { continue };
             let known = self.known.get(&account).and_then(|known| known.under(&lease));
-            let publisher = Arc::clone(publisher);
-            self.running.begin(account, async move { publisher.publish(account, lease, known).await });
+            begun.push((account, lease, known));
+        }
+        let unknown: Vec<AccountId> =
+            begun.iter().filter(|(_, _, known)| known.is_none()).map(|(account, ..)| *account).collect();
+        let statuses = publisher.statuses(unknown);
+        for (account, lease, known) in begun {
+            let (publisher, statuses) = (Arc::clone(publisher), statuses.clone());
+            self.running.begin(account, async move { publisher.publish(account, lease, known, statuses).await });
         }
     }
 
@@ -174,7 +188,8 @@ impl Relay {
                 }
             }
             if let Some(progress) = pass.progress {
-                self.known.insert(pass.account, Known { progress, lease: Arc::downgrade(&pass.lease) });
+                let saved_at = self.known.get(&pass.account).and_then(|known| known.saved_at);
+                self.known.insert(pass.account, Known { progress, lease: Arc::downgrade(&pass.lease), saved_at });
                 if !progress.is_saved() {
                     self.unsaved.insert(pass.account);
                 }

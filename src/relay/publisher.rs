@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::bail;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use uuid::Uuid;
 
 use super::decide::{self, PublishDecision};
@@ -51,6 +53,9 @@ pub(super) struct AccountPublisher {
     pub(super) stream: StreamInfo,
 }
 
+/// The states of accounts that several passes share; `None` where they could not be read.
+pub(super) type SharedStatuses = Shared<BoxFuture<'static, Option<Arc<HashMap<AccountId, RelayStatus>>>>>;
+
 /// The result of one pass over one account.
 pub(super) struct Pass {
     pub(super) account: AccountId,
@@ -78,20 +83,37 @@ enum Takeover {
 }
 
 impl AccountPublisher {
-    /// Publishes one batch of one account's log.
-    pub(super) async fn publish(&self, account: AccountId, lease: ShardLease, known: Option<Progress>) -> Pass {
+    /// Reads the states of accounts whose progress is not known, in one statement for all of them.
+    pub(super) fn statuses(&self, accounts: Vec<AccountId>) -> SharedStatuses {
+        let owner = Arc::clone(&self.owner);
+        // After an error each pass reads its own account's state; that statement's error is its outcome.
+        let read = async move { owner.relay_statuses(&accounts).await.ok().map(Arc::new) };
+        read.boxed().shared()
+    }
+
+    /// Publishes one batch of one account's log. `known` is its progress, or otherwise its state is in `statuses`.
+    pub(super) async fn publish(
+        &self,
+        account: AccountId,
+        lease: ShardLease,
+        known: Option<Progress>,
+        statuses: SharedStatuses,
+    ) -> Pass {
         let mut pass = Pass { account, lease, progress: known, unpublished: None, outcome: PassOutcome::Done };
-        match self.advance(&mut pass).await {
+        match self.advance(&mut pass, statuses).await {
             Ok(outcome) => pass.outcome = outcome,
             Err(error) => pass.outcome = PassOutcome::Failed(error),
         }
         pass
     }
 
-    async fn advance(&self, pass: &mut Pass) -> anyhow::Result<PassOutcome> {
+    async fn advance(&self, pass: &mut Pass, statuses: SharedStatuses) -> anyhow::Result<PassOutcome> {
         let account = pass.account;
+        let assumed = if pass.progress.is_some() { None } else { never_published(account, statuses.await) };
+        let is_assumed = assumed.is_some();
+        pass.progress = pass.progress.or(assumed);
         // Known progress may be out of date: then it is read again, once.
-        for _ in 0..2 {
+        for attempt in 0..2 + usize::from(is_assumed) {
             let progress = match pass.progress.take() {
                 Some(progress) => progress,
                 None => match self.take_over(account).await? {
@@ -121,7 +143,9 @@ impl AccountPublisher {
             // After an error the progress is not known; the next pass reads the stream.
             let expected_last = match self.broker.publish(&events, progress.expected_last).await {
                 Err(BrokerError::WrongLastMessage) => {
-                    self.metrics.relay_fenced_total.inc();
+                    if attempt > 0 || !is_assumed {
+                        self.metrics.relay_fenced_total.inc();
+                    }
                     self.save(account, progress).await?;
                     continue;
                 }
@@ -256,6 +280,17 @@ impl AccountPublisher {
         let is_same = |status: RelayStatus| status.cursor == progress.saved && status.repair.is_none();
         Ok(status.is_some_and(is_same).then_some(progress))
     }
+}
+
+/// The progress of an account of which nothing is recorded as published: its first message comes next.
+///
+/// The stream need not be asked before, because the server compares: it stores the first message only where the stream has
+/// none of the account. Otherwise the account is taken over like others. So the first write of an account costs no request
+/// besides the publish itself. An account without events is not assumed anything of, because nothing would be compared.
+fn never_published(account: AccountId, statuses: Option<Arc<HashMap<AccountId, RelayStatus>>>) -> Option<Progress> {
+    let RelayStatus { head, cursor, repair } = *statuses?.get(&account)?;
+    let is_new = cursor == Seq::ZERO && head > cursor && repair.is_none();
+    is_new.then_some(Progress { published: cursor, last: None, expected_last: 0, saved: cursor, repaired: None })
 }
 
 /// Whether the log still has the event that was published last.

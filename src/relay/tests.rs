@@ -1,14 +1,19 @@
 //! Messages of the stream count only as far as the log has their events.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::Known;
 use super::decide::{Gap, PublishDecision, decide, seqs_to_check};
+use super::publisher::Progress;
 use crate::broker::{StoredMessage, Survey};
 use crate::contract::Identity;
 use crate::domain::{AccountId, Entity, EventType, FIRST_EPOCH, Seq, Timestamp, Uid};
+use crate::feed::Behind;
+use crate::shard::ShardLease;
 use crate::store::relay::{Logged, RelayStatus};
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
@@ -136,4 +141,23 @@ proptest! {
             PublishDecision::Refill(_) => {}
         }
     }
+}
+
+#[test]
+fn a_sweep_that_saw_an_older_cursor_marks_no_account_that_is_published() {
+    let (lease, other, began) = (ShardLease::default(), ShardLease::default(), crate::clock::instant());
+    let at = |seconds| began + std::time::Duration::from_secs(seconds);
+    let known = |published, saved, saved_at| {
+        let progress =
+            Progress { published: Seq(published), last: None, expected_last: 7, saved: Seq(saved), repaired: None };
+        Known { progress, lease: Arc::downgrade(&lease), saved_at }
+    };
+    let behind = |head, seen_at| Behind { account: ACCOUNT, head: Seq(head), seen_at };
+
+    assert!(known(5, 3, None).explains(&behind(5, at(1)), &lease), "its cursor will be saved");
+    assert!(!known(5, 3, None).explains(&behind(6, at(1)), &lease), "the log has more");
+    assert!(!known(5, 3, None).explains(&behind(5, at(1)), &other), "the shard has changed hands");
+    assert!(known(5, 5, Some(at(2))).explains(&behind(5, at(1)), &lease), "the sweep may not have seen the cursor");
+    assert!(!known(5, 5, Some(at(1))).explains(&behind(5, at(2)), &lease), "the cursor was moved since");
+    assert!(!known(5, 5, None).explains(&behind(5, at(2)), &lease), "another replica saved it");
 }

@@ -13,8 +13,8 @@ use crate::contract::Identity;
 use crate::domain::{AccountId, Seq};
 
 const STATUS: &str = "-- relay_cursor.status
-select h.seq, coalesce(c.seq, 0), c.repair, c.repair_id
-from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
+select h.account_id, h.seq, coalesce(c.seq, 0) as cursor, c.repair, c.repair_id
+from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = any($1)";
 
 const IDENTITIES: &str = "-- log.identities
 select account_id, seq, uid, type, at, origin, left(body, 128) as body,
@@ -94,21 +94,13 @@ pub struct Logged {
 impl ShardOwner {
     /// Returns the state of an account's relay; `None` where there is no such account.
     pub async fn relay_status(&self, account: AccountId) -> Result<Option<RelayStatus>, StoreError> {
-        let client = &self.client;
-        let Some(row) = client.query_typed_opt(STATUS, &[(&account.0, Type::UUID)]).await? else { return Ok(None) };
-        let repair = match row.get::<_, Option<&str>>(2) {
-            None => None,
-            Some(name) => Some(
-                Repair::from_name(name)
-                    .ok_or_else(|| StoreError::corrupt("relay_cursor", "repair", account, name.to_owned()))?,
-            ),
-        };
-        let repair = match (repair, row.get::<_, Option<Uuid>>(3)) {
-            (Some(repair), Some(id)) => Some((repair, id)),
-            (None, _) => None,
-            (Some(_), None) => return Err(StoreError::corrupt("relay_cursor", "repair_id", account, "null")),
-        };
-        Ok(Some(RelayStatus { head: Seq(row.get(0)), cursor: Seq(row.get(1)), repair }))
+        Ok(self.relay_statuses(&[account]).await?.remove(&account))
+    }
+
+    /// Returns the states of the relays of these accounts, without those that do not exist.
+    pub async fn relay_statuses(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, RelayStatus>, StoreError> {
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        self.client.query_typed(STATUS, &[(&accounts, Type::UUID_ARRAY)]).await?.iter().map(status).collect()
     }
 
     /// Returns the events at these positions of an account's log, without those that it does not have. Events younger than
@@ -166,8 +158,8 @@ impl Store {
 
     /// Returns the last event of an account that is recorded as published, at most the last event of its log.
     pub async fn relayed_through(&self, account: AccountId) -> Result<Seq, StoreError> {
-        let row = self.reader().await?.query_opt(STATUS, &[&account.0]).await?;
-        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get(1)).min(Seq(row.get(0)))))
+        let row = self.reader().await?.query_opt(STATUS, &[&[account.0].as_slice()]).await?;
+        Ok(row.map_or(Seq::ZERO, |row| Seq(row.get("cursor")).min(Seq(row.get("seq")))))
     }
 
     /// Like [`ShardOwner::retained_after`], without ownership of the shard.
@@ -202,6 +194,23 @@ impl Store {
         let rows = client.query(&statement, &[&account.0, &seqs, &max_age.as_secs_f64()]).await?;
         rows.iter().map(logged).collect()
     }
+}
+
+fn status(row: &tokio_postgres::Row) -> Result<(AccountId, RelayStatus), StoreError> {
+    let account = AccountId(row.get("account_id"));
+    let repair = match row.get::<_, Option<&str>>("repair") {
+        None => None,
+        Some(name) => Some(
+            Repair::from_name(name)
+                .ok_or_else(|| StoreError::corrupt("relay_cursor", "repair", account, name.to_owned()))?,
+        ),
+    };
+    let repair = match (repair, row.get::<_, Option<Uuid>>("repair_id")) {
+        (Some(repair), Some(id)) => Some((repair, id)),
+        (None, _) => None,
+        (Some(_), None) => return Err(StoreError::corrupt("relay_cursor", "repair_id", account, "null")),
+    };
+    Ok((account, RelayStatus { head: Seq(row.get("seq")), cursor: Seq(row.get("cursor")), repair }))
 }
 
 fn logged(row: &tokio_postgres::Row) -> Result<(Seq, Logged), StoreError> {

@@ -3,6 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
+use futures_util::StreamExt as _;
 use unificus::app::App;
 use unificus::broker::Broker;
 use unificus::clock::Clock;
@@ -314,4 +315,63 @@ async fn an_account_whose_pass_takes_long_delays_no_other() {
     assert_eq!(relay(&mut parts, &env, slow, 2).await, stream::unbroken(slow, 2));
     let saved = "select count(*) from relay_cursor c join head h using (account_id) where c.seq = h.seq";
     assert_eq!(sql.query_one(saved, &[]).await.unwrap().get::<_, i64>(0), 2);
+}
+
+/// The server compares when it stores a message, so there is nothing to ask before.
+#[tokio::test]
+async fn the_first_write_of_an_account_costs_no_request_besides_its_publish() {
+    let env = env().await;
+    let (mut parts, known) = relayed(&env, 1).await;
+    let nats = env.nats().await;
+    let reads = format!("$JS.API.STREAM.MSG.GET.{}", env.stream);
+    let mut requests = nats.subscribe(reads.clone()).await.unwrap();
+    nats.flush().await.unwrap();
+    // The requests before this one, which is none of the relay's. The relay may compare other accounts at any time.
+    let mut read = async |account: AccountId| {
+        nats.publish(reads.clone(), "end".into()).await.unwrap();
+        let before = (&mut requests).take_while(|request| std::future::ready(request.payload != "end"));
+        let texts = before.map(|request| String::from_utf8(request.payload.to_vec()).unwrap());
+        texts.filter(|text| std::future::ready(text.contains(&account.to_string()))).count().await
+    };
+
+    let (new, _) = account(&parts.store).await;
+    parts.write(new, "new@example.org").await;
+    parts.wake_up().await;
+    // Its cursor is not saved by then, so that it is not compared for another reason.
+    let owned = parts.shards.owned().unwrap();
+    parts.relay.publish(&owned).await.unwrap();
+    assert_eq!(read(new).await, 0, "requests");
+    assert_eq!(stream::ids(&env, new, 1).await, stream::unbroken(new, 1));
+
+    parts.kill().await;
+    let mut next = Parts::start(&env).await;
+    next.write(known, "two@example.org").await;
+    next.wake_up().await;
+    next.relay_all().await;
+    assert!(read(known).await > 0, "an account with messages is taken over by its last one");
+    assert_eq!(stream::ids(&env, known, 2).await, stream::unbroken(known, 2));
+}
+
+#[tokio::test]
+async fn a_first_message_that_was_published_before_a_crash_is_not_published_again() {
+    let env = env().await;
+    let mut parts = Parts::start(&env).await;
+    let (account, _) = account(&parts.store).await;
+    parts.write(account, "one@example.org").await;
+    parts.wake_up().await;
+    // Cursors are saved by the second half of a step.
+    let owned = parts.shards.owned().unwrap();
+    parts.relay.publish(&owned).await.unwrap();
+    assert_eq!(stream::ids(&env, account, 1).await, stream::unbroken(account, 1));
+    let sql = env.sql().await;
+    let cursors = "select from relay_cursor where account_id = $1 and seq > 0";
+    assert!(sql.query(cursors, &[&account.0]).await.unwrap().is_empty(), "the cursor is not saved");
+    parts.kill().await;
+
+    let mut next = Parts::start(&env).await;
+    next.write(account, "two@example.org").await;
+    next.wake_up().await;
+    next.relay_all().await;
+
+    assert_eq!(stream::ids(&env, account, 2).await, stream::unbroken(account, 2));
 }
