@@ -8,6 +8,7 @@
 //! all followed logs once a second, in one statement. This module knows nothing of HTTP or NATS.
 
 mod dirty;
+mod expiry;
 mod follow;
 mod heads;
 mod restored;
@@ -20,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-pub use dirty::Dirty;
+pub use dirty::{Behind, Dirty};
+pub use expiry::Expiry;
 pub use follow::Follow;
 pub use heads::Heads;
 pub use restored::{Anchor, Onward};

@@ -1,6 +1,7 @@
 //! The latest events in memory: for each account an unbroken run up to the last one that this process committed.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
@@ -12,28 +13,42 @@ const OVERHEAD: usize = 160;
 /// The largest number of events in `order`, including those that were dropped before.
 const MAX_ORDER: usize = 65_536;
 
-/// Limited by bytes over all accounts; the oldest event is dropped first.
+/// Events that were appended longer ago are dropped: their readers have read them, or are so far behind that they read the
+/// log. Otherwise a process that has become quiet would keep the memory of its busiest time.
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+/// A map with room for more accounts is shrunk when most of them are gone.
+const KEPT_ROOM: usize = 1_024;
+
+/// Limited by bytes over all accounts, and by age; the oldest event is dropped first.
 pub(super) struct Tail {
     limit: usize,
     bytes: usize,
     runs: HashMap<AccountId, VecDeque<EncodedEvent>>,
     /// Every event that was appended, oldest first, including events of runs that were dropped.
     order: VecDeque<(AccountId, Seq)>,
+    /// The number of events that were ever appended.
+    appended: usize,
+    /// That number at earlier times, oldest first.
+    counts: VecDeque<(Instant, usize)>,
 }
 
 impl Tail {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, bytes: 0, runs: HashMap::new(), order: VecDeque::new() }
+        let (runs, order, counts) = (HashMap::new(), VecDeque::new(), VecDeque::new());
+        Self { limit, bytes: 0, runs, order, appended: 0, counts }
     }
 
     pub(super) fn append(&mut self, events: Vec<EncodedEvent>) {
         for event in events {
-            let run = self.runs.entry(event.account).or_default();
+            // Most accounts have one event here where many accounts write seldom.
+            let run = self.runs.entry(event.account).or_insert_with(|| VecDeque::with_capacity(1));
             // Another replica wrote in between, so the kept run no longer reaches the end of the log.
             if run.back().is_some_and(|last| last.seq.next() != event.seq) {
                 self.bytes -= run.drain(..).map(|event| cost(&event)).sum::<usize>();
             }
             self.bytes += cost(&event);
+            self.appended += 1;
             self.order.push_back((event.account, event.seq));
             run.push_back(event);
         }
@@ -78,6 +93,26 @@ impl Tail {
     /// Whether an account's run ends with the event at a position.
     pub(super) fn ends_at(&self, account: AccountId, at: Seq) -> bool {
         self.runs.get(&account).and_then(VecDeque::back).is_some_and(|last| last.seq == at)
+    }
+
+    /// Drops the events that were appended more than [`MAX_AGE`] ago, as far as earlier calls tell. Called from time to
+    /// time.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((_, appended)) = self.counts.pop_front_if(|(at, _)| now.duration_since(*at) >= MAX_AGE) {
+            while self.appended - self.order.len() < appended {
+                let Some(oldest) = self.order.pop_front() else { break };
+                self.evict(oldest);
+            }
+        }
+        if self.counts.back().is_none_or(|(_, appended)| *appended < self.appended) {
+            self.counts.push_back((now, self.appended));
+        }
+        if self.runs.capacity() > KEPT_ROOM.max(8 * self.runs.len()) {
+            self.runs.shrink_to(KEPT_ROOM);
+        }
+        if self.order.capacity() > KEPT_ROOM.max(8 * self.order.len()) {
+            self.order.shrink_to(KEPT_ROOM);
+        }
     }
 
     /// Drops an account's run.

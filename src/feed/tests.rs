@@ -108,3 +108,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_event_is_dropped_when_it_is_ten_seconds_old_and_its_memory_given_back() {
+    let (mut tail, began) = (Tail::new(1 << 20), crate::clock::instant());
+    let at = |seconds| began + std::time::Duration::from_secs(seconds);
+    tail.append((0..100).map(|number| event(number, 1)).collect());
+    tail.expire(at(0));
+    tail.append(vec![event(1, 2), event(2, 3)]);
+    tail.expire(at(5));
+
+    tail.expire(at(9));
+    assert_eq!(seqs(tail.after(account(1), Seq(0), at_most(10))), Some(vec![1, 2]));
+    tail.expire(at(10));
+    assert_eq!(seqs(tail.after(account(1), Seq(0), at_most(10))), None);
+    assert_eq!(seqs(tail.after(account(1), Seq(1), at_most(10))), Some(vec![2]), "five seconds old");
+    assert_eq!(seqs(tail.after(account(50), Seq(0), at_most(10))), None);
+    tail.expire(at(15));
+    assert_eq!(seqs(tail.after(account(1), Seq(1), at_most(10))), None);
+    assert_eq!(seqs(tail.after(account(2), Seq(2), at_most(10))), None);
+
+    tail.append(vec![event(1, 3)]);
+    tail.expire(at(16));
+    assert_eq!(seqs(tail.after(account(1), Seq(2), at_most(10))), Some(vec![3]), "later ones are kept again");
+}
