@@ -1,6 +1,6 @@
 //! Starts a worker for each live endpoint of an account that was written to. A worker without work ends after 5 s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::domain::AccountId;
 use crate::domain::endpoint::{self, Endpoint, EndpointState, EndpointStatus};
 use crate::shard::{Owned, ShardLease, Shards};
+use crate::store::StoreError;
 use crate::worker::{Step, Worker};
 
 /// Supervises the workers of all endpoints in the shards that this replica owns.
@@ -25,11 +26,15 @@ pub struct EndpointSupervisor {
     tasks: TaskTracker,
     stop: CancellationToken,
     accounts: BTreeMap<AccountId, Account>,
+    /// Accounts that had no endpoint when it was last read which accounts have any, and the time of that.
+    without: HashMap<AccountId, Instant>,
+    /// The last removal of old entries of `without`.
+    pruned_at: Instant,
     /// Accounts whose endpoints are to be checked.
     to_check: BTreeSet<AccountId>,
 }
 
-/// An account, with or without endpoints, as its settings were when they were last read.
+/// An account with endpoints, as its settings were when they were last read.
 struct Account {
     checked_at: Instant,
     /// The number of live endpoints, each of which should have a worker; `None` after a check that failed, so that the
@@ -41,7 +46,7 @@ struct Account {
 /// The age at which an account's settings are read again. A change by this process is read at once.
 const SETTINGS_MAX_AGE: Duration = Duration::from_secs(2);
 
-/// Accounts that are checked in one step.
+/// Accounts that are checked in one step. One statement finds those of them that have endpoints.
 const CHECKS_PER_STEP: usize = 64;
 
 /// The handle of a worker that was started.
@@ -59,7 +64,8 @@ impl EndpointSupervisor {
     /// A supervisor whose workers are tasks of `tasks`, and end within seconds after `stop`.
     #[must_use]
     pub fn new(context: Arc<DeliveryContext>, shards: Shards, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { context, shards, tasks, stop, accounts: BTreeMap::new(), to_check: BTreeSet::new() }
+        let (accounts, without, to_check) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
+        Self { context, shards, tasks, stop, accounts, without, pruned_at: clock::instant(), to_check }
     }
 
     /// Stops workers whose shard this replica no longer owns, and removes those that have ended.
@@ -74,6 +80,12 @@ impl EndpointSupervisor {
             });
         }
         self.accounts.retain(|_, known| !known.workers.is_empty() || known.checked_at.elapsed() < SETTINGS_MAX_AGE);
+        if self.pruned_at.elapsed() >= SETTINGS_MAX_AGE {
+            self.pruned_at = clock::instant();
+            self.without.retain(|_, read_at| read_at.elapsed() < SETTINGS_MAX_AGE);
+            // Most accounts of an installation may have been written to since the last time.
+            self.without.shrink_to(CHECKS_PER_STEP);
+        }
     }
 
     /// Wakes the workers of the accounts that were written to. Returns the accounts that must be checked.
@@ -85,6 +97,9 @@ impl EndpointSupervisor {
 
     /// Wakes an account's workers. Returns false where one may be missing, so that the account must be checked.
     fn wake_all(&self, account: AccountId) -> bool {
+        if self.without.get(&account).is_some_and(|read_at| read_at.elapsed() < SETTINGS_MAX_AGE) {
+            return true;
+        }
         let current = |known: &&Account| {
             let is_complete = known.live.is_some_and(|live| known.workers.len() >= live);
             known.checked_at.elapsed() < SETTINGS_MAX_AGE && is_complete
@@ -92,6 +107,27 @@ impl EndpointSupervisor {
         let Some(known) = self.accounts.get(&account).filter(current) else { return false };
         known.workers.values().for_each(|worker| worker.woken.notify_one());
         true
+    }
+
+    /// Takes the next accounts that are to be checked, and returns those that have endpoints or workers.
+    async fn take_next(&mut self, owned: &Owned) -> Result<Vec<AccountId>, StoreError> {
+        let next: Vec<AccountId> = self.to_check.iter().take(CHECKS_PER_STEP).copied().collect();
+        let read_at = clock::instant();
+        let having = match next.as_slice() {
+            [] => HashSet::new(),
+            accounts => self.context.store.accounts_with_endpoints(accounts).await?,
+        };
+        let mut to_check = Vec::new();
+        for account in next {
+            self.to_check.remove(&account);
+            if having.contains(&account) || self.accounts.contains_key(&account) {
+                self.without.remove(&account);
+                to_check.push(account);
+            } else if owned.lease(account).is_some() {
+                self.without.insert(account, read_at);
+            }
+        }
+        Ok(to_check)
     }
 
     /// Wakes the account's workers, stops those with outdated settings, and starts those that are missing.
@@ -215,11 +251,15 @@ impl Worker for EndpointSupervisor {
         let old = |known: &Account| !known.workers.is_empty() && known.checked_at.elapsed() >= SETTINGS_MAX_AGE;
         let old = self.accounts.iter().filter(|(_, known)| old(known)).map(|(account, _)| *account);
         self.to_check.extend(old);
-        for _ in 0..CHECKS_PER_STEP {
+        let marked = self.wake_marked(&owned);
+        self.to_check.extend(marked);
+        if self.to_check.is_empty() {
+            return Ok(Step::Idle);
+        }
+        for account in self.take_next(&owned).await? {
             // Accounts that were written to in the meantime are woken before the next check.
             let marked = self.wake_marked(&owned);
             self.to_check.extend(marked);
-            let Some(account) = self.to_check.pop_first() else { return Ok(Step::Idle) };
             let Some(lease) = owned.lease(account) else { continue };
             // An error of one account does not stop the others. The account is checked again after `SETTINGS_MAX_AGE`, or
             // when `crate::sweep` marks it, which it does while an endpoint of it has events or commands pending.

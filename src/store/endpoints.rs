@@ -1,5 +1,6 @@
 //! Push endpoints: their settings, cursors, retry entries and queued cursor commands.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -35,6 +36,10 @@ select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.
         where o.account_id = e.account_id and o.endpoint_id = e.endpoint_id) as has_commands
 from push_endpoint e join push_endpoint_cursor c on c.account_id = e.account_id and c.endpoint_id = e.endpoint_id
 where e.account_id = $1 and ($2::uuid is null or e.endpoint_id = $2) order by e.endpoint_id";
+
+const OWNERS: &str = "-- push_endpoint.owners
+select k.account_id from unnest($1::uuid[]) as k(account_id)
+where exists (select from push_endpoint e where e.account_id = k.account_id)";
 
 const UPDATE: &str = "-- push_endpoint.update
 update push_endpoint set url = $3, description = $4, events = $5, fields = $6, exclude_own = $7, mode = $8,
@@ -101,6 +106,14 @@ impl Store {
         let client = self.reader().await?;
         let statement = client.prepare_cached(LIST).await?;
         client.query(&statement, &[&account.0, &None::<Uuid>]).await?.iter().map(endpoint_state).collect()
+    }
+
+    /// Returns those of these accounts that have endpoints.
+    pub async fn accounts_with_endpoints(&self, accounts: &[AccountId]) -> Result<HashSet<AccountId>, StoreError> {
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(OWNERS).await?;
+        Ok(client.query(&statement, &[&accounts]).await?.iter().map(|row| AccountId(row.get(0))).collect())
     }
 
     /// Returns one endpoint with its cursor.
