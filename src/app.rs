@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
-use crate::feed::{Feed, Heads};
+use crate::feed::{Expiry, Feed, Heads};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
 use crate::keys::LastUsed;
@@ -124,6 +124,7 @@ impl App {
         shared.start_writers(&lanes);
         shared.start_workers(context);
         shared.run(api.key_check());
+        shared.run(api.idle_credentials());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -241,6 +242,7 @@ impl Shared {
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         self.run(Heads::new(self.feed.clone()));
+        self.run(Expiry::new(self.feed.clone()));
         self.run(Trim);
         self.run(IdempotencyCleanup::new(store.clone()));
         self.run(SearchIndex::new(store.clone()));

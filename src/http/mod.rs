@@ -49,6 +49,7 @@ use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
 use crate::quota::QuotaLimiter;
 use crate::store::Store;
+use crate::worker::Worker;
 
 /// The states of all routes and layers.
 pub(crate) struct Api {
@@ -125,6 +126,12 @@ impl Api {
     pub(crate) fn key_check(&self) -> KeyCheck {
         let states = &self.handler_state.0;
         KeyCheck::new(Arc::clone(&states.feed.sessions), Store::clone(&states.store))
+    }
+
+    /// The worker that forgets the credentials of idle accounts.
+    #[must_use]
+    pub(crate) fn idle_credentials(&self) -> impl Worker + use<> {
+        self.admission.authenticator.idle_credentials()
     }
 }
 

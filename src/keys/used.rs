@@ -16,37 +16,42 @@ use crate::worker::{Step, Worker};
 /// The shortest interval between two writes of one key's use.
 const WRITE_INTERVAL: Duration = Duration::from_mins(1);
 
+/// The interval at which uses are written, those of all keys together: of an installation with many accounts, each of
+/// which calls seldom, a statement for each use would be one for each call.
+const WRITES: Duration = Duration::from_secs(1);
+
+/// Keys of one statement.
+const MAX_WRITTEN: usize = 1_000;
+
 /// Records uses of keys and writes them in the background, so that no call waits for the write or fails with it. Cloning
 /// shares the record.
 #[derive(Clone)]
 pub struct LastUsed {
     store: Store,
     notes: Arc<Mutex<Notes>>,
-    wake: Arc<Notify>,
 }
 
 /// Used keys, by a monotonic clock; the database's clock dates the use when it is written.
 #[derive(Default)]
-struct Notes(BTreeMap<(AccountId, Uuid), Note>);
-
-#[derive(Debug, Clone, Copy)]
-struct Note {
-    at: Instant,
-    written: bool,
+struct Notes {
+    /// The last use of each key that was written or is to be.
+    noted: BTreeMap<(AccountId, Uuid), Instant>,
+    /// Those that are not written yet.
+    unwritten: BTreeMap<(AccountId, Uuid), Instant>,
+    /// The last removal of old notes.
+    swept_at: Option<Instant>,
 }
 
 impl LastUsed {
     /// No use is recorded yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, notes: Arc::default(), wake: Arc::default() }
+        Self { store, notes: Arc::default() }
     }
 
     /// Records that a key is used now.
     pub fn note(&self, account: AccountId, key_id: Uuid) {
-        if self.notes().note((account, key_id), clock::instant()) {
-            self.wake.notify_one();
-        }
+        self.notes().note((account, key_id), clock::instant());
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -55,26 +60,29 @@ impl LastUsed {
 }
 
 impl Notes {
-    /// Records a use; returns whether it must be written.
-    fn note(&mut self, key: (AccountId, Uuid), now: Instant) -> bool {
-        let known = self.0.get(&key);
-        let is_due = known.is_none_or(|note| now.saturating_duration_since(note.at) >= WRITE_INTERVAL);
-        if is_due {
-            self.0.insert(key, Note { at: now, written: false });
+    /// Records a use; it is written unless another one was noted within the last minute.
+    fn note(&mut self, key: (AccountId, Uuid), now: Instant) {
+        let noted_at = self.noted.get(&key);
+        if noted_at.is_none_or(|at| now.saturating_duration_since(*at) >= WRITE_INTERVAL) {
+            self.noted.insert(key, now);
+            self.unwritten.insert(key, now);
         }
-        is_due
     }
 
+    /// The uses to be written. Forgets old ones that are written.
     fn unwritten(&mut self, now: Instant) -> Vec<((AccountId, Uuid), Instant)> {
-        let age = |note: &Note| now.saturating_duration_since(note.at);
-        self.0.retain(|_, note| !note.written || age(note) < WRITE_INTERVAL);
-        self.0.iter().filter(|(_, note)| !note.written).map(|(key, note)| (*key, note.at)).collect()
+        if self.swept_at.is_none_or(|at| now.saturating_duration_since(at) >= WRITE_INTERVAL) {
+            self.swept_at = Some(now);
+            self.noted.retain(|_, at| now.saturating_duration_since(*at) < WRITE_INTERVAL);
+        }
+        self.unwritten.iter().map(|(key, at)| (*key, *at)).collect()
     }
 
     fn written(&mut self, uses: &[((AccountId, Uuid), Instant)]) {
         for (key, at) in uses {
-            if let Some(note) = self.0.get_mut(key) {
-                note.written |= note.at == *at;
+            // A use since then is another one.
+            if self.unwritten.get(key) == Some(at) {
+                self.unwritten.remove(key);
             }
         }
     }
@@ -82,26 +90,29 @@ impl Notes {
 
 impl Worker for LastUsed {
     const NAME: &'static str = "last-used";
-    const SWEEP: Duration = Duration::from_mins(1);
+    const SWEEP: Duration = WRITES;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         let now = clock::instant();
         let uses = self.notes().unwritten(now);
-        if uses.is_empty() {
-            return Ok(Step::Idle);
+        for uses in uses.chunks(MAX_WRITTEN) {
+            let used = uses.iter().map(|((account, key_id), at)| Used {
+                account: *account,
+                key_id: *key_id,
+                ago: now.saturating_duration_since(*at),
+            });
+            self.store.keys_used(&used.collect::<Vec<_>>()).await?;
+            self.notes().written(uses);
         }
-        let used = uses.iter().map(|((account, key_id), at)| Used {
-            account: *account,
-            key_id: *key_id,
-            ago: now.saturating_duration_since(*at),
-        });
-        self.store.keys_used(&used.collect::<Vec<_>>()).await?;
-        self.notes().written(&uses);
         Ok(Step::Idle)
     }
 
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        self.step().await.map(drop)
+    }
+
     fn wake(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+        Arc::default()
     }
 }
 
@@ -114,13 +125,13 @@ mod tests {
         let (mut notes, began) = (Notes::default(), clock::instant());
         let key = (AccountId(Uuid::from_u128(1)), Uuid::from_u128(2));
         let at = |seconds| began + Duration::from_secs(seconds);
-        assert!(notes.note(key, at(0)));
+        notes.note(key, at(0));
         assert_eq!(notes.unwritten(at(1)), [(key, at(0))]);
         assert_eq!(notes.unwritten(at(1)), [(key, at(0))], "what is not written is written later");
         notes.written(&[(key, at(0))]);
-        assert!(!notes.note(key, at(59)));
+        notes.note(key, at(59));
         assert_eq!(notes.unwritten(at(59)), []);
-        assert!(notes.note(key, at(60)));
+        notes.note(key, at(60));
         notes.written(&[(key, at(0))]);
         assert_eq!(notes.unwritten(at(61)), [(key, at(60))], "a use since then is another one");
     }

@@ -1,10 +1,13 @@
 //! Accounts: a plain table, each change with its audit row in its own transaction.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::audit::{By, audit};
 use super::keys::{self, AccountKey, NewKey};
+use super::shared_reads::SharedReads;
 use super::{Store, StoreError};
 use crate::domain::account::OnMissing;
 use crate::domain::tier::Tier;
@@ -18,9 +21,10 @@ const INSERT_HEADS: &str = "-- head.insert
 insert into head (account_id, seq, epoch) select account_id, 0, 1 from unnest($1::uuid[]) as a(account_id)";
 
 const CREDENTIALS: &str = "-- account.credentials
-select a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
+select a.account_id, a.tier, a.on_missing, a.revision, k.key_id, k.origin, k.secret_hash,
     extract(epoch from k.expires_at - stored_now())::float8 as expires_in, k.read_only
-from account a left join account_key k on k.account_id = a.account_id where a.account_id = $1";
+from account a left join account_key k on k.account_id = a.account_id where a.account_id = any($1)
+order by a.account_id, k.key_id";
 
 const STATES: &str = "-- account.states
 select account_id, revision, stored_now() as now from account where account_id = any($1)";
@@ -54,6 +58,9 @@ pub struct AccountCredentials {
     pub revision: i64,
     pub keys: Vec<AccountKey>,
 }
+
+/// Look-ups of credentials that share statements.
+pub(super) type CredentialReads = SharedReads<AccountId, Option<AccountCredentials>>;
 
 /// The state of an account at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,20 +148,27 @@ impl Store {
         Ok(true)
     }
 
-    /// Returns the account's keys and settings; `None` where there is no such account.
+    /// Returns the account's keys and settings; `None` where there is no such account. Concurrent look-ups share statements.
     pub async fn credentials(&self, account: AccountId) -> Result<Option<AccountCredentials>, StoreError> {
+        let read = async |accounts: Vec<AccountId>| self.credentials_of(&accounts).await.ok();
+        if let Some(credentials) = self.credential_reads.read(account, read).await {
+            return Ok(credentials);
+        }
+        // The shared statement failed, or its caller went away. The error of this caller's own statement is its response.
+        Ok(self.credentials_of(&[account]).await?.into_iter().next().flatten())
+    }
+
+    /// Returns the credentials of these accounts, each at the index of its account; `None` where there is no such account.
+    async fn credentials_of(&self, accounts: &[AccountId]) -> Result<Vec<Option<AccountCredentials>>, StoreError> {
+        let ids: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
         let client = self.admitter().await?;
         let statement = client.prepare_cached(CREDENTIALS).await?;
-        let rows = client.query(&statement, &[&account.0]).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
-        let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
-        Ok(Some(AccountCredentials {
-            tier: Tier::parse(tier).map_err(|_| corrupt("tier", tier))?,
-            on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
-            revision: first.get("revision"),
-            keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
-        }))
+        let rows = client.query(&statement, &[&ids]).await?;
+        // The rows of an account follow each other.
+        let of_account =
+            rows.chunk_by(|one, next| one.get::<_, Uuid>("account_id") == next.get::<_, Uuid>("account_id"));
+        let read = of_account.filter_map(|rows| credentials(rows).transpose()).collect::<Result<HashMap<_, _>, _>>()?;
+        Ok(accounts.iter().map(|account| read.get(account).cloned()).collect())
     }
 
     /// Returns the current states of accounts, without those that do not exist.
@@ -190,4 +204,19 @@ impl Store {
         };
         Ok(rows.iter().map(listed).collect())
     }
+}
+
+/// Returns the credentials in the rows of one account; `None` without rows.
+fn credentials(rows: &[PgRow]) -> Result<Option<(AccountId, AccountCredentials)>, StoreError> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let account = AccountId(first.get("account_id"));
+    let corrupt = |column, text: &str| StoreError::corrupt("account", column, account, text.to_owned());
+    let (tier, on_missing): (&str, &str) = (first.get("tier"), first.get("on_missing"));
+    let credentials = AccountCredentials {
+        tier: Tier::parse(tier).map_err(|_| corrupt("tier", tier))?,
+        on_missing: OnMissing::from_name(on_missing).ok_or_else(|| corrupt("on_missing", on_missing))?,
+        revision: first.get("revision"),
+        keys: rows.iter().filter_map(|row| keys::key(row, account).transpose()).collect::<Result<_, _>>()?,
+    };
+    Ok(Some((account, credentials)))
 }

@@ -95,6 +95,7 @@ pub struct Store {
     read: Pool,
     records: Pool,
     record_reads: records::RecordReads,
+    credential_reads: accounts::CredentialReads,
     /// The same pool as `read` where no standby is configured.
     replica: Pool,
     /// Limits the reading connections that searches use.
@@ -114,9 +115,12 @@ const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c ena
 /// replicas hold a head for a few milliseconds; after 100 ms the batch continues without the locked accounts.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
-/// One connection for quota reservations and one for accounts' revisions, each of which are sent one after the other, and
-/// two for account lookups.
-const ADMIT_CONNECTIONS: usize = 4;
+/// Connections for account lookups. While they are occupied, further lookups gather for the next statement.
+const LOOKUP_CONNECTIONS: usize = 2;
+
+/// Besides those, one connection for quota reservations and one for accounts' revisions, each of which are sent one after
+/// the other.
+const ADMIT_CONNECTIONS: usize = 2 + LOOKUP_CONNECTIONS;
 
 /// Connections for single records. While they are occupied, further reads gather for the next statement.
 const RECORD_CONNECTIONS: usize = 2;
@@ -152,6 +156,7 @@ impl Store {
             read,
             records: pool(with(&primary, &format!("{LANE_SETTINGS} {read_only}")), RECORD_CONNECTIONS)?,
             record_reads: records::RecordReads::new(RECORD_CONNECTIONS),
+            credential_reads: accounts::CredentialReads::new(LOOKUP_CONNECTIONS),
             replica,
             searches: Searches::new(config, metrics.clone()),
             index_requests: text_index::IndexRequests::default(),

@@ -56,9 +56,13 @@ impl Admission {
         Ok((self.confirm(caller, claim, revision).await?, outcome))
     }
 
-    /// Recognises the caller; from here on the request's span names the account.
+    /// Recognises the caller, who must be [confirmed](Self::confirm); from here on the request's span names the account.
     async fn identify(&self, claim: &Claim) -> Result<Caller, Problem> {
-        let caller = self.authenticator.caller(claim).await?;
+        let caller = if self.limiter.is_enforced() {
+            self.authenticator.caller_to_confirm(claim).await?
+        } else {
+            self.authenticator.caller(claim).await?
+        };
         Span::current().record("account", display(caller.account));
         Ok(caller)
     }
@@ -68,6 +72,8 @@ impl Admission {
     async fn confirm(&self, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
         match revision {
             Some(revision) if revision != caller.revision => self.authenticator.caller_at(claim, revision).await,
+            // The limiter refused the call without a look at the account.
+            None if self.limiter.is_enforced() => self.authenticator.caller(claim).await,
             Some(_) | None => Ok(caller),
         }
     }

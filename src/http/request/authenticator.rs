@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hyper::HeaderMap;
 use moka::future::Cache;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::caller::Caller;
@@ -16,10 +17,14 @@ use crate::keys::SecretKey;
 use crate::quota::QuotaLimiter;
 use crate::store::accounts::AccountCredentials;
 use crate::store::{Store, StoreError};
+use crate::worker::{Step, Worker};
 
-/// An account is read again after this time. A changed account is read at once where the limiter reports its revision; this
-/// time bounds the delay of a change where the limiter reports none (limits not enforced) or is not asked.
-const CACHE_TTL: Duration = Duration::from_secs(1);
+/// An account is read again after this time where its revision is not compared afterwards: this time bounds the delay of a
+/// change.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// An account is forgotten after this time without a call.
+const TIME_TO_IDLE: Duration = Duration::from_secs(10);
 
 /// The credentials that a request claims.
 pub(in crate::http) struct Claim {
@@ -44,8 +49,13 @@ struct Known {
 
 impl Authenticator {
     pub(in crate::http) fn new(store: Store, limiter: QuotaLimiter, slug: &str) -> Self {
-        let known = Cache::builder().max_capacity(10_000).time_to_live(CACHE_TTL).build();
+        let known = Cache::builder().max_capacity(10_000).time_to_idle(TIME_TO_IDLE).build();
         Self { store, limiter, slug: slug.to_owned(), known }
+    }
+
+    /// Makes the worker that forgets idle accounts.
+    pub(in crate::http) fn idle_credentials(&self) -> IdleCredentials {
+        IdleCredentials { authenticator: self.clone() }
     }
 
     /// Reads the headers. A mistyped key is refused here, without a query.
@@ -61,9 +71,29 @@ impl Authenticator {
         Ok(Claim { account, secret_hash: secret.hash() })
     }
 
-    /// The caller. A key that is not cached may have been added since the account was read, so the account is read again,
-    /// unless its revision says that it is unchanged. Wrong keys share the statement that reads revisions.
+    /// The caller, by credentials that are at most a second old.
     pub(in crate::http) async fn caller(&self, claim: &Claim) -> Result<Caller, Problem> {
+        self.forget(claim.account, Known::is_old).await;
+        self.find(claim).await
+    }
+
+    /// The caller, by credentials that may be out of date: its revision must be compared with the account's current one.
+    /// So an account that calls every few seconds is not read for each call.
+    pub(in crate::http) async fn caller_to_confirm(&self, claim: &Claim) -> Result<Caller, Problem> {
+        // The expiry of a key changes no revision.
+        self.forget(claim.account, |known| known.is_old() && known.has_expiring_key()).await;
+        self.find(claim).await
+    }
+
+    async fn forget(&self, account: AccountId, condition: impl Fn(&Known) -> bool) {
+        if self.known.get(&account).await.flatten().is_some_and(|known| condition(&known)) {
+            self.known.invalidate(&account).await;
+        }
+    }
+
+    /// A key that is not cached may have been added since the account was read, so the account is read again, unless its
+    /// revision says that it is unchanged. Wrong keys share the statement that reads revisions.
+    async fn find(&self, claim: &Claim) -> Result<Caller, Problem> {
         if let Some(known) = self.known.get(&claim.account).await {
             return match claim.matching(known.as_deref()) {
                 Some(caller) => Ok(caller),
@@ -109,6 +139,35 @@ impl Authenticator {
         let looked_up_at = clock::instant();
         let credentials = self.store.credentials(account).await?;
         Ok(credentials.map(|credentials| Arc::new(Known { credentials, looked_up_at })))
+    }
+}
+
+/// Gives back the memory of idle accounts' credentials: the cache itself does so only while it is used.
+pub(in crate::http) struct IdleCredentials {
+    authenticator: Authenticator,
+}
+
+impl Worker for IdleCredentials {
+    const NAME: &'static str = "idle credentials";
+    const SWEEP: Duration = TIME_TO_IDLE;
+
+    async fn step(&mut self) -> anyhow::Result<Step> {
+        self.authenticator.known.run_pending_tasks().await;
+        Ok(Step::Idle)
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+}
+
+impl Known {
+    fn is_old(&self) -> bool {
+        self.looked_up_at.elapsed() >= MAX_AGE
+    }
+
+    fn has_expiring_key(&self) -> bool {
+        self.credentials.keys.iter().any(|key| key.expires_in.is_some())
     }
 }
 

@@ -75,6 +75,12 @@ impl QuotaLimiter {
         Self { shared: Arc::new(Shared { config, accounts, burst, gate, wake, awaited, reservation }) }
     }
 
+    /// Whether limits are enforced. Where they are, each call that is acquired reports its account's revision.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.shared.config.enforced
+    }
+
     /// Acquires one call of the account's month, under the limit of the account's current tier. Acquires none if it is
     /// cancelled while it waits.
     pub async fn acquire(&self, account: AccountId) -> Checked<Call> {
