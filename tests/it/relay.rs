@@ -340,6 +340,7 @@ async fn the_first_write_of_an_account_costs_no_request_besides_its_publish() {
     // Its cursor is not saved by then, so that it is not compared for another reason.
     let owned = parts.shards.owned().unwrap();
     parts.relay.publish(&owned).await.unwrap();
+    drop(owned);
     assert_eq!(read(new).await, 0, "requests");
     assert_eq!(stream::ids(&env, new, 1).await, stream::unbroken(new, 1));
 
@@ -362,6 +363,7 @@ async fn a_first_message_that_was_published_before_a_crash_is_not_published_agai
     // Cursors are saved by the second half of a step.
     let owned = parts.shards.owned().unwrap();
     parts.relay.publish(&owned).await.unwrap();
+    drop(owned);
     assert_eq!(stream::ids(&env, account, 1).await, stream::unbroken(account, 1));
     let sql = env.sql().await;
     let cursors = "select from relay_cursor where account_id = $1 and seq > 0";
