@@ -3,13 +3,17 @@
 #![expect(clippy::expect_used, reason = "the measured operations are known to succeed; a failure gives no figure")]
 
 use std::hint::black_box;
+use std::sync::{Arc, LazyLock};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value as Json, json};
 use time::macros::datetime;
 use unificus::contract::input::{self, InputKind};
 use unificus::contract::{EncodedEvent, event};
-use unificus::domain::{AccountId, Command, Entity, Event, Record, Refusal, Seq, Target, Timestamp, Uid, View, decide};
+use unificus::domain::reference::Ref;
+use unificus::domain::{
+    AccountId, Command, Entity, Event, Record, Refusal, Seq, SyncPolicy, Target, Timestamp, Uid, View, decide,
+};
 use unificus::push::signature::{SigningSecret, sign};
 use uuid::Uuid;
 
@@ -30,6 +34,23 @@ impl View for Known {
 
     fn by_key(&self, entity: Entity, key: &str) -> Option<&Record> {
         self.0.as_ref().filter(|record| record.entity == entity && record.key().as_deref() == Some(key))
+    }
+
+    fn by_ref(&self, _: Entity, reference: &Ref) -> Option<&Record> {
+        self.0.as_ref().filter(|record| record.refs.contains(reference))
+    }
+
+    fn needed(&self, entity: Entity, uid: Uid) -> Option<&Record> {
+        self.by_uid(entity, uid)
+    }
+
+    fn needed_key(&self, entity: Entity, key: &str) -> Option<&Record> {
+        self.by_key(entity, key)
+    }
+
+    fn policy(&self) -> &SyncPolicy {
+        static POLICY: LazyLock<SyncPolicy> = LazyLock::new(SyncPolicy::default);
+        &POLICY
     }
 }
 
@@ -59,8 +80,8 @@ fn created() -> Event {
     let decision = decide(create(uid(1)), &Known(None)).expect("the create is valid");
     let event = decision.new_events.into_iter().next().expect("a create makes an event");
     let event_type = event.event_type;
-    let (record, changed) = Record::evolve(None, event, Seq(1), AT);
-    let origin = "load".to_owned();
+    let origin: Arc<str> = "load".into();
+    let (record, changed) = Record::evolve(None, event, Seq(1), AT, &origin);
     Event {
         epoch: 1,
         seq: Seq(1),
@@ -71,6 +92,8 @@ fn created() -> Event {
         record,
         origin,
         traceparent: None,
+        causation: None,
+        correlation: None,
     }
 }
 
@@ -91,8 +114,13 @@ fn decisions(c: &mut Criterion) {
         b.iter_batched(|| create(again), |command| one(command, &known), BatchSize::SmallInput);
     });
     let event = decide(create(uid(1)), &empty).expect("the create is valid").new_events.remove(0);
+    let origin: Arc<str> = "load".into();
     group.bench_function("evolve a new contact", |b| {
-        b.iter_batched(|| event.clone(), |event| Record::evolve(None, event, Seq(1), AT), BatchSize::SmallInput);
+        b.iter_batched(
+            || event.clone(),
+            |event| Record::evolve(None, event, Seq(1), AT, &origin),
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

@@ -1,5 +1,5 @@
--- Two-way synchronization. On a full database: creates tables, rewrites nothing. Replicas of the version before know none of
--- them, and write no identifiers in other systems.
+-- On a full table: creates empty tables for two-way synchronization and rewrites nothing. Replicas of the version before know
+-- none of them, and write no identifiers in other systems.
 
 -- The identifiers of records in other systems, derived from the log as the read models are.
 create table record_ref (

@@ -99,6 +99,8 @@ meters! {
     commands_total: IntCounterVec = (["entity", "outcome"], &[]);
     /// Events that were appended to the log, by type.
     events_appended_total: IntCounterVec = (["type"], &[]);
+    /// Fields whose value is kept because two origins changed it one after the other, six times in a minute.
+    loops_suspected_total: IntCounter = ([], &[]);
     /// Open streams of changes.
     feed_streams: IntGauge = ([], &[]);
     /// Requests that are waiting for changes.

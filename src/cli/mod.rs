@@ -106,7 +106,7 @@ pub struct CommandFailure {
 pub async fn run() -> Result<ExitCode, CommandFailure> {
     let cli = Cli::parse();
     let status = if let Command::Verify(_) = cli.command { verify::NOT_COMPARED } else { 1 };
-    execute(cli).await.map_err(|error| CommandFailure { error, status })
+    Box::pin(execute(cli)).await.map_err(|error| CommandFailure { error, status })
 }
 
 async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {

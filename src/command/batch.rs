@@ -8,6 +8,7 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Idempotency, Re
 use crate::clock::{self, Clock};
 use crate::contract::EncodedEvent;
 use crate::contract::outcome::{CommandOutcome, Disposition, Done, SyncOutcome};
+use crate::domain::sync::break_loops;
 use crate::domain::{
     AccountId, Command, Entity, EventType, FieldConflict, FieldPolicy, Reads, Refusal, SyncPolicy, Timestamp, Uid,
     decide, refuse_too_large,
@@ -384,6 +385,7 @@ fn decide_one(
     events: &mut Vec<EncodedEvent>,
 ) -> Result<(Reply, CommandOutcome), Defect> {
     let decided = decide(command.clone(), set).and_then(|decision| {
+        let decision = if command.settles_disputes() { decision } else { break_loops(set, decision, &envelope.origin) };
         refuse_too_large(set, &decision)?;
         Ok(decision)
     });

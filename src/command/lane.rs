@@ -15,7 +15,9 @@ use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Pending, Reply,
 use crate::broker::Hints;
 use crate::clock::{self, Clock};
 use crate::config::Commands;
-use crate::domain::AccountId;
+use crate::contract::EncodedEvent;
+use crate::domain::sync::conflict::LOOP_SUSPECTED;
+use crate::domain::{AccountId, Entity, EventType};
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -231,6 +233,9 @@ impl Writer {
         let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
         for event in &events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
+            if event.entity == Entity::Conflict && is_loop(event) {
+                self.metrics.loops_suspected_total.inc();
+            }
         }
         self.feed.announce(events);
         self.reply_to_all(batch, replies);
@@ -285,6 +290,11 @@ impl Writer {
         };
         self.metrics.commands_total.with_label_values(&[envelope.command.entity().name(), outcome]).inc();
     }
+}
+
+/// Whether the event of a conflict opens one of the loop breaker. Conflicts are rare, so that their text may be searched.
+fn is_loop(event: &EncodedEvent) -> bool {
+    event.event_type == EventType::Opened && event.text().contains(&format!("\"reason\":\"{LOOP_SUSPECTED}\""))
 }
 
 /// Sleeps until a point in time; forever where there is none.

@@ -53,13 +53,13 @@ pub struct CommandEnvelope {
     /// Whether a command that another origin's change keeps from being executed as a whole counts as refused.
     pub is_atomic: bool,
     /// Further commands: all of them are executed, or none is.
-    pub then: Vec<Step>,
+    pub then: Vec<AtomicStep>,
 }
 
 /// A further command of an envelope.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "as in the envelope")]
-pub struct Step {
+pub struct AtomicStep {
     pub command: Command,
     pub idempotency: Option<Idempotency>,
     pub causation: Option<String>,

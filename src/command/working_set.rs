@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::contract::EncodedEvent;
 use crate::contract::event::EncodeError;
 use crate::contract::record::RecordJson;
-use crate::domain::record::Ref;
+use crate::domain::reference::Ref;
 use crate::domain::{AccountId, Decision, Entity, Event, Record, Seq, SyncPolicy, Timestamp, Uid, View};
 use crate::projection;
 use crate::store::batch::LockedHead;
 use crate::store::live::Live;
-use crate::store::records::Row;
+use crate::store::row::Row;
 
 /// One account in one batch. A later command sees an earlier one's effects.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ impl WorkingSet {
         self.records.insert((entity, record.uid), record);
     }
 
-    /// Puts back the state before some commands. What they asked for is still to be loaded.
+    /// Puts back the state before some commands. Records that they asked for are still to be loaded.
     pub(super) fn roll_back(&mut self, before: Self) {
         let unloaded = self.unloaded.take();
         *self = before;

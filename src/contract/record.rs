@@ -13,7 +13,8 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::timestamp::{self, Seconds};
-use crate::domain::record::Ref;
+use crate::domain::flips::{Flip, Flips};
+use crate::domain::reference::Ref;
 use crate::domain::schema::Visibility;
 use crate::domain::value::FieldValue;
 use crate::domain::{Address, Entity, Field, FieldKind, Link, Number, Record, Role, Seq, Uid, Value};
@@ -52,6 +53,9 @@ impl Serialize for RecordJson<'_> {
         map.serialize_entry("refs", &record.refs)?;
         map.serialize_entry("field_seq", &FieldSeq(&record.field_seq))?;
         map.serialize_entry("origins", &Origins(&record.origins))?;
+        if !record.flips.0.is_empty() {
+            map.serialize_entry("flips", &FlipsJson(&record.flips))?;
+        }
         if let Some(merged_into) = &record.merged_into {
             map.serialize_entry("merged_into", merged_into)?;
         }
@@ -120,7 +124,7 @@ impl Serialize for Plain<'_> {
             Value::Money(money) => money.serialize(serializer),
             Value::Audiences(audiences) => audiences.serialize(serializer),
             Value::Custom(values) => serializer.collect_map(values.iter().map(|(uid, value)| (uid, Plain(value)))),
-            Value::FieldValue(held) => {
+            Value::OfField(held) => {
                 let FieldValue { field, value } = &**held;
                 serializer.collect_map([(field.name(), FieldValueJson(*field, value.as_ref()))])
             }
@@ -228,6 +232,10 @@ pub fn from_json(entity: Entity, mut json: Map<String, Json>) -> Result<Record, 
             // Releases before 0.2 kept none.
             None => BTreeMap::new(),
         },
+        flips: match json.remove("flips") {
+            Some(json) => flips(entity, json).ok_or(Corrupt::Key("flips"))?,
+            None => Flips::default(),
+        },
         merged_into: json.contains_key("merged_into").then(|| take(&mut json, "merged_into")).transpose()?,
         erased: json.remove("erased") == Some(Json::Bool(true)),
     })
@@ -278,7 +286,7 @@ pub fn value_from_json(field: Field, json: Json) -> Result<Option<Value>, Corrup
             let mut held = held.into_iter();
             let (Some((name, json)), None) = (held.next(), held.next()) else { return Err(wrong()) };
             let field = Field::of_records(&name).ok_or_else(wrong)?;
-            Some(Value::FieldValue(Box::new(FieldValue { field, value: value_from_json(field, json)? })))
+            Some(Value::OfField(Box::new(FieldValue { field, value: value_from_json(field, json)? })))
         }
         (FieldKind::Custom(_), Json::Object(values)) => {
             let values = values.into_iter().map(|(key, json)| Some((parse_uid(&key)?, custom_from_json(json)?)));
@@ -323,6 +331,33 @@ fn list<T: serde::de::DeserializeOwned>(json: Json, field: Field) -> Result<Opti
 /// Fields that a later version added are left out.
 fn field_seq(entity: Entity, json: BTreeMap<String, Seq>) -> BTreeMap<Field, Seq> {
     json.into_iter().filter_map(|(name, seq)| Some((entity.field(&name)?, seq))).collect()
+}
+
+/// Flips by field, each as its position and its time.
+struct FlipsJson<'a>(&'a Flips);
+
+impl Serialize for FlipsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let flip = |flip: &Flip| FlipJson { seq: flip.seq, at: Cow::Owned(timestamp::seconds(flip.at)) };
+        let of_field =
+            |(field, flips): (&Field, &Vec<Flip>)| (field.name(), flips.iter().map(flip).collect::<Vec<_>>());
+        serializer.collect_map(self.0.0.iter().map(of_field))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct FlipJson<'a> {
+    seq: Seq,
+    at: Cow<'a, str>,
+}
+
+/// The inverse of [`FlipsJson`].
+fn flips(entity: Entity, json: Json) -> Option<Flips> {
+    let json: BTreeMap<String, Vec<FlipJson<'static>>> = serde_json::from_value(json).ok()?;
+    let flip = |flip: FlipJson<'_>| Some(Flip { seq: flip.seq, at: timestamp::parse_seconds(&flip.at)? });
+    let known = json.into_iter().filter_map(|(name, flips)| Some((entity.field(&name)?, flips)));
+    let fields = known.map(|(field, flips)| Some((field, flips.into_iter().map(flip).collect::<Option<Vec<_>>>()?)));
+    Some(Flips(fields.collect::<Option<_>>()?))
 }
 
 /// The inverse of [`Origins`].

@@ -6,8 +6,9 @@ use serde_json::{Map, Value as Json};
 
 use super::input::{self, Fresh, InputKind};
 use super::record::parse_uid;
-use crate::domain::record::{Ref, normalize_key};
-use crate::domain::sync::{Base, Merge, Operation, Restore, SyncDelete, Upsert};
+use crate::domain::record::normalize_key;
+use crate::domain::reference::Ref;
+use crate::domain::sync::{Base, Merge, Restore, SyncDelete, SyncOperation, Upsert};
 use crate::domain::{Command, Entity, Field, Invalid, Refusal, Seq, Target, Uid, ValidationErrors};
 
 /// The most operations of one batch.
@@ -50,7 +51,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// `None` where the errors say why.
-    fn operation(&mut self, fresh: Fresh<'_>) -> Result<Option<Operation>, Refusal> {
+    fn operation(&mut self, fresh: Fresh<'_>) -> Result<Option<SyncOperation>, Refusal> {
         let entity = self.entity();
         let base = self.base();
         let uid = self.uid("uid");
@@ -61,7 +62,7 @@ impl Reader<'_> {
         match op.as_deref() {
             Some("upsert") => {
                 let upsert = self.upsert(entity, kind, target, reference, base, fresh)?;
-                Ok(Some(Operation::Upsert(upsert)))
+                Ok(Some(SyncOperation::Upsert(upsert)))
             }
             Some("update") => {
                 let Some(target) = self.required(target) else { return Ok(None) };
@@ -75,17 +76,17 @@ impl Reader<'_> {
                     change,
                     create: None,
                 };
-                Ok(Some(Operation::Upsert(upsert)))
+                Ok(Some(SyncOperation::Upsert(upsert)))
             }
             Some("delete") => {
                 let target = self.required(target);
-                Ok(target.map(|target| Operation::Delete(SyncDelete { entity, target, base })))
+                Ok(target.map(|target| SyncOperation::Delete(SyncDelete { entity, target, base })))
             }
             Some("restore") => {
                 let target = self.required(target);
-                Ok(target.map(|target| Operation::Restore(Restore { entity, target })))
+                Ok(target.map(|target| SyncOperation::Restore(Restore { entity, target })))
             }
-            Some("merge") => Ok(self.merge(entity)?.map(Operation::Merge)),
+            Some("merge") => Ok(self.merge(entity)?.map(SyncOperation::Merge)),
             _ => {
                 self.refuse("op", "Must be upsert, update, delete, restore or merge.");
                 Ok(None)
@@ -129,13 +130,10 @@ impl Reader<'_> {
     fn change(&mut self, kind: InputKind, fresh: Fresh<'_>) -> Result<Command, Refusal> {
         let mut set = match self.body.remove("set") {
             None | Some(Json::Null) => Map::new(),
-            Some(json) => match input::object(json) {
-                Ok(set) => set,
-                Err(_) => {
-                    self.refuse("set", "Must be an object.");
-                    Map::new()
-                }
-            },
+            Some(json) => input::object(json).unwrap_or_else(|_| {
+                self.refuse("set", "Must be an object.");
+                Map::new()
+            }),
         };
         match self.body.remove("unset") {
             None | Some(Json::Null) => {}
@@ -158,18 +156,12 @@ impl Reader<'_> {
     fn merge(&mut self, entity: Entity) -> Result<Option<Merge>, Refusal> {
         let into = self.uid("into");
         let from = match self.body.remove("from") {
-            Some(Json::Array(uids)) => {
-                let uids: Option<Vec<Uid>> = uids.iter().map(|uid| parse_uid(uid.as_str()?)).collect();
-                if uids.is_none() {
-                    self.refuse("from", "Must be a list of uids.");
-                }
-                uids
-            }
-            _ => {
-                self.refuse("from", "Must be a list of uids.");
-                None
-            }
+            Some(Json::Array(uids)) => uids.iter().map(|uid| parse_uid(uid.as_str()?)).collect::<Option<Vec<Uid>>>(),
+            Some(_) | None => None,
         };
+        if from.is_none() {
+            self.refuse("from", "Must be a list of uids.");
+        }
         if into.is_none() && !self.errors.contains("#/into") {
             self.refuse("into", "Is required.");
         }
@@ -193,24 +185,29 @@ impl Reader<'_> {
         let allowed: &[&str] = match entity {
             Entity::Contact => &["email", "work_email", "home_email"],
             Entity::Company => &["name"],
-            _ => &[],
+            Entity::Project
+            | Entity::CustomField
+            | Entity::Audience
+            | Entity::Circle
+            | Entity::Note
+            | Entity::World
+            | Entity::Push
+            | Entity::Conflict => &[],
         };
         match self.body.remove("match") {
             None | Some(Json::Null) => Vec::new(),
             Some(Json::Array(names)) => {
                 let names: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
-                match names.filter(|names| names.iter().all(|name| allowed.contains(&name.as_str()))) {
-                    Some(names) => names,
-                    None => {
-                        let detail = if allowed.is_empty() {
-                            "Is not possible, because several projects may have one name.".to_owned()
-                        } else {
-                            format!("Must list some of: {}.", allowed.join(", "))
-                        };
-                        self.refuse("match", detail);
-                        Vec::new()
-                    }
-                }
+                let names = names.filter(|names| names.iter().all(|name| allowed.contains(&name.as_str())));
+                names.unwrap_or_else(|| {
+                    let detail = if allowed.is_empty() {
+                        "Is not possible, because several projects may have one name.".to_owned()
+                    } else {
+                        format!("Must list some of: {}.", allowed.join(", "))
+                    };
+                    self.refuse("match", detail);
+                    Vec::new()
+                })
             }
             Some(_) => {
                 self.refuse("match", "Must be a list of attributes.");
@@ -304,19 +301,17 @@ fn invalid_of_set(refusal: Refusal) -> Refusal {
         Some(path) => Invalid { pointer: ["#/set", path].concat(), ..invalid },
         None => invalid,
     };
-    match refusal {
-        Refusal::Invalid(invalid) => Refusal::Invalid(invalid.into_iter().map(inside).collect()),
-        refusal => refusal,
+    if let Refusal::Invalid(invalid) = refusal {
+        return Refusal::Invalid(invalid.into_iter().map(inside).collect());
     }
+    refusal
 }
 
 /// A refusal together with the errors that were collected before it.
 fn with_errors(mut errors: ValidationErrors, refusal: Refusal) -> Refusal {
-    match refusal {
-        Refusal::Invalid(invalid) => {
-            errors.extend(invalid);
-            errors.into()
-        }
-        refusal => refusal,
+    if let Refusal::Invalid(invalid) = refusal {
+        errors.extend(invalid);
+        return errors.into();
     }
+    refusal
 }

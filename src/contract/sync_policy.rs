@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::record::Corrupt;
 use crate::domain::{Entity, Field, FieldPolicy, Invalid, SyncPolicy, ValidationErrors};
+
+/// The detail of an error about a rule.
+const RULES: &str = "Must be incoming_wins, existing_wins, reject or {\"system_of_record\": \"an origin\"}.";
 
 /// The longest origin, in characters.
 const MAX_ORIGIN: usize = 255;
@@ -47,13 +51,33 @@ pub fn decode(text: &str) -> Result<SyncPolicy, Corrupt> {
 }
 
 /// Reads a policy that a client sent.
-pub fn read(body: serde_json::Value) -> Result<SyncPolicy, ValidationErrors> {
-    // A list would be read as an object without names.
-    let json = if body.is_object() { serde_json::from_value(body).ok() } else { None };
-    let json = json.ok_or_else(|| {
-        Invalid::of_body("Must be an object with \"default\" and \"fields\", whose values are the names of rules.")
-    })?;
-    policy(json)
+pub fn read(body: Json) -> Result<SyncPolicy, ValidationErrors> {
+    let Json::Object(mut body) = body else { return Err(Invalid::of_body("Must be an object.").into()) };
+    let mut errors = ValidationErrors::default();
+    let mut rule =
+        |pointer: &str, json: Json| errors.take(serde_json::from_value(json).map_err(|_| Invalid::new(pointer, RULES)));
+    let default = body.remove("default").and_then(|json| rule("default", json)).unwrap_or_else(incoming_wins);
+    let fields = match body.remove("fields") {
+        None => BTreeMap::new(),
+        Some(Json::Object(fields)) => {
+            let rules = fields.into_iter();
+            rules.filter_map(|(name, json)| Some((name.clone(), rule(&format!("fields/{name}"), json)?))).collect()
+        }
+        Some(_) => {
+            errors.push(Invalid::new("fields", "Must be an object of attributes with their rules."));
+            BTreeMap::new()
+        }
+    };
+    if let Some(unknown) = body.keys().next() {
+        errors.push(Invalid::new(unknown, "Is unknown: there are default and fields."));
+    }
+    match policy(PolicyJson { default, fields }) {
+        Ok(policy) => errors.into_result(policy),
+        Err(more) => {
+            errors.append(more);
+            Err(errors)
+        }
+    }
 }
 
 fn policy(json: PolicyJson) -> Result<SyncPolicy, ValidationErrors> {
@@ -95,10 +119,7 @@ fn rule(pointer: &str, json: RuleJson) -> Result<FieldPolicy, Invalid> {
             "incoming_wins" => Ok(FieldPolicy::IncomingWins),
             "existing_wins" => Ok(FieldPolicy::ExistingWins),
             "reject" => Ok(FieldPolicy::Reject),
-            _ => Err(Invalid::new(
-                pointer,
-                "Must be incoming_wins, existing_wins, reject or {\"system_of_record\": \"an origin\"}.",
-            )),
+            _ => Err(Invalid::new(pointer, RULES)),
         },
     }
 }

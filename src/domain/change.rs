@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::Ref;
+use super::reference::Ref;
 use super::{Entity, EventType, Field, Uid, Value};
 
 /// The new values of some fields: absent means unchanged, `None` means `null`.

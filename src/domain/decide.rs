@@ -23,7 +23,7 @@ pub enum Command {
     Subscribe(contact::Subscribe),
     ReportHealth(endpoint::ReportHealth),
     Delete(Delete),
-    Sync(Box<sync::Operation>),
+    Sync(Box<sync::SyncOperation>),
 }
 
 /// Deletes a record: it becomes a tombstone.
@@ -50,6 +50,12 @@ impl Command {
             Self::Delete(delete) => delete.entity,
             Self::Sync(operation) => operation.entity(),
         }
+    }
+
+    /// True for commands by which people end a dispute of origins; the loop breaker does not hold them up.
+    #[must_use]
+    pub fn settles_disputes(&self) -> bool {
+        matches!(self, Self::Sync(operation) if operation.settles_disputes())
     }
 
     /// The records that must be loaded before [`decide`] is called.

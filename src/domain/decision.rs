@@ -1,6 +1,6 @@
 //! The input and the result of decisions, shared by the commands of every kind of record.
 
-use super::record::Ref;
+use super::reference::Ref;
 use super::{Entity, FieldConflict, Invalid, NewEvent, Record, Refusal, Seq, SyncPolicy, Target, Uid};
 
 /// The records that a command's decision needs.

@@ -120,6 +120,14 @@ impl Entity {
     }
 }
 
+impl Field {
+    /// The first field with this name that a contact, a company or a project has.
+    #[must_use]
+    pub(crate) fn of_records(name: &str) -> Option<Self> {
+        [Entity::Contact, Entity::Company, Entity::Project].iter().find_map(|entity| entity.field(name))
+    }
+}
+
 const CONTACT: &[Field] = &[
     Field::Role,
     Field::NamePrefix,
@@ -188,7 +196,7 @@ const PUSH: &[Field] = &[Field::Status, Field::Description, Field::FailingSince]
 const CONFLICT: &[Field] = &[
     Field::RecordKind,
     Field::RecordUid,
-    Field::FieldName,
+    Field::AttributeName,
     Field::Reason,
     Field::Policy,
     Field::Status,

@@ -1,6 +1,5 @@
 //! The attributes of records and the kinds of their values.
 
-use super::Entity;
 use super::text_enum::text_enum;
 
 /// An attribute. The declaration order is the order in a record's delta.
@@ -56,7 +55,7 @@ pub enum Field {
     Visibility,
     RecordKind,
     RecordUid,
-    FieldName,
+    AttributeName,
     Reason,
     Policy,
     Base,
@@ -143,12 +142,6 @@ impl FieldOwner {
 }
 
 impl Field {
-    /// The first field with this name that a contact, a company or a project has.
-    #[must_use]
-    pub(crate) fn of_records(name: &str) -> Option<Self> {
-        [Entity::Contact, Entity::Company, Entity::Project].iter().find_map(|entity| entity.field(name))
-    }
-
     /// The key in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -201,7 +194,7 @@ impl Field {
             Self::Visibility => "visibility",
             Self::RecordKind => "entity",
             Self::RecordUid => "record",
-            Self::FieldName => "field",
+            Self::AttributeName => "field",
             Self::Reason => "reason",
             Self::Policy => "policy",
             Self::Base => "base",
@@ -250,7 +243,7 @@ impl Field {
             Self::FailingSince
             | Self::RecordKind
             | Self::RecordUid
-            | Self::FieldName
+            | Self::AttributeName
             | Self::Reason
             | Self::Policy
             | Self::Resolution => FieldKind::Text(64),

@@ -21,10 +21,12 @@ pub(crate) mod field;
 mod field_type;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flips;
 pub(crate) mod ids;
 pub mod named;
 pub(crate) mod project;
 pub(crate) mod record;
+pub mod reference;
 pub(crate) mod refusal;
 pub(crate) mod schema;
 pub mod sync;

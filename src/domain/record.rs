@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
+use super::flips::{Flip, Flips};
+use super::reference::Ref;
+use super::value::is_same_number;
 use super::{
-    Address, Entity, EventType, Field, FieldChange, NewEvent, Number, Patch, Person, Seq, Timestamp, Uid, Value,
+    Address, Entity, EventType, Field, FieldChange, FieldKind, NewEvent, Number, Patch, Person, Seq, Timestamp, Uid,
+    Value,
 };
 
 /// A contact, company or other entity. Absent fields are `null`.
@@ -28,6 +29,8 @@ pub struct Record {
     pub field_seq: BTreeMap<Field, Seq>,
     /// For each field that was ever set, the origin of its last change. Events of releases before 0.2 have none.
     pub origins: BTreeMap<Field, Arc<str>>,
+    /// The fields that origins change one after the other.
+    pub flips: Flips,
     pub refs: Vec<Ref>,
     /// The record that continues this one, where it was merged.
     pub merged_into: Option<Uid>,
@@ -35,26 +38,13 @@ pub struct Record {
     pub erased: bool,
 }
 
-/// The record's identifier in another system.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ref {
-    pub source: String,
-    pub id: String,
-}
-
-impl Ref {
-    /// The identifier of an erased record: tells nobody what it was, and is found by those who know it, so that a partner
-    /// does not create the record again.
-    #[must_use]
-    pub(crate) fn erased(&self) -> Self {
-        const ERASED: &str = "erased:";
-        if self.id.starts_with(ERASED) {
-            return self.clone();
-        }
-        let name = [&self.source, "/", &self.id].concat();
-        let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        Self { source: self.source.clone(), id: format!("{ERASED}{hash}") }
-    }
+/// The attributes that an event gives all its changes.
+struct Written<'a> {
+    seq: Seq,
+    at: Timestamp,
+    origin: &'a Arc<str>,
+    /// The time of the record's last change before.
+    updated_at: Timestamp,
 }
 
 /// The name by which a command finds an existing record.
@@ -130,7 +120,7 @@ impl Record {
     /// The part of a patch that changes this record.
     #[must_use]
     pub fn differences(&self, patch: Patch) -> Vec<(Field, Option<Value>)> {
-        patch.into_iter().filter(|(field, value)| self.fields.get(field) != value.as_ref()).collect()
+        patch.into_iter().filter(|(field, value)| !is_same(*field, self.fields.get(field), value.as_ref())).collect()
     }
 
     /// Applies a new event. Total: any event on any record yields a record. Returns the record and its changes, with the
@@ -153,12 +143,17 @@ impl Record {
             fields: BTreeMap::new(),
             field_seq: BTreeMap::new(),
             origins: BTreeMap::new(),
+            flips: Flips::default(),
             refs: Vec::new(),
             merged_into: None,
             erased: false,
         });
+        let written = Written { seq, at, origin, updated_at: record.updated_at };
         record.version = seq;
         record.updated_at = at;
+        if !record.flips.is_empty() {
+            record.flips.expire(at);
+        }
         match new_event.event_type {
             EventType::Deleted | EventType::FieldArchived => record.deleted = true,
             EventType::Restored => record.deleted = false,
@@ -186,7 +181,7 @@ impl Record {
                 record.refs.push(added);
             }
         }
-        let changed = new_event.changes.into_iter().map(|(field, to)| record.put(field, to, seq, origin)).collect();
+        let changed = new_event.changes.into_iter().map(|(field, to)| record.put(field, to, &written)).collect();
         (record, changed)
     }
 
@@ -197,19 +192,32 @@ impl Record {
         self.fields.clear();
         self.field_seq.clear();
         self.origins.clear();
+        self.flips.clear();
         for reference in &mut self.refs {
             *reference = reference.erased();
         }
     }
 
-    fn put(&mut self, field: Field, to: Option<Value>, seq: Seq, origin: &Arc<str>) -> FieldChange {
+    fn put(&mut self, field: Field, to: Option<Value>, written: &Written<'_>) -> FieldChange {
+        let Written { seq, at, origin, updated_at } = *written;
         self.field_seq.insert(field, seq);
-        self.origins.insert(field, Arc::clone(origin));
+        let before = self.origins.insert(field, Arc::clone(origin));
+        if before.is_some_and(|before| before != *origin) {
+            self.flips.add(field, Flip { seq, at }, updated_at);
+        }
         let from = match to.clone() {
             Some(value) => self.fields.insert(field, value),
             None => self.fields.remove(&field),
         };
         FieldChange { field, from, to }
+    }
+}
+
+/// Whether two values of a field mean the same. Values are canonical, but for telephone numbers, which are kept as written.
+fn is_same(field: Field, one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (field.kind(), one, other) {
+        (FieldKind::Phone, Some(Value::Text(one)), Some(Value::Text(other))) => is_same_number(one, other),
+        _ => one == other,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::{AccountId, Entity, Event, EventType, Field, Record, Uid, Value};
-use crate::store::records::Row;
+use crate::store::row::Row;
 
 /// The row of an event's record. `text` is the JSON of the record in the event.
 #[must_use]

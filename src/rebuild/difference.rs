@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::domain::{Entity, Uid};
 use crate::store::rebuild::StoredRow;
-use crate::store::records::Row;
+use crate::store::row::Row;
 
 /// A value of a read model that is not as the log gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Record, Seq, Uid};
 use crate::projection;
 use crate::store::live::Live;
 use crate::store::rebuild::{IndexEntry, LoggedEvent};
-use crate::store::records::Row;
+use crate::store::row::Row;
 
 /// The first thing by which a log is not sound.
 #[derive(Debug, Clone, PartialEq, Eq)]

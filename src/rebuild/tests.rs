@@ -13,7 +13,7 @@ use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, NewEvent, Record, Seq
 use crate::projection;
 use crate::store::live::Live;
 use crate::store::rebuild::{IndexEntry, LoggedEvent, StoredRow};
-use crate::store::records::Row;
+use crate::store::row::Row;
 
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(7));
 

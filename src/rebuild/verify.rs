@@ -14,10 +14,10 @@ use super::difference::{Difference, compare};
 use super::log::{Damage, Depth, LogIndex, headless, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
-use crate::domain::record::Ref;
+use crate::domain::reference::Ref;
 use crate::domain::{AccountId, Entity, Seq, Uid};
 use crate::store::rebuild::{LogReader, LogReaders, StoredHead};
-use crate::store::records::Row;
+use crate::store::row::Row;
 use crate::store::{Store, StoreError};
 
 /// The events that one step compares.
@@ -199,14 +199,14 @@ impl Walk<'_> {
     async fn compare_refs(
         &self,
         entity: Entity,
-        rows: &[&Row],
+        records: &[&Row],
         uids: &[Uuid],
     ) -> Result<Option<Difference>, StoreError> {
         let mut refs: BTreeMap<Uid, Vec<Ref>> = BTreeMap::new();
         for (uid, reference) in self.reader.refs_of(self.index.account(), entity, uids).await? {
             refs.entry(uid).or_default().push(reference);
         }
-        for row in rows {
+        for row in records {
             let mut expected = row.refs.clone().unwrap_or_default();
             let mut stored = refs.remove(&row.uid).unwrap_or_default();
             expected.sort_unstable();

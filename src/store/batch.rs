@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 use super::idempotency::{self, IdempotencyRecord};
 use super::live::Live;
-use super::records::{self, Row};
-use super::{Params, Store, StoreError, sync_policy};
+use super::records;
+use super::row::Row;
+use super::sync::policy as sync_policy;
+use super::{Params, Store, StoreError};
 use crate::clock;
 use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Entity, Record, Seq, SyncPolicy, Timestamp, Uid};

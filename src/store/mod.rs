@@ -58,14 +58,14 @@ pub(crate) mod quota;
 mod reading;
 pub(crate) mod rebuild;
 pub(crate) mod records;
-mod refs;
 pub(crate) mod relay;
 pub mod restored;
+pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sealed;
 mod searches;
 mod shared_reads;
-mod sync_policy;
+mod sync;
 mod text_index;
 
 use std::time::Duration;

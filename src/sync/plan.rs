@@ -1,4 +1,4 @@
-//! What to undo: the changes of one origin in a range of the log, record by record. Pure.
+//! The changes to undo: those of one origin in a range of the log, record by record. Pure.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,21 @@ impl Plan {
             EventType::Restored if undo.existence.is_none() => undo.existence = Some(Existence::Deleted),
             // Deleted and restored: as before.
             EventType::Restored if undo.existence == Some(Existence::Live) => undo.existence = None,
-            _ => {}
+            EventType::Updated
+            | EventType::Deleted
+            | EventType::Restored
+            | EventType::Merged
+            | EventType::Erased
+            | EventType::WelcomeRequested
+            | EventType::Subscribed
+            | EventType::FieldAdded
+            | EventType::FieldChanged
+            | EventType::FieldArchived
+            | EventType::Failing
+            | EventType::Disabled
+            | EventType::Recovered
+            | EventType::Opened
+            | EventType::Resolved => {}
         }
         for change in event.changed {
             undo.add(event.seq, change);

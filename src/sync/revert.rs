@@ -7,7 +7,7 @@ use super::plan::{MAX_RECORDS, Plan, TooLarge};
 use crate::clock;
 use crate::command::{CommandEnvelope, CommandResult, Failure, Lanes};
 use crate::contract::outcome::Disposition;
-use crate::domain::sync::{Existence, Operation, Revert};
+use crate::domain::sync::{Existence, Revert, SyncOperation};
 use crate::domain::{AccountId, Command, Entity, FieldConflict, Refusal, Seq, Uid};
 use crate::store::log::PageLimit;
 use crate::store::{Store, StoreError};
@@ -18,7 +18,7 @@ const PAGE: PageLimit = PageLimit { events: 1_000, bytes: 4 << 20 };
 /// The commands that are submitted together.
 const TOGETHER: usize = 200;
 
-/// The time after which no further commands are submitted. What remains is undone by the same request again.
+/// The time after which no further commands are submitted. The rest is undone by the same request again.
 const MAX_TIME: Duration = Duration::from_secs(25);
 
 /// The most records of the report.
@@ -117,7 +117,8 @@ async fn plan(store: &Store, request: &RevertRequest, began: std::time::Instant)
     loop {
         let page = store.events_after(request.account, after, PAGE).await?;
         let Some(last) = page.events.last().map(|event| event.seq) else { return Ok(plan) };
-        let own = page.events.iter().filter(|event| event.seq <= request.to && *event.origin == *request.origin);
+        let in_range = page.events.iter().take_while(|event| event.seq <= request.to);
+        let own = in_range.filter(|event| *event.origin == *request.origin);
         for event in own {
             let event = event.decode().map_err(|error| StoreError::corrupt("event", "body", event.id(), error))?;
             plan.add(event).map_err(|TooLarge| RevertError::TooLarge)?;
@@ -143,7 +144,7 @@ async fn execute(
         ..CommandEnvelope::new(
             request.account,
             Arc::clone(&request.by),
-            Command::Sync(Box::new(Operation::Revert(revert.clone()))),
+            Command::Sync(Box::new(SyncOperation::Revert(revert.clone()))),
         )
     };
     let results = lanes.submit_all(chunk.iter().map(envelope).collect()).await;

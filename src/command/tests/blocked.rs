@@ -99,7 +99,7 @@ fn commands_of_a_blocked_account_that_are_tried_count_against_its_bound() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum AtomicStep {
     Push(u8),
     /// The bits say which accounts turn out to be blocked.
     Take(u8),
@@ -107,12 +107,12 @@ enum Step {
     Starved(u8),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = AtomicStep> {
     prop_oneof![
-        8 => (0..5_u8).prop_map(Step::Push),
-        2 => any::<u8>().prop_map(Step::Take),
-        2 => any::<u8>().prop_map(Step::Due),
-        1 => any::<u8>().prop_map(Step::Starved),
+        8 => (0..5_u8).prop_map(AtomicStep::Push),
+        2 => any::<u8>().prop_map(AtomicStep::Take),
+        2 => any::<u8>().prop_map(AtomicStep::Due),
+        1 => any::<u8>().prop_map(AtomicStep::Starved),
     ]
 }
 
@@ -123,18 +123,18 @@ proptest! {
         let mut queue = Queue::new(PLENTY, PLENTY);
         let mut pushed = BTreeMap::<u8, u32>::new();
         let mut executed = BTreeMap::<u8, Vec<u32>>::new();
-        let ends = [Step::Take(0), Step::Due(0), Step::Take(0)];
+        let ends = [AtomicStep::Take(0), AtomicStep::Due(0), AtomicStep::Take(0)];
         for step in steps.into_iter().chain(ends) {
             let (batch, blocked) = match step {
-                Step::Push(account) => {
+                AtomicStep::Push(account) => {
                     let number = pushed.entry(account).or_default();
                     prop_assert!(queue.push(command((account, *number))).is_ok());
                     *number += 1;
                     continue;
                 }
-                Step::Take(blocked) => (queue.take(20, PLENTY), blocked),
-                Step::Due(blocked) => (queue.take_due(later(), PLENTY, PLENTY), blocked),
-                Step::Starved(blocked) => (queue.take_starved(20, PLENTY), blocked),
+                AtomicStep::Take(blocked) => (queue.take(20, PLENTY), blocked),
+                AtomicStep::Due(blocked) => (queue.take_due(later(), PLENTY, PLENTY), blocked),
+                AtomicStep::Starved(blocked) => (queue.take_starved(20, PLENTY), blocked),
             };
             let batch = if blocked == 0 { batch.into_iter().chain(queue.take(PLENTY, PLENTY)).collect() } else { batch };
             let is_blocked = |pending: &Pending| blocked & (1 << name(pending).0) != 0;

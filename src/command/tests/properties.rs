@@ -7,15 +7,15 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum AtomicStep {
     Push { account: u8, bytes: usize },
     Take { commands: usize, bytes: usize },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = AtomicStep> {
     prop_oneof![
-        8 => (0..5_u8, 0..100_usize).prop_map(|(account, bytes)| Step::Push { account, bytes }),
-        1 => (1..40_usize, 1..400_usize).prop_map(|(commands, bytes)| Step::Take { commands, bytes }),
+        8 => (0..5_u8, 0..100_usize).prop_map(|(account, bytes)| AtomicStep::Push { account, bytes }),
+        1 => (1..40_usize, 1..400_usize).prop_map(|(commands, bytes)| AtomicStep::Take { commands, bytes }),
     ]
 }
 
@@ -70,11 +70,11 @@ proptest! {
         let mut model = Model { per_account, total, waiting: BTreeMap::new(), overtaken: BTreeMap::new() };
         for (number, step) in (0..).zip(steps) {
             match step {
-                Step::Push { account, bytes } => {
+                AtomicStep::Push { account, bytes } => {
                     let pushed = queue.push(weighing(bytes, (account, number))).is_ok();
                     prop_assert_eq!(pushed, model.push((account, number), bytes));
                 }
-                Step::Take { commands, bytes } => {
+                AtomicStep::Take { commands, bytes } => {
                     let waited = model.len();
                     let batch = names(&queue.take(commands, bytes));
                     let weights: Vec<usize> = batch.iter().map(|name| model.leaves(*name)).collect();

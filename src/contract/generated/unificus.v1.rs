@@ -156,6 +156,9 @@ pub struct Record {
     /// Whether it was erased: it has no attributes then.
     #[prost(bool, tag = "19")]
     pub erased: bool,
+    /// For attributes that origins change one after the other, by JSON name: the last such changes, at most six.
+    #[prost(btree_map = "string, message", tag = "21")]
+    pub flips: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Flips>,
     /// What it is, with its attributes. Always one of these; further kinds of records will come.
     #[prost(oneof = "record::Entity", tags = "8, 9, 10, 11, 12, 13, 14, 15, 16, 20")]
     pub entity: ::core::option::Option<record::Entity>,
@@ -196,6 +199,23 @@ pub mod record {
         #[prost(message, tag = "20")]
         Conflict(super::Conflict),
     }
+}
+/// The last changes of an attribute by another origin than the one that changed it before.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Flips {
+    /// In their order.
+    #[prost(message, repeated, tag = "1")]
+    pub flips: ::prost::alloc::vec::Vec<Flip>,
+}
+/// Such a change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Flip {
+    /// The seq of its event.
+    #[prost(int64, tag = "1")]
+    pub seq: i64,
+    /// When it was, in microseconds since 1970-01-01T00:00:00Z; always a whole second.
+    #[prost(int64, tag = "2")]
+    pub time_us: i64,
 }
 /// A record's identifier in another system.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

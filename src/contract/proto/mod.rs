@@ -13,8 +13,9 @@ use prost::Message as _;
 use super::event::{TYPE_ROOT, kind, parse_kind};
 use super::generated;
 use super::record::parse_uid;
-use crate::domain::record::Ref;
-use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, FieldChange, Record, Seq, Timestamp, Uid};
+use crate::domain::flips::{Flip, Flips};
+use crate::domain::reference::Ref;
+use crate::domain::{AccountId, Entity, Event, FIRST_EPOCH, Field, FieldChange, Record, Seq, Timestamp, Uid};
 
 /// The media type of [`length_delimited`].
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -107,7 +108,20 @@ fn record(record: &Record) -> generated::Record {
             .collect(),
         merged_into: record.merged_into.map(|uid| uid.to_string()),
         erased: record.erased,
+        flips: record.flips.0.iter().map(|(field, flips)| (field.name().to_owned(), write_flips(flips))).collect(),
     }
+}
+
+fn write_flips(flips: &[Flip]) -> generated::Flips {
+    let flip = |flip: &Flip| generated::Flip { seq: flip.seq.0, time_us: micros(flip.at) };
+    generated::Flips { flips: flips.iter().map(flip).collect() }
+}
+
+fn read_flips(entity: Entity, (name, flips): (String, generated::Flips)) -> Result<(Field, Vec<Flip>), Unusable> {
+    let field = entity.field(&name).ok_or(Unusable("flips"))?;
+    let flip =
+        |flip: generated::Flip| Ok(Flip { seq: position(flip.seq, "flips")?, at: timestamp(flip.time_us, "flips")? });
+    Ok((field, flips.flips.into_iter().map(flip).collect::<Result<_, _>>()?))
 }
 
 fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unusable> {
@@ -119,6 +133,7 @@ fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unus
         let field = entity.field(&name).ok_or(Unusable("field_origin"))?;
         Ok((field, Arc::from(origin)))
     });
+    let flips = record.flips.into_iter().map(|flips| read_flips(entity, flips));
     Ok(Record {
         entity,
         uid: uid(&record.uid)?,
@@ -132,6 +147,7 @@ fn read_record(entity: Entity, record: generated::Record) -> Result<Record, Unus
         origins: origins.collect::<Result<_, _>>()?,
         merged_into: record.merged_into.as_deref().map(uid).transpose()?,
         erased: record.erased,
+        flips: Flips(flips.collect::<Result<_, _>>()?),
     })
 }
 

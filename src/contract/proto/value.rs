@@ -23,7 +23,7 @@ pub(super) fn write(field: Field, value: &Value) -> generated::Value {
         Value::Money(money) => Typed::Money(write_money(money)),
         Value::Words(words) => Typed::Words(generated::Words { words: words.clone() }),
         Value::Audiences(ids) => Typed::Audiences(generated::Audiences { ids: ids.clone() }),
-        Value::FieldValue(held) => Typed::FieldValue(Box::new(write_field_value(held))),
+        Value::OfField(held) => Typed::FieldValue(Box::new(write_field_value(held))),
         Value::Custom(values) => Typed::Custom(generated::CustomValues { values: write_custom(field, values) }),
     };
     generated::Value { kind: Some(kind) }
@@ -111,7 +111,7 @@ pub(super) fn read(field: Field, value: generated::Value) -> Result<Option<Value
         (FieldKind::FieldValue, Typed::FieldValue(held)) => {
             let field = Field::of_records(&held.field).ok_or(wrong)?;
             let value = held.value.map_or(Ok(None), |value| read(field, *value))?;
-            Ok(Some(Value::FieldValue(Box::new(FieldValue { field, value }))))
+            Ok(Some(Value::OfField(Box::new(FieldValue { field, value }))))
         }
         (FieldKind::Custom(_), Typed::Custom(generated::CustomValues { values })) => {
             let values = values.into_iter().map(|(key, value)| Ok((uid(&key)?, read_custom(value, wrong)?)));

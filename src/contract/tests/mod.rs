@@ -12,7 +12,8 @@ mod values;
 use uuid::Uuid;
 
 use crate::domain::fixture::{city, links, role, tags, text, timestamp, uid};
-use crate::domain::record::Ref;
+use crate::domain::flips::Flips;
+use crate::domain::reference::Ref;
 use crate::domain::{
     AccountId, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, Record, Role, Seq, Timestamp,
 };
@@ -41,6 +42,7 @@ fn phone_changed() -> Event {
         fields: fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect(),
         field_seq: [(Field::FirstName, Seq(12)), (Field::Phone, Seq(42))].into(),
         origins: [(Field::FirstName, "erp".into()), (Field::Phone, "tryton".into())].into(),
+        flips: Flips::default(),
         merged_into: None,
         erased: false,
         refs: vec![Ref { source: "tryton".to_owned(), id: "17".to_owned() }],

@@ -64,7 +64,7 @@ impl UntypedValue {
             | Value::Person(_)
             | Value::Audiences(_)
             | Value::Custom(_)
-            | Value::FieldValue(_) => Self::Other,
+            | Value::OfField(_) => Self::Other,
         }
     }
 }

@@ -1,30 +1,10 @@
 //! Concurrent changes of a record: which fields of an update apply, and which values lose.
 
 use super::Base;
-use super::conflict::{Loss, Reason};
+use super::conflict::{Loss, LossReason};
+use super::field_conflict::FieldConflict;
 use crate::domain::decision::View;
-use crate::domain::{Field, FieldKind, FieldPolicy, NewEvent, Record, Seq, Value};
-
-/// A field that two origins changed, as the response to the later change lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldConflict {
-    /// The field.
-    pub field: Field,
-    /// The position that the later change was based on.
-    pub base: Option<Seq>,
-    /// The value of the later change.
-    pub yours: Option<Value>,
-    /// The value that it met.
-    pub theirs: Option<Value>,
-    /// The origin of that value; `None` where it is unknown.
-    pub theirs_origin: Option<String>,
-    /// The position of that value.
-    pub seq: Option<Seq>,
-    /// The rule that was applied.
-    pub policy: FieldPolicy,
-    /// True where the later change was applied.
-    pub is_applied: bool,
-}
+use crate::domain::{Field, FieldKind, FieldPolicy, NewEvent, Record, Value};
 
 /// The changes of an update that apply, its conflicts, and the events that log the values that lost.
 #[derive(Debug, Default)]
@@ -38,7 +18,7 @@ pub(super) struct Settled {
 pub(super) fn settle(view: &impl View, record: &Record, base: &Base, changes: Vec<(Field, Option<Value>)>) -> Settled {
     let mut settled = Settled::default();
     for (field, yours) in changes {
-        let Some(conflict) = conflict_of(view, record, base, field, &yours) else {
+        let Some(conflict) = conflict_of(view, record, base, field, yours.as_ref()) else {
             settled.changes.push((field, yours));
             continue;
         };
@@ -50,7 +30,7 @@ pub(super) fn settle(view: &impl View, record: &Record, base: &Base, changes: Ve
             (conflict.theirs.clone(), theirs_origin, yours.clone(), own)
         };
         let is_concurrent = is_concurrent(record, base, field);
-        let reason = if is_concurrent { Reason::Concurrent } else { Reason::SystemOfRecord };
+        let reason = if is_concurrent { LossReason::Concurrent } else { LossReason::SystemOfRecord };
         let policy = Some(&conflict.policy);
         let loss = Loss { record, field, reason, policy, base: base.seq, kept, kept_origin, lost, lost_origin };
         settled.losses.extend(loss.new_event(view));
@@ -73,7 +53,7 @@ pub(super) fn losses_of_deleted(
         let origin = Some(&*base.origin);
         let (kept, kept_origin) =
             (record.fields.get(&field).cloned(), record.origins.get(&field).map(|origin| &**origin));
-        let reason = Reason::Deleted;
+        let reason = LossReason::Deleted;
         let loss =
             Loss { record, field, reason, policy: None, base: base.seq, kept, kept_origin, lost, lost_origin: origin };
         loss.new_event(view)
@@ -91,7 +71,7 @@ fn conflict_of(
     record: &Record,
     base: &Base,
     field: Field,
-    yours: &Option<Value>,
+    yours: Option<&Value>,
 ) -> Option<FieldConflict> {
     let policy = view.policy().of(record.entity, field);
     let is_concurrent = is_concurrent(record, base, field);
@@ -110,9 +90,9 @@ fn conflict_of(
     Some(FieldConflict {
         field,
         base: base.seq,
-        yours: yours.clone(),
+        yours: yours.cloned(),
         theirs: record.fields.get(&field).cloned(),
-        theirs_origin: record.origins.get(&field).map(|origin| origin.to_string()),
+        theirs_origin: record.origins.get(&field).map(ToString::to_string),
         seq: record.field_seq.get(&field).copied(),
         policy: policy.clone(),
         is_applied,

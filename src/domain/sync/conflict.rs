@@ -11,25 +11,31 @@ use crate::domain::{Entity, EventType, Field, FieldPolicy, NewEvent, Number, Pat
 
 /// The reason for which a value lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum LossReason {
     /// Two origins changed the field, and neither knew of the other's change.
     Concurrent,
     /// Another origin is the field's system of record.
     SystemOfRecord,
     /// The record had been deleted.
     Deleted,
+    /// Two origins changed the field one after the other, again and again.
+    Loop,
 }
 
-impl Reason {
+impl LossReason {
     /// The name on the wire.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Concurrent => "concurrent",
             Self::SystemOfRecord => "system-of-record",
             Self::Deleted => "deleted",
+            Self::Loop => LOOP_SUSPECTED,
         }
     }
 }
+
+/// The reason of conflicts of the loop breaker.
+pub(crate) const LOOP_SUSPECTED: &str = "loop-suspected";
 
 /// The status of a conflict that nobody resolved.
 pub(crate) const OPEN: &str = "open";
@@ -41,7 +47,7 @@ pub(crate) const RESOLVED: &str = "resolved";
 pub(super) struct Loss<'a> {
     pub(super) record: &'a Record,
     pub(super) field: Field,
-    pub(super) reason: Reason,
+    pub(super) reason: LossReason,
     pub(super) policy: Option<&'a FieldPolicy>,
     pub(super) base: Option<Seq>,
     pub(super) kept: Option<Value>,
@@ -58,12 +64,24 @@ pub(crate) fn conflict_uid(record: Uid, field: Field, origin: Option<&str>) -> U
     Uid(Uuid::new_v5(&record.0, name.as_bytes()))
 }
 
+/// The conflict of a loop: one per field, whichever origin loses.
+#[must_use]
+pub(super) fn loop_uid(record: Uid, field: Field) -> Uid {
+    let name = ["loop:", field.name()].concat();
+    Uid(Uuid::new_v5(&record.0, name.as_bytes()))
+}
+
 impl Loss<'_> {
     /// The event that logs the loss; `None` where the log has it already.
     pub(super) fn new_event(self, view: &impl View) -> Option<NewEvent> {
-        let uid = conflict_uid(self.record.uid, self.field, self.lost_origin);
+        let uid = match self.reason {
+            LossReason::Loop => loop_uid(self.record.uid, self.field),
+            LossReason::Concurrent | LossReason::SystemOfRecord | LossReason::Deleted => {
+                conflict_uid(self.record.uid, self.field, self.lost_origin)
+            }
+        };
         let text = |text: &str| Some(Value::Text(text.to_owned()));
-        let held = |value: Option<Value>| Some(Value::FieldValue(Box::new(FieldValue::new(self.field, value))));
+        let held = |value: Option<Value>| Some(Value::OfField(Box::new(FieldValue::new(self.field, value))));
         let (kept, lost) = (held(self.kept), held(self.lost));
         let known = view.needed(Entity::Conflict, uid);
         let is_logged = known.is_some_and(|conflict| {
@@ -76,7 +94,7 @@ impl Loss<'_> {
         let patch = Patch::from([
             (Field::RecordKind, text(self.record.entity.name())),
             (Field::RecordUid, text(&self.record.uid.to_string())),
-            (Field::FieldName, text(self.field.name())),
+            (Field::AttributeName, text(self.field.name())),
             (Field::Reason, text(self.reason.name())),
             (Field::Policy, self.policy.and_then(|policy| text(policy.name()))),
             (Field::Status, text(OPEN)),

@@ -56,15 +56,11 @@ impl Restore {
         }
         let mut live = record.clone();
         live.deleted = false;
-        let key = live.key();
-        // A record whose key became another's must be restored by creating it under another key.
-        if self.entity.has_unique_key() {
-            if let Some(key) = &key {
-                // The key is known only now, so that it is loaded now.
-                if view.needed_key(self.entity, key).is_some() {
-                    refuse_taken(view, self.entity, record.uid, Some(key))?;
-                }
-            }
+        // The key of a tombstone is known only now, so that its owner is loaded now.
+        if let Some(key) = live.key().filter(|_| self.entity.has_unique_key())
+            && view.needed_key(self.entity, &key).is_some()
+        {
+            refuse_taken(view, self.entity, record.uid, Some(&key))?;
         }
         let restored = NewEvent::new(record.entity, record.uid, EventType::Restored, Vec::new());
         Ok(Decision::new(subject, vec![restored]))

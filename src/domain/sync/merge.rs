@@ -86,15 +86,15 @@ fn add_missing(fields: &mut BTreeMap<Field, Value>, merged: &Record) {
         match (fields.get_mut(field), value) {
             (None, value) => drop(fields.insert(*field, value.clone())),
             (Some(Value::Tags(own)), Value::Tags(more)) => {
-                own.extend(more.iter().filter(|tag| !own.contains(tag)).cloned().collect::<Vec<_>>());
+                unite(own, more);
                 own.sort_unstable();
                 own.truncate(crate::domain::value::MAX_TAGS);
             }
             (Some(Value::Links(own)), Value::Links(more)) if is_set(*field) => {
-                own.extend(more.iter().filter(|link| !own.contains(link)).cloned().collect::<Vec<_>>());
+                unite(own, more);
             }
             (Some(Value::Audiences(own)), Value::Audiences(more)) => {
-                own.extend(more.iter().filter(|id| !own.contains(id)).copied().collect::<Vec<_>>());
+                unite(own, more);
                 own.sort_unstable();
             }
             (Some(Value::Custom(own)), Value::Custom(more)) => {
@@ -103,6 +103,15 @@ fn add_missing(fields: &mut BTreeMap<Field, Value>, merged: &Record) {
                 }
             }
             (Some(_), _) => {}
+        }
+    }
+}
+
+/// Adds the items that a list lacks.
+fn unite<T: Clone + PartialEq>(own: &mut Vec<T>, more: &[T]) {
+    for item in more {
+        if !own.contains(item) {
+            own.push(item.clone());
         }
     }
 }

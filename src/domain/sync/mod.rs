@@ -7,6 +7,8 @@
 mod concurrency;
 pub(crate) mod conflict;
 mod delete;
+mod field_conflict;
+mod loops;
 mod merge;
 mod policy;
 mod resolve;
@@ -17,8 +19,9 @@ mod upsert;
 
 use std::sync::Arc;
 
-pub use concurrency::FieldConflict;
 pub(crate) use delete::{Erase, Restore, SyncDelete};
+pub use field_conflict::FieldConflict;
+pub use loops::break_loops;
 pub(crate) use merge::Merge;
 pub use policy::{FieldPolicy, SyncPolicy};
 pub(crate) use resolve::{Resolution, Resolve};
@@ -34,7 +37,7 @@ pub(crate) const MAX_REFS: usize = 100;
 /// One operation of a partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is named after its contents")]
-pub enum Operation {
+pub enum SyncOperation {
     Upsert(Upsert),
     Delete(SyncDelete),
     Restore(Restore),
@@ -44,7 +47,7 @@ pub enum Operation {
     Revert(Revert),
 }
 
-impl Operation {
+impl SyncOperation {
     /// The kind of the record that the operation names.
     #[must_use]
     pub fn entity(&self) -> Entity {
@@ -57,6 +60,10 @@ impl Operation {
             Self::Resolve(_) => Entity::Conflict,
             Self::Revert(revert) => revert.entity,
         }
+    }
+
+    pub(super) fn settles_disputes(&self) -> bool {
+        matches!(self, Self::Resolve(_) | Self::Revert(_))
     }
 
     pub(super) fn reads(&self, reads: &mut Reads) {

@@ -76,7 +76,7 @@ fn subject_of(conflict: &Record) -> Option<(Entity, Uid)> {
 /// The update that writes the value that lost.
 fn lost(view: &impl View, conflict: &Record, entity: Entity, uid: Uid) -> Option<Command> {
     view.needed(entity, uid);
-    let Some(Value::FieldValue(lost)) = conflict.fields.get(&Field::Lost) else { return None };
+    let Some(Value::OfField(lost)) = conflict.fields.get(&Field::Lost) else { return None };
     let field = entity.field(lost.field.name())?;
     let patch = Patch::from([(field, lost.value.clone())]);
     if let (Field::Email | Field::Name, Some(text)) = (field, lost.value.as_ref().and_then(Value::as_text)) {

@@ -1,6 +1,6 @@
 //! Putting back what an origin wrote to one record, except where somebody changed it since.
 
-use super::concurrency::FieldConflict;
+use super::field_conflict::FieldConflict;
 use super::gone;
 use crate::domain::decision::{Decision, View, refuse_taken};
 use crate::domain::{Entity, EventType, Field, FieldPolicy, NewEvent, Record, Refusal, Seq, Uid, Value};
@@ -89,7 +89,7 @@ fn changes(record: &Record, fields: Vec<FieldRevert>) -> (Vec<(Field, Option<Val
             base: Some(changed_at),
             yours: to,
             theirs: current.cloned(),
-            theirs_origin: record.origins.get(&field).map(|origin| origin.to_string()),
+            theirs_origin: record.origins.get(&field).map(ToString::to_string),
             seq,
             policy: FieldPolicy::ExistingWins,
             is_applied: false,

@@ -3,7 +3,7 @@
 use super::concurrency::{losses_of_deleted, settle};
 use super::{Base, MAX_REFS, find_any, gone};
 use crate::domain::decision::{Decision, Reads, View};
-use crate::domain::record::Ref;
+use crate::domain::reference::Ref;
 use crate::domain::{
     Command, Entity, EventType, Field, FieldConflict, FieldPolicy, Invalid, NewEvent, Patch, Record, Refusal, Target,
     Uid, ValidationErrors, Value, decide, schema,
@@ -149,7 +149,16 @@ impl Command {
             Self::UpdateContact(update) => &mut update.target,
             Self::UpdateCompany(update) => &mut update.target,
             Self::UpdateProject(update) => &mut update.target,
-            _ => return self,
+            Self::CreateContact(_)
+            | Self::CreateCompany(_)
+            | Self::CreateProject(_)
+            | Self::AddField(_)
+            | Self::ChangeField(_)
+            | Self::CreateNamed(_)
+            | Self::Subscribe(_)
+            | Self::ReportHealth(_)
+            | Self::Delete(_)
+            | Self::Sync(_) => return self,
         };
         *target = Target::Uid(uid);
         self
@@ -161,7 +170,16 @@ impl Command {
             Self::UpdateContact(update) => (update.patch, update.address, update.related.custom),
             Self::UpdateCompany(update) => (update.patch, update.address, update.custom),
             Self::UpdateProject(update) => (update.patch, None, update.custom),
-            _ => return Patch::new(),
+            Self::CreateContact(_)
+            | Self::CreateCompany(_)
+            | Self::CreateProject(_)
+            | Self::AddField(_)
+            | Self::ChangeField(_)
+            | Self::CreateNamed(_)
+            | Self::Subscribe(_)
+            | Self::ReportHealth(_)
+            | Self::Delete(_)
+            | Self::Sync(_) => return Patch::new(),
         };
         if let Some(address) = address {
             patch.insert(Field::Address, address.apply(record.address()).map(Value::from));

@@ -4,6 +4,7 @@
 mod address;
 mod list;
 mod number;
+mod phone;
 mod text;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use address::Address;
 pub(crate) use address::AddressChange;
 pub(crate) use list::{MAX_TAGS, max_read, tags, words};
 pub use number::{Money, Number};
+pub(super) use phone::is_same_number;
 pub(super) use text::{date, email, time_of_day, timestamp, uid, website};
 pub(crate) use text::{flag, plain};
 
@@ -39,7 +41,7 @@ pub enum Value {
     Words(Vec<String>),
     Audiences(Vec<i64>),
     Custom(BTreeMap<Uid, Value>),
-    FieldValue(Box<FieldValue>),
+    OfField(Box<FieldValue>),
 }
 
 /// The value of a field of another record, together with that field.
@@ -189,7 +191,7 @@ impl Value {
             }
             Self::Custom(values) => values.values().map(|value| 40 + value.weight()).sum(),
             Self::Audiences(audiences) => 21 * audiences.len(),
-            Self::FieldValue(held) => 64 + held.value.as_ref().map_or(4, Self::weight),
+            Self::OfField(held) => 64 + held.value.as_ref().map_or(4, Self::weight),
             Self::Role(_) | Self::Number(_) | Self::Flag(_) | Self::Money(_) => 64,
         }
     }
@@ -210,7 +212,7 @@ impl Value {
             | Self::Words(_)
             | Self::Audiences(_)
             | Self::Custom(_)
-            | Self::FieldValue(_) => None,
+            | Self::OfField(_) => None,
         }
     }
 }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{Session, tables};
 use crate::domain::{AccountId, Entity, Record, Seq, Uid};
 use crate::store::live::Live;
-use crate::store::records::{self, Row};
+use crate::store::records;
+use crate::store::row::Row;
 use crate::store::{Params, StoreError};
 
 /// A table's buffered rows are sent when they have this number of bytes.

@@ -6,7 +6,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::LogReader;
-use crate::domain::record::Ref;
+use crate::domain::reference::Ref;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
 use crate::store::live::Live;
 use crate::store::text_index::search_text;

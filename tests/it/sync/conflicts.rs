@@ -186,3 +186,57 @@ async fn a_policy_that_cannot_be_read_is_refused_and_leaves_the_old_one() {
     }
     assert_eq!(api.get("/sync/policy").await.expect(200), &rules);
 }
+
+#[tokio::test]
+async fn a_loop_between_two_systems_is_broken_until_somebody_resolves_it() {
+    let service = Service::start().await;
+    let (erp, shop) = (partner(&service, "erp").await, partner(&service, "shop").await);
+    let uid = contact(&erp, "17", "ann@x.org").await["uid"].as_str().unwrap().to_owned();
+    let path = format!("/contact/{uid}");
+    // One of them is a plain client, which knows nothing of bases.
+    let shop_says = async |phone: &str| {
+        shop.put(&path, json!({"phone": phone})).await.expect(200)["phone"].as_str().unwrap().to_owned()
+    };
+    let erp_says = async |phone: &str| execute_one(&erp, update(&Value::Null, json!({"phone": phone}))).await;
+    for _ in 0..3 {
+        assert_eq!(shop_says("2").await, "2");
+        assert_eq!(erp_says("3").await["record"]["phone"], "3");
+    }
+    // The sixth flip was the last one: the value stays, whoever writes another one.
+    assert_eq!(shop_says("2").await, "3");
+    let conflicts = open_conflicts(&service).await;
+    assert_eq!((conflicts.len(), &conflicts[0]["reason"]), (1, &json!("loop-suspected")), "{conflicts:#?}");
+    assert_eq!((&conflicts[0]["kept"], &conflicts[0]["lost"]), (&json!({"phone": "3"}), &json!({"phone": "2"})));
+    let head = service.client.changes().await.len();
+    for _ in 0..3 {
+        assert_eq!(shop_says("2").await, "3");
+    }
+    assert_eq!(service.client.changes().await.len(), head, "a loop adds no events");
+    // Other fields, and the origin of the value, are free.
+    assert_eq!(shop.put(&path, json!({"title": "Dr"})).await.expect(200)["title"], "Dr");
+    assert_eq!(erp_says("4").await["record"]["phone"], "4");
+    assert_eq!(shop_says("2").await, "4");
+    assert!(service.gauge("unificus_loops_suspected_total").await >= 1.0);
+
+    let conflict = conflicts[0]["uid"].as_str().unwrap();
+    service.client.post(&format!("/sync/conflicts/{conflict}/resolve"), json!({"take": "kept"})).await.expect(200);
+    assert_eq!(shop_says("2").await, "2");
+    assert_eq!(erp_says("3").await["record"]["phone"], "3");
+    assert_sound(&service).await;
+}
+
+#[tokio::test]
+async fn spellings_of_one_number_are_no_change() {
+    let service = Service::start().await;
+    let api = &service.client;
+    let uid = api.contact("ann@x.org").await.uid();
+    let path = format!("/contact/{uid}");
+    api.put(&path, json!({"phone": "+31 20 123 4567"})).await.expect(200);
+    let head = api.changes().await.len();
+    for spelling in ["+31201234567", "0031 20 1234567", " +31 (0)20 123-4567 "] {
+        assert_eq!(api.put(&path, json!({"phone": spelling})).await.expect(200)["phone"], "+31 20 123 4567");
+    }
+    assert_eq!(api.changes().await.len(), head);
+    api.put(&path, json!({"phone": "+31201234568"})).await.expect(200);
+    assert_eq!(api.changes().await.len(), head + 1);
+}

@@ -112,13 +112,13 @@ pub(super) fn push_fields(push: generated::Push) -> Vec<(Field, Typed)> {
 pub(super) fn write_conflict(record: &Record) -> generated::Conflict {
     let text = |field| text(record, field);
     let held = |field| match record.fields.get(&field) {
-        Some(Value::FieldValue(held)) => Some(value::write_field_value(held)),
+        Some(Value::OfField(held)) => Some(value::write_field_value(held)),
         _ => None,
     };
     generated::Conflict {
         entity: text(Field::RecordKind),
         record: text(Field::RecordUid),
-        field: text(Field::FieldName),
+        field: text(Field::AttributeName),
         reason: text(Field::Reason),
         policy: text(Field::Policy),
         status: text(Field::Status),
@@ -137,7 +137,7 @@ pub(super) fn conflict_fields(conflict: generated::Conflict) -> Vec<(Field, Type
     set_fields([
         (Field::RecordKind, conflict.entity.map(Typed::Text)),
         (Field::RecordUid, conflict.record.map(Typed::Text)),
-        (Field::FieldName, conflict.field.map(Typed::Text)),
+        (Field::AttributeName, conflict.field.map(Typed::Text)),
         (Field::Reason, conflict.reason.map(Typed::Text)),
         (Field::Policy, conflict.policy.map(Typed::Text)),
         (Field::Status, conflict.status.map(Typed::Text)),

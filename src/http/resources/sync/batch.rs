@@ -9,9 +9,9 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-use super::item::{Item, render};
+use super::item::{OperationResult, render};
 use crate::clock;
-use crate::command::{CommandEnvelope, CommandResult, Failure, Idempotency, Step};
+use crate::command::{AtomicStep, CommandEnvelope, CommandResult, Failure, Idempotency};
 use crate::contract::sync_op::{self, MAX_OPERATIONS, ReadOperation};
 use crate::domain::{Invalid, Refusal};
 use crate::http::request::caller::Caller;
@@ -48,7 +48,7 @@ pub(in crate::http) async fn execute(
     } else {
         execute_each(&state, &caller, &write, &mut prepared).await
     };
-    let replayed = !items.is_empty() && items.iter().all(Item::is_replayed);
+    let replayed = !items.is_empty() && items.iter().all(OperationResult::is_replayed);
     let succeeded = items.iter().filter(|item| item.result.is_ok()).count();
     let message = format!("{succeeded} of {} operations were executed.", items.len());
     let data = render(&state.store, caller.account, items).await?;
@@ -110,7 +110,12 @@ fn prepare(operations: Vec<Json>, caller: &Caller, write: &Write) -> Vec<Prepare
 }
 
 /// Executes each operation by itself, in order.
-async fn execute_each(state: &RecordsState, caller: &Caller, write: &Write, prepared: &mut Vec<Prepared>) -> Vec<Item> {
+async fn execute_each(
+    state: &RecordsState,
+    caller: &Caller,
+    write: &Write,
+    prepared: &mut Vec<Prepared>,
+) -> Vec<OperationResult> {
     let mut envelopes = Vec::with_capacity(prepared.len());
     let mut items = Vec::with_capacity(prepared.len());
     for Prepared { operation: ReadOperation { op_id, command }, idempotency, bytes } in prepared.drain(..) {
@@ -134,18 +139,23 @@ async fn execute_each(state: &RecordsState, caller: &Caller, write: &Write, prep
     let mut results = state.lanes.submit_all(envelopes).await.into_iter();
     let item = |(op_id, result): (Option<String>, Option<Result<CommandResult, Failure>>)| {
         let result = result.or_else(|| results.next()).unwrap_or(Err(Failure::Unavailable));
-        Item { op_id, result, is_applied: true }
+        OperationResult { op_id, result, is_applied: true }
     };
     items.into_iter().map(item).collect()
 }
 
 /// Executes all operations, or none.
-async fn execute_atomic(state: &RecordsState, caller: &Caller, write: &Write, prepared: Vec<Prepared>) -> Vec<Item> {
+async fn execute_atomic(
+    state: &RecordsState,
+    caller: &Caller,
+    write: &Write,
+    prepared: Vec<Prepared>,
+) -> Vec<OperationResult> {
     let op_ids: Vec<Option<String>> = prepared.iter().map(|one| one.operation.op_id.clone()).collect();
     let mut steps = Vec::with_capacity(prepared.len());
     for (index, Prepared { operation, idempotency, .. }) in prepared.into_iter().enumerate() {
         match operation.command {
-            Ok(command) => steps.push(Step { command, idempotency, causation: operation.op_id }),
+            Ok(command) => steps.push(AtomicStep { command, idempotency, causation: operation.op_id }),
             Err(refusal) => return failed_at(op_ids, index, &Failure::Refused { refusal, replayed: false }),
         }
     }
@@ -168,22 +178,23 @@ async fn execute_atomic(state: &RecordsState, caller: &Caller, write: &Write, pr
             op_ids
                 .into_iter()
                 .zip(results)
-                .map(|(op_id, result)| Item { op_id, result: Ok(result), is_applied: true })
+                .map(|(op_id, result)| OperationResult { op_id, result: Ok(result), is_applied: true })
                 .collect()
         }
         Err(Failure::StepRefused { index, refusal }) => {
             failed_at(op_ids, index, &Failure::Refused { refusal, replayed: false })
         }
         Err(failure @ Failure::Refused { .. }) => failed_at(op_ids, 0, &failure),
-        Err(failure) => {
-            op_ids.into_iter().map(|op_id| Item { op_id, result: Err(failure.clone()), is_applied: true }).collect()
-        }
+        Err(failure) => op_ids
+            .into_iter()
+            .map(|op_id| OperationResult { op_id, result: Err(failure.clone()), is_applied: true })
+            .collect(),
     }
 }
 
 /// The items of an atomic batch that failed at one operation.
-fn failed_at(op_ids: Vec<Option<String>>, failed: usize, failure: &Failure) -> Vec<Item> {
-    let item = |(index, op_id)| Item { op_id, result: Err(failure.clone()), is_applied: index == failed };
+fn failed_at(op_ids: Vec<Option<String>>, failed: usize, failure: &Failure) -> Vec<OperationResult> {
+    let item = |(index, op_id)| OperationResult { op_id, result: Err(failure.clone()), is_applied: index == failed };
     op_ids.into_iter().enumerate().map(item).collect()
 }
 

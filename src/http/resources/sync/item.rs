@@ -14,21 +14,21 @@ use crate::http::response::problem::Problem;
 use crate::store::Store;
 
 /// The result of one operation, before it is rendered.
-pub(super) struct Item {
+pub(super) struct OperationResult {
     pub(super) op_id: Option<String>,
     pub(super) result: Result<CommandResult, Failure>,
     /// False for the operations of an atomic batch that were not applied because another one failed.
     pub(super) is_applied: bool,
 }
 
-impl Item {
+impl OperationResult {
     pub(super) fn is_replayed(&self) -> bool {
         matches!(&self.result, Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }))
     }
 }
 
 /// Renders items as a JSON array. Records are passed through as they are stored; companies get their groups.
-pub(super) async fn render(store: &Store, account: AccountId, items: Vec<Item>) -> Result<String, Problem> {
+pub(super) async fn render(store: &Store, account: AccountId, items: Vec<OperationResult>) -> Result<String, Problem> {
     let companies = items.iter().filter_map(|item| item.result.as_ref().ok());
     let companies = companies.filter(|result| result.done.entity == Entity::Company);
     let groups = FieldGroups::read(store, account, Entity::Company, companies.map(|result| &*result.record)).await?;
@@ -47,7 +47,7 @@ type Rendered = HashMap<&'static str, Box<RawValue>>;
 fn one(
     account: AccountId,
     groups: &FieldGroups,
-    item: Item,
+    item: OperationResult,
 ) -> Result<std::collections::BTreeMap<&'static str, Box<RawValue>>, Problem> {
     let replayed = item.is_replayed();
     let mut members = Rendered::new();

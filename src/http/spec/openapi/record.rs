@@ -46,6 +46,12 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         "additionalProperties": {"type": "array", "items": {"type": "string"}},
         "description": "The origins that wrote its fields last, each with those fields. Records of releases before 0.2 lack some.",
     });
+    let flip = object(json!({"seq": {"type": "integer"}, "at": timestamp()}), &[]);
+    let flips = json!({
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": named("FieldFlip", flip)},
+        "description": "Present where origins change a field one after the other: the last such changes.",
+    });
     let kept = [
         ("active", json!({"type": "boolean"})),
         ("created", timestamp()),
@@ -58,13 +64,14 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
         ("refs", json!({"type": "array", "items": reference, "description": "Its identifiers in other systems."})),
         ("field_seq", named("FieldPositions", positions)),
         ("origins", named("FieldOrigins", origins)),
+        ("flips", named("FieldFlips", flips)),
         ("merged_into", json!({"type": "string", "format": "uuid", "description": "The record that continues it."})),
         ("erased", json!({"type": "boolean", "description": "Present where it was erased."})),
     ];
     properties.extend(kept.map(|(key, schema)| (key.to_owned(), schema)));
     // Events have all values of a company together, and definitions of earlier versions have no visibility.
     let optional = FieldGroup::ALL.map(FieldGroup::name);
-    let ended = ["merged_into", "erased"];
+    let ended = ["flips", "merged_into", "erased"];
     object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name(), "origins"], &ended].concat())
 }
 
@@ -127,10 +134,13 @@ fn value(field: Field, own: Option<&AccountSchema>) -> Json {
             ),
         ),
         FieldKind::Money => taken(field),
-        FieldKind::FieldValue => json!({
-            "type": "object",
-            "description": "The value with the name of its attribute: {\"phone\": \"+31201234567\"}.",
-        }),
+        FieldKind::FieldValue => named(
+            "FieldValue",
+            json!({
+                "type": "object",
+                "description": "The value with the name of its attribute: {\"phone\": \"+31201234567\"}.",
+            }),
+        ),
         FieldKind::Custom(owner) => named(values_name(owner), custom_fields(own, of_owner(owner), |schema| schema)),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::components::named;
-use super::shape::{object, uuid, with, words};
+use super::shape::{nullable, object, uuid, with, words};
 use crate::contract::sync_op::MAX_OPERATIONS;
 use crate::domain::{Entity, FieldPolicy};
 
@@ -66,8 +66,8 @@ fn operation() -> Json {
     })
 }
 
-/// The result of one operation.
-pub(super) fn result() -> Json {
+/// A concurrent change as a result lists it.
+fn conflict() -> Json {
     let conflict = json!({
         "field": {"type": "string"},
         "applied": {"type": "boolean", "description": "Whether your value was written."},
@@ -79,6 +79,18 @@ pub(super) fn result() -> Json {
         "policy": {"type": "string"},
     });
     let optional = ["base", "yours", "theirs", "theirs_origin", "seq", "policy"];
+    named("SyncConflict", object(conflict, &optional))
+}
+
+/// A problem inside a result.
+fn problem() -> Json {
+    named("OperationProblem", json!({"type": "object", "description": "A problem as an error response has it."}))
+}
+
+/// The result of one operation.
+pub(super) fn result() -> Json {
+    let record =
+        named("SyncedRecord", json!({"type": "object", "description": "The whole record after the operation."}));
     object(
         json!({
             "op_id": {"type": ["string", "null"]},
@@ -87,10 +99,10 @@ pub(super) fn result() -> Json {
             "uid": uuid(),
             "changed": {"type": "boolean"},
             "replayed": {"type": "boolean"},
-            "record": {"type": ["object", "null"], "description": "The whole record after the operation."},
-            "problem": {"type": "object"},
+            "record": nullable(record),
+            "problem": problem(),
             "rejected": {"type": "array", "items": {"type": "string"}, "description": "Attributes that kept their value."},
-            "conflicts": {"type": "array", "items": named("SyncConflict", object(conflict, &optional))},
+            "conflicts": {"type": "array", "items": conflict()},
         }),
         &["seq", "uid", "replayed", "problem", "rejected", "conflicts"],
     )
@@ -147,17 +159,18 @@ pub(super) fn revert_report() -> Json {
         json!({
             "entity": synced(),
             "uid": uuid(),
-            "fields": {"type": "array", "items": {"type": "object"}, "description": "As `conflicts` of an operation."},
-            "problem": {"type": ["object", "null"], "description": "The reason, for a record as a whole."},
+            "fields": {"type": "array", "items": conflict()},
+            "problem": nullable(problem()),
         }),
         &[],
     );
+    let field = object(json!({"field": {"type": "string"}, "seq": seq(), "to": {}}), &["to"]);
     let planned = object(
         json!({
             "entity": synced(),
             "uid": uuid(),
             "existence": {"type": ["string", "null"], "description": "`delete` or `restore`."},
-            "fields": {"type": "array", "items": {"type": "object"}, "description": "Attributes with the values to put back."},
+            "fields": {"type": "array", "items": named("RevertField", field)},
         }),
         &[],
     );

@@ -61,8 +61,8 @@ fn a_records_schema_has_the_keys_that_records_have() {
             // Responses show the values of custom fields in groups too.
             shown.extend(FieldGroup::ALL.map(FieldGroup::name));
         }
-        // A record has these only where it was merged or erased.
-        shown.extend(["merged_into", "erased"]);
+        // A record has these only where origins dispute it, or it was merged or erased.
+        shown.extend(["flips", "merged_into", "erased"]);
         assert_eq!(keys(&Schema::Record(entity).json(None)), shown);
     }
 }

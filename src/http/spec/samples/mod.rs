@@ -192,8 +192,7 @@ pub(in crate::http) async fn parked(State(clock): State<Clock>, query: Query) ->
 
 /// A month with some calls on each day.
 pub(in crate::http) async fn sync_policy() -> HandlerResult {
-    let rule =
-        if words::chance(50) { FieldPolicy::ExistingWins } else { FieldPolicy::SystemOfRecord("erp".to_owned()) };
+    let rule = FieldPolicy::SystemOfRecord(format!("system-{}", words::number(1..=99_999)));
     let fields = BTreeMap::from([((Entity::Contact, Field::Phone), rule)]);
     policy::respond("The rules for concurrent changes.", &SyncPolicy { default: FieldPolicy::IncomingWins, fields })
 }

@@ -12,7 +12,7 @@ use crate::domain::endpoint::{
     Signature, StoredSecret,
 };
 use crate::domain::schema::{FieldType, Visibility};
-use crate::domain::sync::conflict::Reason;
+use crate::domain::sync::conflict::LossReason;
 use crate::domain::value::FieldValue;
 use crate::domain::value::tags;
 use crate::domain::{
@@ -203,7 +203,7 @@ fn value(entity: Entity, field: Field) -> Value {
         FieldKind::Person => person().into(),
         FieldKind::FieldValue => {
             let value = Some(Value::Text(words::phone()));
-            Value::FieldValue(Box::new(FieldValue { field: Field::Phone, value }))
+            Value::OfField(Box::new(FieldValue { field: Field::Phone, value }))
         }
     }
 }
@@ -240,8 +240,8 @@ fn text(field: Field) -> String {
         Field::FailingSince => format!("{}T03:00:00+00:00", day(2026)),
         Field::RecordKind => Entity::Contact.name().to_owned(),
         Field::RecordUid => clock::fresh_uid().to_string(),
-        Field::FieldName => Field::Phone.name().to_owned(),
-        Field::Reason => Reason::Concurrent.name().to_owned(),
+        Field::AttributeName => Field::Phone.name().to_owned(),
+        Field::Reason => LossReason::Concurrent.name().to_owned(),
         Field::Policy => FieldPolicy::IncomingWins.name().to_owned(),
         Field::KeptOrigin => "erp".to_owned(),
         Field::LostOrigin => "shop".to_owned(),

@@ -2,13 +2,13 @@
 
 use tokio_postgres::Row as PgRow;
 
-use super::audit::{By, audit};
-use super::{Store, StoreError};
 use crate::contract::sync_policy::{decode, encode};
 use crate::domain::{AccountId, SyncPolicy};
+use crate::store::audit::{By, audit};
+use crate::store::{Store, StoreError};
 
 /// Read in the transaction of a batch, under the lock on the account's head.
-pub(super) const LOAD: &str = "-- sync_policy.load
+pub(in crate::store) const LOAD: &str = "-- sync_policy.load
 select account_id, policy from sync_policy where account_id = any($1)";
 
 const GET: &str = "-- sync_policy.get
@@ -19,7 +19,7 @@ insert into sync_policy (account_id, policy) values ($1, $2)
 on conflict (account_id) do update set policy = excluded.policy";
 
 /// Returns the policy of a row of [`LOAD`].
-pub(super) fn policy(row: &PgRow) -> Result<(AccountId, SyncPolicy), StoreError> {
+pub(in crate::store) fn policy(row: &PgRow) -> Result<(AccountId, SyncPolicy), StoreError> {
     let account = AccountId(row.get(0));
     let policy = decode(row.get(1)).map_err(|error| StoreError::corrupt("sync_policy", "policy", account, error))?;
     Ok((account, policy))

@@ -1,14 +1,14 @@
 //! Identifiers of records in other systems.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use deadpool_postgres::Object;
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
-use super::records::Row;
-use super::{Params, StoreError};
 use crate::domain::{AccountId, Entity};
+use crate::store::row::Row;
+use crate::store::{Params, StoreError};
 
 const UNLINK: &str = "-- record_ref.unlink
 delete from record_ref f using unnest($1::uuid[], $2::uuid[]) as k(account_id, uid)
@@ -21,16 +21,16 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[]) as f(acc
 
 /// The identifiers by which a batch looks for records of one kind.
 #[derive(Default)]
-pub(super) struct RefKeys {
-    pub(super) accounts: Vec<Uuid>,
-    pub(super) sources: Vec<String>,
-    pub(super) ids: Vec<String>,
+pub(in crate::store) struct RefKeys {
+    pub(in crate::store) accounts: Vec<Uuid>,
+    pub(in crate::store) sources: Vec<String>,
+    pub(in crate::store) ids: Vec<String>,
 }
 
 impl RefKeys {
-    pub(super) fn of(refs: &[(AccountId, Entity, String, String)], entity: Entity) -> Self {
+    pub(in crate::store) fn of(refs: &[(AccountId, Entity, String, String)], entity: Entity) -> Self {
         let of = refs.iter().filter(|(_, kind, ..)| *kind == entity);
-        let of: HashSet<_> = of.map(|(account, _, source, id)| (account.0, source, id)).collect();
+        let of: BTreeSet<_> = of.map(|(account, _, source, id)| (account.0, source, id)).collect();
         let mut keys = Self::default();
         for (account, source, id) in of {
             keys.accounts.push(account);
@@ -42,7 +42,7 @@ impl RefKeys {
 }
 
 /// The changes of identifiers of one batch.
-pub(super) struct RefChanges {
+pub(in crate::store) struct RefChanges {
     unlink: Statement,
     link: Statement,
     records: (Vec<Uuid>, Vec<Uuid>),
@@ -59,7 +59,7 @@ struct RefLinks {
 }
 
 impl RefChanges {
-    pub(super) async fn prepare(client: &Object, rows: &[Row]) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) async fn prepare(client: &Object, rows: &[Row]) -> Result<Option<Self>, StoreError> {
         let mut records = (Vec::new(), Vec::new());
         let mut links = RefLinks::default();
         for row in rows {
@@ -86,7 +86,7 @@ impl RefChanges {
     }
 
     /// All records give up their identifiers before any gets one, because a merge moves them.
-    pub(super) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
+    pub(in crate::store) async fn run(&self, client: &Object) -> Result<(), tokio_postgres::Error> {
         let records: Params<'_, 2> = [&self.records.0, &self.records.1];
         let RefLinks { account, entity, source, id, uid } = &self.links;
         let links: Params<'_, 5> = [account, entity, source, id, uid];
