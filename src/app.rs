@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::feed::{Feed, Heads};
+use crate::gateway::Gateway;
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
-use crate::keys::LastUsed;
+use crate::keys::{Authenticator, LastUsed};
 use crate::lifecycle::Lifecycle;
 use crate::memory::Trim;
 use crate::metrics::Metrics;
@@ -60,6 +62,8 @@ struct Shared {
     metrics: Metrics,
     limiter: QuotaLimiter,
     last_used: LastUsed,
+    authenticator: Authenticator,
+    gateway: Gateway,
     lifecycle: Lifecycle,
 }
 
@@ -76,11 +80,16 @@ impl App {
             tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
         }
         let broker = Broker::connect(&config.nats, &metrics).await?;
+        let (limiter, last_used) = (QuotaLimiter::new(config.quota.clone()), LastUsed::new(store.clone()));
+        let authenticator = Authenticator::new(store.clone(), limiter.clone(), &config.brand.slug);
+        let gateway = Gateway::new(&config, &broker, &store, &clock, &metrics, &authenticator, &last_used).await?;
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
-            limiter: QuotaLimiter::new(config.quota.clone()),
-            last_used: LastUsed::new(store.clone()),
+            limiter,
+            last_used,
+            authenticator,
+            gateway,
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -124,6 +133,7 @@ impl App {
         shared.start_writers(&lanes);
         shared.start_workers(context);
         shared.run(api.key_check());
+        shared.start_gateway();
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -201,6 +211,8 @@ impl Shared {
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            authenticator: self.authenticator.clone(),
+            gateway: self.gateway.status.clone(),
             endpoints: Arc::new(endpoints),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
@@ -264,6 +276,31 @@ impl Shared {
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
+    /// Starts the gateway, where it is configured. Its tasks end with the soft stop; logins that are being checked are
+    /// answered before.
+    fn start_gateway(&self) {
+        let (lifecycle, gateway) = (&self.lifecycle, &self.gateway);
+        let Some(desk) = &gateway.desk else {
+            tracing::warn!("{}; everything else works", gateway.status);
+            return;
+        };
+        let failed = |task: &'static str| {
+            move |ended: Result<(), BrokerError>| {
+                if let Err(error) = ended {
+                    let error = format!("{:#}", anyhow::Error::new(error));
+                    tracing::error!(task, error, "subscribe to NATS failed; restart the service");
+                }
+            }
+        };
+        lifecycle.spawn("nats-logins", Arc::clone(desk).run(lifecycle.soft.clone()).map(failed("nats-logins")));
+        self.run(gateway.status_check());
+        if let Some(link) = &gateway.link {
+            let follow = gateway.sessions.clone().follow(link.clone(), lifecycle.soft.clone());
+            lifecycle.spawn("nats-connections", follow.map(failed("nats-connections")));
+            self.run(gateway.session_check(link));
+        }
+    }
+
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
@@ -292,7 +329,7 @@ async fn receive_hints(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
         while let Some(accounts) = subscription.next().await {
             feed.written_elsewhere(&accounts);
         }
-        Ok::<_, crate::broker::BrokerError>(())
+        Ok::<_, BrokerError>(())
     };
     tokio::select! {
         // The client subscribes again with each connection, so its end is an error even where it names none.

@@ -12,6 +12,7 @@ pub mod contract;
 pub mod dev;
 pub mod domain;
 pub mod feed;
+mod gateway;
 mod http;
 pub mod keys;
 mod lifecycle;

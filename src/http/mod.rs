@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::request::admission::Admission;
 use self::request::auth;
-use self::request::authenticator::Authenticator;
 use self::request::extract::BodyLimit;
 use self::request::peer::TrustedProxies;
 pub(crate) use self::request::sessions::KeyCheck;
@@ -44,7 +43,8 @@ use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::keys::LastUsed;
+use crate::gateway::GatewayStatus;
+use crate::keys::{Authenticator, LastUsed};
 use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
 use crate::quota::QuotaLimiter;
@@ -71,6 +71,8 @@ pub(crate) struct Dependencies {
     pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub authenticator: Authenticator,
+    pub gateway: GatewayStatus,
     pub endpoints: Arc<EndpointService>,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
@@ -83,7 +85,7 @@ impl Api {
     #[must_use]
     pub(crate) fn new(dependencies: Dependencies) -> Self {
         let Dependencies { config, store, metrics, .. } = &dependencies;
-        let authenticator = Authenticator::new(store.clone(), dependencies.limiter.clone(), &config.brand.slug);
+        let authenticator = dependencies.authenticator.clone();
         let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
         Self {
             handler_state: handler_state(&dependencies),
@@ -104,6 +106,7 @@ impl Api {
                 metrics: metrics.clone(),
                 store: store.clone(),
                 broker: dependencies.broker.clone(),
+                gateway: dependencies.gateway.clone(),
                 stop: dependencies.stop.clone(),
                 failed: dependencies.failed.clone(),
             }),

@@ -58,7 +58,7 @@ impl Admission {
 
     /// Recognises the caller; from here on the request's span names the account.
     async fn identify(&self, claim: &Claim) -> Result<Caller, Problem> {
-        let caller = self.authenticator.caller(claim).await?;
+        let caller = Caller::from(self.authenticator.caller(claim).await?);
         Span::current().record("account", display(caller.account));
         Ok(caller)
     }
@@ -67,7 +67,9 @@ impl Admission {
     /// have changed since.
     async fn confirm(&self, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
         match revision {
-            Some(revision) if revision != caller.revision => self.authenticator.caller_at(claim, revision).await,
+            Some(revision) if revision != caller.revision => {
+                Ok(self.authenticator.caller_at(claim, revision).await?.into())
+            }
             Some(_) | None => Ok(caller),
         }
     }
