@@ -8,13 +8,15 @@ use anyhow::{Context as _, ensure};
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
+use crate::audited::AuditedChanges;
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::feed::{Feed, Heads};
-use crate::gateway::Gateway;
+use crate::gateway::consumers::{ConsumerService, ConsumerUpkeep};
+use crate::gateway::{Gateway, GatewayParts};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
 use crate::keys::{Authenticator, LastUsed};
@@ -74,15 +76,21 @@ impl App {
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
         check_tiers(&store, &config.quota.tiers).await?;
-        let ahead = store.set_clock(&clock).await?;
-        metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
-        if ahead.abs() > time::Duration::SECOND {
-            tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
-        }
+        set_clock(&store, &clock, &metrics).await?;
         let broker = Broker::connect(&config.nats, &metrics).await?;
         let (limiter, last_used) = (QuotaLimiter::new(config.quota.clone()), LastUsed::new(store.clone()));
         let authenticator = Authenticator::new(store.clone(), limiter.clone(), &config.brand.slug);
-        let gateway = Gateway::new(&config, &broker, &store, &clock, &metrics, &authenticator, &last_used).await?;
+        let gateway = Gateway::new(GatewayParts {
+            config: &config,
+            broker: &broker,
+            store: &store,
+            clock: &clock,
+            metrics: &metrics,
+            authenticator: &authenticator,
+            limiter: &limiter,
+            last_used: &last_used,
+        });
+        let gateway = Box::pin(gateway).await?;
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
@@ -200,6 +208,15 @@ impl Shared {
         EndpointService::new(context, policy, self.broker.hints(), limits)
     }
 
+    fn consumers(&self) -> ConsumerService {
+        let changes = AuditedChanges {
+            store: self.store.clone(),
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
+            clock: self.clock.clone(),
+        };
+        ConsumerService::new(changes, self.broker.clone(), &self.config.nats.stream)
+    }
+
     fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
         Api::new(Dependencies {
             config: self.config.clone(),
@@ -214,6 +231,7 @@ impl Shared {
             authenticator: self.authenticator.clone(),
             gateway: self.gateway.status.clone(),
             endpoints: Arc::new(endpoints),
+            consumers: Arc::new(self.consumers()),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
         })
@@ -265,6 +283,7 @@ impl Shared {
             clock,
             metrics.clone(),
         ));
+        self.run(ConsumerUpkeep::new(self.store.clone(), self.broker.clone(), self.shards.clone()));
         self.run(EndpointSupervisor::new(
             context,
             self.shards.clone(),
@@ -293,6 +312,9 @@ impl Shared {
             }
         };
         lifecycle.spawn("nats-logins", Arc::clone(desk).run(lifecycle.soft.clone()).map(failed("nats-logins")));
+        // Commands are executed by the lanes, which end with the hard stop; deliveries have ended before.
+        let ingress = Arc::clone(&gateway.ingress).run(lifecycle.soft.clone());
+        lifecycle.deliveries.spawn(ingress.map(failed("nats-commands")));
         self.run(gateway.status_check());
         if let Some(link) = &gateway.link {
             let follow = gateway.sessions.clone().follow(link.clone(), lifecycle.soft.clone());
@@ -304,6 +326,16 @@ impl Shared {
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
+}
+
+/// Sets the clock to the database's.
+async fn set_clock(store: &Store, clock: &Clock, metrics: &Metrics) -> anyhow::Result<()> {
+    let ahead = store.set_clock(clock).await?;
+    metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
+    if ahead.abs() > time::Duration::SECOND {
+        tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
+    }
+    Ok(())
 }
 
 /// Refuses to start where accounts have tiers that the configuration lacks: their limits are not known.

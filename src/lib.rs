@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` is the map; `tests/architecture.rs` holds the code to it.
 
 pub mod app;
+mod audited;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -141,6 +141,8 @@ meters! {
     nats_logins_total: IntCounterVec = (["outcome"], &[]);
     /// Connections of clients to NATS that this replica knows.
     nats_clients: IntGauge = ([], &[]);
+    /// 1 while the lists of clients' connections to NATS can be read, so that those of deleted keys are ended; else 0.
+    nats_clients_followed: IntGauge = ([], &[]);
     /// Connections to NATS that were ended, because their keys were deleted or had expired.
     nats_clients_ended_total: IntCounter = ([], &[]);
     /// Commands over NATS, by outcome: `executed`, or the reason of their refusal.

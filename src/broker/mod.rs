@@ -7,6 +7,7 @@
 //! event is published, and knows nothing of PostgreSQL.
 
 mod callout;
+mod consumers;
 mod hints;
 mod ingress;
 mod jwt;
@@ -28,6 +29,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use percent_encoding::percent_decode_str;
 
 pub use callout::{LoginRequest, Logins, OwnLogin};
+pub use consumers::{Durable, DurableState, MAX_ACK_PENDING, durable_name};
 pub use hints::Hints;
 pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
 pub use jwt::{Issuer, Login, NotASeed, Permit};

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sessions::ClientSessions;
 use super::{GatewayNames, client_name};
-use crate::broker::{Broker, BrokerError, Issuer, Login, LoginRequest, Permit};
+use crate::broker::{Broker, BrokerError, Issuer, Login, LoginRequest, Permit, durable_name};
 use crate::clock::Clock;
 use crate::domain::AccountId;
 use crate::keys::{AuthError, Authenticator, LastUsed};
@@ -102,9 +102,9 @@ impl LoginDesk {
     }
 
     /// The account's durable consumers.
-    async fn durables(&self, _account: AccountId) -> Result<Vec<String>, AuthError> {
-        let _store = &self.store;
-        Ok(Vec::new())
+    async fn durables(&self, account: AccountId) -> Result<Vec<String>, AuthError> {
+        let consumers = self.store.consumers(account).await?;
+        Ok(consumers.iter().map(|consumer| durable_name(account, &consumer.name)).collect())
     }
 
     fn count(&self, outcome: &str) {

@@ -7,8 +7,12 @@
 //! seconds where the service has a connection to the system account, else within [`permit::UNWATCHED`]. All replicas do
 //! all of this work; nothing is stored but consumers. Knows nothing of HTTP.
 
+mod commands;
+pub(crate) mod consumers;
 mod logins;
+mod operations;
 mod permit;
+mod refusal;
 mod sessions;
 mod status;
 
@@ -16,7 +20,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use self::commands::{InFlightCommands, Ingress};
 use self::logins::LoginDesk;
+use self::operations::Operations;
 use self::permit::{GatewayNames, client_name};
 use self::sessions::{ClientSessions, SessionCheck};
 pub(crate) use self::status::GatewayStatus;
@@ -26,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::{Authenticator, LastUsed};
 use crate::metrics::Metrics;
+use crate::quota::QuotaLimiter;
 use crate::store::Store;
 
 /// The parts of the gateway on this replica.
@@ -33,6 +40,7 @@ pub(crate) struct Gateway {
     pub(crate) status: GatewayStatus,
     /// `None` where no seed is configured: nobody can log in.
     pub(crate) desk: Option<Arc<LoginDesk>>,
+    pub(crate) ingress: Arc<Ingress>,
     /// `None` where no system account is configured: connections end by their expiry alone.
     pub(crate) link: Option<SystemLink>,
     pub(crate) sessions: ClientSessions,
@@ -42,17 +50,22 @@ pub(crate) struct Gateway {
     metrics: Metrics,
 }
 
+/// The parts of the service that the gateway needs.
+pub(crate) struct GatewayParts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) broker: &'a Broker,
+    pub(crate) store: &'a Store,
+    pub(crate) clock: &'a Clock,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) authenticator: &'a Authenticator,
+    pub(crate) limiter: &'a QuotaLimiter,
+    pub(crate) last_used: &'a LastUsed,
+}
+
 impl Gateway {
     /// Checks the seed, and connects to the system account in the background.
-    pub(crate) async fn new(
-        config: &Config,
-        broker: &Broker,
-        store: &Store,
-        clock: &Clock,
-        metrics: &Metrics,
-        authenticator: &Authenticator,
-        last_used: &LastUsed,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn new(parts: GatewayParts<'_>) -> anyhow::Result<Self> {
+        let GatewayParts { config, broker, store, clock, metrics, authenticator, limiter, last_used } = parts;
         let (sessions, names) =
             (ClientSessions::default(), GatewayNames::new(&config.nats, config.http.body_limit_bytes));
         let issuer = config.nats.issuer_seed.reveal().map(Issuer::from_seed).transpose();
@@ -81,8 +94,19 @@ impl Gateway {
             clock: clock.clone(),
             metrics: metrics.clone(),
         });
+        let ingress = Arc::new(Ingress {
+            broker: broker.clone(),
+            authenticator: authenticator.clone(),
+            limiter: limiter.clone(),
+            last_used: last_used.clone(),
+            operations: Operations,
+            clients_account: names.clients_account.clone(),
+            max_body: names.max_payload,
+            metrics: metrics.clone(),
+            in_flight: InFlightCommands::default(),
+        });
         let (broker, store, metrics) = (broker.clone(), store.clone(), metrics.clone());
-        Ok(Self { status, desk: desk.map(Arc::new), link, sessions, broker, store, names, metrics })
+        Ok(Self { status, desk: desk.map(Arc::new), ingress, link, sessions, broker, store, names, metrics })
     }
 
     /// The worker that finds out whether the server asks about logins.

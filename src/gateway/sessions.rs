@@ -166,6 +166,12 @@ impl SessionCheck {
         Self { sessions, link, store, metrics, listed: None }
     }
 
+    /// Returns whether it was so before.
+    fn set_watched(&self, is_watched: bool) -> bool {
+        self.metrics.nats_clients_followed.set(i64::from(is_watched));
+        self.sessions.is_watched.swap(is_watched, Ordering::Relaxed)
+    }
+
     /// Reads the servers' lists, when that is due.
     async fn list(&mut self) -> anyhow::Result<()> {
         let (now, connections) = (clock::instant(), self.link.connections_so_far());
@@ -177,7 +183,7 @@ impl SessionCheck {
         }
         let lists = self.link.connections().await;
         let is_watched = lists.as_ref().is_ok_and(|lists| !lists.is_empty());
-        let was_watched = self.sessions.is_watched.swap(is_watched, Ordering::Relaxed);
+        let was_watched = self.set_watched(is_watched);
         self.listed = Some((now, connections));
         if is_watched != was_watched {
             tracing::info!(is_watched, "following the connections of clients to NATS");
@@ -222,7 +228,7 @@ impl Worker for SessionCheck {
 
     async fn step(&mut self) -> anyhow::Result<Step> {
         if !self.link.is_connected() {
-            self.sessions.is_watched.store(false, Ordering::Relaxed);
+            self.set_watched(false);
             self.listed = None;
             return Ok(Step::Idle);
         }

@@ -44,6 +44,7 @@ use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
 use crate::gateway::GatewayStatus;
+use crate::gateway::consumers::ConsumerService;
 use crate::keys::{Authenticator, LastUsed};
 use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
@@ -74,6 +75,7 @@ pub(crate) struct Dependencies {
     pub authenticator: Authenticator,
     pub gateway: GatewayStatus,
     pub endpoints: Arc<EndpointService>,
+    pub consumers: Arc<ConsumerService>,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
     /// Cancelled when a background task has panicked; the service is not ready after that.
@@ -149,6 +151,7 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
             stop: dependencies.stop.clone(),
         }),
         endpoints: Arc::clone(&dependencies.endpoints),
+        consumers: Arc::clone(&dependencies.consumers),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         tiers: config.quota.tiers.clone(),

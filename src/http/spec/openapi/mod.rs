@@ -5,6 +5,7 @@
 
 mod answer;
 mod components;
+mod consumer;
 mod endpoint;
 mod record;
 mod schema;
