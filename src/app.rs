@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::feed::{Feed, Heads};
 use crate::gateway::consumers::{ConsumerService, ConsumerUpkeep};
-use crate::gateway::{Gateway, GatewayParts};
+use crate::gateway::{Gateway, GatewayParts, Operations};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
 use crate::keys::{Authenticator, LastUsed};
@@ -141,7 +141,7 @@ impl App {
         shared.start_writers(&lanes);
         shared.start_workers(context);
         shared.run(api.key_check());
-        shared.start_gateway();
+        shared.start_gateway(api.operations());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -297,7 +297,7 @@ impl Shared {
 
     /// Starts the gateway, where it is configured. Its tasks end with the soft stop; logins that are being checked are
     /// answered before.
-    fn start_gateway(&self) {
+    fn start_gateway(&self, operations: Operations) {
         let (lifecycle, gateway) = (&self.lifecycle, &self.gateway);
         let Some(desk) = &gateway.desk else {
             tracing::warn!("{}; everything else works", gateway.status);
@@ -313,7 +313,7 @@ impl Shared {
         };
         lifecycle.spawn("nats-logins", Arc::clone(desk).run(lifecycle.soft.clone()).map(failed("nats-logins")));
         // Commands are executed by the lanes, which end with the hard stop; deliveries have ended before.
-        let ingress = Arc::clone(&gateway.ingress).run(lifecycle.soft.clone());
+        let ingress = Arc::clone(&gateway.ingress).run(operations, lifecycle.soft.clone());
         lifecycle.deliveries.spawn(ingress.map(failed("nats-commands")));
         self.run(gateway.status_check());
         if let Some(link) = &gateway.link {

@@ -62,8 +62,12 @@ async def tour(url, public_id, key, other_id, other_key):
     result["pending"], result["ack_pending"] = info.num_pending, info.num_ack_pending
 
     forged = {"Nats-Request-Info": json.dumps({"acc": "CRM_CLIENTS", "user": f"{other_id}:x"})}
-    reply = await client.request(f"crm.v1.{public_id}.cmd.contact.update", b"{}", TIMEOUT, headers=forged)
-    result["reply"] = json.loads(reply.data)
+    command = {"op_id": "one", "ref": {"id": "17"}, "set": {"role": "Lead", "first_name": "N", "last_name": "M", "email": "n@example.org"}}
+    result["replies"] = []
+    for _ in range(2):
+        subject = f"crm.v1.{public_id}.cmd.contact.upsert"
+        reply = await client.request(subject, json.dumps(command).encode(), TIMEOUT, headers=forged)
+        result["replies"].append(json.loads(reply.data))
 
     publish = [
         f"crm.v1.{other_id}.cmd.contact.update",

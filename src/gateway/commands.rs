@@ -17,7 +17,7 @@ use super::permit::client_of;
 use super::refusal::CommandRefusal;
 use crate::broker::{Broker, BrokerError, IncomingCommand};
 use crate::domain::AccountId;
-use crate::keys::{AuthError, AuthenticatedKey, Authenticator, LastUsed, public_id};
+use crate::keys::{AuthError, Authenticator, LastUsed, public_id};
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::quota::{Checked, Denied, QuotaLimiter};
 
@@ -33,7 +33,6 @@ pub(crate) struct Ingress {
     pub(crate) authenticator: Authenticator,
     pub(crate) limiter: QuotaLimiter,
     pub(crate) last_used: LastUsed,
-    pub(crate) operations: Operations,
     /// The account of the server that clients are logged in to.
     pub(crate) clients_account: String,
     /// The largest command, in bytes.
@@ -78,22 +77,26 @@ impl Drop for CommandPermit {
 
 impl Ingress {
     /// Executes commands until `stop`; those that were received are replied to.
-    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), BrokerError> {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        operations: Operations,
+        stop: CancellationToken,
+    ) -> Result<(), BrokerError> {
         let inbox = self.broker.commands().await?;
         let commands = stream::unfold(inbox, |mut inbox| async { inbox.next().await.map(|next| (next, inbox)) });
         let commands = commands.take_until(stop.cancelled_owned());
         // Without a limit here, because a command beyond the limits is refused and not left waiting.
         commands
             .for_each_concurrent(None, |command| {
-                let ingress = Arc::clone(&self);
-                async move { ingress.reply(command).await }
+                let (ingress, operations) = (Arc::clone(&self), operations.clone());
+                async move { ingress.reply(command, &operations).await }
             })
             .await;
         Ok(())
     }
 
-    async fn reply(&self, command: IncomingCommand) {
-        let (outcome, body) = match self.execute(&command).await {
+    async fn reply(&self, command: IncomingCommand, operations: &Operations) {
+        let (outcome, body) = match self.execute(&command, operations).await {
             Ok(body) => ("executed", body),
             Err(refusal) => (refusal.outcome(), refusal.body()),
         };
@@ -104,7 +107,7 @@ impl Ingress {
         }
     }
 
-    async fn execute(&self, command: &IncomingCommand) -> Result<Bytes, CommandRefusal> {
+    async fn execute(&self, command: &IncomingCommand, operations: &Operations) -> Result<Bytes, CommandRefusal> {
         let (account, key_id) = self.sender(command).ok_or(CommandRefusal::Unauthorized)?;
         if command.body.len() > self.max_body {
             return Err(CommandRefusal::TooLarge { limit: self.max_body });
@@ -115,17 +118,19 @@ impl Ingress {
         let key = self.authenticator.caller_by_id(account, key_id, revision).await.map_err(refused)?;
         let mut call = outcome.map_err(CommandRefusal::from)?;
         self.last_used.note(account, key_id);
-        let AuthenticatedKey { read_only, .. } = key;
-        if read_only {
+        if key.read_only {
             return Err(CommandRefusal::ReadOnly);
         }
         // It may be executed even if this replica cannot reply.
         call.keep_if_dropped();
-        let IncomingCommand { entity, operation, body, traceparent, .. } = command;
-        let executed = self
-            .operations
-            .execute(OperationCall { key: &key, entity, operation, body, traceparent: traceparent.as_deref() })
-            .await;
+        let operation = OperationCall {
+            key,
+            entity: command.entity.clone(),
+            operation: command.operation.clone(),
+            body: command.body.clone(),
+            traceparent: command.traceparent.clone(),
+        };
+        let executed = operations.execute(operation).await;
         if executed.counts {
             // It may have been executed, so the reply must not say that it was refused.
             call.count().await.map_err(|_| CommandRefusal::Unknown)?;

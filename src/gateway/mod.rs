@@ -22,7 +22,7 @@ use anyhow::Context as _;
 
 use self::commands::{InFlightCommands, Ingress};
 use self::logins::LoginDesk;
-use self::operations::Operations;
+pub(crate) use self::operations::{Executed, OperationCall, Operations};
 use self::permit::{GatewayNames, client_name};
 use self::sessions::{ClientSessions, SessionCheck};
 pub(crate) use self::status::GatewayStatus;
@@ -99,7 +99,6 @@ impl Gateway {
             authenticator: authenticator.clone(),
             limiter: limiter.clone(),
             last_used: last_used.clone(),
-            operations: Operations,
             clients_account: names.clients_account.clone(),
             max_body: names.max_payload,
             metrics: metrics.clone(),

@@ -1,21 +1,24 @@
 //! The connection of command ingress to the operations that it executes.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use super::refusal::CommandRefusal;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
 use crate::keys::AuthenticatedKey;
 
 /// One operation of a client.
-pub(crate) struct OperationCall<'a> {
+pub(crate) struct OperationCall {
     /// The account, the key and the key's origin.
-    pub(crate) key: &'a AuthenticatedKey,
+    pub(crate) key: AuthenticatedKey,
     /// The entity in the subject.
-    pub(crate) entity: &'a str,
+    pub(crate) entity: String,
     /// The operation in the subject.
-    pub(crate) operation: &'a str,
+    pub(crate) operation: String,
     /// The operation as JSON.
-    pub(crate) body: &'a Bytes,
-    pub(crate) traceparent: Option<&'a str>,
+    pub(crate) body: Bytes,
+    /// As the client sent it.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// The result of an operation.
@@ -26,16 +29,17 @@ pub(crate) struct Executed {
     pub(crate) counts: bool,
 }
 
-/// Executes operations.
-pub(crate) struct Operations;
+/// Executes operations: the function of the layer above that executes and renders them for HTTP too. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Operations(Arc<dyn Fn(OperationCall) -> BoxFuture<'static, Executed> + Send + Sync>);
 
 impl Operations {
-    /// Executes one operation; the result says whether it was committed. There is no operation yet: all are refused.
-    #[expect(clippy::unused_async, reason = "operations are executed by lanes")]
-    pub(crate) async fn execute(&self, call: OperationCall<'_>) -> Executed {
-        let OperationCall { key, entity, operation, body, traceparent } = call;
-        let (account, bytes) = (key.account, body.len());
-        tracing::debug!(%account, origin = %key.origin, entity, operation, bytes, traceparent, "operation not available");
-        Executed { reply: CommandRefusal::NotAvailable.body(), counts: false }
+    pub(crate) fn new(execute: impl Fn(OperationCall) -> BoxFuture<'static, Executed> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(execute))
+    }
+
+    /// Executes one operation; the result says whether it was committed.
+    pub(crate) async fn execute(&self, call: OperationCall) -> Executed {
+        (self.0)(call).await
     }
 }

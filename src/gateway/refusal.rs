@@ -20,8 +20,6 @@ pub(crate) enum CommandRefusal {
     Unavailable,
     /// It may have been executed.
     Unknown,
-    /// The operation does not exist.
-    NotAvailable,
 }
 
 impl CommandRefusal {
@@ -35,7 +33,6 @@ impl CommandRefusal {
             Self::QuotaExceeded => "quota",
             Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
-            Self::NotAvailable => "not-available",
         }
     }
 
@@ -80,12 +77,6 @@ impl CommandRefusal {
                 "about:blank",
                 "Service unavailable",
                 "The result of the command is not known. Send it again with the same op_id.".to_owned(),
-            ),
-            Self::NotAvailable => (
-                501,
-                "/problems/not-available",
-                "Not available",
-                "This operation is not available over NATS; nothing was changed.".to_owned(),
             ),
         };
         let problem = json!({"type": kind, "title": title, "status": status, "detail": detail});

@@ -28,6 +28,7 @@ use self::resources::changes::FeedState;
 use self::resources::lists::{ListState, PageCursorCache};
 use self::resources::ops::{self, OpsState};
 use self::resources::records::RecordsState;
+use self::resources::sync::over_nats;
 use self::response::in_flight::InFlight;
 use self::response::problem::Problem;
 use self::server::allow::AllowedMethods;
@@ -43,8 +44,8 @@ use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::gateway::GatewayStatus;
 use crate::gateway::consumers::ConsumerService;
+use crate::gateway::{GatewayStatus, Operations};
 use crate::keys::{Authenticator, LastUsed};
 use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
@@ -123,6 +124,13 @@ impl Api {
                 body_limit: BodyLimit(config.http.body_limit_bytes),
             }),
         }
+    }
+
+    /// The operations of partners, for commands that come over NATS.
+    #[must_use]
+    pub(crate) fn operations(&self) -> Operations {
+        let records = Arc::clone(&self.handler_state.0.records);
+        Operations::new(move |call| Box::pin(over_nats::execute(Arc::clone(&records), call)))
     }
 
     /// The worker that ends the streams and long polls of keys that no longer work.
