@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use crate::broker::Broker;
+use crate::audited::AuditedChanges;
+use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::feed::{Expiry, Feed, Heads};
+use crate::gateway::consumers::{ConsumerService, ConsumerUpkeep};
+use crate::gateway::{Gateway, GatewayParts, Operations};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
-use crate::keys::LastUsed;
+use crate::keys::{Authenticator, LastUsed};
 use crate::lifecycle::Lifecycle;
 use crate::memory::Trim;
 use crate::metrics::Metrics;
@@ -60,6 +64,8 @@ struct Shared {
     metrics: Metrics,
     limiter: QuotaLimiter,
     last_used: LastUsed,
+    authenticator: Authenticator,
+    gateway: Gateway,
     lifecycle: Lifecycle,
 }
 
@@ -70,17 +76,28 @@ impl App {
         let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
         store.check_schema().await?;
         check_tiers(&store, &config.quota.tiers).await?;
-        let ahead = store.set_clock(&clock).await?;
-        metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
-        if ahead.abs() > time::Duration::SECOND {
-            tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
-        }
+        set_clock(&store, &clock, &metrics).await?;
         let broker = Broker::connect(&config.nats, &metrics).await?;
+        let (limiter, last_used) = (QuotaLimiter::new(config.quota.clone()), LastUsed::new(store.clone()));
+        let authenticator = Authenticator::new(store.clone(), limiter.clone(), &config.brand.slug);
+        let gateway = Gateway::new(GatewayParts {
+            config: &config,
+            broker: &broker,
+            store: &store,
+            clock: &clock,
+            metrics: &metrics,
+            authenticator: &authenticator,
+            limiter: &limiter,
+            last_used: &last_used,
+        });
+        let gateway = Box::pin(gateway).await?;
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
-            limiter: QuotaLimiter::new(config.quota.clone()),
-            last_used: LastUsed::new(store.clone()),
+            limiter,
+            last_used,
+            authenticator,
+            gateway,
             lifecycle: Lifecycle::default(),
             config,
             store,
@@ -125,6 +142,7 @@ impl App {
         shared.start_workers(context);
         shared.run(api.key_check());
         shared.run(api.idle_credentials());
+        shared.start_gateway(api.operations());
         let lifecycle = &shared.lifecycle;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
@@ -191,6 +209,15 @@ impl Shared {
         EndpointService::new(context, policy, self.broker.hints(), limits)
     }
 
+    fn consumers(&self) -> ConsumerService {
+        let changes = AuditedChanges {
+            store: self.store.clone(),
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
+            clock: self.clock.clone(),
+        };
+        ConsumerService::new(changes, self.broker.clone(), &self.config.nats.stream)
+    }
+
     fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
         Api::new(Dependencies {
             config: self.config.clone(),
@@ -202,7 +229,10 @@ impl Shared {
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            authenticator: self.authenticator.clone(),
+            gateway: self.gateway.status.clone(),
             endpoints: Arc::new(endpoints),
+            consumers: Arc::new(self.consumers()),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
         })
@@ -255,6 +285,7 @@ impl Shared {
             clock,
             metrics.clone(),
         ));
+        self.run(ConsumerUpkeep::new(self.store.clone(), self.broker.clone(), self.shards.clone()));
         self.run(EndpointSupervisor::new(
             context,
             self.shards.clone(),
@@ -266,9 +297,47 @@ impl Shared {
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
 
+    /// Starts the gateway, where it is configured. Its tasks end with the soft stop; logins that are being checked are
+    /// answered before.
+    fn start_gateway(&self, operations: Operations) {
+        let (lifecycle, gateway) = (&self.lifecycle, &self.gateway);
+        let Some(desk) = &gateway.desk else {
+            tracing::warn!("{}; everything else works", gateway.status);
+            return;
+        };
+        let failed = |task: &'static str| {
+            move |ended: Result<(), BrokerError>| {
+                if let Err(error) = ended {
+                    let error = format!("{:#}", anyhow::Error::new(error));
+                    tracing::error!(task, error, "subscribe to NATS failed; restart the service");
+                }
+            }
+        };
+        lifecycle.spawn("nats-logins", Arc::clone(desk).run(lifecycle.soft.clone()).map(failed("nats-logins")));
+        // Commands are executed by the lanes, which end with the hard stop; deliveries have ended before.
+        let ingress = Arc::clone(&gateway.ingress).run(operations, lifecycle.soft.clone());
+        lifecycle.deliveries.spawn(ingress.map(failed("nats-commands")));
+        self.run(gateway.status_check());
+        if let Some(link) = &gateway.link {
+            let follow = gateway.sessions.clone().follow(link.clone(), lifecycle.soft.clone());
+            lifecycle.spawn("nats-connections", follow.map(failed("nats-connections")));
+            self.run(gateway.session_check(link));
+        }
+    }
+
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
     }
+}
+
+/// Sets the clock to the database's.
+async fn set_clock(store: &Store, clock: &Clock, metrics: &Metrics) -> anyhow::Result<()> {
+    let ahead = store.set_clock(clock).await?;
+    metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
+    if ahead.abs() > time::Duration::SECOND {
+        tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
+    }
+    Ok(())
 }
 
 /// Refuses to start where accounts have tiers that the configuration lacks: their limits are not known.
@@ -294,7 +363,7 @@ async fn receive_hints(broker: Broker, feed: Feed, lifecycle: Lifecycle) {
         while let Some(accounts) = subscription.next().await {
             feed.written_elsewhere(&accounts);
         }
-        Ok::<_, crate::broker::BrokerError>(())
+        Ok::<_, BrokerError>(())
     };
     tokio::select! {
         // The client subscribes again with each connection, so its end is an error even where it names none.

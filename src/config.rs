@@ -142,7 +142,7 @@ impl Commands {
     }
 }
 
-/// NATS JetStream. Its URL may hold a password: `Debug` shows it without.
+/// NATS JetStream. Its URLs may hold passwords, and the seed is a secret: `Debug` shows the first URL without its password.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
@@ -152,6 +152,34 @@ pub struct NatsConfig {
     pub subject_root: String,
     pub replicas: usize,
     pub max_age_s: u64,
+    pub issuer_seed: IssuerSeed,
+    pub clients_account: String,
+    pub system_url: String,
+}
+
+/// The seed of the key that signs logins to NATS; empty where there is none.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IssuerSeed(String);
+
+impl IssuerSeed {
+    /// The seed of this text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself; `None` where no seed is configured.
+    #[must_use]
+    pub fn reveal(&self) -> Option<&str> {
+        Some(self.0.trim()).filter(|seed| !seed.is_empty())
+    }
+}
+
+impl fmt::Debug for IssuerSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IssuerSeed")
+    }
 }
 
 /// Webhooks.
@@ -301,6 +329,9 @@ impl Default for NatsConfig {
             subject_root: "crm.v1".to_owned(),
             replicas: 1,
             max_age_s: 7 * 24 * 3_600,
+            issuer_seed: IssuerSeed::default(),
+            clients_account: "CRM_CLIENTS".to_owned(),
+            system_url: String::new(),
         }
     }
 }
@@ -442,6 +473,9 @@ impl Config {
             url::Url::parse(&self.database.read_url).context("database.read_url is not a URL")?;
         }
         url::Url::parse(&self.nats.url).context("nats.url is not a URL")?;
+        if !self.nats.system_url.is_empty() {
+            url::Url::parse(&self.nats.system_url).context("nats.system_url is not a URL")?;
+        }
         ensure!(matches!(self.nats.replicas, 1 | 3 | 5), "nats.replicas must be 1, 3 or 5");
         ensure!(self.http.max_connections > 0, "http.max_connections must not be 0");
         ensure!(self.http.body_limit_bytes >= 1_024, "http.body_limit_bytes must be 1024 or more");
@@ -461,6 +495,9 @@ impl Config {
         ensure!(self.feed.long_polls_per_account > 0, "feed.long_polls_per_account must not be 0");
         let token = |text: &str| text.split('.').all(|t| !t.is_empty() && !t.contains(['*', '>', ' ']));
         ensure!(token(&self.nats.subject_root), "nats.subject_root must be a subject without wildcards");
+        let account = &self.nats.clients_account;
+        let is_name = token(account) && !account.contains('.');
+        ensure!(is_name, "nats.clients_account must be the name of an account of the NATS server, without a dot");
         tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` is the map; `tests/architecture.rs` holds the code to it.
 
 pub mod app;
+mod audited;
 pub mod broker;
 pub mod cli;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod contract;
 pub mod dev;
 pub mod domain;
 pub mod feed;
+mod gateway;
 mod http;
 pub mod keys;
 mod lifecycle;

@@ -134,6 +134,23 @@ meters! {
     relay_published_total: IntCounter = ([], &[]);
     /// 1 while NATS is connected, else 0.
     nats_connected: IntGauge = ([], &[]);
+    /// 1 while the connection to the system account of NATS is up, else 0.
+    nats_system_connected: IntGauge = ([], &[]);
+    /// 1 while clients can log in to NATS with their keys, else 0.
+    nats_gateway_on: IntGauge = ([], &[]);
+    /// Logins to NATS that this replica answered, by outcome: `permitted`, `refused`, `failed` (the key could not be
+    /// checked) or `unreadable`.
+    nats_logins_total: IntCounterVec = (["outcome"], &[]);
+    /// Connections of clients to NATS that this replica knows.
+    nats_clients: IntGauge = ([], &[]);
+    /// 1 while the lists of clients' connections to NATS can be read, so that those of deleted keys are ended; else 0.
+    nats_clients_followed: IntGauge = ([], &[]);
+    /// Connections to NATS that were ended, because their keys were deleted or had expired.
+    nats_clients_ended_total: IntCounter = ([], &[]);
+    /// Commands over NATS, by outcome: `executed`, or the reason of their refusal.
+    nats_commands_total: IntCounterVec = (["outcome"], &[]);
+    /// Commands over NATS that are being executed.
+    nats_commands_in_flight: IntGauge = ([], &[]);
     /// Seconds from an event's time to its acknowledgement by JetStream.
     write_to_nats_seconds: Histogram = ([], SECONDS);
     /// Events in the log that active push endpoints have not processed, as of the last sweep.

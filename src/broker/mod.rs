@@ -1,14 +1,20 @@
-//! NATS: the stream that subscribers read, and hints between replicas. The only module that names its client.
+//! NATS: the stream that subscribers read, hints between replicas, and the protocols of the gateway: logins, commands and
+//! connections of clients. The only module that names its client.
 //!
 //! JetStream is a cache of the log: the relay puts back messages that it loses. Guarantees: a message is stored only
 //! directly after the one that its publisher takes for the account's last. After a failure, the stream holds the first
 //! events of a list, in order and without a gap. This module does not know whether a message is in the log, nor why an
 //! event is published, and knows nothing of PostgreSQL.
 
+mod callout;
+mod consumers;
 mod hints;
+mod ingress;
+mod jwt;
 mod publish;
 mod scan;
 mod survey;
+mod system;
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -22,10 +28,15 @@ use async_nats::{Client, ConnectOptions, Event};
 
 use percent_encoding::percent_decode_str;
 
+pub use callout::{LoginRequest, Logins, OwnLogin};
+pub use consumers::{Durable, DurableState, MAX_ACK_PENDING, durable_name};
 pub use hints::Hints;
+pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
+pub use jwt::{Issuer, Login, NotASeed, Permit};
 pub use publish::BATCH;
 pub use scan::Scan;
 pub use survey::{StoredMessage, StreamInfo, Survey};
+pub use system::{ClientConnection, ConnectionEvent, ConnectionEvents, SystemLink};
 
 use crate::config::NatsConfig;
 use crate::metrics::Metrics;

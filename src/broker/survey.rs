@@ -72,8 +72,13 @@ impl Broker {
     }
 
     async fn first_of(&self, account: AccountId) -> Result<Option<StoredMessage>, BrokerError> {
+        self.first_from(account, 1).await
+    }
+
+    /// An account's first message at this stream sequence or later.
+    pub(super) async fn first_from(&self, account: AccountId, from: u64) -> Result<Option<StoredMessage>, BrokerError> {
         let stream = self.stream().await?;
-        self.optional(stream.get_first_raw_message_by_subject(self.subjects_of(account), 1).await)
+        self.optional(stream.get_first_raw_message_by_subject(self.subjects_of(account), from).await)
     }
 
     pub(super) async fn message_at(&self, sequence: u64) -> Result<Option<StoredMessage>, BrokerError> {

@@ -83,17 +83,23 @@ fn remove(env_file: &Path) {
 async fn serve(config: Config, options: &Options, services: &Services) -> anyhow::Result<App> {
     let database_url = services.postgres.url_of(DATABASE);
     services.postgres.ensure_database(DATABASE).await?;
-    let mut config = settings(config, options.port, &database_url, &services.nats.url())?;
+    let mut config = settings(config, options.port, &database_url, services)?;
     // After the configured keys, so that it seals only where there is no other.
     config.secrets.master_keys.push(demo::master_key(&options.data_dir)?);
     let store = Store::new(&config.database, 1, Metrics::new()?)?;
     store.migrate().await?;
-    let nats_url = config.nats.url.clone();
+    let (nats_url, nats_client_url) = (config.nats.url.clone(), services.nats.client_url());
     let app = start(config.clone(), options.port).await?;
     let credentials = demo::account(&store, &config, &options.data_dir).await?;
     demo::fill(&app, &store, credentials.account()).await?;
-    let addresses =
-        report::Addresses { address: app.address(), metrics_address: app.metrics_address(), database_url, nats_url };
+    let addresses = report::Addresses {
+        address: app.address(),
+        metrics_address: app.metrics_address(),
+        database_url,
+        nats_url,
+        nats_client_url,
+        subject_root: config.nats.subject_root.clone(),
+    };
     let env_file = options.env_file();
     report::print(&addresses, &credentials, &env_file);
     report::write_env_file(&env_file, &addresses, &credentials)?;
@@ -113,13 +119,16 @@ async fn start(config: Config, port: u16) -> anyhow::Result<App> {
 }
 
 /// Changes the settings for the private servers on one machine.
-fn settings(mut config: Config, port: u16, database_url: &str, nats_url: &str) -> anyhow::Result<Config> {
+fn settings(mut config: Config, port: u16, database_url: &str, services: &Services) -> anyhow::Result<Config> {
     config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
     // The system chooses where it chooses the API's port, and where there is no next one.
     let next = port.checked_add(1).filter(|_| port != 0).unwrap_or(0);
     config.metrics.listen = SocketAddr::from(([127, 0, 0, 1], next));
     database_url.clone_into(&mut config.database.url);
-    nats_url.clone_into(&mut config.nats.url);
+    let nats = &services.nats;
+    config.nats.url = nats.url();
+    config.nats.system_url = nats.system_url();
+    config.nats.issuer_seed = nats.issuer_seed().clone();
     config.push.allow_http = true;
     config.push.allow_networks = ["127.0.0.0/8", "::1/128"].map(str::parse).into_iter().collect::<Result<_, _>>()?;
     Ok(config)

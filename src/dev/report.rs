@@ -14,7 +14,11 @@ pub(super) struct Addresses {
     pub(super) address: SocketAddr,
     pub(super) metrics_address: SocketAddr,
     pub(super) database_url: String,
+    /// For the service.
     pub(super) nats_url: String,
+    /// For clients of accounts.
+    pub(super) nats_client_url: String,
+    pub(super) subject_root: String,
 }
 
 impl Addresses {
@@ -48,7 +52,13 @@ pub(super) fn print(addresses: &Addresses, credentials: &DemoCredentials, env_fi
 curl -sS {base_url}/contact \\
   -H 'X-Public-ID: {id}' -H 'X-Secret-Key: {secret}' \\
   -d '{{\"role\":\"Lead\",\"first_name\":\"John\",\"last_name\":\"Doe\",\"email\":\"john.doe@email.com\"}}'
+
+  Follow the account's events over NATS; the token is both credentials with a colon between them:
+
+nats --server {nats_client} --user '{id}:{secret}' sub '{root}.{id}.evt.>'
 ",
+        nats_client = addresses.nats_client_url,
+        root = addresses.subject_root,
         id = credentials.public_id,
         secret = credentials.secret_key,
         metrics = addresses.metrics_url(),
@@ -67,6 +77,7 @@ pub(super) fn write_env_file(file: &Path, addresses: &Addresses, credentials: &D
         ("SECRET_KEY", credentials.secret_key.clone()),
         ("METRICS_URL", addresses.metrics_url()),
         ("NATS_URL", addresses.nats_url.clone()),
+        ("NATS_CLIENT_URL", addresses.nats_client_url.clone()),
         ("DATABASE_URL", addresses.database_url.clone()),
     ] {
         writeln!(text, "UNIFICUS_{name}={value}")?;

@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::request::admission::Admission;
 use self::request::auth;
-use self::request::authenticator::Authenticator;
 use self::request::extract::BodyLimit;
 use self::request::peer::TrustedProxies;
 pub(crate) use self::request::sessions::KeyCheck;
@@ -29,6 +28,7 @@ use self::resources::changes::FeedState;
 use self::resources::lists::{ListState, PageCursorCache};
 use self::resources::ops::{self, OpsState};
 use self::resources::records::RecordsState;
+use self::resources::sync::over_nats;
 use self::response::in_flight::InFlight;
 use self::response::problem::Problem;
 use self::server::allow::AllowedMethods;
@@ -44,7 +44,9 @@ use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::keys::LastUsed;
+use crate::gateway::consumers::ConsumerService;
+use crate::gateway::{GatewayStatus, Operations};
+use crate::keys::{Authenticator, LastUsed};
 use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
 use crate::quota::QuotaLimiter;
@@ -72,7 +74,10 @@ pub(crate) struct Dependencies {
     pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub authenticator: Authenticator,
+    pub gateway: GatewayStatus,
     pub endpoints: Arc<EndpointService>,
+    pub consumers: Arc<ConsumerService>,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
     /// Cancelled when a background task has panicked; the service is not ready after that.
@@ -84,7 +89,7 @@ impl Api {
     #[must_use]
     pub(crate) fn new(dependencies: Dependencies) -> Self {
         let Dependencies { config, store, metrics, .. } = &dependencies;
-        let authenticator = Authenticator::new(store.clone(), dependencies.limiter.clone(), &config.brand.slug);
+        let authenticator = dependencies.authenticator.clone();
         let brands = Arc::new(Brands::new(store.clone(), config.brand.shown()));
         Self {
             handler_state: handler_state(&dependencies),
@@ -105,6 +110,7 @@ impl Api {
                 metrics: metrics.clone(),
                 store: store.clone(),
                 broker: dependencies.broker.clone(),
+                gateway: dependencies.gateway.clone(),
                 stop: dependencies.stop.clone(),
                 failed: dependencies.failed.clone(),
             }),
@@ -119,6 +125,13 @@ impl Api {
                 body_limit: BodyLimit(config.http.body_limit_bytes),
             }),
         }
+    }
+
+    /// The operations of partners, for commands that come over NATS.
+    #[must_use]
+    pub(crate) fn operations(&self) -> Operations {
+        let records = Arc::clone(&self.handler_state.0.records);
+        Operations::new(move |call| Box::pin(over_nats::execute(Arc::clone(&records), call)))
     }
 
     /// The worker that ends the streams and long polls of keys that no longer work.
@@ -153,6 +166,7 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
             stop: dependencies.stop.clone(),
         }),
         endpoints: Arc::clone(&dependencies.endpoints),
+        consumers: Arc::clone(&dependencies.consumers),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         tiers: config.quota.tiers.clone(),

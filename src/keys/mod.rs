@@ -1,14 +1,18 @@
-//! Secret keys: generated, parsed, and prepared for the database.
+//! Secret keys: generated, parsed, prepared for the database, and compared with those that callers claim.
 //!
 //! A key that is generated here is `<brand>_live_`, 30 random characters and a checksum of 6 characters. It has 178 random
 //! bits, so that a single SHA-256 is a safe hash. A key from elsewhere is taken verbatim. The database holds the hash, and
 //! the text sealed under a master key, unless there is no master key or the account shows its keys only once.
 
+mod authenticated;
+mod authenticator;
 mod text;
 mod used;
 
 use uuid::Uuid;
 
+pub(crate) use authenticated::AuthenticatedKey;
+pub(crate) use authenticator::{AuthError, Authenticator, Claim, public_id};
 pub use text::SecretKey;
 pub use used::LastUsed;
 

@@ -31,6 +31,7 @@
 //!   sweeps look for, a project that a write names by a part of its name.
 //! * The read is small and rare: brands, and the lists of the CLI.
 
+pub mod account_changes;
 pub mod accounts;
 mod append;
 pub(crate) mod attempts;
@@ -39,6 +40,7 @@ pub mod batch;
 pub mod brands;
 mod columns;
 mod companies;
+pub mod consumers;
 pub(crate) mod endpoint_changes;
 pub(crate) mod endpoints;
 mod error;

@@ -19,7 +19,7 @@ pub(crate) const TOP: Layers = Layers {
         &["projection", "broker", "store"],
         &[
             "command", "sync", "push", "feed", "quota", "relay", "shard", "sweep", "search", "keys", "secrets",
-            "rebuild",
+            "rebuild", "gateway", "audited",
         ],
         &["http", "console"],
         &["app"],
@@ -42,6 +42,14 @@ pub(crate) const TOP: Layers = Layers {
         ("keys", "secrets", "a key's text is kept sealed"),
         ("sync", "command", "a batch goes in as commands"),
         ("sync", "feed", "a conflict is read from the log"),
+        ("keys", "quota", "the limiter's statement reports whether an account has changed"),
+        ("audited", "command", "a change stores the response that a repetition gets, for as long as commands do"),
+        ("audited", "secrets", "a stored response may hold a secret"),
+        ("push", "audited", "an endpoint changes in one audited transaction"),
+        ("gateway", "audited", "a consumer changes in one audited transaction"),
+        ("gateway", "shard", "only a shard's owner makes consumers again"),
+        ("gateway", "keys", "a login to NATS presents a key"),
+        ("gateway", "quota", "a command over NATS is a call"),
         ("projection", "store", "a rebuild reads the log and swaps the tables"),
     ],
     apart: &[],
@@ -103,7 +111,7 @@ pub(crate) const DATABASE: Only = Only {
 pub(crate) const SQL_HOMES: &[&str] = DATABASE.homes;
 
 pub(crate) const BROKER: Only =
-    Only { names: &["async_nats::"], homes: &["src/broker/"], why: "NATS is spoken in broker/ alone" };
+    Only { names: &["async_nats::", "nkeys::"], homes: &["src/broker/"], why: "NATS is spoken in broker/ alone" };
 
 pub(crate) const TIME: Only = Only {
     names: &["SystemTime::now", "Instant::now", "Timestamp::now", "UtcDateTime::now", "now_utc", "now_local", "now_v7"],

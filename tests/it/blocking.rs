@@ -163,7 +163,7 @@ async fn an_account_that_two_replicas_write_at_once_starves_on_neither() {
 async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
     let service = one_lane().await;
     // A process that is paused in the middle of a transaction is a client that sends nothing more.
-    let opened = service.store.change_push(service.client.account, &[], IDEMPOTENCY_TTL).await.unwrap();
+    let opened = service.store.change_account(service.client.account, &[], IDEMPOTENCY_TTL).await.unwrap();
     let paused = opened.expect("there is the account");
 
     let written = tokio::time::timeout(LONG, async {
@@ -180,7 +180,7 @@ async fn a_change_that_is_paused_with_the_account_locked_is_ended() {
         }
     });
     assert!(written.await.is_ok(), "the lock is held for ever");
-    assert!(paused.change.count().await.is_err(), "and the change cannot go on");
+    assert!(paused.change.endpoint_count().await.is_err(), "and the change cannot go on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,15 @@
 use hyper::Method;
 use serde_json::json;
 
-use crate::support::Service;
+use crate::support::{Service, until};
 
 /// Every route that takes an identifier, and a valid body for it.
 fn routes([contact, company, project, field, endpoint]: [&str; 5]) -> Vec<(Method, String, &'static str)> {
-    let mut routes = vec![(Method::DELETE, format!("/push/endpoints/{endpoint}"), "")];
+    let mut routes = vec![
+        (Method::DELETE, format!("/push/endpoints/{endpoint}"), ""),
+        (Method::GET, "/sync/consumers/erp".to_owned(), ""),
+        (Method::DELETE, "/sync/consumers/erp".to_owned(), ""),
+    ];
     for path in [
         format!("/project/{project}"),
         format!("/project/uid/{project}"),
@@ -49,6 +53,8 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
     let endpoint = own.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
     let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
 
+    until("NATS is connected", async || own.get("/sync/consumers").await.status == 200).await;
+    own.post("/sync/consumers", json!({"name": "erp"})).await.expect(201);
     let project = own.post("/project", json!({"name": "Roof"})).await.uid();
     let field = own.post("/fields", json!({"entity": "contact", "type": "text", "name": "Colour"})).await.uid();
 
@@ -56,8 +62,17 @@ async fn every_route_with_another_accounts_key_finds_nothing() {
         let response = other_client.send(method.clone(), &path, &[], body).await;
         assert_eq!(response.status, 404, "{method} {path}: {}", response.text);
     }
-    let lists =
-        ["/contacts", "/companies", "/projects", "/fields", "/audiences", "/worlds", "/changes", "/push/endpoints"];
+    let lists = [
+        "/contacts",
+        "/companies",
+        "/projects",
+        "/fields",
+        "/audiences",
+        "/worlds",
+        "/changes",
+        "/push/endpoints",
+        "/sync/consumers",
+    ];
     for list in lists {
         assert_eq!(other_client.get(list).await.expect(200), &json!([]), "{list}");
     }

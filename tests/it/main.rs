@@ -31,6 +31,7 @@ mod lists;
 mod log;
 mod meta;
 mod metrics;
+mod nats_gateway;
 mod openapi;
 mod operations;
 mod page_links;

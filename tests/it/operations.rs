@@ -20,6 +20,7 @@ use crate::support::client::{Client, Reply, lead};
 use crate::support::document::{Document, Operation};
 use crate::support::servers::{Servers, binaries, directory};
 use crate::support::service::{Service, account, base};
+use crate::support::until;
 
 /// A request. `{contact}`, `{company}` and other placeholders in its path stand for records of the account.
 struct Call(&'static str, Value);
@@ -42,7 +43,8 @@ fn bare(path: &'static str) -> Call {
 }
 
 fn rows() -> Vec<Row> {
-    companies_and_contacts().into_iter().chain(synchronization()).chain(others()).chain(endpoints()).collect()
+    let synchronization = synchronization().into_iter().chain(consumers());
+    companies_and_contacts().into_iter().chain(synchronization).chain(others()).chain(endpoints()).collect()
 }
 
 fn companies_and_contacts() -> Vec<Row> {
@@ -194,6 +196,19 @@ fn others() -> Vec<Row> {
     ]
 }
 
+fn consumers() -> Vec<Row> {
+    vec![
+        row("GET /sync/consumers", bare("/sync/consumers"), None),
+        row(
+            "POST /sync/consumers",
+            Call("/sync/consumers", json!({"name": "new", "from": "start"})),
+            Call("/sync/consumers", json!({"name": "New"})),
+        ),
+        row("GET /sync/consumers/{name}", bare("/sync/consumers/{consumer}"), None),
+        row("DELETE /sync/consumers/{name}", bare("/sync/consumers/{consumer}"), None),
+    ]
+}
+
 fn endpoints() -> Vec<Row> {
     let bare = |name, path| row(name, bare(path), None);
     let body = |name, path, good, bad| row(name, Call(path, good), Call(path, bad));
@@ -247,6 +262,7 @@ struct FieldOwner {
     field: String,
     endpoint: String,
     conflict: String,
+    consumer: String,
 }
 
 impl FieldOwner {
@@ -258,13 +274,16 @@ impl FieldOwner {
         let company = contact.expect(201)["companies"][0]["uid"].as_str().unwrap().to_owned();
         let endpoint = client.post("/push/endpoints", json!({"url": "http://127.0.0.1:9/"})).await;
         let endpoint = endpoint.expect(201)["id"].as_str().unwrap().to_owned();
+        until("NATS is connected", async || client.get("/sync/consumers").await.status == 200).await;
+        let consumer = client.post("/sync/consumers", json!({"name": "erp"})).await;
+        let consumer = consumer.expect(201)["name"].as_str().unwrap().to_owned();
         // Paused, so that its parked event stays.
         client.post(&format!("/push/endpoints/{endpoint}/pause"), Value::Null).await.expect(200);
         park(service, &client, &endpoint).await;
         let project = client.post("/project", json!({"name": "Roof"})).await.uid();
         let field = client.post("/fields", json!({"entity": "contact", "type": "text", "name": "Color"})).await.uid();
         let conflict = conflict(service, &client, &contact.uid()).await;
-        Self { contact: contact.uid(), client, company, project, field, endpoint, conflict }
+        Self { contact: contact.uid(), client, company, project, field, endpoint, conflict, consumer }
     }
 
     fn path(&self, path: &str) -> String {
@@ -275,6 +294,7 @@ impl FieldOwner {
             ("{field}", &self.field),
             ("{endpoint}", &self.endpoint),
             ("{conflict}", &self.conflict),
+            ("{consumer}", &self.consumer),
         ];
         known.into_iter().fold(path.to_owned(), |path, (placeholder, id)| path.replace(placeholder, id))
     }

@@ -76,7 +76,7 @@ async fn restored() -> (TestEnv, Client) {
     app.stop().await.unwrap();
     drop(store);
     let backup = env.backup().await;
-    let app = App::start(env.config(), Clock::system()).await.unwrap();
+    let app = Box::pin(App::start(env.config(), Clock::system())).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     create(&client, 6..=8).await;
     stream::ids(&env, client.account, 8).await;
@@ -91,7 +91,7 @@ async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
 
     let printed = log_restored(&env, &["--all"]).await;
     assert_eq!(printed, json!({"public_id": account, "epoch": 2, "head": 5}));
-    let app = App::start(env.config(), Clock::system()).await.unwrap();
+    let app = Box::pin(App::start(env.config(), Clock::system())).await.unwrap();
     let client = Client::new(&base(&app), account, &client.secret);
     client.contact("new@example.org").await.expect(201);
 
@@ -111,7 +111,7 @@ async fn after_a_restore_events_have_ids_that_the_lost_timeline_never_had() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_confirms_it() {
     let (env, client) = restored().await;
-    let app = App::start(env.config(), Clock::system()).await.unwrap();
+    let app = Box::pin(App::start(env.config(), Clock::system())).await.unwrap();
     let client = Client::new(&base(&app), client.account, &client.secret);
     let account = client.account;
     // More events than were lost, so that positions alone show no loss.
@@ -119,7 +119,11 @@ async fn a_log_restored_behind_the_stream_stops_its_relay_until_an_operator_conf
 
     until("the account is stopped", async || sum(&[&app], "unificus_relay_stopped_accounts").await > 0.0).await;
     assert_eq!(stream::ids(&env, account, 8).await, stream::unbroken(account, 8), "nothing is published");
-    assert_eq!(page(&app, "/readyz").await, (200, "ready\n".to_owned()), "the API serves on");
+    assert_eq!(
+        page(&app, "/readyz").await,
+        (200, "ready\nNATS gateway off because nats.issuer_seed is not set\n".to_owned()),
+        "the API serves on"
+    );
 
     log_restored(&env, &["--account", &account.to_string()]).await;
     client.contact("new@example.org").await.expect(201);

@@ -7,12 +7,17 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::private;
+use crate::broker::Issuer;
+use crate::config::IssuerSeed;
 
 const FILE: &str = "credentials.toml";
 
 /// The role that the service connects as, to both servers. In Postgres it owns the service's database and is no
 /// superuser.
 pub const SERVICE_ROLE: &str = "unificus";
+
+/// The user of NATS's system account, by which the service ends connections.
+pub const SYSTEM_USER: &str = "unificus-system";
 
 /// A password of 128 random bits in hexadecimal, which needs no escaping in a URL, in SQL or in a configuration file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,10 @@ pub(super) struct ServerCredentials {
     pub service: Password,
     /// The password of [`SERVICE_ROLE`] in NATS.
     pub nats: Password,
+    /// The password of [`SYSTEM_USER`] in NATS.
+    pub nats_system: Password,
+    /// The key that signs logins to NATS.
+    pub nats_issuer: IssuerSeed,
 }
 
 impl ServerCredentials {
@@ -59,17 +68,30 @@ impl ServerCredentials {
             private::close_to_others(&file).with_context(|| format!("cannot protect {}", file.display()))?;
             return Ok(kept);
         }
-        let drawn = Self { superuser: Password::draw(), service: Password::draw(), nats: Password::draw() };
+        let drawn = Self {
+            superuser: Password::draw(),
+            service: Password::draw(),
+            nats: Password::draw(),
+            nats_system: Password::draw(),
+            nats_issuer: IssuerSeed::new(Issuer::generate().1),
+        };
         private::write(&file, &toml::to_string(&drawn).context("writing the passwords as TOML")?)?;
         Ok(drawn)
+    }
+
+    /// The key that signs logins to NATS.
+    pub(super) fn issuer(&self) -> Result<Issuer> {
+        let seed = self.nats_issuer.reveal().context("the data directory has no key for NATS")?;
+        Issuer::from_seed(seed).context("the data directory's key for NATS cannot be used")
     }
 
     fn kept(file: &Path) -> Option<Self> {
         let kept: Self = toml::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
         let plain =
             |password: &Password| password.0.len() >= 32 && password.0.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let all_plain = plain(&kept.superuser) && plain(&kept.service) && plain(&kept.nats);
-        all_plain.then_some(kept)
+        let passwords = [&kept.superuser, &kept.service, &kept.nats, &kept.nats_system];
+        let is_usable = passwords.into_iter().all(plain) && kept.issuer().is_ok();
+        is_usable.then_some(kept)
     }
 }
 

@@ -11,8 +11,9 @@
 //! kept in it; only the owner can read it and the servers' logs. The service's role is no superuser of Postgres. A
 //! directory of a version without passwords gets them at its next start, before its servers listen.
 //!
-//! **Not guaranteed.** There is no TLS, and one user of NATS sees all accounts. That suits development and tests on
-//! loopback, and nothing else.
+//! NATS asks the service about everybody else's login (auth callout), so that nobody without a key reads anything.
+//!
+//! **Not guaranteed.** There is no TLS. That suits development and tests on loopback, and nothing else.
 //!
 //! **Knows nothing of** the service itself: no schema, no stream, no account.
 
@@ -35,7 +36,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use binaries::Binaries;
-pub use credentials::SERVICE_ROLE;
+pub use credentials::{SERVICE_ROLE, SYSTEM_USER};
 pub use nats::NatsServer;
 pub use postgres::Postgres;
 

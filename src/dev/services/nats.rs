@@ -11,10 +11,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::child::{Daemon, Launch};
-use super::credentials::{Password, SERVICE_ROLE, ServerCredentials};
+use super::credentials::{SERVICE_ROLE, SYSTEM_USER, ServerCredentials};
 use super::data_dir::DataDir;
 use super::spawn::ServiceAccount;
 use super::{holders, private};
+use crate::config::{IssuerSeed, NatsConfig};
 
 const PROGRAM: &str = "nats-server";
 const STORE: &str = "nats";
@@ -23,10 +24,11 @@ const STOP: Signal = Signal::SIGTERM;
 /// The longest first line of a server that is read, in bytes; it is far shorter.
 const MAX_INFO: u64 = 64 << 10;
 
-/// A NATS server of our own on loopback, with `JetStream` on files. It has one user, with a password.
+/// A NATS server of our own on loopback, with `JetStream` on files. Its two users, the service and the one of the system
+/// account, have passwords. It asks the service about all other logins.
 pub struct NatsServer {
     daemon: Daemon,
-    password: Password,
+    credentials: ServerCredentials,
 }
 
 impl NatsServer {
@@ -41,12 +43,13 @@ impl NatsServer {
         program: &Path,
         account: ServiceAccount,
         port: u16,
-        ServerCredentials { nats: password, .. }: ServerCredentials,
+        credentials: ServerCredentials,
     ) -> Result<Self> {
         let store = dir.join(STORE);
         DirBuilder::new().mode(0o700).recursive(true).create(&store).context("making the directory of NATS")?;
         let config = dir.join("nats.conf");
-        private::write(&config, &configuration(port, &password))?;
+        private::write(&config, &configuration(port, &credentials)?)?;
+        move_streams(&store)?;
         let daemon = Daemon::start(Launch {
             name: PROGRAM,
             program: program.to_path_buf(),
@@ -61,13 +64,31 @@ impl NatsServer {
             stop: STOP,
             abort: Signal::SIGKILL,
         });
-        Ok(Self { daemon: daemon.await?, password })
+        Ok(Self { daemon: daemon.await?, credentials })
     }
 
-    /// The URL for clients, with user and password.
+    /// The URL for the service, with user and password.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://{SERVICE_ROLE}:{}@127.0.0.1:{}", self.password.reveal(), self.daemon.port())
+        format!("nats://{SERVICE_ROLE}:{}@127.0.0.1:{}", self.credentials.nats.reveal(), self.daemon.port())
+    }
+
+    /// The URL for clients of accounts, who log in with their keys.
+    #[must_use]
+    pub fn client_url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.daemon.port())
+    }
+
+    /// The URL of the system account, with user and password.
+    #[must_use]
+    pub fn system_url(&self) -> String {
+        format!("nats://{SYSTEM_USER}:{}@127.0.0.1:{}", self.credentials.nats_system.reveal(), self.daemon.port())
+    }
+
+    /// The seed of the key that signs logins.
+    #[must_use]
+    pub fn issuer_seed(&self) -> &IssuerSeed {
+        &self.credentials.nats_issuer
     }
 
     /// Its pid; none once its end was noticed.
@@ -110,17 +131,71 @@ impl NatsServer {
     }
 }
 
-/// The store's path is an argument, where it needs no quoting. The password is not, because every user of the machine can
-/// read arguments. A single user has the account in which streams were made before there was a password.
-fn configuration(port: u16, password: &Password) -> String {
-    let password = password.reveal();
-    format!(
-        "# Written at every start.\n\
-         listen: \"127.0.0.1:{port}\"\n\
-         max_payload: 8MB\n\
-         authorization {{\n    user: \"{SERVICE_ROLE}\"\n    password: \"{password}\"\n}}\n\
-         jetstream {{\n    max_file_store: 20GB\n}}\n"
-    )
+/// The account of the server that the service and its streams are in.
+const SERVICE_ACCOUNT: &str = "CRM";
+
+/// The directory of the account that a server without accounts has, below the store.
+const DEFAULT_ACCOUNT: &str = "jetstream/$G";
+
+/// Streams of a version that had one account for everybody become those of the service's account. The relay would publish
+/// them again, but the files would stay.
+fn move_streams(store: &Path) -> Result<()> {
+    let (before, after) = (store.join(DEFAULT_ACCOUNT), store.join("jetstream").join(SERVICE_ACCOUNT));
+    if before.join("streams").is_dir() && !after.exists() {
+        std::fs::rename(&before, &after).context("moving the streams of NATS to the service's account")?;
+    }
+    Ok(())
+}
+
+/// The configuration that docs/nats.md explains. The store's path is an argument, where it needs no quoting. Passwords are
+/// not, because every user of the machine can read arguments.
+fn configuration(port: u16, credentials: &ServerCredentials) -> Result<String> {
+    let (password, system_password) = (credentials.nats.reveal(), credentials.nats_system.reveal());
+    let issuer = credentials.issuer()?;
+    let issuer = issuer.public_key();
+    let NatsConfig { subject_root: root, stream, clients_account: clients, .. } = NatsConfig::default();
+    Ok(format!(
+        r#"# Written at every start.
+listen: "127.0.0.1:{port}"
+max_payload: 8MB
+jetstream {{
+    max_file_store: 20GB
+}}
+accounts {{
+    {SERVICE_ACCOUNT} {{
+        jetstream: enabled
+        users: [{{user: "{SERVICE_ROLE}", password: "{password}"}}]
+        exports: [
+            {{stream: "{root}.*.evt.>", accounts: [{clients}]}}
+            {{service: "{root}.*.cmd.*.*", accounts: [{clients}]}}
+            {{service: "$JS.API.>", response_type: stream, accounts: [{clients}]}}
+            {{service: "$JS.ACK.{stream}.>", accounts: [{clients}]}}
+            {{service: "$JS.ACK.*.*.{stream}.>", accounts: [{clients}]}}
+        ]
+    }}
+    {clients} {{
+        imports: [
+            {{stream: {{account: {SERVICE_ACCOUNT}, subject: "{root}.*.evt.>"}}}}
+            {{service: {{account: {SERVICE_ACCOUNT}, subject: "{root}.*.cmd.*.*"}}, share: true}}
+            {{service: {{account: {SERVICE_ACCOUNT}, subject: "$JS.API.>"}}}}
+            {{service: {{account: {SERVICE_ACCOUNT}, subject: "$JS.ACK.{stream}.>"}}}}
+            {{service: {{account: {SERVICE_ACCOUNT}, subject: "$JS.ACK.*.*.{stream}.>"}}}}
+        ]
+    }}
+    SYS {{
+        users: [{{user: "{SYSTEM_USER}", password: "{system_password}"}}]
+    }}
+}}
+system_account: SYS
+authorization {{
+    auth_callout {{
+        issuer: "{issuer}"
+        account: {SERVICE_ACCOUNT}
+        auth_users: ["{SERVICE_ROLE}", "{SYSTEM_USER}"]
+    }}
+}}
+"#
+    ))
 }
 
 /// The server sends its capabilities in the first line, once the streams on disk are recovered.

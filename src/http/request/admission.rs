@@ -63,6 +63,7 @@ impl Admission {
         } else {
             self.authenticator.caller(claim).await?
         };
+        let caller = Caller::from(caller);
         Span::current().record("account", display(caller.account));
         Ok(caller)
     }
@@ -71,9 +72,11 @@ impl Admission {
     /// have changed since.
     async fn confirm(&self, caller: Caller, claim: &Claim, revision: Option<i64>) -> Result<Caller, Problem> {
         match revision {
-            Some(revision) if revision != caller.revision => self.authenticator.caller_at(claim, revision).await,
+            Some(revision) if revision != caller.revision => {
+                Ok(self.authenticator.caller_at(claim, revision).await?.into())
+            }
             // The limiter refused the call without a look at the account.
-            None if self.limiter.is_enforced() => self.authenticator.caller(claim).await,
+            None if self.limiter.is_enforced() => Ok(self.authenticator.caller(claim).await?.into()),
             Some(_) | None => Ok(caller),
         }
     }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::{HeaderMap, Method};
 
 use super::admission::Admission;
+use super::authenticator::claim;
 use super::method::is_write;
 use super::replays;
 use crate::command::Failure;
@@ -33,7 +34,7 @@ pub(in crate::http) async fn authenticate(
     if has_test_credentials(request.headers()) {
         return sample(request, next).await;
     }
-    let claim = admission.authenticator.claim(request.headers())?;
+    let claim = claim(&admission.authenticator, request.headers())?;
     let (caller, reserved) = admission.admit(&claim).await?;
     let tier = caller.tier.clone();
     let mut call = match reserved {
@@ -78,7 +79,7 @@ pub(in crate::http) async fn authenticate_uncharged(
     if has_test_credentials(request.headers()) {
         return sample(request, next).await;
     }
-    let claim = admission.authenticator.claim(request.headers())?;
+    let claim = claim(&admission.authenticator, request.headers())?;
     let (caller, status) = admission.recognise(&claim).await?;
     let tier = caller.tier.clone();
     let status = match status {

@@ -12,6 +12,7 @@ use crate::domain::AccountId;
 use crate::domain::account::OnMissing;
 use crate::domain::tier::Tier;
 use crate::http::response::problem::Problem;
+use crate::keys::AuthenticatedKey;
 
 /// An authenticated caller: the account, and the key that the request was sent with.
 #[derive(Debug, Clone)]
@@ -31,6 +32,13 @@ impl Caller {
     /// Whether the key's scope allows this method.
     pub(in crate::http) fn may(&self, method: &Method) -> bool {
         !(self.read_only && is_write(method))
+    }
+}
+
+impl From<AuthenticatedKey> for Caller {
+    fn from(key: AuthenticatedKey) -> Self {
+        let AuthenticatedKey { account, key_id, origin, read_only, expires_in: _, tier, on_missing, revision } = key;
+        Self { account, key_id, origin, read_only, tier, on_missing, revision }
     }
 }
 

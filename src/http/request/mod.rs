@@ -20,4 +20,4 @@ pub(in crate::http) mod request_id;
 pub(in crate::http) mod service_url;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod slow_body;
-mod trace;
+pub(in crate::http) mod trace;

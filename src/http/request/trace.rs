@@ -14,7 +14,7 @@ pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Version 00 (3.2.2): four fields of lower-case hexadecimal digits, and neither id is zero.
-fn is_traceparent(text: &str) -> bool {
+pub(in crate::http) fn is_traceparent(text: &str) -> bool {
     let fields: Vec<&str> = text.split('-').collect();
     let [version, trace, parent, flags] = fields[..] else { return false };
     let is_hex = |field: &str, length: usize| {

@@ -6,6 +6,7 @@
 pub(in crate::http) mod change_stream;
 pub(in crate::http) mod changes;
 mod company_fields;
+pub(in crate::http) mod consumers;
 pub(in crate::http) mod endpoints;
 pub(in crate::http) mod history;
 pub(in crate::http) mod lists;

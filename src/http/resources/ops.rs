@@ -8,6 +8,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
+use crate::gateway::GatewayStatus;
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -17,6 +18,7 @@ pub(in crate::http) struct OpsState {
     pub(in crate::http) metrics: Metrics,
     pub(in crate::http) store: Store,
     pub(in crate::http) broker: Broker,
+    pub(in crate::http) gateway: GatewayStatus,
     /// Cancelled when the service begins to stop.
     pub(in crate::http) stop: CancellationToken,
     /// Cancelled when a background task has panicked.
@@ -44,8 +46,9 @@ pub(in crate::http) async fn alive() -> &'static str {
 }
 
 /// Responds where requests can be carried out: the database can be reached, the service is not stopping and no background
-/// task has panicked. NATS is not needed: committed events are published when it is back.
-pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result<&'static str, Problem> {
+/// task has panicked. NATS is not needed: committed events are published when it is back. The second line says whether
+/// clients can log in to NATS, and why not.
+pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result<String, Problem> {
     if state.stop.is_cancelled() {
         return Err(Problem::unavailable("The service is stopping."));
     }
@@ -53,5 +56,6 @@ pub(in crate::http) async fn ready(State(state): State<Arc<OpsState>>) -> Result
         return Err(Problem::unavailable("A background task has failed. See the log, and restart the service."));
     }
     state.store.ping().await?;
-    Ok(if state.broker.is_connected() { "ready\n" } else { "ready, without NATS\n" })
+    let ready = if state.broker.is_connected() { "ready" } else { "ready, without NATS" };
+    Ok(format!("{ready}\n{}\n", state.gateway))
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::command::Failure;
 use crate::contract::record::{Ending, ending};
 use crate::domain::{Entity, Invalid, Refusal, Seq, ValidationErrors};
+use crate::keys::AuthError;
 use crate::store::StoreError;
 
 /// The media type of a problem.
@@ -461,6 +462,16 @@ impl From<Failure> for Problem {
                 "The result of the write is not known. Retry with the same Idempotency-Key, or read the record first.",
             ),
             Failure::Broken => Self::internal(),
+        }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unauthorized => Self::unauthorized(),
+            AuthError::NoDatabase => Self::no_database(),
+            AuthError::Store(error) => error.into(),
         }
     }
 }

@@ -5,7 +5,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::write::IdempotentWrite;
+use super::write::EndpointWrite;
 use super::{
     EndpointError, EndpointInput, EndpointService, EndpointView, LogPosition, Rendered, Rotation, WriteRequest,
 };
@@ -57,7 +57,7 @@ impl EndpointService {
             created_at: self.context.clock.now(),
         };
         own_headers::seal(&self.context.masters, &mut endpoint);
-        write.change.insert(&endpoint, start).await?;
+        write.write.change.insert_endpoint(&endpoint, start).await?;
         let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
         let rendered = render(&EndpointView { endpoint, cursor: None, secret: Some(secret) });
         write.finish("push.create", &detail, rendered).await
@@ -96,7 +96,7 @@ impl EndpointService {
     /// Deletes an endpoint with its cursor and its retry entries.
     pub async fn delete(&self, request: &WriteRequest<'_>, endpoint: Uuid, render: impl FnOnce() -> Rendered) -> Reply {
         let write = self.open(request).await?;
-        if !write.change.delete(endpoint).await? {
+        if !write.write.change.delete_endpoint(endpoint).await? {
             return Err(EndpointError::NotFound);
         }
         write.finish("push.delete", &json!({"endpoint": endpoint}), render()).await
@@ -174,7 +174,7 @@ impl EndpointService {
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
         let (write, state) = self.open_at(request, endpoint).await?;
-        if !write.change.is_parked(endpoint, seq).await? {
+        if !write.write.change.is_parked(endpoint, seq).await? {
             return Err(EndpointError::NotParked);
         }
         write.enqueue(endpoint, CursorCommand::Retry { seq }).await?;
@@ -202,9 +202,9 @@ impl EndpointService {
         write.finish("push.rotate", &detail, rendered).await
     }
 
-    async fn check_room(&self, write: &IdempotentWrite<'_>) -> Result<(), EndpointError> {
+    async fn check_room(&self, write: &EndpointWrite<'_>) -> Result<(), EndpointError> {
         let limit = self.limits.per_account;
-        if write.change.count().await? < limit {
+        if write.write.change.endpoint_count().await? < limit {
             return Ok(());
         }
         let detail = format!("An account has at most {limit} endpoints.");

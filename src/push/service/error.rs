@@ -1,6 +1,6 @@
 //! Reasons why a request about endpoints is not executed.
 
-use super::request::Rendered;
+use crate::audited::{ChangeError, Rendered};
 use crate::domain::{Invalid, ValidationErrors};
 use crate::store::StoreError;
 
@@ -37,6 +37,18 @@ pub enum EndpointError {
     /// A state that should not exist.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
+}
+
+impl From<ChangeError> for EndpointError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Repeated(rendered) => Self::Repeated(rendered),
+            ChangeError::NoAccount => Self::NoAccount,
+            ChangeError::KeyReused => Self::KeyReused,
+            ChangeError::Store(error) => Self::Store(error),
+            ChangeError::Internal(error) => Self::Internal(error),
+        }
+    }
 }
 
 impl From<ValidationErrors> for EndpointError {

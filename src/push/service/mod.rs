@@ -7,7 +7,6 @@
 
 mod commands;
 mod error;
-mod request;
 mod settings;
 mod write;
 
@@ -16,7 +15,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub(crate) use self::error::EndpointError;
-pub(crate) use self::request::{Rendered, WriteRequest};
 pub(crate) use self::settings::{EndpointInput, LogPosition, Rotation};
 use super::DeliveryContext;
 use super::address::AddressPolicy;
@@ -24,6 +22,7 @@ use super::client::Attempt;
 use super::ping::Pinger;
 use super::secret_storage;
 use super::signature::SigningSecret;
+use crate::audited::{AuditedChanges, Rendered, WriteRequest};
 use crate::broker::Hints;
 use crate::domain::endpoint::{Endpoint, EndpointCursor, EndpointState, ParkedEvent, Settings};
 use crate::domain::{AccountId, Seq};
@@ -39,6 +38,7 @@ pub struct EndpointService {
     pinger: Pinger,
     policy: Arc<AddressPolicy>,
     hints: Hints,
+    changes: AuditedChanges,
     limits: EndpointLimits,
 }
 
@@ -88,7 +88,12 @@ impl EndpointService {
         hints: Hints,
         limits: EndpointLimits,
     ) -> Self {
-        Self { pinger: Pinger::new(Arc::clone(&context)), context, policy, hints, limits }
+        let changes = AuditedChanges {
+            store: context.store.clone(),
+            masters: context.masters.clone(),
+            clock: context.clock.clone(),
+        };
+        Self { pinger: Pinger::new(Arc::clone(&context)), context, policy, hints, changes, limits }
     }
 
     /// Lists an account's endpoints in the order in which they were created.
@@ -133,13 +138,13 @@ impl EndpointService {
         render: impl FnOnce(&Attempt) -> Rendered,
     ) -> Result<Rendered, EndpointError> {
         let (write, state) = self.open_at(request, endpoint).await?;
-        write.roll_back().await?;
+        write.write.roll_back().await?;
         let attempt = self.pinger.send(state.endpoint).await;
         let attempt = attempt.map_err(|error| {
             EndpointError::Internal(error.context(format!("test endpoint {}/{endpoint} failed", request.account)))
         })?;
         let rendered = render(&attempt.ok_or(EndpointError::NoPermit)?);
-        self.open(request).await?.remember(rendered).await
+        Ok(self.changes.open(request).await?.remember(rendered).await?)
     }
 
     async fn require_endpoint(&self, account: AccountId, endpoint: Uuid) -> Result<(), EndpointError> {

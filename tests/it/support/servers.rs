@@ -27,6 +27,7 @@ pub(crate) struct Servers {
 }
 
 /// The environment of one test: a database, a stream and subjects on the shared servers.
+#[derive(Clone)]
 pub(crate) struct TestEnv {
     pub(crate) database: String,
     /// The same database for the superuser.

@@ -34,11 +34,15 @@ impl Service {
     }
 
     pub(crate) async fn timed(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
-        let env = Servers::get().env().await;
+        Self::in_env(Servers::get().env().await, clock, change).await
+    }
+
+    /// One replica in an environment of other servers.
+    pub(crate) async fn in_env(env: TestEnv, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = env.config();
         change(&mut config);
         let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
-        let app = App::start(config, clock).await.unwrap();
+        let app = Box::pin(App::start(config, clock)).await.unwrap();
         let (account, secret) = account(&store).await;
         let client = Client::new(&base(&app), account, &secret);
         Self { app, env, store, client }

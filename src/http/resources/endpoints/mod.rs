@@ -19,13 +19,14 @@ use uuid::Uuid;
 use self::reply::{EndpointRefusal, reply, write_request};
 use self::view::view;
 use self::view::view_with_secret;
+use crate::audited::Rendered;
 use crate::contract::{Cursor, input};
 use crate::domain::{Invalid, Seq};
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
-use crate::push::service::{EndpointService, EndpointView, LogPosition, Rendered};
+use crate::push::service::{EndpointService, EndpointView, LogPosition};
 
 type HandlerResult = Result<Response, EndpointRefusal>;
 

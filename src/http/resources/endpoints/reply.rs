@@ -4,13 +4,14 @@ use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 
 use super::HandlerResult;
+use crate::audited::{Rendered, WriteRequest};
 use crate::domain::Refusal;
 use crate::http::request::caller::Caller;
 use crate::http::request::extract::Write;
 use crate::http::response::envelope;
 use crate::http::response::problem::Problem;
 use crate::http::response::replayed::mark_replayed;
-use crate::push::service::{EndpointError, Rendered, WriteRequest};
+use crate::push::service::EndpointError;
 
 /// A request that was not executed: it was before, or it is refused.
 pub(in crate::http) enum EndpointRefusal {

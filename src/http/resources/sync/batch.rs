@@ -59,6 +59,21 @@ pub(in crate::http) async fn execute(
     Ok(response)
 }
 
+/// Executes one operation. Returns its result, rendered, and whether it was executed before.
+pub(super) async fn execute_one(
+    state: &RecordsState,
+    caller: &Caller,
+    write: &Write,
+    operation: Json,
+) -> Result<(String, bool), Problem> {
+    let mut prepared = prepare(vec![operation], caller, write);
+    let items = execute_each(state, caller, write, &mut prepared).await;
+    let replayed = items.iter().all(Item::is_replayed);
+    let list = render(&state.store, caller.account, items).await?;
+    let one = list.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+    Ok((one.unwrap_or(&list).to_owned(), replayed))
+}
+
 /// An operation with what identifies it.
 struct Prepared {
     operation: ReadOperation,

@@ -3,5 +3,6 @@
 pub(in crate::http) mod batch;
 pub(in crate::http) mod conflicts;
 mod item;
+pub(in crate::http) mod over_nats;
 pub(in crate::http) mod policy;
 pub(in crate::http) mod revert;

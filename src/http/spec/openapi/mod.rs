@@ -5,6 +5,7 @@
 
 mod answer;
 mod components;
+mod consumer;
 mod endpoint;
 mod record;
 mod schema;
@@ -32,7 +33,7 @@ use super::docs::{Template, serving};
 use super::operations::parameter::{Parameter, ParameterLocation};
 use super::operations::{self, BodySpec, Operation, Tag};
 use crate::domain::brand::Brand;
-use crate::http::request::authenticator::Authenticator;
+use crate::http::request::authenticator::{self, Authenticator};
 use crate::http::request::service_url::ServiceUrl;
 use crate::store::Store;
 use crate::store::schema::AccountSchema;
@@ -66,7 +67,7 @@ impl Documents {
     /// The definitions of the account whose keys the request has; `None` where the keys are nobody's, or the database
     /// cannot be reached: the document is public, and is then served without them.
     async fn own_fields(&self, headers: &HeaderMap) -> Option<AccountSchema> {
-        let claim = self.authenticator.claim(headers).ok()?;
+        let claim = authenticator::claim(&self.authenticator, headers).ok()?;
         let caller = self.authenticator.caller(&claim).await.ok()?;
         self.store.schema(caller.account).await.ok()
     }

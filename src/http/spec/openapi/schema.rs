@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::components::named;
 use super::shape::{nullable, object, timestamp, uuid, with, words};
-use super::{endpoint, record, sync, usage};
+use super::{consumer, endpoint, record, sync, usage};
 use crate::contract::event::{TYPE_ROOT, kind};
 use crate::contract::input::InputKind;
 use crate::domain::{Entity, Field, FieldOwner};
@@ -36,6 +36,8 @@ pub(in crate::http) enum Schema {
     EndpointTest,
     Attempt,
     Parked,
+    Consumer,
+    ConsumerCreate,
     Usage,
     SyncBatch,
     SyncResult,
@@ -49,7 +51,7 @@ pub(in crate::http) enum Schema {
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 26] = [
+const OTHERS: [Schema; 28] = [
     Schema::Attributes,
     Schema::NestedAttributes,
     Schema::NestedAttribute,
@@ -67,6 +69,8 @@ const OTHERS: [Schema; 26] = [
     Schema::EndpointTest,
     Schema::Attempt,
     Schema::Parked,
+    Schema::Consumer,
+    Schema::ConsumerCreate,
     Schema::Usage,
     Schema::SyncBatch,
     Schema::SyncResult,
@@ -106,6 +110,8 @@ impl Schema {
             Self::EndpointTest => "EndpointTest".to_owned(),
             Self::Attempt => "Attempt".to_owned(),
             Self::Parked => "ParkedEvent".to_owned(),
+            Self::Consumer => "Consumer".to_owned(),
+            Self::ConsumerCreate => "ConsumerCreate".to_owned(),
             Self::Usage => "Usage".to_owned(),
             Self::SyncBatch => "SyncBatch".to_owned(),
             Self::SyncResult => "SyncResult".to_owned(),
@@ -149,6 +155,8 @@ impl Schema {
             Self::EndpointTest => endpoint::test(),
             Self::Attempt => endpoint::attempt(),
             Self::Parked => endpoint::parked(),
+            Self::Consumer => consumer::shown(),
+            Self::ConsumerCreate => consumer::create(),
             Self::Usage => usage::schema(),
             Self::SyncBatch => sync::batch(),
             Self::SyncResult => sync::result(),

@@ -4,6 +4,7 @@
 //! its route, its parameters and body, its response, and the handlers for real keys and for the test credentials. This
 //! folder knows nothing of how a document or a response is written.
 
+mod consumers;
 mod fields;
 mod history;
 mod marketing;
@@ -26,7 +27,13 @@ use super::BASE;
 /// All operations, by tag.
 pub(in crate::http) fn all() -> Vec<Operation> {
     let records = [records::operations(), projects::operations(), marketing::operations()];
-    let others = [sync::operations(), push::operations(), vec![usage::operation()], fields::operations()];
+    let others = [
+        sync::operations(),
+        consumers::operations(),
+        push::operations(),
+        vec![usage::operation()],
+        fields::operations(),
+    ];
     records.into_iter().chain(others).flatten().collect()
 }
 

@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 
 use crate::clock::Clock;
 use crate::domain::tier::Tiers;
+use crate::gateway::consumers::ConsumerService;
 use crate::http::request::extract::BodyLimit;
 use crate::http::resources::changes::FeedState;
 use crate::http::resources::lists::ListState;
@@ -24,6 +25,7 @@ pub(in crate::http) struct HandlerStates {
     pub(in crate::http) lists: Arc<ListState>,
     pub(in crate::http) feed: Arc<FeedState>,
     pub(in crate::http) endpoints: Arc<EndpointService>,
+    pub(in crate::http) consumers: Arc<ConsumerService>,
     pub(in crate::http) store: Arc<Store>,
     pub(in crate::http) clock: Clock,
     pub(in crate::http) tiers: Tiers,
@@ -45,6 +47,7 @@ parts! {
     lists: Arc<ListState>,
     feed: Arc<FeedState>,
     endpoints: Arc<EndpointService>,
+    consumers: Arc<ConsumerService>,
     store: Arc<Store>,
     clock: Clock,
     tiers: Tiers,

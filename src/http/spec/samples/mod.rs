@@ -31,6 +31,7 @@ use crate::http::request::at::At;
 use crate::http::request::extract::{NamedTarget, Query};
 use crate::http::request::service_url::ServiceUrl;
 use crate::http::resources::changes::{self, FeedRequest, Range};
+use crate::http::resources::consumers;
 use crate::http::resources::endpoints;
 use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
@@ -174,6 +175,14 @@ pub(in crate::http) async fn endpoint(State(clock): State<Clock>, Path(id): Path
         drawn.endpoint.endpoint_id = id;
     }
     Ok(endpoints::shown(&EndpointView::unsealed(drawn)))
+}
+
+pub(in crate::http) async fn consumers(State(clock): State<Clock>) -> HandlerResult {
+    Ok(consumers::listed(&[records::consumer(clock.now(), "erp")]))
+}
+
+pub(in crate::http) async fn consumer(State(clock): State<Clock>, Path(name): Path<String>) -> HandlerResult {
+    Ok(consumers::shown(&records::consumer(clock.now(), &name)))
 }
 
 pub(in crate::http) async fn attempts(State(clock): State<Clock>, query: Query) -> HandlerResult {

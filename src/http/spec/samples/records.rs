@@ -6,6 +6,7 @@ use std::sync::Arc;
 use time::Duration;
 
 use super::{NOBODY, words};
+use crate::broker::durable_name;
 use crate::clock;
 use crate::domain::endpoint::{
     DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent, Settings,
@@ -19,8 +20,10 @@ use crate::domain::{
     Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, FieldPolicy, Link,
     Money, NewEvent, Person, Record, Role, Seq, Timestamp, Value,
 };
+use crate::gateway::consumers::{ConsumerView, Lag};
 use crate::push::signature::SigningSecret;
 use crate::store::attempts::AttemptRow;
+use crate::store::consumers::StoredConsumer;
 
 /// The longest time ago that a sample was made, in seconds.
 const YEAR: i64 = 365 * 24 * 3_600;
@@ -99,6 +102,31 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
         next_at: None,
     };
     EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false }
+}
+
+pub(super) fn consumer(now: Timestamp, name: &str) -> ConsumerView {
+    let acknowledged = words::number(0..=1_000);
+    let (pending, ack_pending) = (words::number(0..=100), words::number(0..=10));
+    let counted = |number: i64| usize::try_from(number).unwrap_or_default();
+    ConsumerView {
+        consumer: StoredConsumer {
+            account: NOBODY,
+            name: name.to_owned(),
+            consumer_id: clock::fresh_uid().0,
+            entity: words::one(&Entity::ALL),
+            start: Seq::ZERO,
+            acknowledged: Seq(acknowledged),
+            created_at: ago(now, words::number(1..=YEAR)),
+        },
+        stream: "EVENTS".to_owned(),
+        durable: durable_name(NOBODY, name),
+        lag: Some(Lag {
+            pending: pending.unsigned_abs(),
+            ack_pending: counted(ack_pending),
+            delivered: Seq(acknowledged + ack_pending),
+        }),
+        missing: None,
+    }
 }
 
 pub(super) fn attempt(now: Timestamp) -> AttemptRow {
