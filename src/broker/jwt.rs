@@ -291,7 +291,14 @@ mod tests {
         let (signed, _) = good.rsplit_once('.').unwrap();
         let (_, foreign) = request(&other, |_| {}).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         assert_eq!(refused(&format!("{signed}.{foreign}")), "its signature is wrong");
-        let posing = request(&other, |claims| claims["iss"] = json!(server.public_key()));
+        assert_eq!(
+            refused(&request(&other, |claims| claims["iss"] = json!(server.public_key()))),
+            "its issuer is not its server"
+        );
+        let posing = request(&other, |claims| {
+            claims["iss"] = json!(server.public_key());
+            claims["nats"]["server_id"]["id"] = json!(server.public_key());
+        });
         assert_eq!(refused(&posing), "its signature is wrong");
         let user = KeyPair::new_user();
         assert_eq!(refused(&request(&user, |_| {})), "its issuer is not its server");
