@@ -1,8 +1,7 @@
 //! PostgreSQL. The only module with SQL: one function is one statement or one named transaction.
 //!
-//! Guarantees: every statement takes the account id, so that no row of one account is ever read with another's key;
-//! a command's events, read-model changes and idempotency record commit together or not at all. It knows nothing of
-//! HTTP, NATS or of why a row is written.
+//! Guarantees: every statement takes the account id, so that no row of one account is ever read with another's key; a
+//! command's events, read-model changes and idempotency record commit together. Knows nothing of HTTP, NATS or reasons.
 //!
 //! # Pools
 //!
@@ -29,7 +28,7 @@
 //! * A position of the log was read before, and a standby may not have it yet: records and lists as they were, histories.
 //! * A decision depends on the row: credentials, quota, idempotency records, cursors before work starts, accounts that
 //!   sweeps look for, a project that a write names by a part of its name.
-//! * The read is small and rare: brands, and the lists of the CLI.
+//! * The read is small and rare: brands, the lists of the CLI.
 
 pub mod account_changes;
 pub mod accounts;
@@ -40,7 +39,6 @@ pub mod batch;
 pub mod brands;
 mod columns;
 mod companies;
-pub mod consumers;
 pub(crate) mod endpoint_changes;
 pub(crate) mod endpoints;
 mod error;
@@ -67,7 +65,7 @@ pub(crate) mod schema;
 pub(crate) mod sealed;
 mod searches;
 mod shared_reads;
-mod sync;
+pub(crate) mod sync;
 mod text_index;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use crate::broker::{Broker, Durable, DurableState, durable_name};
 use crate::clock;
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Invalid, Seq, ValidationErrors};
-use crate::store::consumers::StoredConsumer;
+use crate::store::sync::consumers::StoredConsumer;
 
 /// Consumers of one account; a further one is refused. Each one's subjects stand in the rights of every login.
 const MAX_PER_ACCOUNT: usize = 16;

@@ -14,7 +14,7 @@ use crate::domain::{AccountId, Seq};
 use crate::keys::public_id;
 use crate::shard::{Owned, Shards};
 use crate::store::Store;
-use crate::store::consumers::{ConsumerPosition, StoredConsumer};
+use crate::store::sync::consumers::{ConsumerPosition, StoredConsumer};
 use crate::worker::{Step, Worker};
 
 /// Consumers that one statement reads.

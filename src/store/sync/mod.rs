@@ -1,4 +1,5 @@
-//! Two-way synchronization: identifiers of records in other systems, and the rules for concurrent changes.
+//! Two-way synchronization: consumers, identifiers of records in other systems, and the rules for concurrent changes.
 
+pub(crate) mod consumers;
 pub(super) mod policy;
 pub(super) mod refs;

@@ -68,7 +68,7 @@ pub(super) async fn execute_one(
 ) -> Result<(String, bool), Problem> {
     let mut prepared = prepare(vec![operation], caller, write);
     let items = execute_each(state, caller, write, &mut prepared).await;
-    let replayed = items.iter().all(Item::is_replayed);
+    let replayed = items.iter().all(OperationResult::is_replayed);
     let list = render(&state.store, caller.account, items).await?;
     let one = list.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
     Ok((one.unwrap_or(&list).to_owned(), replayed))

@@ -23,7 +23,7 @@ use crate::domain::{
 use crate::gateway::consumers::{ConsumerView, Lag};
 use crate::push::signature::SigningSecret;
 use crate::store::attempts::AttemptRow;
-use crate::store::consumers::StoredConsumer;
+use crate::store::sync::consumers::StoredConsumer;
 
 /// The longest time ago that a sample was made, in seconds.
 const YEAR: i64 = 365 * 24 * 3_600;

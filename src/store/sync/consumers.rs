@@ -3,9 +3,9 @@
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::account_changes::AccountChange;
-use super::{Store, StoreError, columns};
 use crate::domain::{AccountId, Entity, Seq, Timestamp};
+use crate::store::account_changes::AccountChange;
+use crate::store::{Store, StoreError, columns};
 
 const COUNT: &str = "-- sync_consumer.count
 select count(*) as consumers from sync_consumer where account_id = $1";
@@ -33,7 +33,6 @@ where c.account_id = u.account_id and c.consumer_id = u.consumer_id and c.acked_
 
 /// A durable consumer of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct StoredConsumer {
     pub account: AccountId,
     /// Unique in the account.
@@ -51,7 +50,6 @@ pub struct StoredConsumer {
 
 /// The position of a page of the consumers of all accounts: the last one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ConsumerPosition {
     pub account: AccountId,
     pub name: String,
@@ -106,7 +104,7 @@ impl AccountChange {
     pub async fn insert_consumer(&self, new: &StoredConsumer) -> Result<bool, StoreError> {
         let StoredConsumer { account: _, name, consumer_id, entity, start, acknowledged: _, created_at } = new;
         let entity = entity.map(Entity::name);
-        let values: super::Params<'_, 6> = [&self.account().0, name, consumer_id, &entity, &start.0, created_at];
+        let values: crate::store::Params<'_, 6> = [&self.account().0, name, consumer_id, &entity, &start.0, created_at];
         Ok(self.client()?.execute(INSERT, &values).await? > 0)
     }
 
