@@ -97,7 +97,7 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
-    let names = ["BASE_URL", "PUBLIC_ID", "SECRET_KEY", "METRICS_URL", "NATS_URL", "DATABASE_URL"];
+    let names = ["BASE_URL", "PUBLIC_ID", "SECRET_KEY", "METRICS_URL", "NATS_URL", "NATS_CLIENT_URL", "DATABASE_URL"];
     assert_eq!(lines.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names.map(|name| format!("UNIFICUS_{name}")));
     for (name, value) in lines {
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_:/.@".contains(character);
