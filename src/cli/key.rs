@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::store::keys::{Added, ListedKey, StoredKeyText};
 
 /// The longest name and origin, in characters.
-const MAX_NAME: usize = 100;
+pub(super) const MAX_NAME: usize = 100;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {

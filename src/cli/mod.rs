@@ -3,6 +3,7 @@
 mod account;
 mod brand;
 mod define;
+mod files;
 mod key;
 mod log;
 mod master_key;
@@ -78,6 +79,10 @@ enum Command {
     /// Workspaces of an account.
     #[command(subcommand)]
     World(define::WorldCommand),
+    /// Import contacts or companies from a file of comma-separated values. Started again after an interruption, it continues.
+    Import(files::ImportOptions),
+    /// Export all contacts or companies to a file that `import` reads.
+    Export(files::ExportOptions),
     /// The relay to NATS JetStream.
     #[command(subcommand)]
     Relay(relay::RelayCommand),
@@ -124,6 +129,8 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audience(command) => define::audience(&store(&config)?, command).await,
         Command::Company(command) => define::company(&store(&config)?, command).await,
         Command::World(command) => define::world(&store(&config)?, command).await,
+        Command::Import(options) => files::import(&store(&config)?, options).await,
+        Command::Export(options) => files::export(&store(&config)?, options).await,
         Command::Relay(command) => relay::run(&config, &store(&config)?, command).await,
         Command::Log(command) => log::run(&config, &store(&config)?, command).await,
         Command::Rebuild(options) => rebuild::run(&store(&config)?, options).await,

@@ -23,8 +23,8 @@ enum Display {
     Lines,
 }
 
-/// Waits for a command and shows its progress meanwhile.
-pub(super) async fn shown<T>(progress: &RunProgress, json: bool, work: impl Future<Output = T>) -> T {
+/// Waits for a command and shows its progress meanwhile, in events, lines or records.
+pub(super) async fn shown<T>(progress: &RunProgress, unit: &str, json: bool, work: impl Future<Output = T>) -> T {
     let display = match (json, std::io::stderr().is_terminal()) {
         (true, _) => Display::Json,
         (false, true) => Display::Bar,
@@ -50,24 +50,24 @@ pub(super) async fn shown<T>(progress: &RunProgress, json: bool, work: impl Futu
         }
         let state = progress.state();
         if !state.0.is_empty() && shown != Some(state) {
-            display.show(state);
+            display.show(state, unit);
             shown = Some(state);
         }
     }
 }
 
 impl Display {
-    fn show(self, (phase, done, total): (&str, u64, u64)) {
+    fn show(self, (phase, done, total): (&str, u64, u64), unit: &str) {
         match self {
-            Self::Json => say(format_args!("{}", json!({"phase": phase, "events": done, "of": total}))),
+            Self::Json => say(format_args!("{}", json!({"phase": phase, unit: done, "of": total}))),
             Self::Bar if total > 0 => {
                 let filled = usize::try_from(WIDTH * done / total).unwrap_or_default();
                 let empty = usize::try_from(WIDTH).unwrap_or_default() - filled;
                 let bar = ["#".repeat(filled), "-".repeat(empty)].concat();
-                report(format_args!("\r{phase} [{bar}] {done} of {total} events\x1b[K"));
+                report(format_args!("\r{phase} [{bar}] {done} of {total} {unit}\x1b[K"));
             }
             Self::Bar => report(format_args!("\r{phase} ...\x1b[K")),
-            Self::Lines if total > 0 => report(format_args!("{phase}: {done} of {total} events\n")),
+            Self::Lines if total > 0 => report(format_args!("{phase}: {done} of {total} {unit}\n")),
             Self::Lines => report(format_args!("{phase}\n")),
         }
     }

@@ -52,7 +52,7 @@ pub(super) async fn run(store: &Store, options: RebuildOptions) -> anyhow::Resul
         }
     };
     let work = rebuild(store, scope, options.connections.into(), &progress, announce);
-    let report = Box::pin(progress::shown(&progress, options.json, work)).await?;
+    let report = Box::pin(progress::shown(&progress, "events", options.json, work)).await?;
     let seconds = began.elapsed().as_secs_f64();
     if options.json {
         let result = json!({"accounts": report.accounts, "events": report.events, "continued": report.continued,

@@ -42,7 +42,7 @@ pub(super) async fn run(store: &Store, options: VerifyOptions) -> anyhow::Result
     let only = accounts(&options.accounts);
     let progress = Arc::new(RunProgress::default());
     let work = verify(store, only.as_deref(), options.connections.into(), &progress);
-    let report = progress::shown(&progress, options.json, work).await?;
+    let report = progress::shown(&progress, "events", options.json, work).await?;
     let named = only.map_or(0, |only| u64::try_from(only.len()).unwrap_or(u64::MAX));
     if report.accounts < named {
         bail!("{} of the {named} accounts do not exist", named - report.accounts);

@@ -207,7 +207,7 @@ async fn attempt(
 }
 
 /// The result of a committed batch.
-async fn settle(store: &Store, decided: Decided) -> BatchResult {
+pub(super) async fn settle(store: &Store, decided: Decided) -> BatchResult {
     let replies = decided.replies.into_iter().map(|pending| async move {
         match pending {
             PendingReply::Ready(reply) => BatchReply::Reply(reply),
@@ -219,7 +219,7 @@ async fn settle(store: &Store, decided: Decided) -> BatchResult {
     BatchResult { replies, events: decided.append.events }
 }
 
-fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
+pub(super) fn load_request(commands: &[&CommandEnvelope]) -> LoadRequest {
     let mut request = LoadRequest { idempotency_ttl: IDEMPOTENCY_TTL, ..LoadRequest::default() };
     for envelope in commands {
         let account = envelope.account;

@@ -13,6 +13,7 @@
 mod batch;
 mod blocked;
 mod lane;
+mod preview;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 
 pub use batch::IDEMPOTENCY_TTL;
 pub use lane::{Lanes, Writer};
+pub use preview::Preview;
 
 use crate::clock::{self, Clock};
 use crate::contract::outcome::Done;
@@ -157,16 +159,30 @@ pub enum Failure {
 
 /// Executes one command in a process without lanes. The service's sweep announces its events.
 pub async fn execute(store: &Store, clock: &Clock, command: CommandEnvelope) -> Result<CommandResult, Failure> {
+    execute_all(store, clock, &[command]).await.pop().unwrap_or_else(missing_reply)
+}
+
+/// Executes commands of one account in a process without lanes, in one transaction. Each command succeeds or fails by
+/// itself.
+pub async fn execute_all(
+    store: &Store,
+    clock: &Clock,
+    commands: &[CommandEnvelope],
+) -> Vec<Result<CommandResult, Failure>> {
     let began = clock::instant();
+    let commands: Vec<&CommandEnvelope> = commands.iter().collect();
     while began.elapsed() < batch::MAX_WAIT {
-        let result = batch::execute(store, clock, HeadLock::Patient, &[&command]).await;
-        match result.replies.into_iter().next() {
-            Some(BatchReply::Reply(reply)) => return reply,
-            Some(BatchReply::Blocked) => {}
-            None => return missing_reply(),
+        let result = batch::execute(store, clock, HeadLock::Patient, &commands).await;
+        let replies = result.replies.into_iter().map(|reply| match reply {
+            BatchReply::Reply(reply) => Some(reply),
+            BatchReply::Blocked => None,
+        });
+        // A batch blocks all commands of an account or none of them.
+        if let Some(replies) = replies.collect() {
+            return replies;
         }
     }
-    Err(Failure::Full)
+    commands.iter().map(|_| Err(Failure::Full)).collect()
 }
 
 type Reply = Result<CommandResult, Failure>;

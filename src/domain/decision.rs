@@ -125,6 +125,15 @@ pub(super) fn refuse_taken(view: &impl View, entity: Entity, own: Uid, key: Opti
         | Entity::Conflict => "name",
     };
     let article = if entity == Entity::Audience { "An" } else { "A" };
-    let detail = format!("{article} {} with this {attribute} already exists.", entity.noun());
+    let detail = format!("{article} {} with this {attribute}{TAKEN}", entity.noun());
     Err(Invalid::new(attribute, detail).into())
+}
+
+/// The end of the sentence which says that another record has a lookup key.
+const TAKEN: &str = " already exists.";
+
+/// True for the error of [`refuse_taken`].
+#[must_use]
+pub(crate) fn is_taken(invalid: &Invalid) -> bool {
+    invalid.detail.ends_with(TAKEN)
 }

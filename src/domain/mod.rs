@@ -39,6 +39,7 @@ mod visibility;
 
 pub use change::{FieldChange, NewEvent, Patch};
 pub use decide::{Command, Delete, decide, refuse_too_large};
+pub(crate) use decision::is_taken;
 pub use decision::{Decision, Reads, View};
 pub use entity::Entity;
 pub use event::Event;

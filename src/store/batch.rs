@@ -168,7 +168,7 @@ impl Batch {
     }
 
     /// Rolls back and returns the connection to the pool.
-    async fn roll_back(mut self) -> Result<(), StoreError> {
+    pub async fn roll_back(mut self) -> Result<(), StoreError> {
         self.client()?.batch_execute("rollback").await?;
         drop(self.client.take());
         Ok(())

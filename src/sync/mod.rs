@@ -3,5 +3,6 @@
 //! Guarantees: everything is written by commands, so that it is decided under the account's lock on the state of then; an
 //! interrupted run is continued by running it again.
 
+pub(crate) mod files;
 mod plan;
 pub(crate) mod revert;

@@ -19,6 +19,7 @@ mod docs;
 mod edge;
 mod endpoints;
 mod feed_pages;
+mod files;
 mod form_values;
 mod generated_clients;
 mod health;

@@ -42,6 +42,12 @@ pub(crate) async fn unificus(arguments: &str, settings: &[(&str, &str)]) -> Outp
     tokio::time::timeout(LONG, output).await.expect("the program does not end").unwrap()
 }
 
+/// The same, with arguments that may contain spaces.
+pub(crate) async fn unificus_of(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+    let output = command_of(arguments, settings).output();
+    tokio::time::timeout(LONG, output).await.expect("the program does not end").unwrap()
+}
+
 /// The same, with text on its standard input.
 pub(crate) async fn unificus_with_input(arguments: &str, settings: &[(&str, &str)], input: &str) -> Output {
     let mut command = command(arguments, settings);
@@ -53,8 +59,13 @@ pub(crate) async fn unificus_with_input(arguments: &str, settings: &[(&str, &str
 }
 
 fn command(arguments: &str, settings: &[(&str, &str)]) -> Command {
+    command_of(&arguments.split(' ').collect::<Vec<_>>(), settings)
+}
+
+/// A run that is not started.
+pub(crate) fn command_of(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unificus"));
-    command.args(arguments.split(' ')).envs(settings.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).envs(settings.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

@@ -1,0 +1,19 @@
+//! Records in files of comma-separated values: importing and exporting them.
+//!
+//! Guarantees: memory does not grow with the file; an import that was interrupted is continued by starting it again, and
+//! executes no line twice; an exported file that is imported gives equal records.
+
+mod attributes;
+mod cells;
+mod export;
+mod import;
+mod lines;
+mod operations;
+mod repeated;
+mod report;
+
+pub(crate) use cells::cells_of;
+pub(crate) use export::{ExportRequest, export};
+pub(crate) use import::{ImportRequest, Step, import};
+pub(crate) use operations::{MappingOptions, Match};
+pub(crate) use report::Report;
