@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::program::{Dir, failure_text, lines, unificus, unificus_of};
+use crate::support::program::{Dir, failure_text, lines, unificus_of};
 use crate::support::{Client, Service};
 
 /// Runs a command on the account's database; returns the JSON of its report.
@@ -180,7 +180,8 @@ async fn an_exported_file_gives_equal_records_in_another_account() {
             ("contact", "currency", "Budget"),
             ("company", "checkbox", "VIP"),
         ] {
-            let body = json!({"entity": entity, "type": kind, "name": name, "allowed_values": ["S, M", "L", "[x]"]});
+            let allowed = if kind == "multi_select" { json!(["S, M", "L", "[x]"]) } else { Value::Null };
+            let body = json!({"entity": entity, "type": kind, "name": name, "allowed_values": allowed});
             client.post("/fields", body).await.expect(201);
         }
     }

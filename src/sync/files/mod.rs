@@ -11,6 +11,8 @@ mod lines;
 mod operations;
 mod repeated;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cells::cells_of;
 pub(crate) use export::{ExportRequest, export};
