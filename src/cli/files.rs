@@ -17,7 +17,9 @@ use crate::clock;
 use crate::domain::{AccountId, Entity};
 use crate::rebuild::RunProgress;
 use crate::store::Store;
-use crate::sync::files::{self, ExportRequest, ImportRequest, MappingOptions, Match, Report, Step};
+use crate::sync::files::{
+    self, ExportRequest, Exported, ImportReport, ImportRequest, ImportStep, MappingOptions, MatchBy,
+};
 
 /// The kinds of records that files have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,7 +29,7 @@ enum Records {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum MatchBy {
+enum MatchOption {
     Email,
     Name,
     None,
@@ -41,6 +43,7 @@ enum EmptyCells {
 
 /// The file, the account and the meaning of the columns.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct ImportOptions {
     records: Records,
     /// The file. Its first line has the names of the columns.
@@ -60,7 +63,7 @@ pub(super) struct ImportOptions {
     ref_column: Option<String>,
     /// How a line is matched with an existing record. By default contacts by email and companies by name.
     #[arg(long = "match", value_enum)]
-    match_by: Option<MatchBy>,
+    match_by: Option<MatchOption>,
     /// Whether an empty cell leaves the attribute as it is, or clears it.
     #[arg(long, value_enum, default_value = "keep")]
     empty: EmptyCells,
@@ -116,9 +119,9 @@ pub(super) async fn import(store: &Store, options: ImportOptions) -> anyhow::Res
     let is_usable = !origin.is_empty() && origin.chars().count() <= MAX_NAME && !origin.contains(char::is_control);
     ensure!(is_usable, "the origin must have 1 to {MAX_NAME} characters, none of them a control character");
     let matching = match (options.match_by, options.records) {
-        (Some(MatchBy::Email), _) | (None, Records::Contacts) => Match::Email,
-        (Some(MatchBy::Name), _) | (None, Records::Companies) => Match::Name,
-        (Some(MatchBy::None), _) => Match::None,
+        (Some(MatchOption::Email), _) | (None, Records::Contacts) => MatchBy::Email,
+        (Some(MatchOption::Name), _) | (None, Records::Companies) => MatchBy::Name,
+        (Some(MatchOption::None), _) => MatchBy::None,
     };
     let mapping = MappingOptions {
         map: pairs(&options.map, "--map", true)?,
@@ -140,20 +143,21 @@ pub(super) async fn import(store: &Store, options: ImportOptions) -> anyhow::Res
     let (clock, began) = (clock_of(store).await?, clock::instant());
     let progress = RunProgress::default();
     let report_step = |step| match step {
-        Step::Reading => progress.begin("reading", 0),
-        Step::Executing(lines) if request.dry_run => progress.begin("checking", lines),
-        Step::Executing(lines) => progress.begin("importing", lines),
-        Step::Done(lines) => progress.add(lines),
+        ImportStep::Reading => progress.begin("reading", 0),
+        ImportStep::Executing(lines) if request.dry_run => progress.begin("checking", lines),
+        ImportStep::Executing(lines) => progress.begin("importing", lines),
+        ImportStep::Done(lines) => progress.add(lines),
     };
-    let work = files::import(store, &clock, &request, report_step);
+    let work = Box::pin(files::import(store, &clock, &request, report_step));
     let report = progress::shown(&progress, "lines", options.json, work);
     let report = report.await.with_context(|| format!("cannot import {}", options.file.display()))?;
     show(&report, &options, began.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn show(report: &Report, options: &ImportOptions, seconds: f64) {
-    let Report { lines, created, linked, updated, unchanged, duplicates, refused, conflicts, replayed, .. } = *report;
+fn show(report: &ImportReport, options: &ImportOptions, seconds: f64) {
+    let ImportReport { lines, created, linked, updated, unchanged, duplicates, refused, conflicts, replayed, .. } =
+        *report;
     if options.json {
         let noted: Vec<_> = report
             .noted
@@ -177,8 +181,8 @@ fn show(report: &Report, options: &ImportOptions, seconds: f64) {
     if !report.ignored.is_empty() {
         say(format_args!("Columns that are not read: {}.", report.ignored.join(", ")));
     }
-    let verb = if options.dry_run { "would be imported" } else { "were imported" };
-    say(format_args!("{lines} lines {verb} in {seconds:.1} s ({:.0} per second):", per_second(lines, seconds)));
+    let outcome = if options.dry_run { "would be imported" } else { "were imported" };
+    say(format_args!("{lines} lines {outcome} in {seconds:.1} s ({:.0} per second):", per_second(lines, seconds)));
     say(format_args!("  created           {created}"));
     say(format_args!("  linked            {linked} ({updated} updated, {unchanged} unchanged)"));
     say(format_args!("  would duplicate   {duplicates}"));
@@ -213,23 +217,25 @@ pub(super) async fn export(store: &Store, options: ExportOptions) -> anyhow::Res
     if written.is_err() {
         let _nothing_is_left = std::fs::remove_file(&unfinished);
     }
-    let shown = written?;
+    let exported = written?;
     std::fs::rename(&unfinished, file).with_context(|| format!("cannot write {}", file.display()))?;
     if options.json {
+        let as_of = exported.as_of.map(|as_of| as_of.to_string());
+        let shown = json!({"public_id": account, "records": exported.records, "as_of": as_of});
         say(format_args!("{shown}"));
     } else {
-        say(format_args!("{} records were exported to {}.", shown["records"], file.display()));
+        say(format_args!("{} records were exported to {}.", exported.records, file.display()));
     }
     Ok(())
 }
 
-/// Writes the records; returns the report.
+/// Writes the records.
 async fn write(
     store: &Store,
     request: ExportRequest,
     options: &ExportOptions,
     mut out: impl Write,
-) -> anyhow::Result<serde_json::Value> {
+) -> anyhow::Result<Exported> {
     if options.bom {
         out.write_all("\u{feff}".as_bytes())?;
     }
@@ -241,11 +247,10 @@ async fn write(
         }
         progress.add(done.saturating_sub(before));
     };
-    let work = files::export(store, request, &mut out, report_page);
+    let work = Box::pin(files::export(store, request, &mut out, report_page));
     let exported = progress::shown(&progress, "records", options.json, work).await?;
     out.flush()?;
-    Ok(json!({"public_id": request.account, "records": exported.records,
-        "as_of": exported.as_of.map(|as_of| as_of.to_string())}))
+    Ok(exported)
 }
 
 /// The file that becomes this one when it is complete.

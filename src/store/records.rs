@@ -70,8 +70,10 @@ join ", $table, " r on r.account_id = k.account_id and r.uid = k.uid"),
 select r.account_id, r.record from unnest($1::uuid[], $2::text[]) as k(account_id, key)
 join ", $table, " r on r.account_id = k.account_id and r.key = k.key and not r.deleted"),
             by_ref: concat!("-- ", $table, ".by_ref
-select r.account_id, r.record from unnest($1::uuid[], $2::text[], $3::text[]) as k(account_id, source, id)
-join record_ref f on f.account_id = k.account_id and f.entity = '", $table, "' and f.source = k.source and f.id = k.id
+select r.account_id, r.record from (
+    select k.account_id, (select f.uid from record_ref f where f.account_id = k.account_id and f.entity = '", $table, "'
+        and f.source = k.source and f.id = k.id) as uid
+    from unnest($1::uuid[], $2::text[], $3::text[]) as k(account_id, source, id) offset 0) f
 join ", $table, " r on r.account_id = f.account_id and r.uid = f.uid"),
             upsert: concat!("-- ", $table, ".upsert
 insert into ", $table, " (account_id, uid, version, key, role, deleted, created_at, updated_at, record)

@@ -18,7 +18,7 @@ const BASE: &str = "base";
 
 /// The thing that a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attribute {
+pub(super) enum ColumnAttribute {
     /// The value of a field that is a text.
     Field(Field),
     /// Texts: tags or circles.
@@ -39,22 +39,22 @@ pub(super) enum Attribute {
 
 /// An attribute and the column in which an export has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedColumn {
     pub(super) name: String,
-    pub(super) attribute: Attribute,
+    pub(super) attribute: ColumnAttribute,
 }
 
 /// All attributes of a kind of record.
 #[derive(Debug)]
-pub(super) struct Attributes {
-    named: Vec<Named>,
+pub(super) struct FileAttributes {
+    named: Vec<NamedColumn>,
 }
 
-impl Attributes {
+impl FileAttributes {
     /// Fields whose values are neither texts nor lists of texts have no columns: audiences and primary contacts.
     pub(super) fn of(entity: Entity, definitions: &[Record]) -> Self {
         let mut named = Vec::new();
-        let mut add = |name: &str, attribute| named.push(Named { name: name.to_owned(), attribute });
+        let mut add = |name: &str, attribute| named.push(NamedColumn { name: name.to_owned(), attribute });
         for field in entity.fields().iter().copied() {
             let name = field.name();
             match field.kind() {
@@ -65,10 +65,10 @@ impl Attributes {
                 | FieldKind::Website
                 | FieldKind::Category
                 | FieldKind::Date
-                | FieldKind::Time => add(name, Attribute::Field(field)),
-                FieldKind::Tags | FieldKind::Circles | FieldKind::Words => add(name, Attribute::List(field)),
-                FieldKind::Address => ADDRESS.iter().for_each(|part| add(part, Attribute::AddressPart(part))),
-                FieldKind::Links => add("company", Attribute::Companies),
+                | FieldKind::Time => add(name, ColumnAttribute::Field(field)),
+                FieldKind::Tags | FieldKind::Circles | FieldKind::Words => add(name, ColumnAttribute::List(field)),
+                FieldKind::Address => ADDRESS.iter().for_each(|part| add(part, ColumnAttribute::AddressPart(part))),
+                FieldKind::Links => add("company", ColumnAttribute::Companies),
                 FieldKind::Custom(_)
                 | FieldKind::Person
                 | FieldKind::Audiences
@@ -90,30 +90,33 @@ impl Attributes {
                 (Entity::Company, FieldOwner::Target) => ("target", Field::CompanyCustomFields.name()),
                 _ => continue,
             };
-            let attribute = Attribute::Custom { key, uid: definition.uid, kind: definition.kind };
-            named.push(Named { name: format!("{prefix}:{}", definition.label), attribute });
+            let attribute = ColumnAttribute::Custom { key, uid: definition.uid, kind: definition.kind };
+            named.push(NamedColumn { name: format!("{prefix}:{}", definition.label), attribute });
         }
         Self { named }
     }
 
     /// The columns of an export. The first two tell what record a line is.
-    pub(super) fn exported(self) -> Vec<Named> {
-        let first = |name: &str, attribute| Named { name: name.to_owned(), attribute };
-        [first(UID, Attribute::Uid), first(VERSION, Attribute::Base)].into_iter().chain(self.named).collect()
+    pub(super) fn exported(self) -> Vec<NamedColumn> {
+        let first = |name: &str, attribute| NamedColumn { name: name.to_owned(), attribute };
+        [first(UID, ColumnAttribute::Uid), first(VERSION, ColumnAttribute::Base)]
+            .into_iter()
+            .chain(self.named)
+            .collect()
     }
 
     /// The attribute that an export calls so. Case is ignored.
-    pub(super) fn exported_as(&self, name: &str) -> Option<Attribute> {
+    pub(super) fn exported_as(&self, name: &str) -> Option<ColumnAttribute> {
         self.named.iter().find(|named| named.name.eq_ignore_ascii_case(name)).map(|named| named.attribute)
     }
 
     /// The attribute that an operator calls so: by its name, or for a custom field by its label or UUID.
-    pub(super) fn named(&self, name: &str) -> Result<Attribute, String> {
+    pub(super) fn named(&self, name: &str) -> Result<ColumnAttribute, String> {
         let name = name.trim();
         match name {
-            UID => return Ok(Attribute::Uid),
-            BASE => return Ok(Attribute::Base),
-            FULL_ADDRESS => return Ok(Attribute::FullAddress),
+            UID => return Ok(ColumnAttribute::Uid),
+            BASE => return Ok(ColumnAttribute::Base),
+            FULL_ADDRESS => return Ok(ColumnAttribute::FullAddress),
             _ => {}
         }
         if let Some(attribute) = self.exported_as(name) {
@@ -122,15 +125,16 @@ impl Attributes {
         let bare = name.split_once(':').filter(|(prefix, _)| matches!(*prefix, "custom" | "target"));
         let label = bare.map_or(name, |(_, label)| label);
         let by_uid = parse_uid(label);
-        let is_meant = |named: &&Named| match named.attribute {
-            Attribute::Custom { uid, .. } if by_uid.is_some() => by_uid == Some(uid),
-            Attribute::Custom { .. } if bare.is_none() => {
-                named.name.split_once(':').is_some_and(|(_, own)| own.to_lowercase() == label.to_lowercase())
+        let is_meant = |named: &&NamedColumn| {
+            let ColumnAttribute::Custom { uid, .. } = named.attribute else { return false };
+            let own = named.name.split_once(':').map_or("", |(_, own)| own);
+            match (by_uid, bare) {
+                (Some(by_uid), _) => by_uid == uid,
+                (None, None) => own.to_lowercase() == label.to_lowercase(),
+                (None, Some(_)) => named.name.to_lowercase() == name.to_lowercase(),
             }
-            Attribute::Custom { .. } => named.name.to_lowercase() == name.to_lowercase(),
-            _ => false,
         };
-        let meant: Vec<&Named> = self.named.iter().filter(is_meant).collect();
+        let meant: Vec<&NamedColumn> = self.named.iter().filter(is_meant).collect();
         match meaning(&meant) {
             Meant::One(attribute) => Ok(attribute),
             Meant::Several(names) => Err(format!("{name:?} may be {}: write which.", names.join(" or "))),
@@ -145,11 +149,11 @@ impl Attributes {
 /// The attributes that a name may mean.
 enum Meant<'a> {
     None,
-    One(Attribute),
+    One(ColumnAttribute),
     Several(Vec<&'a str>),
 }
 
-fn meaning<'a>(meant: &[&'a Named]) -> Meant<'a> {
+fn meaning<'a>(meant: &[&'a NamedColumn]) -> Meant<'a> {
     match meant {
         [] => Meant::None,
         [only] => Meant::One(only.attribute),
@@ -157,7 +161,7 @@ fn meaning<'a>(meant: &[&'a Named]) -> Meant<'a> {
     }
 }
 
-impl Attribute {
+impl ColumnAttribute {
     /// The text of the cell that has this attribute of a record, which is as clients see it.
     pub(super) fn cell(self, record: &Map<String, Json>) -> String {
         match self {
@@ -240,23 +244,23 @@ fn texts(json: Option<&Json>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn contact() -> Attributes {
-        Attributes::of(Entity::Contact, &[])
+    fn contact() -> FileAttributes {
+        FileAttributes::of(Entity::Contact, &[])
     }
 
     #[test]
     fn a_name_that_is_no_attribute_is_refused_with_all_that_there_are() {
         let error = contact().named("Surname").expect_err("no attribute");
         assert!(error.starts_with("\"Surname\" is no attribute. There are: role,"), "{error}");
-        assert_eq!(contact().named(" Last_Name "), Ok(Attribute::Field(Field::LastName)));
-        assert_eq!(contact().named("city"), Ok(Attribute::AddressPart("city")));
+        assert_eq!(contact().named(" Last_Name "), Ok(ColumnAttribute::Field(Field::LastName)));
+        assert_eq!(contact().named("city"), Ok(ColumnAttribute::AddressPart("city")));
     }
 
     #[test]
     fn version_and_uid_are_used_on_request_alone() {
         let attributes = contact();
         assert_eq!((attributes.exported_as("uid"), attributes.exported_as("version")), (None, None));
-        assert_eq!(attributes.named("base"), Ok(Attribute::Base));
+        assert_eq!(attributes.named("base"), Ok(ColumnAttribute::Base));
     }
 
     #[test]
@@ -266,7 +270,7 @@ mod tests {
             "address": {"address_line_1": null, "city": "Delft"}});
         let Json::Object(record) = record else { panic!("an object") };
         let mut set = Map::new();
-        for Named { attribute, .. } in contact().exported() {
+        for NamedColumn { attribute, .. } in contact().exported() {
             let cell = attribute.cell(&record);
             let cell = Some(cell.as_str()).filter(|cell| !cell.is_empty());
             attribute.put(cell, &mut set).expect("a value");
@@ -274,6 +278,6 @@ mod tests {
         assert_eq!(set["tags"], json!(["a, b", "c"]));
         assert_eq!((&set["first_name"], &set["email"]), (&json!(""), &json!("a@example.org")));
         assert_eq!((&set["address"]["city"], &set["address"]["zip"]), (&json!("Delft"), &json!(null)));
-        assert_eq!(Attribute::Companies.cell(&record), "[\"Acme, Inc.\",\"B\"]");
+        assert_eq!(ColumnAttribute::Companies.cell(&record), "[\"Acme, Inc.\",\"B\"]");
     }
 }

@@ -1,10 +1,11 @@
 //! Exports the records of an account, page by page in the order of their creation.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json};
 
-use super::attributes::Attributes;
+use super::attributes::FileAttributes;
 use super::cells;
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity};
@@ -47,7 +48,7 @@ pub(crate) async fn export(
     progress: impl Fn(u64, u64),
 ) -> Result<Exported, ExportError> {
     let schema = store.schema(request.account).await?;
-    let columns = Attributes::of(request.entity, &schema.custom_fields).exported();
+    let columns = FileAttributes::of(request.entity, &schema.custom_fields).exported();
     let mut writer = csv::WriterBuilder::new().delimiter(request.delimiter).from_writer(out);
     write(&mut writer, columns.iter().map(|column| column.name.as_str()))?;
     let mut exported = Exported { records: 0, as_of: None };
@@ -76,8 +77,5 @@ pub(crate) async fn export(
 
 fn write<'a, W: Write>(writer: &mut csv::Writer<W>, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
     let cells = cells.map(cells::protected);
-    writer.write_record(cells.map(|cell| cell.into_owned())).map_err(|error| match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    })
+    writer.write_record(cells.map(Cow::into_owned)).map_err(io::Error::from)
 }

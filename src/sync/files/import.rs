@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::Attributes;
+use super::attributes::FileAttributes;
 use super::lines::{FileError, Line, Lines};
 use super::operations::{Mapping, MappingOptions, Sender};
 use super::repeated::RepeatedNames;
-use super::report::Report;
+use super::report::ImportReport;
 use crate::clock::Clock;
 use crate::command::{self, CommandEnvelope, CommandResult, Failure, Preview};
 use crate::domain::{AccountId, Entity, Record};
@@ -41,7 +43,7 @@ pub(crate) struct ImportRequest {
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum ImportStep {
     /// The file is read for the first time.
     Reading,
     /// This number of lines is to be executed.
@@ -72,21 +74,21 @@ pub(crate) async fn import(
     store: &Store,
     clock: &Clock,
     request: &ImportRequest,
-    progress: impl Fn(Step),
-) -> Result<Report, ImportError> {
+    progress: impl Fn(ImportStep),
+) -> Result<ImportReport, ImportError> {
     let schema = store.schema(request.account).await?;
-    let attributes = Attributes::of(request.entity, &schema.custom_fields);
+    let attributes = FileAttributes::of(request.entity, &schema.custom_fields);
     let mut lines = Lines::open(&request.path, request.delimiter)?;
     let mapping = Mapping::new(request.entity, &request.mapping, &attributes, lines.header());
     let mapping = mapping.map_err(ImportError::Mapping)?;
-    progress(Step::Reading);
+    progress(ImportStep::Reading);
     let first = read(&mut lines, &mapping, request.dry_run)?;
-    progress(Step::Executing(first.lines));
+    progress(ImportStep::Executing(first.lines));
     let sender =
         Sender { account: request.account, origin: Arc::clone(&request.origin), run: run(request, first.hash) };
     let mut execution =
         Execution { store, clock, preview: first.repeated.map(|repeated| (Preview::new(request.entity), repeated)) };
-    let mut report = Report { ignored: mapping.ignored.clone(), exact: true, ..Report::default() };
+    let mut report = ImportReport { ignored: mapping.ignored.clone(), exact: true, ..ImportReport::default() };
     let mut lines = Lines::open(&request.path, request.delimiter)?;
     let mut chunk = Chunk::read(&mut lines, &mapping, &sender)?;
     let mut done = 1;
@@ -96,19 +98,21 @@ pub(crate) async fn import(
         let count = current.lines.len();
         let mut results = results.into_iter();
         for (line, refused) in current.lines {
-            match refused {
-                Some(reason) => report.refuse(line, reason),
-                None => {
-                    let result = results.next().unwrap_or(Err(Failure::Unavailable));
-                    report.add(line, result).map_err(|failure| match failure {
-                        Failure::NoAccount => ImportError::NoAccount(request.account),
-                        failure => ImportError::Stopped { line: done, failure },
-                    })?;
-                }
+            if let Some(reason) = refused {
+                report.refuse(line, reason);
+            } else {
+                let result = results.next().unwrap_or(Err(Failure::Unavailable));
+                report.add(line, result).map_err(|failure| {
+                    if failure == Failure::NoAccount {
+                        ImportError::NoAccount(request.account)
+                    } else {
+                        ImportError::Stopped { line: done, failure }
+                    }
+                })?;
             }
             done = line;
         }
-        progress(Step::Done(u64::try_from(count).unwrap_or_default()));
+        progress(ImportStep::Done(u64::try_from(count).unwrap_or_default()));
         chunk = next?;
     }
     if lines.hash() != first.hash {
@@ -133,8 +137,12 @@ fn read(lines: &mut Lines<std::fs::File>, mapping: &Mapping, dry_run: bool) -> R
         count += 1;
         let (Line::Cells { cells, .. }, Some(repeated)) = (line, &mut repeated) else { continue };
         let (reference, key) = mapping.names(&cells);
-        reference.iter().for_each(|id| repeated.add(REFERENCE, id));
-        key.iter().for_each(|key| repeated.add(KEY, key));
+        if let Some(id) = reference {
+            repeated.add(REFERENCE, &id);
+        }
+        if let Some(key) = key {
+            repeated.add(KEY, &key);
+        }
     }
     Ok(FirstReading { lines: count, hash: lines.hash(), repeated })
 }
@@ -143,8 +151,8 @@ fn read(lines: &mut Lines<std::fs::File>, mapping: &Mapping, dry_run: bool) -> R
 fn run(request: &ImportRequest, hash: [u8; 32]) -> String {
     let choices = format!("{:?} {:?} {:?}", request.entity, request.delimiter, request.mapping);
     let digest = Sha256::new().chain_update(hash).chain_update(choices).finalize();
-    let digits: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("file:{digits}")
+    let bytes: Vec<u8> = digest.iter().copied().take(12).collect();
+    ["file:", &URL_SAFE_NO_PAD.encode(bytes)].concat()
 }
 
 /// Lines that are executed together.

@@ -15,7 +15,7 @@ mod report;
 mod tests;
 
 pub(crate) use cells::cells_of;
-pub(crate) use export::{ExportRequest, export};
-pub(crate) use import::{ImportRequest, Step, import};
-pub(crate) use operations::{MappingOptions, Match};
-pub(crate) use report::Report;
+pub(crate) use export::{ExportRequest, Exported, export};
+pub(crate) use import::{ImportRequest, ImportStep, import};
+pub(crate) use operations::{MappingOptions, MatchBy};
+pub(crate) use report::ImportReport;

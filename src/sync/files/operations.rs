@@ -7,7 +7,7 @@ use csv::StringRecord;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::{Attribute, Attributes};
+use super::attributes::{ColumnAttribute, FileAttributes};
 use super::cells;
 use super::report::reason;
 use crate::clock;
@@ -23,7 +23,7 @@ const OF_OPERATION: char = '\u{3}';
 
 /// How a line without a reference is matched with an existing record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Match {
+pub(crate) enum MatchBy {
     /// By its email; contacts only.
     Email,
     /// By its name; companies only.
@@ -38,12 +38,12 @@ pub(super) struct Mapping {
     pub(super) entity: Entity,
     kind: InputKind,
     /// The attributes of columns, by the columns' indices.
-    columns: Vec<(usize, Attribute)>,
+    columns: Vec<(usize, ColumnAttribute)>,
     /// The attributes that every line has, with their values.
-    constants: Vec<(Attribute, String)>,
+    constants: Vec<(ColumnAttribute, String)>,
     /// The index of the column with the record's id in the other system.
     reference: Option<usize>,
-    matching: Match,
+    matching: MatchBy,
     clear_empty: bool,
     create_companies: bool,
     /// The names of the columns that are not read.
@@ -58,7 +58,7 @@ pub(crate) struct MappingOptions {
     /// Attributes with the value that every line has.
     pub(crate) set: Vec<(String, String)>,
     pub(crate) ref_column: Option<String>,
-    pub(crate) matching: Match,
+    pub(crate) matching: MatchBy,
     /// Whether an empty cell clears the attribute.
     pub(crate) clear_empty: bool,
     /// Whether companies of contacts are created where there are none of the name.
@@ -78,13 +78,13 @@ impl Mapping {
     pub(super) fn new(
         entity: Entity,
         options: &MappingOptions,
-        attributes: &Attributes,
+        attributes: &FileAttributes,
         header: &[String],
     ) -> Result<Self, String> {
         let kind = match (entity, options.matching) {
-            (Entity::Contact, Match::Email | Match::None) => InputKind::Contact,
-            (Entity::Company, Match::Name | Match::None) => InputKind::Company,
-            (Entity::Contact, Match::Name) => return Err("Contacts are matched by email or none.".to_owned()),
+            (Entity::Contact, MatchBy::Email | MatchBy::None) => InputKind::Contact,
+            (Entity::Company, MatchBy::Name | MatchBy::None) => InputKind::Company,
+            (Entity::Contact, MatchBy::Name) => return Err("Contacts are matched by email or none.".to_owned()),
             (_, _) => return Err("Companies are matched by name or none.".to_owned()),
         };
         let index = |column: &str| {
@@ -92,7 +92,7 @@ impl Mapping {
             position.ok_or_else(|| format!("The file has no column {column:?}, but {}.", header.join(", ")))
         };
         let reference = options.ref_column.as_deref().map(index).transpose()?;
-        let mut columns: Vec<(usize, Attribute)> = Vec::new();
+        let mut columns: Vec<(usize, ColumnAttribute)> = Vec::new();
         let mut chosen = Vec::new();
         for (column, attribute) in &options.map {
             let column = index(column)?;
@@ -120,7 +120,7 @@ impl Mapping {
         let of_constant = |(name, value): &(String, String)| Ok((attributes.named(name)?, value.clone()));
         let constants: Vec<_> = options.set.iter().map(of_constant).collect::<Result<_, String>>()?;
         columns.retain(|(_, attribute)| constants.iter().all(|(constant, _)| constant != attribute));
-        let mut seen: Vec<Attribute> = Vec::new();
+        let mut seen: Vec<ColumnAttribute> = Vec::new();
         for attribute in columns.iter().map(|(_, attribute)| *attribute) {
             if seen.contains(&attribute) {
                 return Err("Two columns are mapped to one attribute.".to_owned());
@@ -134,7 +134,7 @@ impl Mapping {
         let mapping =
             Self { entity, kind, columns, constants, reference, matching, clear_empty, create_companies, ignored };
         match mapping.key_column() {
-            None if mapping.reference.is_none() && mapping.matching != Match::None && !mapping.has_uid() => {
+            None if mapping.reference.is_none() && mapping.matching != MatchBy::None && !mapping.has_uid() => {
                 let attribute = mapping.key_attribute();
                 Err(format!("No column is the {attribute}: map one, or name --ref-column, or use --match none."))
             }
@@ -143,7 +143,7 @@ impl Mapping {
     }
 
     fn has_uid(&self) -> bool {
-        self.columns.iter().any(|(_, attribute)| *attribute == Attribute::Uid)
+        self.columns.iter().any(|(_, attribute)| *attribute == ColumnAttribute::Uid)
     }
 
     fn key_attribute(&self) -> &'static str {
@@ -151,7 +151,7 @@ impl Mapping {
     }
 
     fn key_column(&self) -> Option<usize> {
-        let is_key = |attribute: &Attribute| matches!(attribute, Attribute::Field(field) if field.name() == self.key_attribute());
+        let is_key = |attribute: &ColumnAttribute| matches!(attribute, ColumnAttribute::Field(field) if field.name() == self.key_attribute());
         self.columns.iter().find(|(_, attribute)| is_key(attribute)).map(|(column, _)| *column)
     }
 
@@ -171,17 +171,17 @@ impl Mapping {
         let of_constants = self.constants.iter().map(|(attribute, value)| (*attribute, Some(value.as_str())));
         for (attribute, cell) in of_columns.chain(of_constants) {
             match (attribute, cell) {
-                (Attribute::Companies, Some(cell)) => companies = cells::names(cell),
+                (ColumnAttribute::Companies, Some(cell)) => companies = cells::names(cell),
                 // Companies are added, so that an empty cell adds none.
-                (Attribute::Companies, None) => {}
-                (Attribute::Uid, Some(cell)) => drop(op.insert("uid".to_owned(), json!(cell.trim()))),
-                (Attribute::Base, Some(cell)) => {
+                (ColumnAttribute::Companies, None) => {}
+                (ColumnAttribute::Uid, Some(cell)) => drop(op.insert("uid".to_owned(), json!(cell.trim()))),
+                (ColumnAttribute::Base, Some(cell)) => {
                     let base = cell.trim().parse::<i64>();
                     op.insert("base".to_owned(), base.map_or_else(|_| json!(cell), |base| json!(base)));
                 }
-                (Attribute::Uid | Attribute::Base, None) => {}
+                (ColumnAttribute::Uid | ColumnAttribute::Base, None) => {}
                 // A new contact must have names, which may be empty; an existing one keeps its names.
-                (Attribute::Field(field @ (Field::FirstName | Field::LastName)), None) => {
+                (ColumnAttribute::Field(field @ (Field::FirstName | Field::LastName)), None) => {
                     attribute.put(None, &mut set)?;
                     without_names.push(field);
                 }
@@ -201,7 +201,7 @@ impl Mapping {
         let reference = match self.reference {
             Some(column) => match value(cells, column) {
                 Some(id) => Some(id.trim().to_owned()),
-                None if self.matching == Match::None && !op.contains_key("uid") => {
+                None if self.matching == MatchBy::None && !op.contains_key("uid") => {
                     return Err("The cell of the reference is empty.".to_owned());
                 }
                 None => None,
@@ -215,20 +215,12 @@ impl Mapping {
             let key = self.key_attribute();
             return Err(format!("Several companies need a line with {key}, reference or uid."));
         }
-        let further: Vec<Json> = companies.map(|company| self.link(&op, &set, &company)).collect();
+        let further = companies.map(|company| self.link(&op, &set, &company)).collect::<Vec<_>>();
         let first = self.step(sender, line, 0, op, set, &without_names)?;
-        let then: Vec<Step> = further
-            .into_iter()
-            .zip(1..)
-            .map(|(link, index)| {
-                let Json::Object(mut link) = link else { return Err("The companies cannot be read.".to_owned()) };
-                let set = match link.remove("set") {
-                    Some(Json::Object(set)) => set,
-                    _ => Map::new(),
-                };
-                self.step(sender, line, index, link, set, &[])
-            })
-            .collect::<Result<_, _>>()?;
+        let mut then = Vec::with_capacity(further.len());
+        for (index, (link, set)) in (1..).zip(further) {
+            then.push(self.step(sender, line, index, link, set, &[])?);
+        }
         Ok(CommandEnvelope {
             idempotency: first.idempotency,
             causation: first.causation,
@@ -244,7 +236,7 @@ impl Mapping {
         if let Some(id) = reference {
             op.insert("ref".to_owned(), json!({ "id": id }));
         }
-        if self.matching != Match::None && !op.contains_key("uid") {
+        if self.matching != MatchBy::None && !op.contains_key("uid") {
             op.insert("match".to_owned(), json!([self.key_attribute()]));
         }
     }
@@ -253,8 +245,13 @@ impl Mapping {
         json!({"name": name, "create_company_if_not_exists": self.create_companies})
     }
 
-    /// The operation that adds a further company to the record of a line.
-    fn link(&self, op: &Map<String, Json>, set: &Map<String, Json>, company: &str) -> Json {
+    /// The operation that adds a further company to the record of a line, and its body.
+    fn link(
+        &self,
+        op: &Map<String, Json>,
+        set: &Map<String, Json>,
+        company: &str,
+    ) -> (Map<String, Json>, Map<String, Json>) {
         let mut link = op.clone();
         let mut body = Map::from_iter([("company".to_owned(), self.company(company))]);
         if let Some(key) = set.get(self.key_attribute()) {
@@ -262,8 +259,7 @@ impl Mapping {
             // The first operation of the line made sure that a record has it.
             link.insert("match".to_owned(), json!([self.key_attribute()]));
         }
-        link.insert("set".to_owned(), Json::Object(body));
-        Json::Object(link)
+        (link, body)
     }
 
     fn step(
@@ -299,7 +295,7 @@ impl Mapping {
         Ok(Step { command, idempotency: Some(idempotency), causation: Some(op_id) })
     }
 
-    fn in_column(&self, attribute: Attribute, cells: &StringRecord, detail: &str) -> String {
+    fn in_column(&self, attribute: ColumnAttribute, cells: &StringRecord, detail: &str) -> String {
         let column = self.columns.iter().find(|(_, other)| *other == attribute).map_or(0, |(column, _)| *column);
         format!("{:?}: {detail}", cells.get(column).unwrap_or_default())
     }

@@ -3,7 +3,7 @@
 //! A dry run keeps the records of such names between its chunks, because what a later line does depends on them. A name that
 //! the file has once may be taken for a repeated one; never the other way round.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use sha2::{Digest as _, Sha256};
 
 /// Bits per set. A file of a million names takes one of a hundred for a repeated one.
 const BITS: usize = 1 << 27;
@@ -36,10 +36,8 @@ impl RepeatedNames {
 
 /// The word of a name's bit, and the bit.
 fn position(kind: char, name: &str) -> (usize, u64) {
-    let mut hasher = DefaultHasher::new();
-    (kind, name).hash(&mut hasher);
-    // The remainder is below the number of bits, so that it fits any usize.
-    let index = usize::try_from(hasher.finish() % BITS as u64).unwrap_or_default();
+    let digest: [u8; 32] = Sha256::new().chain_update(kind.to_string()).chain_update(name).finalize().into();
+    let index = digest.iter().take(8).fold(0_usize, |index, byte| index << 8 | usize::from(*byte)) % BITS;
     (index / 64, 1 << (index % 64))
 }
 

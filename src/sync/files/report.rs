@@ -9,7 +9,7 @@ const MAX_LISTED: usize = 1_000;
 
 /// The numbers of lines by their results. Each line is created, linked, a duplicate or refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Report {
+pub(crate) struct ImportReport {
     pub(crate) lines: u64,
     /// Lines that made a record.
     pub(crate) created: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Noted {
     pub(crate) reason: String,
 }
 
-impl Report {
+impl ImportReport {
     /// Adds a line that is no operation.
     pub(super) fn refuse(&mut self, line: u64, reason: String) {
         self.lines += 1;

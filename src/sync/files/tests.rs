@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-use super::attributes::Attributes;
+use super::attributes::FileAttributes;
 use super::cells;
 use super::lines::{Line, Lines};
-use super::operations::{Mapping, MappingOptions, Match, Sender};
+use super::operations::{Mapping, MappingOptions, MatchBy, Sender};
 use crate::contract::record::RecordJson;
 use crate::domain::fixture::{arbitrary, given};
 use crate::domain::record::normalize_key;
@@ -49,7 +49,7 @@ fn written(entity: Entity) -> impl Strategy<Value = Record> {
 /// Writes a record to a file, reads it, and executes its line in an empty account.
 fn round_trip(record: &Record, delimiter: u8) -> Result<Record, String> {
     let entity = record.entity;
-    let columns = Attributes::of(entity, &[]).exported();
+    let columns = FileAttributes::of(entity, &[]).exported();
     let text = serde_json::to_string(&RecordJson(record)).map_err(|error| error.to_string())?;
     let json: Map<String, Json> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
@@ -63,11 +63,11 @@ fn round_trip(record: &Record, delimiter: u8) -> Result<Record, String> {
         map: Vec::new(),
         set: Vec::new(),
         ref_column: Some("uid".to_owned()),
-        matching: Match::None,
+        matching: MatchBy::None,
         clear_empty: false,
         create_companies: true,
     };
-    let mapping = Mapping::new(entity, &options, &Attributes::of(entity, &[]), lines.header())?;
+    let mapping = Mapping::new(entity, &options, &FileAttributes::of(entity, &[]), lines.header())?;
     let sender = Sender { account: AccountId(record.uid.0), origin: "test".into(), run: "run".to_owned() };
     let Ok(Some(Line::Cells { line: 2, cells })) = lines.next() else { return Err("no line".to_owned()) };
     let envelope = mapping.envelope(&sender, 2, &cells)?;
