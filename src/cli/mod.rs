@@ -133,8 +133,8 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(options) => Box::pin(files::export(&store(&config)?, options)).await,
         Command::Relay(command) => relay::run(&config, &store(&config)?, command).await,
         Command::Log(command) => log::run(&config, &store(&config)?, command).await,
-        Command::Rebuild(options) => rebuild::run(&store(&config)?, options).await,
-        Command::Verify(options) => return verify::run(&store(&config)?, options).await,
+        Command::Rebuild(options) => Box::pin(rebuild::run(&store(&config)?, options)).await,
+        Command::Verify(options) => return Box::pin(verify::run(&store(&config)?, options)).await,
     };
     executed.map(|()| ExitCode::SUCCESS)
 }
