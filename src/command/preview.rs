@@ -9,7 +9,7 @@ use super::batch::{self, Deciding, decide_all, load_request, settle};
 use super::{BatchReply, CommandEnvelope, CommandResult, Failure, missing_reply};
 use crate::clock::{self, Clock};
 use crate::contract::record;
-use crate::domain::record::Ref;
+use crate::domain::reference::Ref;
 use crate::domain::{Entity, Record, Uid};
 use crate::store::batch::{HeadLock, LoadRequest, LoadedState};
 use crate::store::{Store, StoreError};

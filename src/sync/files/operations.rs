@@ -11,11 +11,11 @@ use super::attributes::{ColumnAttribute, FileAttributes};
 use super::cells;
 use super::report::reason;
 use crate::clock;
-use crate::command::{CommandEnvelope, Idempotency, Step};
+use crate::command::{AtomicStep, CommandEnvelope, Idempotency};
 use crate::contract::input::{self, InputKind};
 use crate::contract::sync_op;
 use crate::domain::record::normalize_key;
-use crate::domain::sync::Operation;
+use crate::domain::sync::SyncOperation;
 use crate::domain::{AccountId, Command, Entity, Field};
 
 /// Separates the origin from an operation's id in a stored key. No header contains it.
@@ -270,7 +270,7 @@ impl Mapping {
         mut op: Map<String, Json>,
         set: Map<String, Json>,
         without_names: &[Field],
-    ) -> Result<Step, String> {
+    ) -> Result<AtomicStep, String> {
         let mut op_id = format!("{}:{line}", sender.run);
         if index > 0 {
             // Writing to a text does not fail.
@@ -292,7 +292,7 @@ impl Mapping {
         keep_names(&mut command, without_names);
         let key = format!("{}{OF_OPERATION}{op_id}", sender.origin);
         let idempotency = Idempotency { unscoped_key: key.clone(), key, request_hash };
-        Ok(Step { command, idempotency: Some(idempotency), causation: Some(op_id) })
+        Ok(AtomicStep { command, idempotency: Some(idempotency), causation: Some(op_id) })
     }
 
     fn in_column(&self, attribute: ColumnAttribute, cells: &StringRecord, detail: &str) -> String {
@@ -304,7 +304,7 @@ impl Mapping {
 /// Takes empty names out of an update.
 fn keep_names(command: &mut Command, names: &[Field]) {
     if let Command::Sync(operation) = command
-        && let Operation::Upsert(upsert) = operation.as_mut()
+        && let SyncOperation::Upsert(upsert) = operation.as_mut()
         && let Command::UpdateContact(update) = upsert.change.as_mut()
     {
         for name in names {
