@@ -151,8 +151,7 @@ async fn an_import_that_was_killed_continues_and_makes_no_duplicate() {
     let service = Service::start().await;
     let (client, dir) = (&service.client, Dir::new("files-killed"));
     // Leads without email, which nothing but their lines tells apart.
-    let lines: Vec<String> = (0..6_000).map(|number| format!("Ann,{number},Lead\n")).collect();
-    let text = lines.concat();
+    let text = (0..6_000).map(|number| format!("Ann,{number},Lead")).collect::<Vec<_>>().join("\n");
     let path = file(&dir, "leads.csv", format!("first_name,last_name,role\n{text}"));
     let account = client.account.to_string();
     let arguments =
