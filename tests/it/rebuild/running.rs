@@ -332,7 +332,8 @@ async fn a_verification_that_waits_for_a_swap_sees_its_rows() {
     history(&service, &service.client).await;
     // The steps of a swap for one table, in one transaction.
     let transaction = sql.transaction().await.unwrap();
-    transaction.batch_execute("lock table contact, search_cursor in access exclusive mode").await.unwrap();
+    // The cursor first, because the writer of texts holds it while it reads contacts.
+    transaction.batch_execute("lock table search_cursor, contact in access exclusive mode").await.unwrap();
     let verification = Started::of_program(env!("CARGO_BIN_EXE_unificus").as_ref(), env, "verify");
     until_waiting(&other, "-- verify.begin_snapshot").await;
     let swap = "create table swapped (like contact including all); insert into swapped select * from contact;
