@@ -33,9 +33,9 @@ impl Package {
         written.map(|(path, raw)| Source::new(path, raw)).collect()
     }
 
-    /// The Rust files of `src`, `tests` and `benches`.
+    /// The Rust files of `src`, `tests`, `benches` and `examples`.
     pub(crate) fn all_sources(&self) -> Vec<Source> {
-        ["src/", "tests/", "benches/"].iter().flat_map(|folder| self.sources(folder)).collect()
+        ["src/", "tests/", "benches/", "examples/"].iter().flat_map(|folder| self.sources(folder)).collect()
     }
 
     pub(crate) fn migrations(&self) -> Vec<Migration> {

@@ -13,6 +13,9 @@ mod changes;
 mod clocks;
 mod company_fields;
 mod config;
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "programs use more of it; here its own tests run")]
+#[path = "../../examples/connector/mod.rs"]
+mod connector;
 mod crash;
 mod database_failures;
 mod docs;
@@ -61,3 +64,5 @@ mod tiers;
 mod time_travel;
 mod upgrades;
 mod usage;
+#[path = "../../examples/carddav/vcard/mod.rs"]
+mod vcard;
