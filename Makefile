@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push soak
+.PHONY: help setup run test lint bench load load-push soak converge carddav
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -11,6 +11,8 @@ PORT ?= 8080
 ENV_FILE ?=
 LOAD_ARGS ?=
 MINUTES ?= 10
+SEEDS ?= 1000
+EDITS ?= 500
 
 # A connection is a file, and some shells begin with 1,024.
 FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
@@ -54,3 +56,12 @@ load-push: setup ## measure deliveries by webhook: rates, latency, outage, crash
 soak: setup ## kill replicas, Postgres and NATS under load, then look for every event at every endpoint (MINUTES=)
 	@cargo build --release --locked --bin unificus
 	@$(FILES); cargo bench --locked --bench load -- --only soak --minutes $(MINUTES)
+
+converge: ## synchronise partners that crash with replicas that are killed, from many seeds (SEEDS=)
+	@deploy/setup.sh tests
+	@$(FILES); cargo test --locked --test converge -- --only partners --seeds $(SEEDS)
+
+carddav: ## edit address books on two CardDAV servers while everything is killed, then behind vdirsyncer (EDITS=)
+	@deploy/setup.sh tests
+	@$(FILES); cargo test --locked --test converge -- --only carddav --edits $(EDITS)
+	@$(FILES); cargo test --locked --test converge -- --only vdirsyncer --edits $(EDITS)

@@ -1,0 +1,178 @@
+//! Partners on the connector recipe against running replicas, which are killed, cut from their database and from NATS.
+//!
+//! Then two address books, on two servers, with a bridge each: once edited directly, once behind vdirsyncer.
+//!
+//! `cargo test --test converge` is the short run; `make converge SEEDS=1000` and `make carddav EDITS=500` are long ones. The
+//! last line is a JSON object; of the partners it has `seeds`, `events`, `faults`, `failures`. `--only mutations` breaks the
+//! rules of the recipe one by one instead, and fails where an invariant does not break.
+#![cfg(test)]
+
+mod books;
+mod channels;
+mod fleet;
+mod radicale;
+
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "its rules and its simulation are tested in tests/it")]
+#[path = "../../examples/connector/mod.rs"]
+mod connector;
+#[expect(dead_code, unused_imports, reason = "the parts that tests/it shares")]
+#[path = "../it/support/mod.rs"]
+mod support;
+#[expect(dead_code, unused_imports, reason = "its rules are tested in tests/it")]
+#[path = "../../examples/carddav/vcard/mod.rs"]
+mod vcard;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use connector::tests::{Failure, MUTATIONS, Mutation, Outcome, Plan, World};
+use fleet::Fleet;
+use serde_json::json;
+
+/// Synchronises partners with running replicas until they have come to rest, and checks the invariants.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Runs, each with an account of its own.
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Steps of a run.
+    #[arg(long, default_value_t = 150)]
+    steps: usize,
+    /// Edits of address books.
+    #[arg(long, default_value_t = 40)]
+    edits: u64,
+    /// Run only this part.
+    #[arg(long)]
+    only: Option<Part>,
+    /// For test runners: a filter of names.
+    filter: Option<String>,
+}
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Two address books and two bridges.
+    Carddav,
+    /// The same, behind folders that vdirsyncer synchronises.
+    Vdirsyncer,
+    /// Partners on the recipe.
+    Partners,
+    /// Partners that break its rules one by one, each within `--seeds` runs. Runs only when it is asked for.
+    Mutations,
+}
+
+fn main() -> ExitCode {
+    let given: Vec<String> = std::env::args().collect();
+    let has = |flag: &str| given.iter().any(|argument| argument == flag);
+    if has("--list") {
+        // Test runners list a program's tests before they run them.
+        println!("{}", if has("--ignored") { "" } else { "partners_converge: test" });
+        return ExitCode::SUCCESS;
+    }
+    let of_runners = ["--exact", "--nocapture", "--quiet", "-q"];
+    let own = given.into_iter().filter(|argument| !of_runners.contains(&argument.as_str()));
+    let arguments = Arguments::parse_from(own);
+    if arguments.filter.as_ref().is_some_and(|filter| !"partners_converge".contains(filter.as_str())) {
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let failures = runtime.block_on(async {
+        let fleet = Fleet::start().await;
+        let is_on = |part| arguments.only.is_none_or(|only| only == part);
+        let mut failures = 0;
+        for (part, has_folders) in [(Part::Carddav, false), (Part::Vdirsyncer, true)] {
+            if is_on(part) {
+                let figures = books::run(&fleet, arguments.edits, arguments.from, has_folders).await;
+                let books::Figures { edits, events, kills, rounds, cards } = figures;
+                let figures =
+                    json!({"edits": edits, "events": events, "kills": kills, "rounds": rounds, "cards": cards});
+                println!("{part:?}: {figures}");
+            }
+        }
+        if arguments.only == Some(Part::Mutations) {
+            failures += mutate(&fleet, &arguments).await;
+        } else if is_on(Part::Partners) {
+            failures += run(&fleet, &arguments).await;
+        }
+        fleet.stop().await;
+        failures
+    });
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn run(fleet: &Fleet, arguments: &Arguments) -> u64 {
+    let (mut events, mut faults, mut failures) = (0, 0, 0);
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let plan = Plan { seed, steps: arguments.steps, mutation: None };
+        match one(fleet, plan).await {
+            Ok(outcome) => {
+                events += outcome.events;
+                faults += outcome.faults;
+            }
+            Err(Failure { invariant, detail }) => {
+                failures += 1;
+                println!("seed {seed} breaks {invariant:?}: {detail}");
+            }
+        }
+        if (seed + 1) % 50 == 0 {
+            eprintln!("{} seeds, {events} events, {faults} faults, {failures} failures", seed + 1 - arguments.from);
+        }
+    }
+    println!("{}", json!({"seeds": arguments.seeds, "events": events, "faults": faults, "failures": failures}));
+    failures
+}
+
+/// Runs each mutation until its invariant breaks.
+async fn mutate(fleet: &Fleet, arguments: &Arguments) -> u64 {
+    let mut failures = 0;
+    for (mutation, invariant) in MUTATIONS {
+        if let Some(seed) = breaks(fleet, arguments, mutation, invariant).await {
+            println!("{mutation:?} breaks {invariant:?} with seed {seed}");
+        } else {
+            failures += 1;
+            println!("{mutation:?} does not break {invariant:?}");
+        }
+    }
+    println!("{}", json!({"mutations": MUTATIONS.len(), "unnoticed": failures}));
+    failures
+}
+
+async fn breaks(fleet: &Fleet, arguments: &Arguments, mutation: Mutation, invariant: &str) -> Option<u64> {
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let plan = Plan { seed, steps: arguments.steps, mutation: Some(mutation) };
+        if one(fleet, plan).await.is_err_and(|failure| failure.invariant == invariant) {
+            return Some(seed);
+        }
+    }
+    None
+}
+
+async fn one(fleet: &Fleet, plan: Plan) -> Result<Outcome, Failure> {
+    let account = fleet.account().await;
+    let mut world = World::new(account, plan);
+    let outcome = world.run().await?;
+    channels::are_equal(fleet, &world.service).await?;
+    Ok(outcome)
+}
+
+/// The example `carddav`, made anew where it is older than its sources.
+fn bridge() -> &'static std::path::Path {
+    static BRIDGE: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    BRIDGE.get_or_init(|| {
+        // deps/converge-… lies beside examples/carddav.
+        let own = std::env::current_exe().unwrap();
+        let profile = own.parent().and_then(std::path::Path::parent).unwrap();
+        let mut build = std::process::Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--locked", "--example", "carddav", "--target-dir"]);
+        build.arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success(), "the example carddav cannot be built");
+        profile.join("examples/carddav")
+    })
+}
