@@ -14,6 +14,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../dev_service.sh"
 unificus=$(realpath "${UNIFICUS:-$here/../../target/release/unificus}")
 load=$(realpath "${LOAD:?the program of benches/load: cargo bench --bench load --no-run prints its path}")
 bin=${PG_BIN:-$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)}
@@ -51,17 +52,7 @@ rebuild() { # label
     say "$1: $(tail -1 "$dir/rebuild")"
 }
 
-UNIFICUS_QUOTA__ENFORCED=false "$unificus" dev --port 0 --data-dir "$dir/data" --env-file "$dir/env" \
-    >"$dir/service.out" 2>"$dir/service.log" &
-service=$!
-until [ -s "$dir/env" ]; do
-    kill -0 "$service" || { cat "$dir/service.log"; exit 1; }
-    sleep 0.2
-done
-set -a
-. "$dir/env"
-set +a
-export UNIFICUS_DATABASE__URL=$UNIFICUS_DATABASE_URL
+start_service
 
 from=$(date +%s.%N)
 # The demo account would be filled too.

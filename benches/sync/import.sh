@@ -10,6 +10,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../dev_service.sh"
 unificus=$(realpath "${UNIFICUS:-$here/../../target/release/unificus}")
 records=${RECORDS:-100000}
 dir=$(mktemp -d /var/tmp/unificus-import-XXXXXX)
@@ -22,18 +23,7 @@ end() {
 }
 trap end EXIT
 
-UNIFICUS_QUOTA__ENFORCED=false "$unificus" dev --port 0 --data-dir "$dir/data" --env-file "$dir/env" \
-    >"$dir/service.out" 2>"$dir/service.log" &
-service=$!
-until [ -s "$dir/env" ]; do
-    kill -0 "$service" || { cat "$dir/service.log"; exit 1; }
-    sleep 0.2
-done
-set -a
-# shellcheck disable=SC1091
-. "$dir/env"
-set +a
-export UNIFICUS_DATABASE__URL=$UNIFICUS_DATABASE_URL
+start_service
 load=$(cut -d' ' -f1 /proc/loadavg)
 
 account=$("$unificus" account create --json Import | sed 's/.*"public_id":"\([^"]*\)".*/\1/')
