@@ -103,7 +103,7 @@ impl Reader<'_> {
         base: Base,
         fresh: Fresh<'_>,
     ) -> Result<Upsert, Refusal> {
-        let names = self.matching(entity);
+        let names = self.matching(kind);
         let set = self.body.get("set").and_then(Json::as_object).cloned().unwrap_or_default();
         let key = |name: &str| Some(normalize_key(set.get(name)?.as_str()?)).filter(|key| !key.is_empty());
         let matching = names.iter().filter_map(|name| key(name)).collect();
@@ -112,15 +112,10 @@ impl Reader<'_> {
         }
         // A record that has a uid exists.
         let creates = !matches!(target, Some(Target::Uid(_)));
-        let create = creates.then(|| {
-            let created = input::create(kind, Json::Object(set), fresh);
-            Box::new(created.map_err(invalid_of_set))
-        });
-        let create = match create.map(|create| *create) {
+        let create = match creates.then(|| input::create(kind, Json::Object(set), fresh)) {
             None => None,
-            Some(Ok(create)) => Some(Box::new(Ok(create))),
-            Some(Err(Refusal::Invalid(invalid))) => Some(Box::new(Err(invalid.into_iter().collect()))),
-            Some(Err(refusal)) => return Err(refusal),
+            Some(Err(Refusal::Invalid(invalid))) => Some(Box::new(Err(invalid.into_iter().map(inside_set).collect()))),
+            Some(created) => Some(Box::new(Ok(created?))),
         };
         let change = Box::new(self.change(kind, fresh)?);
         Ok(Upsert { entity, target, reference, matching, base, change, create })
@@ -181,18 +176,11 @@ impl Reader<'_> {
     }
 
     /// The attributes by whose values an existing record is looked for.
-    fn matching(&mut self, entity: Entity) -> Vec<String> {
-        let allowed: &[&str] = match entity {
-            Entity::Contact => &["email", "work_email", "home_email"],
-            Entity::Company => &["name"],
-            Entity::Project
-            | Entity::CustomField
-            | Entity::Audience
-            | Entity::Circle
-            | Entity::Note
-            | Entity::World
-            | Entity::Push
-            | Entity::Conflict => &[],
+    fn matching(&mut self, kind: InputKind) -> Vec<String> {
+        let allowed: &[&str] = match kind {
+            InputKind::Contact => &["email", "work_email", "home_email"],
+            InputKind::Company => &["name"],
+            InputKind::Project | InputKind::CustomField => &[],
         };
         match self.body.remove("match") {
             None | Some(Json::Null) => Vec::new(),
@@ -297,14 +285,17 @@ fn is_id(id: &str) -> bool {
 
 /// The errors of a body, with pointers into the operation.
 fn invalid_of_set(refusal: Refusal) -> Refusal {
-    let inside = |invalid: Invalid| match invalid.pointer.strip_prefix('#') {
-        Some(path) => Invalid { pointer: ["#/set", path].concat(), ..invalid },
-        None => invalid,
-    };
     if let Refusal::Invalid(invalid) = refusal {
-        return Refusal::Invalid(invalid.into_iter().map(inside).collect());
+        return Refusal::Invalid(invalid.into_iter().map(inside_set).collect());
     }
     refusal
+}
+
+fn inside_set(invalid: Invalid) -> Invalid {
+    match invalid.pointer.strip_prefix('#') {
+        Some(path) => Invalid { pointer: ["#/set", path].concat(), ..invalid },
+        None => invalid,
+    }
 }
 
 /// A refusal together with the errors that were collected before it.

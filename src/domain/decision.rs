@@ -84,6 +84,21 @@ impl Reads {
     }
 }
 
+/// The record that a target names, which may be a tombstone.
+pub(super) fn find_any<'a>(view: &'a impl View, entity: Entity, target: &Target) -> Result<&'a Record, Refusal> {
+    let record = match target {
+        Target::Uid(uid) => view.by_uid(entity, *uid),
+        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
+        Target::Ref(reference) => view.by_ref(entity, reference),
+    };
+    record.ok_or(Refusal::NotFound(entity))
+}
+
+/// The refusal of a change to a tombstone.
+pub(super) fn gone(record: &Record) -> Refusal {
+    Refusal::Gone { entity: record.entity, deleted_seq: record.version, merged_into: record.merged_into }
+}
+
 /// The live record that a target names. Refuses where its version is none of `if_match`.
 pub(super) fn find<'a>(
     view: &'a impl View,
@@ -91,14 +106,9 @@ pub(super) fn find<'a>(
     target: &Target,
     if_match: Option<&[Seq]>,
 ) -> Result<&'a Record, Refusal> {
-    let record = match target {
-        Target::Uid(uid) => view.by_uid(entity, *uid),
-        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
-        Target::Ref(reference) => view.by_ref(entity, reference),
-    };
-    let record = record.ok_or(Refusal::NotFound(entity))?;
+    let record = find_any(view, entity, target)?;
     if record.deleted {
-        return Err(Refusal::Gone { entity, deleted_seq: record.version, merged_into: record.merged_into });
+        return Err(gone(record));
     }
     match if_match {
         Some(versions) if !versions.contains(&record.version) => Err(Refusal::Stale { version: record.version }),

@@ -22,18 +22,9 @@ pub(super) fn settle(view: &impl View, record: &Record, base: &Base, changes: Ve
             settled.changes.push((field, yours));
             continue;
         };
-        let theirs_origin = conflict.theirs_origin.clone();
-        let (theirs_origin, own) = (theirs_origin.as_deref(), Some(&*base.origin));
-        let (kept, kept_origin, lost, lost_origin) = if conflict.is_applied {
-            (yours.clone(), own, conflict.theirs.clone(), theirs_origin)
-        } else {
-            (conflict.theirs.clone(), theirs_origin, yours.clone(), own)
-        };
         let is_concurrent = is_concurrent(record, base, field);
         let reason = if is_concurrent { LossReason::Concurrent } else { LossReason::SystemOfRecord };
-        let policy = Some(&conflict.policy);
-        let loss = Loss { record, field, reason, policy, base: base.seq, kept, kept_origin, lost, lost_origin };
-        settled.losses.extend(loss.new_event(view));
+        settled.losses.extend(Loss::of(record, &conflict, reason, &base.origin).new_event(view));
         if conflict.is_applied {
             settled.changes.push((field, yours));
         }
@@ -87,16 +78,7 @@ fn conflict_of(
         FieldPolicy::ExistingWins | FieldPolicy::Reject => false,
         FieldPolicy::SystemOfRecord(_) => !is_foreign,
     };
-    Some(FieldConflict {
-        field,
-        base: base.seq,
-        yours: yours.cloned(),
-        theirs: record.fields.get(&field).cloned(),
-        theirs_origin: record.origins.get(&field).map(ToString::to_string),
-        seq: record.field_seq.get(&field).copied(),
-        policy: policy.clone(),
-        is_applied,
-    })
+    Some(FieldConflict::with(record, field, base.seq, yours.cloned(), policy.clone(), is_applied))
 }
 
 /// Whether another origin changed the field after the base. A field of which the origin is unknown, because a release that

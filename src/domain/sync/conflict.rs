@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use super::field_conflict::FieldConflict;
 use crate::domain::decision::View;
 use crate::domain::value::FieldValue;
 use crate::domain::{Entity, EventType, Field, FieldPolicy, NewEvent, Number, Patch, Record, Seq, Uid, Value};
@@ -71,7 +72,25 @@ pub(super) fn loop_uid(record: Uid, field: Field) -> Uid {
     Uid(Uuid::new_v5(&record.0, name.as_bytes()))
 }
 
-impl Loss<'_> {
+impl<'a> Loss<'a> {
+    /// The value that loses in a conflict with a change of this origin.
+    pub(super) fn of(record: &'a Record, conflict: &'a FieldConflict, reason: LossReason, origin: &'a str) -> Self {
+        let yours = (conflict.yours.clone(), Some(origin));
+        let theirs = (conflict.theirs.clone(), conflict.theirs_origin.as_deref());
+        let (kept, lost) = if conflict.is_applied { (yours, theirs) } else { (theirs, yours) };
+        Self {
+            record,
+            field: conflict.field,
+            reason,
+            policy: Some(&conflict.policy),
+            base: conflict.base,
+            kept: kept.0,
+            kept_origin: kept.1,
+            lost: lost.0,
+            lost_origin: lost.1,
+        }
+    }
+
     /// The event that logs the loss; `None` where the log has it already.
     pub(super) fn new_event(self, view: &impl View) -> Option<NewEvent> {
         let uid = match self.reason {

@@ -1,8 +1,8 @@
 //! Deleting, restoring and erasing records.
 
+use super::Base;
 use super::concurrency::changed_by_others;
-use super::{Base, find_any, gone};
-use crate::domain::decision::{Decision, View, refuse_taken};
+use crate::domain::decision::{Decision, View, find_any, gone, refuse_taken};
 use crate::domain::{Entity, EventType, NewEvent, Refusal, Target};
 
 /// Deletes a record, unless another origin changed it after the base. A tombstone stays as it is.

@@ -1,7 +1,7 @@
 //! A concurrent change as a response shows it.
 
 use super::policy::FieldPolicy;
-use crate::domain::{Field, Seq, Value};
+use crate::domain::{Field, Record, Seq, Value};
 
 /// A field that two origins changed, as the response to the later change lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,4 +22,27 @@ pub struct FieldConflict {
     pub policy: FieldPolicy,
     /// True where the later change was applied.
     pub is_applied: bool,
+}
+
+impl FieldConflict {
+    /// The conflict of a change with the value that the record has.
+    pub(super) fn with(
+        record: &Record,
+        field: Field,
+        base: Option<Seq>,
+        yours: Option<Value>,
+        policy: FieldPolicy,
+        is_applied: bool,
+    ) -> Self {
+        Self {
+            field,
+            base,
+            yours,
+            theirs: record.fields.get(&field).cloned(),
+            theirs_origin: record.origins.get(&field).map(ToString::to_string),
+            seq: record.field_seq.get(&field).copied(),
+            policy,
+            is_applied,
+        }
+    }
 }

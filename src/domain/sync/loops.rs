@@ -28,29 +28,9 @@ pub fn break_loops(view: &impl View, decision: Decision, origin: &Arc<str>) -> D
                     new_event.changes.push((field, yours));
                     continue;
                 }
-                let theirs_origin = record.origins.get(&field).map(ToString::to_string);
-                let loss = Loss {
-                    record,
-                    field,
-                    reason: LossReason::Loop,
-                    policy: Some(&FieldPolicy::ExistingWins),
-                    base: None,
-                    kept: record.fields.get(&field).cloned(),
-                    kept_origin: theirs_origin.as_deref(),
-                    lost: yours.clone(),
-                    lost_origin: Some(origin),
-                };
-                losses.extend(loss.new_event(view));
-                conflicts.push(FieldConflict {
-                    field,
-                    base: None,
-                    yours,
-                    theirs: record.fields.get(&field).cloned(),
-                    theirs_origin,
-                    seq: record.field_seq.get(&field).copied(),
-                    policy: FieldPolicy::ExistingWins,
-                    is_applied: false,
-                });
+                let conflict = FieldConflict::with(record, field, None, yours, FieldPolicy::ExistingWins, false);
+                losses.extend(Loss::of(record, &conflict, LossReason::Loop, origin).new_event(view));
+                conflicts.push(conflict);
             }
         }
         if !(record.is_some() && new_event.changes.is_empty() && new_event.refs.is_empty()) {

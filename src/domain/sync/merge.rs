@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gone;
-use crate::domain::decision::{Decision, Reads, View};
+use crate::domain::decision::{Decision, Reads, View, gone};
 use crate::domain::{
     Entity, EventType, Field, FieldKind, Invalid, NewEvent, Patch, Record, Refusal, Uid, ValidationErrors, Value,
 };

@@ -29,7 +29,7 @@ pub(crate) use revert::{Existence, FieldRevert, Revert};
 pub(crate) use upsert::Upsert;
 
 use super::decision::{Decision, Reads, View};
-use super::{Entity, Record, Refusal, Seq, Target};
+use super::{Entity, Refusal, Seq};
 
 /// The most identifiers in other systems of one record, because every event of the record lists them.
 pub(crate) const MAX_REFS: usize = 100;
@@ -98,19 +98,4 @@ pub struct Base {
     pub seq: Option<Seq>,
     /// The partner.
     pub origin: Arc<str>,
-}
-
-/// The record that a target names, which may be a tombstone.
-fn find_any<'a>(view: &'a impl View, entity: Entity, target: &Target) -> Result<&'a Record, Refusal> {
-    let record = match target {
-        Target::Uid(uid) => view.by_uid(entity, *uid),
-        Target::Key(keys) => keys.iter().find_map(|key| view.by_key(entity, key)),
-        Target::Ref(reference) => view.by_ref(entity, reference),
-    };
-    record.ok_or(Refusal::NotFound(entity))
-}
-
-/// The refusal of a change to a tombstone.
-fn gone(record: &Record) -> Refusal {
-    Refusal::Gone { entity: record.entity, deleted_seq: record.version, merged_into: record.merged_into }
 }

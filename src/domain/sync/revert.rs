@@ -1,8 +1,7 @@
 //! Putting back what an origin wrote to one record, except where somebody changed it since.
 
 use super::field_conflict::FieldConflict;
-use super::gone;
-use crate::domain::decision::{Decision, View, refuse_taken};
+use crate::domain::decision::{Decision, View, gone, refuse_taken};
 use crate::domain::{Entity, EventType, Field, FieldPolicy, NewEvent, Record, Refusal, Seq, Uid, Value};
 
 /// Undoes changes of one record.
@@ -76,24 +75,15 @@ impl Revert {
 fn changes(record: &Record, fields: Vec<FieldRevert>) -> (Vec<(Field, Option<Value>)>, Vec<FieldConflict>) {
     let (mut changes, mut conflicts) = (Vec::new(), Vec::new());
     for FieldRevert { field, changed_at, to } in fields {
-        let (current, seq) = (record.fields.get(&field), record.field_seq.get(&field).copied());
-        if current == to.as_ref() {
+        if record.fields.get(&field) == to.as_ref() {
             continue;
         }
-        if seq == Some(changed_at) {
+        if record.field_seq.get(&field) == Some(&changed_at) {
             changes.push((field, to));
             continue;
         }
-        conflicts.push(FieldConflict {
-            field,
-            base: Some(changed_at),
-            yours: to,
-            theirs: current.cloned(),
-            theirs_origin: record.origins.get(&field).map(ToString::to_string),
-            seq,
-            policy: FieldPolicy::ExistingWins,
-            is_applied: false,
-        });
+        let base = Some(changed_at);
+        conflicts.push(FieldConflict::with(record, field, base, to, FieldPolicy::ExistingWins, false));
     }
     (changes, conflicts)
 }

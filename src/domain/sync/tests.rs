@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::fixture::{contact, deleted, given, key, text, uid, updated};
 use crate::domain::reference::Ref;
-use crate::domain::{Command, EventType, Field, NewEvent, Patch, Uid, Value, contact as contacts};
+use crate::domain::{Command, EventType, Field, NewEvent, Patch, Target, Uid, Value, contact as contacts};
 
 const ANN: &str = "ann@x.org";
 

@@ -1,12 +1,14 @@
 //! Creating a record or changing an existing one, found by an identifier in another system or by a matching attribute.
 
 use super::concurrency::{losses_of_deleted, settle};
-use super::{Base, MAX_REFS, find_any, gone};
-use crate::domain::decision::{Decision, Reads, View};
+use super::{Base, MAX_REFS};
+use crate::domain::decision::{Decision, Reads, View, find_any, gone};
 use crate::domain::reference::Ref;
+use crate::domain::schema::Input;
+use crate::domain::value::AddressChange;
 use crate::domain::{
     Command, Entity, EventType, Field, FieldConflict, FieldPolicy, Invalid, NewEvent, Patch, Record, Refusal, Target,
-    Uid, ValidationErrors, Value, decide, schema,
+    Uid, ValidationErrors, Value, company, contact, decide, project, schema,
 };
 
 /// Changes the record that it finds, and creates one where it finds none and may.
@@ -142,13 +144,26 @@ impl Upsert {
     }
 }
 
+/// The members of an update that every kind of record has.
+struct UpdateParts<'a> {
+    target: &'a mut Target,
+    patch: &'a mut Patch,
+    /// Projects have no address.
+    address: Option<&'a mut Option<AddressChange>>,
+    custom: &'a mut Vec<Input>,
+}
+
 impl Command {
-    /// The update, of the record with this uid.
-    pub(super) fn with_target(mut self, uid: Uid) -> Self {
-        let target = match &mut self {
-            Self::UpdateContact(update) => &mut update.target,
-            Self::UpdateCompany(update) => &mut update.target,
-            Self::UpdateProject(update) => &mut update.target,
+    /// The members of an update; `None` for other commands.
+    fn update_parts(&mut self) -> Option<UpdateParts<'_>> {
+        let (target, patch, address, custom) = match self {
+            Self::UpdateContact(contact::UpdateContact { target, patch, address, related, .. }) => {
+                (target, patch, Some(address), &mut related.custom)
+            }
+            Self::UpdateCompany(company::UpdateCompany { target, patch, address, custom, .. }) => {
+                (target, patch, Some(address), custom)
+            }
+            Self::UpdateProject(project::UpdateProject { target, patch, custom, .. }) => (target, patch, None, custom),
             Self::CreateContact(_)
             | Self::CreateCompany(_)
             | Self::CreateProject(_)
@@ -158,34 +173,28 @@ impl Command {
             | Self::Subscribe(_)
             | Self::ReportHealth(_)
             | Self::Delete(_)
-            | Self::Sync(_) => return self,
+            | Self::Sync(_) => return None,
         };
-        *target = Target::Uid(uid);
+        Some(UpdateParts { target, patch, address, custom })
+    }
+
+    /// The update, of the record with this uid.
+    pub(super) fn with_target(mut self, uid: Uid) -> Self {
+        if let Some(parts) = self.update_parts() {
+            *parts.target = Target::Uid(uid);
+        }
         self
     }
 
     /// The values that an update would give this record. Values of custom fields that are invalid are left out.
-    fn patch(self, view: &impl View, record: &Record) -> Patch {
-        let (mut patch, address, custom) = match self {
-            Self::UpdateContact(update) => (update.patch, update.address, update.related.custom),
-            Self::UpdateCompany(update) => (update.patch, update.address, update.custom),
-            Self::UpdateProject(update) => (update.patch, None, update.custom),
-            Self::CreateContact(_)
-            | Self::CreateCompany(_)
-            | Self::CreateProject(_)
-            | Self::AddField(_)
-            | Self::ChangeField(_)
-            | Self::CreateNamed(_)
-            | Self::Subscribe(_)
-            | Self::ReportHealth(_)
-            | Self::Delete(_)
-            | Self::Sync(_) => return Patch::new(),
-        };
-        if let Some(address) = address {
+    fn patch(mut self, view: &impl View, record: &Record) -> Patch {
+        let Some(parts) = self.update_parts() else { return Patch::new() };
+        let mut patch = std::mem::take(parts.patch);
+        if let Some(address) = parts.address.and_then(Option::take) {
             patch.insert(Field::Address, address.apply(record.address()).map(Value::from));
         }
         let mut with_custom = patch.clone();
-        match schema::resolve(view, Some(record), custom, &mut with_custom) {
+        match schema::resolve(view, Some(record), std::mem::take(parts.custom), &mut with_custom) {
             Ok(()) => with_custom,
             Err(_) => patch,
         }
