@@ -223,18 +223,7 @@ async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
 
 async fn execute(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {
     let noun = command.entity().noun();
-    let envelope = CommandEnvelope {
-        account: AccountId(account),
-        command,
-        origin: "operator".into(),
-        idempotency: None,
-        traceparent: None,
-        bytes: 0,
-        causation: None,
-        correlation: None,
-        is_atomic: false,
-        then: Vec::new(),
-    };
+    let envelope = CommandEnvelope::new(AccountId(account), "operator".into(), command);
     let result = command::execute(store, &clock_of(store).await?, envelope).await.map_err(|failure| match failure {
         Failure::NoAccount => anyhow!("there is no account {account}"),
         Failure::Refused { refusal, .. } | Failure::StepRefused { refusal, .. } => refused(refusal),

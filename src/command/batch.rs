@@ -13,7 +13,7 @@ use crate::domain::{
     AccountId, Command, Entity, EventType, FieldConflict, FieldPolicy, Reads, Refusal, SyncPolicy, Timestamp, Uid,
     decide, refuse_too_large,
 };
-use crate::store::batch::{Append, CommitError, HeadLock, LoadRequest, LoadedState};
+use crate::store::batch::{Append, Batch, CommitError, HeadLock, LoadRequest, LoadedState};
 use crate::store::idempotency::IdempotencyRecord;
 use crate::store::{Store, StoreError};
 
@@ -65,7 +65,7 @@ enum BatchError {
 
 /// The reason why nothing of a batch was written.
 #[derive(Debug, thiserror::Error)]
-enum NotWritten {
+pub(super) enum NotWritten {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -180,21 +180,11 @@ async fn attempt(
 ) -> Result<BatchResult, BatchError> {
     let mut request = load_request(commands);
     let opened = store.open_batch(&request, lock).await;
-    let (transaction, mut loaded) = opened
+    let (transaction, loaded) = opened
         .map_err(|error| if error.is_locked() { BatchError::Blocked } else { BatchError::NotWritten(error.into()) })?;
-    let decided = loop {
-        // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
-        let decided = decide_all(commands, &request, loaded, lock, clock.now());
-        // On an error the transaction is dropped, which rolls it back.
-        match decided.map_err(|defect| BatchError::NotWritten(defect.into()))? {
-            Deciding::Done(decided) => break decided,
-            Deciding::Needs(uids, keys) => {
-                request.uids.extend(uids);
-                request.keys.extend(keys);
-                loaded = transaction.reload(&request).await.map_err(|error| BatchError::NotWritten(error.into()))?;
-            }
-        }
-    };
+    // On an error the transaction is dropped, which rolls it back.
+    let decided = decide_loading(&transaction, clock, lock, commands, &mut request, loaded, |_, _| {}).await;
+    let decided = decided.map_err(BatchError::NotWritten)?;
     match transaction.commit(&decided.append).await {
         Ok(()) => Ok(settle(store, decided).await),
         Err(CommitError::RolledBack(error)) => Err(BatchError::NotWritten(error.into())),
@@ -203,6 +193,30 @@ async fn attempt(
             // A retry of a batch without events doubles nothing.
             None => Err(BatchError::NotWritten(error.into())),
         },
+    }
+}
+
+/// Decides commands, and loads what the decisions ask for until they ask for no more. `prepare` may change what was loaded.
+pub(super) async fn decide_loading(
+    transaction: &Batch,
+    clock: &Clock,
+    lock: HeadLock,
+    commands: &[&CommandEnvelope],
+    request: &mut LoadRequest,
+    mut loaded: LoadedState,
+    prepare: impl Fn(&LoadRequest, &mut LoadedState),
+) -> Result<Decided, NotWritten> {
+    loop {
+        prepare(request, &mut loaded);
+        // The time is read after the locks are acquired, so that it is later than the time of every earlier event.
+        match decide_all(commands, request, loaded, lock, clock.now())? {
+            Deciding::Done(decided) => return Ok(decided),
+            Deciding::Needs(uids, keys) => {
+                request.uids.extend(uids);
+                request.keys.extend(keys);
+                loaded = transaction.reload(request).await?;
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod working_set;
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 pub use batch::IDEMPOTENCY_TTL;
@@ -103,6 +104,28 @@ pub struct Idempotency {
     pub unscoped_key: String,
     /// SHA-256 of method, path, query, condition and body.
     pub request_hash: [u8; 32],
+}
+
+/// Separates a request's key from the index of one of its commands. No header contains it.
+const OF_INDEX: char = '\u{1}';
+/// Separates the origin from an operation's id in a stored key, likewise.
+const OF_OPERATION: char = '\u{3}';
+
+impl Idempotency {
+    /// That of one command of a request with several. The first one has the request's own key.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Self {
+        let at = |key: &str| if index == 0 { key.to_owned() } else { format!("{key}{OF_INDEX}{index}") };
+        Self { key: at(&self.key), unscoped_key: at(&self.unscoped_key), request_hash: self.request_hash }
+    }
+
+    /// That of an operation with an id, which the sender's origin scopes. `operation` is its text: an equal text is a
+    /// repetition.
+    #[must_use]
+    pub fn of_operation(origin: &str, op_id: &str, operation: &str) -> Self {
+        let key = format!("{origin}{OF_OPERATION}{op_id}");
+        Self { unscoped_key: key.clone(), key, request_hash: Sha256::digest(operation).into() }
+    }
 }
 
 /// The result of a command that was executed; its events are committed.

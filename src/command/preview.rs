@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::batch::{self, Deciding, decide_all, load_request, settle};
+use super::batch::{self, NotWritten, decide_loading, load_request, settle};
 use super::{BatchReply, CommandEnvelope, CommandResult, Failure, missing_reply};
 use crate::clock::{self, Clock};
 use crate::contract::record;
@@ -75,20 +75,15 @@ impl Preview {
         wants: impl Fn(&Record) -> bool,
     ) -> Result<Vec<Result<CommandResult, Failure>>, StoreError> {
         let mut request = load_request(commands);
-        let (transaction, mut loaded) = store.open_batch(&request, HeadLock::Patient).await?;
-        let decided = loop {
-            self.overlay(&request, &mut loaded);
-            match decide_all(commands, &request, loaded, HeadLock::Patient, clock.now()) {
-                Ok(Deciding::Done(decided)) => break decided,
-                Ok(Deciding::Needs(uids, keys)) => {
-                    request.uids.extend(uids);
-                    request.keys.extend(keys);
-                    loaded = transaction.reload(&request).await?;
-                }
-                Err(defect) => {
-                    tracing::error!(error = defect.report(), "deciding a preview failed");
-                    return Ok(commands.iter().map(|_| Err(Failure::Broken)).collect());
-                }
+        let (transaction, loaded) = store.open_batch(&request, HeadLock::Patient).await?;
+        let overlay = |request: &LoadRequest, loaded: &mut LoadedState| self.overlay(request, loaded);
+        let lock = HeadLock::Patient;
+        let decided = match decide_loading(&transaction, clock, lock, commands, &mut request, loaded, overlay).await {
+            Ok(decided) => decided,
+            Err(NotWritten::Store(error)) => return Err(error),
+            Err(NotWritten::Defect(defect)) => {
+                tracing::error!(error = defect.report(), "deciding a preview failed");
+                return Ok(commands.iter().map(|_| Err(Failure::Broken)).collect());
             }
         };
         transaction.roll_back().await?;

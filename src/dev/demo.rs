@@ -164,18 +164,7 @@ async fn create(app: &App, account: AccountId, kind: InputKind, body: serde_json
 }
 
 async fn submit(app: &App, account: AccountId, command: Command) -> anyhow::Result<()> {
-    let envelope = CommandEnvelope {
-        account,
-        command,
-        origin: Arc::from("demo"),
-        idempotency: None,
-        traceparent: None,
-        bytes: 512,
-        causation: None,
-        correlation: None,
-        is_atomic: false,
-        then: Vec::new(),
-    };
+    let envelope = CommandEnvelope { bytes: 512, ..CommandEnvelope::new(account, Arc::from("demo"), command) };
     match app.lanes().submit(envelope).await {
         // A refused command made a record that exists already: an earlier start was interrupted.
         Ok(_) | Err(Failure::Refused { .. }) => Ok(()),

@@ -45,18 +45,7 @@ pub(super) async fn report(
         description: endpoint.settings.description.clone(),
         failing_since: failing_since.map(timestamp::seconds),
     };
-    let envelope = CommandEnvelope {
-        account: endpoint.account,
-        command: Command::ReportHealth(report),
-        origin: Arc::from(ORIGIN),
-        idempotency: None,
-        traceparent: None,
-        bytes: 0,
-        causation: None,
-        correlation: None,
-        is_atomic: false,
-        then: Vec::new(),
-    };
+    let envelope = CommandEnvelope::new(endpoint.account, Arc::from(ORIGIN), Command::ReportHealth(report));
     lanes.submit(envelope).await?;
     Ok(())
 }

@@ -211,7 +211,8 @@ async fn load(client: &Object, request: &LoadRequest, begins: Begin) -> Result<L
     let stored = client.prepare_cached(idempotency::LOAD).await?;
     let loads = records::Loads::prepare(client, &request.uids, &request.keys, &request.refs).await?;
     let with_policy: Vec<Uuid> = request.policies.iter().map(|account| account.0).collect();
-    let policy = client.prepare_cached(sync_policy::LOAD).await?;
+    // Few batches need one.
+    let policy = if with_policy.is_empty() { None } else { Some(client.prepare_cached(sync_policy::LOAD).await?) };
 
     let begin = async {
         match begins {
@@ -221,10 +222,10 @@ async fn load(client: &Object, request: &LoadRequest, begins: Begin) -> Result<L
         }
     };
     let policies = async {
-        if with_policy.is_empty() {
-            return Ok(Vec::new());
+        match &policy {
+            Some(policy) => client.query(policy, &[&with_policy]).await,
+            None => Ok(Vec::new()),
         }
-        client.query(&policy, &[&with_policy]).await
     };
     let idempotency_records = async {
         if keys.is_empty() {

@@ -25,18 +25,10 @@ async fn a_new_record_takes_the_key_that_another_gives_up_in_the_same_batch() {
 
     // On this single thread all are in the lane before its writer runs, so they share a batch.
     let writes = join_all([delete, create, company].map(|command| {
-        service.app.lanes().submit(CommandEnvelope {
-            account,
-            command,
-            origin: "test".into(),
-            idempotency: None,
-            traceparent: None,
-            bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
-        })
+        service
+            .app
+            .lanes()
+            .submit(CommandEnvelope { bytes: 100, ..CommandEnvelope::new(account, "test".into(), command) })
     }));
     let written = writes.await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
 

@@ -85,18 +85,7 @@ async fn writes_of_a_locked_account_are_made_once_and_in_their_order_when_the_lo
     let mut writes = Vec::new();
     for email in &emails {
         let command = input::create(InputKind::Contact, lead(email), &mut clock::fresh_uid).unwrap();
-        let order = CommandEnvelope {
-            account,
-            command,
-            origin: "test".into(),
-            idempotency: None,
-            traceparent: None,
-            bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
-        };
+        let order = CommandEnvelope { bytes: 100, ..CommandEnvelope::new(account, "test".into(), command) };
         let mut write = Box::pin(service.app.lanes().submit(order));
         // The first poll puts the command into the lane.
         assert!(futures_util::poll!(write.as_mut()).is_pending());

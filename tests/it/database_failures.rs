@@ -194,18 +194,7 @@ async fn a_batch_whose_commit_cannot_be_determined_is_not_repeated() {
     let (account, _) = account(&store).await;
     let projects = ["one", "two"].map(|name| {
         let command = input::create(InputKind::Project, json!({"name": name}), &mut clock::fresh_uid).unwrap();
-        CommandEnvelope {
-            account,
-            command,
-            origin: "test".into(),
-            idempotency: None,
-            traceparent: None,
-            bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
-        }
+        CommandEnvelope { bytes: 100, ..CommandEnvelope::new(account, "test".into(), command) }
     });
 
     // From the first unacknowledged commit of the test on, no commit is acknowledged.

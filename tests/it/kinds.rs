@@ -11,16 +11,8 @@ impl Service {
     /// Records that only an operator creates.
     async fn make(&self, create: named::CreateNamed) {
         let order = CommandEnvelope {
-            account: self.client.account,
-            command: Command::CreateNamed(create),
-            origin: "operator".into(),
-            idempotency: None,
-            traceparent: None,
             bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
+            ..CommandEnvelope::new(self.client.account, "operator".into(), Command::CreateNamed(create))
         };
         execute(&self.store, &unificus::clock::Clock::system(), order).await.unwrap();
     }

@@ -38,18 +38,7 @@ fn update(email: &str, title: Option<&str>) -> CommandEnvelope {
         company: None,
         related: RelatedChanges::default(),
     };
-    CommandEnvelope {
-        account: ACCOUNT,
-        command: update.into(),
-        origin: "test".into(),
-        idempotency: None,
-        traceparent: None,
-        bytes: 1,
-        causation: None,
-        correlation: None,
-        is_atomic: false,
-        then: Vec::new(),
-    }
+    CommandEnvelope { bytes: 1, ..CommandEnvelope::new(ACCOUNT, "test".into(), update.into()) }
 }
 
 fn decide(commands: &[&CommandEnvelope]) -> Result<Decided, Defect> {

@@ -27,16 +27,12 @@ fn command(name: Name) -> Pending {
 fn weighing(bytes: usize, (account, number): Name) -> Pending {
     let target = Target::Uid(Uid(Uuid::from_u128(u128::from(number))));
     let envelope = CommandEnvelope {
-        account: AccountId(Uuid::from_u128(u128::from(account))),
-        command: Command::Delete(Delete { entity: Entity::Contact, target, if_match: None }),
-        origin: number.to_string().into(),
-        idempotency: None,
-        traceparent: None,
         bytes,
-        causation: None,
-        correlation: None,
-        is_atomic: false,
-        then: Vec::new(),
+        ..CommandEnvelope::new(
+            AccountId(Uuid::from_u128(u128::from(account))),
+            number.to_string().into(),
+            Command::Delete(Delete { entity: Entity::Contact, target, if_match: None }),
+        )
     };
     let (reply, _unreceived) = oneshot::channel();
     Pending { envelope, arrived: clock::instant(), reply }

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::records::RecordsState;
 use crate::clock;
-use crate::command::{CommandEnvelope, CommandResult, Failure, Idempotency, Lanes};
+use crate::command::{CommandEnvelope, CommandResult, Failure, Lanes};
 use crate::contract::input::subscriptions;
 use crate::domain::Refusal;
 use crate::http::request::caller::Caller;
@@ -20,9 +20,6 @@ use crate::http::response::limits;
 use crate::http::response::problem::Problem;
 use crate::http::response::replayed::mark_replayed;
 use crate::store::Store;
-
-/// Separates a request's idempotency key from the index of an item. No header contains it.
-const BETWEEN: char = '\u{1}';
 
 pub(in crate::http) async fn subscribe(
     State(state): State<Arc<RecordsState>>,
@@ -41,16 +38,10 @@ pub(in crate::http) async fn subscribe(
     let mut submitted = 0_usize;
     let mut envelopes = commands.into_iter().map(|command| {
         let envelope = command.map(|command| CommandEnvelope {
-            account: caller.account,
-            command,
-            origin: Arc::clone(&caller.origin),
-            idempotency: write.idempotency.as_ref().map(|whole| of_item(whole, submitted)),
+            idempotency: write.idempotency.as_ref().map(|whole| whole.at(submitted)),
             traceparent: write.traceparent.clone(),
             bytes: share,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
+            ..CommandEnvelope::new(caller.account, Arc::clone(&caller.origin), command)
         });
         submitted += usize::from(envelope.is_ok());
         envelope
@@ -85,13 +76,8 @@ struct SubscriptionItem {
 /// Whether every command among the items was carried out before.
 async fn are_stored(store: &Store, caller: &Caller, write: &Write, items: usize) -> Result<bool, Problem> {
     let Some(whole) = &write.idempotency else { return Ok(false) };
-    let requests: Vec<_> = (0..items).map(|index| of_item(whole, index)).collect();
+    let requests: Vec<_> = (0..items).map(|index| whole.at(index)).collect();
     Ok(!requests.is_empty() && replays::are_stored(store, caller, &requests).await?)
-}
-
-fn of_item(whole: &Idempotency, index: usize) -> Idempotency {
-    let of = |key: &str| if index == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{index}") };
-    Idempotency { key: of(&whole.key), unscoped_key: of(&whole.unscoped_key), request_hash: whole.request_hash }
 }
 
 async fn execute(lanes: &Lanes, envelope: Result<CommandEnvelope, Refusal>) -> SubscriptionItem {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use csv::StringRecord;
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest as _, Sha256};
 
 use super::attributes::{ColumnAttribute, FileAttributes};
 use super::cells;
@@ -17,9 +16,6 @@ use crate::contract::sync_op;
 use crate::domain::record::normalize_key;
 use crate::domain::sync::SyncOperation;
 use crate::domain::{AccountId, Command, Entity, Field};
-
-/// Separates the origin from an operation's id in a stored key. No header contains it.
-const OF_OPERATION: char = '\u{3}';
 
 /// How a line without a reference is matched with an existing record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,7 +277,7 @@ impl Mapping {
         op.insert("entity".to_owned(), json!(self.entity.name()));
         op.insert("set".to_owned(), Json::Object(set));
         let op = Json::Object(op);
-        let request_hash: [u8; 32] = Sha256::digest(op.to_string()).into();
+        let idempotency = Idempotency::of_operation(&sender.origin, &op_id, &op.to_string());
         let command = if creates {
             let set = op.get("set").cloned().unwrap_or_default();
             input::create(self.kind, set, &mut clock::fresh_uid)
@@ -290,8 +286,6 @@ impl Mapping {
         };
         let mut command = command.map_err(|refusal| reason(&refusal))?;
         keep_names(&mut command, without_names);
-        let key = format!("{}{OF_OPERATION}{op_id}", sender.origin);
-        let idempotency = Idempotency { unscoped_key: key.clone(), key, request_hash };
         Ok(AtomicStep { command, idempotency: Some(idempotency), causation: Some(op_id) })
     }
 

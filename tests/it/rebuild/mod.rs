@@ -103,16 +103,8 @@ async fn history(service: &Service, api: &Client) {
         [named::CreateNamed::audience(fresh_uid(), 7, "News"), named::CreateNamed::world(fresh_uid(), "Europe")]
     {
         let envelope = CommandEnvelope {
-            account,
-            command: domain::Command::CreateNamed(create.unwrap()),
-            origin: "operator".into(),
-            idempotency: None,
-            traceparent: None,
             bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
+            ..CommandEnvelope::new(account, "operator".into(), domain::Command::CreateNamed(create.unwrap()))
         };
         execute(&service.store, &Clock::system(), envelope).await.unwrap();
     }

@@ -66,18 +66,7 @@ impl Parts {
     /// Appends a contact's creation to the log.
     pub(crate) async fn write(&self, account: AccountId, email: &str) {
         let command = input::create(InputKind::Contact, lead(email), &mut clock::fresh_uid).unwrap();
-        let envelope = CommandEnvelope {
-            account,
-            command,
-            origin: "test".into(),
-            idempotency: None,
-            traceparent: None,
-            bytes: 100,
-            causation: None,
-            correlation: None,
-            is_atomic: false,
-            then: Vec::new(),
-        };
+        let envelope = CommandEnvelope { bytes: 100, ..CommandEnvelope::new(account, "test".into(), command) };
         self.lanes.submit(envelope).await.unwrap();
     }
 

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Response;
 use hyper::StatusCode;
 use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
 
 use super::item::{OperationResult, render};
 use crate::clock;
@@ -23,11 +22,6 @@ use crate::http::response::limits;
 use crate::http::response::problem::Problem;
 use crate::http::response::replayed::mark_replayed;
 
-/// Separates the origin from an operation's id in a stored key. No header contains it.
-const OF_OPERATION: char = '\u{3}';
-/// Separates a request's idempotency key from the index of an operation.
-const BETWEEN: char = '\u{1}';
-
 pub(in crate::http) async fn execute(
     State(state): State<Arc<RecordsState>>,
     caller: Caller,
@@ -35,7 +29,7 @@ pub(in crate::http) async fn execute(
     write: Write,
 ) -> Result<Response, Problem> {
     let (operations, atomic) = read(write.json()?)?;
-    let mut prepared = prepare(operations, &caller, &write);
+    let prepared = prepare(operations, &caller, &write);
     if let Some(Extension(OnlyReplay { status })) = only_replay {
         let requests: Vec<Idempotency> = prepared.iter().filter_map(|one| one.idempotency.clone()).collect();
         let are_all = !requests.is_empty() && requests.len() == prepared.len();
@@ -46,7 +40,7 @@ pub(in crate::http) async fn execute(
     let items = if atomic {
         execute_atomic(&state, &caller, &write, prepared).await
     } else {
-        execute_each(&state, &caller, &write, &mut prepared).await
+        execute_each(&state, &caller, &write, prepared).await
     };
     let replayed = !items.is_empty() && items.iter().all(OperationResult::is_replayed);
     let succeeded = items.iter().filter(|item| item.result.is_ok()).count();
@@ -66,8 +60,7 @@ pub(super) async fn execute_one(
     write: &Write,
     operation: Json,
 ) -> Result<(String, bool), Problem> {
-    let mut prepared = prepare(vec![operation], caller, write);
-    let items = execute_each(state, caller, write, &mut prepared).await;
+    let items = execute_each(state, caller, write, prepare(vec![operation], caller, write)).await;
     let replayed = items.iter().all(OperationResult::is_replayed);
     let list = render(&state.store, caller.account, items).await?;
     let one = list.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
@@ -105,19 +98,11 @@ fn prepare(operations: Vec<Json>, caller: &Caller, write: &Write) -> Vec<Prepare
     let share = write.body.len() / operations.len().max(1);
     let prepare = |(index, json): (usize, Json)| {
         // The text of the object, whose keys serde_json sorts, so that a repetition may be formatted in another way.
-        let request_hash: [u8; 32] = Sha256::digest(json.to_string()).into();
+        let text = json.to_string();
         let operation = sync_op::read(json, &caller.origin, &mut clock::fresh_uid);
-        let idempotency = match (&operation.op_id, &write.idempotency) {
-            (Some(op_id), _) => {
-                let key = format!("{}{OF_OPERATION}{op_id}", caller.origin);
-                Some(Idempotency { unscoped_key: key.clone(), key, request_hash })
-            }
-            (None, Some(whole)) => {
-                let of = |key: &str| if index == 0 { key.to_owned() } else { format!("{key}{BETWEEN}{index}") };
-                let (key, unscoped_key) = (of(&whole.key), of(&whole.unscoped_key));
-                Some(Idempotency { key, unscoped_key, request_hash: whole.request_hash })
-            }
-            (None, None) => None,
+        let idempotency = match &operation.op_id {
+            Some(op_id) => Some(Idempotency::of_operation(&caller.origin, op_id, &text)),
+            None => write.idempotency.as_ref().map(|whole| whole.at(index)),
         };
         Prepared { operation, idempotency, bytes: share }
     };
@@ -129,11 +114,11 @@ async fn execute_each(
     state: &RecordsState,
     caller: &Caller,
     write: &Write,
-    prepared: &mut Vec<Prepared>,
+    prepared: Vec<Prepared>,
 ) -> Vec<OperationResult> {
     let mut envelopes = Vec::with_capacity(prepared.len());
     let mut items = Vec::with_capacity(prepared.len());
-    for Prepared { operation: ReadOperation { op_id, command }, idempotency, bytes } in prepared.drain(..) {
+    for Prepared { operation: ReadOperation { op_id, command }, idempotency, bytes } in prepared {
         let result = match command {
             Ok(command) => {
                 let envelope = CommandEnvelope::new(caller.account, Arc::clone(&caller.origin), command);

@@ -1,6 +1,6 @@
 //! The result of one operation.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
@@ -42,13 +42,9 @@ pub(super) async fn render(store: &Store, account: AccountId, items: Vec<Operati
     })
 }
 
-type Rendered = HashMap<&'static str, Box<RawValue>>;
+type Rendered = BTreeMap<&'static str, Box<RawValue>>;
 
-fn one(
-    account: AccountId,
-    groups: &FieldGroups,
-    item: OperationResult,
-) -> Result<std::collections::BTreeMap<&'static str, Box<RawValue>>, Problem> {
+fn one(account: AccountId, groups: &FieldGroups, item: OperationResult) -> Result<Rendered, Problem> {
     let replayed = item.is_replayed();
     let mut members = Rendered::new();
     let mut put = |key, value: &Json| {
@@ -60,15 +56,8 @@ fn one(
         put("replayed", &json!(true))?;
     }
     match item.result {
-        Err(_) if !item.is_applied => {
-            let problem = Problem::not_applied();
-            put("status", &json!(problem.status_code()))?;
-            put("problem", &problem.members())?;
-            put("changed", &json!(false))?;
-            put("record", &Json::Null)?;
-        }
         Err(failure) => {
-            let problem = Problem::from(failure);
+            let problem = if item.is_applied { failure.into() } else { Problem::not_applied() };
             put("status", &json!(problem.status_code()))?;
             put("problem", &problem.members())?;
             put("changed", &json!(false))?;
@@ -100,7 +89,7 @@ fn one(
             members.insert("record", raw(shown)?);
         }
     }
-    Ok(members.into_iter().collect())
+    Ok(members)
 }
 
 fn raw(text: String) -> Result<Box<RawValue>, Problem> {
