@@ -220,12 +220,17 @@ impl Connector {
     }
 
     /// The record of an operation is deleted in the service. The edits that were sent are in the conflict log; later ones
-    /// are sent too, to get there. A new record,
-    /// whose reference leads to a tombstone, is that record again: it is restored, then changed.
+    /// are sent too, to get there. A new record, whose reference leads to a tombstone, is that record again: it is restored,
+    /// then changed. Where the other system still has the deleted record under another key, the new one goes on without the
+    /// reference.
     fn refused_by_tombstone(&mut self, key: &str, result: &OpResult) {
+        let other = result.uid.as_ref().and_then(|uid| self.keys.get(uid)).filter(|other| *other != key);
+        let other = other.and_then(|other| self.records.get(other));
+        let is_there_too = other.is_some_and(|other| !other.is_deleted_here());
         let Some(record) = self.records.get_mut(key) else { return };
         let is_new = record.uid.is_none();
         match &result.uid {
+            Some(_) if is_new && record.is_here() && is_there_too => self.keep_without_reference(key),
             Some(uid) if is_new && record.is_here() => {
                 let uid = uid.clone();
                 record.in_flight = None;

@@ -35,6 +35,7 @@ use connector::tests::{MUTATIONS, Mutation};
 use fleet::Fleet;
 use group::Group;
 use serde_json::json;
+use support::instant;
 
 /// Synchronises partners with running replicas until they have come to rest, and checks the invariants.
 #[derive(Debug, Parser)]
@@ -46,7 +47,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Runs at once, which share the replicas and their faults.
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     group: u64,
     /// Steps of a run.
     #[arg(long, default_value_t = 150)]
@@ -127,7 +128,7 @@ fn main() -> ExitCode {
 async fn run(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
     let (mut events, mut faults, mut failures) = (0, 0, 0);
     for seeds in arguments.groups() {
-        let done = seeds.end - arguments.from;
+        let (done, began) = (seeds.end - arguments.from, instant());
         let group = Group { seeds, steps: arguments.steps, mutation: None };
         let tally = group.run(fleet).await;
         (events, faults) = (events + tally.events, faults + tally.faults);
@@ -136,7 +137,8 @@ async fn run(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
             println!("seed {seed} breaks {:?}: {}", failure.invariant, failure.detail);
             println!("to run its group again: cargo test --test converge -- {}", group.arguments());
         }
-        eprintln!("{done} seeds, {events} events, {faults} faults, {failures} failures");
+        let seconds = began.elapsed().as_secs();
+        eprintln!("{done} seeds, {events} events, {faults} faults, {failures} failures; {seconds} s for the last group");
     }
     println!("{}", json!({"seeds": arguments.seeds, "events": events, "faults": faults, "failures": failures}));
     failures

@@ -203,12 +203,23 @@ fn edits_have_one_effect(log: &[Value], edits: &BTreeSet<String>) -> Result<(), 
         for (name, change) in event["data"]["changed"].as_object().into_iter().flatten() {
             let Some(value) = change["to"].as_str().filter(|value| edits.contains(*value)) else { continue };
             let uid = event["data"]["record"]["uid"].to_string();
-            if !seen.insert((uid, name.clone(), value.to_owned())) {
-                return Err(Failure::new("one effect", format!("{value:?} was written twice")));
+            if !seen.insert((uid.clone(), name.clone(), value.to_owned())) {
+                let detail = format!("{value:?} was written twice; {}", history(log, &uid, name));
+                return Err(Failure::new("one effect", detail));
             }
         }
     }
     Ok(())
+}
+
+/// The events of a record, with a field's changes, to see what happened to a value.
+fn history(log: &[Value], uid: &str, field: &str) -> String {
+    let is_of_record = |event: &&Value| event["data"]["record"]["uid"].to_string() == uid;
+    let line = |event: &Value| {
+        let data = &event["data"];
+        format!("{} {} by {} {}: {}", data["seq"], event["type"], event["origin"], event["causationid"], data["changed"][field])
+    };
+    log.iter().filter(is_of_record).map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// A conflict names two origins, and the log has a change of its field after its base.

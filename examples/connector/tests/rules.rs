@@ -282,6 +282,21 @@ fn a_record_that_is_taken_out_of_the_bin_is_restored() {
 }
 
 #[test]
+fn a_new_record_whose_reference_leads_to_another_one_that_was_deleted_is_created_without_it() {
+    let mut machine = synchronised();
+    machine.edited("17", &values(&json!({"email": "b@example.org"})));
+    let op = one(machine.push(9));
+    // The reference came to the other record by a merge, and the deletion of that one is not known here yet.
+    machine.results(&[result(&op, json!({"status": 410, "uid": UID, "problem": {"deleted_seq": 2}}))]);
+    let op = one(machine.push(9));
+    assert_eq!((op.op.as_str(), &op.uid, &op.reference), ("upsert", &None, &None));
+    machine.results(&[result(&op, json!({"status": 201, "uid": "uid-2", "record": record(3, &json!({"uid": "uid-2", "email": "b@example.org"}))}))]);
+    pull(&mut machine, "deleted", &record(2, &json!({"deleted": true})));
+    assert!(matches!(&apply(&mut machine)[..], [Apply::Delete { key, .. }] if key == UID));
+    assert_eq!(machine.records.keys().collect::<Vec<_>>(), ["17"]);
+}
+
+#[test]
 fn a_merge_of_the_other_system_is_a_merge_and_one_of_the_service_deletes_the_record() {
     let mut machine = synchronised();
     let other = record(2, &json!({"uid": "uid-2", "email": "b@example.org"}));
