@@ -200,7 +200,10 @@ impl Service for Account {
     async fn changes(&self, _: usize, after: Option<&str>, limit: usize) -> Page {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         let reply = self.get(&format!("/changes?limit={limit}{after}")).await;
-        reply.expect(200);
+        let seqs = reply.expect(200).as_array().unwrap().iter().map(|event| event["data"]["seq"].as_u64());
+        let (from, through) = (&reply.json["meta"]["from_seq"], &reply.json["meta"]["through_seq"]);
+        let range = from.as_u64().unwrap() + 1..=through.as_u64().unwrap();
+        assert!(seqs.eq(range.map(Some)), "a page without filters has every event of its range: {}", reply.text);
         serde_json::from_value(reply.json).unwrap()
     }
 

@@ -35,7 +35,6 @@ pub(crate) struct Tally {
 impl Group {
     /// Runs all seeds to their end.
     pub(crate) async fn run(&self, fleet: &Arc<Fleet>) -> Tally {
-        let began = crate::support::instant();
         let mut accounts = Vec::new();
         for seed in self.seeds.clone() {
             accounts.push((seed, fleet.account(self.fault_share()).await));
@@ -52,7 +51,6 @@ impl Group {
                 (seed, tokio::spawn(stepped))
             })
             .collect();
-        eprintln!("T accounts {:?}", began.elapsed());
         let mut tally = Tally::default();
         let mut stepped = Vec::new();
         for (seed, world) in worlds {
@@ -61,7 +59,6 @@ impl Group {
                 Err(error) => drop(tally.failures.insert(seed, panicked(error))),
             }
         }
-        eprintln!("T stepped {:?}", began.elapsed());
         let finish = |(seed, world)| (seed, tokio::spawn(finish(Arc::clone(fleet), world)));
         let finishing: Vec<_> = stepped.into_iter().map(finish).collect();
         for (seed, outcome) in finishing {

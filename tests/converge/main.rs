@@ -138,7 +138,9 @@ async fn run(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
             println!("to run its group again: cargo test --test converge -- {}", group.arguments());
         }
         let seconds = began.elapsed().as_secs();
-        eprintln!("{done} seeds, {events} events, {faults} faults, {failures} failures; {seconds} s for the last group");
+        eprintln!(
+            "{done} seeds, {events} events, {faults} faults, {failures} failures; {seconds} s for the last group"
+        );
     }
     println!("{}", json!({"seeds": arguments.seeds, "events": events, "faults": faults, "failures": failures}));
     failures

@@ -31,7 +31,7 @@ impl<S: Service> World<S> {
         no_duplicates(&live)?;
         for partner in &mut self.partners {
             nothing_is_stuck(partner)?;
-            equals_the_service(partner, &live)?;
+            equals_the_service(partner, &live, log)?;
         }
         edits_have_one_effect(log, &self.edits.keys().cloned().collect())?;
         conflicts_are_real(log)?;
@@ -173,7 +173,7 @@ fn nothing_is_stuck(partner: &mut Partner) -> Result<(), Failure> {
     }
 }
 
-fn equals_the_service(partner: &mut Partner, live: &Live) -> Result<(), Failure> {
+fn equals_the_service(partner: &mut Partner, live: &Live, log: &[Value]) -> Result<(), Failure> {
     let store = partner.store.clone();
     let machine = partner.machine();
     let uid = |key: &String| machine.records.get(key).and_then(|record| record.uid.clone()).unwrap_or_default();
@@ -189,7 +189,14 @@ fn equals_the_service(partner: &mut Partner, live: &Live) -> Result<(), Failure>
             ))
         }
         Some(uid) => {
-            let detail = format!("{}: {uid}: {:?} is {:?}", machine.origin, here.get(uid), there.get(uid));
+            let known: Vec<_> = machine.records.iter().filter(|(_, record)| record.uid.as_ref() == Some(uid)).collect();
+            let detail = format!(
+                "{}: {uid}: {:?} is {:?}; known as {known:?}; {}",
+                machine.origin,
+                here.get(uid),
+                there.get(uid),
+                history(log, &json!(uid).to_string(), "email"),
+            );
             Err(Failure::new("partners equal the service", detail))
         }
         None => Ok(()),
@@ -217,7 +224,10 @@ fn history(log: &[Value], uid: &str, field: &str) -> String {
     let is_of_record = |event: &&Value| event["data"]["record"]["uid"].to_string() == uid;
     let line = |event: &Value| {
         let data = &event["data"];
-        format!("{} {} by {} {}: {}", data["seq"], event["type"], event["origin"], event["causationid"], data["changed"][field])
+        format!(
+            "{} {} by {} {}: {}",
+            data["seq"], event["type"], event["origin"], event["causationid"], data["changed"][field]
+        )
     };
     log.iter().filter(is_of_record).map(line).collect::<Vec<_>>().join("; ")
 }
