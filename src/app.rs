@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::command::{Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
+use crate::erasure::{ErasureService, ErasureWorker, MemoryCleaner};
 use crate::feed::{Expiry, Feed, Heads};
 use crate::gateway::consumers::{ConsumerService, ConsumerUpkeep};
 use crate::gateway::{Gateway, GatewayParts, Operations};
@@ -66,6 +67,7 @@ struct Shared {
     last_used: LastUsed,
     authenticator: Authenticator,
     gateway: Gateway,
+    erasures: ErasureService,
     lifecycle: Lifecycle,
 }
 
@@ -94,6 +96,7 @@ impl App {
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
+            erasures: ErasureService::new(store.clone()),
             limiter,
             last_used,
             authenticator,
@@ -106,11 +109,10 @@ impl App {
             metrics,
         };
         let lanes = Lanes::new(&shared.config.commands);
-        let policy = AddressPolicy {
+        let policy = Arc::new(AddressPolicy {
             allow_http: shared.config.push.allow_http,
             allow: shared.config.push.allow_networks.clone(),
-        };
-        let policy = Arc::new(policy);
+        });
         // Enough for every delivery in flight to find the connection of the one before it.
         let max_idle = shared.config.push.in_flight;
         let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent(), max_idle)?);
@@ -233,6 +235,7 @@ impl Shared {
             gateway: self.gateway.status.clone(),
             endpoints: Arc::new(endpoints),
             consumers: Arc::new(self.consumers()),
+            erasures: self.erasures.clone(),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
         })
@@ -248,7 +251,7 @@ impl Shared {
     }
 
     fn start_workers(&self, context: Arc<DeliveryContext>) {
-        let taken = Arc::new(Notify::new());
+        let (taken, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let (lifecycle, hard) = (&self.lifecycle, &self.lifecycle.hard);
         // These four end with the hard stop: until then others may ask them to write something.
@@ -265,12 +268,18 @@ impl Shared {
             store.clone(),
             self.shards.clone(),
             lifecycle.tasks.clone(),
-            Wakes { taken: Arc::clone(&taken), lost: vec![self.feed.relay().wake(), self.feed.push().wake()] },
+            Wakes {
+                taken: Arc::clone(&taken),
+                lost: vec![self.feed.relay().wake(), self.feed.push().wake(), Arc::clone(&lost)],
+            },
             self.broker.hints(),
             clock.clone(),
             metrics.clone(),
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
+        let attempts = context.attempts.clone();
+        self.run(MemoryCleaner::new(self.feed.clone(), attempts, self.shards.clone(), lost));
+        self.run(ErasureWorker::new(store.clone(), self.broker.clone(), self.erasures.wake()));
         self.run(Heads::new(self.feed.clone()));
         self.run(Expiry::new(self.feed.clone()));
         self.run(Trim);

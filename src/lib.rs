@@ -12,6 +12,7 @@ pub mod config;
 pub mod contract;
 pub mod dev;
 pub mod domain;
+pub mod erasure;
 pub mod feed;
 mod gateway;
 mod http;

@@ -34,7 +34,7 @@ pub use hints::Hints;
 pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
 pub use jwt::{Issuer, Login, NotASeed, Permit};
 pub use publish::BATCH;
-pub use scan::Scan;
+pub use scan::{Scan, StoredBody};
 pub use survey::{StoredMessage, StreamInfo, Survey};
 pub use system::{ClientConnection, ConnectionEvent, ConnectionEvents, SystemLink};
 
@@ -163,6 +163,12 @@ impl Broker {
             Err(error) if is_not_found(&error.kind()) => Ok(None),
             Err(error) => Err(unavailable("looking for the stream", error)),
         }
+    }
+
+    /// The configured time for which the stream keeps a message.
+    #[must_use]
+    pub fn max_age(&self) -> Duration {
+        Duration::from_secs(self.config.max_age_s)
     }
 
     /// The hints of this replica and of others.

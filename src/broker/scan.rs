@@ -2,11 +2,20 @@
 
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{self};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::survey::StoredMessage;
 use super::{Broker, BrokerError, REQUEST_TIMEOUT, unavailable};
 use crate::domain::AccountId;
+
+/// A message with its body.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct StoredBody {
+    pub message: StoredMessage,
+    pub body: Bytes,
+}
 
 /// An account's messages in stream order, up to the last one at the beginning of the scan.
 pub struct Scan {
@@ -31,6 +40,11 @@ impl Broker {
 impl Scan {
     /// The next messages, at most `limit`; none at the end.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<StoredMessage>, BrokerError> {
+        Ok(self.next_bodies(limit).await?.into_iter().map(|stored| stored.message).collect())
+    }
+
+    /// The next messages with their bodies, likewise.
+    pub async fn next_bodies(&mut self, limit: usize) -> Result<Vec<StoredBody>, BrokerError> {
         let mut read = Vec::new();
         while read.len() < limit {
             let Some(messages) = &mut self.messages else { break };
@@ -41,7 +55,8 @@ impl Scan {
             let (sequence, pending) = (info.stream_sequence, info.pending);
             let id = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
             let id = id.map_or("", |id| id.as_str());
-            read.push(self.broker.read(sequence, &message.subject, &message.payload, id));
+            let stored = self.broker.read(sequence, &message.subject, &message.payload, id);
+            read.push(StoredBody { message: stored, body: message.payload.clone() });
             if pending == 0 {
                 self.messages = None;
             }

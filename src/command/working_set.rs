@@ -170,6 +170,7 @@ impl WorkingSet {
             let before = self.take(new_event.entity, new_event.uid);
             let previous_version = before.as_ref().map(|record| record.version);
             let had_refs = before.as_ref().map(|record| record.refs.clone()).unwrap_or_default();
+            let companies = before.as_ref().map(projection::companies_of).unwrap_or_default();
             let was_live = before.as_ref().is_some_and(|record| !record.deleted);
             let event_type = new_event.event_type;
             let (record, changed) = Record::evolve(before, new_event, self.head, context.at, context.origin);
@@ -188,7 +189,7 @@ impl WorkingSet {
                 correlation: context.correlation.map(str::to_owned),
             };
             let is_subject = (event.record.entity, event.record.uid) == subject;
-            let text = self.append(event, &had_refs, events)?;
+            let text = self.append(event, &had_refs, &companies, events)?;
             if is_subject {
                 changed_subject = Some((self.head, text));
             }
@@ -199,10 +200,17 @@ impl WorkingSet {
         }
     }
 
-    fn append(&mut self, event: Event, had_refs: &[Ref], events: &mut Vec<EncodedEvent>) -> Result<String, Defect> {
+    /// Appends an event of a record that had these identifiers and belonged to these companies.
+    fn append(
+        &mut self,
+        event: Event,
+        had_refs: &[Ref],
+        companies: &[Uid],
+        events: &mut Vec<EncodedEvent>,
+    ) -> Result<String, Defect> {
         let (encoded, text) = EncodedEvent::encode(self.account, &event)?;
         let key = (encoded.entity, encoded.uid);
-        let mut row = projection::row(self.account, &event, &text);
+        let mut row = projection::row(self.account, &event, &text, companies);
         if event.record.refs == had_refs {
             row.refs = None;
         }

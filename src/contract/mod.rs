@@ -6,6 +6,7 @@
 pub(crate) mod company_fields;
 mod cursor;
 pub(crate) mod delivery;
+pub(crate) mod erase;
 pub mod event;
 mod event_id;
 #[rustfmt::skip]

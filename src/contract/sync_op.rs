@@ -8,7 +8,7 @@ use super::input::{self, Fresh, InputKind};
 use super::record::parse_uid;
 use crate::domain::record::normalize_key;
 use crate::domain::reference::Ref;
-use crate::domain::sync::{Base, Merge, Restore, SyncDelete, SyncOperation, Upsert};
+use crate::domain::sync::{Base, Erase, Merge, Restore, SyncDelete, SyncOperation, Upsert};
 use crate::domain::{Command, Entity, Field, Invalid, Refusal, Seq, Target, Uid, ValidationErrors};
 
 /// The most operations of one batch.
@@ -87,8 +87,16 @@ impl Reader<'_> {
                 Ok(target.map(|target| SyncOperation::Restore(Restore { entity, target })))
             }
             Some("merge") => Ok(self.merge(entity)?.map(SyncOperation::Merge)),
+            Some("erase") if entity != Entity::Contact => {
+                self.refuse("entity", "Must be contact: only contacts are erased.");
+                Ok(None)
+            }
+            Some("erase") => {
+                let target = self.required(target);
+                Ok(target.map(|target| SyncOperation::Erase(Erase { entity, target })))
+            }
             _ => {
-                self.refuse("op", "Must be upsert, update, delete, restore or merge.");
+                self.refuse("op", "Must be upsert, update, delete, restore, merge or erase.");
                 Ok(None)
             }
         }

@@ -186,7 +186,7 @@ impl Record {
     }
 
     /// Becomes a tombstone without personal data.
-    fn erase(&mut self) {
+    pub(crate) fn erase(&mut self) {
         self.deleted = true;
         self.erased = true;
         self.fields.clear();

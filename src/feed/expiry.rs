@@ -1,6 +1,6 @@
 //! Drops events from memory when they have become old.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -27,7 +27,7 @@ impl Worker for Expiry {
     const SWEEP: Duration = Duration::from_secs(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {
-        self.feed.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).expire(clock::instant());
+        self.feed.tail().expire(clock::instant());
         Ok(Step::Idle)
     }
 

@@ -8,6 +8,7 @@
 //! all followed logs once a second, in one statement. This module knows nothing of HTTP or NATS.
 
 mod dirty;
+mod erased;
 mod expiry;
 mod follow;
 mod heads;
@@ -93,7 +94,7 @@ impl Feed {
             }
         }
         let accounts: Vec<AccountId> = ends.iter().map(|(account, _)| *account).collect();
-        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).append(events);
+        self.tail().append(events);
         self.mark(&accounts);
         self.reached(&ends);
     }
@@ -102,7 +103,7 @@ impl Feed {
     /// longer reach the end of the log.
     pub fn written_elsewhere(&self, accounts: &[AccountId]) {
         {
-            let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tail = self.tail();
             for account in accounts {
                 tail.forget(*account);
             }
@@ -165,7 +166,7 @@ impl Feed {
     /// The events after a position, in order and without a gap; none at the end of the log. A page without `more` means that
     /// this process knows of no more events; a reader that must be sure reads until it gets none.
     pub async fn after(&self, account: AccountId, after: Seq, limit: PageLimit) -> Result<EventPage, StoreError> {
-        let kept = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).after(account, after, limit);
+        let kept = self.tail().after(account, after, limit);
         match kept {
             Some(page) => Ok(page),
             None => self.store.events_after(account, after, limit).await,
@@ -176,6 +177,6 @@ impl Feed {
     /// replica whose hint was lost.
     #[must_use]
     pub fn ends_at(&self, account: AccountId, at: Seq) -> bool {
-        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).ends_at(account, at)
+        self.tail().ends_at(account, at)
     }
 }

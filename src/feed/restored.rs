@@ -1,7 +1,5 @@
 //! Logs that are restored from a backup while this process runs: events in memory may not be part of them any more.
 
-use std::sync::PoisonError;
-
 use super::{EventPage, Feed, PageLimit};
 use crate::contract::EncodedEvent;
 use crate::domain::{AccountId, Seq};
@@ -30,7 +28,7 @@ impl Feed {
     /// another event there reads a log that was restored since.
     pub async fn onward(&self, account: AccountId, from: Seq, limit: PageLimit) -> Result<Onward, StoreError> {
         {
-            let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            let tail = self.tail();
             if let Some(page) = tail.after(account, from, limit) {
                 let anchor = tail.at(account, from).map_or(Anchor::Unknown, Anchor::Event);
                 return Ok(Onward { anchor, page });
@@ -56,20 +54,19 @@ impl Feed {
     /// The end of the log; `None` where there is no such account. Events in memory that the log does not have, or that are
     /// of another epoch than the log, are dropped: it was restored.
     pub async fn head(&self, account: AccountId) -> Result<Option<Head>, StoreError> {
-        let tail = || self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         // Memory is read before the log, so that each of its events is in the log already.
-        let last = tail().last(account).map(|last| (last.seq, last.epoch));
+        let last = self.tail().last(account).map(|last| (last.seq, last.epoch));
         let head = self.store.head(account).await?;
         let is_in_log = |(seq, epoch)| head.is_some_and(|head| seq <= head.seq && epoch == head.epoch);
         if !last.is_none_or(is_in_log) {
-            tail().forget(account);
+            self.forget(account);
         }
         Ok(head)
     }
 
     /// Drops an account's events from memory.
     pub fn forget(&self, account: AccountId) {
-        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).forget(account);
+        self.tail().forget(account);
     }
 
     /// Records the epoch of a log. Where it was another one before, this ends the log for its followers, drops its events

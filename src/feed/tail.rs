@@ -31,16 +31,25 @@ pub(super) struct Tail {
     appended: usize,
     /// That number at earlier times, oldest first.
     counts: VecDeque<(Instant, usize)>,
+    /// The position up to which an account's log was changed by erasures. Events up to it are read from the log only.
+    erased: HashMap<AccountId, Seq>,
+    /// Until when the kept events may be used; `None` means as long as they are kept.
+    trusted_until: Option<Instant>,
 }
 
 impl Tail {
     pub(super) fn new(limit: usize) -> Self {
         let (runs, order, counts) = (HashMap::new(), VecDeque::new(), VecDeque::new());
-        Self { limit, bytes: 0, runs, order, appended: 0, counts }
+        Self { limit, bytes: 0, runs, order, appended: 0, counts, erased: HashMap::new(), trusted_until: None }
     }
 
     pub(super) fn append(&mut self, events: Vec<EncodedEvent>) {
         for event in events {
+            // It was committed before an erasure ended that changed it in the log.
+            if event.seq <= self.erased_through(event.account) {
+                self.forget(event.account);
+                continue;
+            }
             // Most accounts have one event here where many accounts write seldom.
             let run = self.runs.entry(event.account).or_insert_with(|| VecDeque::with_capacity(1));
             // Another replica wrote in between, so the kept run no longer reaches the end of the log.
@@ -119,6 +128,36 @@ impl Tail {
     pub(super) fn forget(&mut self, account: AccountId) {
         if let Some(run) = self.runs.remove(&account) {
             self.bytes -= run.iter().map(cost).sum::<usize>();
+        }
+    }
+
+    /// Drops an account's run, and keeps no event up to this position from now on.
+    pub(super) fn erase(&mut self, account: AccountId, through: Seq) {
+        self.forget(account);
+        let end = self.erased.entry(account).or_insert(through);
+        *end = (*end).max(through);
+    }
+
+    /// The position up to which no event of an account is kept.
+    pub(super) fn erased_through(&self, account: AccountId) -> Seq {
+        self.erased.get(&account).copied().unwrap_or(Seq::ZERO)
+    }
+
+    /// Drops all runs.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.bytes = 0;
+    }
+
+    /// Permits the use of the kept events until then.
+    pub(super) fn trust(&mut self, until: Instant) {
+        self.trusted_until = Some(until);
+    }
+
+    /// Drops all runs where their use is not permitted any more.
+    pub(super) fn drop_untrusted(&mut self, now: Instant) {
+        if self.trusted_until.is_some_and(|until| until <= now) {
+            self.clear();
         }
     }
 

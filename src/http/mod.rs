@@ -43,6 +43,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
+use crate::erasure::ErasureService;
 use crate::feed::Feed;
 use crate::gateway::consumers::ConsumerService;
 use crate::gateway::{GatewayStatus, Operations};
@@ -78,6 +79,7 @@ pub(crate) struct Dependencies {
     pub gateway: GatewayStatus,
     pub endpoints: Arc<EndpointService>,
     pub consumers: Arc<ConsumerService>,
+    pub erasures: ErasureService,
     /// Streams and waiting requests end when this is cancelled.
     pub stop: CancellationToken,
     /// Cancelled when a background task has panicked; the service is not ready after that.
@@ -167,6 +169,7 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
         }),
         endpoints: Arc::clone(&dependencies.endpoints),
         consumers: Arc::clone(&dependencies.consumers),
+        erasures: dependencies.erasures.clone(),
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         tiers: config.quota.tiers.clone(),

@@ -9,14 +9,15 @@ use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::{AccountId, Entity, Event, EventType, Field, Record, Uid, Value};
 use crate::store::row::Row;
 
-/// The row of an event's record. `text` is the JSON of the record in the event.
+/// The row of an event's record. `text` is the JSON of the record in the event; `before` are the companies that the record
+/// belonged to before the event, of which an erased record has nothing left.
 #[must_use]
-pub fn row(account: AccountId, event: &Event, text: &str) -> Row {
+pub fn row(account: AccountId, event: &Event, text: &str, before: &[Uid]) -> Row {
     let of_record = last_row(account, &event.record, text);
     Row {
         is_new: event.previous_version.is_none(),
         companies: of_record.companies.filter(|_| touches_companies(event)),
-        relisted: relisted(event),
+        relisted: relisted(event, before),
         refs: of_record.refs.filter(|refs| !refs.is_empty() || loses_refs(event)),
         ..of_record
     }
@@ -76,18 +77,21 @@ fn touches_companies(event: &Event) -> bool {
     changes_existence(event) || event.changed.iter().any(|change| change.field == Field::Companies)
 }
 
-/// A deleted contact belongs to no company.
-fn companies_of(contact: &Record) -> Vec<Uid> {
+/// The companies that a contact belongs to; none where it is deleted, or no contact.
+#[must_use]
+pub fn companies_of(contact: &Record) -> Vec<Uid> {
     linked(contact.fields.get(&Field::Companies)).filter(|_| !contact.deleted).collect()
 }
 
 /// The companies whose place in the list of companies may change: a company is listed when it is live and a live contact
 /// belongs to it.
-fn relisted(event: &Event) -> BTreeSet<Uid> {
+fn relisted(event: &Event, before: &[Uid]) -> BTreeSet<Uid> {
     let record = &event.record;
     match (record.entity, event.event_type) {
         (Entity::Company, _) if changes_existence(event) => BTreeSet::from([record.uid]),
-        (Entity::Contact, _) if changes_existence(event) => linked(record.fields.get(&Field::Companies)).collect(),
+        (Entity::Contact, _) if changes_existence(event) => {
+            linked(record.fields.get(&Field::Companies)).chain(before.iter().copied()).collect()
+        }
         (Entity::Contact, _) => {
             let changes = event.changed.iter().filter(|change| change.field == Field::Companies);
             changes.flat_map(|change| linked(change.from.as_ref()).chain(linked(change.to.as_ref()))).collect()

@@ -45,6 +45,8 @@ pub struct AttemptLog {
     metrics: Metrics,
     queue: Arc<Mutex<Queue>>,
     wake: Arc<Notify>,
+    /// Held while a statement writes attempts.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -57,7 +59,7 @@ impl AttemptLog {
     /// An empty attempt log.
     #[must_use]
     pub fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, queue: Arc::default(), wake: Arc::default() }
+        Self { store, metrics, queue: Arc::default(), wake: Arc::default(), writing: Arc::default() }
     }
 
     /// Writes until `stop`, and then the rest of the queue.
@@ -86,6 +88,16 @@ impl AttemptLog {
         }
     }
 
+    /// Waits until every statement has ended that was begun before.
+    pub async fn written(&self) {
+        drop(self.writing.lock().await);
+    }
+
+    async fn write(&self, attempts: &[Row]) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().await;
+        self.store.log_attempts(attempts).await
+    }
+
     fn put_back(&self, attempts: Vec<Row>) {
         for (account, endpoint, attempt) in attempts {
             self.put(account, endpoint, attempt);
@@ -105,7 +117,7 @@ impl AttemptLog {
         }
         let mut failed = Ok(());
         for (day, attempts) in days {
-            match self.store.log_attempts(&attempts).await {
+            match self.write(&attempts).await {
                 Ok(()) => {}
                 Err(error @ StoreError::Refused(_)) => {
                     self.metrics.push_attempts_unlogged_total.inc_by(attempts.len() as u64);
@@ -139,7 +151,7 @@ impl Worker for AttemptLog {
             return Ok(Step::Idle);
         }
         let full = attempts.len() == BATCH_ROWS;
-        match self.store.log_attempts(&attempts).await {
+        match self.write(&attempts).await {
             Ok(()) => {}
             Err(StoreError::Refused(_)) => self.write_by_day(attempts).await?,
             Err(error) => {

@@ -18,9 +18,20 @@ const MAX_BYTES: usize = 4 * PAGE_BYTES;
 pub(super) struct EventCache {
     events: HashMap<Seq, EncodedEvent>,
     bytes: usize,
+    /// The position up to which events were dropped last, because an erasure has changed them in the log.
+    erased: Seq,
 }
 
 impl EventCache {
+    /// Drops events up to a position, once. Those that are put later were read later.
+    pub(super) fn erase(&mut self, through: Seq) {
+        if through > self.erased {
+            self.erased = through;
+            self.events.retain(|seq, _| *seq > through);
+            self.bytes = self.events.values().map(|event| event.body.len()).sum();
+        }
+    }
+
     /// Keeps an event, if there is room.
     pub(super) fn put(&mut self, event: EncodedEvent) {
         self.take(event.seq);
@@ -92,6 +103,17 @@ mod tests {
         kept.put(event(3, 1));
         assert_eq!((kept.events.len(), kept.bytes), (10, MAX_BYTES / 10 * 9 + 1), "an event is kept once");
 
+        kept.erase(Seq(4));
+        assert!(!kept.contains(Seq(4)) && kept.contains(Seq(5)));
+        assert_eq!((kept.events.len(), kept.bytes), (5, MAX_BYTES / 10 * 5));
+        kept.put(event(4, 1));
+        kept.erase(Seq(4));
+        assert!(kept.contains(Seq(4)), "it was read after the erasure");
+        let mut kept = EventCache::default();
+        for seq in 0..100 {
+            kept.put(event(seq, MAX_BYTES / 10));
+        }
+        kept.put(event(3, 1));
         assert_eq!(kept.take(Seq(3)).map(|event| event.body.len()), Some(1));
         assert!(kept.take(Seq(99)).is_none());
         kept.make_room(1, |seq| seq.0 < 9);

@@ -7,7 +7,7 @@ use super::error::RebuildError;
 use super::log::{check, check_chain, missing};
 use super::progress::RunProgress;
 use super::workers::{WorkQueue, in_parallel};
-use crate::domain::{AccountId, Entity, Seq, Uid};
+use crate::domain::{AccountId, Entity, Record, Seq, Uid};
 use crate::projection;
 use crate::store::rebuild::{LogReader, LogReaders, LoggedEvent, Rebuild, ShadowBatch, ShadowHead};
 
@@ -103,6 +103,20 @@ async fn apply_page(reader: &LogReader, batch: &ShadowBatch, part: &mut [Behind]
     }
 }
 
+/// A record before an event.
+struct Before {
+    version: Seq,
+    is_live: bool,
+    companies: Vec<Uid>,
+}
+
+impl Before {
+    fn of(record: &Record) -> Self {
+        let companies = projection::companies_of(record);
+        Self { version: record.version, is_live: !record.deleted, companies }
+    }
+}
+
 async fn apply_events(
     batch: &ShadowBatch,
     part: &mut [Behind],
@@ -115,10 +129,9 @@ async fn apply_events(
     }
     let uids: Vec<_> =
         decoded.iter().map(|(account, event, _)| (*account, event.record.entity, event.record.uid)).collect();
-    // Each record's version, and whether it is live.
-    let mut records: HashMap<(AccountId, Entity, Uid), (Seq, bool)> = HashMap::new();
+    let mut records: HashMap<(AccountId, Entity, Uid), Before> = HashMap::new();
     for (account, record) in batch.load(&uids).await? {
-        records.insert((account, record.entity, record.uid), (record.version, !record.deleted));
+        records.insert((account, record.entity, record.uid), Before::of(&record));
     }
     let mut heads: HashMap<AccountId, &mut ShadowHead> = HashMap::new();
     for (head, _) in part.iter_mut() {
@@ -134,13 +147,15 @@ async fn apply_events(
             return Err(damaged(missing(expected)));
         }
         let key = (*account, record.entity, record.uid);
-        let before = records.insert(key, (record.version, !record.deleted));
+        let before = records.insert(key, Before::of(record));
         let of_record = Some((Some(record.entity), record.uid));
-        check_chain(event.seq, of_record, event.previous_version, before.map(|(version, _)| version))
+        check_chain(event.seq, of_record, event.previous_version, before.as_ref().map(|before| before.version))
             .map_err(damaged)?;
-        head.live.add(record.entity, i64::from(!record.deleted) - i64::from(before.is_some_and(|(_, live)| live)));
+        let was_live = before.as_ref().is_some_and(|before| before.is_live);
+        head.live.add(record.entity, i64::from(!record.deleted) - i64::from(was_live));
         head.seq = event.seq;
-        let row = projection::row(*account, event, text);
+        let companies = before.map(|before| before.companies).unwrap_or_default();
+        let row = projection::row(*account, event, text, &companies);
         let row = match changed.remove(&key) {
             Some(earlier) => projection::merge(earlier, row),
             None => row,

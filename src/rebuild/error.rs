@@ -18,6 +18,8 @@ pub(crate) enum RebuildError {
     AnotherRuns,
     #[error("there is no account {0}")]
     NoAccount(AccountId),
+    #[error("a contact was erased meanwhile, so that the new tables may still show it; run it again")]
+    Erased,
     #[error("the service writes faster than the rebuild reads; run it again when the load is lower")]
     Overtaken,
     #[error(

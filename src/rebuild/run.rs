@@ -40,6 +40,8 @@ struct Run {
     scope: Scope,
     connections: usize,
     progress: Arc<RunProgress>,
+    /// The number of events that erasures had changed when the run began.
+    erasures: i64,
 }
 
 /// Rebuilds the read models of these accounts, or all of them. `announce` gets the bytes that the live tables take before
@@ -54,10 +56,11 @@ pub(crate) async fn rebuild(
     let rebuild = Arc::new(store.rebuild(connections).await?.ok_or(RebuildError::AnotherRuns)?);
     let readers = store.log_readers(connections + 1)?;
     announce(rebuild.live_size().await?);
-    let run = Run { rebuild, readers, scope, connections, progress: Arc::clone(progress) };
+    let erasures = rebuild.erasures().await?;
+    let run = Run { rebuild, readers, scope, connections, progress: Arc::clone(progress), erasures };
     let ended = run.run().await;
-    if let Err(RebuildError::Damaged { .. }) = &ended {
-        // A run on a damaged log is not continued.
+    if let Err(RebuildError::Damaged { .. } | RebuildError::Erased) = &ended {
+        // Its tables are of no use, and may show an erased contact.
         run.rebuild.remove().await?;
     }
     ended
@@ -180,6 +183,7 @@ impl Run {
     /// Swaps while nothing is written. False where too much was written since the last round.
     async fn try_swap_all(&self, swap: &Swap, reader: &LogReader) -> Result<bool, Failed> {
         swap.lock_all().await?;
+        self.refuse_erased(swap).await?;
         let behind = self.behind(reader, None).await?;
         if lag(&behind) > MAX_LAST_ROUND {
             return Ok(false);
@@ -188,6 +192,13 @@ impl Run {
         swap.keep_companies(None).await.map_err(SwapError::from)?;
         swap.finish_all().await?;
         Ok(true)
+    }
+
+    /// Refuses to swap where an erasure changed events since the run began: the shadow may have rows of before. None changes
+    /// any until the swap ends, because it would need a head.
+    async fn refuse_erased(&self, swap: &Swap) -> Result<(), Failed> {
+        let erasures = swap.erasures().await.map_err(SwapError::from)?;
+        if erasures == self.erasures { Ok(()) } else { Err(Failed::Rebuild(RebuildError::Erased)) }
     }
 
     async fn swap_each(&self, reader: &LogReader, accounts: &[AccountId]) -> Result<u64, RebuildError> {
@@ -206,6 +217,7 @@ impl Run {
     async fn swap_one(&self, swap: &Swap, reader: &LogReader, account: AccountId) -> Result<u64, RebuildError> {
         let swapped = async {
             swap.lock(account).await?;
+            self.refuse_erased(swap).await?;
             apply(reader, swap.shadow(), self.behind(reader, Some(&[account])).await?).await?;
             swap.keep_companies(Some(account)).await.map_err(SwapError::from)?;
             Ok::<_, Failed>(swap.finish(account).await?)

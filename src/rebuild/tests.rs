@@ -54,6 +54,7 @@ fn written(history: Vec<NewEvent>) -> Written {
         let before = written.records.remove(&key);
         let previous_version = before.as_ref().map(|record| record.version);
         let was_live = before.as_ref().is_some_and(|record| !record.deleted);
+        let companies = before.as_ref().map(projection::companies_of).unwrap_or_default();
         let at = Timestamp::UNIX_EPOCH + time::Duration::milliseconds(seq.0 * 700);
         let event_type = new_event.event_type;
         let (record, changed) = Record::evolve(before, new_event, seq, at, &"test".into());
@@ -73,7 +74,7 @@ fn written(history: Vec<NewEvent>) -> Written {
             correlation: None,
         };
         let (encoded, text) = EncodedEvent::encode(ACCOUNT, &event).unwrap();
-        let row = projection::row(ACCOUNT, &event, &text);
+        let row = projection::row(ACCOUNT, &event, &text, &companies);
         let row = match written.models.remove(&key) {
             Some(earlier) => projection::merge(earlier, row),
             None => row,

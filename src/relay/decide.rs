@@ -4,7 +4,7 @@
 //! the database may have ended the timeline that its messages belong to. A message therefore counts only where the log
 //! has that very event, and the messages only where no gap is among them that the retention does not explain.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::broker::{StoredMessage, Survey};
 use crate::contract::Identity;
@@ -54,10 +54,10 @@ impl Gap {
 }
 
 /// The positions whose events [`decide`] needs from the log.
-pub(super) fn seqs_to_check(status: &RelayStatus, survey: &Survey) -> Vec<Seq> {
+pub(super) fn seqs_to_check(status: &RelayStatus, survey: &Survey, removed: &BTreeSet<Seq>) -> Vec<Seq> {
     let seq = |stored: &Option<StoredMessage>| stored.as_ref().and_then(|stored| Some(stored.identity?.seq));
     let (first, last) = (seq(&survey.first), seq(&survey.last));
-    let before = first.map(|first| Seq(first.0 - 1));
+    let before = first.map(|first| before(first, removed));
     let mut seqs: Vec<Seq> = [Some(status.cursor), first, before, last].into_iter().flatten().collect();
     seqs.retain(|seq| *seq > Seq::ZERO);
     seqs.sort_unstable();
@@ -65,12 +65,22 @@ pub(super) fn seqs_to_check(status: &RelayStatus, survey: &Survey) -> Vec<Seq> {
     seqs
 }
 
-/// Compares the stream with the log.
+/// The last position before another one whose message was not removed on purpose.
+fn before(seq: Seq, removed: &BTreeSet<Seq>) -> Seq {
+    let mut before = Seq(seq.0 - 1);
+    while removed.contains(&before) {
+        before = Seq(before.0 - 1);
+    }
+    before
+}
+
+/// Compares the stream with the log. Messages of the events `removed` may be missing: an erasure removed them.
 pub(super) fn decide(
     account: AccountId,
     status: &RelayStatus,
     survey: &Survey,
     log: &HashMap<Seq, Logged>,
+    removed: &BTreeSet<Seq>,
 ) -> PublishDecision {
     let RelayStatus { head, cursor, .. } = *status;
     if cursor > head {
@@ -91,7 +101,7 @@ pub(super) fn decide(
         return match (last.identity.filter(|last| last.account == account), first) {
             // No message between is missing. They were not forged one by one, but published by a service that had these
             // events in its log.
-            (Some(end), Some(first)) if survey.messages >= count_through(first.seq, end.seq) => {
+            (Some(end), Some(first)) if survey.messages >= least(first.seq, end.seq, removed) => {
                 PublishDecision::Stop { published: end.seq }
             }
             _ => continue_after(cursor, true),
@@ -100,14 +110,13 @@ pub(super) fn decide(
     let Some(first) = survey.first.as_ref().and_then(logged) else {
         return continue_after(cursor.max(end.seq), true);
     };
-    let expected = count_through(first.seq, end.seq);
-    if is_retained(Seq(first.seq.0 - 1)) {
+    if is_retained(before(first.seq, removed)) {
         return PublishDecision::Refill(Gap::Beginning);
     }
     match survey.messages {
-        messages if messages < expected => PublishDecision::Refill(Gap::Middle),
+        messages if messages < least(first.seq, end.seq, removed) => PublishDecision::Refill(Gap::Middle),
         // Some messages are copies of earlier events; a copy at the end is not the end.
-        messages if messages > expected => continue_after(cursor.max(end.seq), true),
+        messages if messages > count_through(first.seq, end.seq) => continue_after(cursor.max(end.seq), true),
         // Where this is before the cursor, the stream lost its end, as after a power cut; the events are published again.
         _ => continue_after(end.seq, false),
     }
@@ -126,4 +135,10 @@ pub(super) fn is_logged(account: AccountId, identity: &Identity, log: &HashMap<S
 
 fn count_through(first: Seq, last: Seq) -> u64 {
     last.next().since(first)
+}
+
+/// The number of messages that must be there in any case.
+fn least(first: Seq, last: Seq, removed: &BTreeSet<Seq>) -> u64 {
+    let gaps = if first <= last { removed.range(first..=last).count() as u64 } else { 0 };
+    count_through(first, last).saturating_sub(gaps)
 }

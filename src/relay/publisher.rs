@@ -186,12 +186,13 @@ impl AccountPublisher {
             Some((Repair::Truncate, _)) => survey = self.truncate(account, survey).await?,
             Some((Repair::Refill, _)) | None => {}
         }
-        let seqs = decide::seqs_to_check(&status, &survey);
+        let removed = owner.removed_messages(account).await?;
+        let seqs = decide::seqs_to_check(&status, &survey, &removed);
         let log = owner.logged(account, &seqs, self.stream.max_age).await?;
         if let Some((Repair::Refill, _)) = status.repair {
             return self.refill(account, &status, decide::before_first(account, &survey, &log), "requested").await;
         }
-        match decide::decide(account, &status, &survey, &log) {
+        match decide::decide(account, &status, &survey, &log, &removed) {
             PublishDecision::Stop { published } => Ok(Takeover::Stopped(published)),
             PublishDecision::Refill(gap) => {
                 self.refill(account, &status, decide::before_first(account, &survey, &log), gap.name()).await
@@ -225,6 +226,8 @@ impl AccountPublisher {
         // Where the log has none of the messages, the retention alone decides where the stream begins.
         let after = retained.min(before_first.unwrap_or(retained)).min(status.head);
         owner.put_relay_back(account, after).await?;
+        // All events are published again, those too of which an erasure has changed the contents.
+        owner.forget_removed_messages(account).await?;
         let purged = self.broker.purge(account).await?;
         self.metrics.relay_refills_total.with_label_values(&[reason]).inc();
         tracing::warn!(%account, reason, messages = purged, from = %after.next(), "messages removed; they are published again");

@@ -57,10 +57,22 @@ fn events(timeline: u128, seqs: impl IntoIterator<Item = i64>) -> Vec<Option<Ide
 }
 
 fn decided(messages: &[Option<Identity>], head: i64, cursor: i64, old: i64) -> PublishDecision {
+    decided_without(&[], messages, head, cursor, old)
+}
+
+/// Decides where an erasure removed the messages of these events.
+fn decided_without(
+    removed: &[i64],
+    messages: &[Option<Identity>],
+    head: i64,
+    cursor: i64,
+    old: i64,
+) -> PublishDecision {
+    let removed = removed.iter().copied().map(Seq).collect();
     let status = RelayStatus { head: Seq(head), cursor: Seq(cursor), repair: None };
     let survey = stream(messages);
-    let log = log(head, old)(&seqs_to_check(&status, &survey));
-    decide(ACCOUNT, &status, &survey, &log)
+    let log = log(head, old)(&seqs_to_check(&status, &survey, &removed));
+    decide(ACCOUNT, &status, &survey, &log, &removed)
 }
 
 fn continues(published: i64, expected_last: u64, has_foreign: bool) -> PublishDecision {
@@ -83,6 +95,17 @@ fn what_the_retention_does_not_explain_is_published_again() {
     assert_eq!(decided(&events(1, [77]), 77, 77, 0), PublishDecision::Refill(Gap::Beginning));
     assert_eq!(decided(&events(1, 4..=5), 9, 5, 2), PublishDecision::Refill(Gap::Beginning));
     assert_eq!(decided(&events(1, [1, 2, 4, 5]), 9, 5, 0), PublishDecision::Refill(Gap::Middle));
+}
+
+#[test]
+fn messages_that_an_erasure_removed_are_not_published_again() {
+    let without = |removed: &[i64], seqs: &[i64]| decided_without(removed, &events(1, seqs.to_vec()), 9, 5, 0);
+    assert_eq!(without(&[2, 3], &[1, 4, 5]), continues(5, 103, false));
+    assert_eq!(without(&[1, 2], &[3, 4, 5]), continues(5, 103, false));
+    assert_eq!(without(&[2, 3], &[1, 2, 3, 4, 5]), continues(5, 105, false), "they are still there");
+    assert_eq!(without(&[2, 3], &[1, 5]), PublishDecision::Refill(Gap::Middle));
+    assert_eq!(without(&[2], &[3, 4, 5]), PublishDecision::Refill(Gap::Beginning), "the first one is missing");
+    assert_eq!(without(&[5], &[1, 2, 3, 4]), continues(4, 104, false), "the last one is published again");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Compares an account's messages in the stream with its log, message by message.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub struct RelayReport {
     is_short: bool,
     /// The highest event so far, while messages are read.
     highest: Seq,
+    /// Events whose messages an erasure removed: they are not missing.
+    removed: BTreeSet<Seq>,
 }
 
 impl RelayReport {
@@ -84,7 +86,8 @@ impl RelayReport {
 
     /// Adds the events between two positions as missing.
     fn add_gap(&mut self, after: Seq, before: Seq) {
-        let missing = before.since(after.next());
+        let removed = if after.next() < before { self.removed.range(after.next()..before).count() as u64 } else { 0 };
+        let missing = before.since(after.next()).saturating_sub(removed);
         self.missing += missing;
         if missing > 0 && self.gaps.len() < MAX_LISTED {
             self.gaps.push((after.next(), Seq(before.0 - 1)));
@@ -108,7 +111,8 @@ pub async fn verify(
     stream: StreamInfo,
     account: AccountId,
 ) -> anyhow::Result<RelayReport> {
-    let mut report = RelayReport::default();
+    let removed = store.removed_messages(account).await?;
+    let mut report = RelayReport { removed, ..RelayReport::default() };
     let mut scan = broker.scan(account).await?;
     loop {
         let messages = scan.next(BATCH).await?;

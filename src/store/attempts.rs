@@ -20,28 +20,32 @@ where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id <
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
 order by attempt_id desc limit $6";
 
-/// Does not wait for the disk, because an attempt that a crash loses is missing from this log only.
+/// Does not wait for the disk, because an attempt that a crash loses is missing from this log only. A delivery that was
+/// under way while its person was erased leaves no response of its receiver.
 const INSERT: &str = "-- push_attempt.insert
 with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error,
     duration_ms, bytes, body, uids)
 select a.account_id, a.endpoint_id, a.attempt_id, a.at, a.seq, a.webhook_id, a.trigger, a.outcome, a.status, a.error,
-    a.duration_ms, a.bytes, a.body, string_to_array(a.uids, ',')::uuid[]
+    a.duration_ms, a.bytes, case when exists (
+        select from erasure e where e.account_id = a.account_id and a.seq <= e.through
+            and (e.uids || e.related) && string_to_array(a.uids, ',')::uuid[]) then ''::bytea else a.body end,
+    string_to_array(a.uids, ',')::uuid[]
 from quickly, unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[], $6::text[], $7::text[],
     $8::text[], $9::integer[], $10::text[], $11::integer[], $12::bigint[], $13::bytea[], $14::text[])
     as a(account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes,
         body, uids)";
 
-const ERASE: &str = "-- push_attempt.erase
-update push_attempt set body = '' where account_id = $1 and body <> '' and $2 = any(uids)";
+pub(super) const ERASE: &str = "-- push_attempt.erase
+update push_attempt set body = '' where account_id = $1 and body <> '' and uids && $2::uuid[] and seq <= $3";
 
 /// Erases rows that versions without the column `uids` wrote. Only the webhook id names the last event of their batches,
 /// and each event between the first and the last may have been delivered. Matches nothing once the column is older than
 /// the time for which attempts are kept.
-const ERASE_WITHOUT_UIDS: &str = "-- push_attempt.erase_without_uids
+pub(super) const ERASE_WITHOUT_UIDS: &str = "-- push_attempt.erase_without_uids
 update push_attempt a set body = ''
 where a.account_id = $1 and a.body <> '' and a.uids is null and exists (
-    select from event e where e.account_id = $1 and e.uid = $2 and e.seq between a.seq
+    select from event e where e.account_id = $1 and e.uid = any($2::uuid[]) and e.seq between a.seq
         and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
 
 /// Reads the current day by PostgreSQL's clock, which all replicas share, and the existing partitions.
@@ -55,7 +59,7 @@ const NOT_LONG: &str = "-- push_attempt.not_long
 set local lock_timeout = '2s'";
 
 /// Erasing may take longer than a request of the API, because an operator waits for it.
-const UNHURRIED: &str = "-- push_attempt.unhurried
+pub(super) const UNHURRIED: &str = "-- push_attempt.unhurried
 set local statement_timeout = '10min'";
 
 const ADD_DAY: &str = "-- push_attempt.add_day
@@ -167,8 +171,9 @@ impl Store {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(UNHURRIED).await?;
-        let mut erased = transaction.execute(ERASE, &[&account.0, &uid.0]).await?;
-        erased += transaction.execute(ERASE_WITHOUT_UIDS, &[&account.0, &uid.0]).await?;
+        let uids = vec![uid.0];
+        let mut erased = transaction.execute(ERASE, &[&account.0, &uids, &i64::MAX]).await?;
+        erased += transaction.execute(ERASE_WITHOUT_UIDS, &[&account.0, &uids]).await?;
         audit(&transaction, &[account.0], by, "push.erase", &json!({"uid": uid, "attempts": erased})).await?;
         transaction.commit().await?;
         Ok(erased)

@@ -11,6 +11,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::erasure;
 use super::idempotency::{self, IdempotencyRecord};
 use super::live::Live;
 use super::records;
@@ -257,16 +258,17 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
         let changes = records::Changes::prepare(client, &append.rows).await?;
         let events = client.prepare_cached(changes.append().0).await?;
         let commit = client.prepare_cached(COMMIT).await?;
-        Ok::<_, StoreError>((records, changes, events, commit))
+        let erasures = erasure::Begun::prepare(client, &append.events).await?;
+        Ok::<_, StoreError>((records, changes, events, erasures, commit))
     };
-    let (records, changes, events, commit) = prepared.await.map_err(CommitError::RolledBack)?;
+    let (records, changes, events, erasures, commit) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
     let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
     let r = idempotency::Columns::of(&append.idempotency_records).map_err(CommitError::RolledBack)?;
     let heads: Params<'_, 3> = [&h.account, &h.seq, &h.live];
     let parameters = [&e.parameters()[..], &heads, &changes.append().1].concat();
 
-    let (upserted, appended, linked, recorded, committed) = tokio::join!(
+    let (upserted, appended, linked, begun, recorded, committed) = tokio::join!(
         biased;
         changes.upsert(client),
         async {
@@ -275,6 +277,12 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
             client.execute(&events, &parameters).await
         },
         changes.link(client),
+        async {
+            match &erasures {
+                Some(erasures) => erasures.write(client).await,
+                None => Ok(()),
+            }
+        },
         async {
             if append.idempotency_records.is_empty() { return Ok(0) }
             client.execute(&records, &[&r.account, &r.key, &r.hash, &r.outcome]).await
@@ -286,6 +294,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     upserted.map_err(not_written)?;
     appended.map_err(not_written)?;
     linked.map_err(not_written)?;
+    begun.map_err(not_written)?;
     recorded.and(committed).map_err(not_written).map(drop)
 }
 

@@ -41,6 +41,7 @@ mod columns;
 mod companies;
 pub(crate) mod endpoint_changes;
 pub(crate) mod endpoints;
+pub(crate) mod erasure;
 mod error;
 pub mod history;
 pub(crate) mod idempotency;
@@ -111,8 +112,7 @@ pub struct Store {
 const LANE_SETTINGS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
                              -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
-/// A lane waits 100 ms for a lock at most, because the other accounts of the batch wait with it. Transactions of other
-/// replicas hold a head for a few milliseconds; after 100 ms the batch continues without the locked accounts.
+/// A lane waits 100 ms for a lock at most. Other accounts of the batch wait with it; it continues without the locked ones.
 const LANE_WAIT: &str = "-c lock_timeout=100ms";
 
 /// Connections for account lookups. While they are occupied, further lookups gather for the next statement.

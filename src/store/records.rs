@@ -42,6 +42,7 @@ struct Statements {
     stored: &'static str,
     count: &'static str,
     uids: &'static str,
+    erase: &'static str,
 }
 
 const fn statements(entity: Entity) -> &'static Statements {
@@ -117,6 +118,10 @@ where account_id = $1 and uid = any($2)"),
 select count(*) from ", $table, " where account_id = $1"),
             uids: concat!("-- ", $table, ".uids
 select uid from ", $table, " where account_id = $1 and uid > $2 order by uid limit $3"),
+            erase: concat!("-- ", $table, ".erase
+update ", $table, " r set record = k.record, role = case when k.is_own then null else r.role end
+from unnest($2::uuid[], $3::bigint[], $4::text[], $5::boolean[]) as k(uid, version, record, is_own)
+where r.account_id = $1 and r.uid = k.uid and r.version = k.version"),
         }
     };
 }
@@ -156,6 +161,11 @@ pub(super) const fn count(entity: Entity) -> &'static str {
 /// The statement that reads the uids of a kind's rows in order, after one of them.
 pub(super) const fn select_uids(entity: Entity) -> &'static str {
     statements(entity).uids
+}
+
+/// The statement that replaces the text of rows that still have the version of an event which was erased from.
+pub(super) const fn erase(entity: Entity) -> &'static str {
+    statements(entity).erase
 }
 
 /// The types of the columns that events determine, in the order of [`values`].

@@ -1,6 +1,6 @@
 //! The relay's cursors in accounts' logs, identities of events, and repairs that operators request.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
@@ -33,6 +33,20 @@ with others as (
 )
 update relay_cursor c set seq = case when c.stream is null then c.seq else 0 end, stream = $1
 from others o where c.account_id = o.account_id";
+
+const REMOVED: &str = "-- removed_message.list
+select seq from removed_message where account_id = $1";
+
+const FORGET_REMOVED: &str = "-- removed_message.forget
+delete from removed_message where account_id = $1";
+
+/// Those that the retention has removed since are of no interest any more.
+const ADD_REMOVED: &str = "-- removed_message.add
+with over as (
+    delete from removed_message where account_id = $1 and seq <= $3
+)
+insert into removed_message (account_id, seq) select $1, seq from unnest($2::bigint[]) as r(seq)
+on conflict do nothing";
 
 const PAGE: &str = "-- relay_cursor.page
 select account_id from relay_cursor where account_id > $1 order by account_id limit $2";
@@ -119,6 +133,17 @@ impl ShardOwner {
         rows.iter().map(logged).collect()
     }
 
+    /// Returns the events of an account whose messages an erasure removed.
+    pub async fn removed_messages(&self, account: AccountId) -> Result<BTreeSet<Seq>, StoreError> {
+        Ok(seqs(&self.client.query_typed(REMOVED, &[(&account.0, Type::UUID)]).await?))
+    }
+
+    /// Forgets that messages were removed, because all of the account's are published again.
+    pub async fn forget_removed_messages(&self, account: AccountId) -> Result<(), StoreError> {
+        self.client.query_typed(FORGET_REMOVED, &[(&account.0, Type::UUID)]).await?;
+        Ok(())
+    }
+
     /// Moves an account's relay cursor back to a position, if it is beyond it.
     pub async fn put_relay_back(&self, account: AccountId, to: Seq) -> Result<(), StoreError> {
         self.client.query_typed(PUT_BACK, &[(&account.0, Type::UUID), (&to.0, Type::INT8)]).await?;
@@ -148,6 +173,23 @@ impl Store {
         let statement = client.prepare_cached(PAGE).await?;
         let rows = client.query(&statement, &[&after.0, &limit]).await?;
         Ok(rows.iter().map(|row| AccountId(row.get(0))).collect())
+    }
+
+    /// Like [`ShardOwner::removed_messages`], without ownership of the shard.
+    pub async fn removed_messages(&self, account: AccountId) -> Result<BTreeSet<Seq>, StoreError> {
+        Ok(seqs(&self.reader().await?.query(REMOVED, &[&account.0]).await?))
+    }
+
+    /// Records events whose messages an erasure removes; before `retained` the stream has none any more.
+    pub async fn add_removed_messages(
+        &self,
+        account: AccountId,
+        removed: &[Seq],
+        retained: Seq,
+    ) -> Result<(), StoreError> {
+        let removed: Vec<i64> = removed.iter().map(|seq| seq.0).collect();
+        self.writer().await?.execute(ADD_REMOVED, &[&account.0, &removed, &retained.0]).await?;
+        Ok(())
     }
 
     /// Requests a repair from the owner of the account's shard. Replaces an earlier request.
@@ -194,6 +236,10 @@ impl Store {
         let rows = client.query(&statement, &[&account.0, &seqs, &max_age.as_secs_f64()]).await?;
         rows.iter().map(logged).collect()
     }
+}
+
+fn seqs(positions: &[tokio_postgres::Row]) -> BTreeSet<Seq> {
+    positions.iter().map(|row| Seq(row.get(0))).collect()
 }
 
 fn status(row: &tokio_postgres::Row) -> Result<(AccountId, RelayStatus), StoreError> {

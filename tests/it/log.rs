@@ -71,7 +71,7 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
     api.delete("/company/Company+1").await.expect(200);
     api.post("/company", json!({"name": "Blue", "primaryContact": {"email": "p3@example.org"}})).await.expect(201);
 
-    let mut rebuilt = BTreeMap::new();
+    let (mut rebuilt, mut belongs) = (BTreeMap::new(), BTreeMap::new());
     let mut after = unificus::domain::Seq::ZERO;
     loop {
         let limit = PageLimit { events: 7, bytes: 1 << 20 };
@@ -81,7 +81,10 @@ async fn read_models_rebuilt_from_the_log_equal_the_live_ones() {
         for wire in &events {
             let event = wire.decode().unwrap();
             let text = serde_json::to_string(&unificus::contract::record::RecordJson(&event.record)).unwrap();
-            let row = projection::row(api.account, &event, &text);
+            let uid = event.record.uid;
+            let companies = projection::companies_of(&event.record);
+            let before = belongs.insert(uid, companies).unwrap_or_default();
+            let row = projection::row(api.account, &event, &text, &before);
             let row = match rebuilt.remove(&row.uid.0) {
                 Some(earlier) => projection::merge(earlier, row),
                 None => row,

@@ -21,6 +21,7 @@ mod database_failures;
 mod docs;
 mod edge;
 mod endpoints;
+mod erase;
 mod feed_pages;
 mod files;
 mod form_values;

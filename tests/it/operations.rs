@@ -102,6 +102,10 @@ fn companies_and_contacts() -> Vec<Row> {
             Call("/contact/{contact}", json!({"tags": 1})),
         ),
         row("DELETE /contact/{id}", bare("/contact/{contact}"), None),
+        row("POST /contact/{id}/erase", bare("/contact/{contact}/erase"), None),
+        row("POST /contacts/{id}/erase", bare("/contacts/{contact}/erase"), None),
+        row("GET /contact/{id}/erase", bare("/contact/{erased}/erase"), None),
+        row("GET /contacts/{id}/erase", bare("/contacts/{erased}/erase"), None),
     ]
 }
 
@@ -263,6 +267,7 @@ struct FieldOwner {
     endpoint: String,
     conflict: String,
     consumer: String,
+    erased: String,
 }
 
 impl FieldOwner {
@@ -283,7 +288,9 @@ impl FieldOwner {
         let project = client.post("/project", json!({"name": "Roof"})).await.uid();
         let field = client.post("/fields", json!({"entity": "contact", "type": "text", "name": "Color"})).await.uid();
         let conflict = conflict(service, &client, &contact.uid()).await;
-        Self { contact: contact.uid(), client, company, project, field, endpoint, conflict, consumer }
+        let erased = clock::fresh_uid().to_string();
+        erase(service, &client, &erased).await;
+        Self { contact: contact.uid(), client, company, project, field, endpoint, conflict, consumer, erased }
     }
 
     fn path(&self, path: &str) -> String {
@@ -295,6 +302,7 @@ impl FieldOwner {
             ("{endpoint}", &self.endpoint),
             ("{conflict}", &self.conflict),
             ("{consumer}", &self.consumer),
+            ("{erased}", &self.erased),
         ];
         known.into_iter().fold(path.to_owned(), |path, (placeholder, id)| path.replace(placeholder, id))
     }
@@ -319,6 +327,13 @@ async fn park(service: &Service, client: &Client, endpoint: &str) {
     let statement = "insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
         values ($1, $2::text::uuid, 1, $1, 10, now(), true)";
     service.env.sql().await.execute(statement, &[&client.account.0, &endpoint]).await.unwrap();
+}
+
+/// Records an erasure that is done.
+async fn erase(service: &Service, client: &Client, uid: &str) {
+    let statement = "insert into erasure (account_id, uid, seq, stage, scanned, through, done_at)
+        values ($1, $2::text::uuid, 1, 'done', 1, 1, now())";
+    service.env.sql().await.execute(statement, &[&client.account.0, &uid]).await.unwrap();
 }
 
 fn text(body: &Value) -> String {

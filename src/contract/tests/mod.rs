@@ -1,6 +1,7 @@
 //! Tests of the contract: golden files of every kind of event, properties of any event, and the bodies of real clients.
 
 mod cursor;
+mod erase;
 mod event;
 mod event_id;
 mod golden;

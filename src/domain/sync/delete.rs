@@ -76,6 +76,10 @@ impl Erase {
         if record.erased {
             return Ok(Decision::new(subject, Vec::new()));
         }
+        if record.merged_into.is_some() {
+            // The record that continues it has the person's data too, and is the one to erase.
+            return Err(gone(record));
+        }
         let erased = NewEvent::new(record.entity, record.uid, EventType::Erased, Vec::new());
         Ok(Decision::new(subject, vec![erased]))
     }

@@ -97,14 +97,15 @@ fn target(identifier: &str, raw: &str) -> Target {
     }
 }
 
-/// The readings of a path's last step, or of that before `/history`: the text as it stands and, if the path has an
+/// The readings of a path's last step, or of that before `/history` or `/erase`: the text as it stands and, if the path has an
 /// unescaped `+`, the text with spaces for it.
 pub(in crate::http) fn readings(identifier: &str, raw_path: &str) -> Vec<String> {
     // PostgreSQL stores no NUL and no key is this long, so neither names a record.
     if identifier.contains('\0') || identifier.len() > MAX_KEY {
         return Vec::new();
     }
-    let raw_path = raw_path.strip_suffix("/history").unwrap_or(raw_path);
+    let of_record = ["/history", "/erase"].iter().find_map(|suffix| raw_path.strip_suffix(suffix));
+    let raw_path = of_record.unwrap_or(raw_path);
     let raw = raw_path.rsplit('/').next().filter(|raw| raw.contains('+')).map(|raw| raw.replace('+', "%20"));
     // Escaped characters keep their meaning: in `C%2B%2B+Labs` only the last plus is a space.
     let spaced = raw.and_then(|raw| percent_decode_str(&raw).decode_utf8().ok().map(Cow::into_owned));

@@ -8,6 +8,7 @@ pub(in crate::http) mod changes;
 mod company_fields;
 pub(in crate::http) mod consumers;
 pub(in crate::http) mod endpoints;
+pub(in crate::http) mod erase;
 pub(in crate::http) mod history;
 pub(in crate::http) mod lists;
 pub(in crate::http) mod marketing;

@@ -18,7 +18,9 @@ impl EndpointWorker {
         self.record(&ended, now);
         let action = self.scheduler.ended(id, outcome, now, rand::random());
         if outcome != AttemptOutcome::Delivered {
-            for event in ended.events {
+            // Those up to that position may have been read before an erasure.
+            let erased = self.drop_erased();
+            for event in ended.events.into_iter().filter(|event| event.seq > erased) {
                 self.events.put(event);
             }
         }

@@ -40,6 +40,7 @@ impl EndpointWorker {
             self.unread = false;
             return Ok(());
         }
+        let erased = self.drop_erased();
         let limit = PageLimit { events: PAGE_EVENTS, bytes: PAGE_BYTES };
         let EventPage { events, more } = self.context.feed.after(account, from, limit).await?;
         if events.is_empty() {
@@ -47,18 +48,21 @@ impl EndpointWorker {
             self.scheduler.reached_end();
         }
         self.unread = more;
-        self.add_events(events);
+        // Where an erasure ended meanwhile, bodies of before are not kept: they are read again when they are sent.
+        let through = self.drop_erased();
+        self.add_events(events, if through == erased { Seq::ZERO } else { through });
         Ok(())
     }
 
-    fn add_events(&mut self, events: Vec<EncodedEvent>) {
+    /// Bodies up to `outdated` are not kept.
+    fn add_events(&mut self, events: Vec<EncodedEvent>, outdated: Seq) {
         self.events.make_room(events.len(), |seq| self.scheduler.is_rescheduled(seq));
         let mut metas = Vec::with_capacity(events.len());
         for event in events {
             let selected = self.selects(&event);
             let EncodedEvent { seq, uid, at, .. } = event;
             metas.push(EventMeta { seq, uid, at, bytes: event.body.len(), selected });
-            if selected {
+            if selected && seq > outdated {
                 self.events.put(event);
             }
         }
@@ -75,6 +79,13 @@ impl EndpointWorker {
             && target.filter.selects(event)
     }
 
+    /// Drops the bodies of events that an erasure has changed in the log; returns the position up to which.
+    pub(super) fn drop_erased(&mut self) -> Seq {
+        let through = self.context.feed.erased_through(self.target.endpoint.account);
+        self.events.erase(through);
+        through
+    }
+
     /// Drops what is held of events that newer ones stand for.
     pub(super) fn drop_superseded(&mut self) {
         for seq in self.scheduler.take_superseded() {
@@ -87,6 +98,17 @@ impl EndpointWorker {
     /// waited for so long that its body was dropped. With them come the events of the next retries, so that many retries
     /// that are due at once cost few statements.
     pub(super) async fn events_of(&mut self, delivery: &Delivery) -> anyhow::Result<Vec<EncodedEvent>> {
+        loop {
+            let erased = self.drop_erased();
+            let events = self.read_events_of(delivery).await?;
+            // An erasure that ended meanwhile may have changed an event after it was read.
+            if self.drop_erased() == erased {
+                return Ok(events);
+            }
+        }
+    }
+
+    async fn read_events_of(&mut self, delivery: &Delivery) -> anyhow::Result<Vec<EncodedEvent>> {
         let mut events: Vec<EncodedEvent> = delivery.events.iter().filter_map(|seq| self.events.take(*seq)).collect();
         if events.len() == delivery.events.len() {
             return Ok(events);

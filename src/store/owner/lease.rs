@@ -15,7 +15,7 @@ use crate::clock::{self, Clock};
 use crate::store::{StoreError, columns};
 
 /// Classes of our advisory locks: one lock per member, one per shard.
-const MEMBER: i32 = 0x756e_0001;
+pub(in crate::store) const MEMBER: i32 = 0x756e_0001;
 const SHARD: i32 = 0x756e_0002;
 
 const JOIN: &str = "-- owner.join

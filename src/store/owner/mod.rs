@@ -7,7 +7,8 @@
 //! repeats work from an earlier position. It knows nothing of how events are published or delivered.
 
 mod cursors;
-mod lease;
+mod erasures;
+pub(super) mod lease;
 
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;

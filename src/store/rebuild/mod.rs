@@ -32,6 +32,11 @@ const PATIENT: &str = "-c statement_timeout=0 -c idle_in_transaction_session_tim
 /// The storage parameter of tables that the shadow sets for itself.
 const AUTOVACUUM: &str = "autovacuum_enabled";
 
+/// A number that rises with every erasure and with every event that one changes. Rows of events as they were before are
+/// neither continued nor swapped.
+const ERASURES: &str = "-- rebuild.erasures
+select (count(account_id) + coalesce(sum(events), 0))::bigint from {live}.erasure";
+
 /// The links of contacts to companies.
 const LINKS: &str = "contact_company";
 /// The identifiers of records in other systems.

@@ -4,7 +4,7 @@ use deadpool_postgres::Pool;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
-use super::{AUTOVACUUM, HEADS, PATIENT, SHADOW, Session, ShadowBatch, ShadowHead, Swap, tables};
+use super::{AUTOVACUUM, ERASURES, HEADS, PATIENT, SHADOW, Session, ShadowBatch, ShadowHead, Swap, tables};
 use crate::domain::{AccountId, Seq};
 use crate::store::migrate::MIGRATION_LOCK;
 use crate::store::{Store, StoreError, pool, with};
@@ -163,13 +163,19 @@ impl Rebuild {
         Ok(self.owner.client()?.query_one(SIZE, &[&live]).await?.get(0))
     }
 
+    /// Returns a number that rises with every event that an erasure changes.
+    pub(crate) async fn erasures(&self) -> Result<i64, StoreError> {
+        Ok(self.owner.client()?.query_one(&ERASURES.replace("{live}", &self.live), &[]).await?.get(0))
+    }
+
     /// Opens the shadow that an earlier run of the same build for the same accounts left; otherwise removes what is left, and
     /// makes an empty one. Returns whether a run continues.
     pub(crate) async fn open(&self, scope: &Scope, build: &str) -> Result<bool, StoreError> {
         let client = self.owner.client()?;
         let restores: i64 = client.query_one(&RESTORES.replace("{live}", &self.live), &[]).await?.get(0);
         let version: i64 = client.query_one(&SCHEMA_VERSION.replace("{live}", &self.live), &[]).await?.get(0);
-        let build = format!("{build}, schema {version}, {restores} restores");
+        let erasures = self.erasures().await?;
+        let build = format!("{build}, schema {version}, {restores} restores, {erasures} erased events");
         if client.query_one(EXISTS, &[&format!("{SHADOW}.run")]).await?.get(0) {
             let run = client.query_opt(RUN, &[]).await?;
             if run.is_some_and(|row| row.get::<_, &str>(0) == scope.text() && row.get::<_, &str>(1) == build) {

@@ -9,7 +9,7 @@
 
 use uuid::Uuid;
 
-use super::{AUTOVACUUM, SHADOW, Session, ShadowBatch, tables};
+use super::{AUTOVACUUM, ERASURES, SHADOW, Session, ShadowBatch, tables};
 use crate::domain::AccountId;
 use crate::store::StoreError;
 use crate::store::records::RELIST;
@@ -114,6 +114,11 @@ impl Swap {
         client.batch_execute(TIMEOUTS).await.map_err(StoreError::from)?;
         client.query(&self.on_live(LOCK_HEAD), &[&account.0]).await.map_err(busy)?;
         Ok(())
+    }
+
+    /// Like [`Rebuild::erasures`](super::Rebuild::erasures), within the swap.
+    pub(crate) async fn erasures(&self) -> Result<i64, StoreError> {
+        Ok(self.batch.client()?.query_one(&self.on_live(ERASURES), &[]).await?.get(0))
     }
 
     pub(crate) async fn roll_back(&self) -> Result<(), StoreError> {

@@ -93,7 +93,13 @@ pub(super) fn responses(success: &Success, refusals: &[u16], conditional: bool) 
             json!({"description": "The client has this version already.", "headers": headers}),
         );
     }
-    answers.insert(success.status.to_string(), succeeded(success.shape));
+    let mut done = succeeded(success.shape);
+    if let (Shape::Progress(_), Json::Object(done)) = (success.shape, &mut done) {
+        let mut begun = done.clone();
+        begun.insert("description".to_owned(), json!("The work is begun, and goes on."));
+        answers.insert("202".to_owned(), Json::Object(begun));
+    }
+    answers.insert(success.status.to_string(), done);
     Json::Object(answers)
 }
 
@@ -109,7 +115,7 @@ fn succeeded(shape: Shape) -> Json {
         }
         Shape::Page(schema) => (&[], envelope(&format!("{}Page", schema.name()), list_of(schema), page_meta())),
         Shape::Data(schema) => (&[], response(schema)),
-        Shape::Written(schema) => (&[REPLAYED], response(schema)),
+        Shape::Written(schema) | Shape::Progress(schema) => (&[REPLAYED], response(schema)),
         Shape::List(schema) => (&[], envelope(&format!("{}List", schema.name()), list_of(schema), no_meta())),
         Shape::Bare(schema) => (&[], json!({"application/json": {"schema": reference(schema)}})),
         Shape::Nothing => (&[REPLAYED], envelope("EmptyResponse", json!({"type": "null"}), no_meta())),

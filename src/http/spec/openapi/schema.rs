@@ -45,13 +45,14 @@ pub(in crate::http) enum Schema {
     ConflictResolution,
     Revert,
     RevertReport,
+    Erasure,
     Pagination,
     Problem,
 }
 
 const BODIES: [InputKind; 4] = [InputKind::Contact, InputKind::Company, InputKind::Project, InputKind::CustomField];
 
-const OTHERS: [Schema; 28] = [
+const OTHERS: [Schema; 29] = [
     Schema::Attributes,
     Schema::NestedAttributes,
     Schema::NestedAttribute,
@@ -78,6 +79,7 @@ const OTHERS: [Schema; 28] = [
     Schema::ConflictResolution,
     Schema::Revert,
     Schema::RevertReport,
+    Schema::Erasure,
     Schema::Pagination,
     Schema::Problem,
 ];
@@ -119,6 +121,7 @@ impl Schema {
             Self::ConflictResolution => "ConflictResolution".to_owned(),
             Self::Revert => "Revert".to_owned(),
             Self::RevertReport => "RevertReport".to_owned(),
+            Self::Erasure => "Erasure".to_owned(),
             Self::Pagination => "Pagination".to_owned(),
             Self::Problem => "Problem".to_owned(),
         }
@@ -164,6 +167,7 @@ impl Schema {
             Self::ConflictResolution => sync::resolution(),
             Self::Revert => sync::revert(),
             Self::RevertReport => sync::revert_report(),
+            Self::Erasure => sync::erasure(),
             Self::Pagination => pagination(),
             Self::Problem => problem(),
         }

@@ -3,9 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::components::named;
-use super::shape::{nullable, object, uuid, with, words};
+use super::shape::{nullable, object, timestamp, uuid, with, words};
 use crate::contract::sync_op::MAX_OPERATIONS;
 use crate::domain::{Entity, FieldPolicy};
+use crate::store::erasure::ErasureStage;
 
 fn seq() -> Json {
     json!({"type": "integer", "minimum": 0})
@@ -43,7 +44,7 @@ fn operation() -> Json {
         "required": ["op", "entity"],
         "properties": {
             "op_id": with(id(), "description", json!("Makes the operation idempotent for 24 hours.")),
-            "op": words("SyncOperationName", &["upsert", "update", "delete", "restore", "merge"]),
+            "op": words("SyncOperationName", &["upsert", "update", "delete", "restore", "merge", "erase"]),
             "entity": synced(),
             "uid": uuid(),
             "ref": named("RecordReference", json!({
@@ -105,6 +106,26 @@ pub(super) fn result() -> Json {
             "conflicts": {"type": "array", "items": conflict()},
         }),
         &["seq", "uid", "replayed", "problem", "rejected", "conflicts"],
+    )
+}
+
+/// How far an erasure is.
+pub(super) fn erasure() -> Json {
+    let stages = ErasureStage::ALL.map(ErasureStage::name);
+    object(
+        json!({
+            "uid": uuid(),
+            "seq": with(seq(), "description", json!("The event `contact.erased`.")),
+            "stage": with(words("ErasureStage", &stages), "description", json!("What is erased from next; `done` at the end.")),
+            "merged": {"type": "array", "items": uuid(), "description": "Contacts that were merged into this one: they are \
+                erased with it."},
+            "searched_seq": with(seq(), "description", json!("The log was searched up to this event.")),
+            "events": with(seq(), "description", json!("The events that were changed so far.")),
+            "messages": with(seq(), "description", json!("The messages that were removed from the stream.")),
+            "begun_at": timestamp(),
+            "done_at": nullable(timestamp()),
+        }),
+        &[],
     )
 }
 

@@ -120,6 +120,8 @@ pub(in crate::http) enum Shape {
     Data(Schema),
     /// The same after a write.
     Written(Schema),
+    /// The same with 202 while the work is not done.
+    Progress(Schema),
     /// The envelope around a whole list.
     List(Schema),
     /// The envelope around `null`.

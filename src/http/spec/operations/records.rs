@@ -9,6 +9,7 @@ use super::parameter::{
 };
 use crate::contract::input::InputKind as Described;
 use crate::domain::Entity;
+use crate::http::resources::erase;
 use crate::http::resources::lists::list;
 use crate::http::resources::meta as attributes;
 use crate::http::resources::records::{self, create, read, update};
@@ -28,7 +29,45 @@ pub(super) const META: &str = "An object without the envelope: a key for each at
 pub(super) fn operations() -> Vec<Operation> {
     let companies = companies().into_iter().chain([history::of::<Company>(Tag::Company, company_id())]);
     let contacts = contacts().into_iter().chain([history::of::<Contact>(Tag::Contact, contact_id())]);
-    companies.chain(changing_companies()).chain(contacts).chain(changing_contacts()).collect()
+    companies.chain(changing_companies()).chain(contacts).chain(changing_contacts()).chain(erasing()).collect()
+}
+
+fn erasing() -> [Operation; 2] {
+    let stages = "`stage` says what is erased from next: `begun`, `log` (events and records), `memory` (of all running \
+        processes), `responses` (of webhook receivers), `stream` (NATS), `done`.";
+    [
+        Operation {
+            route: post(erase::erase),
+            path: "/contact/{id}/erase",
+            aliases: &["/contacts/{id}/erase"],
+            tag: Tag::Contact,
+            id: "eraseContact",
+            summary: "Erase a contact for ever",
+            description: "Takes everything that says something about the person from the log, the records, webhook \
+                receivers' responses, stored responses and NATS, also where other records show it. Contacts that were merged \
+                into this one are erased with it. What stays is that there was a contact with this uid, and hashes of its \
+                references, so that no partner creates it again. An event `contact.erased` tells everyone. The response is \
+                200 once all is done, and after 8 s 202: `GET` of the same path says how far it is, and the work goes on. \
+                A deleted contact is erased by its uid. A repetition changes nothing.",
+            parameters: vec![contact_id(), idempotency_key()],
+            body: None,
+            success: Success { status: 200, shape: Shape::Progress(Schema::Erasure) },
+            refusals: &[400, 404, 410, 413, 422],
+        },
+        Operation {
+            route: get(erase::progress, samples::erasure),
+            path: "/contact/{id}/erase",
+            aliases: &["/contacts/{id}/erase"],
+            tag: Tag::Contact,
+            id: "readErasure",
+            summary: "Read how far the erasure of a contact is",
+            description: stages,
+            parameters: vec![Parameter::path("id", "The contact's uid.", "0193a5b0-7c1e-7000-8000-000000000001")],
+            body: None,
+            success: Success { status: 200, shape: Shape::Progress(Schema::Erasure) },
+            refusals: &[400, 404],
+        },
+    ]
 }
 
 fn companies() -> [Operation; 3] {

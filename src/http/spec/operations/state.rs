@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 
 use crate::clock::Clock;
 use crate::domain::tier::Tiers;
+use crate::erasure::ErasureService;
 use crate::gateway::consumers::ConsumerService;
 use crate::http::request::extract::BodyLimit;
 use crate::http::resources::changes::FeedState;
@@ -26,6 +27,7 @@ pub(in crate::http) struct HandlerStates {
     pub(in crate::http) feed: Arc<FeedState>,
     pub(in crate::http) endpoints: Arc<EndpointService>,
     pub(in crate::http) consumers: Arc<ConsumerService>,
+    pub(in crate::http) erasures: ErasureService,
     pub(in crate::http) store: Arc<Store>,
     pub(in crate::http) clock: Clock,
     pub(in crate::http) tiers: Tiers,
@@ -48,6 +50,7 @@ parts! {
     feed: Arc<FeedState>,
     endpoints: Arc<EndpointService>,
     consumers: Arc<ConsumerService>,
+    erasures: ErasureService,
     store: Arc<Store>,
     clock: Clock,
     tiers: Tiers,

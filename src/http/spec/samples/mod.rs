@@ -33,6 +33,7 @@ use crate::http::request::service_url::ServiceUrl;
 use crate::http::resources::changes::{self, FeedRequest, Range};
 use crate::http::resources::consumers;
 use crate::http::resources::endpoints;
+use crate::http::resources::erase;
 use crate::http::resources::lists::{self, PageLinks};
 use crate::http::resources::projects::ProjectSelector;
 use crate::http::resources::records::render;
@@ -204,6 +205,11 @@ pub(in crate::http) async fn sync_policy() -> HandlerResult {
     let rule = FieldPolicy::SystemOfRecord(format!("system-{}", words::number(1..=99_999)));
     let fields = BTreeMap::from([((Entity::Contact, Field::Phone), rule)]);
     policy::respond("The rules for concurrent changes.", &SyncPolicy { default: FieldPolicy::IncomingWins, fields })
+}
+
+/// An erasure that is done.
+pub(in crate::http) async fn erasure(State(clock): State<Clock>, NamedTarget(target): NamedTarget) -> Response {
+    erase::render(&records::erasure(clock.now(), &target))
 }
 
 pub(in crate::http) async fn usage(State(clock): State<Clock>, State(tiers): State<Tiers>) -> Response {

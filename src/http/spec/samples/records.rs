@@ -1,6 +1,6 @@
 //! Random records, events and endpoints: values of the domain like any other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use time::Duration;
@@ -8,6 +8,7 @@ use time::Duration;
 use super::{NOBODY, words};
 use crate::broker::durable_name;
 use crate::clock;
+use crate::contract::erase::Eraser;
 use crate::domain::endpoint::{
     DeliveryOrder, Endpoint, EndpointCursor, EndpointState, EndpointStatus, Health, Mode, ParkedEvent, Settings,
     Signature, StoredSecret,
@@ -18,11 +19,12 @@ use crate::domain::value::FieldValue;
 use crate::domain::value::tags;
 use crate::domain::{
     Address, Entity, Event, EventType, FIRST_EPOCH, Field, FieldChange, FieldKind, FieldOwner, FieldPolicy, Link,
-    Money, NewEvent, Person, Record, Role, Seq, Timestamp, Value,
+    Money, NewEvent, Person, Record, Role, Seq, Target, Timestamp, Value,
 };
 use crate::gateway::consumers::{ConsumerView, Lag};
 use crate::push::signature::SigningSecret;
 use crate::store::attempts::AttemptRow;
+use crate::store::erasure::{Erasure, ErasureStage};
 use crate::store::sync::consumers::StoredConsumer;
 
 /// The longest time ago that a sample was made, in seconds.
@@ -102,6 +104,26 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
         next_at: None,
     };
     EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false }
+}
+
+/// An erasure that is done, of the contact that a request names.
+pub(super) fn erasure(now: Timestamp, target: &Target) -> Erasure {
+    let uid = if let Target::Uid(uid) = target { *uid } else { clock::fresh_uid() };
+    let (seq, age) = (Seq(words::number(10..=1_000)), words::number(1..=YEAR));
+    Erasure {
+        account: NOBODY,
+        uid,
+        seq,
+        stage: ErasureStage::Done,
+        eraser: Eraser { uids: BTreeSet::from([uid]), texts: Vec::new() },
+        related: Vec::new(),
+        scanned: seq,
+        through: Some(seq),
+        events: words::number(1..=9).unsigned_abs(),
+        messages: words::number(0..=9).unsigned_abs(),
+        begun_at: ago(now, age),
+        done_at: Some(ago(now, age - 1)),
+    }
 }
 
 pub(super) fn consumer(now: Timestamp, name: &str) -> ConsumerView {
