@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::audited::AuditedChanges;
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
-use crate::command::{Lanes, Writer};
+use crate::command::{LaneGauges, Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::feed::{Expiry, Feed, Heads};
@@ -26,7 +26,9 @@ use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::service::{EndpointLimits, EndpointService};
-use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
+use crate::push::{
+    AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointGauges, EndpointSupervisor,
+};
 use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter, RevisionReader};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
@@ -245,6 +247,7 @@ impl Shared {
         for writer in writers {
             self.lifecycle.spawn("lane", writer.run(self.lifecycle.hard.clone()));
         }
+        self.run(LaneGauges::new(lanes.clone(), self.metrics.clone()));
     }
 
     fn start_workers(&self, context: Arc<DeliveryContext>) {
@@ -254,9 +257,9 @@ impl Shared {
         // These four end with the hard stop: until then others may ask them to write something.
         lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
         let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
-        lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
+        lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone(), metrics.clone()));
         let revisions = self.limiter.revision_reader(store.clone());
-        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone()));
+        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone(), metrics.clone()));
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
@@ -293,6 +296,7 @@ impl Shared {
             self.lifecycle.soft.clone(),
         ));
         let tiers = self.config.quota.tiers.clone();
+        self.run(EndpointGauges::new(store.clone(), metrics.clone()));
         self.run(QuotaGauges::new(store, metrics, tiers, self.config.metrics.top_accounts));
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
@@ -326,14 +330,14 @@ impl Shared {
     }
 
     fn run<W: Worker + 'static>(&self, worker: W) {
-        self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
+        self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone(), self.metrics.clone()));
     }
 }
 
 /// Sets the clock to the database's.
 async fn set_clock(store: &Store, clock: &Clock, metrics: &Metrics) -> anyhow::Result<()> {
     let ahead = store.set_clock(clock).await?;
-    metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
+    metrics.clock_ahead_seconds.set(clock.system_ahead().as_seconds_f64());
     if ahead.abs() > time::Duration::SECOND {
         tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
     }

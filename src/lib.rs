@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod contract;
 pub mod dev;
+pub mod doctor;
 pub mod domain;
 pub mod feed;
 mod gateway;

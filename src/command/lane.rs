@@ -34,6 +34,9 @@ struct Lane {
     wake: Notify,
     /// Wakes the writer of blocked accounts.
     blocked: Notify,
+    /// The arrival of the oldest command that the writer of free accounts executes, and of the other writer's.
+    executing_free: Mutex<Option<Instant>>,
+    executing_blocked: Mutex<Option<Instant>>,
     /// Set when the writer of free accounts has ended: from then on no batch in flight can become blocked.
     is_free_ended: AtomicBool,
 }
@@ -67,6 +70,8 @@ impl Lanes {
                 queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
                 wake: Notify::new(),
                 blocked: Notify::new(),
+                executing_free: Mutex::default(),
+                executing_blocked: Mutex::default(),
                 is_free_ended: AtomicBool::new(false),
             })
         };
@@ -109,6 +114,11 @@ impl Lanes {
         futures_util::future::join_all(received).await
     }
 
+    /// The number of waiting commands of each lane, and the arrival of its oldest command that has no reply yet.
+    pub(super) fn backlogs(&self) -> Vec<(usize, Option<Instant>)> {
+        self.lanes.iter().map(|lane| lane.backlog()).collect()
+    }
+
     /// `None` where there are no lanes, which the configuration rules out.
     fn lane_of(&self, account: AccountId) -> Option<&Arc<Lane>> {
         let lanes = u64::try_from(self.lanes.len()).ok()?;
@@ -120,6 +130,23 @@ impl Lanes {
 impl Lane {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn executing(&self, accounts: Accounts) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        let executing = match accounts {
+            Accounts::Free => &self.executing_free,
+            Accounts::Blocked => &self.executing_blocked,
+        };
+        executing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backlog(&self) -> (usize, Option<Instant>) {
+        let (waiting, oldest) = {
+            let queue = self.queue();
+            (queue.len(), queue.oldest())
+        };
+        let executing = [*self.executing(Accounts::Free), *self.executing(Accounts::Blocked)];
+        (waiting, executing.into_iter().flatten().chain(oldest).min())
     }
 }
 
@@ -135,6 +162,10 @@ impl Writer {
         hints: &Hints,
         metrics: &Metrics,
     ) -> Vec<Self> {
+        for entity in Entity::ALL {
+            // Created at 0, so that an alert on the rate sees the first one.
+            metrics.commands_total.with_label_values(&[entity.name(), "broken"]);
+        }
         let writer = |index, lane: &Arc<Lane>, accounts| Self {
             lane: Arc::clone(lane),
             index,
@@ -160,12 +191,10 @@ impl Writer {
 
     async fn run_free(&self, stop: CancellationToken) {
         let lane = &self.lane;
-        let depth = self.metrics.lane_depth.with_label_values(&[&self.index.to_string()]);
         loop {
             let (batch, drained) = {
                 let mut queue = lane.queue();
                 let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);
-                depth.set(gauge(queue.len()));
                 (batch, queue.len() == 0 && queue.blocked() == 0)
             };
             if !batch.is_empty() {
@@ -226,6 +255,8 @@ impl Writer {
     async fn execute(&self, lock: HeadLock, batch: Vec<Pending>) {
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
+        self.metrics.lane_commands_total.with_label_values(&[&self.index.to_string()]).inc_by(count(batch.len()));
+        *self.lane.executing(self.accounts) = batch.iter().map(|pending| pending.arrived).min();
         let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
         let span = tracing::error_span!("batch", lane = self.index, commands = commands.len());
         let executed = batch::execute(&self.store, &self.clock, lock, &commands).instrument(span);
@@ -239,6 +270,7 @@ impl Writer {
         }
         self.feed.announce(events);
         self.reply_to_all(batch, replies);
+        *self.lane.executing(self.accounts) = None;
         written.sort_unstable();
         written.dedup();
         self.hints.written(&written);
@@ -303,6 +335,11 @@ async fn until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// The value of a counter. Saturates, because no count of a batch is larger.
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// The value of a gauge. Saturates, because a larger number would be shown as a negative one.

@@ -62,7 +62,7 @@ impl AttemptLog {
 
     /// Writes until `stop`, and then the rest of the queue.
     pub async fn run(mut self, stop: CancellationToken) {
-        worker::run(self.clone(), stop).await;
+        worker::run(self.clone(), stop, self.metrics.clone()).await;
         loop {
             match self.step().await {
                 Ok(Step::Advanced) => {}

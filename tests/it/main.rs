@@ -19,6 +19,7 @@ mod connector;
 mod crash;
 mod database_failures;
 mod docs;
+mod doctor;
 mod edge;
 mod endpoints;
 mod feed_pages;
@@ -66,3 +67,4 @@ mod upgrades;
 mod usage;
 #[path = "../../examples/carddav/vcard/mod.rs"]
 mod vcard;
+mod watch;

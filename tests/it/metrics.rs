@@ -22,7 +22,7 @@ fn find(metrics: &str, series: &str) -> Option<f64> {
 }
 
 /// Appears with the first sweep over the accounts, some time after the start.
-const ACCOUNTS: &str = r#"unificus_quota_accounts{band="0-50"}"#;
+const ACCOUNTS: &str = r#"unificus_quota_accounts{band="0-50",tier="pinnacle"}"#;
 
 #[tokio::test]
 async fn every_stage_of_one_write_is_measured() {
@@ -57,16 +57,22 @@ async fn every_stage_of_one_write_is_measured() {
         (r#"unificus_push_attempts_total{outcome="delivered"}"#, 1.0),
         (r#"unificus_quota_calls_total{outcome="counted",tier="pinnacle"}"#, 3.0),
         ("unificus_nats_connected", 1.0),
+        ("unificus_jetstream_up", 1.0),
+        ("unificus_replicas", 1.0),
         ("unificus_shards_owned", 64.0),
         ("unificus_batch_commands_count", 2.0),
     ] {
         assert!((value(&metrics, series) - expected).abs() < f64::EPSILON, "{series} in\n{metrics}");
     }
     for series in [
-        "unificus_pool_wait_seconds_count",
+        r#"unificus_pool_wait_seconds_count{pool="lanes"}"#,
         r#"unificus_transaction_seconds_count{name="batch.commit"}"#,
         "unificus_command_seconds_count",
         r#"unificus_lane_depth{lane="0"}"#,
+        r#"unificus_lane_oldest_command_seconds{lane="0"}"#,
+        r#"unificus_push_endpoints{state="delivering"}"#,
+        "unificus_push_parked_events",
+        "unificus_clock_ahead_seconds",
         "unificus_relay_lag_events",
         "unificus_relay_lag_seconds",
         "unificus_push_lag_events",

@@ -56,7 +56,7 @@ pub(in crate::http) async fn outer_layer(
     let duration_ms = elapsed.as_secs_f64() * 1e3;
     span.in_scope(|| tracing::debug!(status = status.as_u16(), duration_ms, "request ended"));
     state.metrics.http_requests_total.with_label_values(&[route, method, status.as_str()]).inc();
-    state.metrics.http_request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+    state.metrics.http_request_seconds.with_label_values(&[route, method]).observe(elapsed.as_secs_f64());
     response
 }
 
