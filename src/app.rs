@@ -36,6 +36,7 @@ use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards, Wakes};
 use crate::store::Store;
 use crate::sweep::{IdempotencyCleanup, Sweep};
+use crate::traces::{Exporter, Tracer};
 use crate::worker::{self, Worker};
 
 /// The size of the latest events that are kept in memory, over all accounts.
@@ -69,6 +70,7 @@ struct Shared {
     authenticator: Authenticator,
     gateway: Gateway,
     lifecycle: Lifecycle,
+    tracer: Tracer,
 }
 
 impl App {
@@ -93,6 +95,7 @@ impl App {
             last_used: &last_used,
         });
         let gateway = Box::pin(gateway).await?;
+        let tracer = Tracer::new(&config.traces, &clock, &metrics);
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
@@ -101,35 +104,20 @@ impl App {
             authenticator,
             gateway,
             lifecycle: Lifecycle::default(),
+            tracer,
             config,
             store,
             broker,
             clock,
             metrics,
         };
-        let lanes = Lanes::new(&shared.config.commands);
+        let lanes = Lanes::new(&shared.config.commands, shared.tracer.clone());
         let policy = AddressPolicy {
             allow_http: shared.config.push.allow_http,
             allow: shared.config.push.allow_networks.clone(),
         };
         let policy = Arc::new(policy);
-        // Enough for every delivery in flight to find the connection of the one before it.
-        let max_idle = shared.config.push.in_flight;
-        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent(), max_idle)?);
-        let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
-        let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
-        let context = Arc::new(DeliveryContext {
-            client,
-            store: shared.store.clone(),
-            feed: shared.feed.clone(),
-            clock: shared.clock.clone(),
-            metrics: shared.metrics.clone(),
-            flusher: CursorFlusher::new(shared.metrics.clone()),
-            attempts,
-            limiter,
-            masters: MasterKeys::new(&shared.config.secrets.master_keys),
-            lanes: lanes.clone(),
-        });
+        let context = shared.delivery_context(&lanes, Arc::clone(&policy))?;
         let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
@@ -139,6 +127,11 @@ impl App {
         let ops = listen(ops_address, http::ops_router(&api));
         let ops = ops.with_context(|| format!("cannot listen on metrics.listen {ops_address}"))?;
         let (address, metrics_address) = (server.address()?, ops.address()?);
+        if let Some(exporter) = Exporter::new(&shared.tracer, &shared.config, metrics_address.to_string())? {
+            // Ends last, because deliveries and lanes record spans until the hard stop.
+            let run = worker::run(exporter, shared.lifecycle.hard.clone(), shared.metrics.clone());
+            shared.lifecycle.spawn(Exporter::NAME, run);
+        }
 
         shared.start_writers(&lanes);
         shared.start_workers(context);
@@ -211,6 +204,26 @@ impl Shared {
         EndpointService::new(context, policy, self.broker.hints(), limits)
     }
 
+    /// The parts that deliveries share.
+    fn delivery_context(&self, lanes: &Lanes, policy: Arc<AddressPolicy>) -> anyhow::Result<Arc<DeliveryContext>> {
+        // Enough for every delivery in flight to find the connection of the one before it.
+        let max_idle = self.config.push.in_flight;
+        let client = Client::new(policy, &self.config.user_agent(), max_idle)?;
+        Ok(Arc::new(DeliveryContext {
+            client: Arc::new(client),
+            store: self.store.clone(),
+            feed: self.feed.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            flusher: CursorFlusher::new(self.metrics.clone()),
+            attempts: AttemptLog::new(self.store.clone(), self.metrics.clone()),
+            limiter: ConcurrencyLimiter::new(self.config.push.in_flight),
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
+            lanes: lanes.clone(),
+            tracer: self.tracer.clone(),
+        }))
+    }
+
     fn consumers(&self) -> ConsumerService {
         let changes = AuditedChanges {
             store: self.store.clone(),
@@ -230,6 +243,7 @@ impl Shared {
             limiter: self.limiter.clone(),
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
+            tracer: self.tracer.clone(),
             metrics: self.metrics.clone(),
             authenticator: self.authenticator.clone(),
             gateway: self.gateway.status.clone(),
@@ -287,6 +301,7 @@ impl Shared {
             self.shards.clone(),
             clock,
             metrics.clone(),
+            self.tracer.clone(),
         ));
         self.run(ConsumerUpkeep::new(self.store.clone(), self.broker.clone(), self.shards.clone()));
         self.run(EndpointSupervisor::new(

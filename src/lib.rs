@@ -32,4 +32,5 @@ pub mod store;
 pub mod sweep;
 mod sync;
 mod telemetry;
+pub mod traces;
 pub mod worker;

@@ -197,6 +197,10 @@ meters! {
     quota_used: IntGaugeVec = (["account"], &[]);
     /// Calls per month that are allowed, for the hundred accounts that used the largest share of their quota.
     quota_limit: IntGaugeVec = (["account"], &[]);
+    /// Spans that the collector has accepted.
+    trace_spans_sent_total: IntCounter = ([], &[]);
+    /// Spans that were lost, because the collector did not accept them in time.
+    trace_spans_lost_total: IntCounter = ([], &[]);
     /// Steps of background workers that failed, by worker; each is repeated.
     worker_steps_failed_total: IntCounterVec = (["worker"], &[]);
 }

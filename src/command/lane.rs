@@ -22,11 +22,13 @@ use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::batch::HeadLock;
+use crate::traces::{SpanKind, Tracer};
 
 /// Takes every command of the process. Clones share the lanes.
 #[derive(Clone)]
 pub struct Lanes {
     lanes: Arc<[Arc<Lane>]>,
+    tracer: Tracer,
 }
 
 struct Lane {
@@ -53,6 +55,7 @@ pub struct Writer {
     feed: Feed,
     hints: Hints,
     metrics: Metrics,
+    tracer: Tracer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,7 @@ enum Accounts {
 impl Lanes {
     /// Makes empty lanes. Commands wait until the lane's writers run, see [`Writer::all`].
     #[must_use]
-    pub fn new(config: &Commands) -> Self {
+    pub fn new(config: &Commands, tracer: Tracer) -> Self {
         let lane = || {
             Arc::new(Lane {
                 queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
@@ -75,7 +78,7 @@ impl Lanes {
                 is_free_ended: AtomicBool::new(false),
             })
         };
-        Self { lanes: (0..config.lane_count()).map(|_| lane()).collect() }
+        Self { lanes: (0..config.lane_count()).map(|_| lane()).collect(), tracer }
     }
 
     /// Queues a command and awaits its reply. The command is executed even when this future is dropped.
@@ -176,6 +179,7 @@ impl Writer {
             feed: feed.clone(),
             hints: hints.clone(),
             metrics: metrics.clone(),
+            tracer: lanes.tracer.clone(),
         };
         let pair = |(index, lane)| [writer(index, lane, Accounts::Free), writer(index, lane, Accounts::Blocked)];
         lanes.lanes.iter().enumerate().flat_map(pair).collect()
@@ -257,10 +261,14 @@ impl Writer {
         self.metrics.batch_commands.observe(batch.len() as f64);
         self.metrics.lane_commands_total.with_label_values(&[&self.index.to_string()]).inc_by(count(batch.len()));
         *self.lane.executing(self.accounts) = batch.iter().map(|pending| pending.arrived).min();
+        let began = clock::instant();
         let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
         let span = tracing::error_span!("batch", lane = self.index, commands = commands.len());
         let executed = batch::execute(&self.store, &self.clock, lock, &commands).instrument(span);
         let BatchResult { replies, events } = executed.await;
+        if self.tracer.is_on() {
+            self.trace(&batch, &replies, began);
+        }
         let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
         for event in &events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
@@ -274,6 +282,25 @@ impl Writer {
         written.sort_unstable();
         written.dedup();
         self.hints.written(&written);
+    }
+
+    /// Records a span for each traced command of a batch.
+    fn trace(&self, batch: &[Pending], replies: &[BatchReply], began: Instant) {
+        for (Pending { envelope, .. }, reply) in batch.iter().zip(replies) {
+            let Some(span) = self.tracer.child(envelope.traceparent.as_deref(), began) else { continue };
+            let (outcome, is_error) = match reply {
+                BatchReply::Reply(reply) => (outcome_of(reply), is_failure(reply)),
+                BatchReply::Blocked => ("blocked", false),
+            };
+            let attributes = vec![
+                ("unificus.account", envelope.account.to_string().into()),
+                ("unificus.entity", envelope.command.entity().name().into()),
+                ("unificus.outcome", outcome.into()),
+                ("unificus.lane", self.index.into()),
+                ("unificus.commands", batch.len().into()),
+            ];
+            span.end("batch".to_owned(), SpanKind::Internal, is_error, attributes);
+        }
     }
 
     fn reply_to_all(&self, batch: Vec<Pending>, replies: Vec<BatchReply>) {
@@ -311,17 +338,24 @@ impl Writer {
     }
 
     fn count(&self, envelope: &CommandEnvelope, reply: &Reply) {
-        let outcome = match reply {
-            Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
-            Ok(CommandResult { replayed: false, .. }) => "done",
-            Err(Failure::Refused { replayed: false, .. } | Failure::StepRefused { .. } | Failure::NoAccount) => {
-                "refused"
-            }
-            Err(Failure::Full | Failure::Unavailable) => "unavailable",
-            Err(Failure::Broken) => "broken",
-        };
+        let outcome = outcome_of(reply);
         self.metrics.commands_total.with_label_values(&[envelope.command.entity().name(), outcome]).inc();
     }
+}
+
+fn outcome_of(reply: &Reply) -> &'static str {
+    match reply {
+        Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
+        Ok(CommandResult { replayed: false, .. }) => "done",
+        Err(Failure::Refused { replayed: false, .. } | Failure::StepRefused { .. } | Failure::NoAccount) => "refused",
+        Err(Failure::Full | Failure::Unavailable) => "unavailable",
+        Err(Failure::Broken) => "broken",
+    }
+}
+
+/// Whether the service failed, and not the command.
+fn is_failure(reply: &Reply) -> bool {
+    matches!(reply, Err(Failure::Full | Failure::Unavailable | Failure::Broken))
 }
 
 /// Whether the event of a conflict opens one of the loop breaker. Conflicts are rare, so that their text may be searched.

@@ -26,7 +26,7 @@ pub(crate) const TOP: Layers = Layers {
         &["dev"],
         &["main", "cli", "lib"],
     ],
-    beside: &["clock", "config", "metrics", "telemetry", "worker", "lifecycle", "memory"],
+    beside: &["clock", "config", "metrics", "telemetry", "traces", "worker", "lifecycle", "memory"],
     siblings: &[
         ("main", "cli", "main is cli's thin shell"),
         ("console", "http", "the pages share server, session and problem with the API"),

@@ -76,7 +76,9 @@ async fn faults_of_postgres_are_named() {
     assert!(!findings.iter().any(|finding| finding.check == "database.version"), "{findings:#?}");
 
     config.database.url.clone_from(&env.superuser);
-    assert_only(&examine(&config).await, "database.role", Level::Warning, "superuser");
+    // The superuser also sees the disk of this machine, which may be full.
+    let findings = examine(&config).await.into_iter().filter(|finding| finding.check != "database.disk");
+    assert_only(&findings.collect::<Vec<_>>(), "database.role", Level::Warning, "superuser");
 
     let database = env.database.rsplit_once('/').unwrap().1;
     for (setting, value, level) in

@@ -5,6 +5,7 @@ mod load;
 mod logs;
 mod prometheus;
 mod rules;
+mod traces;
 
 use std::path::{Path, PathBuf};
 
