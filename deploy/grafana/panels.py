@@ -48,7 +48,7 @@ def quantile(share, metric, labels="", by=""):
 
 WRITE = 'method=~"POST|PUT|PATCH|DELETE"'
 # Requests that wait for events on purpose say nothing about speed.
-PROMPT = 'route!~".*/changes.*"'
+PROMPT = 'route!~".*/changes.*|/metrics|/livez|/readyz"'
 
 API = Dashboard(
     "unificus-api",
@@ -61,9 +61,9 @@ API = Dashboard(
                   "Responses of 500 and above, of all writes of five minutes.", (0.001, 0.01)),
             Panel("Commit of a write, p99", "s", [("max(job:unificus_command_seconds:p99_rate5m)", "")], "stat",
                   "From a command's arrival in its lane to its commit.", (0.1, 0.5)),
-            Panel("Accounts above 95 % of their month", "short",
+            Panel("Accounts at 95 % or more", "short",
                   [('sum(job_tier_band:unificus_quota_accounts:max{tier=~"$tier", band=~"95-100|over"})', "")], "stat",
-                  limits=(1, 10)),
+                  "Of their month's calls.", (1, 10)),
         ]),
         ("Requests", [
             Panel("Requests by status", "reqps", [(rate("unificus_http_requests_total", by="status"), "{{status}}")], "stack"),
@@ -71,7 +71,7 @@ API = Dashboard(
                   [(rate("unificus_http_requests_total", WRITE, "status"), "{{status}}")], "stack"),
             Panel("Response time, p99 of the five slowest routes", "s",
                   [(f"topk(5, {quantile(0.99, 'unificus_http_request_seconds', PROMPT, 'route')})", "{{route}}")],
-                  about="Without the routes that wait for events."),
+                  about="Without the routes that wait for events, and those of operators."),
             Panel("Connections of clients", "short",
                   [(f"sum by (instance) (unificus_http_connections{{{ON}}})", "{{instance}}")]),
         ]),
@@ -87,8 +87,8 @@ API = Dashboard(
             Panel("Calls by outcome", "reqps",
                   [(rate("unificus_quota_calls_total", 'tier=~"$tier"', "outcome"), "{{outcome}}")], "stack",
                   "refused: the month or the second is used up."),
-            Panel("Accounts by use of their month", "short",
-                  [('sum by (band) (job_tier_band:unificus_quota_accounts:max{tier=~"$tier"})', "{{band}} %")], "stack"),
+            Panel("Accounts by use of their month, in percent", "short",
+                  [('sum by (band) (job_tier_band:unificus_quota_accounts:max{tier=~"$tier"})', "{{band}}")], "stack"),
             Panel("Accounts nearest to their limit", "percentunit",
                   [("topk(10, max by (account) (unificus_quota_used) / max by (account) (unificus_quota_limit))",
                     "{{account}}")], "table",
@@ -224,10 +224,13 @@ HEALTH = Dashboard(
             Panel("Steps of workers that failed", "ops",
                   [(f"topk(8, {rate('unificus_worker_steps_failed_total', by='worker')})", "{{worker}}")]),
         ]),
-        ("NATS", [
+        ("NATS and traces", [
             Panel("Connected to NATS", "short", [(f"unificus_nats_connected{{{ON}}}", "{{instance}}")]),
             Panel("Gateway on", "short", [(f"unificus_nats_gateway_on{{{ON}}}", "{{instance}}")],
                   about="0 everywhere where nats.issuer_seed is not set."),
+            Panel("Spans of traces", "ops",
+                  [(rate("unificus_trace_spans_sent_total"), "sent"), (rate("unificus_trace_spans_lost_total"), "lost")],
+                  about="Needs traces.endpoint."),
         ]),
     ],
 )

@@ -11,14 +11,23 @@ use super::{Broker, BrokerError, is_not_found, unavailable};
 pub struct NatsDiagnosis {
     /// As the server writes it.
     pub version: String,
-    /// Whether the server has auth callout and respects the filters of consumers (2.10).
-    pub is_supported: bool,
-    /// Whether the server compares a subject's last message before it stores one (2.11).
-    pub has_fence: bool,
+    /// The features that the version has.
+    pub features: NatsFeatures,
     /// Whether the server belongs to a cluster.
     pub is_clustered: bool,
     /// The largest message that it accepts, in bytes.
     pub max_payload: usize,
+}
+
+/// The features of a server that the service uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NatsFeatures {
+    /// It has no auth callout, or ignores the filters of consumers (before 2.10).
+    TooFew,
+    /// It does not compare a subject's last message before it stores one (before 2.11).
+    WithoutFence,
+    /// All.
+    All,
 }
 
 /// JetStream in the service's account.
@@ -54,10 +63,14 @@ impl Broker {
     #[must_use]
     pub fn diagnose(&self) -> NatsDiagnosis {
         let info = self.client.server_info();
+        let features = match (self.client.is_server_compatible(2, 10, 0), self.has_fence()) {
+            (false, _) => NatsFeatures::TooFew,
+            (true, false) => NatsFeatures::WithoutFence,
+            (true, true) => NatsFeatures::All,
+        };
         NatsDiagnosis {
             version: info.version,
-            is_supported: self.client.is_server_compatible(2, 10, 0),
-            has_fence: self.has_fence(),
+            features,
             is_clustered: info.cluster.is_some(),
             max_payload: info.max_payload,
         }

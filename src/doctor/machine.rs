@@ -27,6 +27,26 @@ const MAX_ANSWER: u64 = 4_096;
 const NEARLY_FULL: u64 = 10;
 const FULL: u64 = 2;
 
+/// Reasons why an address cannot be taken, each with its remedy.
+const PORT_ERRORS: [(ErrorKind, &str, &str); 3] = [
+    (
+        ErrorKind::AddrInUse,
+        "another program listens there",
+        "end that program (`ss -ltnp` names it), or choose another port",
+    ),
+    (
+        ErrorKind::AddrNotAvailable,
+        "this machine has no such address",
+        "choose an address of this machine (`ip address`), or 0.0.0.0",
+    ),
+    (
+        ErrorKind::PermissionDenied,
+        "ports below 1024 need a right",
+        "choose a port from 1024 on, or give the program CAP_NET_BIND_SERVICE",
+    ),
+];
+const OTHER_PORT_ERROR: (ErrorKind, &str, &str) = (ErrorKind::Other, "it cannot be taken", "choose another address");
+
 /// Examines ports and limits.
 pub(super) async fn examine(config: &Config, findings: &mut Findings) {
     ports(config, findings).await;
@@ -45,21 +65,12 @@ async fn ports(config: &Config, findings: &mut Findings) {
     let is_replica_here = answers(metrics).await;
     for (name, address) in [("http.listen", api), ("metrics.listen", metrics)] {
         let Err(error) = TcpListener::bind(address) else { continue };
-        let (problem, remedy) = match error.kind() {
-            ErrorKind::AddrInUse if is_replica_here => continue,
-            ErrorKind::AddrInUse => {
-                ("another program listens there", "end that program (`ss -ltnp` names it), or choose another port")
-            }
-            ErrorKind::AddrNotAvailable => {
-                ("this machine has no such address", "choose an address of this machine (`ip address`), or 0.0.0.0")
-            }
-            ErrorKind::PermissionDenied => (
-                "ports below 1024 need a right",
-                "choose a port from 1024 on, or give the program CAP_NET_BIND_SERVICE",
-            ),
-            _ => ("it cannot be taken", "choose another address"),
-        };
-        findings.error("ports", format!("{name} {address}: {problem} ({error})"), remedy);
+        if error.kind() == ErrorKind::AddrInUse && is_replica_here {
+            continue;
+        }
+        let (_, problem, remedy) =
+            PORT_ERRORS.iter().find(|(kind, ..)| *kind == error.kind()).unwrap_or(&OTHER_PORT_ERROR);
+        findings.error("ports", format!("{name} {address}: {problem} ({error})"), *remedy);
     }
     let state = if is_replica_here { "a replica listens there" } else { "free" };
     findings.ok_unless_reported("ports", format!("{api} and {metrics}: {state}"));
@@ -79,7 +90,8 @@ async fn answers(metrics: SocketAddr) -> bool {
 
 fn files(config: &Config, findings: &mut Findings) {
     let check = "files";
-    let needed = config.http.max_connections + config.push.in_flight + connections_of(config) + OTHER_FILES;
+    let others = config.push.in_flight.saturating_add(connections_of(config)).saturating_add(OTHER_FILES);
+    let needed = config.http.max_connections.saturating_add(others);
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((limit, _)) if limit < needed => findings.warning(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::diagnosis::Findings;
 use super::machine;
-use crate::broker::{Broker, Issuer, StreamDiagnosis, SystemLink};
+use crate::broker::{Broker, Issuer, NatsFeatures, StreamDiagnosis, SystemLink};
 use crate::config::{Config, without_password};
 use crate::gateway::fault_of_callout;
 use crate::metrics::Metrics;
@@ -29,18 +29,18 @@ pub(super) async fn examine(config: &Config, metrics: &Metrics, findings: &mut F
     findings.ok("nats.reached", format!("connected to {url}"));
     let server = broker.diagnose();
     let version = &server.version;
-    if !server.is_supported {
-        findings.error("nats.version", format!("NATS has version {version}"), "upgrade it to 2.10 or newer");
-    } else if server.has_fence {
-        findings.ok("nats.version", format!("NATS {version}"));
-    } else {
-        findings.warning(
+    match server.features {
+        NatsFeatures::TooFew => {
+            findings.error("nats.version", format!("NATS has version {version}"), "upgrade it to 2.10 or newer");
+        }
+        NatsFeatures::WithoutFence => findings.warning(
             "nats.version",
             format!(
                 "NATS {version} cannot refuse the publish of a replica that was replaced: an event may be stored twice"
             ),
             "upgrade it to 2.11 or newer",
-        );
+        ),
+        NatsFeatures::All => findings.ok("nats.version", format!("NATS {version}")),
     }
     if server.max_payload < config.http.body_limit_bytes {
         findings.warning(
@@ -208,7 +208,7 @@ async fn callout(config: &Config, broker: &Broker, metrics: &Metrics, findings: 
         }
         Ok(own) => match fault_of_callout(&own, &config.nats.clients_account) {
             Some(fault) => {
-                findings.error(check, format!("clients cannot log in: {fault}"), "see docs/nats.md, For operators")
+                findings.error(check, format!("clients cannot log in: {fault}"), "see docs/nats.md, For operators");
             }
             None => findings.ok(check, "the NATS server asks the service about logins"),
         },

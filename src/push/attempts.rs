@@ -130,7 +130,7 @@ impl AttemptLog {
 }
 
 impl Worker for AttemptLog {
-    const NAME: &'static str = "attempt log";
+    const NAME: &'static str = "attempt-log";
     const SWEEP: Duration = MAX_DELAY;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
@@ -196,7 +196,7 @@ impl AttemptDays {
 }
 
 impl Worker for AttemptDays {
-    const NAME: &'static str = "attempt days";
+    const NAME: &'static str = "attempt-days";
     const SWEEP: Duration = Duration::from_mins(30);
 
     async fn step(&mut self) -> anyhow::Result<Step> {

@@ -217,6 +217,9 @@ async fn a_nats_server_that_is_away_is_an_error_of_the_program() {
     .await;
     account(&service.store).await;
     drop(services.nats);
+    for gauge in ["unificus_nats_connected", "unificus_jetstream_up"] {
+        until(gauge, async || service.gauge(gauge).await.abs() < f64::EPSILON).await;
+    }
 
     let output = unificus("doctor --json", &settings).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");

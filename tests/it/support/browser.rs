@@ -99,7 +99,9 @@ impl Browser {
 
     /// A picture of the whole page in a window of this width, as PNG.
     pub(crate) async fn picture(&self, width: u32) -> Vec<u8> {
-        let height = self.run("return document.documentElement.scrollHeight").await;
+        // Without scroll bars, which take a part of the width.
+        let height = "document.documentElement.style.overflow = 'hidden'; return document.body.offsetHeight";
+        let height = self.run(height).await;
         // The window's own edges are part of its height.
         let edges = self.run("return window.outerHeight - window.innerHeight").await;
         let height = height.as_u64().unwrap() + edges.as_u64().unwrap();

@@ -25,8 +25,23 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// Scrapes that a picture shows.
 const SCRAPES: f64 = 50.0;
 
+/// The width of a picture in pixels. Charts are drawn for the width that the window had before, so both are the same.
+const WIDTH: u32 = 1_280;
+
 /// The seconds of a picture, and of the window of its rates.
 const PICTURED: &str = "range=26&window=8";
+
+/// Comparisons that hold under the load, each empty until it does.
+const STATES: [&str; 8] = [
+    r#"max(unificus_push_endpoints{state="failing"}) == 3"#,
+    r#"max(unificus_push_endpoints{state="delivering"}) == 3"#,
+    r#"max(unificus_quota_accounts{tier="free-trial", band="over"}) == 1"#,
+    "min(unificus_replicas) == 2",
+    "sum(unificus_shards_owned) == 64",
+    "min(unificus_jetstream_up) == 1",
+    "sum(unificus_feed_streams) == 6",
+    "sum(unificus_feed_long_polls) >= 1",
+];
 
 fn board(name: &str) -> Value {
     let text = std::fs::read_to_string(repository("deploy/grafana/dashboards").join(format!("{name}.json"))).unwrap();
@@ -67,7 +82,8 @@ async fn every_panel_shows_data_of_two_replicas_under_load() {
     let prometheus = Prometheus::start("prometheus", &replicas.each_ref().map(Replica::metrics_address)).await;
     let load = Load::start(&store, &replicas).await;
 
-    let mut empty: Vec<(String, String)> = BOARDS.iter().flat_map(|name| queries(&board(name))).collect();
+    let states = STATES.map(|query| ("the state under load".to_owned(), query.to_owned()));
+    let mut empty: Vec<(String, String)> = BOARDS.iter().flat_map(|name| queries(&board(name))).chain(states).collect();
     assert!(empty.len() > 60, "{} queries", empty.len());
     let mut pause = tokio::time::interval(Duration::from_millis(250));
     let began = instant();
@@ -144,7 +160,7 @@ async fn take_pictures(prometheus: &Prometheus) {
             let drawn = browser.run("return document.querySelectorAll('.panel svg, .panel table').length").await;
             let panels = browser.run("return document.querySelectorAll('.panel').length").await;
             assert_eq!(drawn, panels, "{name}");
-            let picture = browser.picture(1240).await;
+            let picture = browser.picture(WIDTH).await;
             std::fs::write(directory.join(format!("{name}.png")), picture).unwrap();
             let console = browser.console().await;
             assert!(console.iter().all(|line| line.contains("favicon")), "{name}: {console:?}");

@@ -38,10 +38,13 @@ impl Load {
                 }
                 tasks.spawn(call(client.clone()));
                 if tier == "pinnacle" {
-                    tasks.spawn(follow(client.clone()));
-                    tasks.spawn(poll(client));
+                    tasks.spawn(follow(client));
                 }
             }
+        }
+        let (quiet, secret) = account_on(store, "thrive").await;
+        for replica in replicas {
+            tasks.spawn(poll(replica.client(quiet, &secret)));
         }
         Self { _tasks: tasks, _receivers: receivers }
     }
@@ -60,24 +63,24 @@ async fn call(client: Client) {
         client.put(&format!("/contact/{email}"), json!({"first_name": "Bob"})).await;
         if number.is_multiple_of(4) {
             client.contact(&email).await;
-            client.get("/contacts?search=load").await;
+            client.get("/contacts?q=load").await;
             client.get("/contact/nobody@example.org").await;
             stranger.get("/contacts").await;
             client.delete(&format!("/contact/{email}")).await;
         }
-        client.get("/changes?after=0&limit=5").await;
+        client.get("/changes?limit=5").await;
         pause.tick().await;
     }
 }
 
 /// A follower whose stream is never read to its end.
 async fn follow(client: Client) {
-    let accept = [("accept", "text/event-stream")];
-    let _ended = client.try_send(Method::GET, "/changes", &accept, "").await;
+    let _ended = client.try_send(Method::GET, "/changes/stream", &[], "").await;
 }
 
+/// A reader of an account that nobody writes to, who waits for its next event.
 async fn poll(client: Client) {
     loop {
-        client.get("/changes?wait=2").await;
+        client.get("/changes?wait=5").await;
     }
 }
