@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push soak converge carddav
+.PHONY: help setup run test lint bench load load-push soak converge carddav dashboards pictures
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -65,3 +65,12 @@ carddav: ## edit address books on two CardDAV servers while everything is killed
 	@deploy/setup.sh tests
 	@$(FILES); cargo test --locked --test converge -- --only carddav --edits $(EDITS)
 	@$(FILES); cargo test --locked --test converge -- --only vdirsyncer --edits $(EDITS)
+
+dashboards: ## write the Grafana dashboards and the Prometheus consoles from deploy/grafana/panels.py
+	@deploy/setup.sh tests
+	@PYTHONDONTWRITEBYTECODE=1 $(DATA_HOME)/unificus/python/bin/python deploy/grafana/build.py
+
+pictures: ## draw the consoles of two replicas under load, for docs/operations.md
+	@deploy/setup.sh tests
+	@$(FILES); cargo test --locked --test it -- watch::dashboards::every_panel
+	@mkdir -p docs/pictures && cp "$${CARGO_TARGET_DIR:-target}"/tmp/pictures/*.png docs/pictures/

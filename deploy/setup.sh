@@ -24,6 +24,9 @@ DENY_SUMS='
     0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
 ' # Linux on x86-64, on arm64
 
+# Debian 12 has 2.42.
+PROMETHEUS_AT_LEAST=2.40
+
 # The packages of tests/node support no older one.
 NODE_AT_LEAST=18.17
 
@@ -39,7 +42,7 @@ SYSTEM=$(uname -s)
 main() {
     case ${1:-} in
         '') needed='compiler postgres setpriv curl nats' ;;
-        tests) needed='compiler postgres setpriv curl nats python_tools node_tools browser' ;;
+        tests) needed='compiler postgres setpriv curl nats python_tools node_tools browser prometheus' ;;
         lint) needed='compiler deny' ;;
         *) fail "usage: $0 [tests|lint]" ;;
     esac
@@ -55,6 +58,7 @@ main() {
             deny) has_deny || install_deny ;;
             python_tools) has_python_tools || install_python_tools ;;
             node_tools) has_node_tools || install_node_tools ;;
+            prometheus) has_prometheus || unpack_prometheus ;;
             *) "has_$thing" || fail "$thing is still missing after its package was installed" ;;
         esac
     done
@@ -72,6 +76,13 @@ has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-den
 
 # True when the installed tools are those of the repository's list.
 has_python_tools() { cmp -s "$REQUIREMENTS" "$PYTHON_TOOLS/requirements.txt"; }
+
+# Functions that the rules use came with these versions.
+has_prometheus() {
+    for program in prometheus promtool; do
+        has "$program" && at_least "$PROMETHEUS_AT_LEAST" "$(version_of "$program")" || return 1
+    done
+}
 
 has_node() { has node && at_least "$NODE_AT_LEAST" "$(version_of node)"; }
 
@@ -111,6 +122,7 @@ package_of_nats() { if_linux "$(package_of_python)" nats-server; }
 package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }
 package_of_python_tools() { find_python_for_tools >/dev/null || if_linux 'python3 python3-venv' python; }
 package_of_node_tools() { { has_node && has npm; } || if_linux 'nodejs npm' node; }
+package_of_prometheus() { if_linux '' prometheus; }
 package_of_python() { find_python >/dev/null || echo 'python3 python3-pip'; }
 
 # Ubuntu's names differ from Debian's.
@@ -212,6 +224,27 @@ check_sum() {
     done
     fail "$1 has the unknown checksum ${sum%% *}"
 }
+
+# Unpacks the distribution's package into $TOOLS instead of installing it, because an installation would start a server.
+# The two programs need nothing else of it.
+unpack_prometheus() {
+    [ "$SYSTEM" = Linux ] || fail "prometheus is still missing after its package was installed"
+    say "fetching the package prometheus"
+    mkdir -p "$TOOLS"
+    scratch=$(mktemp -d "$TOOLS/.setup.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    trap 'exit 1' HUP INT TERM
+    download_prometheus || { apt_get update && download_prometheus; } \
+        || fail "the package prometheus could not be fetched: install prometheus and promtool on the PATH, then try again"
+    dpkg-deb --extract "$scratch"/prometheus_*.deb "$scratch/package"
+    mv -f "$scratch/package/usr/bin/prometheus" "$scratch/package/usr/bin/promtool" "$TOOLS"
+    rm -rf "$scratch"
+    trap - EXIT HUP INT TERM
+    has_prometheus || fail "the distribution's Prometheus is older than $PROMETHEUS_AT_LEAST"
+}
+
+# apt checks the package against the distribution's signed list. As root it reports that it does not use its own user.
+download_prometheus() { (cd "$scratch" && apt-get -qq download prometheus 2>/dev/null); }
 
 # Makes a virtual environment with the packages of tests/requirements.txt, checked against its checksums. The list is
 # copied last, so that an interrupted installation is repeated.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::audited::AuditedChanges;
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
-use crate::command::{Lanes, Writer};
+use crate::command::{LaneGauges, Lanes, Writer};
 use crate::config::Config;
 use crate::domain::tier::Tiers;
 use crate::erasure::{ErasureService, ErasureWorker, MemoryCleaner};
@@ -27,7 +27,9 @@ use crate::metrics::Metrics;
 use crate::push::address::AddressPolicy;
 use crate::push::client::Client;
 use crate::push::service::{EndpointLimits, EndpointService};
-use crate::push::{AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointSupervisor};
+use crate::push::{
+    AttemptDays, AttemptLog, ConcurrencyLimiter, CursorFlusher, DeliveryContext, EndpointGauges, EndpointSupervisor,
+};
 use crate::quota::{QuotaGauges, QuotaLimiter, ReservationWriter, RevisionReader};
 use crate::relay::Relay;
 use crate::search::SearchIndex;
@@ -35,6 +37,7 @@ use crate::secrets::MasterKeys;
 use crate::shard::{Balance, Shards, Wakes};
 use crate::store::Store;
 use crate::sweep::{IdempotencyCleanup, Sweep};
+use crate::traces::{Exporter, Tracer};
 use crate::worker::{self, Worker};
 
 /// The size of the latest events that are kept in memory, over all accounts.
@@ -69,6 +72,7 @@ struct Shared {
     gateway: Gateway,
     erasures: ErasureService,
     lifecycle: Lifecycle,
+    tracer: Tracer,
 }
 
 impl App {
@@ -93,6 +97,7 @@ impl App {
             last_used: &last_used,
         });
         let gateway = Box::pin(gateway).await?;
+        let tracer = Tracer::new(&config.traces, &clock, &metrics);
         let shared = Shared {
             feed: Feed::new(store.clone(), TAIL_BYTES),
             shards: Shards::default(),
@@ -102,34 +107,20 @@ impl App {
             authenticator,
             gateway,
             lifecycle: Lifecycle::default(),
+            tracer,
             config,
             store,
             broker,
             clock,
             metrics,
         };
-        let lanes = Lanes::new(&shared.config.commands);
-        let policy = Arc::new(AddressPolicy {
+        let lanes = Lanes::new(&shared.config.commands, shared.tracer.clone());
+        let policy = AddressPolicy {
             allow_http: shared.config.push.allow_http,
             allow: shared.config.push.allow_networks.clone(),
-        });
-        // Enough for every delivery in flight to find the connection of the one before it.
-        let max_idle = shared.config.push.in_flight;
-        let client = Arc::new(Client::new(Arc::clone(&policy), &shared.config.user_agent(), max_idle)?);
-        let limiter = ConcurrencyLimiter::new(shared.config.push.in_flight);
-        let attempts = AttemptLog::new(shared.store.clone(), shared.metrics.clone());
-        let context = Arc::new(DeliveryContext {
-            client,
-            store: shared.store.clone(),
-            feed: shared.feed.clone(),
-            clock: shared.clock.clone(),
-            metrics: shared.metrics.clone(),
-            flusher: CursorFlusher::new(shared.metrics.clone()),
-            attempts,
-            limiter,
-            masters: MasterKeys::new(&shared.config.secrets.master_keys),
-            lanes: lanes.clone(),
-        });
+        };
+        let policy = Arc::new(policy);
+        let context = shared.delivery_context(&lanes, Arc::clone(&policy))?;
         let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
@@ -139,6 +130,11 @@ impl App {
         let ops = listen(ops_address, http::ops_router(&api));
         let ops = ops.with_context(|| format!("cannot listen on metrics.listen {ops_address}"))?;
         let (address, metrics_address) = (server.address()?, ops.address()?);
+        if let Some(exporter) = Exporter::new(&shared.tracer, &shared.config, metrics_address.to_string())? {
+            // Ends last, because deliveries and lanes record spans until the hard stop.
+            let run = worker::run(exporter, shared.lifecycle.hard.clone(), shared.metrics.clone());
+            shared.lifecycle.spawn(Exporter::NAME, run);
+        }
 
         shared.start_writers(&lanes);
         shared.start_workers(context);
@@ -211,6 +207,26 @@ impl Shared {
         EndpointService::new(context, policy, self.broker.hints(), limits)
     }
 
+    /// The parts that deliveries share.
+    fn delivery_context(&self, lanes: &Lanes, policy: Arc<AddressPolicy>) -> anyhow::Result<Arc<DeliveryContext>> {
+        // Enough for every delivery in flight to find the connection of the one before it.
+        let max_idle = self.config.push.in_flight;
+        let client = Client::new(policy, &self.config.user_agent(), max_idle)?;
+        Ok(Arc::new(DeliveryContext {
+            client: Arc::new(client),
+            store: self.store.clone(),
+            feed: self.feed.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            flusher: CursorFlusher::new(self.metrics.clone()),
+            attempts: AttemptLog::new(self.store.clone(), self.metrics.clone()),
+            limiter: ConcurrencyLimiter::new(self.config.push.in_flight),
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
+            lanes: lanes.clone(),
+            tracer: self.tracer.clone(),
+        }))
+    }
+
     fn consumers(&self) -> ConsumerService {
         let changes = AuditedChanges {
             store: self.store.clone(),
@@ -230,6 +246,7 @@ impl Shared {
             limiter: self.limiter.clone(),
             last_used: self.last_used.clone(),
             clock: self.clock.clone(),
+            tracer: self.tracer.clone(),
             metrics: self.metrics.clone(),
             authenticator: self.authenticator.clone(),
             gateway: self.gateway.status.clone(),
@@ -248,6 +265,7 @@ impl Shared {
         for writer in writers {
             self.lifecycle.spawn("lane", writer.run(self.lifecycle.hard.clone()));
         }
+        self.run(LaneGauges::new(lanes.clone(), self.metrics.clone()));
     }
 
     fn start_workers(&self, context: Arc<DeliveryContext>) {
@@ -257,9 +275,9 @@ impl Shared {
         // These four end with the hard stop: until then others may ask them to write something.
         lifecycle.spawn("cursor-flusher", context.flusher.clone().run(hard.clone()));
         let reservations = ReservationWriter::new(self.limiter.clone(), store.clone());
-        lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone()));
+        lifecycle.spawn(ReservationWriter::NAME, worker::run(reservations, hard.clone(), metrics.clone()));
         let revisions = self.limiter.revision_reader(store.clone());
-        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone()));
+        lifecycle.spawn(RevisionReader::NAME, worker::run(revisions, hard.clone(), metrics.clone()));
         lifecycle.spawn("attempt-log", context.attempts.clone().run(hard.clone()));
         let days = self.config.push.attempts_days;
         self.run(AttemptDays::new(store.clone(), days));
@@ -293,6 +311,7 @@ impl Shared {
             self.shards.clone(),
             clock,
             metrics.clone(),
+            self.tracer.clone(),
         ));
         self.run(ConsumerUpkeep::new(self.store.clone(), self.broker.clone(), self.shards.clone()));
         self.run(EndpointSupervisor::new(
@@ -302,6 +321,7 @@ impl Shared {
             self.lifecycle.soft.clone(),
         ));
         let tiers = self.config.quota.tiers.clone();
+        self.run(EndpointGauges::new(store.clone(), metrics.clone()));
         self.run(QuotaGauges::new(store, metrics, tiers, self.config.metrics.top_accounts));
         lifecycle.spawn("hints", receive_hints(self.broker.clone(), self.feed.clone(), lifecycle.clone()));
     }
@@ -335,14 +355,14 @@ impl Shared {
     }
 
     fn run<W: Worker + 'static>(&self, worker: W) {
-        self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone()));
+        self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone(), self.metrics.clone()));
     }
 }
 
 /// Sets the clock to the database's.
 async fn set_clock(store: &Store, clock: &Clock, metrics: &Metrics) -> anyhow::Result<()> {
     let ahead = store.set_clock(clock).await?;
-    metrics.clock_ahead_seconds.set(ahead.as_seconds_f64());
+    metrics.clock_ahead_seconds.set(clock.system_ahead().as_seconds_f64());
     if ahead.abs() > time::Duration::SECOND {
         tracing::warn!(seconds_ahead = ahead.as_seconds_f64(), "system clock is wrong; the database's is used");
     }

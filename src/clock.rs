@@ -29,6 +29,8 @@ struct Followed {
     began: Instant,
     /// The followed clock's reading at `began`, in microseconds since the Unix epoch.
     origin: AtomicI64,
+    /// The time by which a test makes the system clock wrong.
+    wrong_by: time::Duration,
 }
 
 impl Clock {
@@ -43,7 +45,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn system_that_is_wrong_by(ahead: time::Duration) -> Self {
         let origin = AtomicI64::new(micros(Timestamp::now_utc() + ahead));
-        Self(Source::Followed(Arc::new(Followed { began: instant(), origin })))
+        Self(Source::Followed(Arc::new(Followed { began: instant(), origin, wrong_by: ahead })))
     }
 
     /// A clock that stands still until [`Self::set`] moves it, and follows no other.
@@ -69,6 +71,16 @@ impl Clock {
         };
         Timestamp::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
             .expect("a clock is set to timestamps, and no process runs until the year 9999")
+    }
+
+    /// How far the system clock is ahead of this one, which follows the database's; zero for a manual clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn system_ahead(&self) -> time::Duration {
+        match &self.0 {
+            Source::Manual(_) => time::Duration::ZERO,
+            Source::Followed(followed) => Timestamp::now_utc() + followed.wrong_by - self.now(),
+        }
     }
 
     /// Follows the database's clock, which showed `shown` at some moment between `sent_at` and now. Nothing changes where this
@@ -151,6 +163,7 @@ mod tests {
 
             assert!((ahead - wrong_by).abs() < SLACK, "{ahead}");
             assert!((clock.now() - right.now()).abs() < SLACK, "{}", clock.now());
+            assert!((clock.system_ahead() - wrong_by).abs() < SLACK, "{}", clock.system_ahead());
         }
     }
 

@@ -29,6 +29,7 @@ pub struct Config {
     pub quota: Quota,
     pub secrets: Secrets,
     pub log: LogConfig,
+    pub traces: Traces,
 }
 
 /// The service's brand, as customers see it.
@@ -262,6 +263,15 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
+/// Spans that are sent to an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
+pub struct Traces {
+    pub endpoint: String,
+    pub ratio: f64,
+}
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -371,6 +381,12 @@ impl Default for Quota {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { endpoint: String::new(), ratio: 0.01 }
     }
 }
 
@@ -499,6 +515,11 @@ impl Config {
         let is_name = token(account) && !account.contains('.');
         ensure!(is_name, "nats.clients_account must be the name of an account of the NATS server, without a dot");
         tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;
+        if !self.traces.endpoint.is_empty() {
+            let endpoint = url::Url::parse(&self.traces.endpoint).context("traces.endpoint is not a URL")?;
+            ensure!(matches!(endpoint.scheme(), "http" | "https"), "traces.endpoint must be an http or https URL");
+        }
+        ensure!((0.0..=1.0).contains(&self.traces.ratio), "traces.ratio must be 0 to 1");
         Ok(())
     }
 }

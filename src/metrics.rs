@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// From a tenth of a millisecond to ten seconds.
@@ -40,6 +40,7 @@ meter_kinds! {
     Gauge: |opts, _labels, _buckets| Self::with_opts(opts);
     IntCounterVec: |opts, labels, _buckets| Self::new(opts, labels);
     IntGaugeVec: |opts, labels, _buckets| Self::new(opts, labels);
+    GaugeVec: |opts, labels, _buckets| Self::new(opts, labels);
     Histogram: |opts, _labels, buckets| Self::with_opts(HistogramOpts::from(opts).buckets(buckets.to_vec()));
     HistogramVec: |opts, labels, buckets| Self::new(HistogramOpts::from(opts).buckets(buckets.to_vec()), labels);
 }
@@ -67,16 +68,20 @@ macro_rules! meters {
 }
 
 meters! {
+    /// The version that runs; the value is always 1.
+    build_info: IntGaugeVec = (["version"], &[]);
     /// Requests that were answered, by route, method and status.
     http_requests_total: IntCounterVec = (["route", "method", "status"], &[]);
     /// Seconds from a request's head to its response's head.
-    http_request_seconds: HistogramVec = (["route"], SECONDS);
+    http_request_seconds: HistogramVec = (["route", "method"], SECONDS);
     /// Open connections.
     http_connections: IntGauge = ([], &[]);
     /// Connections that a limit closed, refused (`address`) or delayed (`connections`), by limit.
     http_connections_bounded_total: IntCounterVec = (["bound"], &[]);
-    /// Seconds of waiting for a database connection.
-    pool_wait_seconds: Histogram = ([], SECONDS);
+    /// Seconds of waiting for a database connection, by pool.
+    pool_wait_seconds: HistogramVec = (["pool"], SECONDS);
+    /// Statements that got no database connection in time, by pool.
+    pool_refused_total: IntCounterVec = (["pool"], &[]);
     /// Searches that are running in PostgreSQL: lists that may read all records of an account.
     searches_running: IntGauge = ([], &[]);
     /// Seconds of a search's waiting for its turn.
@@ -89,8 +94,12 @@ meters! {
     transaction_seconds: HistogramVec = (["name"], SECONDS);
     /// Seconds from a command's arrival in its lane to its result.
     command_seconds: Histogram = ([], SECONDS);
-    /// Commands that are waiting in a lane.
+    /// Commands that are waiting in a lane, as of the last second.
     lane_depth: IntGaugeVec = (["lane"], &[]);
+    /// Age in seconds of the oldest command of a lane that waits or is being executed, as of the last second; 0 without one.
+    lane_oldest_command_seconds: GaugeVec = (["lane"], &[]);
+    /// Commands that a lane took into a batch. A command of a locked account is counted again when it is retried.
+    lane_commands_total: IntCounterVec = (["lane"], &[]);
     /// Accounts of a lane whose writes are waiting, because another transaction has locked the account.
     lane_blocked_accounts: IntGaugeVec = (["lane"], &[]);
     /// Commands per transaction.
@@ -111,11 +120,14 @@ meters! {
     feed_keys_gone_total: IntCounter = ([], &[]);
     /// Bytes of pages of changes and lists that are being made or are waiting to be read by their clients.
     feed_in_flight_bytes: IntGauge = ([], &[]);
+    /// Replicas that are alive, as this replica counts them; 0 while it has no owner session.
+    replicas: IntGauge = ([], &[]);
     /// Shards that this replica owns.
     shards_owned: IntGauge = ([], &[]);
     /// Owner sessions of other replicas that this one ended, because their leases had expired.
     owner_sessions_ended_total: IntCounter = ([], &[]);
-    /// Seconds by which the clock was ahead of the database's at the start, or at its last correction of more than a second.
+    /// Seconds by which this machine's clock is ahead of the database's; negative where it is behind. Stored times follow
+    /// the database's clock in any case.
     clock_ahead_seconds: Gauge = ([], &[]);
     /// Events in the log that are not in JetStream, as of the last sweep.
     relay_lag_events: IntGauge = ([], &[]);
@@ -134,6 +146,9 @@ meters! {
     relay_published_total: IntCounter = ([], &[]);
     /// 1 while NATS is connected, else 0.
     nats_connected: IntGauge = ([], &[]);
+    /// 1 while JetStream responds and has the stream of events, as of the last check; else 0. Only a replica that owns shards
+    /// checks it, every five seconds.
+    jetstream_up: IntGauge = ([], &[]);
     /// 1 while the connection to the system account of NATS is up, else 0.
     nats_system_connected: IntGauge = ([], &[]);
     /// 1 while clients can log in to NATS with their keys, else 0.
@@ -155,6 +170,11 @@ meters! {
     write_to_nats_seconds: Histogram = ([], SECONDS);
     /// Events in the log that active push endpoints have not processed, as of the last sweep.
     push_lag_events: IntGauge = ([], &[]);
+    /// Push endpoints of all accounts, by state: `delivering`, `failing` (the last deliveries failed), `paused`, or
+    /// `disabled` because their receivers responded 410.
+    push_endpoints: IntGaugeVec = (["state"], &[]);
+    /// Events that failed their whole schedule of deliveries and wait for the owner of their endpoint, of all accounts.
+    push_parked_events: IntGauge = ([], &[]);
     /// Delivery attempts, by outcome.
     push_attempts_total: IntCounterVec = (["outcome"], &[]);
     /// Attempts that are missing in the attempt log, because PostgreSQL did not store them in time.
@@ -171,12 +191,18 @@ meters! {
     quota_calls_total: IntCounterVec = (["tier", "outcome"], &[]);
     /// Calls that were given back to their accounts, because their replica ended without answering them.
     quota_expired_calls_total: IntCounter = ([], &[]);
-    /// Accounts, by the percentage of the month's calls that they have used.
-    quota_accounts: IntGaugeVec = (["band"], &[]);
+    /// Accounts, by tier and by the percentage of the month's calls that they have used.
+    quota_accounts: IntGaugeVec = (["tier", "band"], &[]);
     /// Calls of this month, for the hundred accounts that used the largest share of their quota.
     quota_used: IntGaugeVec = (["account"], &[]);
     /// Calls per month that are allowed, for the hundred accounts that used the largest share of their quota.
     quota_limit: IntGaugeVec = (["account"], &[]);
+    /// Spans that the collector has accepted.
+    trace_spans_sent_total: IntCounter = ([], &[]);
+    /// Spans that were lost, because the collector did not accept them in time.
+    trace_spans_lost_total: IntCounter = ([], &[]);
+    /// Steps of background workers that failed, by worker; each is repeated.
+    worker_steps_failed_total: IntCounterVec = (["worker"], &[]);
 }
 
 /// A count as the value of a gauge. A count beyond the gauge's range (9.2e18) becomes the largest value, because a gauge is
@@ -204,6 +230,29 @@ impl Drop for GaugeGuard {
     }
 }
 
+impl Meters {
+    /// Creates series at 0, so that an alert on their rate sees the first count, and a panel is not empty before it.
+    fn create_at_zero(&self) {
+        for pool in ["lanes", "admit", "write", "read", "records", "replica"] {
+            self.pool_refused_total.with_label_values(&[pool]);
+        }
+        for reason in ["abandoned", "timeout"] {
+            self.statements_ended_total.with_label_values(&[reason]);
+        }
+        for outcome in ["permitted", "refused", "failed", "unreadable"] {
+            self.nats_logins_total.with_label_values(&[outcome]);
+        }
+        self.nats_commands_total.with_label_values(&["executed"]);
+        for reason in ["requested", "everything", "beginning", "middle"] {
+            self.relay_refills_total.with_label_values(&[reason]);
+        }
+        self.push_attempts_total.with_label_values(&["delivered"]);
+        for limit in ["streams_per_key", "streams_per_account", "long_polls_per_account", "in_flight_bytes"] {
+            self.feed_refused_total.with_label_values(&[limit]);
+        }
+    }
+}
+
 /// The meters. Cloning shares them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Meters>);
@@ -222,6 +271,8 @@ impl Metrics {
         let meters = Meters::register()?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         meters.registry.register(Box::new(process))?;
+        meters.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        meters.create_at_zero();
         Ok(Self(Arc::new(meters)))
     }
 

@@ -29,7 +29,7 @@ impl SearchIndex {
 }
 
 impl Worker for SearchIndex {
-    const NAME: &'static str = "search_index";
+    const NAME: &'static str = "search-index";
     const SWEEP: Duration = Duration::from_mins(1);
 
     async fn step(&mut self) -> anyhow::Result<Step> {

@@ -152,6 +152,7 @@ impl Balance {
             holding.leaving.clear();
         }
         self.metrics.shards_owned.set(0);
+        self.metrics.replicas.set(0);
         let (owner, drive) = self.store.open_owner().await?;
         let wakes: Vec<Arc<Notify>> = self.wakes.lost.iter().chain([&self.ended]).map(Arc::clone).collect();
         self.tasks.spawn(async move {
@@ -192,8 +193,8 @@ impl Balance {
         let punctual = last.is_some_and(|renewed| renewed.elapsed() < MAX_RENEWAL_AGE);
         let renewed = owner.renew(LEASE, &self.clock).await?;
         self.shards.lock().renewed_at = Some(renewed.sent_at);
+        self.metrics.clock_ahead_seconds.set(self.clock.system_ahead().as_seconds_f64());
         if renewed.ahead.abs() > time::Duration::SECOND {
-            self.metrics.clock_ahead_seconds.set(renewed.ahead.as_seconds_f64());
             tracing::warn!(seconds_ahead = renewed.ahead.as_seconds_f64(), "clock set to the database's");
         }
         if !punctual {
@@ -212,6 +213,7 @@ impl Balance {
         let gave_up = self.give_up(owner).await?;
         let replicas = owner.members().await?;
         self.hints.set_replicas(replicas);
+        self.metrics.replicas.set(gauge_value(replicas));
         let share = usize::from(SHARDS).div_ceil(replicas);
         let (held, wanted): (usize, Vec<u8>) = {
             let mut holding = self.shards.lock();

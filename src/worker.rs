@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
+
 /// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -41,8 +43,9 @@ pub trait Worker: Send {
     fn wake(&self) -> Arc<Notify>;
 }
 
-/// Runs a worker until `stop`; a step that has begun is finished.
-pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
+/// Runs a worker until `stop`; a step that has begun is finished. Failed steps are counted.
+pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken, metrics: Metrics) {
+    let failed = metrics.worker_steps_failed_total.with_label_values(&[W::NAME]);
     let wake = worker.wake();
     let mut failures = 0;
     while !stop.is_cancelled() {
@@ -61,6 +64,7 @@ pub async fn run<W: Worker>(mut worker: W, stop: CancellationToken) {
             Err(error) => {
                 let pause = backoff(failures, W::MAX_PAUSE);
                 failures += 1;
+                failed.inc();
                 let (error, retry_in_ms) = (format!("{error:#}"), pause.as_millis());
                 tracing::warn!(worker = W::NAME, error, retry_in_ms, "run worker step failed; will retry");
                 tokio::select! {
@@ -130,9 +134,12 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_fails_pauses_no_longer_than_it_may() {
         let (steps, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
-        let worker = run(Unlucky(Arc::clone(&steps), stop.clone()), stop);
+        let metrics = Metrics::new().unwrap();
+        let worker = run(Unlucky(Arc::clone(&steps), stop.clone()), stop, metrics.clone());
         // With the longest pauses of other workers this takes more than a minute.
         tokio::time::timeout(Duration::from_secs(20), worker).await.expect("short pauses");
         assert_eq!(steps.load(Ordering::SeqCst), Unlucky::STEPS);
+        let counted = metrics.worker_steps_failed_total.with_label_values(&["unlucky"]).get();
+        assert_eq!(usize::try_from(counted), Ok(Unlucky::STEPS));
     }
 }

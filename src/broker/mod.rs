@@ -8,6 +8,7 @@
 
 mod callout;
 mod consumers;
+mod diagnosis;
 mod hints;
 mod ingress;
 mod jwt;
@@ -27,9 +28,11 @@ use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, Storag
 use async_nats::{Client, ConnectOptions, Event};
 
 use percent_encoding::percent_decode_str;
+use prometheus::IntGauge;
 
 pub use callout::{LoginRequest, Logins, OwnLogin};
 pub use consumers::{Durable, DurableState, MAX_ACK_PENDING, durable_name};
+pub use diagnosis::{JetStreamDiagnosis, NatsDiagnosis, NatsFeatures, StreamDiagnosis};
 pub use hints::Hints;
 pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
 pub use jwt::{Issuer, Login, NotASeed, Permit};
@@ -74,14 +77,18 @@ pub struct Broker {
     context: Context,
     config: NatsConfig,
     hints: Hints,
+    /// 1 while the last request about the stream succeeded.
+    is_jetstream_up: IntGauge,
 }
 
 impl Broker {
     /// Connects in the background, again and again; a server that cannot be reached is no error here.
     pub async fn connect(config: &NatsConfig, metrics: &Metrics) -> Result<Self, BrokerError> {
         let connected = metrics.nats_connected.clone();
+        let is_jetstream_up = metrics.jetstream_up.clone();
+        let up = is_jetstream_up.clone();
         let on_event = move |event: Event| {
-            let connected = connected.clone();
+            let (connected, up) = (connected.clone(), up.clone());
             async move {
                 match event {
                     Event::Connected => {
@@ -90,6 +97,7 @@ impl Broker {
                     }
                     Event::Disconnected => {
                         connected.set(0);
+                        up.set(0);
                         tracing::warn!("NATS disconnected");
                     }
                     Event::LameDuckMode
@@ -114,7 +122,7 @@ impl Broker {
         let mut context = async_nats::jetstream::new(client.clone());
         context.set_timeout(REQUEST_TIMEOUT);
         let hints = Hints::over(client.clone(), &config.subject_root);
-        Ok(Self { client, context, config: config.clone(), hints })
+        Ok(Self { client, context, config: config.clone(), hints, is_jetstream_up })
     }
 
     /// Whether the server is connected now.
@@ -139,7 +147,7 @@ impl Broker {
     pub async fn ensure_stream(&self) -> Result<StreamInfo, BrokerError> {
         let config = stream::Config {
             name: self.config.stream.clone(),
-            subjects: vec![format!("{}.*.evt.>", self.config.subject_root)],
+            subjects: self.subjects(),
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
             storage: StorageType::File,
@@ -153,12 +161,20 @@ impl Broker {
             ..stream::Config::default()
         };
         let info = self.context.create_or_update_stream(config).await;
+        self.is_jetstream_up.set(i64::from(info.is_ok()));
         stream_info_of(&info.map_err(|error| unavailable("creating the stream", error))?)
+    }
+
+    /// The subjects of the stream.
+    fn subjects(&self) -> Vec<String> {
+        vec![format!("{}.*.evt.>", self.config.subject_root)]
     }
 
     /// The stream as it is now; `None` where it is missing.
     pub async fn stream_info(&self) -> Result<Option<StreamInfo>, BrokerError> {
-        match self.context.get_stream(&self.config.stream).await {
+        let stream = self.context.get_stream(&self.config.stream).await;
+        self.is_jetstream_up.set(i64::from(stream.is_ok()));
+        match stream {
             Ok(stream) => stream_info_of(stream.cached_info()).map(Some),
             Err(error) if is_not_found(&error.kind()) => Ok(None),
             Err(error) => Err(unavailable("looking for the stream", error)),

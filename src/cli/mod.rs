@@ -3,6 +3,7 @@
 mod account;
 mod brand;
 mod define;
+mod doctor;
 mod files;
 mod key;
 mod log;
@@ -51,6 +52,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check the deployment from inside: PostgreSQL, NATS, master keys, ports and limits. Says what is wrong and how to mend
+    /// it. Changes nothing, and may run beside the service. Exits with 1 where something is an error.
+    Doctor(doctor::DoctorOptions),
     /// Accounts.
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -134,6 +138,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Relay(command) => relay::run(&config, &store(&config)?, command).await,
         Command::Log(command) => log::run(&config, &store(&config)?, command).await,
         Command::Rebuild(options) => Box::pin(rebuild::run(&store(&config)?, options)).await,
+        Command::Doctor(options) => return Box::pin(doctor::run(&config, options)).await,
         Command::Verify(options) => return Box::pin(verify::run(&store(&config)?, options)).await,
     };
     executed.map(|()| ExitCode::SUCCESS)

@@ -22,11 +22,13 @@ use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::batch::HeadLock;
+use crate::traces::{SpanKind, Tracer};
 
 /// Takes every command of the process. Clones share the lanes.
 #[derive(Clone)]
 pub struct Lanes {
     lanes: Arc<[Arc<Lane>]>,
+    tracer: Tracer,
 }
 
 struct Lane {
@@ -34,6 +36,9 @@ struct Lane {
     wake: Notify,
     /// Wakes the writer of blocked accounts.
     blocked: Notify,
+    /// The arrival of the oldest command that the writer of free accounts executes, and of the other writer's.
+    executing_free: Mutex<Option<Instant>>,
+    executing_blocked: Mutex<Option<Instant>>,
     /// Set when the writer of free accounts has ended: from then on no batch in flight can become blocked.
     is_free_ended: AtomicBool,
 }
@@ -50,6 +55,7 @@ pub struct Writer {
     feed: Feed,
     hints: Hints,
     metrics: Metrics,
+    tracer: Tracer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +67,18 @@ enum Accounts {
 impl Lanes {
     /// Makes empty lanes. Commands wait until the lane's writers run, see [`Writer::all`].
     #[must_use]
-    pub fn new(config: &Commands) -> Self {
+    pub fn new(config: &Commands, tracer: Tracer) -> Self {
         let lane = || {
             Arc::new(Lane {
                 queue: Mutex::new(Queue::new(config.queued_per_account, config.queued_per_lane)),
                 wake: Notify::new(),
                 blocked: Notify::new(),
+                executing_free: Mutex::default(),
+                executing_blocked: Mutex::default(),
                 is_free_ended: AtomicBool::new(false),
             })
         };
-        Self { lanes: (0..config.lane_count()).map(|_| lane()).collect() }
+        Self { lanes: (0..config.lane_count()).map(|_| lane()).collect(), tracer }
     }
 
     /// Queues a command and awaits its reply. The command is executed even when this future is dropped.
@@ -109,6 +117,11 @@ impl Lanes {
         futures_util::future::join_all(received).await
     }
 
+    /// The number of waiting commands of each lane, and the arrival of its oldest command that has no reply yet.
+    pub(super) fn backlogs(&self) -> Vec<(usize, Option<Instant>)> {
+        self.lanes.iter().map(|lane| lane.backlog()).collect()
+    }
+
     /// `None` where there are no lanes, which the configuration rules out.
     fn lane_of(&self, account: AccountId) -> Option<&Arc<Lane>> {
         let lanes = u64::try_from(self.lanes.len()).ok()?;
@@ -120,6 +133,23 @@ impl Lanes {
 impl Lane {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn executing(&self, accounts: Accounts) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        let executing = match accounts {
+            Accounts::Free => &self.executing_free,
+            Accounts::Blocked => &self.executing_blocked,
+        };
+        executing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backlog(&self) -> (usize, Option<Instant>) {
+        let (waiting, oldest) = {
+            let queue = self.queue();
+            (queue.len(), queue.oldest())
+        };
+        let executing = [*self.executing(Accounts::Free), *self.executing(Accounts::Blocked)];
+        (waiting, executing.into_iter().flatten().chain(oldest).min())
     }
 }
 
@@ -135,6 +165,10 @@ impl Writer {
         hints: &Hints,
         metrics: &Metrics,
     ) -> Vec<Self> {
+        for entity in Entity::ALL {
+            // Created at 0, so that an alert on the rate sees the first one.
+            metrics.commands_total.with_label_values(&[entity.name(), "broken"]);
+        }
         let writer = |index, lane: &Arc<Lane>, accounts| Self {
             lane: Arc::clone(lane),
             index,
@@ -145,6 +179,7 @@ impl Writer {
             feed: feed.clone(),
             hints: hints.clone(),
             metrics: metrics.clone(),
+            tracer: lanes.tracer.clone(),
         };
         let pair = |(index, lane)| [writer(index, lane, Accounts::Free), writer(index, lane, Accounts::Blocked)];
         lanes.lanes.iter().enumerate().flat_map(pair).collect()
@@ -160,12 +195,10 @@ impl Writer {
 
     async fn run_free(&self, stop: CancellationToken) {
         let lane = &self.lane;
-        let depth = self.metrics.lane_depth.with_label_values(&[&self.index.to_string()]);
         loop {
             let (batch, drained) = {
                 let mut queue = lane.queue();
                 let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);
-                depth.set(gauge(queue.len()));
                 (batch, queue.len() == 0 && queue.blocked() == 0)
             };
             if !batch.is_empty() {
@@ -226,10 +259,16 @@ impl Writer {
     async fn execute(&self, lock: HeadLock, batch: Vec<Pending>) {
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most ten thousand commands")]
         self.metrics.batch_commands.observe(batch.len() as f64);
+        self.metrics.lane_commands_total.with_label_values(&[&self.index.to_string()]).inc_by(count(batch.len()));
+        *self.lane.executing(self.accounts) = batch.iter().map(|pending| pending.arrived).min();
+        let began = clock::instant();
         let commands: Vec<&CommandEnvelope> = batch.iter().map(|pending| &pending.envelope).collect();
         let span = tracing::error_span!("batch", lane = self.index, commands = commands.len());
         let executed = batch::execute(&self.store, &self.clock, lock, &commands).instrument(span);
         let BatchResult { replies, events } = executed.await;
+        if self.tracer.is_on() {
+            self.trace(&batch, &replies, began);
+        }
         let mut written: Vec<AccountId> = events.iter().map(|event| event.account).collect();
         for event in &events {
             self.metrics.events_appended_total.with_label_values(&[&event.kind()]).inc();
@@ -239,9 +278,29 @@ impl Writer {
         }
         self.feed.announce(events);
         self.reply_to_all(batch, replies);
+        *self.lane.executing(self.accounts) = None;
         written.sort_unstable();
         written.dedup();
         self.hints.written(&written);
+    }
+
+    /// Records a span for each traced command of a batch.
+    fn trace(&self, batch: &[Pending], replies: &[BatchReply], began: Instant) {
+        for (Pending { envelope, .. }, reply) in batch.iter().zip(replies) {
+            let Some(span) = self.tracer.child(envelope.traceparent.as_deref(), began) else { continue };
+            let (outcome, is_error) = match reply {
+                BatchReply::Reply(reply) => (outcome_of(reply), is_failure(reply)),
+                BatchReply::Blocked => ("blocked", false),
+            };
+            let attributes = vec![
+                ("unificus.account", envelope.account.to_string().into()),
+                ("unificus.entity", envelope.command.entity().name().into()),
+                ("unificus.outcome", outcome.into()),
+                ("unificus.lane", self.index.into()),
+                ("unificus.commands", batch.len().into()),
+            ];
+            span.end("batch".to_owned(), SpanKind::Internal, is_error, attributes);
+        }
     }
 
     fn reply_to_all(&self, batch: Vec<Pending>, replies: Vec<BatchReply>) {
@@ -279,17 +338,24 @@ impl Writer {
     }
 
     fn count(&self, envelope: &CommandEnvelope, reply: &Reply) {
-        let outcome = match reply {
-            Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
-            Ok(CommandResult { replayed: false, .. }) => "done",
-            Err(Failure::Refused { replayed: false, .. } | Failure::StepRefused { .. } | Failure::NoAccount) => {
-                "refused"
-            }
-            Err(Failure::Full | Failure::Unavailable) => "unavailable",
-            Err(Failure::Broken) => "broken",
-        };
+        let outcome = outcome_of(reply);
         self.metrics.commands_total.with_label_values(&[envelope.command.entity().name(), outcome]).inc();
     }
+}
+
+fn outcome_of(reply: &Reply) -> &'static str {
+    match reply {
+        Ok(CommandResult { replayed: true, .. }) | Err(Failure::Refused { replayed: true, .. }) => "replayed",
+        Ok(CommandResult { replayed: false, .. }) => "done",
+        Err(Failure::Refused { replayed: false, .. } | Failure::StepRefused { .. } | Failure::NoAccount) => "refused",
+        Err(Failure::Full | Failure::Unavailable) => "unavailable",
+        Err(Failure::Broken) => "broken",
+    }
+}
+
+/// Whether the service failed, and not the command.
+fn is_failure(reply: &Reply) -> bool {
+    matches!(reply, Err(Failure::Full | Failure::Unavailable | Failure::Broken))
 }
 
 /// Whether the event of a conflict opens one of the loop breaker. Conflicts are rare, so that their text may be searched.
@@ -303,6 +369,11 @@ async fn until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// The value of a counter. Saturates, because no count of a batch is larger.
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// The value of a gauge. Saturates, because a larger number would be shown as a negative one.

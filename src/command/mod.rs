@@ -13,6 +13,7 @@
 mod batch;
 mod blocked;
 mod lane;
+mod lane_gauges;
 mod preview;
 mod queue;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 
 pub use batch::IDEMPOTENCY_TTL;
 pub use lane::{Lanes, Writer};
+pub use lane_gauges::LaneGauges;
 pub use preview::Preview;
 
 use crate::clock::{self, Clock};

@@ -36,6 +36,11 @@ impl Queue {
         self.len
     }
 
+    /// The arrival of the command that has waited longest. Looks at every account with waiting commands.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.waiting.values().filter_map(|waiting| Some(waiting.front()?.arrived)).min()
+    }
+
     /// The number of blocked accounts.
     pub(super) fn blocked(&self) -> usize {
         self.blocked.len()

@@ -27,6 +27,7 @@ use self::permit::{GatewayNames, client_name};
 use self::sessions::{ClientSessions, SessionCheck};
 pub(crate) use self::status::GatewayStatus;
 use self::status::StatusCheck;
+pub(crate) use self::status::fault_of_callout;
 use crate::broker::{Broker, Issuer, SystemLink};
 use crate::clock::Clock;
 use crate::config::Config;

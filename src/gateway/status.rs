@@ -73,22 +73,27 @@ impl StatusCheck {
 }
 
 fn judge(own: &OwnLogin, clients_account: &str) -> GatewayState {
+    fault_of_callout(own, clients_account).map_or(GatewayState::On, GatewayState::Off)
+}
+
+/// The reason why the server does not ask the service about logins of clients; `None` where it does.
+pub(crate) fn fault_of_callout(own: &OwnLogin, clients_account: &str) -> Option<String> {
     let OwnLogin { version, is_recent, server_account, answers_logins } = own;
-    GatewayState::Off(if !is_recent {
-        format!("the NATS server has version {version}, and auth callout needs 2.10")
+    if !is_recent {
+        Some(format!("the NATS server has version {version}, and auth callout needs 2.10"))
     } else if server_account == clients_account {
-        format!(
+        Some(format!(
             "the service is logged in to the NATS account {clients_account} of its clients (nats.clients_account); it needs \
              one of its own"
-        )
+        ))
     } else if !answers_logins {
-        format!(
+        Some(format!(
             "the NATS server does not ask the service about logins: authorization.auth_callout must name the account \
              {server_account}, and its auth_users the user of nats.url"
-        )
+        ))
     } else {
-        return GatewayState::On;
-    })
+        None
+    }
 }
 
 impl Worker for StatusCheck {

@@ -52,6 +52,7 @@ use crate::metrics::Metrics;
 use crate::push::service::EndpointService;
 use crate::quota::QuotaLimiter;
 use crate::store::Store;
+use crate::traces::Tracer;
 use crate::worker::Worker;
 
 /// The states of all routes and layers.
@@ -75,6 +76,7 @@ pub(crate) struct Dependencies {
     pub last_used: LastUsed,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub tracer: Tracer,
     pub authenticator: Authenticator,
     pub gateway: GatewayStatus,
     pub endpoints: Arc<EndpointService>,
@@ -100,6 +102,7 @@ impl Api {
                 proxies: TrustedProxies::new(&config.http.trusted_proxies),
                 request_timeout: Duration::from_secs(config.http.request_timeout_s),
                 metrics: metrics.clone(),
+                tracer: dependencies.tracer.clone(),
             }),
             pages: Arc::new(Pages {
                 brands: Arc::clone(&brands),

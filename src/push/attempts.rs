@@ -64,7 +64,7 @@ impl AttemptLog {
 
     /// Writes until `stop`, and then the rest of the queue.
     pub async fn run(mut self, stop: CancellationToken) {
-        worker::run(self.clone(), stop).await;
+        worker::run(self.clone(), stop, self.metrics.clone()).await;
         loop {
             match self.step().await {
                 Ok(Step::Advanced) => {}
@@ -142,7 +142,7 @@ impl AttemptLog {
 }
 
 impl Worker for AttemptLog {
-    const NAME: &'static str = "attempt log";
+    const NAME: &'static str = "attempt-log";
     const SWEEP: Duration = MAX_DELAY;
 
     async fn step(&mut self) -> anyhow::Result<Step> {
@@ -208,7 +208,7 @@ impl AttemptDays {
 }
 
 impl Worker for AttemptDays {
-    const NAME: &'static str = "attempt days";
+    const NAME: &'static str = "attempt-days";
     const SWEEP: Duration = Duration::from_mins(30);
 
     async fn step(&mut self) -> anyhow::Result<Step> {

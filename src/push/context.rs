@@ -12,6 +12,7 @@ use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
+use crate::traces::Tracer;
 
 /// Shared by the supervisor, every endpoint's worker, pings and the application service. Made once, behind an `Arc`.
 pub struct DeliveryContext {
@@ -35,4 +36,6 @@ pub struct DeliveryContext {
     pub masters: MasterKeys,
     /// Record the health of endpoints in their accounts' logs.
     pub lanes: Lanes,
+    /// Records the spans of attempts.
+    pub tracer: Tracer,
 }

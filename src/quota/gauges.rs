@@ -1,11 +1,12 @@
 //! The gauges of quota use.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::domain::tier::Tiers;
+use crate::domain::tier::{Tier, Tiers};
 use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::store::quota::Use;
@@ -23,6 +24,8 @@ pub struct QuotaGauges {
     metrics: Metrics,
     tiers: Tiers,
     top_accounts: bool,
+    /// The tiers that have gauges: those of the configuration, and others that accounts had.
+    shown: BTreeSet<Tier>,
     /// The number of accounts whose tier the configuration lacks, as it was logged last.
     without_limit: usize,
 }
@@ -31,7 +34,8 @@ impl QuotaGauges {
     /// With `top_accounts`, the accounts that used most of their quota have gauges of their own.
     #[must_use]
     pub fn new(store: Store, metrics: Metrics, tiers: Tiers, top_accounts: bool) -> Self {
-        Self { store, metrics, tiers, top_accounts, without_limit: 0 }
+        let shown = tiers.by_size().into_iter().map(|(tier, _)| tier.clone()).collect();
+        Self { store, metrics, tiers, top_accounts, shown, without_limit: 0 }
     }
 
     /// Logs the number of accounts whose calls are refused because the configuration lacks their tier, when it changes.
@@ -55,12 +59,18 @@ impl QuotaGauges {
         self.limit(account).map_or(u64::MAX, |limit| account.used.saturating_mul(100) / limit)
     }
 
-    fn show_bands(&self, uses: &[Use]) {
-        for (band, _) in BANDS {
-            self.metrics.quota_accounts.with_label_values(&[band]).set(0);
+    fn show_bands(&mut self, uses: &[Use]) {
+        // Counted first and set then, so that no scrape sees a part of the accounts.
+        let mut accounts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        self.shown.extend(uses.iter().map(|account| account.tier.clone()));
+        for tier in &self.shown {
+            accounts.extend(BANDS.map(|(band, _)| ((tier.name(), band), 0)));
         }
         for account in uses {
-            self.metrics.quota_accounts.with_label_values(&[band(self.percent(account))]).inc();
+            *accounts.entry((account.tier.name(), band(self.percent(account)))).or_default() += 1;
+        }
+        for ((tier, band), accounts) in accounts {
+            self.metrics.quota_accounts.with_label_values(&[tier, band]).set(gauge_value(accounts));
         }
     }
 

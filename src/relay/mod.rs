@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::shard::{Owned, ShardLease, Shards};
 use crate::store::Store;
 use crate::store::owner::RelayMove;
+use crate::traces::Tracer;
 use crate::worker::{Step, Worker};
 use passes::RunningPasses;
 use publisher::Progress;
@@ -50,6 +51,7 @@ pub struct Relay {
     shards: Shards,
     clock: Clock,
     metrics: Metrics,
+    tracer: Tracer,
     /// The owner session and the connection to NATS under which `known` was learnt; nothing where it must be renewed.
     known_under: Option<(u64, u64)>,
     /// The stream, and the time of its last check.
@@ -97,7 +99,15 @@ impl Known {
 impl Relay {
     /// The first step reads how far accounts are.
     #[must_use]
-    pub fn new(store: Store, feed: Feed, broker: Broker, shards: Shards, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(
+        store: Store,
+        feed: Feed,
+        broker: Broker,
+        shards: Shards,
+        clock: Clock,
+        metrics: Metrics,
+        tracer: Tracer,
+    ) -> Self {
         Self {
             store,
             feed,
@@ -105,6 +115,7 @@ impl Relay {
             shards,
             clock,
             metrics,
+            tracer,
             known_under: None,
             stream: None,
             known: HashMap::new(),

@@ -88,6 +88,7 @@ impl Relay {
             feed: self.feed.clone(),
             broker: self.broker.clone(),
             owner: Arc::clone(&owned.owner),
+            tracer: self.tracer.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
             stream,

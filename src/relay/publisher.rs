@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::bail;
 use futures_util::FutureExt as _;
@@ -10,14 +11,15 @@ use uuid::Uuid;
 
 use super::decide::{self, PublishDecision};
 use crate::broker::{BATCH, Broker, BrokerError, StreamInfo, Survey};
-use crate::clock::Clock;
-use crate::contract::Identity;
+use crate::clock::{self, Clock};
+use crate::contract::{EncodedEvent, Identity};
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::feed::{Anchor, EventPage, Feed, PAGE_BYTES, PageLimit};
 use crate::metrics::Metrics;
 use crate::shard::ShardLease;
 use crate::store::owner::{RelayMove, ShardOwner};
 use crate::store::relay::{RelayStatus, Repair};
+use crate::traces::{SpanKind, Tracer};
 
 /// The largest number of messages that one pass removes from an account's end.
 const MAX_REMOVED: usize = 1_000;
@@ -49,6 +51,7 @@ pub(super) struct AccountPublisher {
     pub(super) broker: Broker,
     pub(super) owner: Arc<ShardOwner>,
     pub(super) metrics: Metrics,
+    pub(super) tracer: Tracer,
     pub(super) clock: Clock,
     pub(super) stream: StreamInfo,
 }
@@ -140,6 +143,7 @@ impl AccountPublisher {
                 return Ok(PassOutcome::Done);
             };
             pass.unpublished = events.first().map(|event| event.at);
+            let began = clock::instant();
             // After an error the progress is not known; the next pass reads the stream.
             let expected_last = match self.broker.publish(&events, progress.expected_last).await {
                 Err(BrokerError::WrongLastMessage) => {
@@ -156,12 +160,29 @@ impl AccountPublisher {
                 self.metrics.write_to_nats_seconds.observe((now - event.at).as_seconds_f64());
             }
             self.metrics.relay_published_total.inc_by(events.len() as u64);
+            if self.tracer.is_on() {
+                self.trace(&events, began);
+            }
             pass.unpublished = pass.unpublished.filter(|_| more);
             pass.progress =
                 Some(Progress { published: end.seq, last: Some(Identity::of(end)), expected_last, ..progress });
             return Ok(PassOutcome::Done);
         }
         bail!("the log and the stream do not match, or another replica publishes the account")
+    }
+
+    /// Records a span for each traced event of a publish.
+    fn trace(&self, events: &[EncodedEvent], began: Instant) {
+        for event in events {
+            let Some(span) = self.tracer.child(event.traceparent(), began) else { continue };
+            let attributes = vec![
+                ("messaging.system", "nats".into()),
+                ("unificus.account", event.account.to_string().into()),
+                ("unificus.seq", event.seq.to_string().into()),
+                ("unificus.events", events.len().into()),
+            ];
+            span.end("relay".to_owned(), SpanKind::Producer, false, attributes);
+        }
     }
 
     /// Saves the cursor of an account whose last message is another one than expected. Where that message is none of the log's,

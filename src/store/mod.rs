@@ -18,8 +18,8 @@
 //! every installation, not only where a standby refuses it.
 //!
 //! A read may lag only if nothing is decided by it and no caller expects its own write in it. These may: pages of lists
-//! and searches with the state of the text index that they use, the log of delivery attempts, and the gauges of all
-//! accounts' quota. All others read the primary, for one of these reasons:
+//! and searches with the state of the text index that they use, the log of delivery attempts, the gauges of all accounts'
+//! quota, and those of endpoints. All others read the primary, for one of these reasons:
 //!
 //! * The caller reads its own write at once, on every replica of the service: a record, the links of a record, an
 //!   account's definitions, its endpoints and their parked events.
@@ -39,7 +39,9 @@ pub mod batch;
 pub mod brands;
 mod columns;
 mod companies;
+pub(crate) mod diagnosis;
 pub(crate) mod endpoint_changes;
+pub(crate) mod endpoint_counts;
 pub(crate) mod endpoints;
 pub(crate) mod erasure;
 mod error;
@@ -165,11 +167,6 @@ impl Store {
         })
     }
 
-    /// Checks that the primary responds.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.reader().await?.batch_execute("-- store.ping\nselect").await?)
-    }
-
     /// Sets a clock to the primary's time; returns by how much the clock was ahead.
     pub async fn set_clock(&self, clock: &Clock) -> Result<time::Duration, StoreError> {
         let client = self.reader().await?;
@@ -180,39 +177,40 @@ impl Store {
 
     /// A connection for a batch of commands.
     async fn lane_writer(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.lanes).await
+        self.checkout("lanes", &self.lanes).await
     }
 
     /// A connection for statements that every request waits for.
     async fn admitter(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.admit).await
+        self.checkout("admit", &self.admit).await
     }
 
     /// A connection for a change outside the lanes.
     async fn writer(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.write).await
+        self.checkout("write", &self.write).await
     }
 
     /// A read-only connection that sees every commit.
     async fn reader(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.read).await
+        self.checkout("read", &self.read).await
     }
 
     /// A read-only connection for single records, which sees every commit.
     async fn record_reader(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.records).await
+        self.checkout("records", &self.records).await
     }
 
     /// A read-only connection that may lag behind, where a standby is configured.
     async fn replica_reader(&self) -> Result<Object, StoreError> {
-        self.checkout(&self.replica).await
+        self.checkout("replica", &self.replica).await
     }
 
-    async fn checkout(&self, pool: &Pool) -> Result<Object, StoreError> {
+    async fn checkout(&self, name: &str, pool: &Pool) -> Result<Object, StoreError> {
         let started = clock::instant();
-        let client = pool.get().await?;
-        self.metrics.pool_wait_seconds.observe(started.elapsed().as_secs_f64());
-        Ok(client)
+        let client = pool.get().await;
+        // A wait that failed is observed too: otherwise the histogram would look best where every wait fails.
+        self.metrics.pool_wait_seconds.with_label_values(&[name]).observe(started.elapsed().as_secs_f64());
+        Ok(client.inspect_err(|_| self.metrics.pool_refused_total.with_label_values(&[name]).inc())?)
     }
 }
 

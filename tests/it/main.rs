@@ -19,6 +19,7 @@ mod connector;
 mod crash;
 mod database_failures;
 mod docs;
+mod doctor;
 mod edge;
 mod endpoints;
 mod erase;
@@ -67,3 +68,4 @@ mod upgrades;
 mod usage;
 #[path = "../../examples/carddav/vcard/mod.rs"]
 mod vcard;
+mod watch;

@@ -1,8 +1,9 @@
 //! Metrics and health, as operators see them.
 
 use serde_json::json;
+use unificus::clock::Clock;
 
-use crate::support::{LONG, Receiver, Service, stream};
+use crate::support::{LONG, Receiver, Service, stream, until};
 
 async fn text(service: &Service, path: &str) -> (u16, String) {
     let client = service.client.clone();
@@ -22,7 +23,7 @@ fn find(metrics: &str, series: &str) -> Option<f64> {
 }
 
 /// Appears with the first sweep over the accounts, some time after the start.
-const ACCOUNTS: &str = r#"unificus_quota_accounts{band="0-50"}"#;
+const ACCOUNTS: &str = r#"unificus_quota_accounts{band="0-50",tier="pinnacle"}"#;
 
 #[tokio::test]
 async fn every_stage_of_one_write_is_measured() {
@@ -57,16 +58,22 @@ async fn every_stage_of_one_write_is_measured() {
         (r#"unificus_push_attempts_total{outcome="delivered"}"#, 1.0),
         (r#"unificus_quota_calls_total{outcome="counted",tier="pinnacle"}"#, 3.0),
         ("unificus_nats_connected", 1.0),
+        ("unificus_jetstream_up", 1.0),
+        ("unificus_replicas", 1.0),
         ("unificus_shards_owned", 64.0),
         ("unificus_batch_commands_count", 2.0),
     ] {
         assert!((value(&metrics, series) - expected).abs() < f64::EPSILON, "{series} in\n{metrics}");
     }
     for series in [
-        "unificus_pool_wait_seconds_count",
+        r#"unificus_pool_wait_seconds_count{pool="lanes"}"#,
         r#"unificus_transaction_seconds_count{name="batch.commit"}"#,
         "unificus_command_seconds_count",
         r#"unificus_lane_depth{lane="0"}"#,
+        r#"unificus_lane_oldest_command_seconds{lane="0"}"#,
+        r#"unificus_push_endpoints{state="delivering"}"#,
+        "unificus_push_parked_events",
+        "unificus_clock_ahead_seconds",
         "unificus_relay_lag_events",
         "unificus_relay_lag_seconds",
         "unificus_push_lag_events",
@@ -131,4 +138,42 @@ async fn health_reports_whether_requests_can_be_executed() {
     let (status, body) = text(&service, "/readyz").await;
     assert!(status == 503 && body.contains("A background task has failed."), "{status} {body}");
     assert_eq!(text(&service, "/livez").await.0, 200);
+}
+
+/// The gauges of lanes are read from the lanes, because a writer that waits for PostgreSQL sets nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_waits_for_its_account_ages_in_its_lane() {
+    let service = Service::configured(|config| config.commands.lanes = 1).await;
+    let oldest = r#"unificus_lane_oldest_command_seconds{lane="0"}"#;
+    until("an idle lane has no old command", async || {
+        let (_, metrics) = text(&service, "/metrics").await;
+        find(&metrics, oldest).is_some_and(|age| age.abs() < f64::EPSILON)
+    })
+    .await;
+    let sql = service.env.sql().await;
+    // The first command goes back into its queue, and the second one stays in its batch, which is repeated.
+    for (email, lock) in [
+        ("ann@example.org", format!("select from head where account_id = '{}' for update", service.client.account)),
+        ("bob@example.org", "lock table contact in access exclusive mode".to_owned()),
+    ] {
+        sql.batch_execute("begin").await.unwrap();
+        sql.batch_execute(&lock).await.unwrap();
+        let client = service.client.clone();
+        let write = tokio::spawn(async move { client.contact(email).await });
+        until("the command ages", async || service.gauge(oldest).await > 0.5).await;
+        assert!(!write.is_finished(), "{email}");
+        sql.batch_execute("rollback").await.unwrap();
+        write.await.unwrap().expect(201);
+        until("the lane is idle again", async || service.gauge(oldest).await.abs() < f64::EPSILON).await;
+    }
+    assert!(service.gauge(r#"unificus_lane_commands_total{lane="0"}"#).await >= 2.0);
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_shown_for_as_long_as_it_is_wrong() {
+    let service = Service::timed(Clock::system_that_is_wrong_by(time::Duration::hours(1)), |_| {}).await;
+    // The service's own clock was set to the database's at the start, and stays there.
+    until("the lease was renewed", async || service.gauge("unificus_replicas").await >= 1.0).await;
+    let ahead = service.gauge("unificus_clock_ahead_seconds").await;
+    assert!((ahead - 3_600.0).abs() < 60.0, "{ahead}");
 }

@@ -1,7 +1,9 @@
 //! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): the parent of a trace, passed on to events.
 
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::traces::TraceContext;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -11,6 +13,13 @@ pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<String> {
     let mut lines = headers.get_all(TRACEPARENT).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return None };
     line.to_str().ok().filter(|text| is_traceparent(text)).map(str::to_owned)
+}
+
+/// Replaces the trace context of a request.
+#[expect(clippy::expect_used, reason = "the text has hexadecimal digits and hyphens alone")]
+pub(in crate::http) fn replace(headers: &mut HeaderMap, context: TraceContext) {
+    let value = HeaderValue::try_from(context.to_string()).expect("a trace context is visible ASCII");
+    headers.insert(TRACEPARENT, value);
 }
 
 /// Version 00 (3.2.2): four fields of lower-case hexadecimal digits, and neither id is zero.
@@ -26,8 +35,6 @@ pub(in crate::http) fn is_traceparent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -17,8 +17,10 @@ use crate::http::request::head;
 use crate::http::request::method::is_write;
 use crate::http::request::peer::TrustedProxies;
 use crate::http::request::request_id::{RequestId, X_REQUEST_ID};
+use crate::http::request::trace;
 use crate::http::response::problem::Problem;
 use crate::metrics::Metrics;
+use crate::traces::{ActiveSpan, SpanKind, Tracer};
 
 /// The time for authentication and the reservation of a call, added to the handler's deadline. A request that takes longer
 /// than both together is refused with 503.
@@ -31,6 +33,7 @@ pub(in crate::http) struct OuterLayer {
     /// The time for the handler. [`ADMISSION`] is added to it.
     pub(in crate::http) request_timeout: Duration,
     pub(in crate::http) metrics: Metrics,
+    pub(in crate::http) tracer: Tracer,
 }
 
 /// Gives each request an id and a span, and its response the headers that every response has; counts the request.
@@ -44,7 +47,12 @@ pub(in crate::http) async fn outer_layer(
     let route = request.extensions().get::<MatchedPath>().cloned();
     // All paths without a route share one label, because a caller can invent paths.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // From here on the request's trace context is that of its span, which commands and events carry on.
+    let traced = state.tracer.root(trace::parent(&parts.headers).as_deref(), began);
+    if let Some(traced) = &traced {
+        trace::replace(&mut parts.headers, traced.context());
+    }
     let id = RequestId::of(&parts, &state.proxies);
     let span = tracing::error_span!("request", request_id = id.as_str(), method, route, account = Empty);
     let request = Request::from_parts(parts, body);
@@ -55,9 +63,23 @@ pub(in crate::http) async fn outer_layer(
     let (status, elapsed) = (response.status(), began.elapsed());
     let duration_ms = elapsed.as_secs_f64() * 1e3;
     span.in_scope(|| tracing::debug!(status = status.as_u16(), duration_ms, "request ended"));
+    if let Some(traced) = traced {
+        end_span(traced, method, route, &id, status);
+    }
     state.metrics.http_requests_total.with_label_values(&[route, method, status.as_str()]).inc();
-    state.metrics.http_request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+    state.metrics.http_request_seconds.with_label_values(&[route, method]).observe(elapsed.as_secs_f64());
     response
+}
+
+/// Ends the span of a request, with the names of OpenTelemetry's semantic conventions for HTTP servers.
+fn end_span(span: ActiveSpan, method: &'static str, route: &str, id: &RequestId, status: StatusCode) {
+    let attributes = vec![
+        ("http.request.method", method.into()),
+        ("http.route", route.into()),
+        ("http.response.status_code", status.as_u16().into()),
+        ("unificus.request_id", id.as_str().into()),
+    ];
+    span.end(format!("{method} {route}"), SpanKind::Server, status.is_server_error(), attributes);
 }
 
 /// Refuses ambiguous heads, answers OPTIONS, enforces the deadline and renders problems.

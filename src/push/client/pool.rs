@@ -199,7 +199,7 @@ impl Host {
 pub(crate) struct IdleConnections(pub(super) Arc<ConnectionPool>);
 
 impl Worker for IdleConnections {
-    const NAME: &'static str = "idle connections";
+    const NAME: &'static str = "idle-connections";
     const SWEEP: Duration = Duration::from_secs(10);
 
     async fn step(&mut self) -> anyhow::Result<Step> {

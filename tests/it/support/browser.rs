@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -93,6 +95,19 @@ impl Browser {
 
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// A picture of the whole page in a window of this width, as PNG.
+    pub(crate) async fn picture(&self, width: u32) -> Vec<u8> {
+        // Without scroll bars, which take a part of the width.
+        let height = "document.documentElement.style.overflow = 'hidden'; return document.body.offsetHeight";
+        let height = self.run(height).await;
+        // The window's own edges are part of its height.
+        let edges = self.run("return window.outerHeight - window.innerHeight").await;
+        let height = height.as_u64().unwrap() + edges.as_u64().unwrap();
+        self.post("/window/rect", json!({"width": width, "height": height})).await;
+        let picture = self.call(Method::GET, "/screenshot", None).await.unwrap();
+        STANDARD.decode(picture.as_str().unwrap()).unwrap()
     }
 
     /// The new entries of the console since the last call: script errors, failed requests, violations of the page's

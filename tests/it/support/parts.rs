@@ -16,6 +16,7 @@ use unificus::relay::Relay;
 use unificus::shard::{Balance, Shards, Wakes};
 use unificus::store::Store;
 use unificus::sweep::Sweep;
+use unificus::traces::Tracer;
 use unificus::worker::{Step, Worker};
 
 use super::client::lead;
@@ -44,7 +45,7 @@ impl Parts {
             tokio::task::yield_now().await;
         }
         let (shards, tasks, killed) = (Shards::default(), TaskTracker::new(), CancellationToken::new());
-        let lanes = Lanes::new(&config.commands);
+        let lanes = Lanes::new(&config.commands, Tracer::off());
         for writer in Writer::all(&lanes, &config.commands, &store, &clock, &feed, &broker.hints(), &metrics) {
             tasks.spawn(writer.run(killed.clone()));
         }
@@ -59,7 +60,7 @@ impl Parts {
             metrics.clone(),
         );
         let sweep = Sweep::new(store.clone(), feed.clone(), clock.clone(), taken, metrics.clone());
-        let relay = Relay::new(store.clone(), feed.clone(), broker, shards.clone(), clock, metrics);
+        let relay = Relay::new(store.clone(), feed.clone(), broker, shards.clone(), clock, metrics, Tracer::off());
         Self { store, feed, shards, balance, relay, lanes, sweep, tasks, killed }
     }
 

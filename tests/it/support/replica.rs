@@ -65,6 +65,11 @@ impl Replica {
         self.address.parse().unwrap()
     }
 
+    /// The address of `/metrics`.
+    pub(crate) fn metrics_address(&self) -> &str {
+        &self.metrics
+    }
+
     /// A line of the kernel's memory figures, such as `RssAnon`, in bytes.
     pub(crate) fn memory(&self, line: &str) -> u64 {
         let pid = self.child.id().expect("the replica runs");

@@ -69,6 +69,14 @@ impl Service {
         line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
     }
 
+    /// The sum of the current values of a metric's series.
+    pub(crate) async fn sum(&self, metric: &str) -> f64 {
+        let ops = Client::new(&format!("http://{}", self.app.metrics_address()), self.client.account, "");
+        let metrics = ops.get("/metrics").await.text;
+        let series = metrics.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+        series.map(|series| series.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    }
+
     /// A client of another account.
     pub(crate) async fn other_client(&self) -> Client {
         let (account, secret) = account(&self.store).await;

@@ -1,0 +1,254 @@
+//! `unificus doctor`: all is well with a good deployment, and each planted fault is named with its remedy.
+
+use std::process::Output;
+
+use serde_json::Value;
+use unificus::clock::Clock;
+use unificus::config::{Config, MasterKey};
+use unificus::dev::services::{SERVICE_ROLE, Services};
+use unificus::doctor::{self, Diagnosis, Level};
+
+use crate::push_delivery::endpoint_at;
+use crate::support::program::unificus;
+use crate::support::servers::{Servers, TestEnv, binaries, directory};
+use crate::support::service::{account, account_on};
+use crate::support::{Receiver, Service, until};
+
+/// A deployment as it should be: a service has run, and its configuration is the one of production.
+async fn good() -> (Service, Config) {
+    let service = Service::configured(|config| config.quota.enforced = true).await;
+    let mut config = service.env.config();
+    config.quota.enforced = true;
+    until("the stream is made", async || !has(&examine(&config).await, "nats.stream", Level::Warning)).await;
+    (service, config)
+}
+
+async fn examine(config: &Config) -> Vec<Diagnosis> {
+    Box::pin(doctor::examine(config, &Clock::system())).await.unwrap()
+}
+
+fn has(findings: &[Diagnosis], check: &str, level: Level) -> bool {
+    findings.iter().any(|finding| finding.check == check && finding.level == level)
+}
+
+/// The one finding that is not well.
+#[track_caller]
+fn only(findings: &[Diagnosis]) -> &Diagnosis {
+    let unwell: Vec<&Diagnosis> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
+    assert_eq!(unwell.len(), 1, "{unwell:#?}");
+    let finding = unwell[0];
+    assert!(finding.remedy.as_ref().is_some_and(|remedy| remedy.len() > 5), "{finding:?}");
+    finding
+}
+
+/// Asserts that exactly this is not well, and that its message has these words.
+#[track_caller]
+fn assert_only(findings: &[Diagnosis], check: &str, level: Level, words: &str) {
+    let finding = only(findings);
+    assert_eq!((finding.check, finding.level), (check, level), "{finding:?}");
+    assert!(finding.message.contains(words), "{finding:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_deployment_is_well_beside_the_running_service() {
+    let (_service, config) = good().await;
+    let findings = examine(&config).await;
+    let unwell: Vec<&Diagnosis> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
+    assert!(unwell.is_empty(), "{unwell:#?}");
+    let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
+    for check in
+        ["database.version", "database.rights", "secrets.master_keys", "nats.stream", "nats.callout", "ports", "files"]
+    {
+        assert!(checks.contains(&check), "{check} in {checks:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_postgres_are_named() {
+    let (service, good) = good().await;
+    let env = &service.env;
+    let superuser = env.superuser().await;
+
+    let mut config = good.clone();
+    config.database.url = config.database.url.replacen("://", "://nobody_", 1);
+    let findings = examine(&config).await;
+    assert!(has(&findings, "database.reached", Level::Error), "{findings:#?}");
+    assert!(!findings.iter().any(|finding| finding.check == "database.version"), "{findings:#?}");
+
+    config.database.url.clone_from(&env.superuser);
+    // The superuser also sees the disk of this machine, which may be full.
+    let findings = examine(&config).await.into_iter().filter(|finding| finding.check != "database.disk");
+    assert_only(&findings.collect::<Vec<_>>(), "database.role", Level::Warning, "superuser");
+
+    let database = env.database.rsplit_once('/').unwrap().1;
+    for (setting, value, level) in
+        [("synchronous_commit", "off", Level::Error), ("default_transaction_isolation", "serializable", Level::Error)]
+    {
+        superuser.batch_execute(&format!("alter database {database} set {setting} = '{value}'")).await.unwrap();
+        assert_only(&examine(&good).await, "database.settings", level, setting);
+        superuser.batch_execute(&format!("alter database {database} reset {setting}")).await.unwrap();
+    }
+
+    superuser.batch_execute(&format!("revoke delete on contact from {SERVICE_ROLE}")).await.unwrap();
+    assert_only(&examine(&good).await, "database.rights", Level::Error, "contact");
+    superuser.batch_execute(&format!("grant delete on contact to {SERVICE_ROLE}")).await.unwrap();
+
+    let mut config = good.clone();
+    config.database.pool = 200;
+    assert_only(&examine(&config).await, "database.connections", Level::Warning, "connections");
+
+    let mut config = good.clone();
+    config.database.read_url.clone_from(&env.database);
+    assert_only(&examine(&config).await, "database.standby", Level::Warning, "no standby");
+
+    let clock = Clock::system_that_is_wrong_by(time::Duration::minutes(-5));
+    let findings = Box::pin(doctor::examine(&good, &clock)).await.unwrap();
+    assert_only(&findings, "database.clock", Level::Warning, "-300.0 s");
+
+    superuser.batch_execute(&format!("grant pg_read_all_settings to {SERVICE_ROLE}")).await.unwrap();
+    let findings = examine(&good).await;
+    superuser.batch_execute(&format!("revoke pg_read_all_settings from {SERVICE_ROLE}")).await.unwrap();
+    let disk = findings.iter().find(|finding| finding.check == "database.disk").unwrap();
+    assert!(disk.message.contains(" are free at "), "{disk:?}");
+
+    let empty = env.create_empty("doctor").await;
+    let mut config = good.clone();
+    config.database.url.clone_from(&empty.database);
+    let findings = examine(&config).await;
+    let schema = findings.iter().find(|finding| finding.check == "database.schema").unwrap();
+    assert_eq!(schema.level, Level::Error);
+    assert_eq!(schema.remedy.as_deref(), Some("run `unificus migrate`"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_nats_are_named() {
+    let (service, good) = good().await;
+
+    let mut config = good.clone();
+    config.nats.url = "nats://127.0.0.1:1".to_owned();
+    assert_only(&examine(&config).await, "nats.reached", Level::Error, "no event is published");
+
+    let mut config = good.clone();
+    config.nats.stream = "MISSING".to_owned();
+    assert_only(&examine(&config).await, "nats.stream", Level::Warning, "no stream MISSING");
+
+    let mut config = good.clone();
+    config.nats.max_age_s = 60;
+    assert_only(&examine(&config).await, "nats.stream", Level::Warning, "and not for 60");
+
+    let mut config = good.clone();
+    config.nats.replicas = 3;
+    assert_only(&examine(&config).await, "nats.stream", Level::Warning, "has 1 copies");
+
+    let mut config = good.clone();
+    config.nats.subject_root = "other.v1".to_owned();
+    assert_only(&examine(&config).await, "nats.stream", Level::Error, "other.v1.*.evt.>");
+
+    let mut config = good.clone();
+    config.nats.issuer_seed = nkeys_seed();
+    // The service's own account.
+    config.nats.clients_account = "CRM".to_owned();
+    let findings = examine(&config).await;
+    let callout = findings.iter().find(|finding| finding.check == "nats.callout").unwrap();
+    assert!(callout.level == Level::Error && callout.message.contains("clients cannot log in"), "{callout:?}");
+    assert!(has(&findings, "nats.system", Level::Warning), "{findings:#?}");
+
+    let jetstream = async_nats::jetstream::new(service.env.nats().await);
+    let mut stream = jetstream.get_stream(&service.env.stream).await.unwrap().get_info().await.unwrap().config;
+    stream.max_messages = 1_000;
+    jetstream.update_stream(stream).await.unwrap();
+    assert_only(&examine(&good).await, "nats.stream", Level::Error, "largest number of messages");
+}
+
+fn nkeys_seed() -> unificus::config::IssuerSeed {
+    let (_, seed) = unificus::broker::Issuer::generate();
+    serde_json::from_value(Value::String(seed)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_the_configuration_are_named() {
+    let (service, good) = good().await;
+    let receiver = Receiver::start().await;
+
+    let mut config = good.clone();
+    config.secrets.master_keys.clear();
+    assert_only(&examine(&config).await, "secrets.master_keys", Level::Error, "no master key");
+
+    endpoint_at(&service.client, &receiver.url(), serde_json::json!({})).await;
+    config.secrets.master_keys = vec![MasterKey([7; 32])];
+    assert_only(&examine(&config).await, "secrets.master_keys", Level::Error, "no master key opens 1 of 1");
+    config.secrets.master_keys.extend(good.secrets.master_keys.clone());
+    assert_only(&examine(&config).await, "secrets.master_keys", Level::Warning, "older master key");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = good.clone();
+    config.http.listen = taken.local_addr().unwrap();
+    assert_only(&examine(&config).await, "ports", Level::Error, "another program listens there");
+    config.http.listen = "192.0.2.1:8080".parse().unwrap();
+    assert_only(&examine(&config).await, "ports", Level::Error, "no such address");
+    config.http.listen = service.app.address();
+    config.metrics.listen = service.app.metrics_address();
+    let findings = examine(&config).await;
+    assert!(has(&findings, "ports", Level::Ok), "a running replica is no fault: {findings:#?}");
+
+    let mut config = good.clone();
+    config.http.max_connections = 100_000_000;
+    assert_only(&examine(&config).await, "files", Level::Warning, "may open");
+
+    account_on(&service.store, "thrive").await;
+    let mut config = good.clone();
+    let tiers = r#"{"pinnacle": {"title": "Pinnacle", "calls_per_month": 20000}}"#;
+    config.quota.tiers = serde_json::from_str(tiers).unwrap();
+    assert_only(&examine(&config).await, "quota.tiers", Level::Error, "thrive");
+}
+
+/// A JetStream that is switched off, on servers of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nats_server_that_is_away_is_an_error_of_the_program() {
+    let services = Services::start(&directory("doctor"), &binaries()).await.unwrap();
+    let env = Servers::of(&services).await.env().await;
+    let service = Service::in_env(env.clone(), Clock::system(), |config| config.quota.enforced = true).await;
+    let settings = settings(&env);
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    until("the doctor says that all is well", async || {
+        let output = unificus("doctor", &settings).await;
+        output.status.code() == Some(0) && String::from_utf8_lossy(&output.stdout).ends_with("All is well.\n")
+    })
+    .await;
+    account(&service.store).await;
+    drop(services.nats);
+    for gauge in ["unificus_nats_connected", "unificus_jetstream_up"] {
+        until(gauge, async || service.gauge(gauge).await.abs() < f64::EPSILON).await;
+    }
+
+    let output = unificus("doctor --json", &settings).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let lines = json_lines(&output);
+    let (totals, findings) = lines.split_last().unwrap();
+    assert_eq!(*totals, serde_json::json!({"errors": 1, "warnings": 0}));
+    let reached = findings.iter().find(|finding| finding["check"] == "nats.reached").unwrap();
+    assert_eq!(reached["level"], "error");
+    assert!(reached["remedy"].as_str().unwrap().contains("nats.url"), "{reached}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let password = env.database.split_once("://").unwrap().1.split('@').next().unwrap().rsplit(':').next().unwrap();
+    assert!(!text.contains(password), "a password is shown: {text}");
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn settings(env: &TestEnv) -> Vec<(&'static str, String)> {
+    let config = env.config();
+    let masters: Vec<String> = config.secrets.master_keys.into_iter().map(String::from).collect();
+    vec![
+        ("UNIFICUS_DATABASE__URL", env.database.clone()),
+        ("UNIFICUS_NATS__URL", env.nats.clone()),
+        ("UNIFICUS_NATS__STREAM", env.stream.clone()),
+        ("UNIFICUS_NATS__SUBJECT_ROOT", env.subject_root.clone()),
+        ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+        ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0".to_owned()),
+        ("UNIFICUS_SECRETS__MASTER_KEYS", format!("{masters:?}")),
+    ]
+}
