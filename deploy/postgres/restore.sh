@@ -8,13 +8,19 @@
 # It says what to do next; docs/operations.md explains it. The order matters: replicas start last.
 set -eu
 
+# Debian has it beside the server alone. The newest version reads the backups of all.
+check() {
+    program=$(command -v pg_verifybackup || ls -d /usr/lib/postgresql/*/bin/pg_verifybackup | sort -V | tail -n 1)
+    "$program" "$@"
+}
+
 [ $# = 4 ] || { echo "usage: $0 BACKUP ARCHIVE DATA 'YYYY-MM-DD HH:MM:SS+00'|latest" >&2; exit 2; }
 backup=$1 archive=$2 data=$3 moment=$4
 [ -f "$backup/backup_manifest" ] || { echo "$backup is no complete backup" >&2; exit 1; }
 [ -d "$archive" ] || { echo "$archive is no directory" >&2; exit 1; }
 [ -z "$(ls -A "$data" 2>/dev/null)" ] || { echo "$data is not empty: move it away first" >&2; exit 1; }
 case $archive$moment in *"'"*) echo "neither the archive nor the moment may have a quote" >&2; exit 1 ;; esac
-pg_verifybackup --quiet "$backup"
+check --quiet "$backup"
 
 umask 077
 mkdir -p "$data"

@@ -51,6 +51,7 @@
     select 1 / 0 as set_the_password;
 \endif
 
+set client_min_messages = warning;
 -- Statements with a password are not logged, whatever the server logs otherwise.
 set log_statement = 'none';
 set log_min_duration_statement = -1;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{python_tool, repository, run, succeeded};
+#[cfg(target_os = "linux")]
 use crate::support::program::Dir;
 
 /// Releases of Kubernetes whose schemas the manifests must match: the oldest supported ones and the newest.
@@ -45,6 +46,7 @@ async fn every_file_that_the_compose_file_mounts_is_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_image_has_the_program_what_it_loads_and_nothing_that_root_needs() {
     let dir = Dir::new("image");

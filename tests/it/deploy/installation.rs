@@ -27,10 +27,10 @@ pub(super) const BACKUP: &str = "pb4ckup";
 
 impl Installation {
     /// Makes it on servers of its own. `prepare` may change PostgreSQL's files, which a restart then reads.
-    pub(super) async fn make(name: &str, prepare: impl AsyncFnOnce(&Path)) -> Self {
+    pub(super) async fn make(name: &str, prepare: impl FnOnce(&Path)) -> Self {
         let dir = directory(name);
         let mut services = Services::start(&dir, &binaries()).await.unwrap();
-        prepare(&dir.join("postgres")).await;
+        prepare(&dir.join("postgres"));
         services.postgres.restart().await.unwrap();
         // Twice, because it may be run again.
         for _ in 0..2 {

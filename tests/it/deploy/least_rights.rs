@@ -33,7 +33,7 @@ const REFUSED: [&str; 15] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_services_role_owns_no_table_and_cannot_drop_one() {
-    let installation = Installation::make("least-refused", async |_| ()).await;
+    let installation = Installation::make("least-refused", |_| ()).await;
     let sql = connect(&installation.service).await;
     for statement in REFUSED {
         let error = sql.batch_execute(statement).await.expect_err(statement);
@@ -69,7 +69,7 @@ async fn attempt_days(sql: &Sql) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_does_all_its_work_with_the_least_rights() {
-    let installation = Installation::make("least-works", async |_| ()).await;
+    let installation = Installation::make("least-works", |_| ()).await;
     let (env, owner) = (installation.env(), connect(&installation.owner).await);
     let over = "create table push_attempt_20200101 partition of push_attempt
         for values from ('2020-01-01 00:00Z') to ('2020-01-02 00:00Z')";
@@ -91,7 +91,7 @@ async fn the_service_does_all_its_work_with_the_least_rights() {
 
     // Writes, reads, push, relay.
     let receiver = Receiver::start().await;
-    let endpoint = endpoint_at(&api, &receiver.url(), json!({})).await;
+    let endpoint = endpoint_at(&api, &receiver.url(), json!({})).await["id"].as_str().unwrap().to_owned();
     let uid = write(&api, &other).await;
     let written = api.changes().await.len();
     assert_eq!(receiver.wait_for(written, LONG).await.len(), written);

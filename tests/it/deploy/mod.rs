@@ -9,6 +9,7 @@ mod partner;
 mod promises;
 mod restore_in_time;
 mod rolling;
+#[cfg(target_os = "linux")]
 mod systemd;
 
 use std::path::{Path, PathBuf};

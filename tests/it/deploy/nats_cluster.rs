@@ -191,8 +191,14 @@ async fn a_cluster_of_three_keeps_every_event_three_times_and_goes_on_without_on
         api.get("/sync/consumers/erp").await.expect(200)["state"] == "ready"
     })
     .await;
-    let outside = cluster.log_in(&token, 2).await;
-    let consumer: PullConsumer = jetstream::new(outside).get_consumer_from_stream(&durable, "EVENTS").await.unwrap();
+    let outside = jetstream::new(cluster.log_in(&token, 2).await);
+    let mut consumer = None;
+    until("the server knows who answers its clients", async || {
+        consumer = outside.get_consumer_from_stream(&durable, "EVENTS").await.ok();
+        consumer.is_some()
+    })
+    .await;
+    let consumer: PullConsumer = consumer.unwrap();
     let mut messages = consumer.messages().await.unwrap();
     let event = tokio::time::timeout(LONG, messages.next()).await.expect("the event arrives").unwrap().unwrap();
     assert_eq!(event.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().as_str(), format!("{id}:1"));

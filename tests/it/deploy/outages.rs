@@ -1,9 +1,12 @@
 //! The API while PostgreSQL or NATS is away.
 
 use serde_json::json;
+use unificus::clock::Clock;
+use unificus::dev::services::Services;
 
 use crate::push_delivery::endpoint_at;
 use crate::support::client::lead;
+use crate::support::servers::{Servers, binaries, directory};
 use crate::support::{Client, LONG, Receiver, Service, stream, until};
 
 fn operators(service: &Service) -> Client {
@@ -25,11 +28,13 @@ async fn without_nats_the_api_writes_reads_and_delivers_webhooks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_database_calls_get_503_with_retry_after_until_it_is_back() {
-    let service = Service::start().await;
-    let (api, env, ops) = (&service.client, &service.env, operators(&service));
+    let mut services = Services::start(&directory("outage"), &binaries()).await.unwrap();
+    let env = Servers::of(&services).await.env().await;
+    let service = Service::in_env(env, Clock::system(), |_| {}).await;
+    let (api, ops) = (&service.client, operators(&service));
     let uid = api.contact("ann@example.org").await.uid();
 
-    env.disconnect_database().await;
+    services.postgres.stop().await.unwrap();
 
     until("a write is refused", async || {
         let refused = api.post("/contact", lead("bob@example.org")).await;
@@ -41,12 +46,14 @@ async fn without_the_database_calls_get_503_with_retry_after_until_it_is_back() 
     until("the replica is not ready", async || ops.get("/readyz").await.status == 503).await;
     assert_eq!(ops.get("/livez").await.status, 200, "a restart would not help");
 
-    env.reconnect_database().await;
+    services.postgres.restart().await.unwrap();
 
     until("the replica is ready", async || ops.get("/readyz").await.status == 200).await;
     until("a write succeeds", async || api.post("/contact", lead("cid@example.org")).await.status == 201).await;
     let log = api.changes().await;
     let created = log.iter().filter(|event| event["type"] == "crm.contact.created").count();
     assert_eq!(created, log.len(), "each contact once");
-    stream::ids(env, api.account, log.len()).await;
+    stream::ids(&service.env, api.account, log.len()).await;
+    service.app.stop().await.unwrap();
+    services.stop().await.unwrap();
 }

@@ -28,7 +28,7 @@ fn every_promise_names_a_test_that_exists() {
     let section = section.split("\n## ").next().unwrap();
     let known = tests(&repository("tests/it"));
     let mut promises = 0;
-    for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise")) {
+    for row in section.lines().filter(|line| line.starts_with("| ")).skip(2) {
         let (_, named) = row.trim_end_matches(['|', ' ']).rsplit_once('|').unwrap();
         let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "a promise without a test: {row}");

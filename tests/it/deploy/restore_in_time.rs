@@ -9,6 +9,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use nix::unistd::User;
 use serde_json::json;
 use tokio::process::Command;
+use unificus::config::program_path;
 use unificus::domain::AccountId;
 
 use super::installation::{BACKUP, Installation, connect};
@@ -22,7 +23,7 @@ use crate::support::{Client, LONG, Receiver, Replica, until};
 /// A command of the user that PostgreSQL runs as.
 fn as_postgres(script: &str) -> Command {
     let mut command = Command::new(repository(script));
-    let path = format!("{}:{}", binaries().postgres_bin.display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!("{}:{}", binaries().postgres_bin.display(), program_path().0);
     command.env("PATH", path).current_dir("/");
     if let Some(user) = nix::unistd::geteuid().is_root().then(|| User::from_name("postgres").unwrap().unwrap()) {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -31,7 +32,7 @@ fn as_postgres(script: &str) -> Command {
 }
 
 /// Gives PostgreSQL the settings of `deploy/postgres/unificus.conf`, with an archive in this directory.
-async fn archive_to(archive: &Path, cluster: &Path) {
+fn archive_to(archive: &Path, cluster: &Path) {
     let shipped = std::fs::read_to_string(repository("deploy/postgres/unificus.conf")).unwrap();
     let settings = shipped.replace("/var/lib/postgresql/archive", archive.to_str().unwrap());
     assert_ne!(settings, shipped);
@@ -59,7 +60,7 @@ impl Restored {
             std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
         }
         let archive = work.join("archive");
-        let prepare = async |cluster: &Path| archive_to(&archive, cluster).await;
+        let prepare = |cluster: &Path| archive_to(&archive, cluster);
         let installation = Installation::make("restore-servers", prepare).await;
         Self { installation, work }
     }

@@ -1,4 +1,4 @@
-//! The units of systemd. A machine without systemd, such as a Mac, has nothing to check them with.
+//! The units of systemd.
 
 use tokio::process::Command;
 
