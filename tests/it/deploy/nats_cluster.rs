@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use async_nats::ConnectOptions;
-use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
 use tokio::process::{Child, Command};
@@ -192,15 +192,7 @@ async fn a_cluster_of_three_keeps_every_event_three_times_and_goes_on_without_on
     })
     .await;
     let outside = jetstream::new(cluster.log_in(&token, 2).await);
-    let mut consumer = None;
-    until("the server knows who answers its clients", async || {
-        consumer = outside.get_consumer_from_stream(&durable, "EVENTS").await.ok();
-        consumer.is_some()
-    })
-    .await;
-    let consumer: PullConsumer = consumer.unwrap();
-    let mut messages = consumer.messages().await.unwrap();
-    let event = tokio::time::timeout(LONG, messages.next()).await.expect("the event arrives").unwrap().unwrap();
+    let event = first_message(&outside, &durable).await;
     assert_eq!(event.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().as_str(), format!("{id}:1"));
     event.ack().await.unwrap();
 
@@ -229,6 +221,21 @@ async fn a_cluster_of_three_keeps_every_event_three_times_and_goes_on_without_on
     })
     .await;
     cluster.log_in(&token, lost).await;
+}
+
+/// The first message of a consumer. Right after the consumer was made, a server may not know yet which other one leads it.
+async fn first_message(context: &jetstream::Context, durable: &str) -> jetstream::Message {
+    let search = async {
+        loop {
+            let Ok(consumer) = context.get_consumer_from_stream::<pull::Config, _, _>(durable, "EVENTS").await else {
+                continue;
+            };
+            if let Some(Ok(message)) = consumer.messages().await.unwrap().next().await {
+                return message;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, search).await.expect("the event arrives")
 }
 
 /// The line that a server sends before it was sent anything.
