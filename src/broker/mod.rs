@@ -41,7 +41,7 @@ pub use scan::{Scan, StoredBody};
 pub use survey::{StoredMessage, StreamInfo, Survey};
 pub use system::{ClientConnection, ConnectionEvent, ConnectionEvents, SystemLink};
 
-use crate::config::NatsConfig;
+use crate::config::{NatsConfig, server_urls};
 use crate::metrics::Metrics;
 
 /// The shortest duplicate window that a server accepts; it cannot be switched off.
@@ -109,14 +109,14 @@ impl Broker {
                 }
             }
         };
-        let client = connect_options(&config.url)
+        let client = trusting(connect_options(&config.url), &config.ca_file)
             .name("unificus")
             .no_echo()
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| Duration::from_millis(100 * attempts.min(10) as u64))
             .event_callback(on_event)
-            .connect(&config.url)
+            .connect(server_urls(&config.url).as_slice())
             .await
             .map_err(|error| unavailable("connecting", error))?;
         let mut context = async_nats::jetstream::new(client.clone());
@@ -201,10 +201,11 @@ fn stream_info_of(info: &stream::Info) -> Result<StreamInfo, BrokerError> {
     Ok(StreamInfo { created_at_ns, max_age: info.config.max_age })
 }
 
-/// The options of a connection to this URL, with its user and password, which the client itself does not read there. Both
-/// are percent-decoded (RFC 3986, section 2.1).
+/// The options of a connection to a server of these URLs, with the user and password of the first one, which the client
+/// itself does not read there. Both are percent-decoded (RFC 3986, section 2.1).
 #[must_use]
-pub fn connect_options(url: &str) -> ConnectOptions {
+pub fn connect_options(urls: &str) -> ConnectOptions {
+    let url = server_urls(urls).first().copied().unwrap_or_default();
     // A user or password that is not UTF-8 is left out; a server that requires one refuses the connection, which is logged.
     let credentials = url::Url::parse(url).ok().and_then(|url| {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
@@ -214,6 +215,11 @@ pub fn connect_options(url: &str) -> ConnectOptions {
         Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
         None => ConnectOptions::new(),
     }
+}
+
+/// The same, with the certificates of this file in place of the system's; with the system's where no file is named.
+fn trusting(options: ConnectOptions, ca_file: &str) -> ConnectOptions {
+    if ca_file.is_empty() { options } else { options.add_root_certificates(ca_file.into()) }
 }
 
 fn is_not_found(kind: &GetStreamErrorKind) -> bool {

@@ -12,7 +12,8 @@ use futures_util::stream::{SelectAll, select_all};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{BrokerError, REQUEST_TIMEOUT, connect_options, unavailable};
+use super::{BrokerError, REQUEST_TIMEOUT, connect_options, trusting, unavailable};
+use crate::config::{NatsConfig, server_urls};
 use crate::metrics::Metrics;
 
 /// The connections that one response of a server lists.
@@ -93,7 +94,7 @@ struct ListedConnection {
 
 impl SystemLink {
     /// Connects in the background, again and again; a server that cannot be reached is no error here.
-    pub async fn connect(url: &str, server_account: &str, metrics: &Metrics) -> Result<Self, BrokerError> {
+    pub async fn connect(config: &NatsConfig, server_account: &str, metrics: &Metrics) -> Result<Self, BrokerError> {
         let connected = metrics.nats_system_connected.clone();
         let on_event = move |event: Event| {
             let connected = connected.clone();
@@ -111,13 +112,13 @@ impl SystemLink {
                 tracing::info!(%event, "NATS system connection");
             }
         };
-        let client = connect_options(url)
+        let client = trusting(connect_options(&config.system_url), &config.ca_file)
             .name("unificus-system")
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| Duration::from_millis(100 * attempts.min(10) as u64))
             .event_callback(on_event)
-            .connect(url)
+            .connect(server_urls(&config.system_url).as_slice())
             .await
             .map_err(|error| unavailable("connecting to the system account", error))?;
         Ok(Self { client, server_account: server_account.to_owned() })

@@ -36,6 +36,12 @@ pub(super) enum LogCommand {
 
 pub(super) async fn run(config: &Config, store: &Store, command: LogCommand) -> anyhow::Result<()> {
     let LogCommand::Restored { account, all: _, json } = command;
+    if store.is_recovering().await? {
+        bail!(
+            "the database is still being recovered, or is a standby: wait until `select pg_is_in_recovery()` is false, \
+             and run this command before any replica starts"
+        );
+    }
     let by = operator(store).await?;
     let mut raised: Vec<Raised> = Vec::new();
     loop {

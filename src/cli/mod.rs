@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 
 use crate::app::App;
+use crate::broker::Issuer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::StopSignal;
@@ -64,6 +65,13 @@ enum Command {
     /// Seal all secrets again under the first of `secrets.master_keys`. The other keys are needed until it has ended, and for
     /// a day after that.
     RotateMasterKey {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw a key that signs logins of clients to NATS: the seed for `nats.issuer_seed`, and the public key for the `issuer`
+    /// of the servers' `auth_callout`. Stores nothing.
+    NatsIssuer {
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -128,6 +136,10 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
         Command::RotateMasterKey { json } => master_key::rotate(&config, &store(&config)?, json).await,
+        Command::NatsIssuer { json } => {
+            draw_issuer(json);
+            Ok(())
+        }
         Command::Brand(command) => brand::run(&store(&config)?, command).await,
         Command::Field(command) => define::field(&store(&config)?, command).await,
         Command::Audience(command) => define::audience(&store(&config)?, command).await,
@@ -159,6 +171,16 @@ async fn migrate(config: &Config, json: bool) -> anyhow::Result<()> {
         say(format_args!("{applied} migrations were applied."));
     }
     Ok(())
+}
+
+fn draw_issuer(json: bool) {
+    let (issuer, seed) = Issuer::generate();
+    let public_key = issuer.public_key();
+    if json {
+        say(format_args!("{}", json!({"seed": seed, "public_key": public_key})));
+    } else {
+        say(format_args!("seed       {seed}\npublic key {public_key}"));
+    }
 }
 
 fn store(config: &Config) -> anyhow::Result<Store> {

@@ -30,6 +30,7 @@ pub(super) struct RebuildOptions {
 
 pub(super) async fn run(store: &Store, options: RebuildOptions) -> anyhow::Result<()> {
     store.check_schema().await?;
+    store.check_owner().await?;
     if options.discard {
         discard(store).await?;
         if options.json {

@@ -71,10 +71,10 @@ impl Gateway {
             (ClientSessions::default(), GatewayNames::new(&config.nats, config.http.body_limit_bytes));
         let issuer = config.nats.issuer_seed.reveal().map(Issuer::from_seed).transpose();
         let issuer = issuer.context("nats.issuer_seed cannot be used")?;
-        let system_url = Some(config.nats.system_url.as_str()).filter(|url| issuer.is_some() && !url.is_empty());
-        let link = match system_url {
-            Some(url) => Some(SystemLink::connect(url, &names.clients_account, metrics).await?),
-            None => None,
+        let link = if issuer.is_some() && !config.nats.system_url.is_empty() {
+            Some(SystemLink::connect(&config.nats, &names.clients_account, metrics).await?)
+        } else {
+            None
         };
         if issuer.is_some() && link.is_none() {
             let seconds = permit::UNWATCHED.as_secs();

@@ -48,11 +48,13 @@ where a.account_id = $1 and a.body <> '' and a.uids is null and exists (
     select from event e where e.account_id = $1 and e.uid = any($2::uuid[]) and e.seq between a.seq
         and coalesce(nullif(split_part(split_part(a.webhook_id, ':', 2), '-', 2), '')::bigint, a.seq))";
 
-/// Reads the current day by PostgreSQL's clock, which all replicas share, and the existing partitions.
+/// Reads the current day by PostgreSQL's clock, which all replicas share, the existing partitions, and whether the
+/// installation has functions for them.
 const PARTITIONS: &str = "-- push_attempt.partitions
 select (now() at time zone 'UTC')::date, array(
     select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'push_attempt'::regclass)";
+    where i.inhparent = 'push_attempt'::regclass),
+    to_regprocedure('push_attempt_add_day(date)') is not null";
 
 /// Readers and writers of attempts queue behind a change of partitions, so the change waits 2 s for its lock at most.
 const NOT_LONG: &str = "-- push_attempt.not_long
@@ -67,6 +69,14 @@ create table if not exists {name} partition of push_attempt for values from ('{d
 
 const DROP_DAY: &str = "-- push_attempt.drop_day
 drop table if exists {name}";
+
+/// Where the service's role does not own its tables, `deploy/postgres/roles.sql` made functions that change partitions
+/// with the rights of the owner.
+const ADD_DAY_AS_OWNER: &str = "-- push_attempt.add_day_as_owner
+select push_attempt_add_day('{day}')";
+
+const DROP_DAY_AS_OWNER: &str = "-- push_attempt.drop_day_as_owner
+select push_attempt_drop_day('{name}')";
 
 /// The prefix of the names of partitions; the day follows.
 const PARTITION: &str = "push_attempt_";
@@ -147,10 +157,11 @@ impl Store {
     /// missing.
     pub async fn make_attempt_days(&self, ahead: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
-        let (today, there) = days(&client).await?;
+        let Days { today, there, by_function } = days(&client).await?;
+        let add = if by_function { ADD_DAY_AS_OWNER } else { ADD_DAY };
         let wanted = (-1..=i64::from(ahead)).filter_map(|days| today.checked_add(time::Duration::days(days)));
         let missing = wanted.filter(|day| !there.contains(&partition(*day))).filter_map(|day| {
-            let text = ADD_DAY.replace("{name}", &partition(day)).replace("{day}", &day.to_string());
+            let text = add.replace("{name}", &partition(day)).replace("{day}", &day.to_string());
             Some(text.replace("{next}", &day.next_day()?.to_string()))
         });
         execute_each(&mut client, missing.collect()).await
@@ -159,11 +170,12 @@ impl Store {
     /// Drops the partitions of days that are more than `keep` days before today, by Postgres's clock; returns how many.
     pub async fn drop_attempt_days(&self, keep: u16) -> Result<usize, StoreError> {
         let mut client = self.writer().await?;
-        let (today, there) = days(&client).await?;
+        let Days { today, there, by_function } = days(&client).await?;
+        let drop = if by_function { DROP_DAY_AS_OWNER } else { DROP_DAY };
         // Names sort like their days. A day before the calendar has no older partition.
         let oldest = partition(today.checked_sub(time::Duration::days(keep.into())).unwrap_or(Date::MIN));
         let old = there.iter().filter(|name| name.starts_with(PARTITION) && **name < oldest);
-        execute_each(&mut client, old.map(|name| DROP_DAY.replace("{name}", name)).collect()).await
+        execute_each(&mut client, old.map(|name| drop.replace("{name}", name)).collect()).await
     }
 
     /// Deletes the responses of receivers to deliveries of a record's events; returns the number of attempts.
@@ -200,10 +212,17 @@ impl Store {
     }
 }
 
-/// Returns today and the existing partitions.
-async fn days(client: &Object) -> Result<(Date, Vec<String>), StoreError> {
+/// The partitions as they are now.
+struct Days {
+    today: Date,
+    there: Vec<String>,
+    /// Whether partitions are changed by functions with the rights of their owner.
+    by_function: bool,
+}
+
+async fn days(client: &Object) -> Result<Days, StoreError> {
     let row = client.query_one(PARTITIONS, &[]).await?;
-    Ok((row.get(0), row.get(1)))
+    Ok(Days { today: row.get(0), there: row.get(1), by_function: row.get(2) })
 }
 
 /// Executes statements, each in its own transaction; returns their number.

@@ -32,6 +32,17 @@ pub enum SchemaError {
          transactions and run `unificus migrate` again"
     )]
     Locked(#[source] Box<refinery::Error>),
+    /// The tables belong to another role, and nobody but their owner may change or replace them.
+    #[error(
+        "the tables belong to the role {owner}, and {role} may not change them; run this command with the URL of {owner} \
+         in database.url"
+    )]
+    NotOwner {
+        /// The role of the connection.
+        role: String,
+        /// The role that the tables belong to.
+        owner: String,
+    },
     /// Migrations are missing.
     #[error("the database lacks migrations {0:?}; run `unificus migrate`")]
     Behind(BTreeSet<i64>),
@@ -49,6 +60,11 @@ const CONTRACTS: &str = "contract";
 const LOCK: &str = "-- schema.lock
 select pg_advisory_lock($1)";
 
+/// Finds nothing where no migration was applied yet.
+const OWNER: &str = "-- schema.owner
+select current_user::text, pg_get_userbyid(relowner)::text, pg_has_role(relowner, 'usage')
+from pg_class where oid = to_regclass('refinery_schema_history')";
+
 /// Statements of other sessions queue behind a migration that waits for a table's lock, and behind the locks of one whose
 /// process is paused. Both end after 30 s, and the migration can be run again.
 const SETTINGS: &str = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s";
@@ -64,6 +80,7 @@ impl Store {
         if !unknown.is_empty() {
             return Err(SchemaError::Ahead(unknown));
         }
+        self.check_owner().await?;
         let mut config = self.config.clone();
         let (mut client, connection) = config.options(SETTINGS).connect(NoTls).await.map_err(StoreError::from)?;
         let migrate = async move {
@@ -75,6 +92,15 @@ impl Store {
         };
         let (migrated, _) = tokio::join!(migrate, connection);
         migrated
+    }
+
+    /// Refuses a role that may not change the tables.
+    pub async fn check_owner(&self) -> Result<(), SchemaError> {
+        let row = self.reader().await?.query_opt(OWNER, &[]).await.map_err(StoreError::from)?;
+        match row {
+            Some(row) if !row.get::<_, bool>(2) => Err(SchemaError::NotOwner { role: row.get(0), owner: row.get(1) }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Refuses a schema that lacks something that this build uses: one that is behind it, or one that a newer build has

@@ -10,6 +10,9 @@ use super::audit::{By, audit};
 use super::{Store, StoreError};
 use crate::domain::{AccountId, Seq};
 
+const RECOVERING: &str = "-- restored.recovering
+select pg_is_in_recovery()";
+
 const LOCK: &str = "-- restored.lock
 select account_id from head where account_id > $1 and ($2::uuid is null or account_id = $2)
 order by account_id limit $3 for update";
@@ -64,6 +67,11 @@ pub enum RaiseOutcome {
 }
 
 impl Store {
+    /// Whether the database is still being restored, or is a standby, and takes no writes.
+    pub async fn is_recovering(&self) -> Result<bool, StoreError> {
+        Ok(self.reader().await?.query_one(RECOVERING, &[]).await?.get(0))
+    }
+
     /// Raises the epochs of at most `limit` accounts after `after`, or of `only`, in one transaction. Moves cursors that are
     /// beyond the end of their logs back to it, and deletes idempotency records of lost events.
     pub async fn raise_epochs(

@@ -218,7 +218,9 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("schema.lock", "the schema is no account's"),
     ("schema.exists", "the schema is no account's"),
     ("schema.applied", "the schema is no account's"),
+    ("schema.owner", "the schema is no account's"),
     ("store.ping", "reads nothing"),
+    ("restored.recovering", "reads nothing"),
     ("store.after_cancel", "reads nothing"),
     ("contact_search.relax", "reads nothing"),
     ("owner.join", "replicas own shards, not accounts"),
@@ -270,6 +272,8 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("push_attempt.unhurried", "reads nothing"),
     ("push_attempt.add_day", "a day's partition has the attempts of all accounts"),
     ("push_attempt.drop_day", "a day's partition has the attempts of all accounts"),
+    ("push_attempt.add_day_as_owner", "a day's partition has the attempts of all accounts"),
+    ("push_attempt.drop_day_as_owner", "a day's partition has the attempts of all accounts"),
 ];
 
 /// Keys that do not begin with the account. Subjects are `table` for a primary key, `table.index` for a unique index.

@@ -125,7 +125,7 @@ async fn the_command_line_sets_shows_and_clears() {
         Command::new(env!("CARGO_BIN_EXE_unificus"))
             .args(["brand"])
             .args(arguments)
-            .env("UNIFICUS_DATABASE__URL", &service.env.database)
+            .env("UNIFICUS_DATABASE__URL", &service.env.least)
             .output()
             .unwrap()
     };

@@ -18,6 +18,7 @@ mod config;
 mod connector;
 mod crash;
 mod database_failures;
+mod deploy;
 mod docs;
 mod doctor;
 mod edge;

@@ -301,6 +301,7 @@ async fn check_log(environment: &Environment, made: &[String]) -> Vec<String> {
     assert!(lost.is_empty(), "{} of {} contacts are lost: {lost:?}", lost.len(), made.len());
 
     let env = TestEnv {
+        least: environment.database.clone(),
         database: environment.database.clone(),
         superuser: String::new(),
         nats: environment.nats.clone(),

@@ -23,7 +23,7 @@ async fn log_restored(env: &TestEnv, arguments: &[&str]) -> Value {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_unificus"))
         .args(["log", "restored", "--json"])
         .args(arguments)
-        .env("UNIFICUS_DATABASE__URL", &env.database)
+        .env("UNIFICUS_DATABASE__URL", &env.least)
         .env("UNIFICUS_NATS__URL", &env.nats)
         .env("UNIFICUS_NATS__STREAM", &env.stream)
         .env("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root)

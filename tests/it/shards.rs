@@ -22,6 +22,8 @@ const FAULT: &str = "create schema fault;
         end if;
         return pg_catalog.pg_try_advisory_lock(class, shard);
     end $$;
+    grant usage on schema fault to public;
+    grant select on fault.at to public;
     do $$ begin
         execute format('alter database %I set search_path = fault, pg_catalog, public', current_database());
     end $$";

@@ -16,14 +16,14 @@ use crate::support::{Client, LONG, Receiver, Service};
 
 /// The result of a newer build's migration: a change that this build does not know, and a line in the migration
 /// history.
-async fn migrate(env: &TestEnv, version: i32, name: &str, statement: &str) {
+pub(crate) async fn migrate(env: &TestEnv, version: i32, name: &str, statement: &str) {
     let sql = env.sql().await;
     sql.batch_execute(statement).await.unwrap();
     let row = "insert into refinery_schema_history (version, name, applied_on, checksum) values ($1, $2, 'now', '1')";
     sql.execute(row, &[&version, &name]).await.unwrap();
 }
 
-const EXPAND: &str = "alter table contact add column more text not null default 'x';
+pub(crate) const EXPAND: &str = "alter table contact add column more text not null default 'x';
     alter table event add column more text; alter table head add column more bigint not null default 0;
     alter table push_endpoint add column more text; alter table push_endpoint_cursor add column more text;
     create table newer (account_id uuid primary key)";

@@ -203,7 +203,7 @@ async fn attempts_of_an_erased_contact_keep_no_body() {
 /// Erases what receivers responded to deliveries of a record, and returns what the command says.
 async fn erase(service: &Service, uid: &str) -> Value {
     let erase = format!("account erase-attempts {} {uid} --json", service.client.account);
-    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &service.env.database)]).await;
+    let output = unificus(&erase, &[("UNIFICUS_DATABASE__URL", &service.env.least)]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -114,7 +114,7 @@ impl Log {
 /// As [`serve`], with the log that follows.
 pub(crate) async fn serve_logged(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String, Log) {
     let mut settings = vec![
-        ("UNIFICUS_DATABASE__URL", env.database.as_str()),
+        ("UNIFICUS_DATABASE__URL", env.least.as_str()),
         ("UNIFICUS_NATS__URL", &env.nats),
         ("UNIFICUS_NATS__STREAM", &env.stream),
         ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),

@@ -24,7 +24,7 @@ impl Replica {
     pub(crate) async fn start(env: &TestEnv, more: &[(&str, &str)]) -> Self {
         let masters = format!("{:?}", [String::from(MASTER)]);
         let settings = [
-            ("UNIFICUS_DATABASE__URL", env.database.as_str()),
+            ("UNIFICUS_DATABASE__URL", env.least.as_str()),
             ("UNIFICUS_NATS__URL", &env.nats),
             ("UNIFICUS_NATS__STREAM", &env.stream),
             ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
@@ -48,7 +48,7 @@ impl Replica {
         let serving = async {
             loop {
                 let line = log.next_line().await.unwrap().expect("the replica ended before it served");
-                let entry: Value = serde_json::from_str(&line).unwrap();
+                let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the replica ended: {line}"));
                 if entry["fields"]["message"] == "serving" {
                     return ["address", "metrics_address"]
                         .map(|name| entry["fields"][name].as_str().unwrap().to_owned());
@@ -90,6 +90,13 @@ impl Replica {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.child.id().expect("the replica runs"), signal);
+    }
+
+    /// Stops it by SIGTERM, and checks that it exits with 0.
+    pub(crate) async fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let ended = tokio::time::timeout(LONG, self.child.wait()).await.expect("the replica does not end");
+        assert_eq!(ended.unwrap().code(), Some(0));
     }
 
     /// Sends `kill -9`, and waits for its end.

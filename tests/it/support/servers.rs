@@ -13,15 +13,17 @@ use unificus::store::Store;
 const TEMPLATE: &str = "template_unificus";
 const DIRECTORY: &str = "unificus-it-";
 
+/// The role of services under test: it reads and writes rows, owns nothing, and has the password of [`SERVICE_ROLE`].
+const LEAST_ROLE: &str = "unificus_least";
+
 /// The master key of every test environment.
 pub(crate) const MASTER: MasterKey = MasterKey([1; 32]);
 
-/// The URLs of the servers. Databases belong to the service's role, which is no superuser and is the role of the
-/// service under test.
+/// The URLs of the servers.
 pub(crate) struct Servers {
     /// For the superuser, who creates databases.
     superuser: String,
-    /// For the service's role.
+    /// For the role that owns the databases and is no superuser.
     postgres: String,
     pub(crate) nats: String,
 }
@@ -29,7 +31,10 @@ pub(crate) struct Servers {
 /// The environment of one test: a database, a stream and subjects on the shared servers.
 #[derive(Clone)]
 pub(crate) struct TestEnv {
+    /// For the role that owns the database, as operators' commands connect.
     pub(crate) database: String,
+    /// For the role that services connect as.
+    pub(crate) least: String,
     /// The same database for the superuser.
     pub(crate) superuser: String,
     pub(crate) nats: String,
@@ -94,6 +99,23 @@ impl Servers {
         config.database.url = at(&self.postgres, TEMPLATE);
         let store = Store::new(&config.database, 1, Metrics::new().unwrap()).unwrap();
         store.migrate().await.unwrap();
+        self.make_least_role().await;
+    }
+
+    /// Makes the role that services of tests connect as, by the script for operators. [`SERVICE_ROLE`] owns the tables.
+    async fn make_least_role(&self) {
+        let password = url::Url::parse(&self.postgres).unwrap().password().unwrap().to_owned();
+        let output = tokio::process::Command::new(binaries().postgres_bin.join("psql"))
+            .args(["-X", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/postgres/roles.sql"))
+            .args(["-v", &format!("database={TEMPLATE}"), "-v", &format!("owner={SERVICE_ROLE}")])
+            .args(["-v", &format!("service={LEAST_ROLE}"), &self.superuser])
+            .env("UNIFICUS_OWNER_PASSWORD", &password)
+            .env("UNIFICUS_SERVICE_PASSWORD", &password)
+            .env("UNIFICUS_BACKUP_PASSWORD", &password)
+            .output();
+        let output = output.await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// A fresh, migrated database and subjects that no other test uses.
@@ -104,11 +126,17 @@ impl Servers {
         self.execute(&format!("create database {name} template {TEMPLATE} owner {SERVICE_ROLE}")).await;
         TestEnv {
             database: at(&self.postgres, &name),
+            least: at(&self.least(), &name),
             superuser: at(&self.superuser, &name),
             nats: self.nats.clone(),
             stream: format!("EVENTS_{number}"),
             subject_root: format!("t{number}.crm.v1"),
         }
+    }
+
+    /// The server for the role of services.
+    fn least(&self) -> String {
+        self.postgres.replace(&format!("//{SERVICE_ROLE}:"), &format!("//{LEAST_ROLE}:"))
     }
 
     async fn execute(&self, statement: &str) {
@@ -129,7 +157,7 @@ impl TestEnv {
         let mut config = Config::default();
         config.http.listen.set_port(0);
         config.metrics.listen.set_port(0);
-        self.database.clone_into(&mut config.database.url);
+        self.least.clone_into(&mut config.database.url);
         self.nats.clone_into(&mut config.nats.url);
         self.stream.clone_into(&mut config.nats.stream);
         self.subject_root.clone_into(&mut config.nats.subject_root);
@@ -140,7 +168,7 @@ impl TestEnv {
         config
     }
 
-    /// A connection to inspect stored data, as the service's role.
+    /// A connection to inspect stored data, as the owner of the tables.
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         connect(&self.database).await
     }
@@ -158,6 +186,8 @@ impl TestEnv {
         self.superuser().await.batch_execute(&create).await.unwrap();
         Self {
             database: at(&self.database, &empty),
+            // The other role has no rights in a database that no script prepared.
+            least: at(&self.database, &empty),
             superuser: at(&self.superuser, &empty),
             nats: self.nats.clone(),
             stream: format!("{}_{ending}", self.stream),
@@ -182,6 +212,7 @@ impl TestEnv {
         superuser_client.batch_execute(&copy).await.unwrap();
         Self {
             database: at(&self.database, &backup),
+            least: at(&self.least, &backup),
             superuser: at(&self.superuser, &backup),
             nats: self.nats.clone(),
             stream: self.stream.clone(),

@@ -48,6 +48,11 @@ impl Service {
         Self { app, env, store, client }
     }
 
+    /// The store of an environment, for a test whose replicas are processes.
+    pub(crate) fn store_of(env: &TestEnv) -> Store {
+        Store::new(&env.config().database, 1, Metrics::new().unwrap()).unwrap()
+    }
+
     /// One more replica on the same database, and the same client against it.
     pub(crate) async fn replica(&self) -> (App, Client) {
         self.replica_configured(|_| {}).await
