@@ -169,7 +169,7 @@ async fn clock_of(store: &Store) -> anyhow::Result<Clock> {
 }
 
 async fn operator(store: &Store) -> anyhow::Result<By<'static>> {
-    Ok(By { actor: "operator", at: clock_of(store).await?.now() })
+    Ok(By::new("operator", clock_of(store).await?.now()))
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]

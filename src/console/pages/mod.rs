@@ -1,0 +1,23 @@
+//! The pages: a file or folder each, with the handlers in the order of `routes.rs` and the markup below them.
+
+pub(super) mod account_links;
+pub(super) mod components;
+pub(super) mod preferences;
+pub(super) mod secure_api;
+pub(super) mod sign_in;
+
+use axum::response::Response;
+
+use super::PATH;
+use super::layout;
+use super::session::{ConsoleSession, redirect};
+
+/// `/console`: the first page of whoever is signed in.
+pub(super) async fn home() -> Response {
+    redirect(&format!("{PATH}/start"))
+}
+
+/// The first page of a role.
+pub(super) async fn start(session: ConsoleSession) -> Response {
+    redirect(&format!("{PATH}{}", layout::first_integration(&session)))
+}
