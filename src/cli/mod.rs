@@ -10,6 +10,7 @@ mod master_key;
 mod progress;
 mod rebuild;
 mod relay;
+mod user;
 mod verify;
 
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// People who sign in to the console.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Seal all secrets again under the first of `secrets.master_keys`. The other keys are needed until it has ended, and for
     /// a day after that.
     RotateMasterKey {
@@ -123,6 +127,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::User(command) => user::run(&config, &store(&config)?, command).await,
         Command::RotateMasterKey { json } => master_key::rotate(&config, &store(&config)?, json).await,
         Command::Brand(command) => brand::run(&store(&config)?, command).await,
         Command::Field(command) => define::field(&store(&config)?, command).await,

@@ -10,7 +10,7 @@ use hyper::Method;
 use super::access::Access;
 use super::assets;
 use super::form::MAX_FORM;
-use super::pages::{account_links, components, preferences, secure_api, sign_in};
+use super::pages::{account_links, audit, branding, components, preferences, profile, secure_api, sign_in, team};
 use super::state::Console;
 
 /// A route of the console.
@@ -50,7 +50,7 @@ where
 
 /// The table.
 pub(super) fn all() -> Vec<Route> {
-    use Access::{Member, Public, SecureApi};
+    use Access::{Admin, Member, Public, SecureApi, SuperAdmin};
     vec![
         // Files.
         page("/assets/{name}", Public, assets::serve),
@@ -69,13 +69,39 @@ pub(super) fn all() -> Vec<Route> {
         action("/theme", Public, preferences::theme),
         action("/menu", Public, preferences::menu),
         // Integrations.
-        page("/integrations", Access::Admin, secure_api::integrations),
+        page("/integrations", Admin, secure_api::integrations),
         page("/integrations/secure-api", SecureApi, secure_api::show),
         page("/integrations/secure-api/live", SecureApi, secure_api::live),
         action("/integrations/secure-api/keys", SecureApi, secure_api::add_key),
         action("/integrations/secure-api/keys/{key}/reveal", SecureApi, secure_api::reveal_key),
         action("/integrations/secure-api/keys/{key}/delete", SecureApi, secure_api::delete_key),
         action("/integrations/secure-api/behavior", SecureApi, secure_api::set_behavior),
+        // Platform Branding.
+        page("/branding", SuperAdmin, branding::show),
+        action("/branding", SuperAdmin, branding::save),
+        action("/branding/logo", SuperAdmin, branding::save_logo).with_body(branding::MAX_UPLOAD),
+        action("/branding/logo/remove", SuperAdmin, branding::remove_logo),
+        action("/branding/clear", SuperAdmin, branding::clear),
+        action("/branding/visibility", SuperAdmin, branding::set_visibility),
+        // Team.
+        page("/team", SuperAdmin, team::show),
+        action("/team/invite", SuperAdmin, team::invite),
+        action("/team/{user}/role", SuperAdmin, team::set_role),
+        action("/team/{user}/link", SuperAdmin, team::make_link),
+        action("/team/{user}/disable", SuperAdmin, team::disable),
+        action("/team/{user}/enable", SuperAdmin, team::enable),
+        action("/team/{user}/remove", SuperAdmin, team::remove),
+        action("/team/{user}/remove-totp", SuperAdmin, team::remove_totp),
+        // Audit.
+        page("/audit", Admin, audit::show),
+        page("/audit/export", Admin, audit::export),
+        // Profile.
+        page("/profile", Member, profile::show),
+        action("/profile/password", Member, profile::change_password),
+        action("/profile/totp", Member, profile::add_totp),
+        action("/profile/totp/remove", Member, profile::remove_totp),
+        action("/profile/sessions/end-others", Member, profile::end_others),
+        action("/profile/sessions/{session}/end", Member, profile::end_session),
         page("/start", Member, super::pages::start),
         page("/components", Member, components::show),
     ]

@@ -122,13 +122,13 @@ impl Users {
     }
 
     /// Makes a link by which a user chooses a password: another one, or the first one of an invitation.
-    pub async fn password_link(&self, user: &ConsoleUser) -> Result<AccessToken, UserError> {
+    pub async fn password_link(&self, user: &ConsoleUser, by: By<'_>) -> Result<AccessToken, UserError> {
         let token = AccessToken::make(user.account);
         let (purpose, ttl) = match user.password {
             Some(_) => (LinkPurpose::PasswordReset, RESET_TTL),
             None => (LinkPurpose::Invitation, INVITATION_TTL),
         };
-        self.store.add_link(&link(&token, user.user_id, purpose, ttl)).await?;
+        self.store.add_password_link(&link(&token, user.user_id, purpose, ttl), &user.email, by).await?;
         Ok(token)
     }
 
@@ -137,15 +137,15 @@ impl Users {
         &self,
         email: &str,
         of_account: Option<AccountId>,
-        link_base: &str,
-        brand: &str,
+        (link_base, brand): (&str, &str),
+        by: By<'_>,
     ) -> Result<(), UserError> {
         let users = match of_account {
             Some(account) => self.store.user_of_email(account, email).await?.into_iter().collect(),
             None => self.store.users_of_email(email, MAX_RESETS).await?,
         };
         for user in users.iter().filter(|user| user.state == UserState::Active) {
-            let token = self.password_link(user).await?;
+            let token = self.password_link(user, By { actor: email, ..by }).await?;
             self.mailer.queue(Mail::reset(email, brand, &format!("{link_base}{}", token.text())));
         }
         Ok(())

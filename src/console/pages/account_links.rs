@@ -39,7 +39,8 @@ pub(in crate::console) async fn forgot(
     };
     if console.users.mailer().is_on() && console.users.may_request_reset(&email, visitor.address.0).await? {
         let base = format!("{}{PATH}/link/", visitor.mail_base(&console));
-        console.users.send_resets(&email, visitor.host_account, &base, &visitor.brand.name).await?;
+        let by = visitor.by(&email, &console.clock);
+        console.users.send_resets(&email, visitor.host_account, (&base, &visitor.brand.name), by).await?;
     }
     let content = html! {
         section.card.narrow {

@@ -1,10 +1,14 @@
 //! The pages: a file or folder each, with the handlers in the order of `routes.rs` and the markup below them.
 
 pub(super) mod account_links;
+pub(super) mod audit;
+pub(super) mod branding;
 pub(super) mod components;
 pub(super) mod preferences;
+pub(super) mod profile;
 pub(super) mod secure_api;
 pub(super) mod sign_in;
+pub(super) mod team;
 
 use axum::response::Response;
 
@@ -19,5 +23,6 @@ pub(super) async fn home() -> Response {
 
 /// The first page of a role.
 pub(super) async fn start(session: ConsoleSession) -> Response {
-    redirect(&format!("{PATH}{}", layout::first_integration(&session)))
+    let path = if layout::can_manage(&session) { layout::first_integration(&session) } else { "/profile" };
+    redirect(&format!("{PATH}{path}"))
 }

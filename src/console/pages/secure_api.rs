@@ -237,6 +237,10 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
             figure.chart {
                 figcaption { "Calls per day" }
                 (columns(&format!("Calls per day this month, {used} in all"), &days))
+                div.chart-ends aria-hidden="true" {
+                    @if let Some((first, _)) = usage.days.first() { span { (text::day_of_month(first.midnight().assume_utc())) } }
+                    @if let Some((last, _)) = usage.days.last() { span { (text::day_of_month(last.midnight().assume_utc())) } }
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::AccountId;
 use crate::domain::user::LinkPurpose;
+use crate::store::audit::{By, audit};
 use crate::store::{Store, StoreError};
 
 const INSERT: &str = "-- console_link.insert
@@ -51,6 +52,17 @@ impl Store {
         let transaction = client.transaction().await?;
         transaction.execute(SWEEP, &[&link.account.0]).await?;
         insert(&transaction, link).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Makes a link to a password, with an audit row that names the user.
+    pub async fn add_password_link(&self, link: &NewLink, email: &str, by: By<'_>) -> Result<(), StoreError> {
+        let mut client = self.writer().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute(SWEEP, &[&link.account.0]).await?;
+        insert(&transaction, link).await?;
+        let detail = serde_json::json!({"email": email, "purpose": link.purpose.name()});
+        audit(&transaction, &[link.account.0], by, "user.link", &detail).await?;
         Ok(transaction.commit().await?)
     }
 
