@@ -160,11 +160,11 @@ impl App {
         if let Some(queue) = mail_queue {
             lifecycle.spawn("mail", queue.run(lifecycle.soft.clone()));
         }
-        print_set_up_link(&console.users, &shared.config, address).await?;
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
         }
         tracing::info!(%address, %metrics_address, "serving");
+        print_set_up_link(&console.users, &shared.config, address).await?;
         let Shared { config, store, limiter, lifecycle, .. } = shared;
         Ok(Self { config, address, metrics_address, lanes, store, limiter, lifecycle })
     }

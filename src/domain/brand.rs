@@ -1,5 +1,7 @@
 //! The white label: the name, colour and logo under which an account's partners see the API.
 
+mod svg;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,21 +121,19 @@ text_enum! {
 }
 
 impl Logo {
-    /// Recognises a PNG or SVG by its first bytes. An SVG may contain scripts; the server must send it with headers that
-    /// disable them.
+    /// Recognises a PNG or SVG by its first bytes. Of an SVG only what draws is kept; the server still sends it with headers
+    /// that disable scripts.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_LOGO {
             return Err("a logo has at most 256 KiB");
         }
-        let is_svg = || std::str::from_utf8(bytes).is_ok_and(begins_with_svg);
-        let format = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            LogoFormat::Png
-        } else if is_svg() {
-            LogoFormat::Svg
-        } else {
-            return Err("a logo is an SVG or a PNG");
-        };
-        Ok(Self { format, bytes: bytes.into() })
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return Ok(Self { format: LogoFormat::Png, bytes: bytes.into() });
+        }
+        let text = std::str::from_utf8(bytes).ok().filter(|text| begins_with_svg(text));
+        let text = text.ok_or("a logo is an SVG or a PNG")?;
+        let drawing = svg::drawing(text.trim_start_matches('\u{feff}')).ok_or("the SVG is not well-formed XML")?;
+        Ok(Self { format: LogoFormat::Svg, bytes: drawing.into_bytes().into() })
     }
 }
 

@@ -93,6 +93,12 @@ impl TotpSecret {
         })
     }
 
+    /// The code that an app shows at this time.
+    #[must_use]
+    pub fn code_at(&self, at: Timestamp) -> String {
+        self.code(at.unix_timestamp() / STEP)
+    }
+
     /// The code of a time step (RFC 4226, 5.3).
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length, and its last byte names four of its bytes")]
     fn code(&self, step: i64) -> String {
