@@ -13,6 +13,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::command::{LaneGauges, Lanes, Writer};
 use crate::config::Config;
+use crate::console::{self, Console, ConsoleParts};
 use crate::domain::tier::Tiers;
 use crate::erasure::{ErasureService, ErasureWorker, MemoryCleaner};
 use crate::feed::{Expiry, Feed, Heads};
@@ -20,7 +21,7 @@ use crate::gateway::consumers::{ConsumerService, ConsumerUpkeep};
 use crate::gateway::{Gateway, GatewayParts, Operations};
 use crate::http::server::Server;
 use crate::http::{self, Api, Dependencies};
-use crate::keys::{Authenticator, LastUsed};
+use crate::keys::{Authenticator, KeyService, LastUsed};
 use crate::lifecycle::Lifecycle;
 use crate::memory::Trim;
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ use crate::shard::{Balance, Shards, Wakes};
 use crate::store::Store;
 use crate::sweep::{IdempotencyCleanup, Sweep};
 use crate::traces::{Exporter, Tracer};
+use crate::users::{MailQueue, Mailer, PasswordHasher, Users};
 use crate::worker::{self, Worker};
 
 /// The size of the latest events that are kept in memory, over all accounts.
@@ -73,6 +75,12 @@ struct Shared {
     erasures: ErasureService,
     lifecycle: Lifecycle,
     tracer: Tracer,
+}
+
+/// The services by which the API and the console change an account's endpoints and consumers.
+struct AccountServices {
+    endpoints: Arc<EndpointService>,
+    consumers: Arc<ConsumerService>,
 }
 
 impl App {
@@ -121,10 +129,15 @@ impl App {
         };
         let policy = Arc::new(policy);
         let context = shared.delivery_context(&lanes, Arc::clone(&policy))?;
-        let api = shared.api(&lanes, shared.endpoints(Arc::clone(&context), policy));
+        let services = AccountServices {
+            endpoints: Arc::new(shared.endpoints(Arc::clone(&context), policy)),
+            consumers: Arc::new(shared.consumers()),
+        };
+        let api = shared.api(&lanes, &services);
+        let (console, mail_queue) = shared.console(&lanes, services, &api)?;
         let (http, metrics) = (&shared.config.http, &shared.metrics);
         let listen = |address, router| Server::bind(address, router, http, metrics.clone());
-        let server = listen(http.listen, http::api_router(&api));
+        let server = listen(http.listen, http::api_router(&api, console::router(&console)));
         let server = server.with_context(|| format!("cannot listen on http.listen {}", http.listen))?;
         let ops_address = shared.config.metrics.listen;
         let ops = listen(ops_address, http::ops_router(&api));
@@ -142,10 +155,14 @@ impl App {
         shared.run(api.idle_credentials());
         shared.start_gateway(api.operations());
         let lifecycle = &shared.lifecycle;
+        if let Some(queue) = mail_queue {
+            lifecycle.spawn("mail", queue.run(lifecycle.soft.clone()));
+        }
         for server in [server, ops] {
             lifecycle.connections.spawn(server.run(lifecycle.soft.clone(), lifecycle.connections.clone()));
         }
         tracing::info!(%address, %metrics_address, "serving");
+        print_set_up_link(&console.users, &shared.config, address).await?;
         let Shared { config, store, limiter, lifecycle, .. } = shared;
         Ok(Self { config, address, metrics_address, lanes, store, limiter, lifecycle })
     }
@@ -236,7 +253,33 @@ impl Shared {
         ConsumerService::new(changes, self.broker.clone(), &self.config.nats.stream)
     }
 
-    fn api(&self, lanes: &Lanes, endpoints: EndpointService) -> Api {
+    fn console(
+        &self,
+        lanes: &Lanes,
+        services: AccountServices,
+        api: &Api,
+    ) -> anyhow::Result<(Arc<Console>, Option<MailQueue>)> {
+        let masters = MasterKeys::new(&self.config.secrets.master_keys);
+        let (mailer, mail_queue) = Mailer::new(&self.config.mail)?;
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let console = Console::new(ConsoleParts {
+            config: self.config.clone(),
+            lanes: lanes.clone(),
+            feed: self.feed.clone(),
+            limiter: self.limiter.clone(),
+            endpoints: services.endpoints,
+            consumers: services.consumers,
+            brands: api.brands(),
+            users: Users::new(store.clone(), PasswordHasher::new()?, masters.clone(), clock.clone(), mailer),
+            keys: KeyService::new(store.clone(), masters, &self.config.brand.slug),
+            stop: self.lifecycle.soft.clone(),
+            store,
+            clock,
+        });
+        Ok((Arc::new(console), mail_queue))
+    }
+
+    fn api(&self, lanes: &Lanes, services: &AccountServices) -> Api {
         Api::new(Dependencies {
             config: self.config.clone(),
             lanes: lanes.clone(),
@@ -250,8 +293,8 @@ impl Shared {
             metrics: self.metrics.clone(),
             authenticator: self.authenticator.clone(),
             gateway: self.gateway.status.clone(),
-            endpoints: Arc::new(endpoints),
-            consumers: Arc::new(self.consumers()),
+            endpoints: Arc::clone(&services.endpoints),
+            consumers: Arc::clone(&services.consumers),
             erasures: self.erasures.clone(),
             stop: self.lifecycle.soft.clone(),
             failed: self.lifecycle.failed.clone(),
@@ -357,6 +400,22 @@ impl Shared {
     fn run<W: Worker + 'static>(&self, worker: W) {
         self.lifecycle.spawn(W::NAME, worker::run(worker, self.lifecycle.soft.clone(), self.metrics.clone()));
     }
+}
+
+/// Logs the link of the first start, where the installation has neither an account nor a user. It is a secret of the log for
+/// a day, and works once.
+async fn print_set_up_link(users: &Users, config: &Config, address: SocketAddr) -> anyhow::Result<()> {
+    if !config.console.enabled {
+        return Ok(());
+    }
+    let link = users.set_up_link().await.context("cannot make the link of the first start")?;
+    if let Some(token) = link {
+        // The configured address may leave the choice of the port to the system.
+        let base = if config.console.url.is_empty() { format!("http://{address}") } else { config.console_url() };
+        let link = format!("{base}{}/link/{}", console::PATH, token.text());
+        tracing::info!(link, "first start: open the link to set up the console; it works once, for a day");
+    }
+    Ok(())
 }
 
 /// Sets the clock to the database's.

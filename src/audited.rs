@@ -3,6 +3,8 @@
 //!
 //! Services of endpoints and consumers make their changes by it. Knows no HTTP route: the caller passes a rendered response.
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
@@ -26,6 +28,8 @@ pub struct WriteRequest<'a> {
     pub actor: &'a str,
     /// The origin that `exclude_own` refers to.
     pub origin: &'a str,
+    /// The client's address, where the change came from a browser.
+    pub address: Option<IpAddr>,
     /// The key under which the response is stored; without one it is not.
     pub idempotency: Option<&'a Idempotency>,
 }
@@ -111,7 +115,7 @@ impl IdempotentWrite<'_> {
     pub(crate) async fn finish(self, action: &str, detail: &Json, rendered: Rendered) -> Result<Rendered, ChangeError> {
         let record = self.record(&rendered);
         let Self { changes, request, change, .. } = self;
-        let by = By { actor: request.actor, at: changes.clock.now() };
+        let by = By { actor: request.actor, at: changes.clock.now(), address: request.address };
         change.commit(by, action, detail, record).await?;
         Ok(rendered)
     }

@@ -1,6 +1,8 @@
 //! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` of the environment. All settings are checked
 //! before a port is bound. The only module that reads the environment.
 
+mod console;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+pub use self::console::{ConsoleConfig, MailConfig, SmtpUrl};
 use crate::domain::brand;
 use crate::domain::tier::Tiers;
 
@@ -28,6 +31,8 @@ pub struct Config {
     pub feed: FeedConfig,
     pub quota: Quota,
     pub secrets: Secrets,
+    pub console: ConsoleConfig,
+    pub mail: MailConfig,
     pub log: LogConfig,
     pub traces: Traces,
 }
@@ -48,7 +53,7 @@ impl BrandConfig {
     #[expect(clippy::expect_used, reason = "another colour than the configured one would be shown")]
     pub fn shown(&self) -> brand::Brand {
         let color = brand::Color::parse(&self.color).expect("the settings were checked");
-        brand::Brand { name: self.name.trim().to_owned(), color, logo: None }
+        brand::Brand { name: self.name.trim().to_owned(), color, logo: None, support_url: None }
     }
 }
 
@@ -465,6 +470,15 @@ impl Config {
         }
     }
 
+    /// The address under which people reach the console, without a slash at its end.
+    #[must_use]
+    pub fn console_url(&self) -> String {
+        match self.console.url.trim_end_matches('/') {
+            "" => format!("http://{}", self.http.listen),
+            set => set.to_owned(),
+        }
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         ensure!(brand::parse_name(&self.brand.name).is_ok(), "brand.name must be 1 to 60 characters on one line");
         ensure!(brand::Color::parse(&self.brand.color).is_ok(), "brand.color must be like #1f6f54");
@@ -527,6 +541,10 @@ impl Config {
         let account = &self.nats.clients_account;
         let is_name = token(account) && !account.contains('.');
         ensure!(is_name, "nats.clients_account must be the name of an account of the NATS server, without a dot");
+        self.console.check()?;
+        self.mail.check()?;
+        let has_address = self.mail.smtp_url.reveal().is_empty() || !self.console.url.is_empty();
+        ensure!(has_address, "console.url must be set where mail.smtp_url is, because mails have links to it");
         tracing_subscriber::EnvFilter::try_new(&self.log.filter).context("log.filter is not a filter")?;
         if !self.traces.endpoint.is_empty() {
             let endpoint = url::Url::parse(&self.traces.endpoint).context("traces.endpoint is not a URL")?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{operator, say};
 use crate::domain::AccountId;
-use crate::domain::brand::{Color, Logo, parse_host, parse_name};
+use crate::domain::brand::{Color, Logo, parse_host, parse_name, parse_support_url};
 use crate::store::Store;
 use crate::store::brands::{AccountBrand, NewBrand, SetBrand};
 
@@ -28,9 +28,12 @@ pub(super) enum BrandCommand {
         /// A host name that shows the brand; repeat the option for more. They replace the present ones.
         #[arg(long, value_parser = parse_host)]
         host: Vec<String>,
-        /// A file with an SVG or PNG of at most 64 KiB.
+        /// A file with an SVG or PNG of at most 256 KiB.
         #[arg(long)]
         logo: Option<PathBuf>,
+        /// The page, or the address with mailto:, at which users get help. Empty removes it.
+        #[arg(long, value_parser = support)]
+        support: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -55,9 +58,10 @@ pub(super) enum BrandCommand {
 
 pub(super) async fn run(store: &Store, command: BrandCommand) -> anyhow::Result<()> {
     match command {
-        BrandCommand::Set { account, name, color, host, logo, json } => {
+        BrandCommand::Set { account, name, color, host, logo, support, json } => {
             let logo = logo.as_deref().map(read_logo).transpose()?;
-            let new = NewBrand { name, color, logo, hosts: (!host.is_empty()).then_some(host) };
+            let hosts = (!host.is_empty()).then_some(host);
+            let new = NewBrand { name, color, logo, hosts, support_url: support, remove_logo: false };
             match store.set_brand(AccountId(account), &new, operator(store).await?).await? {
                 SetBrand::Done => show(store, account, json).await,
                 SetBrand::NoAccount => bail!("there is no account {account}"),
@@ -81,12 +85,13 @@ pub(super) async fn run(store: &Store, command: BrandCommand) -> anyhow::Result<
 
 async fn show(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
     let Some(brand) = store.brand(AccountId(account)).await? else { bail!("account {account} has no brand") };
-    let AccountBrand { account, name, color, logo, hosts } = brand;
+    let AccountBrand { account, name, color, logo, support_url, hosts } = brand;
     let color = color.map(|color| color.to_string());
     let logo = logo.map(|logo| (logo.format.name(), logo.bytes.len()));
     if json {
         let logo = logo.map(|(media_type, bytes)| json!({"media_type": media_type, "bytes": bytes}));
-        let shown = json!({"public_id": account, "name": name, "color": color, "logo": logo, "hosts": hosts});
+        let shown = json!({"public_id": account, "name": name, "color": color, "logo": logo, "support_url": support_url,
+            "hosts": hosts});
         say(format_args!("{shown}"));
     } else {
         let color = color.as_deref().unwrap_or("the installation's");
@@ -95,6 +100,10 @@ async fn show(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
         say(format_args!("{name}\n  Colour: {color}\n  Logo:   {logo}\n  Hosts:  {hosts}"));
     }
     Ok(())
+}
+
+fn support(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Ok(String::new()) } else { parse_support_url(text) }
 }
 
 fn read_logo(file: &Path) -> anyhow::Result<Logo> {

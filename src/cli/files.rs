@@ -11,11 +11,12 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::key::MAX_NAME;
+
 use super::{clock_of, progress, say};
 use crate::clock;
 use crate::domain::{AccountId, Entity};
 use crate::rebuild::RunProgress;
+use crate::keys::MAX_KEY_NAME;
 use crate::store::Store;
 use crate::sync::files::{
     self, ExportRequest, Exported, ImportReport, ImportRequest, ImportStep, MappingOptions, MatchBy,
@@ -116,8 +117,8 @@ impl Records {
 pub(super) async fn import(store: &Store, options: ImportOptions) -> anyhow::Result<()> {
     store.check_schema().await?;
     let origin = options.origin.trim();
-    let is_usable = !origin.is_empty() && origin.chars().count() <= MAX_NAME && !origin.contains(char::is_control);
-    ensure!(is_usable, "the origin must have 1 to {MAX_NAME} characters, none of them a control character");
+    let is_usable = !origin.is_empty() && origin.chars().count() <= MAX_KEY_NAME && !origin.contains(char::is_control);
+    ensure!(is_usable, "the origin must have 1 to {MAX_KEY_NAME} characters, none of them a control character");
     let matching = match (options.match_by, options.records) {
         (Some(MatchOption::Email), _) | (None, Records::Contacts) => MatchBy::Email,
         (Some(MatchOption::Name), _) | (None, Records::Companies) => MatchBy::Name,

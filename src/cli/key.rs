@@ -10,14 +10,11 @@ use uuid::Uuid;
 use super::{operator, say};
 use crate::config::Config;
 use crate::contract::timestamp;
-use crate::domain::{AccountId, Timestamp, value};
-use crate::keys::{self, SecretKey, Terms};
+use crate::domain::{AccountId, Timestamp};
+use crate::keys::{AddedKey, KeyError, KeyService, SecretKey, Terms, parse_key_name};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
-use crate::store::keys::{Added, ListedKey, StoredKeyText};
-
-/// The longest name and origin, in characters.
-pub(super) const MAX_NAME: usize = 100;
+use crate::store::keys::ListedKey;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
@@ -64,10 +61,10 @@ pub(super) struct NewKeyArgs {
     /// The account's Public ID.
     account: Uuid,
     /// The key's name.
-    #[arg(value_parser = word)]
+    #[arg(value_parser = parse_key_name)]
     name: String,
     /// The origin of events that are written with it; its name by default.
-    #[arg(long, value_parser = word)]
+    #[arg(long, value_parser = parse_key_name)]
     origin: Option<String>,
     /// The time from which on it is refused, such as 2027-01-31T00:00:00+00:00.
     #[arg(long, value_parser = timestamp)]
@@ -86,8 +83,10 @@ pub(super) async fn run(config: &Config, store: &Store, command: KeyCommand) -> 
         KeyCommand::List { account, json } => list(store, account, json).await,
         KeyCommand::Reveal { account, key, json } => reveal(config, store, (account, key), json).await,
         KeyCommand::Delete { account, key, json } => {
-            if !store.delete_key(AccountId(account), key, operator(store).await?).await? {
-                bail!("account {account} has no key {key}");
+            let deleted = service(config, store).delete(AccountId(account), key, operator(store).await?).await;
+            match deleted {
+                Err(KeyError::NoKey) => bail!("account {account} has no key {key}"),
+                deleted => deleted?,
             }
             if json {
                 say(format_args!("{}", json!({"public_id": account, "key_id": key, "deleted": true})));
@@ -102,31 +101,29 @@ pub(super) async fn run(config: &Config, store: &Store, command: KeyCommand) -> 
 async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> anyhow::Result<()> {
     let NewKeyArgs { account, name, origin, expires, read_only, secret_stdin } = new;
     let by = operator(store).await?;
-    ensure!(
-        expires.is_none_or(|expires| by.at < expires),
-        "the key would have expired already: choose a later --expires"
-    );
     let secret = if secret_stdin { import(&config.brand.slug)? } else { SecretKey::make(&config.brand.slug) };
     let origin = origin.unwrap_or_else(|| name.clone());
     let terms = Terms { name, origin, expires_at: expires, read_only };
-    let key = keys::prepare(AccountId(account), &secret, terms, &MasterKeys::new(&config.secrets.master_keys));
-    match store.add_key(AccountId(account), &key, by).await? {
-        Added::Done => {}
-        Added::NoAccount => bail!("there is no account {account}"),
-        Added::Known => bail!("account {account} has a key with this text already"),
-    }
+    let shown_terms = terms.clone();
+    let AddedKey { key_id, secret } = match service(config, store).add_text(AccountId(account), secret, terms, by).await {
+        Err(KeyError::NoAccount) => bail!("there is no account {account}"),
+        Err(KeyError::Known) => bail!("account {account} has a key with this text already"),
+        Err(KeyError::Expired) => bail!("the key would have expired already: choose a later --expires"),
+        added => added?,
+    };
+    let Terms { name, origin, expires_at, read_only } = shown_terms;
     if json {
-        let mut shown = json!({"public_id": account, "key_id": key.key_id, "name": key.name, "origin": key.origin,
-            "expires_at": key.expires_at.map(timestamp::seconds), "read_only": key.read_only});
+        let mut shown = json!({"public_id": account, "key_id": key_id, "name": name, "origin": origin,
+            "expires_at": expires_at.map(timestamp::seconds), "read_only": read_only});
         // The caller has a text that came from standard input.
         if !secret_stdin && let Json::Object(members) = &mut shown {
             members.insert("secret_key".to_owned(), json!(secret.text()));
         }
         say(format_args!("{shown}"));
     } else if secret_stdin {
-        say(format_args!("The key {} was added.", key.name));
+        say(format_args!("The key {name} was added."));
     } else {
-        say(format_args!("Secret Key {}: {}", key.name, secret.text()));
+        say(format_args!("Secret Key {name}: {}", secret.text()));
     }
     Ok(())
 }
@@ -147,30 +144,28 @@ fn import(slug: &str) -> anyhow::Result<SecretKey> {
 
 async fn list(store: &Store, account: Uuid, json: bool) -> anyhow::Result<()> {
     for key in store.keys(AccountId(account)).await? {
-        let ListedKey { key_id, name, origin, is_kept, expires_at, read_only, created_at, last_used_at } = key;
+        let ListedKey { key_id, name, origin, is_kept, expires_at, read_only, created_at, last_used_at, prefix } = key;
         let (expires, used) = (expires_at.map(timestamp::seconds), last_used_at.map(timestamp::seconds));
         if json {
             let shown = json!({"key_id": key_id, "name": name, "origin": origin, "revealable": is_kept,
                 "expires_at": expires, "read_only": read_only, "created": timestamp::seconds(created_at),
-                "last_used_at": used});
+                "last_used_at": used, "prefix": prefix});
             say(format_args!("{shown}"));
         } else {
             let scope = if read_only { "read-only" } else { "" };
             let (expires, used) = (expires.as_deref().unwrap_or("never"), used.as_deref().unwrap_or("never"));
-            say(format_args!("{key_id}  {scope:<9}  expires {expires:<25}  used {used:<25}  {name}"));
+            say(format_args!("{key_id}  {scope:<9}  expires {expires:<25}  used {used:<25}  {prefix:<18}  {name}"));
         }
     }
     Ok(())
 }
 
 async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), json: bool) -> anyhow::Result<()> {
-    let sealed = match store.sealed_key(AccountId(account), key, operator(store).await?).await? {
-        StoredKeyText::Sealed(sealed) => sealed,
-        StoredKeyText::NoKey => bail!("account {account} has no key {key}"),
-        StoredKeyText::NotKept => bail!("the text of this key is not kept, because it was shown once: add another key"),
+    let revealed = service(config, store).reveal(AccountId(account), key, operator(store).await?).await;
+    let secret = match revealed {
+        Err(KeyError::NoKey) => bail!("account {account} has no key {key}"),
+        revealed => revealed?,
     };
-    let secret = keys::reveal(AccountId(account), &sealed, &MasterKeys::new(&config.secrets.master_keys));
-    let secret = secret.context("none of secrets.master_keys opens this key: add the master key that sealed it")?;
     if json {
         say(format_args!("{}", json!({"public_id": account, "key_id": key, "secret_key": secret.text()})));
     } else {
@@ -179,9 +174,8 @@ async fn reveal(config: &Config, store: &Store, (account, key): (Uuid, Uuid), js
     Ok(())
 }
 
-fn word(text: &str) -> Result<String, String> {
-    let text = value::plain(text, MAX_NAME)?;
-    if text.is_empty() { Err("Must not be empty.".to_owned()) } else { Ok(text) }
+fn service(config: &Config, store: &Store) -> KeyService {
+    KeyService::new(store.clone(), MasterKeys::new(&config.secrets.master_keys), &config.brand.slug)
 }
 
 fn timestamp(text: &str) -> Result<Timestamp, String> {

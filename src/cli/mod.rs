@@ -11,6 +11,7 @@ mod master_key;
 mod progress;
 mod rebuild;
 mod relay;
+mod user;
 mod verify;
 
 use std::path::PathBuf;
@@ -62,6 +63,9 @@ enum Command {
     /// Secret keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// People who sign in to the console.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Seal all secrets again under the first of `secrets.master_keys`. The other keys are needed until it has ended, and for
     /// a day after that.
     RotateMasterKey {
@@ -135,6 +139,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate { json } => migrate(&config, json).await,
         Command::Account(command) => account::run(&config, &store(&config)?, command).await,
         Command::Key(command) => key::run(&config, &store(&config)?, command).await,
+        Command::User(command) => user::run(&config, &store(&config)?, command).await,
         Command::RotateMasterKey { json } => master_key::rotate(&config, &store(&config)?, json).await,
         Command::NatsIssuer { json } => {
             draw_issuer(json);
@@ -196,7 +201,7 @@ async fn clock_of(store: &Store) -> anyhow::Result<Clock> {
 }
 
 async fn operator(store: &Store) -> anyhow::Result<By<'static>> {
-    Ok(By { actor: "operator", at: clock_of(store).await?.now() })
+    Ok(By::new("operator", clock_of(store).await?.now()))
 }
 
 #[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]

@@ -14,6 +14,7 @@ use crate::clock::{self, Clock};
 use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, InputKind};
+use crate::domain::user::Role;
 use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
@@ -21,9 +22,13 @@ use crate::store::Store;
 use crate::store::accounts::NewAccount;
 use crate::store::audit::By;
 use crate::store::lists::List;
+use crate::users::{Mailer, PasswordHasher, Users};
 
 const FILE: &str = "demo.json";
 const MASTER_KEY_FILE: &str = "master.key";
+
+/// The login of the demo's Super Admin in the console.
+pub(super) const EMAIL: &str = "demo@example.com";
 
 const COMPANIES: [(&str, &str, &str); 6] = [
     ("Blauwe Reiger BV", "Utrecht", "https://blauwereiger.example"),
@@ -47,6 +52,9 @@ const PROJECTS: [(&str, &str); 3] =
 pub(super) struct DemoCredentials {
     pub(super) public_id: Uuid,
     pub(super) secret_key: String,
+    /// The password of [`EMAIL`] in the console; empty before it is made.
+    #[serde(default)]
+    pub(super) password: String,
 }
 
 impl DemoCredentials {
@@ -66,12 +74,41 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     let (account, secret) = (AccountId(clock::fresh_uid().0), SecretKey::make(&config.brand.slug));
     let masters = MasterKeys::new(&config.secrets.master_keys);
     let key = keys::prepare(account, &secret, Terms::named("demo"), &masters);
-    let by = By { actor: "dev", at: Clock::system().now() };
+    let by = By::new("dev", Clock::system().now());
     let new = NewAccount { account, name: "Demo".to_owned(), key };
     store.create_accounts(&[new], config.quota.tiers.largest().0, by).await?;
-    let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned() };
+    let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned(), password: String::new() };
     private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
+}
+
+/// Makes the demo's login to the console, where the account or the data directory does not have it.
+pub(super) async fn login(
+    store: &Store,
+    config: &Config,
+    dir: &Path,
+    credentials: &mut DemoCredentials,
+) -> anyhow::Result<()> {
+    let account = credentials.account();
+    let known = store.user_of_email(account, EMAIL).await?;
+    if known.is_some() && !credentials.password.is_empty() {
+        return Ok(());
+    }
+    let clock = Clock::system();
+    let by = By::new("dev", clock.now());
+    let masters = MasterKeys::new(&config.secrets.master_keys);
+    let users = Users::new(store.clone(), PasswordHasher::new()?, masters, clock, Mailer::default());
+    // As hard to guess as a key, because the database may have the demo's data for years.
+    let password: String = SecretKey::make("demo").text().chars().skip("demo_live_".len()).take(16).collect();
+    match known {
+        Some(user) => users.set_password((account, user.user_id), (EMAIL, &password), by).await?,
+        None => {
+            let invitation = users.invite(account, EMAIL, Role::SuperAdmin, by).await?;
+            users.choose_password(&invitation, &password, by).await?;
+        }
+    }
+    credentials.password = password;
+    private::write(&dir.join(FILE), &serde_json::to_string(credentials)?)
 }
 
 /// The credentials in the data directory; none before the first start.

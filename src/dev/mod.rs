@@ -88,9 +88,10 @@ async fn serve(config: Config, options: &Options, services: &Services) -> anyhow
     config.secrets.master_keys.push(demo::master_key(&options.data_dir)?);
     let store = Store::new(&config.database, 1, Metrics::new()?)?;
     store.migrate().await?;
+    let mut credentials = demo::account(&store, &config, &options.data_dir).await?;
+    demo::login(&store, &config, &options.data_dir, &mut credentials).await?;
     let (nats_url, nats_client_url) = (config.nats.url.clone(), services.nats.client_url());
     let app = start(config.clone(), options.port).await?;
-    let credentials = demo::account(&store, &config, &options.data_dir).await?;
     demo::fill(&app, &store, credentials.account()).await?;
     let addresses = report::Addresses {
         address: app.address(),
@@ -130,6 +131,7 @@ fn settings(mut config: Config, port: u16, database_url: &str, services: &Servic
     config.nats.system_url = nats.system_url();
     config.nats.issuer_seed = nats.issuer_seed().clone();
     config.push.allow_http = true;
+    config.console.show_components = true;
     config.push.allow_networks = ["127.0.0.0/8", "::1/128"].map(str::parse).into_iter().collect::<Result<_, _>>()?;
     Ok(config)
 }

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::demo::DemoCredentials;
+use super::demo::{self, DemoCredentials};
 use super::services::private;
 use crate::config::without_password;
+use crate::console;
 use crate::http::BASE;
 
 /// The addresses of the service and its servers.
@@ -26,6 +27,11 @@ impl Addresses {
         format!("http://{}{BASE}", self.address)
     }
 
+    /// Under the name localhost, for which every browser keeps the console's cookies.
+    fn console_url(&self) -> String {
+        format!("http://localhost:{}{}", self.address.port(), console::PATH)
+    }
+
     fn metrics_url(&self) -> String {
         format!("http://{}/metrics", self.metrics_address)
     }
@@ -42,6 +48,9 @@ pub(super) fn print(addresses: &Addresses, credentials: &DemoCredentials, env_fi
   Public ID           {id}
   Secret Key          {secret}
   Live documentation  {base_url}/swagger
+  Console             {console}
+    Email             {email}
+    Password          {password}
   Metrics             {metrics}
   NATS                {nats}
   PostgreSQL          {database}
@@ -62,6 +71,9 @@ nats --server {nats_client} --user '{id}:{secret}' sub '{root}.{id}.evt.>'
         id = credentials.public_id,
         secret = credentials.secret_key,
         metrics = addresses.metrics_url(),
+        console = addresses.console_url(),
+        email = demo::EMAIL,
+        password = credentials.password,
         nats = without_password(&addresses.nats_url),
         database = without_password(&addresses.database_url),
         env_file = env_file.display(),
@@ -75,6 +87,9 @@ pub(super) fn write_env_file(file: &Path, addresses: &Addresses, credentials: &D
         ("BASE_URL", addresses.base_url()),
         ("PUBLIC_ID", credentials.public_id.to_string()),
         ("SECRET_KEY", credentials.secret_key.clone()),
+        ("CONSOLE_URL", addresses.console_url()),
+        ("CONSOLE_EMAIL", demo::EMAIL.to_owned()),
+        ("CONSOLE_PASSWORD", credentials.password.clone()),
         ("METRICS_URL", addresses.metrics_url()),
         ("NATS_URL", addresses.nats_url.clone()),
         ("NATS_CLIENT_URL", addresses.nats_client_url.clone()),

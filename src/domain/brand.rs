@@ -1,5 +1,7 @@
 //! The white label: the name, colour and logo under which an account's partners see the API.
 
+mod svg;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use super::text_enum::text_enum;
 pub const MAX_NAME: usize = 60;
 
 /// The largest logo, in bytes.
-pub const MAX_LOGO: usize = 64 * 1024;
+pub const MAX_LOGO: usize = 256 * 1024;
 
 /// The look of the public pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Brand {
     pub name: String,
     pub color: Color,
     pub logo: Option<Logo>,
+    /// The page, or the address with `mailto:`, at which users get help.
+    pub support_url: Option<String>,
 }
 
 /// The name of a brand: 1 to [`MAX_NAME`] characters on one line.
@@ -53,6 +57,26 @@ impl Color {
     #[must_use]
     pub fn text(self) -> Self {
         if self.contrast(Self::WHITE) >= 4.5 { Self::WHITE } else { Self::BLACK }
+    }
+
+    /// The colour nearest to this one that is readable as text on a surface: made darker on a light surface and lighter on a
+    /// dark one until the contrast is 4.5 : 1 (WCAG 2.2, 1.4.3).
+    #[must_use]
+    pub fn readable_on(self, surface: Self) -> Self {
+        let towards = surface.text();
+        let steps = (0..=100_u16).map(|percent| self.mixed(towards, percent));
+        steps.into_iter().find(|color| color.contrast(surface) >= 4.5).unwrap_or(towards)
+    }
+
+    /// This colour with a share of another one, in percent.
+    #[must_use]
+    pub fn mixed(self, other: Self, percent: u16) -> Self {
+        let [red, green, blue] = [0, 1, 2].map(|index: usize| {
+            let channel = |color: Self| u16::from(color.0.get(index).copied().unwrap_or_default());
+            let mixed = (channel(self) * (100 - percent.min(100)) + channel(other) * percent.min(100)) / 100;
+            u8::try_from(mixed).unwrap_or(u8::MAX)
+        });
+        Self([red, green, blue])
     }
 
     /// The contrast ratio of WCAG 2.2: 1 to 21.
@@ -97,21 +121,19 @@ text_enum! {
 }
 
 impl Logo {
-    /// Recognises a PNG or SVG by its first bytes. An SVG may contain scripts; the server must send it with headers that
-    /// disable them.
+    /// Recognises a PNG or SVG by its first bytes. Of an SVG only what draws is kept; the server still sends it with headers
+    /// that disable scripts.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_LOGO {
-            return Err("a logo has at most 64 KiB");
+            return Err("a logo has at most 256 KiB");
         }
-        let is_svg = || std::str::from_utf8(bytes).is_ok_and(begins_with_svg);
-        let format = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            LogoFormat::Png
-        } else if is_svg() {
-            LogoFormat::Svg
-        } else {
-            return Err("a logo is an SVG or a PNG");
-        };
-        Ok(Self { format, bytes: bytes.into() })
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return Ok(Self { format: LogoFormat::Png, bytes: bytes.into() });
+        }
+        let text = std::str::from_utf8(bytes).ok().filter(|text| begins_with_svg(text));
+        let text = text.ok_or("a logo is an SVG or a PNG")?;
+        let drawing = svg::drawing(text.trim_start_matches('\u{feff}')).ok_or("the SVG is not well-formed XML")?;
+        Ok(Self { format: LogoFormat::Svg, bytes: drawing.into_bytes().into() })
     }
 }
 
@@ -126,6 +148,22 @@ fn begins_with_svg(text: &str) -> bool {
         rest = after.trim_start();
     }
     rest.strip_prefix("<svg").is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n', '>', '/']))
+}
+
+/// The longest address of help, in bytes.
+pub const MAX_SUPPORT_URL: usize = 500;
+
+/// The address of help: a page by https or http, or a mail address after `mailto:`.
+pub fn parse_support_url(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let is_plain = !text.chars().any(|sign| sign.is_whitespace() || sign.is_control());
+    let has_scheme = ["https://", "http://", "mailto:"]
+        .into_iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && text.len() > scheme.len());
+    if !is_plain || !has_scheme || text.len() > MAX_SUPPORT_URL {
+        return Err("a support link begins with https://, http:// or mailto:");
+    }
+    Ok(text.to_owned())
 }
 
 /// The name of a host in the form that is unique: `api.example.org`, without scheme and port.
@@ -152,6 +190,10 @@ mod tests {
         fn text_is_readable_on_every_colour(rgb: [u8; 3]) {
             let color = Color(rgb);
             prop_assert!(color.contrast(color.text()) >= 4.5, "{color}");
+            for surface in ["#ffffff", "#f6f7f9", "#14171c", "#0d0f13"] {
+                let surface = Color::parse(surface).unwrap();
+                prop_assert!(color.readable_on(surface).contrast(surface) >= 4.5, "{color} on {surface}");
+            }
             prop_assert_eq!(Color::parse(&color.to_string()), Ok(color));
         }
     }
@@ -197,6 +239,6 @@ mod tests {
         for wrong in ["", "<svgx/>", "<html><svg/></html>", "<!-- <svg/>", "GIF89a"] {
             assert!(svg(wrong).is_err(), "{wrong}");
         }
-        assert!(Logo::parse(&vec![b' '; 65 * 1024]).is_err());
+        assert!(Logo::parse(&vec![b' '; 257 * 1024]).is_err());
     }
 }

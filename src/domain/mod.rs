@@ -34,6 +34,7 @@ pub mod sync;
 mod tests;
 pub(crate) mod text_enum;
 pub mod tier;
+pub mod user;
 pub(crate) mod value;
 mod visibility;
 

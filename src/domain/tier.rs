@@ -68,6 +68,12 @@ impl Tiers {
         self.0.keys().find(|tier| tier.name() == name)
     }
 
+    /// The title and the limit of a tier; `None` where it is not configured.
+    #[must_use]
+    pub fn terms(&self, tier: &Tier) -> Option<&TierTerms> {
+        self.0.get(tier)
+    }
+
     /// Returns a tier's calls per month; `None` where the price list lacks the tier.
     #[must_use]
     pub fn monthly_calls(&self, tier: &Tier) -> Option<u64> {

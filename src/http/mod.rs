@@ -22,6 +22,8 @@ use self::request::admission::Admission;
 use self::request::auth;
 use self::request::extract::BodyLimit;
 use self::request::peer::TrustedProxies;
+pub(crate) use self::request::client_address::ClientAddress;
+pub(crate) use self::request::service_url::ServiceUrl;
 pub(crate) use self::request::sessions::KeyCheck;
 use self::request::sessions::Sessions;
 use self::resources::changes::FeedState;
@@ -34,7 +36,7 @@ use self::response::problem::Problem;
 use self::server::allow::AllowedMethods;
 use self::server::outer_layer::{OuterLayer, outer_layer};
 pub(crate) use self::spec::BASE;
-use self::spec::brand::Brands;
+pub(crate) use self::spec::brand::{Branded, Brands};
 use self::spec::docs::{self, Assets, Pages};
 use self::spec::openapi::{self, Documents};
 use self::spec::operations;
@@ -63,6 +65,7 @@ pub(crate) struct Api {
     pages: Arc<Pages>,
     documents: Arc<Documents>,
     ops: Arc<OpsState>,
+    brands: Arc<Brands>,
 }
 
 /// The parts of the service that an [`Api`] needs.
@@ -110,7 +113,8 @@ impl Api {
                 quota: config.quota.clone(),
                 subject_root: config.nats.subject_root.clone(),
             }),
-            documents: Arc::new(Documents::new(brands, authenticator.clone(), store.clone())),
+            documents: Arc::new(Documents::new(Arc::clone(&brands), authenticator.clone(), store.clone())),
+            brands,
             ops: Arc::new(OpsState {
                 metrics: metrics.clone(),
                 store: store.clone(),
@@ -130,6 +134,12 @@ impl Api {
                 body_limit: BodyLimit(config.http.body_limit_bytes),
             }),
         }
+    }
+
+    /// The brands of host names.
+    #[must_use]
+    pub(crate) fn brands(&self) -> Arc<Brands> {
+        Arc::clone(&self.brands)
     }
 
     /// The operations of partners, for commands that come over NATS.
@@ -180,8 +190,8 @@ fn handler_state(dependencies: &Dependencies) -> HandlerState {
     }))
 }
 
-/// The routes of the API and of its documents.
-pub(crate) fn api_router(api: &Api) -> Router {
+/// The routes of the API and of its documents, and those of the console beside them.
+pub(crate) fn api_router(api: &Api, console: Router) -> Router {
     let (charged, uncharged) = operations::routers();
     let charged = charged.layer(middleware::from_fn_with_state(Arc::clone(&api.admission), auth::authenticate));
     let uncharged =
@@ -194,7 +204,7 @@ pub(crate) fn api_router(api: &Api) -> Router {
         .with_state(Arc::clone(&api.pages));
     let document =
         Router::new().route("/swagger/json-file", get(openapi::serve)).with_state(Arc::clone(&api.documents));
-    with_outer_layer(api, Router::new().nest(BASE, operations.merge(pages).merge(document)))
+    with_outer_layer(api, Router::new().nest(BASE, operations.merge(pages).merge(document)).merge(console))
 }
 
 /// The routes of operators, on a listener of their own.

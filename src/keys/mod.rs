@@ -6,6 +6,7 @@
 
 mod authenticated;
 mod authenticator;
+mod service;
 mod text;
 mod used;
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub(crate) use authenticated::AuthenticatedKey;
 pub(crate) use authenticator::{AuthError, Authenticator, Claim, public_id};
+pub use service::{AddedKey, KeyError, KeyService, MAX_KEY_NAME, parse_key_name};
 pub use text::SecretKey;
 pub use used::LastUsed;
 
@@ -48,7 +50,8 @@ pub fn prepare(account: AccountId, secret: &SecretKey, terms: Terms, masters: &M
     let Terms { name, origin, expires_at, read_only } = terms;
     let key_id = clock::fresh_uid().0;
     let sealed = masters.seal(&aad(account, key_id), secret.text().as_bytes());
-    NewKey { key_id, name, origin, secret_hash: secret.hash(), sealed, expires_at, read_only }
+    let (secret_hash, prefix) = (secret.hash(), secret.prefix());
+    NewKey { key_id, name, origin, secret_hash, sealed, expires_at, read_only, prefix }
 }
 
 /// The text of a stored key, where a master key opens it.

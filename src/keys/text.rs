@@ -57,6 +57,14 @@ impl SecretKey {
         &self.0
     }
 
+    /// The first characters, by which people tell their keys apart: 12, or four of the random ones where the brand is longer,
+    /// and never more than a third of a key from elsewhere.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        let brand = self.0.find("_live_").map_or(0, |end| end + "_live_".len());
+        self.0.chars().take((brand + 4).max(12).min(self.0.len() / 3 + usize::from(brand > 0) * 4)).collect()
+    }
+
     /// The hash by which the database finds it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -98,6 +106,17 @@ mod tests {
         assert!(random.len() == 36 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{random}");
         assert!(!secret.is_mistyped("acme"));
         assert_ne!(secret, SecretKey::make("acme"));
+    }
+
+    #[test]
+    fn a_prefix_tells_keys_apart_and_gives_none_away() {
+        let [one, other] = [(); 2].map(|()| SecretKey::make("unificus"));
+        assert_eq!(one.prefix().len(), "unificus_live_".len() + 4);
+        assert!(one.text().starts_with(&one.prefix()));
+        assert_ne!(one.prefix(), other.prefix());
+        assert_eq!(SecretKey::make("a").prefix().len(), 12);
+        assert_eq!(SecretKey::import("12345678").unwrap().prefix(), "12");
+        assert_eq!(SecretKey::import(&"x".repeat(60)).unwrap().prefix(), "x".repeat(12));
     }
 
     /// The check value of CRC-32, 0xCBF43926 of "123456789", and that of nothing, 0.

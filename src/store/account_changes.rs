@@ -88,7 +88,9 @@ impl AccountChange {
     ) -> Result<(), StoreError> {
         let client = self.client()?;
         let (accounts, ids) = (vec![self.account.0], vec![clock::fresh_uid().0]);
-        client.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
+        let values: super::Params<'_, 7> =
+            [&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string(), &by.address];
+        client.execute(INSERT_AUDIT, &values).await?;
         store(client, record).await?;
         client.batch_execute("commit").await?;
         // After a commit the connection goes back to the pool.

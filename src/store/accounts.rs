@@ -48,6 +48,12 @@ update account set show_once = $2, revision = revision + 1 where account_id = $1
 const FORGET_TEXTS: &str = "-- account_key.forget_texts
 update account_key set sealed = null where account_id = $1";
 
+const NAMES: &str = "-- account.names
+select account_id, name from account where account_id = any($1) order by name";
+
+const LIMIT_SECURE_API: &str = "-- account.limit_secure_api
+update account set secure_api_limited = $2, revision = revision + 1 where account_id = $1";
+
 /// The keys and settings by which a request is authenticated.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -146,6 +152,26 @@ impl Store {
         audit(&transaction, &[account.0], by, "account.show_once", &detail).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Sets whether only Super Admins see the Secure API in the console; false where there is no such account.
+    pub async fn limit_secure_api(&self, account: AccountId, limited: bool, by: By<'_>) -> Result<bool, StoreError> {
+        let mut client = self.writer().await?;
+        let transaction = client.transaction().await?;
+        if transaction.execute(LIMIT_SECURE_API, &[&account.0, &limited]).await? == 0 {
+            return Ok(false);
+        }
+        let detail = serde_json::json!({"super_admins_only": limited});
+        audit(&transaction, &[account.0], by, "account.limit_secure_api", &detail).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Returns the names of these accounts, in the order of names.
+    pub async fn account_names(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, String)>, StoreError> {
+        let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+        let rows = self.reader().await?.query(NAMES, &[&accounts]).await?;
+        Ok(rows.iter().map(|row| (AccountId(row.get(0)), row.get(1))).collect())
     }
 
     /// Returns the account's keys and settings; `None` where there is no such account. Concurrent look-ups share statements.

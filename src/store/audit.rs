@@ -1,4 +1,6 @@
-//! Audit rows: who changed an account, its keys or its settings, and when. Only admins see them.
+//! Audit rows: who changed an account, its keys or its settings, when, and from where. Only admins see them.
+
+use std::net::IpAddr;
 
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
@@ -8,15 +10,26 @@ use crate::clock;
 use crate::domain::Timestamp;
 
 pub(super) const INSERT_AUDIT: &str = "-- audit.insert
-insert into audit (account_id, audit_id, at, actor, action, detail)
-select account_id, audit_id, $3, $4, $5, $6::text::json from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
+insert into audit (account_id, audit_id, at, actor, action, detail, address)
+select account_id, audit_id, $3, $4, $5, $6::text::json, $7
+from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 
-/// The author and the time of a change that only admins see.
+/// The author, the time and the source of a change that only admins see.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct By<'a> {
     pub actor: &'a str,
     pub at: Timestamp,
+    /// The client's address, where the change came from a browser.
+    pub address: Option<IpAddr>,
+}
+
+impl<'a> By<'a> {
+    /// A change by this author, whose address is not known.
+    #[must_use]
+    pub fn new(actor: &'a str, at: Timestamp) -> Self {
+        Self { actor, at, address: None }
+    }
 }
 
 /// Writes one audit row per account into the transaction of the change.
@@ -28,6 +41,8 @@ pub(super) async fn audit(
     detail: &serde_json::Value,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = accounts.iter().map(|_| clock::fresh_uid().0).collect();
-    transaction.execute(INSERT_AUDIT, &[&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string()]).await?;
+    let values: super::Params<'_, 7> =
+        [&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string(), &by.address];
+    transaction.execute(INSERT_AUDIT, &values).await?;
     Ok(())
 }

@@ -10,10 +10,16 @@ use crate::domain::AccountId;
 use crate::domain::brand::{Color, Logo, LogoFormat};
 
 const SET: &str = "-- brand.set
-insert into brand (account_id, name, color, logo_type, logo)
-select account_id, coalesce($2::text, left(name, 60)), $3, $4, $5 from account where account_id = $1
+insert into brand (account_id, name, color, logo_type, logo, support_url)
+select account_id, coalesce($2::text, left(name, 60)), $3, $4, $5, nullif($6::text, '') from account where account_id = $1
 on conflict (account_id) do update set name = coalesce($2::text, brand.name), color = coalesce($3, brand.color),
-    logo_type = coalesce($4, brand.logo_type), logo = coalesce($5, brand.logo)";
+    logo_type = case when $7 then null else coalesce($4, brand.logo_type) end,
+    logo = case when $7 then null else coalesce($5, brand.logo) end,
+    support_url = case when $6 = '' then null else coalesce($6, brand.support_url) end";
+
+/// Who remembers the account's brand sees by its revision that it has changed.
+const REVISE: &str = "-- brand.revise
+update account set revision = revision + 1 where account_id = $1";
 
 const CLEAR: &str = "-- brand.clear
 with hosts as (delete from brand_host where account_id = $1)
@@ -27,12 +33,12 @@ insert into brand_host (account_id, host) select $1, host from unnest($2::text[]
 on conflict (host) do nothing returning host";
 
 const SHOW: &str = "-- brand.show
-select account_id, name, color, logo_type, logo,
+select account_id, name, color, logo_type, logo, support_url,
     array(select host from brand_host h where h.account_id = b.account_id order by host) as hosts
 from brand b where account_id = $1";
 
 const OF_HOST: &str = "-- brand.of_host
-select account_id, name, color, logo_type, logo, array[host] as hosts
+select account_id, name, color, logo_type, logo, support_url, array[host] as hosts
 from brand_host join brand using (account_id) where host = $1";
 
 /// An account's brand. The installation's brand supplies a color or logo that is `None`.
@@ -43,6 +49,8 @@ pub struct AccountBrand {
     pub name: String,
     pub color: Option<Color>,
     pub logo: Option<Logo>,
+    /// The page, or the address with `mailto:`, at which users get help.
+    pub support_url: Option<String>,
     /// In the form of [`crate::domain::brand::parse_host`].
     pub hosts: Vec<String>,
 }
@@ -54,6 +62,10 @@ pub struct NewBrand {
     pub name: Option<String>,
     pub color: Option<Color>,
     pub logo: Option<Logo>,
+    /// Removes the logo.
+    pub remove_logo: bool,
+    /// Empty removes it.
+    pub support_url: Option<String>,
     /// All host names; they replace the former ones.
     pub hosts: Option<Vec<String>>,
 }
@@ -72,13 +84,16 @@ pub enum SetBrand {
 impl Store {
     /// Changes an account's brand, or creates it.
     pub async fn set_brand(&self, account: AccountId, new: &NewBrand, by: By<'_>) -> Result<SetBrand, StoreError> {
-        let NewBrand { name, color, logo, hosts } = new;
+        let NewBrand { name, color, logo, remove_logo, support_url, hosts } = new;
         let color = color.map(|color| color.to_string());
         let format = logo.as_ref().map(|logo| logo.format.name());
         let bytes = logo.as_ref().map(|logo| &*logo.bytes);
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
-        let changed = transaction.execute(SET, &[&account.0, name, &color, &format, &bytes]).await?;
+        // Locks the account first, as every change of it does.
+        transaction.execute(REVISE, &[&account.0]).await?;
+        let values: super::Params<'_, 7> = [&account.0, name, &color, &format, &bytes, support_url, remove_logo];
+        let changed = transaction.execute(SET, &values).await?;
         if changed == 0 {
             return Ok(SetBrand::NoAccount);
         }
@@ -90,7 +105,9 @@ impl Store {
                 return Ok(SetBrand::HostTaken(host.clone()));
             }
         }
-        let detail = serde_json::json!({"name": name, "color": color, "logo": format, "hosts": hosts});
+        let logo = if *remove_logo { Some("removed") } else { format };
+        let detail = serde_json::json!({"name": name, "color": color, "logo": logo, "support_url": support_url,
+            "hosts": hosts});
         audit(&transaction, &[account.0], by, "brand.set", &detail).await?;
         transaction.commit().await?;
         Ok(SetBrand::Done)
@@ -100,6 +117,7 @@ impl Store {
     pub async fn clear_brand(&self, account: AccountId, by: By<'_>) -> Result<bool, StoreError> {
         let mut client = self.writer().await?;
         let transaction = client.transaction().await?;
+        transaction.execute(REVISE, &[&account.0]).await?;
         let cleared = transaction.execute(CLEAR, &[&account.0]).await?;
         if cleared == 0 {
             return Ok(false);
@@ -141,6 +159,7 @@ fn brand(row: &PgRow) -> Result<AccountBrand, StoreError> {
         name: row.get("name"),
         color: color.map(|text| Color::parse(text).map_err(|_| corrupt("color", text))).transpose()?,
         logo,
+        support_url: row.get("support_url"),
         hosts: row.get("hosts"),
     })
 }

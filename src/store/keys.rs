@@ -12,11 +12,13 @@ use super::{Store, StoreError};
 use crate::domain::{AccountId, Timestamp};
 
 const INSERT: &str = "-- account_key.insert
-insert into account_key (account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only, created_at)
+insert into account_key
+    (account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only, created_at, prefix)
 select account_id, key_id, k.name, origin, secret_hash, case when a.show_once then null else sealed end, expires_at,
-    read_only, $9
-from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::timestamptz[], $8::boolean[])
-    as k(account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only)
+    read_only, $9, prefix
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::timestamptz[], $8::boolean[],
+        $10::text[])
+    as k(account_id, key_id, name, origin, secret_hash, sealed, expires_at, read_only, prefix)
 join account a using (account_id)
 on conflict (account_id, secret_hash) do nothing";
 
@@ -25,7 +27,8 @@ const REVISE: &str = "-- account.revise
 update account set revision = revision + 1 where account_id = $1";
 
 const LIST: &str = "-- account_key.list
-select key_id, name, origin, sealed is not null as is_kept, expires_at, read_only, created_at, last_used_at
+select key_id, name, origin, sealed is not null as is_kept, expires_at, read_only, created_at, last_used_at,
+    coalesce(prefix, '') as prefix
 from account_key where account_id = $1 order by created_at, key_id";
 
 const SEALED: &str = "-- account_key.sealed
@@ -73,6 +76,8 @@ pub struct NewKey {
     pub sealed: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
     pub read_only: bool,
+    /// The first characters, by which people tell their keys apart.
+    pub prefix: String,
 }
 
 /// A key as admins see it.
@@ -88,6 +93,8 @@ pub struct ListedKey {
     pub read_only: bool,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
+    /// The first characters; empty for keys from before they were stored.
+    pub prefix: String,
 }
 
 /// A key's sealed text.
@@ -209,8 +216,9 @@ pub(super) async fn insert(
     let sealed: Vec<Option<&[u8]>> = keys.iter().map(|(_, key)| key.sealed.as_deref()).collect();
     let expiries: Vec<Option<Timestamp>> = keys.iter().map(|(_, key)| key.expires_at).collect();
     let read_only: Vec<bool> = keys.iter().map(|(_, key)| key.read_only).collect();
-    let values: super::Params<'_, 9> =
-        [&accounts, &ids, &names, &origins, &hashes, &sealed, &expiries, &read_only, &at];
+    let prefixes: Vec<&str> = keys.iter().map(|(_, key)| key.prefix.as_str()).collect();
+    let values: super::Params<'_, 10> =
+        [&accounts, &ids, &names, &origins, &hashes, &sealed, &expiries, &read_only, &at, &prefixes];
     Ok(transaction.execute(INSERT, &values).await?)
 }
 
@@ -237,5 +245,6 @@ fn listed(row: &PgRow) -> ListedKey {
         read_only: row.get("read_only"),
         created_at: row.get("created_at"),
         last_used_at: row.get("last_used_at"),
+        prefix: row.get("prefix"),
     }
 }

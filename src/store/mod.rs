@@ -38,6 +38,7 @@ pub mod audit;
 pub mod batch;
 pub mod brands;
 mod columns;
+pub mod console;
 mod companies;
 pub(crate) mod diagnosis;
 pub(crate) mod endpoint_changes;

@@ -19,7 +19,7 @@ pub(crate) const TOP: Layers = Layers {
         &["projection", "broker", "store"],
         &[
             "command", "sync", "push", "feed", "quota", "relay", "shard", "sweep", "search", "keys", "secrets",
-            "rebuild", "gateway", "audited", "erasure",
+            "rebuild", "gateway", "audited", "erasure", "users",
         ],
         &["http", "console"],
         &["app", "doctor"],
@@ -29,7 +29,9 @@ pub(crate) const TOP: Layers = Layers {
     beside: &["clock", "config", "metrics", "telemetry", "traces", "worker", "lifecycle", "memory"],
     siblings: &[
         ("main", "cli", "main is cli's thin shell"),
-        ("console", "http", "the pages share server, session and problem with the API"),
+        ("console", "http", "the pages share the server, the brands of hosts and the service's URL with the API"),
+        ("users", "secrets", "the secret of a second factor is kept sealed"),
+        ("users", "keys", "the first set-up makes an account with its first key"),
         ("command", "feed", "a commit is announced to the account's followers"),
         ("relay", "feed", "the relay is a cursor on the log"),
         ("relay", "shard", "only a shard's owner relays"),
@@ -198,8 +200,8 @@ pub(crate) const STATUS: Only = Only {
         "StatusCode::NOT_EXTENDED",
         "StatusCode::NETWORK_AUTHENTICATION_REQUIRED",
     ],
-    homes: &["src/http/response/problem.rs"],
-    why: "which status an error has is decided in http/response/problem.rs alone",
+    homes: &["src/http/response/problem.rs", "src/console/error.rs"],
+    why: "which status an error has is decided in one file: http/response/problem.rs for the API, console/error.rs for pages",
 };
 /// Files that read a status, or that answer before there is a request to have a problem with.
 pub(crate) const STATUS_EXCEPTIONS: &Exemptions = &[];
@@ -238,6 +240,11 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("doctor.sessions", "reads the server's state"),
     ("doctor.members", "replicas own shards, not accounts"),
     ("doctor.standby", "reads the server's state"),
+    ("console_user.of_email", "a visitor who signs in names an email address and no account"),
+    ("console_user.any", "whether it is the first start is no account's"),
+    ("sign_in_throttle.take", "a visitor who signs in has no account yet"),
+    ("sign_in_throttle.clear", "a visitor who signs in has no account yet"),
+    ("sign_in_throttle.sweep", "a visitor who signs in has no account yet"),
     ("rebuild.lock", "a run is no account's"),
     ("rebuild.unlock", "a run is no account's"),
     ("rebuild.lock_shared", "a run is no account's"),
@@ -283,6 +290,7 @@ pub(crate) const KEY_EXCEPTIONS: &Exemptions = &[
         "a request names a host and no account: a host is one account's in the installation",
     ),
     ("owner_lease", "replicas own shards, not accounts"),
+    ("sign_in_throttle", "a visitor who signs in has no account yet"),
 ];
 
 /// Migrations that were released before the rule and break replicas of the version before them, and one of which it was

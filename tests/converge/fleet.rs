@@ -128,7 +128,7 @@ impl Fleet {
         for number in 0..ORIGINS {
             let secret = SecretKey::make("unificus");
             let key = keys::prepare(id, &secret, Terms::named(&format!("partner-{number}")), &MasterKeys::new(&[]));
-            let by = By { actor: "test", at: Clock::system().now() };
+            let by = By::new("test", Clock::system().now());
             self.store.add_key(id, &key, by).await.unwrap();
             secrets.push(secret.text().to_owned());
         }

@@ -17,7 +17,7 @@ async fn seen_at(client: &Client, host: &str, path: &str) -> Reply {
 }
 
 fn by() -> By<'static> {
-    By { actor: "test", at: Clock::system().now() }
+    By::new("test", Clock::system().now())
 }
 
 #[tokio::test]

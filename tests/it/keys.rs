@@ -30,7 +30,7 @@ fn enforced(config: &mut Config) {
 }
 
 fn by() -> By<'static> {
-    By { actor: "test", at: Clock::system().now() }
+    By::new("test", Clock::system().now())
 }
 
 /// Adds a key to the account of the service's client; returns its id, and a client that has it.

@@ -16,6 +16,7 @@ mod config;
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "programs use more of it; here its own tests run")]
 #[path = "../../examples/connector/mod.rs"]
 mod connector;
+mod console;
 mod crash;
 mod database_failures;
 mod deploy;

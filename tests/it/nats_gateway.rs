@@ -119,7 +119,7 @@ fn with_gateway(services: &Services, config: &mut Config) {
 }
 
 fn by() -> By<'static> {
-    By { actor: "test", at: Clock::system().now() }
+    By::new("test", Clock::system().now())
 }
 
 fn python(arguments: &[&str]) -> Command {

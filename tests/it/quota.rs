@@ -159,7 +159,7 @@ async fn a_tier_change_takes_effect_on_the_next_call() {
     send_at_once(80, &[&client]).await;
     client.get("/contacts").await.expect(429);
 
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     assert!(service.store.set_tier(client.account, &Tier::parse("start").unwrap(), by).await.unwrap());
 
     let response = client.get("/contacts").await;
@@ -175,7 +175,7 @@ async fn a_smaller_tier_takes_effect_on_the_next_call_of_every_replica() {
     let other = Client::new(&crate::support::service::base(&replica), client.account, &client.secret);
     assert_eq!(count(&send_at_once(78, &[&client, &other]).await, 200), 78);
 
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     assert!(service.store.set_tier(client.account, &Tier::parse("free-trial").unwrap(), by).await.unwrap());
 
     // Both replicas still have the larger tier cached.

@@ -23,7 +23,7 @@ fn enforced(config: &mut Config) {
 }
 
 fn by() -> By<'static> {
-    By { actor: "test", at: Clock::system().now() }
+    By::new("test", Clock::system().now())
 }
 
 async fn on_tier(service: &Service, tier: &str) -> Client {

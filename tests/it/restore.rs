@@ -248,7 +248,7 @@ async fn a_log_that_does_not_end_at_its_head_gets_no_new_epoch() {
     create(&service.client, 1..=2).await;
     service.env.sql().await.batch_execute("update head set seq = 1").await.unwrap();
 
-    let by = unificus::store::audit::By { actor: "test", at: Clock::system().now() };
+    let by = unificus::store::audit::By::new("test", Clock::system().now());
     let nobody = unificus::domain::AccountId(uuid::Uuid::nil());
     let outcome = service.store.raise_epochs(nobody, None, 500, by).await.unwrap();
 

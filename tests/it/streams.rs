@@ -21,7 +21,7 @@ pub(crate) async fn add_key(service: &Service, terms: Terms) -> (Uuid, Client) {
     let account = service.client.account;
     let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, terms, &MasterKeys::new(&[]));
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     assert_eq!(service.store.add_key(account, &key, by).await.unwrap(), Added::Done);
     (key.key_id, service.client.as_caller(account, secret.text()))
 }

@@ -28,7 +28,7 @@ async fn on_tier(service: &Service, tier: &str) -> Client {
 }
 
 async fn set_tier(service: &Service, client: &Client, tier: &str) {
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     assert!(service.store.set_tier(client.account, &Tier::parse(tier).unwrap(), by).await.unwrap());
 }
 

@@ -8,6 +8,7 @@ pub(in crate::http) mod at;
 pub(in crate::http) mod auth;
 pub(in crate::http) mod authenticator;
 pub(in crate::http) mod caller;
+pub(in crate::http) mod client_address;
 pub(in crate::http) mod conditions;
 pub(in crate::http) mod extract;
 pub(in crate::http) mod head;

@@ -1,6 +1,6 @@
 //! The other end of a connection, and the proxies whose forwarding headers are believed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::request::Parts;
@@ -22,6 +22,11 @@ impl TrustedProxies {
     /// Whether the request was sent by one of them.
     pub(in crate::http) fn sent(&self, parts: &Parts) -> bool {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
-        peer.is_some_and(|peer| self.0.iter().any(|network| network.contains(&peer)))
+        peer.is_some_and(|peer| self.contain(peer))
+    }
+
+    /// Whether an address is one of theirs.
+    pub(in crate::http) fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
     }
 }

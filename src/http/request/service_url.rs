@@ -20,11 +20,11 @@ const MAX_HOST: usize = 253;
 
 /// A scheme and an authority. Not to be confused with the origin of a key, which is a name that events carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct ServiceUrl(pub(in crate::http) String);
+pub(crate) struct ServiceUrl(pub(crate) String);
 
 impl ServiceUrl {
     /// The host name, without the port.
-    pub(in crate::http) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         let (_, authority) = self.parts();
         match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -33,7 +33,7 @@ impl ServiceUrl {
     }
 
     /// The scheme, and the host with its port.
-    pub(in crate::http) fn parts(&self) -> (&str, &str) {
+    pub(crate) fn parts(&self) -> (&str, &str) {
         self.0.split_once("://").unwrap_or(("http", &self.0))
     }
 

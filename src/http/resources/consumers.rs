@@ -125,7 +125,13 @@ fn view(shown: &ConsumerView) -> Json {
 
 /// The caller of a change. `actor` is the key's id as text.
 fn write_request<'a>(caller: &'a Caller, actor: &'a str, write: &'a Write) -> WriteRequest<'a> {
-    WriteRequest { account: caller.account, actor, origin: &caller.origin, idempotency: write.idempotency.as_ref() }
+    WriteRequest {
+        account: caller.account,
+        actor,
+        origin: &caller.origin,
+        address: None,
+        idempotency: write.idempotency.as_ref(),
+    }
 }
 
 /// The response to a change, or to its repetition.

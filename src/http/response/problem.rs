@@ -28,7 +28,7 @@ pub(in crate::http) const REPLAYED: HeaderName = HeaderName::from_static("idempo
 
 /// A request that was refused or failed.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::http) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
@@ -364,8 +364,9 @@ fn sentence(invalid: &Invalid) -> String {
     format!("{field} {first}{}", detail.as_str())
 }
 
+/// Whether a response has a body for its client: a problem, or a page of the console.
 fn is_rendered(response: &Response) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON)
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON || kind.as_bytes().starts_with(b"text/html"))
 }
 
 impl IntoResponse for Problem {

@@ -13,6 +13,7 @@ use tracing::field::Empty;
 
 use super::allow::AllowedMethods;
 use crate::clock;
+use crate::http::request::client_address::ClientAddress;
 use crate::http::request::head;
 use crate::http::request::method::is_write;
 use crate::http::request::peer::TrustedProxies;
@@ -92,6 +93,7 @@ async fn respond(state: &OuterLayer, route: &str, request: Request, next: Next) 
         (Ok(_), Some(allow)) => options(allow),
         (Ok(service_url), None) => {
             parts.extensions.insert(service_url);
+            parts.extensions.insert(ClientAddress::of(&parts, &state.proxies));
             let writes = is_write(&parts.method);
             let deadline = state.request_timeout + ADMISSION;
             match tokio::time::timeout(deadline, next.run(Request::from_parts(parts, body))).await {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use super::docs::{Asset, Template};
+use crate::domain::AccountId;
 use crate::domain::brand::{Brand, parse_host};
 use crate::http::request::service_url::ServiceUrl;
 use crate::store::Store;
@@ -19,8 +20,10 @@ const CACHE_TTL: Duration = Duration::from_secs(5);
 const HOSTS: u64 = 1_000;
 
 /// A brand with the documents that depend on it alone. Each document is made when it is first requested.
-pub(in crate::http) struct Branded {
-    pub(in crate::http) brand: Brand,
+pub(crate) struct Branded {
+    pub(crate) brand: Brand,
+    /// The account whose host this is; `None` for the installation's brand.
+    pub(crate) account: Option<AccountId>,
     pub(in crate::http) style: Asset,
     /// The brand's own logo.
     pub(in crate::http) logo: Option<Asset>,
@@ -30,15 +33,15 @@ pub(in crate::http) struct Branded {
 }
 
 impl Branded {
-    pub(in crate::http) fn new(brand: Brand) -> Self {
+    pub(in crate::http) fn new(brand: Brand, account: Option<AccountId>) -> Self {
         let (style, logo) = (style(&brand), logo(&brand));
         let (page, openapi, events) = Default::default();
-        Self { brand, style, logo, page, openapi, events }
+        Self { brand, account, style, logo, page, openapi, events }
     }
 }
 
 /// The cache of brands by host name.
-pub(in crate::http) struct Brands {
+pub(crate) struct Brands {
     store: Store,
     installation: Arc<Branded>,
     known: Cache<String, Arc<Branded>>,
@@ -47,22 +50,29 @@ pub(in crate::http) struct Brands {
 impl Brands {
     pub(in crate::http) fn new(store: Store, installation: Brand) -> Self {
         let known = Cache::builder().max_capacity(HOSTS).time_to_live(CACHE_TTL).build();
-        Self { store, installation: Arc::new(Branded::new(installation)), known }
+        Self { store, installation: Arc::new(Branded::new(installation, None)), known }
+    }
+
+    /// The installation's own brand.
+    pub(crate) fn installation(&self) -> &Brand {
+        &self.installation.brand
     }
 
     async fn of_host(&self, host: &str) -> Result<Arc<Branded>, StoreError> {
         let installation = &self.installation.brand;
         let Some(own) = self.store.brand_of_host(host).await? else { return Ok(Arc::clone(&self.installation)) };
-        Ok(Arc::new(Branded::new(Brand {
+        let brand = Brand {
             name: own.name,
             color: own.color.unwrap_or(installation.color),
             logo: own.logo.or_else(|| installation.logo.clone()),
-        })))
+            support_url: own.support_url,
+        };
+        Ok(Arc::new(Branded::new(brand, Some(own.account))))
     }
 
     /// The brand that a visitor of `service_url` sees. The public pages need no database: while it cannot be reached, the
     /// installation's brand is shown.
-    pub(super) async fn shown_at(&self, service_url: &ServiceUrl) -> Arc<Branded> {
+    pub(crate) async fn shown_at(&self, service_url: &ServiceUrl) -> Arc<Branded> {
         let Ok(host) = parse_host(service_url.host()) else { return Arc::clone(&self.installation) };
         match self.known.try_get_with_by_ref(&host, self.of_host(&host)).await {
             Ok(brand) => brand,

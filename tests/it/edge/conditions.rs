@@ -51,7 +51,7 @@ async fn key_of(service: &Service, origin: &str) -> Client {
     let account = service.client.account;
     let secret = SecretKey::make("unificus");
     let key = secret_keys::prepare(account, &secret, Terms::named(origin), &MasterKeys::new(&[]));
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     assert_eq!(service.store.add_key(account, &key, by).await.unwrap(), Added::Done);
     service.client.as_caller(account, secret.text())
 }

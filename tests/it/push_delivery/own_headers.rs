@@ -50,7 +50,7 @@ async fn reader(service: &Service) -> Client {
     let secret = SecretKey::make("unificus");
     let terms = Terms { read_only: true, ..Terms::named("reader") };
     let key = keys::prepare(service.client.account, &secret, terms, &MasterKeys::new(&[]));
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     service.store.add_key(service.client.account, &key, by).await.unwrap();
     service.client.as_caller(service.client.account, secret.text())
 }

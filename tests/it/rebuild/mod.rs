@@ -76,7 +76,7 @@ async fn is_left(sql: &Sql) -> bool {
 }
 
 fn operator() -> By<'static> {
-    By { actor: "test", at: Clock::system().now() }
+    By::new("test", Clock::system().now())
 }
 
 /// A history with every kind of record, with links, tombstones, a kept company and searched contacts.

@@ -110,6 +110,11 @@ impl Browser {
         STANDARD.decode(picture.as_str().unwrap()).unwrap()
     }
 
+    /// A command of the protocol of Chromium's developer tools.
+    pub(crate) async fn cdp(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters})).await
+    }
+
     /// The new entries of the console since the last call: script errors, failed requests, violations of the page's
     /// policy.
     pub(crate) async fn console(&self) -> Vec<String> {
@@ -166,6 +171,11 @@ impl Element<'_> {
     /// Types at the end of the current text.
     pub(crate) async fn type_in(&self, text: &str) {
         self.browser.post(&format!("{}/value", self.path), json!({"text": text})).await;
+    }
+
+    /// A property of the element.
+    pub(crate) async fn property(&self, name: &str) -> Value {
+        self.browser.call(Method::GET, &format!("{}/property/{name}", self.path), None).await.unwrap()
     }
 
     pub(crate) async fn clear(&self) {

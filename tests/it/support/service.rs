@@ -102,7 +102,7 @@ pub(crate) async fn account_on(store: &Store, tier: &str) -> (AccountId, String)
     let account = AccountId(clock::fresh_uid().0);
     let secret = SecretKey::make("unificus");
     let key = keys::prepare(account, &secret, Terms::named("test"), &MasterKeys::new(&[]));
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     let new = NewAccount { account, name: "Test".to_owned(), key };
     store.create_accounts(&[new], &Tier::parse(tier).unwrap(), by).await.unwrap();
     (account, secret.text().to_owned())

@@ -22,7 +22,7 @@ pub(crate) async fn partner(service: &Service, origin: &str) -> Client {
 pub(crate) async fn another_key(service: &Service, client: &Client, origin: &str) -> Client {
     let secret = SecretKey::make("unificus");
     let key = keys::prepare(client.account, &secret, Terms::named(origin), &MasterKeys::new(&[]));
-    let by = By { actor: "test", at: Clock::system().now() };
+    let by = By::new("test", Clock::system().now());
     service.store.add_key(client.account, &key, by).await.unwrap();
     client.as_caller(client.account, secret.text())
 }

@@ -61,7 +61,13 @@ impl From<EndpointError> for EndpointRefusal {
 
 /// The caller of a change. `actor` is the key's id as text.
 pub(super) fn write_request<'a>(caller: &'a Caller, actor: &'a str, write: &'a Write) -> WriteRequest<'a> {
-    WriteRequest { account: caller.account, actor, origin: &caller.origin, idempotency: write.idempotency.as_ref() }
+    WriteRequest {
+        account: caller.account,
+        actor,
+        origin: &caller.origin,
+        address: None,
+        idempotency: write.idempotency.as_ref(),
+    }
 }
 
 /// The response to a change.

@@ -30,7 +30,7 @@ pub(in crate::http) async fn replace(
 ) -> Result<Response, Problem> {
     let policy = sync_policy::read(write.json()?)?;
     let actor = caller.key_id.to_string();
-    store.put_sync_policy(caller.account, &policy, By { actor: &actor, at: clock.now() }).await?;
+    store.put_sync_policy(caller.account, &policy, By::new(&actor, clock.now())).await?;
     respond("The rules for concurrent changes were set.", &policy)
 }
 

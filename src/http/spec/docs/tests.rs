@@ -11,8 +11,8 @@ fn page(name: &str, service_url: &str) -> String {
 }
 
 fn page_with(name: &str, service_url: &str, quota: &config::Quota) -> String {
-    let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None };
-    render(&Assets::new(), &Branded::new(brand), &ServiceUrl(service_url.to_owned()), quota)
+    let brand = Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None, support_url: None };
+    render(&Assets::new(), &Branded::new(brand, None), &ServiceUrl(service_url.to_owned()), quota)
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! The head of a page, its cards, and times.
+
+use maud::{Markup, html};
+
+use super::super::text;
+use crate::contract::timestamp;
+use crate::domain::Timestamp;
+
+/// The head of a page: its title, a sentence on what it is for, and its actions.
+pub(crate) fn page_head(title: &str, lead: &str, actions: Markup) -> Markup {
+    html! {
+        header.page-head {
+            div { h1 { (title) } @if !lead.is_empty() { p.lead { (lead) } } }
+            div.page-actions { (actions) }
+        }
+    }
+}
+
+/// A card with a heading, a sentence, and its content.
+pub(crate) fn card(title: &str, lead: &str, content: Markup) -> Markup {
+    html! {
+        section.card {
+            header.card-head { h2 { (title) } @if !lead.is_empty() { p { (lead) } } }
+            (content)
+        }
+    }
+}
+
+/// A time as people say it, with the exact one behind it.
+pub(crate) fn time(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(timestamp::seconds(at)) title=(text::minute(at)) { (text::ago(at, now)) } }
+}

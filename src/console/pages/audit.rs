@@ -1,0 +1,200 @@
+//! Audit: who changed what, when, and from where.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use maud::{Markup, html};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::super::components::{
+    ButtonStyle, Choice, Field, Icon, button, empty_state, link_button, page_head, pagination, select, table, text_field,
+    time,
+};
+use super::super::error::{PageError, PageResult};
+use super::super::form::{Form, PageQuery};
+use super::super::layout::Nav;
+use super::super::session::{ConsoleSession, SessionState};
+use super::super::state::Console;
+use crate::contract::timestamp;
+use crate::domain::Timestamp;
+use crate::store::console::audit_list::{AuditEntry, AuditFilter};
+
+const TITLE: &str = "Audit";
+const HERE: &str = "/console/audit";
+
+/// Entries of a page.
+const PAGE: i64 = 50;
+
+/// Entries of a file: more are left out, and the filter narrows them.
+const MAX_EXPORT: i64 = 10_000;
+
+const KINDS: [Choice<'_>; 7] = [
+    Choice { value: "", label: "Everything", hint: None },
+    Choice { value: "key.", label: "Secret Keys", hint: None },
+    Choice { value: "account.", label: "Account and settings", hint: None },
+    Choice { value: "brand.", label: "Platform Branding", hint: None },
+    Choice { value: "user.", label: "Team and sign-ins", hint: None },
+    Choice { value: "push.", label: "Push Endpoints", hint: None },
+    Choice { value: "sync.", label: "Sync", hint: None },
+];
+
+pub(in crate::console) async fn show(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    query: PageQuery,
+) -> PageResult {
+    let filter = filter(&query);
+    // One more than a page tells whether there are further ones.
+    let mut entries = console.store.audit_entries(session.account, &filter, PAGE + 1).await?;
+    let has_more = i64::try_from(entries.len()).is_ok_and(|count| count > PAGE);
+    entries.truncate(usize::try_from(PAGE).unwrap_or_default());
+    let next = entries.last().filter(|_| has_more).map(|last| last.audit_id);
+    Ok(session.page(Nav::Audit, TITLE, content(&session, &query, &entries, next)))
+}
+
+/// The same entries as a file.
+pub(in crate::console) async fn export(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    query: PageQuery,
+) -> PageResult {
+    let entries = console.store.audit_entries(session.account, &filter(&query), MAX_EXPORT).await?;
+    let bytes = csv_of(&entries).map_err(|error| PageError::internal(&error))?;
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"audit.csv\""));
+    Ok(response)
+}
+
+fn filter(query: &Form) -> AuditFilter {
+    let day = |name: &str| query.filled(name).and_then(|day| timestamp::parse(&format!("{day}T00:00:00Z")));
+    AuditFilter {
+        before: query.get("before").and_then(|id| id.parse().ok()),
+        actor: query.filled("actor").map(str::to_owned),
+        action: query.filled("kind").map(str::to_owned),
+        from: day("from"),
+        until: day("until").map(|day: Timestamp| day + time::Duration::days(1)),
+    }
+}
+
+fn csv_of(entries: &[AuditEntry]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["at", "actor", "action", "detail", "address"])?;
+    for entry in entries {
+        let address = entry.address.map(|address| address.to_string()).unwrap_or_default();
+        let at = timestamp::seconds(entry.at);
+        writer.write_record([&at, &harmless(&entry.actor), &entry.action, &harmless(&entry.detail), &address])?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// A text that a spreadsheet takes for a formula gets an apostrophe in front.
+fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: Option<Uuid>) -> Markup {
+    let is_filtered = ["actor", "kind", "from", "until"].iter().any(|name| query.filled(name).is_some());
+    let link = |path: &str, before: Option<Uuid>| {
+        let mut address = url::form_urlencoded::Serializer::new(String::new());
+        for name in ["kind", "actor", "from", "until"] {
+            if let Some(value) = query.filled(name) {
+                address.append_pair(name, value);
+            }
+        }
+        if let Some(before) = before {
+            address.append_pair("before", &before.to_string());
+        }
+        format!("{HERE}{path}?{}", address.finish())
+    };
+    let download = link_button(ButtonStyle::Secondary, Some(Icon::Download), &link("/export", None), "Download CSV");
+    html! {
+        (page_head(TITLE, "Who changed this account, when, and from where. Entries are never changed or deleted.", download))
+        form.filters method="get" action=(HERE) {
+            (select(Field { value: query.text("kind"), is_required: true, ..Field::new("kind", "What") }, &KINDS))
+            (text_field(Field { value: query.text("actor"), is_required: false, ..Field::new("actor", "Who") }))
+            (text_field(Field { kind: "date", value: query.text("from"), is_required: false, ..Field::new("from", "From") }))
+            (text_field(Field { kind: "date", value: query.text("until"), is_required: false, ..Field::new("until", "Until") }))
+            (button(ButtonStyle::Secondary, "Filter"))
+        }
+        @if entries.is_empty() {
+            (empty_state(
+                Icon::Audit,
+                if is_filtered { "Nothing matches" } else { "Nothing has happened yet" },
+                if is_filtered { "Choose another filter." } else { "Every change of keys, settings and people is listed here." },
+                html! { @if is_filtered { a.button href=(HERE) { "Show everything" } } },
+            ))
+        } @else {
+            (table("Audit", &["When", "Who", "What", "Details", "From"], html! {
+                @for entry in entries { (entry_row(session, entry)) }
+            }))
+            @let previous = query.get("before").map(|_| link("", None));
+            (pagination("The newest entries come first.", previous.as_deref(), next.map(|next| link("", Some(next))).as_deref()))
+        }
+    }
+}
+
+fn entry_row(session: &SessionState, entry: &AuditEntry) -> Markup {
+    let AuditEntry { at, actor, action, detail, address, .. } = entry;
+    html! {
+        tr {
+            th scope="row" data-label="When" { (time(*at, session.now)) }
+            td data-label="Who" { (actor) }
+            td data-label="What" { (words(action)) }
+            td data-label="Details" { (details(detail)) }
+            td data-label="From" { @match address { Some(address) => { code { (address) } } None => { span.muted { "–" } } } }
+        }
+    }
+}
+
+/// The members of a detail as `name: value`, without those that are null.
+fn details(text: &str) -> Markup {
+    let members = match serde_json::from_str(text) {
+        Ok(Json::Object(members)) => members,
+        _ => serde_json::Map::default(),
+    };
+    let shown: Vec<(String, String)> = members
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (name.replace('_', " "), value)
+        })
+        .collect();
+    html! {
+        span.details { @for (name, value) in shown { span { span.muted { (name) ": " } (value) } } }
+    }
+}
+
+/// The action as people say it; one that has no words is shown as it is.
+fn words(action: &str) -> &str {
+    match action {
+        "account.create" => "Account created",
+        "account.tier" => "Tier changed",
+        "account.on_missing" => "Behavior Settings changed",
+        "account.show_once" => "Showing keys once changed",
+        "account.limit_secure_api" => "White Label Visibility changed",
+        "brand.set" => "Platform Branding changed",
+        "brand.clear" => "Platform Branding cleared",
+        "key.add" => "Secret Key added",
+        "key.delete" => "Secret Key deleted",
+        "key.reveal" => "Secret Key copied",
+        "user.invite" => "User invited",
+        "user.role" => "Role changed",
+        "user.disable" => "User disabled",
+        "user.enable" => "User enabled",
+        "user.remove" => "User removed",
+        "user.link" => "Password link made",
+        "user.password" => "Password chosen",
+        "user.sign_in" => "Signed in",
+        "user.sign_out_everywhere" => "Signed out everywhere",
+        "user.totp_add" => "Second factor turned on",
+        "user.totp_remove" => "Second factor turned off",
+        other => other,
+    }
+}

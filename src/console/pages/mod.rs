@@ -1,0 +1,28 @@
+//! The pages: a file or folder each, with the handlers in the order of `routes.rs` and the markup below them.
+
+pub(super) mod account_links;
+pub(super) mod audit;
+pub(super) mod branding;
+pub(super) mod components;
+pub(super) mod preferences;
+pub(super) mod profile;
+pub(super) mod secure_api;
+pub(super) mod sign_in;
+pub(super) mod team;
+
+use axum::response::Response;
+
+use super::PATH;
+use super::layout;
+use super::session::{ConsoleSession, redirect};
+
+/// `/console`: the first page of whoever is signed in.
+pub(super) async fn home() -> Response {
+    redirect(&format!("{PATH}/start"))
+}
+
+/// The first page of a role.
+pub(super) async fn start(session: ConsoleSession) -> Response {
+    let path = if layout::can_manage(&session) { layout::first_integration(&session) } else { "/profile" };
+    redirect(&format!("{PATH}{path}"))
+}

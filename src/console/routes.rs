@@ -1,0 +1,126 @@
+//! Every route of the console, with the least role that may use it. Authorisation is decided here and nowhere else; the
+//! tests ask every route as everybody.
+
+use std::sync::Arc;
+
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, get, post};
+use hyper::Method;
+
+use super::access::Access;
+use super::assets;
+use super::form::MAX_FORM;
+use super::pages::{account_links, audit, branding, components, preferences, profile, secure_api, sign_in, team};
+use super::state::Console;
+
+/// A route of the console.
+pub(super) struct Route {
+    method: Method,
+    /// Below `/console`.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    /// The largest body, in bytes.
+    pub(super) max_body: usize,
+    pub(super) handler: MethodRouter<Arc<Console>>,
+}
+
+impl Route {
+    /// The same route for larger bodies. Its form sends the token as `?csrf=`, so that the body is not read twice.
+    #[must_use]
+    fn with_body(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
+    }
+}
+
+fn page<H, T>(path: &'static str, access: Access, handler: H) -> Route
+where
+    H: Handler<T, Arc<Console>>,
+    T: 'static,
+{
+    Route { method: Method::GET, path, access, max_body: 0, handler: get(handler) }
+}
+
+fn action<H, T>(path: &'static str, access: Access, handler: H) -> Route
+where
+    H: Handler<T, Arc<Console>>,
+    T: 'static,
+{
+    Route { method: Method::POST, path, access, max_body: MAX_FORM, handler: post(handler) }
+}
+
+/// The table.
+pub(super) fn all() -> Vec<Route> {
+    use Access::{Admin, Member, Public, SecureApi, SuperAdmin};
+    vec![
+        // Files.
+        page("/assets/{name}", Public, assets::serve),
+        page("/brand/style/{name}", Public, assets::brand_style),
+        page("/brand/logo/{tag}", Public, assets::logo),
+        // Signing in.
+        page("/sign-in", Public, sign_in::form),
+        action("/sign-in", Public, sign_in::submit),
+        action("/sign-in/account", Public, sign_in::choose_account),
+        action("/sign-in/code", Public, sign_in::check_code),
+        action("/sign-out", Public, sign_in::sign_out),
+        page("/forgot", Public, account_links::forgot_form),
+        action("/forgot", Public, account_links::forgot),
+        page("/link/{token}", Public, account_links::link_form),
+        action("/link/{token}", Public, account_links::use_link),
+        action("/theme", Public, preferences::theme),
+        action("/menu", Public, preferences::menu),
+        // Integrations.
+        page("/integrations", Admin, secure_api::integrations),
+        page("/integrations/secure-api", SecureApi, secure_api::show),
+        page("/integrations/secure-api/live", SecureApi, secure_api::live),
+        action("/integrations/secure-api/keys", SecureApi, secure_api::add_key),
+        action("/integrations/secure-api/keys/{key}/reveal", SecureApi, secure_api::reveal_key),
+        action("/integrations/secure-api/keys/{key}/delete", SecureApi, secure_api::delete_key),
+        action("/integrations/secure-api/behavior", SecureApi, secure_api::set_behavior),
+        // Platform Branding.
+        page("/branding", SuperAdmin, branding::show),
+        action("/branding", SuperAdmin, branding::save),
+        action("/branding/logo", SuperAdmin, branding::save_logo).with_body(branding::MAX_UPLOAD),
+        action("/branding/logo/remove", SuperAdmin, branding::remove_logo),
+        action("/branding/clear", SuperAdmin, branding::clear),
+        action("/branding/visibility", SuperAdmin, branding::set_visibility),
+        // Team.
+        page("/team", SuperAdmin, team::show),
+        action("/team/invite", SuperAdmin, team::invite),
+        action("/team/{user}/role", SuperAdmin, team::set_role),
+        action("/team/{user}/link", SuperAdmin, team::make_link),
+        action("/team/{user}/disable", SuperAdmin, team::disable),
+        action("/team/{user}/enable", SuperAdmin, team::enable),
+        action("/team/{user}/remove", SuperAdmin, team::remove),
+        action("/team/{user}/remove-totp", SuperAdmin, team::remove_totp),
+        // Audit.
+        page("/audit", Admin, audit::show),
+        page("/audit/export", Admin, audit::export),
+        // Profile.
+        page("/profile", Member, profile::show),
+        action("/profile/password", Member, profile::change_password),
+        action("/profile/totp", Member, profile::add_totp),
+        action("/profile/totp/remove", Member, profile::remove_totp),
+        action("/profile/sessions/end-others", Member, profile::end_others),
+        action("/profile/sessions/{session}/end", Member, profile::end_session),
+        page("/start", Member, super::pages::start),
+        page("/components", Member, components::show),
+    ]
+}
+
+/// A route as tests see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// GET or POST.
+    pub method: Method,
+    /// The path with `{…}` for its parameters.
+    pub path: String,
+    /// The least that a visitor must be.
+    pub access: Access,
+}
+
+/// Every route, for the test that asks each as everybody.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    let info = |Route { method, path, access, .. }| RouteInfo { method, path: format!("{}{path}", super::PATH), access };
+    all().into_iter().map(info).collect()
+}

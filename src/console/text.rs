@@ -1,0 +1,95 @@
+//! Values as people read them.
+
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::domain::Timestamp;
+
+const DAY: &[BorrowedFormatItem<'_>] = format_description!("[day padding:none] [month repr:short] [year]");
+const DAY_OF_MONTH: &[BorrowedFormatItem<'_>] = format_description!("[day padding:none] [month repr:short]");
+const MINUTE: &[BorrowedFormatItem<'_>] = format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
+
+/// 20000 as `20,000`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 contact`, `2 contacts`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
+/// `30 Nov 2026`.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.format(DAY).unwrap_or_default()
+}
+
+/// `1 Dec`.
+pub(crate) fn day_of_month(at: Timestamp) -> String {
+    at.format(DAY_OF_MONTH).unwrap_or_default()
+}
+
+/// `30 Nov 2026, 09:05 UTC`.
+pub(crate) fn minute(at: Timestamp) -> String {
+    at.format(MINUTE).unwrap_or_default()
+}
+
+/// How long ago a time was: `just now`, `5 minutes ago`, `yesterday`, or its day.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = (now - at).whole_seconds();
+    let of = |number: i64, unit: &str| format!("{number} {unit}{} ago", if number == 1 { "" } else { "s" });
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3_600 => of(seconds / 60, "minute"),
+        3_600..86_400 => of(seconds / 3_600, "hour"),
+        86_400..172_800 => "yesterday".to_owned(),
+        172_800..2_592_000 => of(seconds / 86_400, "day"),
+        _ => day(at),
+    }
+}
+
+/// 2048 as `2 KiB`.
+pub(crate) fn bytes(number: usize) -> String {
+    if number < 1_024 { format!("{number} B") } else { format!("{} KiB", number.div_ceil(1_024)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        let now = datetime!(2026-11-30 09:05 UTC);
+        for (before, expected) in [
+            (Duration::seconds(-5), "just now"),
+            (Duration::seconds(59), "just now"),
+            (Duration::minutes(1), "1 minute ago"),
+            (Duration::hours(23), "23 hours ago"),
+            (Duration::hours(30), "yesterday"),
+            (Duration::days(29), "29 days ago"),
+            (Duration::days(31), "30 Oct 2026"),
+        ] {
+            assert_eq!(ago(now - before, now), expected);
+        }
+        assert_eq!(minute(now), "30 Nov 2026, 09:05 UTC");
+        assert_eq!(day_of_month(datetime!(2026-12-01 00:00 UTC)), "1 Dec");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([count(1, "key", "keys"), count(2_000, "key", "keys")], ["1 key", "2,000 keys"]);
+        assert_eq!([bytes(5), bytes(1_024), bytes(1_025)], ["5 B", "1 KiB", "2 KiB"]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Every page in both themes: no rule of accessibility is broken, nothing is wider than a phone, and no page weighs much.
+
+use serde_json::json;
+use unificus::domain::user::Role;
+
+use super::support::{Console, axe, sign_in};
+use crate::support::browser::with_browser;
+
+/// Pages of people who are not signed in.
+const OUTSIDE: [&str; 3] = ["/sign-in", "/forgot", "/link/nothing"];
+
+/// Pages of a Super Admin. A new page is one more line.
+const INSIDE: [&str; 11] = [
+    "/integrations/secure-api",
+    "/integrations/secure-api?dialog=add-key",
+    "/branding",
+    "/branding?dialog=clear",
+    "/team",
+    "/team?dialog=invite",
+    "/audit",
+    "/audit?kind=nothing.",
+    "/profile",
+    "/profile?step=totp",
+    "/components",
+];
+
+#[tokio::test]
+async fn no_page_breaks_a_rule_of_accessibility() {
+    let console = Console::start().await;
+    console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+    with_browser("console-axe", async |browser| {
+        let mut violations = Vec::new();
+        for path in OUTSIDE {
+            violations.extend(axe(browser, &format!("{}{path}", console.url())).await);
+        }
+        sign_in(browser, &console, "ann@example.org").await;
+        for path in INSIDE {
+            violations.extend(axe(browser, &format!("{}{path}", console.url())).await);
+        }
+        assert!(violations.is_empty(), "{}", violations.join("\n"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_page_is_wider_than_a_phone_or_shifts_or_is_heavy() {
+    let console = Console::start().await;
+    console.add_user(console.account(), "a-rather-long-address-of-a-person@a-long-company-name.example.org", Role::SuperAdmin).await;
+    with_browser("console-phone", async |browser| {
+        sign_in(browser, &console, "a-rather-long-address-of-a-person@a-long-company-name.example.org").await;
+        for (width, height) in [(360, 780), (1600, 900)] {
+            let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 800});
+            browser.cdp("Emulation.setDeviceMetricsOverride", size).await;
+            for path in INSIDE {
+                browser.open(&format!("{}{path}", console.url())).await;
+                let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+                assert!(wide.as_i64().unwrap() <= 0, "{path} at {width}: {wide} pixels too wide");
+                let sent = "return performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize ?? 0), 0)";
+                let sent = browser.run(sent).await.as_u64().unwrap();
+                assert!((1_000..150_000).contains(&sent), "{path}: {sent} bytes");
+                let shift = "return new Promise(resolve => new PerformanceObserver(list =>
+                    resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0)))
+                    .observe({type: 'layout-shift', buffered: true}) ?? setTimeout(() => resolve(0), 100))";
+                let shift = browser.run(shift).await.as_f64().unwrap();
+                assert!(shift < 0.01, "{path} at {width}: layout shift {shift}");
+            }
+        }
+        // The menu is a drawer on a phone.
+        let size = json!({"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": true});
+        browser.cdp("Emulation.setDeviceMetricsOverride", size).await;
+        browser.open(&format!("{}/profile", console.url())).await;
+        let is_shown = "return document.getElementById('menu').checkVisibility()";
+        assert_eq!(browser.run(is_shown).await, false);
+        browser.find("//button[@popovertarget = 'menu']").await.click().await;
+        assert_eq!(browser.run(is_shown).await, true);
+        browser.find("//nav[@id = 'menu']//a[. = 'Team']").await.click().await;
+        browser.find("//h1[text() = 'Team']").await;
+    })
+    .await;
+}

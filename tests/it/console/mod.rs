@@ -1,0 +1,15 @@
+//! The console: over HTTP as programs see it, and in a browser as people do.
+
+mod accessibility;
+mod assets;
+mod audit;
+mod brand;
+mod command_line;
+mod links;
+mod mail;
+mod roles;
+mod secure_api;
+mod security;
+mod sign_in;
+pub(crate) mod support;
+mod team;
