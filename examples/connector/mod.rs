@@ -155,13 +155,16 @@ impl Connector {
     }
 
     fn deleted_into(&mut self, key: &str, into: Option<String>) {
+        let bound = self.records.get(key).and_then(|record| self.keys.get(record.uid.as_ref()?));
+        let is_duplicate = bound.is_some_and(|bound| bound != key);
         let Some(record) = self.records.get_mut(key) else { return };
         let is_known = record.uid.is_some() || record.in_flight.is_some();
         let is_obsolete = record.presence == Presence::Obsolete && record.in_flight.is_none();
         if !record.is_here() {
             return;
         }
-        if !is_known || is_obsolete {
+        // The record stays under its other key.
+        if !is_known || is_obsolete || is_duplicate {
             self.remove(key);
             return;
         }

@@ -35,8 +35,8 @@ pub(crate) struct Fleet {
     /// A client of each replica that was started last, without an account.
     clients: std::sync::Mutex<Vec<Client>>,
     store: Store,
-    /// Faults that were asked for.
-    asked: AtomicU64,
+    /// Requests for a fault.
+    fault_requests: AtomicU64,
 }
 
 /// Locked while one of them suffers a fault: faults come one after the other, and requests go on meanwhile.
@@ -76,7 +76,7 @@ impl Fleet {
         let replicas = vec![start(&env, &services).await, start(&env, &services).await];
         let clients = replicas.iter().map(client).collect();
         let parts = Mutex::new(Parts { services, replicas });
-        Arc::new(Self { env, parts, clients: std::sync::Mutex::new(clients), store, asked: AtomicU64::new(0) })
+        Arc::new(Self { env, parts, clients: std::sync::Mutex::new(clients), store, fault_requests: AtomicU64::new(0) })
     }
 
     pub(crate) async fn stop(self: Arc<Self>) {
@@ -239,7 +239,7 @@ impl Service for Account {
     }
 
     async fn disturb(&self, random: &mut Random) -> u64 {
-        if self.fleet.asked.fetch_add(1, Ordering::Relaxed) % self.fault_share != 0 {
+        if self.fleet.fault_requests.fetch_add(1, Ordering::Relaxed) % self.fault_share != 0 {
             return 0;
         }
         self.fleet.disturb(random).await;

@@ -244,6 +244,20 @@ fn a_new_record_that_turns_out_to_be_a_known_one_is_deleted_here() {
 }
 
 #[test]
+fn a_deletion_of_one_of_two_copies_deletes_that_copy_alone() {
+    let mut machine = synchronised();
+    machine.edited("17", &values(&json!({"title": "Ms"})));
+    let op = one(machine.push(9));
+    machine.edited("17", &values(&json!({"title": "Dr"})));
+    machine.results(&[result(&op, json!({"status": 200, "uid": UID, "record": record(2, &json!({"title": "Ms"}))}))]);
+    assert_eq!(one(machine.push(9)).op, "update");
+    // The copy has an edit on its way.
+    machine.deleted("17");
+    assert!(machine.push(9).is_empty());
+    assert_eq!(machine.records.keys().collect::<Vec<_>>(), [UID]);
+}
+
+#[test]
 fn a_deletion_is_based_on_what_its_user_saw() {
     let mut machine = synchronised();
     pull(&mut machine, "updated", &record(2, &json!({"title": "Dr"})));
