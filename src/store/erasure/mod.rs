@@ -20,8 +20,10 @@ use super::{Store, StoreError, columns};
 use crate::contract::erase::Eraser;
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
+/// Those that may have to wait come last, so that they delay no others.
 const PENDING: &str = "-- erasure.pending
-select account_id, uid from erasure where done_at is null order by account_id, uid limit $1";
+select account_id, uid from erasure where done_at is null
+order by stage = 'stream', stage = 'memory', account_id, uid limit $1";
 
 const READ: &str = "-- erasure.read
 select account_id, uid, seq, stage, uids, texts, related, scanned, through, events, messages, begun_at, done_at
@@ -33,7 +35,7 @@ select account_id, uid, seq, stage, uids, texts, related, scanned, through, even
 from erasure where account_id = $1 and uid = $2 and stage = $3 for update skip locked";
 
 /// Moves on once every live replica has confirmed. A replica whose lease has run out uses nothing in its memory before it
-/// has a new session.
+/// has a new session. PostgreSQL does not show when sessions of other roles began.
 const LEAVE_MEMORY: &str = "-- erasure.leave_memory
 update erasure e set stage = 'responses' where e.account_id = $1 and e.uid = $2 and e.stage = 'memory' and not exists (
     select from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
@@ -41,7 +43,7 @@ update erasure e set stage = 'responses' where e.account_id = $1 and e.uid = $2 
         and not exists (select from owner_lease o where o.backend_pid = l.pid and o.expires_at < clock_timestamp())
         and not exists (
             select from erasure_confirmation c where c.account_id = e.account_id and c.uid = e.uid
-                and c.backend_pid = l.pid and c.backend_start = a.backend_start))";
+                and c.backend_pid = l.pid and c.backend_start = coalesce(a.backend_start, c.backend_start)))";
 
 const FINISH: &str = "-- erasure.finish
 with confirmed as (
