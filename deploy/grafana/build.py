@@ -7,6 +7,7 @@ default. A test compares the written files with those of the repository.
 """
 
 import html
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -78,10 +79,13 @@ def grafana(board):
     built.link(link.as_dropdown(False).include_vars(True).keep_time(True))
     for variable in variables():
         built.with_variable(variable)
+    # Links to a panel have its id, so it must not change with each start of Grafana.
+    ids = itertools.count(1)
     for title, panels in board.rows:
-        built.with_row(dashboard.Row(title))
+        built.with_row(dashboard.Row(title).id(next(ids)))
         for panel in panels:
-            built.with_panel(grafana_panel(panel, WIDTH // 4 if panel.kind == "stat" else WIDTH // 2))
+            span = WIDTH // 4 if panel.kind == "stat" else WIDTH // 2
+            built.with_panel(grafana_panel(panel, span).id(next(ids)))
     return json.dumps(built.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 

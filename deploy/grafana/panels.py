@@ -201,9 +201,9 @@ HEALTH = Dashboard(
                   [('count(ALERTS{alertstate="firing", alertname=~"Unificus.*", severity!="info"}) or vector(0)', "")], "stat",
                   "Without those of severity info.", (1, 1)),
             Panel("Replicas", "short", [("max(unificus_replicas)", "")], "stat", "As they count each other.", (2, 1), True),
-            Panel("Shards with an owner", "short", [("sum(unificus_shards_owned)", "")], "stat", "Of 64.", (64, 63), True),
+            Panel("Shards with an owner", "short", [("sum(unificus_shards_owned)", "")], "stat", "Of 64.", (64, 64), True),
             Panel("JetStream", "short", [(f"min(unificus_jetstream_up{{{ON}}})", "")], "stat",
-                  "1 while it responds to every replica.", (1, 0), True),
+                  "1 while it responds to every replica.", (1, 1), True),
         ]),
         ("Replicas", [
             Panel("Shards by replica", "short", [(f"unificus_shards_owned{{{ON}}}", "{{instance}}")], "stack"),
