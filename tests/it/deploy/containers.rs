@@ -7,7 +7,6 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{python_tool, repository, run, succeeded};
-#[cfg(target_os = "linux")]
 use crate::support::program::Dir;
 
 /// Releases of Kubernetes whose schemas the manifests must match: the oldest supported ones and the newest.
@@ -44,6 +43,22 @@ async fn every_file_that_the_compose_file_mounts_is_there() {
     assert!(mounted.len() > 2, "{mounted:?}");
     let missing: Vec<_> = mounted.iter().filter(|path| !repository("deploy").join(path).exists()).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn the_compose_file_asks_for_the_secrets_that_the_script_draws() {
+    let dir = Dir::new("secrets");
+    std::fs::create_dir_all(dir.path().join("nats")).unwrap();
+    for file in ["secrets.sh", "nats/certificates.sh"] {
+        std::fs::copy(repository("deploy").join(file), dir.path().join(file)).unwrap();
+    }
+    succeeded(&run(Command::new(dir.path().join("secrets.sh")).arg(env!("CARGO_BIN_EXE_unificus"))).await);
+    let drawn = std::fs::read_to_string(dir.path().join(".env")).unwrap();
+    let drawn = drawn.lines().filter_map(|line| line.split_once('=')).filter(|(_, value)| value.len() > 40);
+    let drawn: BTreeSet<&str> = drawn.map(|(name, _)| name).collect();
+    let compose = std::fs::read_to_string(repository("deploy/compose.yaml")).unwrap();
+    let asked: BTreeSet<&str> = compose.split("${").skip(1).filter_map(|rest| rest.split(":?").next()).collect();
+    assert_eq!(drawn, asked);
 }
 
 #[cfg(target_os = "linux")]
