@@ -26,7 +26,7 @@ pub(crate) const TOP: Layers = Layers {
         &["dev"],
         &["main", "cli", "lib"],
     ],
-    beside: &["clock", "config", "metrics", "telemetry", "worker", "lifecycle", "memory"],
+    beside: &["clock", "config", "console_config", "metrics", "telemetry", "worker", "lifecycle", "memory"],
     siblings: &[
         ("main", "cli", "main is cli's thin shell"),
         ("console", "http", "the pages share the server, the brands of hosts and the service's URL with the API"),
@@ -227,7 +227,6 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("owner_lease.renew", "replicas own shards, not accounts"),
     ("owner_lease.end_expired", "replicas own shards, not accounts"),
     ("store.clock", "reads the time"),
-    ("console_user.of_email", "a visitor who signs in names an email address and no account"),
     ("console_user.any", "whether it is the first start is no account's"),
     ("sign_in_throttle.take", "a visitor who signs in has no account yet"),
     ("sign_in_throttle.clear", "a visitor who signs in has no account yet"),

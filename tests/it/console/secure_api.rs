@@ -1,14 +1,14 @@
 //! Integrations → Secure API in a browser: the walk of an admin who connects a system.
 
 use serde_json::json;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, sign_in};
 use crate::support::browser::{Browser, with_browser};
 
 const PAGE: &str = "/integrations/secure-api";
 
-async fn signed_in_browser(browser: &Browser, console: &Console, role: Role) {
+async fn signed_in_browser(browser: &Browser, console: &Console, role: UserRole) {
     let email = format!("{}@example.org", role.name());
     console.add_user(console.account(), &email, role).await;
     let origin = console.url().replace("/console", "");
@@ -25,7 +25,7 @@ async fn clipboard(browser: &Browser) -> String {
 async fn an_admin_adds_copies_uses_and_deletes_a_key() {
     let console = Console::start().await;
     with_browser("console-keys", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         let text = browser.text().await;
         for words in [
@@ -69,14 +69,15 @@ async fn an_admin_adds_copies_uses_and_deletes_a_key() {
 async fn a_dialog_is_used_by_keyboard_and_shows_errors_beside_fields() {
     let console = Console::start().await;
     with_browser("console-dialog", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         let add = browser.find("//a[. = '+ Add Secret Key']").await;
         add.type_in(" ").await;
         let name = browser.find("//dialog[@open]//input[@name = 'name']").await;
         assert_eq!(browser.run("return document.activeElement.name").await, "name");
         name.type_in("\u{e00c}").await;
-        let gone = browser.run("return [document.querySelectorAll('dialog').length, document.activeElement.textContent]");
+        let gone =
+            browser.run("return [document.querySelectorAll('dialog').length, document.activeElement.textContent]");
         assert_eq!(gone.await, json!([0, "+ Add Secret Key"]), "Escape closes it and gives the focus back");
 
         add.type_in("\u{e007}").await;
@@ -92,7 +93,7 @@ async fn a_dialog_is_used_by_keyboard_and_shows_errors_beside_fields() {
 async fn the_quota_moves_without_a_reload() {
     let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-quota", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         browser.find("//p[contains(., '0 of 20,000 calls used this month')]").await;
         browser.run("window.isSamePage = true").await;
@@ -109,7 +110,7 @@ async fn the_quota_moves_without_a_reload() {
 async fn the_behavior_changes_what_the_api_answers() {
     let console = Console::start().await;
     with_browser("console-behavior", async |browser| {
-        signed_in_browser(browser, &console, Role::SuperAdmin).await;
+        signed_in_browser(browser, &console, UserRole::SuperAdmin).await;
         let missing = "/contact/nobody@example.org";
         console.service.client.get(missing).await.expect(404);
         browser.open(&format!("{}{PAGE}", console.url())).await;
@@ -126,7 +127,7 @@ async fn the_behavior_changes_what_the_api_answers() {
 async fn everything_works_without_scripts_but_copying() {
     let console = Console::start().await;
     with_browser("console-no-script", async |browser| {
-        console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+        console.add_user(console.account(), "ann@example.org", UserRole::SuperAdmin).await;
         browser.cdp("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
         sign_in(browser, &console, "ann@example.org").await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
@@ -145,7 +146,7 @@ async fn everything_works_without_scripts_but_copying() {
 #[tokio::test]
 async fn a_key_of_an_account_that_shows_keys_once_has_no_copy_icon_afterwards() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let by = unificus::store::audit::By::new("test", unificus::clock::Clock::system().now());
     console.service.store.set_show_once(console.account(), true, by).await.unwrap();
     let fields = [("name", "Once"), ("expires", "2099-01-31"), ("read_only", "on"), ("origin", "website")];

@@ -6,8 +6,30 @@ use quick_xml::events::{BytesStart, Event};
 
 /// The elements that are kept, with their content.
 const ELEMENTS: [&str; 24] = [
-    "svg", "g", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon", "text", "tspan", "defs", "symbol",
-    "use", "title", "desc", "style", "linearGradient", "radialGradient", "stop", "clipPath", "mask", "pattern", "switch",
+    "svg",
+    "g",
+    "path",
+    "circle",
+    "ellipse",
+    "rect",
+    "line",
+    "polyline",
+    "polygon",
+    "text",
+    "tspan",
+    "defs",
+    "symbol",
+    "use",
+    "title",
+    "desc",
+    "style",
+    "linearGradient",
+    "radialGradient",
+    "stop",
+    "clipPath",
+    "mask",
+    "pattern",
+    "switch",
 ];
 
 /// The depth of elements; a drawing has a few.
