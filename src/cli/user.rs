@@ -105,9 +105,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             link(config, user.account, &user.email, &token, user.json);
             Ok(())
         }
-        UserCommand::Role { user, role } => {
-            change(config, store, user, UserChange::Role(role), "role changed").await
-        }
+        UserCommand::Role { user, role } => change(config, store, user, UserChange::Role(role), "role changed").await,
         UserCommand::Disable { user } => change(config, store, user, UserChange::Disable, "disabled").await,
         UserCommand::Enable { user } => change(config, store, user, UserChange::Enable, "enabled").await,
         UserCommand::Remove { user } => change(config, store, user, UserChange::Remove, "removed").await,

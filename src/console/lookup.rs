@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::extract::OriginalUri;
 use axum::http::request::Parts;
 use axum::response::Response;
-use hyper::Uri;
-use hyper::header::{CONTENT_TYPE, SET_COOKIE, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, REFERER, SET_COOKIE, USER_AGENT};
+use hyper::{Method, Uri};
 
 use super::PATH;
 use super::brand::ShownBrand;
 use super::cookies::{self, Cookie, Cookies, Preferences};
 use super::error::PageError;
 use super::flash::Flash;
-use super::session::{ConsoleSession, SessionState, Visitor};
+use super::session::{ConsoleSession, SessionState, Visitor, safe_path};
 use super::state::Console;
 use crate::domain::AccountId;
 use crate::domain::brand::Brand;
@@ -28,6 +28,15 @@ pub(super) fn local_path(uri: &Uri) -> String {
     // The console is nested, so the path of the request itself lacks the beginning.
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     if path.starts_with(PATH) { path.to_owned() } else { format!("{PATH}{path}") }
+}
+
+/// The page to which its forms return. The page after a form has the address of the form, so it is the one before.
+fn shown_path(parts: &Parts, original: &Uri) -> String {
+    if parts.method == Method::GET {
+        return local_path(original);
+    }
+    let referrer = parts.headers.get(REFERER).and_then(|referrer| url::Url::parse(referrer.to_str().ok()?).ok());
+    safe_path(referrer.as_ref().map(url::Url::path))
 }
 
 /// Finds out who asks for a page.
@@ -53,7 +62,7 @@ pub(super) async fn visitor(
         address,
         user_agent: user_agent.to_owned(),
         preferences: Preferences::of(&cookies),
-        path: local_path(original),
+        path: shown_path(parts, original),
         assets: console.assets.names(),
         is_partial: parts.headers.contains_key("hx-request"),
         flash: cookies.get(Cookie::Flash).map(str::to_owned),

@@ -57,6 +57,6 @@ async fn the_first_start_logs_a_link_that_makes_the_first_account_and_later_ones
     let account = web.get("/console/integrations/secure-api").await;
     let public_id = account.between("<dt>Public ID</dt><dd><code>", "<").to_owned();
     let client = Client::new(&base, unificus::domain::AccountId(public_id.parse().unwrap()), "wrong");
-    client.get("/contact").await.expect(401);
+    client.get("/contacts").await.expect(401);
     drop(child);
 }

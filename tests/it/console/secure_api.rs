@@ -23,7 +23,8 @@ async fn clipboard(browser: &Browser) -> String {
 
 #[tokio::test]
 async fn an_admin_adds_copies_uses_and_deletes_a_key() {
-    let console = Console::start().await;
+    // With limits, each call reads whether the account was changed.
+    let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-keys", async |browser| {
         signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
@@ -52,14 +53,14 @@ async fn an_admin_adds_copies_uses_and_deletes_a_key() {
         assert_eq!(shown, json!(key));
         assert!(key.starts_with("unificus_live_"), "{key}");
         let client = console.service.client.as_caller(console.account(), &key);
-        client.get("/contact").await.expect(200);
+        client.get("/contacts").await.expect(200);
         assert!(console.audited().await.contains(&("admin@example.org".into(), "key.reveal".into())));
 
         browser.find("//a[@aria-label = 'Delete the Secret Key Website']").await.click().await;
         browser.find("//dialog//strong[text() = 'Website']").await;
         browser.find("//dialog//button[text() = 'Delete Secret Key']").await.click().await;
         browser.find("//div[contains(., 'The Secret Key was deleted.')]").await;
-        client.get("/contact").await.expect(401);
+        client.get("/contacts").await.expect(401);
         assert_eq!(browser.console().await, [""; 0], "neither errors nor violations of the policy");
     })
     .await;
@@ -98,7 +99,7 @@ async fn the_quota_moves_without_a_reload() {
         browser.find("//p[contains(., '0 of 20,000 calls used this month')]").await;
         browser.run("window.isSamePage = true").await;
         for _ in 0..3 {
-            console.service.client.get("/contact").await.expect(200);
+            console.service.client.get("/contacts").await.expect(200);
         }
         browser.find("//p[contains(., '3 of 20,000 calls used this month · 19,997 left')]").await;
         assert_eq!(browser.run("return window.isSamePage").await, true);
@@ -108,7 +109,7 @@ async fn the_quota_moves_without_a_reload() {
 
 #[tokio::test]
 async fn the_behavior_changes_what_the_api_answers() {
-    let console = Console::start().await;
+    let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-behavior", async |browser| {
         signed_in_browser(browser, &console, UserRole::SuperAdmin).await;
         let missing = "/contact/nobody@example.org";
@@ -153,7 +154,7 @@ async fn a_key_of_an_account_that_shows_keys_once_has_no_copy_icon_afterwards() 
     let page = web.post("/console/integrations/secure-api/keys", &fields).await;
     let key = page.between("<code>unificus_live_", "</code>");
     let client = console.service.client.as_caller(console.account(), &format!("unificus_live_{key}"));
-    client.get("/contact").await.expect(200);
+    client.get("/contacts").await.expect(200);
     client.contact("ann@example.org").await.expect(403);
     let page = web.get("/console/integrations/secure-api").await;
     assert!(!page.text.contains(key) && !page.text.contains("Copy the whole key"), "{}", page.text);

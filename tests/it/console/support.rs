@@ -211,6 +211,10 @@ impl Web {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             let mut kept = self.cookies.lock().unwrap();
+            if name == "__Host-session" {
+                // Forms of another session have another token.
+                *self.csrf.lock().unwrap() = None;
+            }
             if attributes.contains("Max-Age=0;") {
                 kept.remove(name);
             } else {
