@@ -123,12 +123,7 @@ impl App {
             metrics,
         };
         let lanes = Lanes::new(&shared.config.commands, shared.tracer.clone());
-        let policy = AddressPolicy {
-            allow_http: shared.config.push.allow_http,
-            allow: shared.config.push.allow_networks.clone(),
-        };
-        let policy = Arc::new(policy);
-        let context = shared.delivery_context(&lanes, Arc::clone(&policy))?;
+        let (context, policy) = shared.delivery(&lanes)?;
         let services = AccountServices {
             endpoints: Arc::new(shared.endpoints(Arc::clone(&context), policy)),
             consumers: Arc::new(shared.consumers()),
@@ -218,6 +213,32 @@ impl App {
 }
 
 impl Shared {
+    /// The parts that deliveries share, and the addresses that they may go to.
+    fn delivery(&self, lanes: &Lanes) -> anyhow::Result<(Arc<DeliveryContext>, Arc<AddressPolicy>)> {
+        let policy =
+            AddressPolicy { allow_http: self.config.push.allow_http, allow: self.config.push.allow_networks.clone() };
+        let policy = Arc::new(policy);
+        // Enough for every delivery in flight to find the connection of the one before it.
+        let max_idle = self.config.push.in_flight;
+        let client = Arc::new(Client::new(Arc::clone(&policy), &self.config.user_agent(), max_idle)?);
+        let limiter = ConcurrencyLimiter::new(self.config.push.in_flight);
+        let attempts = AttemptLog::new(self.store.clone(), self.metrics.clone());
+        let context = Arc::new(DeliveryContext {
+            client,
+            store: self.store.clone(),
+            feed: self.feed.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            flusher: CursorFlusher::new(self.metrics.clone()),
+            attempts,
+            limiter,
+            masters: MasterKeys::new(&self.config.secrets.master_keys),
+            lanes: lanes.clone(),
+            tracer: self.tracer.clone(),
+        });
+        Ok((context, policy))
+    }
+
     fn endpoints(&self, context: Arc<DeliveryContext>, policy: Arc<AddressPolicy>) -> EndpointService {
         let push = &self.config.push;
         let limits = EndpointLimits { per_account: push.endpoints_per_account, default_window: push.window };
@@ -225,25 +246,6 @@ impl Shared {
     }
 
     /// The parts that deliveries share.
-    fn delivery_context(&self, lanes: &Lanes, policy: Arc<AddressPolicy>) -> anyhow::Result<Arc<DeliveryContext>> {
-        // Enough for every delivery in flight to find the connection of the one before it.
-        let max_idle = self.config.push.in_flight;
-        let client = Client::new(policy, &self.config.user_agent(), max_idle)?;
-        Ok(Arc::new(DeliveryContext {
-            client: Arc::new(client),
-            store: self.store.clone(),
-            feed: self.feed.clone(),
-            clock: self.clock.clone(),
-            metrics: self.metrics.clone(),
-            flusher: CursorFlusher::new(self.metrics.clone()),
-            attempts: AttemptLog::new(self.store.clone(), self.metrics.clone()),
-            limiter: ConcurrencyLimiter::new(self.config.push.in_flight),
-            masters: MasterKeys::new(&self.config.secrets.master_keys),
-            lanes: lanes.clone(),
-            tracer: self.tracer.clone(),
-        }))
-    }
-
     fn consumers(&self) -> ConsumerService {
         let changes = AuditedChanges {
             store: self.store.clone(),

@@ -1,8 +1,6 @@
 //! The configuration: defaults, then a TOML file, then `UNIFICUS_SECTION__KEY` of the environment. All settings are checked
 //! before a port is bound. The only module that reads the environment.
 
-mod console;
-
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-pub use self::console::{ConsoleConfig, MailConfig, SmtpUrl};
+pub use crate::console_config::{ConsoleConfig, MailConfig, SmtpUrl};
 use crate::domain::brand;
 use crate::domain::tier::Tiers;
 

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod console;
+mod console_config;
 pub mod contract;
 pub mod dev;
 pub mod doctor;

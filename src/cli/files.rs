@@ -11,12 +11,11 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
 
-
 use super::{clock_of, progress, say};
 use crate::clock;
 use crate::domain::{AccountId, Entity};
-use crate::rebuild::RunProgress;
 use crate::keys::MAX_KEY_NAME;
+use crate::rebuild::RunProgress;
 use crate::store::Store;
 use crate::sync::files::{
     self, ExportRequest, Exported, ImportReport, ImportRequest, ImportStep, MappingOptions, MatchBy,

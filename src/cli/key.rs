@@ -105,7 +105,8 @@ async fn add(config: &Config, store: &Store, new: NewKeyArgs, json: bool) -> any
     let origin = origin.unwrap_or_else(|| name.clone());
     let terms = Terms { name, origin, expires_at: expires, read_only };
     let shown_terms = terms.clone();
-    let AddedKey { key_id, secret } = match service(config, store).add_text(AccountId(account), secret, terms, by).await {
+    let AddedKey { key_id, secret } = match service(config, store).add_text(AccountId(account), secret, terms, by).await
+    {
         Err(KeyError::NoAccount) => bail!("there is no account {account}"),
         Err(KeyError::Known) => bail!("account {account} has a key with this text already"),
         Err(KeyError::Expired) => bail!("the key would have expired already: choose a later --expires"),

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::console;
 use crate::contract::timestamp;
 use crate::domain::AccountId;
-use crate::domain::user::Role;
+use crate::domain::user::UserRole;
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::store::console::users::{ConsoleUser, UserChange};
@@ -26,7 +26,7 @@ pub(super) enum UserCommand {
         email: String,
         /// `super_admin`, admin or member.
         #[arg(long, default_value = "super_admin", value_parser = role)]
-        role: Role,
+        role: UserRole,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -50,7 +50,7 @@ pub(super) enum UserCommand {
         user: UserArgs,
         /// `super_admin`, admin or member.
         #[arg(value_parser = role)]
-        role: Role,
+        role: UserRole,
     },
     /// Lock a user out and end the user's sessions.
     Disable {
@@ -174,6 +174,6 @@ fn link(config: &Config, account: Uuid, email: &str, token: &AccessToken, json: 
     }
 }
 
-fn role(text: &str) -> Result<Role, String> {
-    Role::from_name(text).ok_or_else(|| "one of super_admin, admin, member".to_owned())
+fn role(text: &str) -> Result<UserRole, String> {
+    UserRole::from_name(text).ok_or_else(|| "one of super_admin, admin, member".to_owned())
 }

@@ -4,30 +4,17 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-};
 use sha2::{Digest as _, Sha256};
 
-use super::error::{PageError, PageResult};
-use super::session::MaybeSession;
-use super::state::Console;
-use crate::domain::brand::{Color, Logo};
+use crate::domain::brand::Color;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// The policy of a logo: opened by itself, an SVG may draw and nothing else.
-const LOGO_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'");
+pub(super) const STYLE: &str = "text/css; charset=utf-8";
 
 /// The style sheets, in the order in which they apply. Together they are one file.
 const STYLES: [&str; 4] = [
@@ -46,21 +33,21 @@ pub(crate) struct AssetNames {
 }
 
 /// A file as it is sent: compressed, because every browser accepts gzip.
-struct Asset {
+pub(super) struct ConsoleAsset {
     name: Arc<str>,
-    media_type: &'static str,
-    bytes: Bytes,
-    is_gzip: bool,
+    pub(super) media_type: &'static str,
+    pub(super) bytes: Bytes,
+    pub(super) is_gzip: bool,
 }
 
 /// The files that are the same for every brand.
-pub(crate) struct Assets {
-    style: Asset,
-    script: Asset,
-    htmx: Asset,
+pub(crate) struct ConsoleAssets {
+    style: ConsoleAsset,
+    script: ConsoleAsset,
+    htmx: ConsoleAsset,
 }
 
-impl Assets {
+impl ConsoleAssets {
     pub(crate) fn new() -> Self {
         Self {
             style: asset("console", "css", STYLE, &STYLES.concat()),
@@ -69,16 +56,21 @@ impl Assets {
         }
     }
 
+    /// The file of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&ConsoleAsset> {
+        [&self.style, &self.script, &self.htmx].into_iter().find(|asset| *asset.name == *name)
+    }
+
     pub(crate) fn names(&self) -> AssetNames {
-        let name = |asset: &Asset| Arc::clone(&asset.name);
+        let name = |asset: &ConsoleAsset| Arc::clone(&asset.name);
         AssetNames { style: name(&self.style), script: name(&self.script), htmx: name(&self.htmx) }
     }
 }
 
-fn asset(stem: &str, ending: &str, media_type: &'static str, text: &str) -> Asset {
+fn asset(stem: &str, ending: &str, media_type: &'static str, text: &str) -> ConsoleAsset {
     let hash: String = URL_SAFE_NO_PAD.encode(Sha256::digest(text)).chars().take(12).collect();
     let (bytes, is_gzip) = compressed(text.as_bytes()).map_or((Bytes::from(text.to_owned()), false), |zip| (zip, true));
-    Asset { name: format!("{stem}-{hash}.{ending}").into(), media_type, bytes, is_gzip }
+    ConsoleAsset { name: format!("{stem}-{hash}.{ending}").into(), media_type, bytes, is_gzip }
 }
 
 fn compressed(bytes: &[u8]) -> Option<Bytes> {
@@ -87,72 +79,35 @@ fn compressed(bytes: &[u8]) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-/// A file of the console.
-pub(super) async fn serve(State(console): State<Arc<Console>>, Path(name): Path<String>) -> PageResult {
-    let Assets { style, script, htmx } = &console.assets;
-    let asset = [style, script, htmx].into_iter().find(|asset| *asset.name == *name).ok_or(PageError::Missing)?;
-    let mut response = file(asset.media_type, asset.bytes.clone());
-    if asset.is_gzip {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    Ok(response)
-}
-
-/// The style sheet of a colour, which its name says: every pair of colours in it is readable.
-pub(super) async fn brand_style(Path(name): Path<String>) -> PageResult {
-    let color = name.strip_suffix(".css").and_then(|digits| Color::parse(&format!("#{digits}")).ok());
-    let style = color.map(accent_style).transpose()?.ok_or(PageError::Missing)?;
-    Ok(file(STYLE, Bytes::from(style)))
-}
-
-/// The brand's logo, by its tag. The tag only makes the address change with the logo.
-pub(super) async fn logo(MaybeSession(visitor, session): MaybeSession, Path(tag): Path<String>) -> PageResult {
-    let brands = [session.as_ref().map(|session| &session.brand), Some(&visitor.brand)];
-    let has_tag = |logo_tag: &Option<String>| logo_tag.as_deref() == Some(&*tag);
-    let brand = brands.into_iter().flatten().find(|brand| has_tag(&brand.logo_tag)).ok_or(PageError::Missing)?;
-    let Logo { format, bytes } = brand.logo.as_ref().ok_or(PageError::Missing)?;
-    let mut response = file(format.name(), Bytes::copy_from_slice(bytes));
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, LOGO_POLICY);
-    // Another account's browser must not get it from a shared cache.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
-    Ok(response)
-}
-
-fn file(media_type: &'static str, bytes: Bytes) -> Response {
-    let mut response = bytes.into_response();
-    let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
-    put(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    put(CACHE_CONTROL, FOREVER);
-    response
-}
-
 /// The surfaces on which the accent stands as text, light and dark: those of `tokens.css`.
 const LIGHT_SURFACES: [&str; 3] = ["#ffffff", "#f6f7f9", "#eef0f3"];
 const DARK_SURFACES: [&str; 3] = ["#0f1216", "#171b21", "#20262e"];
 
 /// The accent's variables: as a background with its text, and as text on the surfaces of each theme.
-fn accent_style(accent: Color) -> Result<String, PageError> {
-    let parse = |text: &str| Color::parse(text).map_err(|_| PageError::Internal);
-    let readable = |surfaces: [&str; 3]| {
-        surfaces.into_iter().try_fold(accent, |color, surface| Ok::<_, PageError>(color.readable_on(parse(surface)?)))
-    };
-    let (light, dark) = (readable(LIGHT_SURFACES)?, readable(DARK_SURFACES)?);
-    let [white, black] = [parse("#ffffff")?, parse("#0f1216")?];
-    let variables = |text: Color, surface: Color| {
-        let (tint, hover) = (surface.mixed(accent, 12), accent.mixed(accent.text(), 12));
+pub(super) fn accent_style(accent: Color) -> String {
+    let readable = |surfaces: [&str; 3]| surfaces.map(surface).into_iter().fold(accent, Color::readable_on);
+    let (light, dark) = (readable(LIGHT_SURFACES), readable(DARK_SURFACES));
+    let variables = |text: Color, base: Color| {
+        let (tint, hover) = (base.mixed(accent, 12), accent.mixed(accent.text(), 12));
         // A tint of the accent stays readable under the accent's text.
-        let on_tint = text.readable_on(tint);
+        let (on_accent, on_tint) = (accent.text(), text.readable_on(tint));
         format!(
-            "--accent: {accent}; --accent-hover: {hover}; --on-accent: {on}; --accent-text: {text}; --accent-tint: {tint}; \
-             --on-accent-tint: {on_tint};",
-            on = accent.text().readable_on(hover),
+            "--accent: {accent}; --accent-hover: {hover}; --on-accent: {on_accent}; --accent-text: {text}; \
+             --accent-tint: {tint}; --on-accent-tint: {on_tint};"
         )
     };
-    let (light, dark) = (variables(light, white), variables(dark, black));
-    Ok(format!(
+    let [light_base, dark_base] = [LIGHT_SURFACES, DARK_SURFACES].map(|[base, ..]| surface(base));
+    let (light, dark) = (variables(light, light_base), variables(dark, dark_base));
+    format!(
         ":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {dark} }} }}\n\
          :root[data-theme=dark] {{ {dark} }}\n"
-    ))
+    )
+}
+
+/// A constant colour.
+fn surface(text: &str) -> Color {
+    // Never taken: a test reads each of them.
+    Color::parse(text).unwrap_or(Color::NEUTRAL)
 }
 
 #[cfg(test)]
@@ -172,6 +127,7 @@ mod tests {
     fn the_surfaces_of_the_accent_are_those_of_the_style_sheet() {
         for surface in LIGHT_SURFACES.iter().chain(&DARK_SURFACES) {
             assert!(STYLES[0].contains(surface), "tokens.css has no {surface}");
+            assert_eq!(Color::parse(surface).unwrap().to_string(), **surface);
         }
     }
 

@@ -1,16 +1,11 @@
 //! The brand that a page shows: that of the user's account, or that of the host before somebody is signed in.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::error::PageError;
-use super::state::Console;
-use crate::domain::AccountId;
 use crate::domain::brand::{Brand, Color, Logo};
-use crate::http::{Brands, Branded};
+use crate::http::Branded;
 
 /// A brand as pages show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +19,7 @@ pub(crate) struct ShownBrand {
 }
 
 impl ShownBrand {
-    fn new(brand: Brand) -> Self {
+    pub(super) fn new(brand: Brand) -> Self {
         let Brand { name, color, logo, support_url } = brand;
         let tag = |logo: &Logo| URL_SAFE_NO_PAD.encode(Sha256::digest(&logo.bytes)).chars().take(16).collect();
         Self { name, color, logo_tag: logo.as_ref().map(tag), logo, support_url }
@@ -38,30 +33,4 @@ impl ShownBrand {
     pub(crate) fn style_name(&self) -> String {
         format!("{}.css", self.color.to_string().trim_start_matches('#'))
     }
-}
-
-/// The brand of an account, read again when the account's revision has changed.
-pub(super) async fn of_account(
-    console: &Console,
-    account: AccountId,
-    revision: i64,
-) -> Result<Arc<ShownBrand>, PageError> {
-    let key = (account, revision);
-    if let Some(known) = console.account_brands.get(&key).await {
-        return Ok(known);
-    }
-    let own = console.store.brand(account).await?;
-    let installation = Brands::installation(&console.brands).clone();
-    let brand = match own {
-        None => installation,
-        Some(own) => Brand {
-            name: own.name,
-            color: own.color.unwrap_or(installation.color),
-            logo: own.logo.or(installation.logo),
-            support_url: own.support_url.or(installation.support_url),
-        },
-    };
-    let brand = Arc::new(ShownBrand::new(brand));
-    console.account_brands.insert(key, Arc::clone(&brand)).await;
-    Ok(brand)
 }

@@ -53,3 +53,21 @@ pub(crate) fn set(cookie: Cookie, value: &str, max_age_s: u64) -> HeaderValue {
     // Never taken: the values are base64 and plain words.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+/// Choices of a browser, kept in its cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Preferences {
+    /// `light` or `dark`; `None` is the system's choice.
+    pub(crate) theme: Option<&'static str>,
+    pub(crate) is_menu_collapsed: bool,
+}
+
+impl Preferences {
+    pub(super) fn of(cookies: &Cookies<'_>) -> Self {
+        let theme = cookies.get(Cookie::Theme);
+        Self {
+            theme: ["light", "dark"].into_iter().find(|known| theme == Some(known)),
+            is_menu_collapsed: cookies.get(Cookie::Menu) == Some("collapsed"),
+        }
+    }
+}

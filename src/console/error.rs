@@ -1,21 +1,14 @@
-//! Requests that get no page of their own: the status and the page of each error. The only file of the console that chooses
+//! Requests that get no page of their own: the status and the words of each error. The only file of the console that chooses
 //! a status.
 
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use maud::{Markup, html};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use super::PATH;
-use super::layout::{self, Nav};
-use super::session::{ConsoleSession, Visitor, redirect};
-use super::state::Console;
 use crate::store::StoreError;
 use crate::users::UserError;
-
-const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 /// The result of a handler.
 pub(crate) type PageResult = Result<Response, PageError>;
@@ -56,7 +49,7 @@ impl PageError {
         Self::Internal
     }
 
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::SignIn { .. } => StatusCode::SEE_OTHER,
             Self::Missing => StatusCode::NOT_FOUND,
@@ -69,7 +62,7 @@ impl PageError {
         }
     }
 
-    fn words(&self) -> (&'static str, String) {
+    pub(super) fn words(&self) -> (&'static str, String) {
         match self {
             Self::SignIn { .. } => ("Sign in", "Sign in to see this page.".to_owned()),
             Self::Missing => ("Page not found", "There is no such page, or it is not open to your role.".to_owned()),
@@ -89,61 +82,6 @@ impl PageError {
             ),
         }
     }
-
-    /// The page of the error, with the menu where somebody is signed in.
-    pub(super) fn page(&self, _: &Console, visitor: &Visitor, session: Option<&ConsoleSession>) -> Response {
-        if let Self::Store(error) = self {
-            tracing::error!(error = error.report(), "console request failed");
-        }
-        if let Self::SignIn { next } = self {
-            return sign_in(visitor, next.as_deref());
-        }
-        let (title, text) = self.words();
-        let content = message(title, &text);
-        let mut response = match session {
-            Some(session) => session.page(Nav::None, title, content),
-            None => visitor.page(title, content),
-        };
-        *response.status_mut() = self.status();
-        response
-    }
-
-    /// The response before anything is known of the visitor.
-    pub(super) fn bare(&self) -> Response {
-        if let Self::Store(error) = self {
-            tracing::error!(error = error.report(), "console request failed");
-        }
-        let (title, text) = self.words();
-        let mut response = layout::respond(&layout::bare(title, &message(title, &text)));
-        *response.status_mut() = self.status();
-        response
-    }
-}
-
-/// Leads to the page for signing in; a part of a page that htmx asks for makes the whole page go there.
-fn sign_in(visitor: &Visitor, next: Option<&str>) -> Response {
-    let mut path = format!("{PATH}/sign-in");
-    if let Some(next) = next.filter(|next| *next != PATH && *next != format!("{PATH}/")) {
-        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-        path = format!("{path}?next={next}");
-    }
-    if visitor.is_partial {
-        let mut response = Response::default();
-        let value = HeaderValue::try_from(format!("{PATH}/sign-in"));
-        response.headers_mut().extend(value.ok().map(|value| (HX_REDIRECT, value)));
-        return response;
-    }
-    redirect(&path)
-}
-
-fn message(title: &str, text: &str) -> Markup {
-    html! {
-        section.message {
-            h1 { (title) }
-            p { (text) }
-            p { a.button href=(PATH) { "Go to the start page" } }
-        }
-    }
 }
 
 /// The same page with the status of a form whose fields have errors.
@@ -156,11 +94,6 @@ pub(super) fn unprocessable(mut response: Response) -> Response {
 pub(super) fn too_many(mut response: Response) -> Response {
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response
-}
-
-/// A path below the console that no route has. Nobody is looked up for it.
-pub(super) async fn unknown_page() -> Response {
-    PageError::Missing.bare()
 }
 
 impl From<UserError> for PageError {

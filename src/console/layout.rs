@@ -11,10 +11,10 @@ use super::assets::AssetNames;
 use super::brand::ShownBrand;
 use super::components::icon::{Icon, icon};
 use super::components::notice::{Tone, notice};
-use super::cookies::{Cookie, Cookies};
+use super::error;
 use super::flash::{Flash, FlashKind};
 use super::session::{SessionState, Visitor};
-use crate::domain::user::Role;
+use crate::domain::user::UserRole;
 
 /// The entry of the menu, or the tab, that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,27 @@ struct MenuEntry {
 
 const MENU: [MenuEntry; 10] = [
     MenuEntry { pages: &[Nav::Dashboard], icon: Icon::Dashboard, label: "Dashboard", path: "", access: Access::Member },
-    MenuEntry { pages: &[Nav::Contacts], icon: Icon::Contacts, label: "Contacts", path: "/contacts", access: Access::Member },
-    MenuEntry { pages: &[Nav::Companies], icon: Icon::Companies, label: "Companies", path: "/companies", access: Access::Member },
-    MenuEntry { pages: &[Nav::Projects], icon: Icon::Projects, label: "Projects", path: "/projects", access: Access::Member },
+    MenuEntry {
+        pages: &[Nav::Contacts],
+        icon: Icon::Contacts,
+        label: "Contacts",
+        path: "/contacts",
+        access: Access::Member,
+    },
+    MenuEntry {
+        pages: &[Nav::Companies],
+        icon: Icon::Companies,
+        label: "Companies",
+        path: "/companies",
+        access: Access::Member,
+    },
+    MenuEntry {
+        pages: &[Nav::Projects],
+        icon: Icon::Projects,
+        label: "Projects",
+        path: "/projects",
+        access: Access::Member,
+    },
     MenuEntry {
         pages: &[Nav::SecureApi, Nav::PushEndpoints, Nav::Sync],
         icon: Icon::Integrations,
@@ -57,7 +75,13 @@ const MENU: [MenuEntry; 10] = [
         path: "/integrations",
         access: Access::Admin,
     },
-    MenuEntry { pages: &[Nav::CustomFields], icon: Icon::Fields, label: "Custom Fields", path: "/custom-fields", access: Access::Member },
+    MenuEntry {
+        pages: &[Nav::CustomFields],
+        icon: Icon::Fields,
+        label: "Custom Fields",
+        path: "/custom-fields",
+        access: Access::Member,
+    },
     MenuEntry {
         pages: &[Nav::Audiences],
         icon: Icon::Audiences,
@@ -90,29 +114,30 @@ const INTEGRATION_TABS: [Tab; 3] = [
     Tab { page: Nav::Sync, label: "Sync", path: "/integrations/sync", access: Access::Admin },
 ];
 
-/// Choices of a browser, kept in its cookies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Preferences {
-    /// `light` or `dark`; `None` is the system's choice.
-    pub(crate) theme: Option<&'static str>,
-    pub(crate) is_menu_collapsed: bool,
-}
-
-impl Preferences {
-    pub(super) fn of(cookies: &Cookies<'_>) -> Self {
-        let theme = cookies.get(Cookie::Theme);
-        Self {
-            theme: ["light", "dark"].into_iter().find(|known| theme == Some(known)),
-            is_menu_collapsed: cookies.get(Cookie::Menu) == Some("collapsed"),
-        }
-    }
-}
-
 /// Sends a page.
 pub(super) fn respond(page: &Markup) -> Response {
     let mut response = Response::new(Body::from(page.clone().into_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
+}
+
+impl SessionState {
+    /// A page with the menu.
+    pub(crate) fn page(&self, nav: Nav, title: &str, content: Markup) -> Response {
+        respond(&inside(self, nav, title, &content))
+    }
+
+    /// A page with errors beside the fields of its form.
+    pub(crate) fn invalid_page(&self, nav: Nav, title: &str, content: Markup) -> Response {
+        error::unprocessable(self.page(nav, title, content))
+    }
+}
+
+impl Visitor {
+    /// A page without the menu, for people who are not signed in.
+    pub(crate) fn page(&self, title: &str, content: Markup) -> Response {
+        respond(&outside(self, title, &content))
+    }
 }
 
 /// Sends a part of a page, for htmx.
@@ -121,7 +146,7 @@ pub(crate) fn fragment(markup: &Markup) -> Response {
 }
 
 /// A page with the menu.
-pub(super) fn inside(session: &SessionState, nav: Nav, title: &str, content: &Markup) -> Markup {
+fn inside(session: &SessionState, nav: Nav, title: &str, content: &Markup) -> Markup {
     let visitor = &*session.visitor;
     let preferences = visitor.preferences;
     let is_integration = INTEGRATION_TABS.iter().any(|tab| tab.page == nav);
@@ -149,7 +174,7 @@ pub(super) fn inside(session: &SessionState, nav: Nav, title: &str, content: &Ma
 }
 
 /// A page for people who are not signed in.
-pub(super) fn outside(visitor: &Visitor, title: &str, content: &Markup) -> Markup {
+fn outside(visitor: &Visitor, title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" data-theme=[visitor.preferences.theme] {
@@ -211,7 +236,7 @@ pub(crate) fn brand_mark(brand: &ShownBrand) -> Markup {
 }
 
 fn menu(session: &SessionState, nav: Nav) -> Markup {
-    let entries = MENU.iter().filter(|entry| entry.access.permits(session));
+    let entries = MENU.iter().filter(|entry| session.may_use(entry.access));
     let is_collapsed = session.visitor.preferences.is_menu_collapsed;
     html! {
         nav.menu #menu popover="auto" aria-label="Main" {
@@ -279,7 +304,7 @@ fn theme_switch(session: &SessionState) -> Markup {
 }
 
 fn tabs(session: &SessionState, nav: Nav) -> Markup {
-    let visible = INTEGRATION_TABS.iter().filter(|tab| tab.access.permits(session));
+    let visible = INTEGRATION_TABS.iter().filter(|tab| session.may_use(tab.access));
     html! {
         div.section-head {
             p.section-title { "Integrations" }
@@ -294,11 +319,11 @@ fn tabs(session: &SessionState, nav: Nav) -> Markup {
 
 /// The first of the tabs of Integrations that a session may see.
 pub(super) fn first_integration(session: &SessionState) -> &'static str {
-    let visible = INTEGRATION_TABS.iter().find(|tab| tab.access.permits(session));
+    let visible = INTEGRATION_TABS.iter().find(|tab| session.may_use(tab.access));
     visible.map_or("", |tab| tab.path)
 }
 
 /// Whether a role is one of those that manage the account's integrations, fields and audiences.
 pub(crate) fn can_manage(session: &SessionState) -> bool {
-    session.role >= Role::Admin
+    session.role >= UserRole::Admin
 }

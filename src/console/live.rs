@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,7 +18,7 @@ use maud::Markup;
 use super::error::{PageError, PageResult};
 use super::session::ConsoleSession;
 use super::state::Console;
-use crate::domain::AccountId;
+use super::streams::StreamCount;
 use crate::users::sign_in::SESSION_IDLE;
 
 /// The pause between two looks.
@@ -26,43 +26,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks without a change after which a comment keeps the connection open.
 const QUIET: u32 = 15;
-
-/// Open streams of one account.
-const MAX_STREAMS: usize = 50;
-
-/// The open streams of each account.
-#[derive(Clone, Default)]
-pub(crate) struct StreamCounts(Arc<Mutex<HashMap<AccountId, usize>>>);
-
-impl StreamCounts {
-    fn start(&self, account: AccountId) -> Option<StreamCount> {
-        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = counts.entry(account).or_default();
-        if *count >= MAX_STREAMS {
-            return None;
-        }
-        *count += 1;
-        Some(StreamCount { counts: self.clone(), account })
-    }
-}
-
-/// One open stream; dropping it makes room for another.
-struct StreamCount {
-    counts: StreamCounts,
-    account: AccountId,
-}
-
-impl Drop for StreamCount {
-    fn drop(&mut self) {
-        let mut counts = self.counts.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.account) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.account);
-            }
-        }
-    }
-}
 
 /// The part of a page with this name, as it is now.
 pub(crate) struct LivePart {

@@ -1,6 +1,6 @@
 //! The web console: server-rendered pages for the people of an account.
 //!
-//! `routes.rs` lists every route with the least role that may use it; `access.rs` enforces the list before a handler runs,
+//! `routes.rs` lists every route with the least role that may use it; `guard.rs` enforces the list before a handler runs,
 //! together with the token of forms. A page is a function in `pages/` that takes a [`session::ConsoleSession`] and returns
 //! markup; everything that it changes goes through the services that the API and the command line use. Works without
 //! scripts, except for live values and copying. Knows no SQL and no NATS.
@@ -11,15 +11,19 @@ mod brand;
 mod components;
 mod cookies;
 mod error;
+mod error_page;
 mod flash;
 mod form;
+mod guard;
 mod headers;
 mod layout;
 mod live;
+mod lookup;
 mod pages;
 mod routes;
 mod session;
 mod state;
+mod streams;
 mod text;
 
 pub use self::access::Access;
@@ -40,11 +44,11 @@ pub(crate) fn router(console: &Arc<Console>) -> Router {
         return Router::new();
     }
     let routes = routes::all().into_iter().fold(Router::new(), |router, route| {
-        let guard = access::Guard { console: Arc::clone(console), access: route.access, max_body: route.max_body };
-        let guarded = route.handler.layer(middleware::from_fn_with_state(guard, access::authorise));
+        let guard = guard::Guard { console: Arc::clone(console), access: route.access, max_body: route.max_body };
+        let guarded = route.handler.layer(middleware::from_fn_with_state(guard, guard::authorise));
         router.route(route.path, guarded)
     });
-    let routes = routes.fallback(error::unknown_page).method_not_allowed_fallback(error::unknown_page);
+    let routes = routes.fallback(error_page::unknown).method_not_allowed_fallback(error_page::unknown);
     let routes = routes.with_state(Arc::clone(console));
     let home = Router::new().route(PATH, axum::routing::get(pages::home)).merge(Router::new().nest(PATH, routes));
     home.layer(middleware::from_fn(headers::secure))

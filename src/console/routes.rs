@@ -8,13 +8,14 @@ use axum::routing::{MethodRouter, get, post};
 use hyper::Method;
 
 use super::access::Access;
-use super::assets;
 use super::form::MAX_FORM;
-use super::pages::{account_links, audit, branding, components, preferences, profile, secure_api, sign_in, team};
+use super::pages::{
+    account_links, audit, branding, components, files, preferences, profile, secure_api, sign_in, team,
+};
 use super::state::Console;
 
 /// A route of the console.
-pub(super) struct Route {
+pub(super) struct ConsoleRoute {
     method: Method,
     /// Below `/console`.
     pub(super) path: &'static str,
@@ -24,7 +25,7 @@ pub(super) struct Route {
     pub(super) handler: MethodRouter<Arc<Console>>,
 }
 
-impl Route {
+impl ConsoleRoute {
     /// The same route for larger bodies. Its form sends the token as `?csrf=`, so that the body is not read twice.
     #[must_use]
     fn with_body(self, max_body: usize) -> Self {
@@ -32,30 +33,30 @@ impl Route {
     }
 }
 
-fn page<H, T>(path: &'static str, access: Access, handler: H) -> Route
+fn page<H, T>(path: &'static str, access: Access, handler: H) -> ConsoleRoute
 where
     H: Handler<T, Arc<Console>>,
     T: 'static,
 {
-    Route { method: Method::GET, path, access, max_body: 0, handler: get(handler) }
+    ConsoleRoute { method: Method::GET, path, access, max_body: 0, handler: get(handler) }
 }
 
-fn action<H, T>(path: &'static str, access: Access, handler: H) -> Route
+fn action<H, T>(path: &'static str, access: Access, handler: H) -> ConsoleRoute
 where
     H: Handler<T, Arc<Console>>,
     T: 'static,
 {
-    Route { method: Method::POST, path, access, max_body: MAX_FORM, handler: post(handler) }
+    ConsoleRoute { method: Method::POST, path, access, max_body: MAX_FORM, handler: post(handler) }
 }
 
 /// The table.
-pub(super) fn all() -> Vec<Route> {
+pub(super) fn all() -> Vec<ConsoleRoute> {
     use Access::{Admin, Member, Public, SecureApi, SuperAdmin};
     vec![
         // Files.
-        page("/assets/{name}", Public, assets::serve),
-        page("/brand/style/{name}", Public, assets::brand_style),
-        page("/brand/logo/{tag}", Public, assets::logo),
+        page("/assets/{name}", Public, files::serve),
+        page("/brand/style/{name}", Public, files::brand_style),
+        page("/brand/logo/{tag}", Public, files::logo),
         // Signing in.
         page("/sign-in", Public, sign_in::form),
         action("/sign-in", Public, sign_in::submit),
@@ -121,6 +122,10 @@ pub struct RouteInfo {
 /// Every route, for the test that asks each as everybody.
 #[must_use]
 pub fn table() -> Vec<RouteInfo> {
-    let info = |Route { method, path, access, .. }| RouteInfo { method, path: format!("{}{path}", super::PATH), access };
+    let info = |ConsoleRoute { method, path, access, .. }| RouteInfo {
+        method,
+        path: format!("{}{path}", super::PATH),
+        access,
+    };
     all().into_iter().map(info).collect()
 }

@@ -5,29 +5,26 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
-use hyper::Uri;
-use hyper::header::{HeaderValue, SET_COOKIE, USER_AGENT};
-use maud::Markup;
+use hyper::header::{HeaderValue, SET_COOKIE};
 use uuid::Uuid;
 
 use super::PATH;
-use super::brand::{self, ShownBrand};
-use super::cookies::{self, Cookie, Cookies};
+use super::access::Access;
+use super::assets::AssetNames;
+use super::brand::ShownBrand;
+use super::cookies::{self, Cookie, Preferences};
 use super::error::PageError;
 use super::flash::Flash;
-use super::layout::{self, Nav, Preferences};
 use super::state::Console;
 use crate::clock::Clock;
 use crate::domain::account::OnMissing;
 use crate::domain::tier::Tier;
-use crate::domain::user::Role;
+use crate::domain::user::UserRole;
 use crate::domain::{AccountId, Timestamp};
 use crate::http::{ClientAddress, ServiceUrl};
 use crate::store::audit::By;
-use crate::store::console::sessions::ActiveSession;
 use crate::users::AccessToken;
-use crate::users::sign_in::{BrowserInfo, SESSION_IDLE};
-use crate::users::token::NO_ACCOUNT;
+use crate::users::sign_in::BrowserInfo;
 
 /// Anybody who asks for a page.
 pub(crate) struct Visitor {
@@ -46,10 +43,10 @@ pub(crate) struct Visitor {
     /// The path and query of the page.
     pub(crate) path: String,
     /// The file names of assets, for pages.
-    pub(crate) assets: super::assets::AssetNames,
+    pub(crate) assets: AssetNames,
     /// Whether part of a page is asked for by htmx.
     pub(crate) is_partial: bool,
-    flash: Option<String>,
+    pub(super) flash: Option<String>,
 }
 
 impl Visitor {
@@ -61,7 +58,8 @@ impl Visitor {
     /// Whether browsers keep the cookies of this address: over https, and on this machine.
     pub(crate) fn is_secure(&self) -> bool {
         let host = self.service_url.host();
-        let is_loopback = host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || host.starts_with("127.");
+        let is_loopback =
+            host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || host.starts_with("127.");
         self.service_url.parts().0 == "https" || is_loopback
     }
 
@@ -73,21 +71,15 @@ impl Visitor {
         }
     }
 
-    /// A page without the menu, for people who are not signed in.
-    pub(crate) fn page(&self, title: &str, content: Markup) -> Response {
-        layout::respond(&layout::outside(self, title, &content))
-    }
-
     /// The author of a change by somebody who is not signed in.
     pub(crate) fn by<'a>(&self, actor: &'a str, clock: &Clock) -> By<'a> {
         By { actor, at: clock.now(), address: self.address.0 }
     }
-
 }
 
 /// A user who is signed in, with the account and everything that every page shows. Cloning shares it.
 #[derive(Clone)]
-pub(crate) struct ConsoleSession(Arc<SessionState>);
+pub(crate) struct ConsoleSession(pub(super) Arc<SessionState>);
 
 /// The parts of a [`ConsoleSession`].
 pub(crate) struct SessionState {
@@ -96,7 +88,7 @@ pub(crate) struct SessionState {
     pub(crate) user_id: Uuid,
     pub(crate) session_id: Uuid,
     pub(crate) email: String,
-    pub(crate) role: Role,
+    pub(crate) role: UserRole,
     pub(crate) has_totp: bool,
     pub(crate) tier: Tier,
     pub(crate) on_missing: OnMissing,
@@ -122,19 +114,14 @@ impl std::ops::Deref for ConsoleSession {
 }
 
 impl SessionState {
+    /// Whether the user may use routes with this access.
+    pub(crate) fn may_use(&self, access: Access) -> bool {
+        access.permits(self.role, self.secure_api_limited)
+    }
+
     /// The author of a change that this user makes.
     pub(crate) fn by(&self, clock: &Clock) -> By<'_> {
         By { actor: &self.email, at: clock.now(), address: self.visitor.address.0 }
-    }
-
-    /// A page with the menu. Status 200.
-    pub(crate) fn page(&self, nav: Nav, title: &str, content: Markup) -> Response {
-        layout::respond(&layout::inside(self, nav, title, &content))
-    }
-
-    /// A page with errors beside the fields of its form. Status 422.
-    pub(crate) fn invalid_page(&self, nav: Nav, title: &str, content: Markup) -> Response {
-        super::error::unprocessable(layout::respond(&layout::inside(self, nav, title, &content)))
     }
 
     /// Goes to another page after a change, which that page confirms.
@@ -152,13 +139,6 @@ pub(crate) fn redirect(path: &str) -> Response {
     axum::response::Redirect::to(path).into_response()
 }
 
-/// The path and query of a page, to return to after signing in.
-pub(super) fn local_path(uri: &Uri) -> String {
-    // The console is nested, so the path of the request itself lacks the beginning.
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    if path.starts_with(PATH) { path.to_owned() } else { format!("{PATH}{path}") }
-}
-
 /// A path that leads back into the console; anything else is the start page. Refuses other hosts, `//host` and `/\host`.
 pub(crate) fn safe_path(claimed: Option<&str>) -> String {
     let is_plain = |path: &&str| {
@@ -167,98 +147,6 @@ pub(crate) fn safe_path(claimed: Option<&str>) -> String {
         continues && !path.contains("//") && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
     claimed.filter(is_plain).map_or_else(|| PATH.to_owned(), str::to_owned)
-}
-
-/// Finds out who asks for a page.
-pub(super) async fn visitor(
-    console: &Console,
-    parts: &mut Parts,
-) -> Result<(Arc<Visitor>, Option<ConsoleSession>), PageError> {
-    let cookies = Cookies::of(&parts.headers);
-    let service_url = parts.extensions.get::<ServiceUrl>().cloned().ok_or(PageError::Internal)?;
-    let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress(None));
-    let known = cookies.get(Cookie::Visit).and_then(AccessToken::parse);
-    let token = known.clone().unwrap_or_else(|| AccessToken::make(NO_ACCOUNT));
-    let new_cookie = known.is_none().then(|| cookies::set(Cookie::Visit, &token.text(), 24 * 3_600));
-    let branded = console.brands.shown_at(&service_url).await;
-    let user_agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let original = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
-    let visitor = Arc::new(Visitor {
-        token,
-        new_cookie,
-        brand: Arc::new(ShownBrand::of_host(&branded)),
-        host_account: branded.account,
-        service_url,
-        address,
-        user_agent: user_agent.to_owned(),
-        preferences: Preferences::of(&cookies),
-        path: local_path(original),
-        assets: console.assets.names(),
-        is_partial: parts.headers.contains_key("hx-request"),
-        flash: cookies.get(Cookie::Flash).map(str::to_owned),
-    });
-    let session = match cookies.get(Cookie::Session).and_then(AccessToken::parse) {
-        Some(token) => session(console, &visitor, token).await?,
-        None => None,
-    };
-    Ok((visitor, session))
-}
-
-/// The session of a token, if it works on this host.
-async fn session(
-    console: &Console,
-    visitor: &Arc<Visitor>,
-    token: AccessToken,
-) -> Result<Option<ConsoleSession>, PageError> {
-    // A brand's own host shows nothing of another account.
-    if visitor.host_account.is_some_and(|account| account != token.account()) {
-        return Ok(None);
-    }
-    let Some(active) = console.store.session(token.account(), &token.hash(), SESSION_IDLE).await? else {
-        return Ok(None);
-    };
-    if active.is_stale {
-        console.store.touch_session(token.account(), &token.hash()).await?;
-    }
-    let brand = brand::of_account(console, token.account(), active.revision).await?;
-    let flash = visitor.flash.as_deref().and_then(|signed| Flash::decode(&token.verify(signed)?));
-    Ok(Some(of_active(active, token, brand, Arc::clone(visitor), flash)))
-}
-
-fn of_active(
-    active: ActiveSession,
-    token: AccessToken,
-    brand: Arc<ShownBrand>,
-    visitor: Arc<Visitor>,
-    flash: Option<Flash>,
-) -> ConsoleSession {
-    ConsoleSession(Arc::new(SessionState {
-        account: token.account(),
-        account_name: active.account_name,
-        user_id: active.user_id,
-        session_id: active.session_id,
-        email: active.email,
-        role: active.role,
-        has_totp: active.has_totp,
-        tier: active.tier,
-        on_missing: active.on_missing,
-        show_once: active.show_once,
-        secure_api_limited: active.secure_api_limited,
-        now: active.now,
-        token,
-        brand,
-        visitor,
-        flash,
-    }))
-}
-
-/// Removes the message of the page before, once a whole page has shown it.
-pub(super) fn clear_flash(visitor: &Visitor, session: Option<&ConsoleSession>, response: &mut Response) {
-    let shown = session.is_some_and(|session| session.flash.is_some());
-    let is_page = response.headers().get(hyper::header::CONTENT_TYPE).is_some_and(|kind| kind == "text/html; charset=utf-8");
-    if shown && is_page && !visitor.is_partial {
-        response.headers_mut().append(SET_COOKIE, cookies::set(Cookie::Flash, "", 0));
-    }
 }
 
 impl<S: Sync> FromRequestParts<S> for ConsoleSession {
@@ -292,8 +180,16 @@ mod tests {
             assert_eq!(safe_path(Some(path)), path);
         }
         for path in [
-            "https://evil.example", "//evil.example", "/\\evil.example", "/console//evil.example", "/consolevil",
-            "/secure-api", "javascript:alert(1)", "/console/\r\nX: y", "/console@evil.example", "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/console//evil.example",
+            "/consolevil",
+            "/secure-api",
+            "javascript:alert(1)",
+            "/console/\r\nX: y",
+            "/console@evil.example",
+            "",
         ] {
             assert_eq!(safe_path(Some(path)), "/console", "{path:?}");
         }

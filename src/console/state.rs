@@ -5,8 +5,9 @@ use std::sync::Arc;
 use moka::future::Cache;
 use tokio_util::sync::CancellationToken;
 
-use super::assets::Assets;
+use super::assets::ConsoleAssets;
 use super::brand::ShownBrand;
+use super::streams::StreamCounts;
 use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
@@ -44,19 +45,19 @@ pub(crate) struct ConsoleParts {
 pub(crate) struct Console {
     pub(crate) is_enabled: bool,
     pub(crate) parts: ConsoleParts,
-    pub(crate) assets: Assets,
+    pub(crate) assets: ConsoleAssets,
     /// By account and revision.
     pub(crate) account_brands: Cache<(AccountId, i64), Arc<ShownBrand>>,
-    pub(crate) streams: super::live::StreamCounts,
+    pub(crate) streams: StreamCounts,
 }
 
 impl Console {
     pub(crate) fn new(parts: ConsoleParts) -> Self {
         Self {
             is_enabled: parts.config.console.enabled,
-            assets: Assets::new(),
+            assets: ConsoleAssets::new(),
             account_brands: Cache::builder().max_capacity(BRANDS).build(),
-            streams: super::live::StreamCounts::default(),
+            streams: StreamCounts::default(),
             parts,
         }
     }

@@ -14,7 +14,7 @@ use crate::clock::{self, Clock};
 use crate::command::{CommandEnvelope, Failure};
 use crate::config::{Config, MasterKey};
 use crate::contract::input::{self, InputKind};
-use crate::domain::user::Role;
+use crate::domain::user::UserRole;
 use crate::domain::{AccountId, Command, Entity, ValidationErrors, named};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
@@ -77,7 +77,8 @@ pub(super) async fn account(store: &Store, config: &Config, dir: &Path) -> anyho
     let by = By::new("dev", Clock::system().now());
     let new = NewAccount { account, name: "Demo".to_owned(), key };
     store.create_accounts(&[new], config.quota.tiers.largest().0, by).await?;
-    let credentials = DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned(), password: String::new() };
+    let credentials =
+        DemoCredentials { public_id: account.0, secret_key: secret.text().to_owned(), password: String::new() };
     private::write(&file, &serde_json::to_string(&credentials)?)?;
     Ok(credentials)
 }
@@ -103,7 +104,7 @@ pub(super) async fn login(
     match known {
         Some(user) => users.set_password((account, user.user_id), (EMAIL, &password), by).await?,
         None => {
-            let invitation = users.invite(account, EMAIL, Role::SuperAdmin, by).await?;
+            let invitation = users.invite(account, EMAIL, UserRole::SuperAdmin, by).await?;
             users.choose_password(&invitation, &password, by).await?;
         }
     }

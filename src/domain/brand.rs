@@ -1,10 +1,9 @@
 //! The white label: the name, colour and logo under which an account's partners see the API.
 
-mod svg;
-
 use std::fmt;
 use std::sync::Arc;
 
+use super::svg;
 use super::text_enum::text_enum;
 
 /// The longest name, in characters.
@@ -157,9 +156,9 @@ pub const MAX_SUPPORT_URL: usize = 500;
 pub fn parse_support_url(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let is_plain = !text.chars().any(|sign| sign.is_whitespace() || sign.is_control());
-    let has_scheme = ["https://", "http://", "mailto:"]
-        .into_iter()
-        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && text.len() > scheme.len());
+    let has_scheme = ["https://", "http://", "mailto:"].into_iter().any(|scheme| {
+        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && text.len() > scheme.len()
+    });
     if !is_plain || !has_scheme || text.len() > MAX_SUPPORT_URL {
         return Err("a support link begins with https://, http:// or mailto:");
     }

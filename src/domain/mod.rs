@@ -29,6 +29,7 @@ pub(crate) mod record;
 pub mod reference;
 pub(crate) mod refusal;
 pub(crate) mod schema;
+mod svg;
 pub mod sync;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub const MAX_PASSWORD: usize = 256;
 text_enum! {
     /// The rights of a user in the account, from the smallest to the largest.
     #[derive(PartialOrd, Ord, Hash)]
-    pub enum Role {
+    pub enum UserRole {
         /// Sees the account's records.
         Member = "member",
         /// Manages integrations, fields and audiences.
@@ -24,7 +24,7 @@ text_enum! {
     }
 }
 
-impl Role {
+impl UserRole {
     /// The role's name for people.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -114,7 +114,7 @@ const COMMON: [&str; 12] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, check_password, parse_email};
+    use super::{UserRole, check_password, parse_email};
 
     #[test]
     fn an_email_address_is_found_in_whatever_case_it_is_typed() {
@@ -135,6 +135,6 @@ mod tests {
 
     #[test]
     fn a_larger_role_is_greater() {
-        assert!(Role::Member < Role::Admin && Role::Admin < Role::SuperAdmin);
+        assert!(UserRole::Member < UserRole::Admin && UserRole::Admin < UserRole::SuperAdmin);
     }
 }

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::request::admission::Admission;
 use self::request::auth;
+pub(crate) use self::request::client_address::ClientAddress;
 use self::request::extract::BodyLimit;
 use self::request::peer::TrustedProxies;
-pub(crate) use self::request::client_address::ClientAddress;
 pub(crate) use self::request::service_url::ServiceUrl;
 pub(crate) use self::request::sessions::KeyCheck;
 use self::request::sessions::Sessions;

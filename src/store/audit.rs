@@ -41,8 +41,7 @@ pub(super) async fn audit(
     detail: &serde_json::Value,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = accounts.iter().map(|_| clock::fresh_uid().0).collect();
-    let values: super::Params<'_, 7> =
-        [&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string(), &by.address];
+    let values: super::Params<'_, 7> = [&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string(), &by.address];
     transaction.execute(INSERT_AUDIT, &values).await?;
     Ok(())
 }

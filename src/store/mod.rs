@@ -1,7 +1,7 @@
 //! PostgreSQL. The only module with SQL: one function is one statement or one named transaction.
 //!
 //! Guarantees: every statement takes the account id, so that no row of one account is ever read with another's key; a
-//! command's events, read-model changes and idempotency record commit together. Knows nothing of HTTP, NATS or reasons.
+//! command's events, read models and idempotency record commit together. Knows nothing of HTTP, NATS or reasons.
 //!
 //! # Pools
 //!
@@ -26,9 +26,9 @@
 //! * A follower (feed, deliveries, relay) is woken by a commit and then reads the log from its cursor. A standby would
 //!   show it nothing, and a cursor beyond the standby's log would look like a cursor of a lost timeline.
 //! * A position of the log was read before, and a standby may not have it yet: records and lists as they were, histories.
-//! * A decision depends on the row: credentials, quota, idempotency records, cursors before work starts, accounts that
-//!   sweeps look for, a project that a write names by a part of its name.
-//! * The read is small and rare: brands, the lists of the CLI.
+//! * A decision depends on the row: credentials, quota, sessions, idempotency records, cursors before work starts, accounts
+//!   that sweeps look for, a project that a write names by a part of its name.
+//! * The read is small and rare: brands, users, the lists of the CLI.
 
 pub mod account_changes;
 pub mod accounts;
@@ -38,8 +38,8 @@ pub mod audit;
 pub mod batch;
 pub mod brands;
 mod columns;
-pub mod console;
 mod companies;
+pub mod console;
 pub(crate) mod diagnosis;
 pub(crate) mod endpoint_changes;
 pub(crate) mod endpoint_counts;
@@ -75,9 +75,8 @@ mod text_index;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
-use tokio_postgres::NoTls;
-
 pub use error::StoreError;
+use tokio_postgres::NoTls;
 
 use self::searches::Searches;
 use crate::clock::{self, Clock};
@@ -125,7 +124,7 @@ const LOOKUP_CONNECTIONS: usize = 2;
 /// the other.
 const ADMIT_CONNECTIONS: usize = 2 + LOOKUP_CONNECTIONS;
 
-/// Connections for single records. While they are occupied, further reads gather for the next statement.
+/// Connections for single records. While they are occupied, further reads wait.
 const RECORD_CONNECTIONS: usize = 2;
 
 /// Makes PostgreSQL refuse every write of a session.
@@ -196,7 +195,7 @@ impl Store {
         self.checkout("read", &self.read).await
     }
 
-    /// A read-only connection for single records, which sees every commit.
+    /// The same for single records.
     async fn record_reader(&self) -> Result<Object, StoreError> {
         self.checkout("records", &self.records).await
     }

@@ -1,4 +1,4 @@
-//! What a Super Admin, an operator or a user can do with users: each change is one transaction with its audit row.
+//! Changes of users, by a Super Admin, an operator or the user: each is one transaction with its audit row.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::token::{AccessToken, NO_ACCOUNT};
 use super::totp::TotpSecret;
 use crate::clock::{self, Clock};
 use crate::domain::AccountId;
-use crate::domain::user::{LinkPurpose, Role, UserState, check_password, parse_email};
+use crate::domain::user::{LinkPurpose, UserRole, UserState, check_password, parse_email};
 use crate::keys::{self, SecretKey, Terms};
 use crate::secrets::MasterKeys;
 use crate::store::accounts::NewAccount;
@@ -39,7 +39,7 @@ pub enum UserError {
     Invalid {
         /// The field: `email`, `password`, `current`, `code` or `name`.
         field: &'static str,
-        /// What is wrong with it.
+        /// The sentence that stands beside the field.
         message: &'static str,
     },
     /// There is no such account or user.
@@ -105,7 +105,7 @@ impl Users {
         &self,
         account: AccountId,
         email: &str,
-        role: Role,
+        role: UserRole,
         by: By<'_>,
     ) -> Result<AccessToken, UserError> {
         let email = parse_email(email).map_err(UserError::invalid("email"))?;
@@ -220,7 +220,10 @@ impl Users {
         code: &str,
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let wrong = UserError::Invalid { field: "code", message: "This code is not right. Enter the one that your app shows now." };
+        let wrong = UserError::Invalid {
+            field: "code",
+            message: "This code is not right. Enter the one that your app shows now.",
+        };
         let step = secret.step_of(code, self.clock.now()).ok_or(wrong)?;
         let sealed = self.masters.seal(&totp_aad(account, user), secret.bytes()).ok_or(UserError::NoMasterKey)?;
         self.store.set_totp((account, user), Some(&sealed), step, by).await?;
@@ -275,7 +278,7 @@ impl Users {
         let key = keys::prepare(account, &SecretKey::make(slug), Terms::named("default"), &self.masters);
         let by = By { actor: &email, ..by };
         self.store.create_accounts(&[NewAccount { account, name, key }], tier, by).await?;
-        let invitation = self.invite(account, &email, Role::SuperAdmin, by).await?;
+        let invitation = self.invite(account, &email, UserRole::SuperAdmin, by).await?;
         self.choose_password(&invitation, password, by).await
     }
 }

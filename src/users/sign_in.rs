@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use super::service::{UserError, Users, link, totp_aad};
 use super::token::AccessToken;
 use super::totp::TotpSecret;
@@ -16,6 +15,7 @@ use crate::domain::user::{LinkPurpose, UserState, parse_email};
 use crate::store::audit::By;
 use crate::store::console::sessions::NewSession;
 use crate::store::console::users::ConsoleUser;
+use sha2::{Digest as _, Sha256};
 
 /// The time after which a session ends, however much it is used.
 pub const SESSION_TTL: Duration = Duration::from_secs(14 * 24 * 3_600);
@@ -157,11 +157,7 @@ impl Users {
     }
 
     /// Makes a session for a user who has just chosen a password by a link.
-    pub async fn second_step(
-        &self,
-        user: &ConsoleUser,
-        browser: BrowserInfo<'_>,
-    ) -> Result<SignInResult, UserError> {
+    pub async fn second_step(&self, user: &ConsoleUser, browser: BrowserInfo<'_>) -> Result<SignInResult, UserError> {
         if user.totp.is_some() {
             return Ok(SignInResult::NeedsCode(self.step_token(user, LinkPurpose::SecondFactor).await?));
         }
@@ -193,10 +189,8 @@ impl Users {
 
     /// Counts a request for a link to a forgotten password; true where it may be sent.
     pub async fn may_request_reset(&self, email: &str, address: Option<IpAddr>) -> Result<bool, UserError> {
-        let limits = [
-            (subject("reset", email), 3),
-            (subject("reset from", &network(address)), MAX_PER_EMAIL_AND_NETWORK),
-        ];
+        let limits =
+            [(subject("reset", email), 3), (subject("reset from", &network(address)), MAX_PER_EMAIL_AND_NETWORK)];
         Ok(self.throttled(&limits).await?.is_none())
     }
 
@@ -207,9 +201,9 @@ impl Users {
         let exceeded = counted.iter().filter(|counted| {
             limits.iter().any(|(subject, limit)| *subject == counted.subject && counted.attempts > *limit)
         });
-        let wait = exceeded.map(|counted| counted.ends_in).fold(None, |longest: Option<f64>, ends_in| {
-            Some(longest.map_or(ends_in, |longest| longest.max(ends_in)))
-        });
+        let wait = exceeded
+            .map(|counted| counted.ends_in)
+            .fold(None, |longest: Option<f64>, ends_in| Some(longest.map_or(ends_in, |longest| longest.max(ends_in))));
         Ok(wait.map(|seconds| Duration::try_from_secs_f64(seconds.max(1.0)).unwrap_or(WINDOW)))
     }
 

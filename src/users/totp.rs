@@ -74,9 +74,8 @@ impl TotpSecret {
     /// The address that an app reads (the Key URI format).
     #[must_use]
     pub fn uri(&self, issuer: &str, user: &str) -> String {
-        let encode = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-        };
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
         let (issuer, user) = (encode(issuer), encode(user));
         format!("otpauth://totp/{issuer}:{user}?secret={}&issuer={issuer}", self.text())
     }
@@ -88,9 +87,12 @@ impl TotpSecret {
         let now = at.unix_timestamp() / STEP;
         let steps = now - SKEW..=now + SKEW;
         // Every step is compared, so that the time does not tell which one it was.
-        steps.fold(None, |valid, step| {
-            if bool::from(self.code(step).as_bytes().ct_eq(code.as_bytes())) { Some(step) } else { valid }
-        })
+        steps.fold(
+            None,
+            |valid, step| {
+                if bool::from(self.code(step).as_bytes().ct_eq(code.as_bytes())) { Some(step) } else { valid }
+            },
+        )
     }
 
     /// The code that an app shows at this time.

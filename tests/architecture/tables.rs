@@ -26,7 +26,7 @@ pub(crate) const TOP: Layers = Layers {
         &["dev"],
         &["main", "cli", "lib"],
     ],
-    beside: &["clock", "config", "metrics", "telemetry", "traces", "worker", "lifecycle", "memory"],
+    beside: &["clock", "config", "console_config", "metrics", "telemetry", "traces", "worker", "lifecycle", "memory"],
     siblings: &[
         ("main", "cli", "main is cli's thin shell"),
         ("console", "http", "the pages share the server, the brands of hosts and the service's URL with the API"),
@@ -240,7 +240,6 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("doctor.sessions", "reads the server's state"),
     ("doctor.members", "replicas own shards, not accounts"),
     ("doctor.standby", "reads the server's state"),
-    ("console_user.of_email", "a visitor who signs in names an email address and no account"),
     ("console_user.any", "whether it is the first start is no account's"),
     ("sign_in_throttle.take", "a visitor who signs in has no account yet"),
     ("sign_in_throttle.clear", "a visitor who signs in has no account yet"),

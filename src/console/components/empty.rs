@@ -9,7 +9,7 @@ pub(crate) fn empty_state(symbol: Icon, title: &str, text: &str, action: Markup)
     html! {
         div.empty {
             span.empty-icon { (icon(symbol)) }
-            h3 { (title) }
+            h2.empty-title { (title) }
             p { (text) }
             (action)
         }

@@ -7,7 +7,7 @@ use super::icon::{Icon, icon};
 
 /// A field with one value.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'a> {
+pub(crate) struct FormField<'a> {
     pub(crate) name: &'a str,
     pub(crate) label: &'a str,
     pub(crate) value: &'a str,
@@ -16,12 +16,12 @@ pub(crate) struct Field<'a> {
     pub(crate) hint: Option<&'a str>,
     pub(crate) error: Option<&'a str>,
     pub(crate) is_required: bool,
-    /// What the browser may fill in: `email`, `current-password`, `new-password`, `one-time-code`, `off`.
+    /// The kind of value that the browser may fill in: `email`, `current-password`, `new-password`, `one-time-code`, `off`.
     pub(crate) autocomplete: &'a str,
     pub(crate) max_length: Option<usize>,
 }
 
-impl<'a> Field<'a> {
+impl<'a> FormField<'a> {
     /// A required text field without a value.
     pub(crate) fn new(name: &'a str, label: &'a str) -> Self {
         Self {
@@ -53,8 +53,8 @@ pub(crate) fn csrf(token: &str) -> Markup {
 }
 
 /// An input with its label.
-pub(crate) fn text_field(field: Field<'_>) -> Markup {
-    let Field { name, value, kind, is_required, autocomplete, max_length, .. } = field;
+pub(crate) fn text_field(field: FormField<'_>) -> Markup {
+    let FormField { name, value, kind, is_required, autocomplete, max_length, .. } = field;
     labelled(field, |described| {
         html! {
             input id={ "field-" (name) } name=(name) type=(kind) value=(value) required[is_required]
@@ -65,8 +65,8 @@ pub(crate) fn text_field(field: Field<'_>) -> Markup {
 }
 
 /// A text of several lines.
-pub(crate) fn textarea(field: Field<'_>) -> Markup {
-    let Field { name, value, is_required, max_length, .. } = field;
+pub(crate) fn textarea(field: FormField<'_>) -> Markup {
+    let FormField { name, value, is_required, max_length, .. } = field;
     labelled(field, |described| {
         html! {
             textarea id={ "field-" (name) } name=(name) required[is_required] maxlength=[max_length]
@@ -76,8 +76,8 @@ pub(crate) fn textarea(field: Field<'_>) -> Markup {
 }
 
 /// A list of choices, of which `field.value` is chosen.
-pub(crate) fn select(field: Field<'_>, choices: &[Choice<'_>]) -> Markup {
-    let Field { name, value, .. } = field;
+pub(crate) fn select(field: FormField<'_>, choices: &[Choice<'_>]) -> Markup {
+    let FormField { name, value, .. } = field;
     labelled(field, |described| {
         html! {
             select id={ "field-" (name) } name=(name) aria-invalid=[field.error.map(|_| "true")] aria-describedby=[described] {
@@ -114,8 +114,8 @@ pub(crate) fn checkbox(name: &str, label: &str, hint: Option<&str>, is_on: bool)
     }
 }
 
-fn labelled(field: Field<'_>, input: impl FnOnce(Option<String>) -> Markup) -> Markup {
-    let Field { name, label, hint, error, is_required, .. } = field;
+fn labelled(field: FormField<'_>, input: impl FnOnce(Option<String>) -> Markup) -> Markup {
+    let FormField { name, label, hint, error, is_required, .. } = field;
     let ids = [hint.map(|_| format!("hint-{name}")), error.map(|_| format!("error-{name}"))];
     let described = ids.into_iter().flatten().collect::<Vec<_>>().join(" ");
     html! {

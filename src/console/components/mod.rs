@@ -18,7 +18,7 @@ pub(crate) use self::button::{ButtonStyle, button, link_button};
 pub(crate) use self::copy::{copy_button, copy_row};
 pub(crate) use self::dialog::{Dialog, dialog, dialog_link};
 pub(crate) use self::empty::empty_state;
-pub(crate) use self::field::{Choice, Field, checkbox, csrf, radio_group, select, text_field, textarea};
+pub(crate) use self::field::{Choice, FormField, checkbox, csrf, radio_group, select, text_field, textarea};
 pub(crate) use self::icon::{Icon, icon};
 pub(crate) use self::notice::{Tone, notice};
 pub(crate) use self::section::{card, page_head, time};

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use maud::{Markup, html};
 
 use super::super::PATH;
-use super::super::components::{ButtonStyle, Field, button, csrf, link_button, text_field};
+use super::super::components::{ButtonStyle, FormField, button, csrf, link_button, text_field};
 use super::super::error::{PageError, PageResult, unprocessable};
 use super::super::form::{FieldErrors, Form};
 use super::super::session::{MaybeSession, Visitor};
@@ -58,7 +58,8 @@ pub(in crate::console) async fn link_form(
     Path(token): Path<String>,
 ) -> PageResult {
     let Some((_, link)) = find(&console, &token).await? else { return Ok(dead(&visitor)) };
-    Ok(visitor.page(title(link.purpose), link_markup(&visitor, &token, &link, &Form::default(), &FieldErrors::default())))
+    Ok(visitor
+        .page(title(link.purpose), link_markup(&visitor, &token, &link, &Form::default(), &FieldErrors::default())))
 }
 
 pub(in crate::console) async fn use_link(
@@ -100,9 +101,8 @@ pub(in crate::console) async fn use_link(
 async fn find(console: &Console, text: &str) -> Result<Option<(AccessToken, ConsoleLink)>, PageError> {
     let Some(token) = AccessToken::parse(text) else { return Ok(None) };
     let link = console.store.link(token.account(), &token.hash()).await?;
-    let has_form = |purpose| {
-        matches!(purpose, LinkPurpose::Invitation | LinkPurpose::PasswordReset | LinkPurpose::SetUp)
-    };
+    let has_form =
+        |purpose| matches!(purpose, LinkPurpose::Invitation | LinkPurpose::PasswordReset | LinkPurpose::SetUp);
     Ok(link.filter(|link| has_form(link.purpose)).map(|link| (token, link)))
 }
 
@@ -140,22 +140,22 @@ fn link_markup(visitor: &Visitor, token: &str, link: &ConsoleLink, form: &Form, 
             form method="post" action={ (PATH) "/link/" (token) } {
                 (csrf(&visitor.token.csrf()))
                 @if link.purpose == LinkPurpose::SetUp {
-                    (text_field(Field {
+                    (text_field(FormField {
                         value: form.text("name"), error: errors.get("name"), autocomplete: "organization",
-                        max_length: Some(60), ..Field::new("name", "Organisation")
+                        max_length: Some(60), ..FormField::new("name", "Organisation")
                     }))
-                    (text_field(Field {
+                    (text_field(FormField {
                         kind: "email", value: form.text("email"), error: errors.get("email"), autocomplete: "username",
-                        ..Field::new("email", "Email address")
+                        ..FormField::new("email", "Email address")
                     }))
                 } @else if let Some(email) = &link.email {
                     p { "You sign in with " strong { (email) } "." }
                     input type="hidden" name="username" autocomplete="username" value=(email);
                 }
-                (text_field(Field {
+                (text_field(FormField {
                     kind: "password", autocomplete: "new-password", error: errors.get("password"),
                     hint: Some("At least 10 characters. A few words that you remember are better than a short riddle."),
-                    ..Field::new("password", "Password")
+                    ..FormField::new("password", "Password")
                 }))
                 div.form-actions { (button(ButtonStyle::Primary, "Save and sign in")) }
             }
@@ -171,7 +171,7 @@ fn forgot_markup(visitor: &Visitor, can_mail: bool, error: Option<&str>) -> Mark
                 p.lead { "Enter your email address. You will get a link to choose another password." }
                 form method="post" action={ (PATH) "/forgot" } {
                     (csrf(&visitor.token.csrf()))
-                    (text_field(Field { kind: "email", autocomplete: "username", error, ..Field::new("email", "Email address") }))
+                    (text_field(FormField { kind: "email", autocomplete: "username", error, ..FormField::new("email", "Email address") }))
                     div.form-actions { (button(ButtonStyle::Primary, "Send the link")) a href={ (PATH) "/sign-in" } { "Back to sign in" } }
                 }
             } @else {

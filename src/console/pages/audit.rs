@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::super::components::{
-    ButtonStyle, Choice, Field, Icon, button, empty_state, link_button, page_head, pagination, select, table, text_field,
-    time,
+    ButtonStyle, Choice, FormField, Icon, button, empty_state, link_button, page_head, pagination, select, table,
+    text_field, time,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::form::{Form, PageQuery};
@@ -116,10 +116,10 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
     html! {
         (page_head(TITLE, "Who changed this account, when, and from where. Entries are never changed or deleted.", download))
         form.filters method="get" action=(HERE) {
-            (select(Field { value: query.text("kind"), is_required: true, ..Field::new("kind", "What") }, &KINDS))
-            (text_field(Field { value: query.text("actor"), is_required: false, ..Field::new("actor", "Who") }))
-            (text_field(Field { kind: "date", value: query.text("from"), is_required: false, ..Field::new("from", "From") }))
-            (text_field(Field { kind: "date", value: query.text("until"), is_required: false, ..Field::new("until", "Until") }))
+            (select(FormField { value: query.text("kind"), is_required: true, ..FormField::new("kind", "What") }, &KINDS))
+            (text_field(FormField { value: query.text("actor"), is_required: false, ..FormField::new("actor", "Who") }))
+            (text_field(FormField { kind: "date", value: query.text("from"), is_required: false, ..FormField::new("from", "From") }))
+            (text_field(FormField { kind: "date", value: query.text("until"), is_required: false, ..FormField::new("until", "Until") }))
             (button(ButtonStyle::Secondary, "Filter"))
         }
         @if entries.is_empty() {

@@ -13,8 +13,8 @@ use super::super::access::CSRF_FIELD;
 use super::super::brand::ShownBrand;
 use super::super::components::dialog::dialog_actions;
 use super::super::components::{
-    ButtonStyle, Dialog, Field, Icon, button, card, checkbox, csrf, dialog, dialog_link, icon, page_head, text_field,
-    textarea,
+    ButtonStyle, Dialog, FormField, Icon, button, card, checkbox, csrf, dialog, dialog_link, icon, page_head,
+    text_field, textarea,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::flash::Flash;
@@ -56,7 +56,9 @@ pub(in crate::console) async fn save(
         Err(errors) => return invalid(&console, &session, BrandForm::typed(&form), &errors).await,
     };
     match console.store.set_brand(session.account, &new, session.by(&console.clock)).await? {
-        SetBrand::Done => Ok(session.redirect(HERE, Flash::success("Saved. Public pages show the change within 5 seconds."))),
+        SetBrand::Done => {
+            Ok(session.redirect(HERE, Flash::success("Saved. Public pages show the change within 5 seconds.")))
+        }
         SetBrand::NoAccount => Err(PageError::Missing),
         SetBrand::HostTaken(host) => {
             let errors = FieldErrors::one("hosts", format!("{host} belongs to another account."));
@@ -87,7 +89,10 @@ pub(in crate::console) async fn save_logo(
     set(&console, &session, &new, "The logo was saved.").await
 }
 
-pub(in crate::console) async fn remove_logo(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
+pub(in crate::console) async fn remove_logo(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+) -> PageResult {
     let new = NewBrand { remove_logo: true, ..NewBrand::default() };
     set(&console, &session, &new, "The logo was removed.").await
 }
@@ -221,21 +226,21 @@ fn content(session: &SessionState, form: &BrandForm, errors: &FieldErrors, opene
             }
             form method="post" action=(HERE) {
                 (csrf(&session.token.csrf()))
-                (text_field(Field { value: &form.name, error: errors.get("name"), max_length: Some(60), ..Field::new("name", "Platform name") }))
-                (text_field(Field {
+                (text_field(FormField { value: &form.name, error: errors.get("name"), max_length: Some(60), ..FormField::new("name", "Platform name") }))
+                (text_field(FormField {
                     kind: "color", value: &form.color, error: errors.get("color"),
                     hint: Some("Texts on the colour, and the colour as a text, are made readable by themselves, in light and dark."),
-                    ..Field::new("color", "Accent colour")
+                    ..FormField::new("color", "Accent colour")
                 }))
-                (text_field(Field {
+                (text_field(FormField {
                     value: &form.support_url, error: errors.get("support_url"), is_required: false, autocomplete: "url",
                     hint: Some("A page, such as https://example.com/help, or mailto:help@example.com. It stands at the top of every page."),
-                    ..Field::new("support_url", "Support link")
+                    ..FormField::new("support_url", "Support link")
                 }))
-                (textarea(Field {
+                (textarea(FormField {
                     value: &form.hosts, error: errors.get("hosts"), is_required: false,
                     hint: Some("One per line, such as api.example.com. Point the name at this service; its API, documentation and console show your brand alone."),
-                    ..Field::new("hosts", "Own host names")
+                    ..FormField::new("hosts", "Own host names")
                 }))
                 div.form-actions { (button(ButtonStyle::Primary, "Save")) }
             }
@@ -248,38 +253,46 @@ fn content(session: &SessionState, form: &BrandForm, errors: &FieldErrors, opene
 
 fn logo_card(session: &SessionState, form: &BrandForm, errors: &FieldErrors) -> Markup {
     let error = errors.get("logo");
-    card("Logo", "An SVG or PNG of at most 256 KiB. A square one fits best.", html! {
-        form method="post" enctype="multipart/form-data" action={ (HERE) "/logo?" (CSRF_FIELD) "=" (session.token.csrf()) } {
-            div.field {
-                label for="field-logo" { "File" }
-                input #field-logo type="file" name="logo" accept="image/svg+xml,image/png" required
-                    aria-invalid=[error.map(|_| "true")] aria-describedby=[error.map(|_| "error-logo")];
-                @if let Some(error) = error { p.error #error-logo { (icon(Icon::Warning)) (error) } }
+    card(
+        "Logo",
+        "An SVG or PNG of at most 256 KiB. A square one fits best.",
+        html! {
+            form method="post" enctype="multipart/form-data" action={ (HERE) "/logo?" (CSRF_FIELD) "=" (session.token.csrf()) } {
+                div.field {
+                    label for="field-logo" { "File" }
+                    input #field-logo type="file" name="logo" accept="image/svg+xml,image/png" required
+                        aria-invalid=[error.map(|_| "true")] aria-describedby=[error.map(|_| "error-logo")];
+                    @if let Some(error) = error { p.error #error-logo { (icon(Icon::Warning)) (error) } }
+                }
+                div.form-actions { (button(ButtonStyle::Primary, "Save logo")) }
             }
-            div.form-actions { (button(ButtonStyle::Primary, "Save logo")) }
-        }
-        @if form.has_logo {
-            form method="post" action={ (HERE) "/logo/remove" } {
-                (csrf(&session.token.csrf()))
-                div.form-actions { (button(ButtonStyle::Secondary, "Remove logo")) }
+            @if form.has_logo {
+                form method="post" action={ (HERE) "/logo/remove" } {
+                    (csrf(&session.token.csrf()))
+                    div.form-actions { (button(ButtonStyle::Secondary, "Remove logo")) }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn visibility_card(session: &SessionState) -> Markup {
-    card("White Label Visibility", "By default, Super Admins and Admins can view Secure API.", html! {
-        form method="post" action={ (HERE) "/visibility" } {
-            (csrf(&session.token.csrf()))
-            (checkbox(
-                "limit_secure_api",
-                "Limit Secure API to Super Admins",
-                Some("Once enabled, Admin users will no longer see Secure API in the Integrations menu."),
-                session.secure_api_limited,
-            ))
-            div.form-actions { (button(ButtonStyle::Primary, "Save")) }
-        }
-    })
+    card(
+        "White Label Visibility",
+        "By default, Super Admins and Admins can view Secure API.",
+        html! {
+            form method="post" action={ (HERE) "/visibility" } {
+                (csrf(&session.token.csrf()))
+                (checkbox(
+                    "limit_secure_api",
+                    "Limit Secure API to Super Admins",
+                    Some("Once enabled, Admin users will no longer see Secure API in the Integrations menu."),
+                    session.secure_api_limited,
+                ))
+                div.form-actions { (button(ButtonStyle::Primary, "Save")) }
+            }
+        },
+    )
 }
 
 fn clear_dialog(session: &SessionState) -> Markup {

@@ -4,6 +4,7 @@ pub(super) mod account_links;
 pub(super) mod audit;
 pub(super) mod branding;
 pub(super) mod components;
+pub(super) mod files;
 pub(super) mod preferences;
 pub(super) mod profile;
 pub(super) mod secure_api;

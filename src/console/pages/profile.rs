@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::components::{
-    ButtonStyle, Field, Tone, badge, button, card, copy_row, csrf, link_button, notice, page_head, table, text_field,
-    time,
+    ButtonStyle, FormField, Tone, badge, button, card, copy_row, csrf, link_button, notice, page_head, table,
+    text_field, time,
 };
 use super::super::error::PageResult;
 use super::super::flash::Flash;
@@ -85,10 +85,7 @@ pub(in crate::console) async fn end_session(
 }
 
 /// Signs out everywhere but here.
-pub(in crate::console) async fn end_others(
-    State(console): State<Arc<Console>>,
-    session: ConsoleSession,
-) -> PageResult {
+pub(in crate::console) async fn end_others(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
     let hash = session.token.hash();
     let by = session.by(&console.clock);
     let ended = console.store.end_sessions_of(session.account, session.user_id, Some(&hash), by).await?;
@@ -130,42 +127,50 @@ async fn content(
 }
 
 fn password_card(session: &SessionState, errors: &FieldErrors) -> Markup {
-    card("Password", "Changing it signs you out everywhere else.", html! {
-        form method="post" action={ (HERE) "/password" } {
-            (csrf(&session.token.csrf()))
-            input type="hidden" name="username" autocomplete="username" value=(session.email);
-            (text_field(Field {
-                kind: "password", autocomplete: "current-password", error: errors.get("current"),
-                ..Field::new("current", "Current password")
-            }))
-            (text_field(Field {
-                kind: "password", autocomplete: "new-password", error: errors.get("password"),
-                hint: Some("At least 10 characters."), ..Field::new("password", "New password")
-            }))
-            div.form-actions { (button(ButtonStyle::Primary, "Change password")) }
-        }
-    })
+    card(
+        "Password",
+        "Changing it signs you out everywhere else.",
+        html! {
+            form method="post" action={ (HERE) "/password" } {
+                (csrf(&session.token.csrf()))
+                input type="hidden" name="username" autocomplete="username" value=(session.email);
+                (text_field(FormField {
+                    kind: "password", autocomplete: "current-password", error: errors.get("current"),
+                    ..FormField::new("current", "Current password")
+                }))
+                (text_field(FormField {
+                    kind: "password", autocomplete: "new-password", error: errors.get("password"),
+                    hint: Some("At least 10 characters."), ..FormField::new("password", "New password")
+                }))
+                div.form-actions { (button(ButtonStyle::Primary, "Change password")) }
+            }
+        },
+    )
 }
 
 fn totp_card(session: &SessionState, new_secret: Option<&TotpSecret>, errors: &FieldErrors) -> Markup {
     let lead = "A code of an authenticator app, asked for beside your password.";
-    card("Second factor", lead, html! {
-        @if session.has_totp {
-            p { (badge(Tone::Success, "on")) }
-            form method="post" action={ (HERE) "/totp/remove" } {
-                (csrf(&session.token.csrf()))
-                (text_field(Field {
-                    kind: "password", autocomplete: "current-password", error: errors.get("totp_password"),
-                    ..Field::new("totp_password", "Your password")
-                }))
-                div.form-actions { (button(ButtonStyle::Secondary, "Turn off")) }
+    card(
+        "Second factor",
+        lead,
+        html! {
+            @if session.has_totp {
+                p { (badge(Tone::Success, "on")) }
+                form method="post" action={ (HERE) "/totp/remove" } {
+                    (csrf(&session.token.csrf()))
+                    (text_field(FormField {
+                        kind: "password", autocomplete: "current-password", error: errors.get("totp_password"),
+                        ..FormField::new("totp_password", "Your password")
+                    }))
+                    div.form-actions { (button(ButtonStyle::Secondary, "Turn off")) }
+                }
+            } @else if let Some(secret) = new_secret {
+                (totp_form(session, secret, errors))
+            } @else {
+                div.form-actions { (link_button(ButtonStyle::Secondary, None, &format!("{HERE}?step=totp"), "Turn on")) }
             }
-        } @else if let Some(secret) = new_secret {
-            (totp_form(session, secret, errors))
-        } @else {
-            div.form-actions { (link_button(ButtonStyle::Secondary, None, &format!("{HERE}?step=totp"), "Turn on")) }
-        }
-    })
+        },
+    )
 }
 
 fn totp_form(session: &SessionState, secret: &TotpSecret, errors: &FieldErrors) -> Markup {
@@ -178,9 +183,9 @@ fn totp_form(session: &SessionState, secret: &TotpSecret, errors: &FieldErrors) 
         form method="post" action={ (HERE) "/totp" } {
             (csrf(&session.token.csrf()))
             input type="hidden" name="secret" value=(secret.text());
-            (text_field(Field {
+            (text_field(FormField {
                 autocomplete: "one-time-code", error: errors.get("code"), max_length: Some(10),
-                hint: Some("The six digits that the app shows now."), ..Field::new("code", "Code")
+                hint: Some("The six digits that the app shows now."), ..FormField::new("code", "Code")
             }))
             div.form-actions { (button(ButtonStyle::Primary, "Turn on")) a href=(HERE) { "Cancel" } }
         }
@@ -188,34 +193,38 @@ fn totp_form(session: &SessionState, secret: &TotpSecret, errors: &FieldErrors) 
 }
 
 fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
-    card("Sessions", "The browsers in which you are signed in.", html! {
-        (table("Sessions", &["Browser", "Address", "Signed in", "Last used", "Actions"], html! {
-            @for listed in sessions {
-                @let is_this = listed.session_id == session.session_id;
-                tr {
-                    th scope="row" data-label="Browser" {
-                        span.cell-main { (browser_name(&listed.user_agent)) }
-                        @if is_this { (badge(Tone::Success, "this one")) }
-                    }
-                    td data-label="Address" { @if let Some(address) = listed.address { code { (address) } } }
-                    td data-label="Signed in" { (time(listed.created_at, session.now)) }
-                    td data-label="Last used" { (time(listed.used_at, session.now)) }
-                    td.cell-actions data-label="Actions" {
-                        @if !is_this {
-                            form method="post" action={ (HERE) "/sessions/" (listed.session_id) "/end" } {
-                                (csrf(&session.token.csrf()))
-                                button.button.quiet type="submit" { "Sign out" }
+    card(
+        "Sessions",
+        "The browsers in which you are signed in.",
+        html! {
+            (table("Sessions", &["Browser", "Address", "Signed in", "Last used", "Actions"], html! {
+                @for listed in sessions {
+                    @let is_this = listed.session_id == session.session_id;
+                    tr {
+                        th scope="row" data-label="Browser" {
+                            span.cell-main { (browser_name(&listed.user_agent)) }
+                            @if is_this { (badge(Tone::Success, "this one")) }
+                        }
+                        td data-label="Address" { @if let Some(address) = listed.address { code { (address) } } }
+                        td data-label="Signed in" { (time(listed.created_at, session.now)) }
+                        td data-label="Last used" { (time(listed.used_at, session.now)) }
+                        td.cell-actions data-label="Actions" {
+                            @if !is_this {
+                                form method="post" action={ (HERE) "/sessions/" (listed.session_id) "/end" } {
+                                    (csrf(&session.token.csrf()))
+                                    button.button.quiet type="submit" { "Sign out" }
+                                }
                             }
                         }
                     }
                 }
+            }))
+            form method="post" action={ (HERE) "/sessions/end-others" } {
+                (csrf(&session.token.csrf()))
+                div.form-actions { (button(ButtonStyle::Secondary, "Sign out everywhere else")) }
             }
-        }))
-        form method="post" action={ (HERE) "/sessions/end-others" } {
-            (csrf(&session.token.csrf()))
-            div.form-actions { (button(ButtonStyle::Secondary, "Sign out everywhere else")) }
-        }
-    })
+        },
+    )
 }
 
 /// The browser and the system of a user agent, as far as its usual words tell them.
@@ -252,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_browser_is_named_by_its_user_agent() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
         assert_eq!(browser_name(chrome), "Chrome on Linux");
         assert_eq!(browser_name("Mozilla/5.0 (Macintosh; Intel Mac OS X 14) Version/17 Safari/605"), "Safari on macOS");
         assert_eq!(browser_name("curl/8.5.0"), "curl");

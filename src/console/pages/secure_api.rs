@@ -12,8 +12,8 @@ use super::super::PATH;
 use super::super::components::chart::{columns, meter};
 use super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::components::{
-    ButtonStyle, Choice, Dialog, Field, Icon, Tone, badge, button, card, checkbox, copy_row, csrf, dialog, dialog_link,
-    empty_state, icon, notice, page_head, radio_group, table, text_field, time,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, button, card, checkbox, copy_row, csrf, dialog,
+    dialog_link, empty_state, icon, notice, page_head, radio_group, table, text_field, time,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::flash::Flash;
@@ -131,9 +131,8 @@ pub(in crate::console) async fn set_behavior(
 /// The name and the permissions of a new key, from its form.
 fn terms(form: &Form) -> Result<Terms, FieldErrors> {
     let mut errors = FieldErrors::default();
-    let mut name = |field: &str, text: &str| {
-        parse_key_name(text).map_err(|error| errors.add(field, error)).unwrap_or_default()
-    };
+    let mut name =
+        |field: &str, text: &str| parse_key_name(text).map_err(|error| errors.add(field, error)).unwrap_or_default();
     let key_name = name("name", form.text("name"));
     let origin = form.filled("origin").map(|origin| name("origin", origin));
     let expires = form.filled("expires").map(|day| timestamp::parse(&format!("{day}T23:59:59Z")));
@@ -141,8 +140,7 @@ fn terms(form: &Form) -> Result<Terms, FieldErrors> {
         errors.add("expires", "Choose a day.");
     }
     let origin = origin.unwrap_or_else(|| key_name.clone());
-    let terms =
-        Terms { name: key_name, origin, expires_at: expires.flatten(), read_only: form.is_on("read_only") };
+    let terms = Terms { name: key_name, origin, expires_at: expires.flatten(), read_only: form.is_on("read_only") };
     if errors.is_empty() { Ok(terms) } else { Err(errors) }
 }
 
@@ -325,20 +323,20 @@ fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Mark
         content: html! {
             form method="post" action={ (HERE) "/keys" } {
                 (csrf(&session.token.csrf()))
-                (text_field(Field {
+                (text_field(FormField {
                     value: form.text("name"), error: errors.get("name"), max_length: Some(MAX_KEY_NAME),
-                    hint: Some("The system that will use it, such as Website or Zapier."), ..Field::new("name", "Name")
+                    hint: Some("The system that will use it, such as Website or Zapier."), ..FormField::new("name", "Name")
                 }))
                 details.more open[has_more] {
                     summary { "More options" }
-                    (text_field(Field {
+                    (text_field(FormField {
                         value: form.text("origin"), error: errors.get("origin"), max_length: Some(MAX_KEY_NAME), is_required: false,
                         hint: Some("Everything that is written with the key carries this name. Without one it is the key's name."),
-                        ..Field::new("origin", "Origin")
+                        ..FormField::new("origin", "Origin")
                     }))
-                    (text_field(Field {
+                    (text_field(FormField {
                         kind: "date", value: form.text("expires"), error: errors.get("expires"), is_required: false,
-                        hint: Some("The key works until the end of this day (UTC)."), ..Field::new("expires", "Expires")
+                        hint: Some("The key works until the end of this day (UTC)."), ..FormField::new("expires", "Expires")
                     }))
                     (checkbox("read_only", "Read-only", Some("The key may read, and changes nothing."), form.is_on("read_only")))
                 }
@@ -382,11 +380,15 @@ fn behavior(session: &SessionState) -> Markup {
             ),
         },
     ];
-    card("Behavior Settings", "Configure how your API handles missing or unknown items.", html! {
-        form method="post" action={ (HERE) "/behavior" } {
-            (csrf(&session.token.csrf()))
-            (radio_group("behavior", "When an item is missing or unknown", session.on_missing.name(), &CHOICES))
-            div.form-actions { (button(ButtonStyle::Primary, "Save")) }
-        }
-    })
+    card(
+        "Behavior Settings",
+        "Configure how your API handles missing or unknown items.",
+        html! {
+            form method="post" action={ (HERE) "/behavior" } {
+                (csrf(&session.token.csrf()))
+                (radio_group("behavior", "When an item is missing or unknown", session.on_missing.name(), &CHOICES))
+                div.form-actions { (button(ButtonStyle::Primary, "Save")) }
+            }
+        },
+    )
 }

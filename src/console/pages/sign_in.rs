@@ -8,7 +8,7 @@ use hyper::header::SET_COOKIE;
 use maud::{Markup, html};
 
 use super::super::PATH;
-use super::super::components::{ButtonStyle, Field, Tone, button, csrf, notice, text_field};
+use super::super::components::{ButtonStyle, FormField, Tone, button, csrf, notice, text_field};
 use super::super::cookies::{self, Cookie};
 use super::super::error::{PageError, PageResult, too_many, unprocessable};
 use super::super::form::{FieldErrors, Form, PageQuery};
@@ -95,9 +95,7 @@ pub(in crate::console) async fn answer(
 ) -> PageResult {
     match result {
         SignInResult::SignedIn(token) => Ok(signed_in(&token, next)),
-        SignInResult::NeedsCode(token) => {
-            Ok(visitor.page("Enter your code", code_form(visitor, &token, next, None)))
-        }
+        SignInResult::NeedsCode(token) => Ok(visitor.page("Enter your code", code_form(visitor, &token, next, None))),
         SignInResult::ChooseAccount(tokens) => {
             let accounts: Vec<_> = tokens.iter().map(AccessToken::account).collect();
             let names = console.users.account_names(&accounts).await?;
@@ -148,8 +146,8 @@ fn sign_in_form(visitor: &Visitor, next: &str, email: &str, error: Option<&str>)
             form method="post" action={ (PATH) "/sign-in" } {
                 (csrf(&visitor.token.csrf()))
                 input type="hidden" name="next" value=(next);
-                (text_field(Field { kind: "email", value: email, autocomplete: "username", ..Field::new("email", "Email address") }))
-                (text_field(Field { kind: "password", autocomplete: "current-password", ..Field::new("password", "Password") }))
+                (text_field(FormField { kind: "email", value: email, autocomplete: "username", ..FormField::new("email", "Email address") }))
+                (text_field(FormField { kind: "password", autocomplete: "current-password", ..FormField::new("password", "Password") }))
                 div.form-actions { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/forgot" } { "Forgot your password?" } }
             }
         }
@@ -166,9 +164,9 @@ fn code_form(visitor: &Visitor, token: &AccessToken, next: &str, error: Option<&
                 (csrf(&visitor.token.csrf()))
                 input type="hidden" name="next" value=(next);
                 input type="hidden" name="token" value=(token.text());
-                (text_field(Field {
+                (text_field(FormField {
                     autocomplete: "one-time-code", max_length: Some(10), error: errors.get("code"),
-                    ..Field::new("code", "Code")
+                    ..FormField::new("code", "Code")
                 }))
                 div.form-actions { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/sign-in" } { "Start again" } }
             }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::super::PATH;
 use super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::components::{
-    ButtonStyle, Choice, Dialog, Field, Icon, Tone, badge, copy_row, csrf, dialog, dialog_link, icon, notice, page_head,
-    select, table, text_field, time,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_row, csrf, dialog, dialog_link, icon, notice,
+    page_head, select, table, text_field, time,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::flash::Flash;
@@ -18,7 +18,7 @@ use super::super::form::{FieldErrors, Form, PageQuery};
 use super::super::layout::Nav;
 use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
-use crate::domain::user::{Role, UserState};
+use crate::domain::user::{UserRole, UserState};
 use crate::store::console::users::{ConsoleUser, UserChange};
 use crate::users::mail::Mail;
 use crate::users::{AccessToken, UserError};
@@ -57,7 +57,7 @@ pub(in crate::console) async fn invite(
     session: ConsoleSession,
     form: Form,
 ) -> PageResult {
-    let role = Role::from_name(form.text("role")).unwrap_or(Role::Member);
+    let role = UserRole::from_name(form.text("role")).unwrap_or(UserRole::Member);
     let email = form.text("email");
     match console.users.invite(session.account, email, role, session.by(&console.clock)).await {
         Ok(token) => {
@@ -98,7 +98,7 @@ pub(in crate::console) async fn set_role(
     Path(user): Path<Uuid>,
     form: Form,
 ) -> PageResult {
-    let role = Role::from_name(form.text("role"));
+    let role = UserRole::from_name(form.text("role"));
     let role = role.ok_or_else(|| PageError::Invalid("Choose one of the three roles.".to_owned()))?;
     change(&console, &session, user, UserChange::Role(role), "The role was changed.").await
 }
@@ -135,13 +135,7 @@ pub(in crate::console) async fn remove_totp(
     change(&console, &session, user, UserChange::RemoveTotp, "The second factor was removed.").await
 }
 
-async fn change(
-    console: &Console,
-    session: &ConsoleSession,
-    user: Uuid,
-    change: UserChange,
-    done: &str,
-) -> PageResult {
+async fn change(console: &Console, session: &ConsoleSession, user: Uuid, change: UserChange, done: &str) -> PageResult {
     match console.users.change(session.account, user, change, session.by(&console.clock)).await {
         Ok(()) => Ok(session.redirect(HERE, Flash::success(done))),
         Err(UserError::LastSuperAdmin) => {
@@ -270,9 +264,9 @@ fn invite_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> M
         content: html! {
             form method="post" action={ (HERE) "/invite" } {
                 (csrf(&session.token.csrf()))
-                (text_field(Field {
+                (text_field(FormField {
                     kind: "email", value: form.text("email"), error: errors.get("email"),
-                    ..Field::new("email", "Email address")
+                    ..FormField::new("email", "Email address")
                 }))
                 (super::super::components::radio_group("role", "Role", role, &ROLES))
                 (dialog_actions(ButtonStyle::Primary, "Invite", HERE))
@@ -290,7 +284,7 @@ fn role_dialog(session: &SessionState, user: &ConsoleUser) -> Markup {
             form method="post" action={ (HERE) "/" (user.user_id) "/role" } {
                 (csrf(&session.token.csrf()))
                 p { "Choose what " strong { (user.email) } " may do." }
-                (select(Field { value: user.role.name(), ..Field::new("role", "Role") }, &ROLES))
+                (select(FormField { value: user.role.name(), ..FormField::new("role", "Role") }, &ROLES))
                 @if user.user_id == session.user_id {
                     (notice(Tone::Warning, html! { "This is your own role. With a smaller one you cannot change it back yourself." }))
                 }

@@ -366,7 +366,10 @@ fn sentence(invalid: &Invalid) -> String {
 
 /// Whether a response has a body for its client: a problem, or a page of the console.
 fn is_rendered(response: &Response) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON || kind.as_bytes().starts_with(b"text/html"))
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == PROBLEM_JSON || kind.as_bytes().starts_with(b"text/html"))
 }
 
 impl IntoResponse for Problem {

@@ -95,13 +95,8 @@ impl Store {
 }
 
 pub(super) async fn insert(transaction: &Transaction<'_>, link: &NewLink) -> Result<(), StoreError> {
-    let values: crate::store::Params<'_, 5> = [
-        &link.account.0,
-        &link.token_hash,
-        &link.user_id,
-        &link.purpose.name(),
-        &link.valid_for.as_secs_f64(),
-    ];
+    let values: crate::store::Params<'_, 5> =
+        [&link.account.0, &link.token_hash, &link.user_id, &link.purpose.name(), &link.valid_for.as_secs_f64()];
     transaction.execute(INSERT, &values).await?;
     Ok(())
 }

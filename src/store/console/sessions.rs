@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::users::end_sessions;
 use crate::domain::account::OnMissing;
 use crate::domain::tier::Tier;
-use crate::domain::user::Role;
+use crate::domain::user::UserRole;
 use crate::domain::{AccountId, Timestamp};
 use crate::store::audit::{By, audit};
 use crate::store::{Store, StoreError};
@@ -75,7 +75,7 @@ pub struct ActiveSession {
     /// Whether its last use is to be written again.
     pub is_stale: bool,
     pub email: String,
-    pub role: Role,
+    pub role: UserRole,
     pub has_totp: bool,
     pub account_name: String,
     pub tier: Tier,
@@ -198,15 +198,14 @@ impl Store {
 }
 
 fn active(row: &PgRow, account: AccountId) -> Result<ActiveSession, StoreError> {
-    let corrupt =
-        |table, column, text: &str| StoreError::corrupt(table, column, account, text.to_owned());
+    let corrupt = |table, column, text: &str| StoreError::corrupt(table, column, account, text.to_owned());
     let (role, tier, on_missing): (&str, &str, &str) = (row.get("role"), row.get("tier"), row.get("on_missing"));
     Ok(ActiveSession {
         session_id: row.get("session_id"),
         user_id: row.get("user_id"),
         is_stale: row.get("is_stale"),
         email: row.get("email"),
-        role: Role::from_name(role).ok_or_else(|| corrupt("console_user", "role", role))?,
+        role: UserRole::from_name(role).ok_or_else(|| corrupt("console_user", "role", role))?,
         has_totp: row.get("has_totp"),
         account_name: row.get("name"),
         tier: Tier::parse(tier).map_err(|_| corrupt("account", "tier", tier))?,

@@ -6,7 +6,7 @@ use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
 use super::links::{self, NewLink};
-use crate::domain::user::{Role, UserState};
+use crate::domain::user::{UserRole, UserState};
 use crate::domain::{AccountId, Timestamp};
 use crate::store::audit::{By, audit};
 use crate::store::{Store, StoreError};
@@ -81,7 +81,7 @@ pub struct ConsoleUser {
     pub email: String,
     /// The argon2id hash in PHC form; `None` until the user has chosen a password.
     pub password: Option<String>,
-    pub role: Role,
+    pub role: UserRole,
     pub state: UserState,
     /// The sealed secret of the second factor.
     pub totp: Option<Vec<u8>>,
@@ -97,7 +97,7 @@ pub struct ConsoleUser {
 pub struct NewUser {
     pub user_id: Uuid,
     pub email: String,
-    pub role: Role,
+    pub role: UserRole,
 }
 
 /// The result of inviting a user.
@@ -114,7 +114,7 @@ pub enum InvitedUser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is its name")]
 pub enum UserChange {
-    Role(Role),
+    Role(UserRole),
     /// Ends the user's sessions and links.
     Disable,
     Enable,
@@ -318,7 +318,7 @@ fn user(row: &PgRow) -> Result<ConsoleUser, StoreError> {
         user_id: row.get("user_id"),
         email: row.get("email"),
         password: row.get("password"),
-        role: Role::from_name(role).ok_or_else(|| corrupt("role", role))?,
+        role: UserRole::from_name(role).ok_or_else(|| corrupt("role", role))?,
         state: UserState::from_name(state).ok_or_else(|| corrupt("state", state))?,
         totp: row.get("totp"),
         totp_step: row.get("totp_step"),

@@ -1,7 +1,7 @@
 //! Every page in both themes: no rule of accessibility is broken, nothing is wider than a phone, and no page weighs much.
 
 use serde_json::json;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, axe, sign_in};
 use crate::support::browser::with_browser;
@@ -27,7 +27,7 @@ const INSIDE: [&str; 11] = [
 #[tokio::test]
 async fn no_page_breaks_a_rule_of_accessibility() {
     let console = Console::start().await;
-    console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+    console.add_user(console.account(), "ann@example.org", UserRole::SuperAdmin).await;
     with_browser("console-axe", async |browser| {
         let mut violations = Vec::new();
         for path in OUTSIDE {
@@ -45,7 +45,13 @@ async fn no_page_breaks_a_rule_of_accessibility() {
 #[tokio::test]
 async fn no_page_is_wider_than_a_phone_or_shifts_or_is_heavy() {
     let console = Console::start().await;
-    console.add_user(console.account(), "a-rather-long-address-of-a-person@a-long-company-name.example.org", Role::SuperAdmin).await;
+    console
+        .add_user(
+            console.account(),
+            "a-rather-long-address-of-a-person@a-long-company-name.example.org",
+            UserRole::SuperAdmin,
+        )
+        .await;
     with_browser("console-phone", async |browser| {
         sign_in(browser, &console, "a-rather-long-address-of-a-person@a-long-company-name.example.org").await;
         for (width, height) in [(360, 780), (1600, 900)] {
@@ -55,7 +61,8 @@ async fn no_page_is_wider_than_a_phone_or_shifts_or_is_heavy() {
                 browser.open(&format!("{}{path}", console.url())).await;
                 let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
                 assert!(wide.as_i64().unwrap() <= 0, "{path} at {width}: {wide} pixels too wide");
-                let sent = "return performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize ?? 0), 0)";
+                let sent =
+                    "return performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize ?? 0), 0)";
                 let sent = browser.run(sent).await.as_u64().unwrap();
                 assert!((1_000..150_000).contains(&sent), "{path}: {sent} bytes");
                 let shift = "return new Promise(resolve => new PerformanceObserver(list =>

@@ -24,7 +24,10 @@ async fn files_are_compressed_and_cached_for_ever_under_the_hash_of_their_conten
     let style = page.between("<link rel=\"stylesheet\" href=\"", "\"").to_owned();
     assert!(style.starts_with("/console/assets/console-"), "{style}");
     let file = web.get(&style).await;
-    assert_eq!((file.header("cache-control"), file.header("content-encoding")), ("public, max-age=31536000, immutable", "gzip"));
+    assert_eq!(
+        (file.header("cache-control"), file.header("content-encoding")),
+        ("public, max-age=31536000, immutable", "gzip")
+    );
     web.get("/console/assets/console-0.css").await.expect(404);
     let accent = web.get("/console/brand/style/ffd400.css").await;
     assert!(accent.expect(200).text.contains("--accent: #ffd400;"), "{}", accent.text);

@@ -1,17 +1,25 @@
 //! The audit: who, when and from where, with its filter and its file.
 
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::Console;
 
 #[tokio::test]
 async fn every_change_of_a_page_is_listed_with_who_when_and_from_where() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     web.post("/console/integrations/secure-api/keys", &[("name", "=Website")]).await.expect(200);
     web.post("/console/team/invite", &[("email", "bob@example.org"), ("role", "admin")]).await.expect(200);
     let page = web.get("/console/audit").await;
-    for words in ["Secret Key added", "=Website", "User invited", "bob@example.org", "Signed in", "127.0.0.1", "super_admin@example.org"] {
+    for words in [
+        "Secret Key added",
+        "=Website",
+        "User invited",
+        "bob@example.org",
+        "Signed in",
+        "127.0.0.1",
+        "super_admin@example.org",
+    ] {
         assert!(page.expect(200).text.contains(words), "{words}: {}", page.text);
     }
     let keys = web.get("/console/audit?kind=key.&actor=super_admin@example.org").await;
@@ -30,7 +38,7 @@ async fn every_change_of_a_page_is_listed_with_who_when_and_from_where() {
 #[tokio::test]
 async fn older_entries_are_on_further_pages() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     for _ in 0..30 {
         for behavior in ["fail", "succeed"] {
             web.post("/console/integrations/secure-api/behavior", &[("behavior", behavior)]).await.expect(303);

@@ -1,7 +1,7 @@
 //! Platform Branding: what it changes is what partners see, and the word of the product is nowhere on a branded host.
 
 use hyper::Method;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, Web};
 
@@ -17,7 +17,7 @@ async fn upload(web: &Web, bytes: &str) -> super::support::Page {
 #[tokio::test]
 async fn a_brand_is_shown_on_the_console_and_in_the_live_documentation() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     web.get("/console/branding").await.expect(200);
     let fields = [
         ("name", "Acme & Co"),
@@ -27,7 +27,11 @@ async fn a_brand_is_shown_on_the_console_and_in_the_live_documentation() {
     ];
     web.post("/console/branding", &fields).await.expect(303);
     let page = web.get("/console/profile").await;
-    assert!(page.text.contains("Acme &amp; Co") && page.text.contains("/console/brand/style/7a1fa2.css"), "{}", page.text);
+    assert!(
+        page.text.contains("Acme &amp; Co") && page.text.contains("/console/brand/style/7a1fa2.css"),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains("https://acme.example/help"));
     let docs = web.send(Method::GET, "/secure-api/swagger", &[("host", "api.acme.example")], String::new()).await;
     assert!(docs.text.contains("Acme &amp; Co") && !docs.text.contains("Unificus"), "{}", docs.text);
@@ -38,7 +42,9 @@ async fn a_brand_is_shown_on_the_console_and_in_the_live_documentation() {
         assert!(page.expect(422).text.contains(error), "{error}: {}", page.text);
     }
     let stranger = console.as_stranger().await;
-    let taken = stranger.post("/console/branding", &[("name", "Other"), ("color", "#000000"), ("hosts", "api.acme.example")]).await;
+    let taken = stranger
+        .post("/console/branding", &[("name", "Other"), ("color", "#000000"), ("hosts", "api.acme.example")])
+        .await;
     assert!(taken.expect(422).text.contains("api.acme.example belongs to another account."));
 
     web.post("/console/branding/clear", &[]).await.expect(303);
@@ -48,7 +54,7 @@ async fn a_brand_is_shown_on_the_console_and_in_the_live_documentation() {
 #[tokio::test]
 async fn a_logo_is_stored_without_what_could_run_and_served_to_its_own_account() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\" onload=\"alert(1)\"><script>alert(2)</script>\
                <a href=\"javascript:alert(3)\"><circle cx=\"4\" cy=\"4\" r=\"4\" fill=\"#f00\" onclick=\"alert(4)\"/></a>\
                <image href=\"https://evil.example/track.png\"/><foreignObject><body/></foreignObject></svg>";
@@ -75,17 +81,28 @@ async fn a_logo_is_stored_without_what_could_run_and_served_to_its_own_account()
 #[tokio::test]
 async fn a_branded_host_shows_its_brand_alone_and_signs_in_its_own_users_alone() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     web.get("/console/branding").await;
     let fields = [("name", "Acme"), ("color", "#7a1fa2"), ("hosts", "console.acme.example")];
     web.post("/console/branding", &fields).await.expect(303);
     console.as_stranger().await;
     let host = [("host", "console.acme.example")];
     let visitor = console.visitor();
-    for path in ["/console/sign-in", "/console/forgot", "/console/link/x", "/console/nowhere", "/secure-api/swagger", "/nowhere"] {
+    for path in [
+        "/console/sign-in",
+        "/console/forgot",
+        "/console/link/x",
+        "/console/nowhere",
+        "/secure-api/swagger",
+        "/nowhere",
+    ] {
         let page = visitor.send(Method::GET, path, &host, String::new()).await;
         let headers = format!("{:?}", page.headers);
-        assert!(!page.text.to_lowercase().contains("unificus") && !headers.to_lowercase().contains("unificus"), "{path}: {headers} {}", page.text);
+        assert!(
+            !page.text.to_lowercase().contains("unificus") && !headers.to_lowercase().contains("unificus"),
+            "{path}: {headers} {}",
+            page.text
+        );
     }
     let csrf = visitor.csrf();
     let sign_in = async |email: &str| {
@@ -94,7 +111,9 @@ async fn a_branded_host_shows_its_brand_alone_and_signs_in_its_own_users_alone()
     };
     assert_eq!(sign_in("stranger@example.org").await, 422);
     assert_eq!(sign_in("super_admin@example.org").await, 303);
-    for path in ["/console/profile", "/console/integrations/secure-api", "/console/branding", "/console/team", "/console/audit"] {
+    for path in
+        ["/console/profile", "/console/integrations/secure-api", "/console/branding", "/console/team", "/console/audit"]
+    {
         let page = visitor.send(Method::GET, path, &host, String::new()).await;
         let text = page.expect(200).text.replace("unificus_live_", "");
         assert!(!text.to_lowercase().contains("unificus"), "{path}: {text}");

@@ -1,6 +1,6 @@
 //! `unificus user`: the people of an account, for operators.
 
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, PASSWORD};
 use crate::support::program::{failure_text, lines, unificus};
@@ -9,8 +9,10 @@ use crate::support::program::{failure_text, lines, unificus};
 async fn an_operator_adds_lists_changes_and_resets_users() {
     let console = Console::start().await;
     let account = console.account();
-    let settings =
-        [("UNIFICUS_DATABASE__URL", console.service.env.database.as_str()), ("UNIFICUS_CONSOLE__URL", "https://console.example.org")];
+    let settings = [
+        ("UNIFICUS_DATABASE__URL", console.service.env.database.as_str()),
+        ("UNIFICUS_CONSOLE__URL", "https://console.example.org"),
+    ];
     let run = async |arguments: &str| unificus(&format!("user {arguments}"), &settings).await;
 
     let added = lines(&run(&format!("add {account} Ann@Example.org --json")).await);
@@ -21,10 +23,13 @@ async fn an_operator_adds_lists_changes_and_resets_users() {
     ann.get("/console/team").await.expect(200);
 
     let listed = lines(&run(&format!("list {account} --json")).await);
-    assert_eq!((&listed[0]["email"], &listed[0]["role"], &listed[0]["state"]), (&"ann@example.org".into(), &"super_admin".into(), &"active".into()));
+    assert_eq!(
+        (&listed[0]["email"], &listed[0]["role"], &listed[0]["state"]),
+        (&"ann@example.org".into(), &"super_admin".into(), &"active".into())
+    );
     let refused = failure_text(&run(&format!("role {account} ann@example.org member")).await);
     assert!(refused.contains("no Super Admin"), "{refused}");
-    console.add_user(account, "bob@example.org", Role::SuperAdmin).await;
+    console.add_user(account, "bob@example.org", UserRole::SuperAdmin).await;
     lines(&run(&format!("role {account} ann@example.org member --json")).await);
     ann.get("/console/team").await.expect(404);
 

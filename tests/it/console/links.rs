@@ -2,7 +2,7 @@
 
 use time::Duration;
 use unificus::clock::Clock;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::store::audit::By;
 
 use super::support::{Console, PASSWORD};
@@ -13,7 +13,7 @@ use crate::support::servers::Servers;
 #[tokio::test]
 async fn a_reset_link_works_once_and_for_an_hour_and_ends_every_session() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Member).await;
+    let web = console.as_role(UserRole::Member).await;
     let store = &console.service.store;
     let user = store.user_of_email(console.account(), "member@example.org").await.unwrap().unwrap();
     let by = By::new("test", Clock::system().now());
@@ -57,6 +57,6 @@ async fn the_first_start_logs_a_link_that_makes_the_first_account_and_later_ones
     let account = web.get("/console/integrations/secure-api").await;
     let public_id = account.between("<dt>Public ID</dt><dd><code>", "<").to_owned();
     let client = Client::new(&base, unificus::domain::AccountId(public_id.parse().unwrap()), "wrong");
-    client.get("/contact").await.expect(401);
+    client.get("/contacts").await.expect(401);
     drop(child);
 }

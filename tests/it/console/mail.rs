@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use unificus::config::{SmtpUrl, program_path};
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, PASSWORD};
 use crate::support::LONG;
@@ -56,7 +56,7 @@ async fn invitations_and_forgotten_passwords_come_by_mail_under_the_brands_name(
         config.console.url = "https://console.example.org".to_owned();
     })
     .await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     web.get("/console/branding").await;
     web.post("/console/branding", &[("name", "Acme"), ("color", "#7a1fa2")]).await.expect(303);
     web.post("/console/team/invite", &[("email", "bob@example.org"), ("role", "member")]).await.expect(303);
@@ -74,7 +74,8 @@ async fn invitations_and_forgotten_passwords_come_by_mail_under_the_brands_name(
     let host = [("host", "evil.example")];
     let form = visitor.send(hyper::Method::GET, "/console/forgot", &host, String::new()).await;
     let csrf = form.hidden("csrf").unwrap();
-    let unknown = visitor.post_with("/console/forgot", &[("email", "nobody@example.org"), ("csrf", &csrf)], &host).await;
+    let unknown =
+        visitor.post_with("/console/forgot", &[("email", "nobody@example.org"), ("csrf", &csrf)], &host).await;
     let known = visitor.post_with("/console/forgot", &[("email", "bob@example.org"), ("csrf", &csrf)], &host).await;
     let anonymous = |text: &str| text.replace("nobody@", "").replace("bob@", "");
     assert_eq!((known.status, unknown.status), (200, 200));

@@ -3,7 +3,7 @@
 use hyper::Method;
 use unificus::clock::Clock;
 use unificus::console::{Access, RouteInfo, table};
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::store::audit::By;
 
 use super::support::{Console, Web};
@@ -35,8 +35,11 @@ async fn ask(web: &Web, route: &RouteInfo, who: &str, is_permitted: bool) {
 async fn every_route_is_open_to_its_roles_and_to_no_other() {
     let console = Console::start().await;
     let nobody = console.visitor();
-    let [member, admin, super_admin] =
-        [console.as_role(Role::Member).await, console.as_role(Role::Admin).await, console.as_role(Role::SuperAdmin).await];
+    let [member, admin, super_admin] = [
+        console.as_role(UserRole::Member).await,
+        console.as_role(UserRole::Admin).await,
+        console.as_role(UserRole::SuperAdmin).await,
+    ];
     let by = By::new("test", Clock::system().now());
     for limited in [false, true] {
         console.service.store.limit_secure_api(console.account(), limited, by).await.unwrap();
@@ -53,12 +56,20 @@ async fn every_route_is_open_to_its_roles_and_to_no_other() {
             let least = match route.access {
                 // The way out is open to everybody, with the token of a form.
                 Access::Public => continue,
-                Access::Member => Role::Member,
-                Access::Admin => Role::Admin,
-                Access::SecureApi => if limited { Role::SuperAdmin } else { Role::Admin },
-                Access::SuperAdmin => Role::SuperAdmin,
+                Access::Member => UserRole::Member,
+                Access::Admin => UserRole::Admin,
+                Access::SecureApi => {
+                    if limited {
+                        UserRole::SuperAdmin
+                    } else {
+                        UserRole::Admin
+                    }
+                }
+                Access::SuperAdmin => UserRole::SuperAdmin,
             };
-            for (role, web) in [(Role::Member, &member), (Role::Admin, &admin), (Role::SuperAdmin, &super_admin)] {
+            for (role, web) in
+                [(UserRole::Member, &member), (UserRole::Admin, &admin), (UserRole::SuperAdmin, &super_admin)]
+            {
                 ask(web, &route, role.name(), role >= least).await;
             }
         }
@@ -68,7 +79,7 @@ async fn every_route_is_open_to_its_roles_and_to_no_other() {
 #[tokio::test]
 async fn a_limited_secure_api_is_hidden_from_admins_in_the_menu_and_by_its_address() {
     let console = Console::start().await;
-    let (admin, super_admin) = (console.as_role(Role::Admin).await, console.as_role(Role::SuperAdmin).await);
+    let (admin, super_admin) = (console.as_role(UserRole::Admin).await, console.as_role(UserRole::SuperAdmin).await);
     let is_listed = |text: &str| text.contains("href=\"/console/integrations/secure-api\"");
     assert!(is_listed(&admin.get("/console/integrations/secure-api").await.expect(200).text));
 
@@ -90,7 +101,7 @@ async fn a_limited_secure_api_is_hidden_from_admins_in_the_menu_and_by_its_addre
 #[tokio::test]
 async fn nothing_of_another_account_is_shown_or_changed() {
     let console = Console::start().await;
-    let owner = console.as_role(Role::SuperAdmin).await;
+    let owner = console.as_role(UserRole::SuperAdmin).await;
     let stranger = console.as_stranger().await;
     let store = &console.service.store;
     let key = store.keys(console.account()).await.unwrap()[0].key_id;

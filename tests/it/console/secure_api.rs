@@ -1,14 +1,14 @@
 //! Integrations → Secure API in a browser: the walk of an admin who connects a system.
 
 use serde_json::json;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 
 use super::support::{Console, sign_in};
 use crate::support::browser::{Browser, with_browser};
 
 const PAGE: &str = "/integrations/secure-api";
 
-async fn signed_in_browser(browser: &Browser, console: &Console, role: Role) {
+async fn signed_in_browser(browser: &Browser, console: &Console, role: UserRole) {
     let email = format!("{}@example.org", role.name());
     console.add_user(console.account(), &email, role).await;
     let origin = console.url().replace("/console", "");
@@ -23,9 +23,10 @@ async fn clipboard(browser: &Browser) -> String {
 
 #[tokio::test]
 async fn an_admin_adds_copies_uses_and_deletes_a_key() {
-    let console = Console::start().await;
+    // With limits, each call reads whether the account was changed.
+    let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-keys", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         let text = browser.text().await;
         for words in [
@@ -52,14 +53,14 @@ async fn an_admin_adds_copies_uses_and_deletes_a_key() {
         assert_eq!(shown, json!(key));
         assert!(key.starts_with("unificus_live_"), "{key}");
         let client = console.service.client.as_caller(console.account(), &key);
-        client.get("/contact").await.expect(200);
+        client.get("/contacts").await.expect(200);
         assert!(console.audited().await.contains(&("admin@example.org".into(), "key.reveal".into())));
 
         browser.find("//a[@aria-label = 'Delete the Secret Key Website']").await.click().await;
         browser.find("//dialog//strong[text() = 'Website']").await;
         browser.find("//dialog//button[text() = 'Delete Secret Key']").await.click().await;
         browser.find("//div[contains(., 'The Secret Key was deleted.')]").await;
-        client.get("/contact").await.expect(401);
+        client.get("/contacts").await.expect(401);
         assert_eq!(browser.console().await, [""; 0], "neither errors nor violations of the policy");
     })
     .await;
@@ -69,14 +70,15 @@ async fn an_admin_adds_copies_uses_and_deletes_a_key() {
 async fn a_dialog_is_used_by_keyboard_and_shows_errors_beside_fields() {
     let console = Console::start().await;
     with_browser("console-dialog", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         let add = browser.find("//a[. = '+ Add Secret Key']").await;
         add.type_in(" ").await;
         let name = browser.find("//dialog[@open]//input[@name = 'name']").await;
         assert_eq!(browser.run("return document.activeElement.name").await, "name");
         name.type_in("\u{e00c}").await;
-        let gone = browser.run("return [document.querySelectorAll('dialog').length, document.activeElement.textContent]");
+        let gone =
+            browser.run("return [document.querySelectorAll('dialog').length, document.activeElement.textContent]");
         assert_eq!(gone.await, json!([0, "+ Add Secret Key"]), "Escape closes it and gives the focus back");
 
         add.type_in("\u{e007}").await;
@@ -92,12 +94,12 @@ async fn a_dialog_is_used_by_keyboard_and_shows_errors_beside_fields() {
 async fn the_quota_moves_without_a_reload() {
     let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-quota", async |browser| {
-        signed_in_browser(browser, &console, Role::Admin).await;
+        signed_in_browser(browser, &console, UserRole::Admin).await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
         browser.find("//p[contains(., '0 of 20,000 calls used this month')]").await;
         browser.run("window.isSamePage = true").await;
         for _ in 0..3 {
-            console.service.client.get("/contact").await.expect(200);
+            console.service.client.get("/contacts").await.expect(200);
         }
         browser.find("//p[contains(., '3 of 20,000 calls used this month · 19,997 left')]").await;
         assert_eq!(browser.run("return window.isSamePage").await, true);
@@ -107,9 +109,9 @@ async fn the_quota_moves_without_a_reload() {
 
 #[tokio::test]
 async fn the_behavior_changes_what_the_api_answers() {
-    let console = Console::start().await;
+    let console = Console::configured(|config| config.quota.enforced = true).await;
     with_browser("console-behavior", async |browser| {
-        signed_in_browser(browser, &console, Role::SuperAdmin).await;
+        signed_in_browser(browser, &console, UserRole::SuperAdmin).await;
         let missing = "/contact/nobody@example.org";
         console.service.client.get(missing).await.expect(404);
         browser.open(&format!("{}{PAGE}", console.url())).await;
@@ -126,7 +128,7 @@ async fn the_behavior_changes_what_the_api_answers() {
 async fn everything_works_without_scripts_but_copying() {
     let console = Console::start().await;
     with_browser("console-no-script", async |browser| {
-        console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+        console.add_user(console.account(), "ann@example.org", UserRole::SuperAdmin).await;
         browser.cdp("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
         sign_in(browser, &console, "ann@example.org").await;
         browser.open(&format!("{}{PAGE}", console.url())).await;
@@ -145,14 +147,14 @@ async fn everything_works_without_scripts_but_copying() {
 #[tokio::test]
 async fn a_key_of_an_account_that_shows_keys_once_has_no_copy_icon_afterwards() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let by = unificus::store::audit::By::new("test", unificus::clock::Clock::system().now());
     console.service.store.set_show_once(console.account(), true, by).await.unwrap();
     let fields = [("name", "Once"), ("expires", "2099-01-31"), ("read_only", "on"), ("origin", "website")];
     let page = web.post("/console/integrations/secure-api/keys", &fields).await;
     let key = page.between("<code>unificus_live_", "</code>");
     let client = console.service.client.as_caller(console.account(), &format!("unificus_live_{key}"));
-    client.get("/contact").await.expect(200);
+    client.get("/contacts").await.expect(200);
     client.contact("ann@example.org").await.expect(403);
     let page = web.get("/console/integrations/secure-api").await;
     assert!(!page.text.contains(key) && !page.text.contains("Copy the whole key"), "{}", page.text);

@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::json;
 use unificus::clock::Clock;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::store::audit::By;
 use unificus::store::brands::NewBrand;
 
@@ -12,7 +12,7 @@ use super::support::{Console, PASSWORD};
 #[tokio::test]
 async fn a_form_without_the_sessions_own_token_changes_nothing() {
     let console = Console::start().await;
-    let (own, other) = (console.as_role(Role::SuperAdmin).await, console.as_stranger().await);
+    let (own, other) = (console.as_role(UserRole::SuperAdmin).await, console.as_stranger().await);
     own.get("/console/profile").await;
     other.get("/console/profile").await;
     let path = "/console/integrations/secure-api/behavior";
@@ -22,7 +22,12 @@ async fn a_form_without_the_sessions_own_token_changes_nothing() {
     own.post_with(path, &[behavior, ("csrf", "")], &[]).await.expect(403);
     own.post_with(path, &[behavior, ("csrf", &other.csrf())], &[]).await.expect(403);
     own.post_with(path, &[behavior], &[("x-csrf-token", &other.csrf())]).await.expect(403);
-    for elsewhere in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")] {
+    for elsewhere in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
         own.post_with(path, &[behavior, ("csrf", &token)], &[elsewhere]).await.expect(403);
     }
     assert!(!console.audited().await.iter().any(|(_, action)| action == "account.on_missing"));
@@ -38,8 +43,14 @@ async fn a_form_without_the_sessions_own_token_changes_nothing() {
 #[tokio::test]
 async fn no_address_outside_the_console_is_redirected_to() {
     let console = Console::start().await;
-    console.add_user(console.account(), "ann@example.org", Role::Admin).await;
-    for next in ["https://evil.example/", "//evil.example", "/\\evil.example", "/console/../..//evil.example", "javascript:alert(1)"] {
+    console.add_user(console.account(), "ann@example.org", UserRole::Admin).await;
+    for next in [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "/console/../..//evil.example",
+        "javascript:alert(1)",
+    ] {
         let web = console.visitor();
         let query: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
         let form = web.get(&format!("/console/sign-in?next={query}")).await;
@@ -56,7 +67,7 @@ async fn no_address_outside_the_console_is_redirected_to() {
 async fn texts_of_people_are_shown_as_texts() {
     const MARKUP: &str = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>";
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     let path = "/console/integrations/secure-api/keys";
     let added = web.post(path, &[("name", MARKUP), ("origin", MARKUP)]).await;
     let by = By::new(MARKUP, Clock::system().now());
@@ -74,7 +85,11 @@ async fn texts_of_people_are_shown_as_texts() {
         web.get(&format!("/console/audit?actor={query}&kind={query}")).await,
         web.get("/console/profile").await,
         web.post("/console/team/invite", &[("email", MARKUP)]).await,
-        web.post("/console/branding", &[("name", MARKUP), ("color", MARKUP), ("hosts", MARKUP), ("support_url", "javascript:alert(1)")]).await,
+        web.post(
+            "/console/branding",
+            &[("name", MARKUP), ("color", MARKUP), ("hosts", MARKUP), ("support_url", "javascript:alert(1)")],
+        )
+        .await,
     ];
     for page in pages {
         assert!(!page.text.contains("<img src=x") && !page.text.contains("<script>alert"), "{}", page.text);
@@ -85,8 +100,15 @@ async fn texts_of_people_are_shown_as_texts() {
 #[tokio::test]
 async fn every_page_has_a_strict_policy_and_is_in_no_cache() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
-    for path in ["/console", "/console/sign-in", "/console/profile", "/console/integrations/secure-api", "/console/nowhere", "/console/team/nowhere"] {
+    let web = console.as_role(UserRole::SuperAdmin).await;
+    for path in [
+        "/console",
+        "/console/sign-in",
+        "/console/profile",
+        "/console/integrations/secure-api",
+        "/console/nowhere",
+        "/console/team/nowhere",
+    ] {
         let page = web.get(path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{path}: {policy}");
@@ -100,14 +122,17 @@ async fn every_page_has_a_strict_policy_and_is_in_no_cache() {
         ] {
             assert_eq!(page.header(name), value, "{path} {name}");
         }
-        assert!(!page.text.contains(" style=") && !page.text.contains("<style") && !page.text.contains(" onclick="), "{path}");
+        assert!(
+            !page.text.contains(" style=") && !page.text.contains("<style") && !page.text.contains(" onclick="),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_form_has_a_bound_and_an_unknown_page_is_a_page() {
     let console = Console::start().await;
-    let web = console.as_role(Role::SuperAdmin).await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
     web.get("/console/profile").await;
     let long = "x".repeat(300 << 10);
     let path = "/console/integrations/secure-api/keys";

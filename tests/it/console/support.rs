@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use unificus::clock::Clock;
 use unificus::config::{Config, program_path};
 use unificus::domain::AccountId;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::secrets::MasterKeys;
 use unificus::store::audit::By;
 use unificus::users::{Mailer, PasswordHasher, Users};
@@ -59,7 +59,7 @@ impl Console {
     }
 
     /// Adds a user of an account, who has chosen [`PASSWORD`].
-    pub(crate) async fn add_user(&self, account: AccountId, email: &str, role: Role) {
+    pub(crate) async fn add_user(&self, account: AccountId, email: &str, role: UserRole) {
         let by = By::new("test", Clock::system().now());
         let invitation = self.users.invite(account, email, role, by).await.unwrap();
         self.users.choose_password(&invitation, PASSWORD, by).await.unwrap();
@@ -71,7 +71,7 @@ impl Console {
     }
 
     /// A new user of this role in the service's account, signed in.
-    pub(crate) async fn as_role(&self, role: Role) -> Web {
+    pub(crate) async fn as_role(&self, role: UserRole) -> Web {
         let email = format!("{}@example.org", role.name());
         self.add_user(self.account(), &email, role).await;
         self.signed_in(&email).await
@@ -80,7 +80,7 @@ impl Console {
     /// A new Super Admin of another account, signed in.
     pub(crate) async fn as_stranger(&self) -> Web {
         let other = self.service.other_client().await;
-        self.add_user(other.account, "stranger@example.org", Role::SuperAdmin).await;
+        self.add_user(other.account, "stranger@example.org", UserRole::SuperAdmin).await;
         self.signed_in("stranger@example.org").await
     }
 
@@ -211,6 +211,10 @@ impl Web {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             let mut kept = self.cookies.lock().unwrap();
+            if name == "__Host-session" {
+                // Forms of another session have another token.
+                *self.csrf.lock().unwrap() = None;
+            }
             if attributes.contains("Max-Age=0;") {
                 kept.remove(name);
             } else {

@@ -6,9 +6,34 @@ use quick_xml::events::{BytesStart, Event};
 
 /// The elements that are kept, with their content.
 const ELEMENTS: [&str; 24] = [
-    "svg", "g", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon", "text", "tspan", "defs", "symbol",
-    "use", "title", "desc", "style", "linearGradient", "radialGradient", "stop", "clipPath", "mask", "pattern", "switch",
+    "svg",
+    "g",
+    "path",
+    "circle",
+    "ellipse",
+    "rect",
+    "line",
+    "polyline",
+    "polygon",
+    "text",
+    "tspan",
+    "defs",
+    "symbol",
+    "use",
+    "title",
+    "desc",
+    "style",
+    "linearGradient",
+    "radialGradient",
+    "stop",
+    "clipPath",
+    "mask",
+    "pattern",
+    "switch",
 ];
+
+/// The elements that are left out while their content is kept.
+const UNWRAPPED: [&str; 1] = ["a"];
 
 /// The depth of elements; a drawing has a few.
 const MAX_DEPTH: usize = 64;
@@ -17,15 +42,14 @@ const MAX_DEPTH: usize = 64;
 pub(super) fn drawing(text: &str) -> Option<String> {
     let mut reader = Reader::from_str(text);
     let mut drawing = String::with_capacity(text.len());
+    // The names of open elements; of an unwrapped one it is empty.
     let mut opened: Vec<String> = Vec::new();
     // The number of open elements that are left out; what they contain is left out too.
     let mut skipped = 0_usize;
     loop {
         match reader.read_event().ok()? {
-            Event::Start(start) if skipped > 0 || !is_kept(&start) => {
-                drop(start);
-                skipped += 1;
-            }
+            Event::Start(start) if skipped == 0 && UNWRAPPED.contains(&start.name().0) => opened.push(String::new()),
+            Event::Start(start) if skipped > 0 || !is_kept(&start) => skipped += 1,
             Event::Start(start) => {
                 if opened.len() >= MAX_DEPTH {
                     return None;
@@ -36,9 +60,10 @@ pub(super) fn drawing(text: &str) -> Option<String> {
             Event::End(_) if skipped > 0 => skipped -= 1,
             Event::End(end) => {
                 // The reader checks that it is the name of the element that is open.
-                opened.pop()?;
-                for part in ["</", end.name().0, ">"] {
-                    drawing.push_str(part);
+                if !opened.pop()?.is_empty() {
+                    for part in ["</", end.name().0, ">"] {
+                        drawing.push_str(part);
+                    }
                 }
             }
             Event::Empty(start) if skipped == 0 && is_kept(&start) => write_start(&mut drawing, &start, true)?,

@@ -25,7 +25,7 @@ impl Default for ConsoleConfig {
 
 impl ConsoleConfig {
     /// Checks the address.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.url.is_empty() {
             return Ok(());
         }
@@ -47,7 +47,7 @@ pub struct MailConfig {
 
 impl MailConfig {
     /// Checks the sender's address.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.smtp_url.reveal().is_empty() {
             return Ok(());
         }
