@@ -63,7 +63,7 @@ impl Eraser {
             event.record.erase();
             event.changed.clear();
         } else if is_about {
-            self.clear_values(&mut event);
+            clear_values(&mut event);
         } else {
             self.clear_names(&mut event);
         }
@@ -98,16 +98,6 @@ impl Eraser {
             | Entity::Push => None,
         };
         uid.and_then(super::record::parse_uid).is_some_and(|uid| self.uids.contains(&uid))
-    }
-
-    /// Takes from a note or a conflict the fields that hold what somebody wrote about the person.
-    fn clear_values(&self, event: &mut Event) {
-        let is_kept = |field: &Field| match event.record.entity {
-            Entity::Note => *field == Field::Contact,
-            _ => !matches!(field, Field::Kept | Field::Lost),
-        };
-        event.changed.retain(|change| is_kept(&change.field));
-        event.record.fields.retain(|field, _| is_kept(field));
     }
 
     /// Takes the contact's names and address from what other records show of it.
@@ -151,4 +141,14 @@ impl Eraser {
             | Value::Custom(_) => {}
         }
     }
+}
+
+/// Takes from a note or a conflict the fields that hold what somebody wrote about the person.
+fn clear_values(event: &mut Event) {
+    let is_note = event.record.entity == Entity::Note;
+    let is_kept = |field: &Field| {
+        if is_note { *field == Field::Contact } else { !matches!(field, Field::Kept | Field::Lost) }
+    };
+    event.changed.retain(|change| is_kept(&change.field));
+    event.record.fields.retain(|field, _| is_kept(field));
 }

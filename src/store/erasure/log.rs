@@ -52,9 +52,9 @@ const FORGET_SEARCH: &str = "-- erasure.forget_search
 delete from contact_search where account_id = $1 and uid = any($2)";
 
 const ADVANCE: &str = "-- erasure.advance
-update erasure set scanned = $3, events = events + $4, related = array(
+update erasure set scanned = $3::bigint, events = events + $4, related = array(
         select distinct r.uid from unnest(related || $5::uuid[]) as r(uid)),
-    stage = case when $6 then 'memory' else stage end, through = case when $6 then $3 end
+    stage = case when $6 then 'memory' else stage end, through = case when $6 then $3::bigint end
 where account_id = $1 and uid = $2";
 
 impl Store {

@@ -5,6 +5,11 @@ use crate::domain::{AccountId, Uid};
 use crate::store::attempts::{ERASE, ERASE_WITHOUT_UIDS, UNHURRIED};
 use crate::store::{Store, StoreError};
 
+/// Receivers may have named the person in a response to an event of another record.
+const ERASE_TEXTS: &str = "-- erasure.erase_attempts
+update push_attempt a set body = '' where a.account_id = $1 and a.body <> '' and exists (
+    select from unnest($2::text[]) as t(text) where strpos(lower(encode(a.body, 'escape')), t.text) > 0)";
+
 /// Stored responses hold no record: they are made again from the log. Their keys are clients' free text.
 const FORGET: &str = "-- erasure.forget_idempotency_records
 delete from idempotency_record i where i.account_id = $1 and exists (
@@ -27,6 +32,7 @@ impl Store {
         let through = erasure.through.map_or(i64::MAX, |through| through.0);
         transaction.execute(ERASE, &[&account.0, &uids, &through]).await?;
         transaction.execute(ERASE_WITHOUT_UIDS, &[&account.0, &uids]).await?;
+        transaction.execute(ERASE_TEXTS, &[&account.0, &erasure.eraser.texts]).await?;
         transaction.execute(FORGET, &[&account.0, &erasure.eraser.texts]).await?;
         transaction.execute(ADVANCE, &[&account.0, &uid.0]).await?;
         transaction.commit().await?;

@@ -150,6 +150,10 @@ async fn after_an_erasure_the_person_is_nowhere() {
     let before = stream::read(&service.env, service.client.account, written).await;
     assert!(before.iter().any(|(_, body)| body.contains(LOST_PHONE)), "the stream has all of it");
 
+    // From now on they name the person no more.
+    receiver.respond_with(200);
+    failing.respond_with(500);
+
     let erasure = erase(&other, &uid).await;
 
     assert_eq!(erasure["merged"], json!([double]), "{erasure}");
