@@ -130,6 +130,7 @@ impl Statements {
             client.execute(&self.refs, &refs),
             client.batch_execute("COMMIT"),
         );
-        begun.and(appended.and(written).and(linked).map(drop)).and(committed).context("writing rows")
+        let rows = appended.and(written).and(linked).map(drop);
+        begun.and(rows).and(committed).context("writing rows")
     }
 }

@@ -65,11 +65,11 @@ impl Feed<'_> {
             let start = body.windows(META.len()).rposition(|window| window == META).context("a page has no meta")?;
             let meta = body.get(start + META.len()..body.len() - 1).unwrap_or_default();
             let meta: Value = serde_json::from_slice(meta).context("reading the meta of a page")?;
-            let events = meta["through_seq"].as_u64().context("a page has no through_seq")?;
-            if meta["has_more"] != true {
+            let events = meta.get("through_seq").and_then(Value::as_u64).context("a page has no through_seq")?;
+            if meta.get("has_more") != Some(&Value::Bool(true)) {
                 return Ok((events, cursors, began.elapsed()));
             }
-            cursors.push(meta["cursor"].as_str().context("a page has no cursor")?.to_owned());
+            cursors.push(meta.get("cursor").and_then(Value::as_str).context("a page has no cursor")?.to_owned());
         }
     }
 

@@ -168,7 +168,7 @@ impl Figures {
         let together = round_trip.as_ref().map(|medians| medians.together);
         let trip = |label: &str, pair: Option<round_trip::Pair>, target: &str, aim: &str| {
             let [nats, http] = [pair.map(|pair| pair.nats_ms), pair.map(|pair| pair.http_ms)];
-            let ratio = shown(pair.map(|pair| pair.ratio()), 2);
+            let ratio = shown(pair.map(round_trip::Pair::ratio), 2);
             row([label, &unit(nats, 2, "ms"), &unit(http, 2, "ms"), &ratio, target, aim])
         };
         let rows = [
@@ -197,10 +197,10 @@ impl Figures {
             "import_records_per_s": rounded(*import, 0),
             "nats_p50_ms": rounded(alone.map(|pair| pair.nats_ms), 3),
             "http_p50_ms": rounded(alone.map(|pair| pair.http_ms), 3),
-            "ratio_nats": rounded(alone.map(|pair| pair.ratio()), 3),
+            "ratio_nats": rounded(alone.map(round_trip::Pair::ratio), 3),
             "nats_p50_ms_16": rounded(together.map(|pair| pair.nats_ms), 3),
             "http_p50_ms_16": rounded(together.map(|pair| pair.http_ms), 3),
-            "ratio_nats_16": rounded(together.map(|pair| pair.ratio()), 3),
+            "ratio_nats_16": rounded(together.map(round_trip::Pair::ratio), 3),
             "revert_s": rounded(*revert, 2),
         });
         say(&json.to_string());

@@ -37,8 +37,8 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Option<f64>> {
         loop {
             calls += 1;
             let response = exchange(&mut connection, &request).await?;
-            updated += response["data"]["updated"].as_u64().unwrap_or_default();
-            if response["data"]["complete"] == true {
+            updated += response.pointer("/data/updated").and_then(Value::as_u64).unwrap_or_default();
+            if response.pointer("/data/complete") == Some(&Value::Bool(true)) {
                 break;
             }
         }
@@ -49,16 +49,16 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Option<f64>> {
     Ok(median(seconds))
 }
 
-/// The position and the origin of the log's newest event.
+/// The position of the log's newest event, and the origin of its first.
 async fn newest(bench: &Bench, account: &Account, connection: &mut Connection) -> Result<(u64, String)> {
-    let list = bench.target.request("GET", "/contacts?limit=1", account, "");
-    let as_of = exchange(connection, &list).await?["meta"]["as_of"].as_str().context("a list has as_of")?.to_owned();
-    let record = bench.target.request("GET", &format!("/contacts?limit=1&at={as_of}"), account, "");
-    let before = exchange(connection, &record).await?["meta"]["at"].as_u64().context("a past list has at")?;
-    let first = bench.target.request("GET", "/changes?limit=1", account, "");
-    let origin =
-        exchange(connection, &first).await?["data"][0]["origin"].as_str().context("an event has an origin")?.to_owned();
-    Ok((before, origin))
+    let get = |path: &str| bench.target.request("GET", path, account, "");
+    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let list = exchange(connection, &get("/contacts?limit=1")).await?;
+    let as_of = text(&list, "/meta/as_of").context("a list has as_of")?;
+    let past = exchange(connection, &get(&format!("/contacts?limit=1&at={as_of}"))).await?;
+    let before = past.pointer("/meta/at").and_then(Value::as_u64).context("a past list has at")?;
+    let first = exchange(connection, &get("/changes?limit=1")).await?;
+    Ok((before, text(&first, "/data/0/origin").context("an event has an origin")?))
 }
 
 async fn exchange(connection: &mut Connection, request: &[u8]) -> Result<Value> {

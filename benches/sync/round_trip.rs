@@ -82,7 +82,8 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Medians> {
 async fn log_in(bench: &Bench, account: &Account) -> Result<async_nats::Client> {
     let mut url = Url::parse(&bench.service.urls.nats).context("reading the URL of NATS")?;
     // Without the service's own credentials.
-    ensure!(url.set_username("").and(url.set_password(None)).is_ok(), "the URL of NATS has no host");
+    let is_bare = url.set_username("").is_ok() && url.set_password(None).is_ok();
+    ensure!(is_bare, "the URL of NATS has no host");
     let Account { public_id, secret_key } = account;
     let options = async_nats::ConnectOptions::with_token(format!("{public_id}:{secret_key}"));
     let options = options.custom_inbox_prefix(format!("_INBOX_{public_id}"));
@@ -139,7 +140,7 @@ async fn over_nats(
         let reply = client.request(subject.clone(), body.into()).await.context("sending a command by NATS")?;
         latencies.add(i64::try_from(began.elapsed().as_micros())?);
         let reply: Value = serde_json::from_slice(&reply.payload).context("reading a reply")?;
-        ensure!(reply["status"] == 200, "a command was answered with {reply}");
+        ensure!(reply.get("status").and_then(Value::as_u64) == Some(200), "a command was answered with {reply}");
     }
     Ok(latencies)
 }

@@ -130,12 +130,12 @@ impl End {
         let server = Radicale::start(&directory.join("radicale")).await;
         let folder = if has_folder { Some(Folder::new(&directory.join("vdir"), &server.url()).await) } else { None };
         let end = Self { number, directory, server, folder, origin: number };
-        end.configure(account).await;
+        end.configure(account);
         end
     }
 
     /// A replica that was killed has another address now.
-    async fn configure(&self, account: &Account) {
+    fn configure(&self, account: &Account) {
         let client = account.client(self.origin);
         let quoted = |text: &str| json!(text).to_string();
         let config = format!(
@@ -153,7 +153,7 @@ impl End {
 
     /// Runs one round of the bridge. Returns false where it was killed at the limit, or failed because of another fault.
     async fn bridge(&self, account: &Account, limit: Option<Duration>) -> bool {
-        self.configure(account).await;
+        self.configure(account);
         let log = std::fs::File::options().create(true).append(true).open(self.directory.join("bridge.log")).unwrap();
         let mut child = Command::new(crate::bridge())
             .arg("--config")

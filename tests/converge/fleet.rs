@@ -239,7 +239,7 @@ impl Service for Account {
     }
 
     async fn disturb(&self, random: &mut Random) -> u64 {
-        if self.fleet.fault_requests.fetch_add(1, Ordering::Relaxed) % self.fault_share != 0 {
+        if !self.fleet.fault_requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.fault_share) {
             return 0;
         }
         self.fleet.disturb(random).await;

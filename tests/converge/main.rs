@@ -26,6 +26,7 @@ mod support;
 #[path = "../../examples/carddav/vcard/mod.rs"]
 mod vcard;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -150,26 +151,35 @@ async fn run(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
 async fn mutate(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
     let mut failures = 0;
     for (mutation, invariant) in MUTATIONS {
-        if let Some(seed) = breaks(fleet, arguments, mutation, invariant).await {
-            println!("{mutation:?} breaks {invariant:?} with seed {seed}");
-        } else {
-            failures += 1;
-            println!("{mutation:?} does not break {invariant:?}");
+        match breaks(fleet, arguments, mutation, invariant).await {
+            Ok(seed) => println!("{mutation:?} breaks {invariant:?} with seed {seed}"),
+            Err(others) => {
+                failures += 1;
+                println!("{mutation:?} does not break {invariant:?}, but {others:?}");
+            }
         }
     }
     println!("{}", json!({"mutations": MUTATIONS.len(), "unnoticed": failures}));
     failures
 }
 
-async fn breaks(fleet: &Arc<Fleet>, arguments: &Arguments, mutation: Mutation, invariant: &str) -> Option<u64> {
+/// The first seed that breaks the invariant, or the invariants that were broken instead, by seed.
+async fn breaks(
+    fleet: &Arc<Fleet>,
+    arguments: &Arguments,
+    mutation: Mutation,
+    invariant: &str,
+) -> Result<u64, BTreeMap<u64, &'static str>> {
+    let mut others = BTreeMap::new();
     for seeds in arguments.groups() {
         let group = Group { seeds, steps: arguments.steps, mutation: Some(mutation) };
         let failures = group.run(fleet).await.failures;
         if let Some((seed, _)) = failures.iter().find(|(_, failure)| failure.invariant == invariant) {
-            return Some(*seed);
+            return Ok(*seed);
         }
+        others.extend(failures.into_iter().map(|(seed, failure)| (seed, failure.invariant)));
     }
-    None
+    Err(others)
 }
 
 impl Arguments {

@@ -36,7 +36,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, rounds: u64) -> Figures {
                 "ref": {"id": round.to_string()}, "set": lead(&format!("{racer}.{round}@example.org"))});
             let connection = usize::try_from(racer / 2 % CONNECTIONS).expect("a few connections");
             let connection = &nats[connection];
-            if racer % 2 == 0 {
+            if racer.is_multiple_of(2) {
                 Either::Left(by_http(&account, upsert))
             } else {
                 Either::Right(by_nats(&account, connection, upsert))
@@ -49,7 +49,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, rounds: u64) -> Figures {
         assert!(statuses.iter().all(|status| [200, 201].contains(status)), "round {round}: {results:#?}");
         let created: Vec<usize> = (0..statuses.len()).filter(|racer| statuses[*racer] == 201).collect();
         let [creator] = created[..] else { panic!("round {round}: {} creations", created.len()) };
-        if creator % 2 == 0 { figures.created_by_http += 1 } else { figures.created_by_nats += 1 }
+        if creator.is_multiple_of(2) { figures.created_by_http += 1 } else { figures.created_by_nats += 1 }
     }
     figures.records = records(&account).await;
     assert_eq!(u64::try_from(figures.records).ok(), Some(rounds), "records");

@@ -195,7 +195,7 @@ fn equals_the_service(partner: &mut Partner, live: &Live, log: &[Value]) -> Resu
                 machine.origin,
                 here.get(uid),
                 there.get(uid),
-                history(log, &json!(uid).to_string(), "email"),
+                history(log, &json!(uid), "email"),
             );
             Err(Failure::new("partners equal the service", detail))
         }
@@ -209,9 +209,9 @@ fn edits_have_one_effect(log: &[Value], edits: &BTreeSet<String>) -> Result<(), 
     for event in log.iter().filter(|event| is_contact(event)) {
         for (name, change) in event["data"]["changed"].as_object().into_iter().flatten() {
             let Some(value) = change["to"].as_str().filter(|value| edits.contains(*value)) else { continue };
-            let uid = event["data"]["record"]["uid"].to_string();
-            if !seen.insert((uid.clone(), name.clone(), value.to_owned())) {
-                let detail = format!("{value:?} was written twice; {}", history(log, &uid, name));
+            let uid = &event["data"]["record"]["uid"];
+            if !seen.insert((uid.to_string(), name.clone(), value.to_owned())) {
+                let detail = format!("{value:?} was written twice; {}", history(log, uid, name));
                 return Err(Failure::new("one effect", detail));
             }
         }
@@ -220,8 +220,8 @@ fn edits_have_one_effect(log: &[Value], edits: &BTreeSet<String>) -> Result<(), 
 }
 
 /// The events of a record, with a field's changes, to see what happened to a value.
-fn history(log: &[Value], uid: &str, field: &str) -> String {
-    let is_of_record = |event: &&Value| event["data"]["record"]["uid"].to_string() == uid;
+fn history(log: &[Value], uid: &Value, field: &str) -> String {
+    let is_of_record = |event: &&Value| event["data"]["record"]["uid"] == *uid;
     let line = |event: &Value| {
         let data = &event["data"];
         format!(

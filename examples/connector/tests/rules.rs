@@ -252,9 +252,13 @@ fn a_deletion_of_one_of_two_copies_deletes_that_copy_alone() {
     machine.results(&[result(&op, json!({"status": 200, "uid": UID, "record": record(2, &json!({"title": "Ms"}))}))]);
     assert_eq!(one(machine.push(9)).op, "update");
     // The copy has an edit on its way.
+    let mut other = machine.clone();
     machine.deleted("17");
     assert!(machine.push(9).is_empty());
     assert_eq!(machine.records.keys().collect::<Vec<_>>(), [UID]);
+
+    other.deleted(UID);
+    assert_eq!((one(other.push(9)).set["title"].clone(), other.key_of(UID)), (json!("Dr"), Some("17")));
 }
 
 #[test]
