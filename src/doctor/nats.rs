@@ -225,7 +225,7 @@ async fn system(config: &Config, metrics: &Metrics, findings: &mut Findings) {
             "set it to a URL with a user of the servers' system account",
         );
     }
-    let link = SystemLink::connect(&config.nats.system_url, &config.nats.clients_account, metrics).await;
+    let link = SystemLink::connect(&config.nats, &config.nats.clients_account, metrics).await;
     let listed = match link {
         Ok(link) => link.connections().await.map(|_| ()),
         Err(error) => Err(error),

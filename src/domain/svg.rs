@@ -1,6 +1,7 @@
 //! Logos in SVG, reduced to what draws: a list of elements is kept, and everything that runs, loads or links is left out.
 
 use quick_xml::Reader;
+use quick_xml::XmlVersion;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
 
@@ -105,7 +106,7 @@ fn write_start(drawing: &mut String, start: &BytesStart<'_>, is_empty: bool) -> 
     drawing.push_str(start.name().0);
     for attribute in start.attributes() {
         let attribute = attribute.ok()?;
-        let value = attribute.unescape_value().ok()?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
         if draws(attribute.key.0, &value) {
             for part in [" ", attribute.key.0, "=\"", &escape(&*value), "\""] {
                 drawing.push_str(part);
