@@ -33,9 +33,12 @@ fn assert_clean(label: &str, text: &str) {
     let text = text.to_lowercase();
     for personal in PERSONAL.map(str::to_lowercase) {
         assert!(!text.contains(&personal), "{personal} in {label}");
-        let hexadecimal: String = personal.bytes().map(|byte| format!("{byte:02x}")).collect();
-        assert!(!text.contains(&hexadecimal), "{personal} in {label}, in hexadecimal");
+        assert!(!text.contains(&hexadecimal(&personal)), "{personal} in {label}, in hexadecimal");
     }
+}
+
+fn hexadecimal(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The whole database as `pg_dump` writes it.
@@ -139,10 +142,7 @@ async fn after_an_erasure_the_person_is_nowhere() {
     until("every copy is there", async || {
         let dump = dump(&service.env).await;
         let texts = service.env.sql().await.query_one("select count(*) from contact_search", &[]).await.unwrap();
-        let responses = ["stored", "no room for"].map(|text| {
-            let hexadecimal: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-            dump.contains(&hexadecimal)
-        });
+        let responses = ["stored", "no room for"].map(|text| dump.contains(&hexadecimal(text)));
         texts.get::<_, i64>(0) > 0 && responses == [true, true] && nats_files_with(EMAIL) > 0
     })
     .await;

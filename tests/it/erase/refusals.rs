@@ -92,7 +92,7 @@ async fn writes_during_an_erasure_leave_nothing_of_the_person() {
             execute_one(&shop, update).await;
         }
     };
-    let (_, _, erasure) = tokio::join!(writes(&service.client), writes(&other), erase(&other, &uid));
+    let ((), (), erasure) = tokio::join!(writes(&service.client), writes(&other), erase(&other, &uid));
     assert_eq!(erasure["stage"], "done");
     assert_clean("the database", &dump(&service.env).await);
     for client in [&service.client, &other] {
