@@ -33,6 +33,8 @@ const ELEMENTS: [&str; 24] = [
     "switch",
 ];
 
+const STYLE: &str = "style";
+
 /// The elements that are left out while their content is kept.
 const UNWRAPPED: [&str; 1] = ["a"];
 
@@ -47,52 +49,58 @@ pub(super) fn drawing(text: &str) -> Option<String> {
     let mut opened: Vec<String> = Vec::new();
     // The number of open elements that are left out; what they contain is left out too.
     let mut skipped = 0_usize;
+    // The content of an open `style`, which is judged as a whole: parts of a word may stand in several pieces.
+    let mut css = String::new();
     loop {
+        let in_style = opened.last().is_some_and(|name| name == STYLE);
         match reader.read_event().ok()? {
-            Event::Start(start) if skipped == 0 && UNWRAPPED.contains(&start.name().0) => opened.push(String::new()),
-            Event::Start(start) if skipped > 0 || !is_kept(&start) => skipped += 1,
+            Event::Eof => return (opened.is_empty() && drawing.starts_with("<svg")).then_some(drawing),
+            Event::Start(start) if skipped == 0 && !in_style && UNWRAPPED.contains(&start.name().0) => {
+                opened.push(String::new());
+            }
+            Event::Start(start) if skipped > 0 || in_style || !is_kept(&start) => skipped += 1,
+            Event::Start(_) if opened.len() >= MAX_DEPTH => return None,
             Event::Start(start) => {
-                if opened.len() >= MAX_DEPTH {
-                    return None;
-                }
                 opened.push(start.name().0.to_owned());
                 write_start(&mut drawing, &start, false)?;
             }
             Event::End(_) if skipped > 0 => skipped -= 1,
+            // The reader checks that it is the name of the element that is open.
             Event::End(end) => {
-                // The reader checks that it is the name of the element that is open.
+                let css = std::mem::take(&mut css);
+                if in_style && is_harmless_css(&css) {
+                    drawing.push_str(&escape(css.as_str()));
+                }
                 if !opened.pop()?.is_empty() {
-                    for part in ["</", end.name().0, ">"] {
-                        drawing.push_str(part);
-                    }
+                    push(&mut drawing, &["</", end.name().0, ">"]);
                 }
             }
-            Event::Empty(start) if skipped == 0 && is_kept(&start) => write_start(&mut drawing, &start, true)?,
+            Event::Empty(start) if skipped == 0 && !in_style && is_kept(&start) => {
+                write_start(&mut drawing, &start, true)?;
+            }
+            Event::Text(text) if in_style && skipped == 0 => css.push_str(&text),
+            Event::CData(text) if in_style && skipped == 0 => css.push_str(&text),
+            // A reference would hide a part of a word.
+            Event::GeneralRef(_) if in_style => css.push('\\'),
             // Space around the drawing is not kept.
-            Event::Text(text) if skipped == 0 && !opened.is_empty() => {
-                let text: &str = &text;
-                if opened.last().is_none_or(|name| name != "style") || is_harmless_css(text) {
-                    drawing.push_str(text);
-                }
+            Event::Text(text) if skipped == 0 && !opened.is_empty() => drawing.push_str(&text),
+            Event::GeneralRef(reference) if skipped == 0 && !opened.is_empty() && is_character(&reference) => {
+                push(&mut drawing, &["&", &reference, ";"]);
             }
-            Event::CData(text) if skipped == 0 => {
-                let text: &str = &text;
-                if opened.last().is_some_and(|name| name == "style") && is_harmless_css(text) {
-                    drawing.push_str(&escape(text));
-                }
-            }
-            Event::GeneralRef(reference) if skipped == 0 => {
-                let name: &str = &reference;
-                if name.starts_with('#') || ["amp", "lt", "gt", "quot", "apos"].contains(&name) {
-                    for part in ["&", name, ";"] {
-                        drawing.push_str(part);
-                    }
-                }
-            }
-            Event::Eof => return (opened.is_empty() && drawing.starts_with("<svg")).then_some(drawing),
             Event::Empty(_) | Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {}
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
+    }
+}
+
+/// Whether a reference stands for a character, and for no entity that the file declares.
+fn is_character(name: &str) -> bool {
+    name.starts_with('#') || ["amp", "lt", "gt", "quot", "apos"].contains(&name)
+}
+
+fn push(drawing: &mut String, parts: &[&str]) {
+    for part in parts {
+        drawing.push_str(part);
     }
 }
 
@@ -108,9 +116,7 @@ fn write_start(drawing: &mut String, start: &BytesStart<'_>, is_empty: bool) -> 
         let attribute = attribute.ok()?;
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
         if draws(attribute.key.0, &value) {
-            for part in [" ", attribute.key.0, "=\"", &escape(&*value), "\""] {
-                drawing.push_str(part);
-            }
+            push(drawing, &[" ", attribute.key.0, "=\"", &escape(&*value), "\""]);
         }
     }
     drawing.push_str(if is_empty { "/>" } else { ">" });
@@ -163,6 +169,10 @@ mod tests {
             ("<foreignObject><body onload=\"alert(1)\"/></foreignObject>", "alert"),
             ("<style>@import 'https://evil.example/x.css';</style>", "evil"),
             ("<style><![CDATA[a{background:url(https://evil.example)}]]></style>", "evil"),
+            ("<style>a{background:u<!-- -->rl(https://evil.example)}</style>", "evil"),
+            ("<style>a{background:u&#114;l(https://evil.example)}</style>", "evil"),
+            ("<style>a{background:u<![CDATA[rl(https://evil.example)]]>}</style>", "evil"),
+            ("<style>a{background:u<g/>rl(https://evil.example)}</style>", "evil"),
             ("<path style=\"fill:url(//evil.example#a)\"/>", "evil"),
             ("<path fill=\"u\\72l(//evil.example)\"/>", "evil"),
             ("<animate attributeName=\"href\" to=\"javascript:alert(1)\"/>", "alert"),

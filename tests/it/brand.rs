@@ -142,13 +142,17 @@ async fn the_command_line_sets_shows_and_clears() {
     let file = logo.to_str().unwrap();
     let set = ["set", &account, "--name", "Acme", "--color", "#ffd400", "--host", "API.acme.example"];
     let expected = json!({"public_id": account, "name": "Acme", "color": "#ffd400",
-        "logo": {"media_type": "image/svg+xml", "bytes": LOGO.len()}, "hosts": ["api.acme.example"]});
-    assert_eq!(printed(run(&[&set[..], &["--logo", file, "--json"]].concat())), expected);
+        "logo": {"media_type": "image/svg+xml", "bytes": DRAWING.len()}, "support_url": "mailto:help@acme.example",
+        "hosts": ["api.acme.example"]});
+    assert_eq!(
+        printed(run(&[&set[..], &["--logo", file, "--support", "mailto:help@acme.example", "--json"]].concat())),
+        expected
+    );
     std::fs::remove_file(&logo).unwrap();
     assert_eq!(printed(run(&["show", &account, "--json"])), expected);
 
     let picture = seen_at(&service.client, "api.acme.example", "/swagger/assets/logo").await;
-    assert_eq!((picture.text.as_str(), picture.header("content-type")), (LOGO, "image/svg+xml"));
+    assert_eq!((picture.text.as_str(), picture.header("content-type")), (DRAWING, "image/svg+xml"), "what draws");
     assert!(picture.header("content-security-policy").contains("sandbox"), "a script in it does not run");
 
     for (wrong, reason) in [
@@ -156,6 +160,7 @@ async fn the_command_line_sets_shows_and_clears() {
         (["--host", "https://a.b"], "without scheme"),
         (["--name", ""], "60 characters"),
         (["--logo", "/dev/null"], "SVG or a PNG"),
+        (["--support", "javascript:alert(1)"], "begins with https://"),
     ] {
         let refused = refusal(run(&[&["set", &account][..], &wrong].concat()));
         assert!(refused.contains(reason), "{refused}");
@@ -165,4 +170,5 @@ async fn the_command_line_sets_shows_and_clears() {
     assert!(refusal(run(&["show", &account])).contains("no brand"));
 }
 
-const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script><path d=\"M0 0h9\"/></svg>";
+const DRAWING: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"><path d=\"M0 0h9\"/></svg>";

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use unificus::domain::AccountId;
 use uuid::Uuid;
 
+use crate::console::support::Web;
 use crate::support::client::lead;
 use crate::support::process::{Environment, Process, kill};
 use crate::support::program::{Dir, failure_text, lines, serve, stop, unificus};
@@ -97,9 +98,27 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
-    let names = ["BASE_URL", "PUBLIC_ID", "SECRET_KEY", "METRICS_URL", "NATS_URL", "NATS_CLIENT_URL", "DATABASE_URL"];
+    let names = [
+        "BASE_URL",
+        "PUBLIC_ID",
+        "SECRET_KEY",
+        "CONSOLE_URL",
+        "CONSOLE_EMAIL",
+        "CONSOLE_PASSWORD",
+        "METRICS_URL",
+        "NATS_URL",
+        "NATS_CLIENT_URL",
+        "DATABASE_URL",
+    ];
     assert_eq!(lines.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names.map(|name| format!("UNIFICUS_{name}")));
-    for (name, value) in lines {
+    let of = |wanted: &str| lines.iter().find(|(name, _)| *name == wanted).unwrap().1;
+    let web = Web::at(of("UNIFICUS_BASE_URL").trim_end_matches("/secure-api"));
+    web.get("/console/sign-in").await.expect(200);
+    let login = [("email", of("UNIFICUS_CONSOLE_EMAIL")), ("password", of("UNIFICUS_CONSOLE_PASSWORD"))];
+    web.post("/console/sign-in", &login).await.expect(303);
+    web.get("/console/team").await.expect(200);
+    assert!(of("UNIFICUS_CONSOLE_URL").starts_with("http://localhost:"));
+    for (name, value) in lines.iter().copied() {
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_:/.@".contains(character);
         assert!(!value.is_empty() && value.chars().all(plain), "{name} needs no quotes in a shell: {value}");
     }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 /// A host is looked up again after this time, which bounds how long a change stays unseen.
 const CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// The hosts that are cached; a brand may have a logo of 64 KiB.
+/// The hosts that are cached; a brand may have a logo of 256 KiB.
 const HOSTS: u64 = 1_000;
 
 /// A brand with the documents that depend on it alone. Each document is made when it is first requested.
