@@ -1,5 +1,6 @@
 //! Two-way synchronization: consumers, identifiers of records in other systems, and the rules for concurrent changes.
 
 pub(crate) mod consumers;
+pub(crate) mod origins;
 pub(super) mod policy;
 pub(super) mod refs;
