@@ -3,4 +3,5 @@
 pub(crate) mod consumers;
 pub(crate) mod origins;
 pub(super) mod policy;
+mod policy_changes;
 pub(super) mod refs;

@@ -38,7 +38,7 @@ pub(crate) const MAX_EVENTS: i64 = 20_000;
 /// Identifiers of one kind and source that are counted.
 pub(crate) const MAX_REFS_COUNTED: i64 = 10_000;
 
-/// What an origin wrote in a range of the log.
+/// The events of an origin in a range of the log, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginSummary {
     /// The origin.

@@ -4,7 +4,6 @@ use tokio_postgres::Row as PgRow;
 
 use crate::contract::sync_policy::{decode, encode};
 use crate::domain::{AccountId, SyncPolicy};
-use crate::store::account_changes::AccountChange;
 use crate::store::audit::{By, audit};
 use crate::store::{Store, StoreError};
 
@@ -12,10 +11,10 @@ use crate::store::{Store, StoreError};
 pub(in crate::store) const LOAD: &str = "-- sync_policy.load
 select account_id, policy from sync_policy where account_id = any($1)";
 
-const GET: &str = "-- sync_policy.get
+pub(super) const GET: &str = "-- sync_policy.get
 select account_id, policy from sync_policy where account_id = $1";
 
-const PUT: &str = "-- sync_policy.put
+pub(super) const PUT: &str = "-- sync_policy.put
 insert into sync_policy (account_id, policy) values ($1, $2)
 on conflict (account_id) do update set policy = excluded.policy";
 
@@ -24,22 +23,6 @@ pub(in crate::store) fn policy(row: &PgRow) -> Result<(AccountId, SyncPolicy), S
     let account = AccountId(row.get(0));
     let policy = decode(row.get(1)).map_err(|error| StoreError::corrupt("sync_policy", "policy", account, error))?;
     Ok((account, policy))
-}
-
-impl AccountChange {
-    /// Returns the account's rules for concurrent changes.
-    pub async fn sync_policy(&self) -> Result<SyncPolicy, StoreError> {
-        let row = self.client()?.query_opt(GET, &[&self.account().0]).await?;
-        Ok(row.as_ref().map(policy).transpose()?.map_or_else(SyncPolicy::default, |(_, policy)| policy))
-    }
-
-    /// Replaces the account's rules for concurrent changes; returns their JSON.
-    pub async fn put_sync_policy(&self, rules: &SyncPolicy) -> Result<String, StoreError> {
-        let account = self.account();
-        let text = encode(rules).map_err(|error| StoreError::corrupt("sync_policy", "policy", account, error))?;
-        self.client()?.execute(PUT, &[&account.0, &text]).await?;
-        Ok(text)
-    }
 }
 
 impl Store {

@@ -3,58 +3,24 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use maud::{Markup, html};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::super::components::dialog::dialog_actions;
-use super::super::super::components::{ButtonStyle, Choice, Dialog, Field, csrf, dialog, select};
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::flash::Flash;
 use super::super::super::form::Form;
-use super::super::super::session::{ConsoleSession, SessionState};
+use super::super::super::session::ConsoleSession;
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::{HERE, ONCE, attempts, detail, name, once, path, refused, request, unread};
+use super::secret::NewSecret;
+use super::{HERE, attempts, detail, once, path, refused, request, unread};
 use crate::audited::Rendered;
-use crate::clock;
 use crate::domain::Seq;
 use crate::domain::endpoint::secret::OVERLAP_S;
 use crate::domain::endpoint::settings::whole;
 use crate::push::client::Attempt;
 use crate::push::outcome::AttemptOutcome;
 use crate::push::service::{EndpointError, EndpointView, Rotation};
-use crate::push::signature::SigningSecret;
-
-/// The secret of an endpoint that was just made, or the public key of one that signs with a private key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct NewSecret {
-    pub(super) is_public: bool,
-    pub(super) text: String,
-}
-
-impl NewSecret {
-    /// That of a view right after the change.
-    pub(super) fn of(view: &EndpointView) -> Option<Self> {
-        let secret = view.secret.as_ref()?;
-        Some(match secret.public_key() {
-            Some(text) => Self { is_public: true, text },
-            None => Self { is_public: false, text: SigningSecret::reveal(secret) },
-        })
-    }
-
-    /// The endpoint and its secret in a rendered result.
-    pub(super) fn read(rendered: &Rendered) -> Result<(Uuid, Self), PageError> {
-        #[derive(Deserialize)]
-        struct Body {
-            id: Uuid,
-            secret: NewSecret,
-        }
-        let body: Body = serde_json::from_str(&rendered.body).map_err(|error| PageError::internal(&error.into()))?;
-        Ok((body.id, body.secret))
-    }
-}
 
 pub(in crate::console) async fn rotate(
     State(console): State<Arc<Console>>,
@@ -165,43 +131,4 @@ pub(in crate::console) async fn retry(
         }
         Err(error) => Err(refused(error)),
     }
-}
-
-pub(super) fn delete_dialog(session: &SessionState, view: &EndpointView, close: &str) -> Markup {
-    dialog(Dialog {
-        id: "delete",
-        title: "Delete this endpoint?",
-        close,
-        content: html! {
-            form method="post" action={ (path(view.endpoint.endpoint_id)) "/delete" } {
-                (csrf(&session.token.csrf()))
-                p { "Nothing is sent to " strong { (name(view)) } " any more. Its position, its parked events and its secret are deleted with it. This cannot be undone; pausing it keeps them." }
-                (dialog_actions(ButtonStyle::Danger, "Delete endpoint", close))
-            }
-        },
-    })
-}
-
-pub(super) fn rotate_dialog(session: &SessionState, view: &EndpointView) -> Markup {
-    const OVERLAPS: [Choice<'_>; 4] = [
-        Choice { value: "86400", label: "for 24 hours", hint: None },
-        Choice { value: "3600", label: "for an hour", hint: None },
-        Choice { value: "604800", label: "for 7 days", hint: None },
-        Choice { value: "0", label: "not at all: it leaked", hint: None },
-    ];
-    let close = path(view.endpoint.endpoint_id);
-    dialog(Dialog {
-        id: "rotate",
-        title: "Rotate the signing secret?",
-        close: &close,
-        content: html! {
-            form method="post" action={ (close) "/rotate" } {
-                (csrf(&session.token.csrf()))
-                input type="hidden" name=(ONCE) value=(clock::random_uuid());
-                p { strong { (name(view)) } " gets another secret, which is shown once. Meanwhile both sign, so that your server may change over without a gap." }
-                (select(Field { value: "86400", ..Field::new("overlap_s", "The previous secret goes on signing") }, &OVERLAPS))
-                (dialog_actions(ButtonStyle::Primary, "Rotate secret", &close))
-            }
-        },
-    })
 }

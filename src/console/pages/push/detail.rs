@@ -16,9 +16,10 @@ use super::super::super::live::{self, LivePart};
 use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::actions::NewSecret;
-use super::replay::ReplayRange;
-use super::{HERE, TITLE, actions, attempts, example, list, name, path, refused, replay, state_badge, summary};
+use super::rates::{log_end, rate};
+use super::replay_range::ReplayRange;
+use super::secret::{self, NewSecret};
+use super::{HERE, TITLE, attempts, dialogs, name, path, refused, state_badge, summary};
 use crate::domain::endpoint::{EndpointStatus, ParkedEvent};
 use crate::domain::{Seq, Timestamp};
 use crate::push::service::EndpointView;
@@ -45,9 +46,9 @@ pub(in crate::console) async fn show(
 ) -> PageResult {
     let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
     let opened = match query.get("dialog") {
-        Some("delete") => Some(actions::delete_dialog(&session, &view, &path(id))),
-        Some("rotate") => Some(actions::rotate_dialog(&session, &view)),
-        Some("replay") => Some(replay::dialog_of(&session, &view, &Form::default(), &FieldErrors::default())),
+        Some("delete") => Some(dialogs::delete(&session, &view, &path(id))),
+        Some("rotate") => Some(dialogs::rotate(&session, &view)),
+        Some("replay") => Some(dialogs::replay(&session, &view, &Form::default(), &FieldErrors::default())),
         _ => None,
     };
     let shown = Shown { opened, query: query.0, ..Shown::default() };
@@ -66,7 +67,7 @@ pub(in crate::console) async fn live(
     let range = ReplayRange::of(&query);
     live::stream(&console, &session, move |console, session| async move {
         let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
-        let end = list::log_end(&console, &session).await?;
+        let end = log_end(&console, &session).await?;
         let markup = condition(&view, end, range, console.clock.now());
         Ok(vec![LivePart { name: "condition", markup }])
     })
@@ -85,7 +86,7 @@ pub(super) async fn content(
     shown: &Shown<'_>,
 ) -> Result<Markup, PageError> {
     let (account, id) = (session.account, view.endpoint.endpoint_id);
-    let end = console.store.head(account).await?.ok_or(PageError::Missing)?.seq;
+    let end = log_end(console, session).await?;
     let now = console.clock.now();
     let rates = console.store.attempt_hours(account, &[id], now).await?;
     let parked = console.endpoints.parked(account, id, Seq::ZERO).await.map_err(refused)?;
@@ -97,10 +98,10 @@ pub(super) async fn content(
     };
     Ok(html! {
         (head(session, view))
-        @if let Some(new) = shown.new { (secret_notice(new)) }
+        @if let Some(new) = shown.new { (secret::notice(new)) }
         section.card {
             div data-live=(live) { div data-live-part="condition" aria-live="polite" { (condition(view, end, range, now)) } }
-            div.rate-line { span.muted { "Last 24 hours" } (list::rate(rates.get(&id))) }
+            div.rate-line { span.muted { "Last 24 hours" } (rate(rates.get(&id))) }
         }
         @if !parked.is_empty() { (parked_events(session, id, &parked)) }
         (attempts::list(session, id, &attempts))
@@ -180,24 +181,6 @@ fn due(at: Timestamp, now: Timestamp) -> String {
         ..90 => format!("in {}", text::count(seconds, "second", "seconds")),
         90..5_400 => format!("in {}", text::count(seconds.div_ceil(60), "minute", "minutes")),
         _ => format!("in {}", text::count(seconds.div_ceil(3_600), "hour", "hours")),
-    }
-}
-
-fn secret_notice(new: &NewSecret) -> Markup {
-    html! {
-        div.notice.tone-success role="status" {
-            (icon(Icon::Key))
-            div {
-                @if new.is_public {
-                    p { strong { "This public key checks the signatures." } " The private key stays here." }
-                    dl.copy-list { (copy_row("Public key", &new.text)) }
-                } @else {
-                    p { strong { "Copy the signing secret now: it is shown this once." } " Your server checks signatures with it." }
-                    dl.copy-list { (copy_row("Signing secret", &new.text)) }
-                }
-            }
-        }
-        (example::card())
     }
 }
 

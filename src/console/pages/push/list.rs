@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::super::super::components::dialog::dialog_icon;
-use super::super::super::components::spark::sparkline;
 use super::super::super::components::{ButtonStyle, Icon, empty_state, link_button, page_head, table};
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::PageQuery;
@@ -18,8 +17,8 @@ use super::super::super::layout::Nav;
 use super::super::super::live::{self, LivePart};
 use super::super::super::session::ConsoleSession;
 use super::super::super::state::Console;
-use super::super::super::text;
-use super::{HERE, TITLE, actions, example, name, path, refused, state_badge};
+use super::rates::{lag, log_end, rate};
+use super::{HERE, TITLE, dialogs, example, name, path, refused, state_badge};
 use crate::clock;
 use crate::domain::Seq;
 use crate::push::service::EndpointView;
@@ -53,7 +52,7 @@ pub(in crate::console) async fn show(
         p.muted {
             "The columns show the last 24 hours, an hour each, by up to " (MAX_PER_HOUR) " attempts of every hour. Open an endpoint for its attempts."
         }
-        @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (actions::delete_dialog(&session, view, HERE)) }
+        @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (dialogs::delete(&session, view, HERE)) }
     };
     Ok(session.page(Nav::PushEndpoints, TITLE, content))
 }
@@ -80,11 +79,6 @@ pub(in crate::console) async fn live(State(console): State<Arc<Console>>, sessio
 async fn rates(console: &Console, session: &ConsoleSession, endpoints: &[EndpointView]) -> Result<Rates, PageError> {
     let ids: Vec<Uuid> = endpoints.iter().map(|view| view.endpoint.endpoint_id).collect();
     Ok(console.store.attempt_hours(session.account, &ids, console.clock.now()).await?)
-}
-
-/// The end of the account's log.
-pub(super) async fn log_end(console: &Console, session: &ConsoleSession) -> Result<Seq, PageError> {
-    Ok(console.store.head(session.account).await?.ok_or(PageError::Missing)?.seq)
 }
 
 fn empty() -> Markup {
@@ -143,54 +137,9 @@ fn short_list(patterns: &[String]) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-/// The number of events that an endpoint is behind.
-pub(super) fn lag(pending: u64) -> Markup {
-    html! {
-        @if pending == 0 { span.muted { "up to date" } } @else { (text::count(pending, "event", "events")) }
-    }
-}
-
-/// The rate of success in words and as a drawing.
-pub(super) fn rate(hours: Option<&[HourOfAttempts; ATTEMPT_HOURS]>) -> Markup {
-    let none = [HourOfAttempts::default(); ATTEMPT_HOURS];
-    let hours = hours.unwrap_or(&none);
-    let attempts: u64 = hours.iter().map(|hour| hour.attempts).sum();
-    let delivered: u64 = hours.iter().map(|hour| hour.delivered).sum();
-    let values: Vec<(u64, u64)> = hours.iter().map(|hour| (hour.delivered, hour.attempts)).collect();
-    // Tenths of a per cent, rounded down, so that 100 % means that nothing failed.
-    let share = (delivered * 1_000)
-        .checked_div(attempts)
-        .map(|share| if share == 1_000 { "100 %".to_owned() } else { format!("{}.{} %", share / 10, share % 10) });
-    html! {
-        div.rate {
-            @match share {
-                Some(share) => {
-                    (sparkline(&format!("{share} of the attempts of the last 24 hours were delivered"), &values))
-                    span { (share) }
-                }
-                None => { (sparkline("No attempts in the last 24 hours", &values)) span.muted { "no attempts" } }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shown(delivered: u64, attempts: u64) -> String {
-        let mut hours = [HourOfAttempts::default(); ATTEMPT_HOURS];
-        hours[3] = HourOfAttempts { attempts, delivered };
-        rate(Some(&hours)).into_string()
-    }
-
-    #[test]
-    fn a_rate_of_one_hundred_per_cent_means_that_nothing_failed() {
-        assert!(shown(20, 20).contains("<span>100 %</span>"));
-        assert!(shown(2_999, 3_000).contains("<span>99.9 %</span>"));
-        assert!(shown(0, 4).contains("<span>0.0 %</span>"));
-        assert!(rate(None).into_string().contains("no attempts"));
-    }
 
     #[test]
     fn a_long_list_of_patterns_is_cut() {

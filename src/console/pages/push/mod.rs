@@ -5,11 +5,15 @@
 pub(in crate::console) mod actions;
 pub(in crate::console) mod attempts;
 pub(in crate::console) mod detail;
+mod dialogs;
 pub(in crate::console) mod edit;
 mod example;
 mod form;
 pub(in crate::console) mod list;
+mod rates;
 pub(in crate::console) mod replay;
+mod replay_range;
+mod secret;
 mod summary;
 
 use maud::Markup;

@@ -1,6 +1,7 @@
 //! Integrations → Sync: who writes, who reads, where writers disagree, and undoing what one of them did.
 
 pub(in crate::console) mod conflicts;
+mod consumer_list;
 pub(in crate::console) mod consumers;
 pub(in crate::console) mod overview;
 pub(in crate::console) mod policy;

@@ -13,7 +13,8 @@ use super::super::super::layout::Nav;
 use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::{HERE, SyncPage, TITLE, consumers, pages};
+use super::consumer_list::{self, ConsumerList};
+use super::{HERE, SyncPage, TITLE, pages};
 use crate::domain::{Entity, Seq};
 use crate::store::sync::origins::{MAX_EVENTS, MAX_REFS_COUNTED, OriginSummary, SourceSummary};
 
@@ -28,10 +29,10 @@ pub(in crate::console) async fn show(
     session: ConsoleSession,
     query: PageQuery,
 ) -> PageResult {
-    let listed = consumers::listed(&console, &session).await?;
+    let listed = consumer_list::listed(&console, &session).await?;
     let opened = match query.get("dialog") {
-        Some("add-consumer") => Some(consumers::add_dialog(&session, &Form::default(), &FieldErrors::default())),
-        Some("delete-consumer") => consumers::delete_dialog(&session, &listed, query.text("name")),
+        Some("add-consumer") => Some(consumer_list::add_dialog(&session, &Form::default(), &FieldErrors::default())),
+        Some("delete-consumer") => consumer_list::delete_dialog(&session, &listed, query.text("name")),
         _ => None,
     };
     let content = content(&console, &session, &query, &listed, opened).await?;
@@ -42,7 +43,7 @@ pub(super) async fn content(
     console: &Console,
     session: &SessionState,
     query: &Form,
-    listed: &consumers::Listed,
+    listed: &ConsumerList,
     opened: Option<Markup>,
 ) -> Result<Markup, PageError> {
     let account = session.account;
@@ -69,7 +70,7 @@ pub(super) async fn content(
                 p.muted { "The range has more events than can be counted here: these are the last " (text::thousands(MAX_EVENTS.unsigned_abs())) "." }
             }
         }
-        (consumers::section(session, listed))
+        (consumer_list::section(session, listed))
         (references(&sources))
         @if let Some(opened) = opened { (opened) }
     })

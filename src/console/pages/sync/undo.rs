@@ -68,9 +68,9 @@ pub(in crate::console) async fn form(
 ) -> PageResult {
     let end = console.store.head(session.account).await?.ok_or(PageError::Missing)?.seq;
     let origins = known_origins(&console, &session, end).await?;
-    let is_asked = query.get("by").is_some();
+    let is_submitted = query.get("by").is_some();
     let mut errors = FieldErrors::default();
-    let range = if is_asked { range(&console, &session, &query, end, &mut errors).await? } else { None };
+    let range = if is_submitted { range(&console, &session, &query, end, &mut errors).await? } else { None };
     let mut result = None;
     if let Some(range) = &range {
         match preview(&console.store, &range.request(&session, None), Listing::All, LISTED).await {
@@ -242,7 +242,7 @@ fn interrupted(error: RevertError) -> Result<String, PageError> {
     }
 }
 
-/// Reads the range of a query. What is wrong stands beside its field.
+/// Reads the range of a query. Each error stands beside its field.
 async fn range(
     console: &Console,
     session: &SessionState,
@@ -303,11 +303,11 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
         Choice { value: "time", label: "By time", hint: None },
         Choice { value: "event", label: "By event numbers", hint: None },
     ];
-    let asked = query.text("origin");
+    let chosen = query.text("origin");
     let mut choices: Vec<Choice<'_>> =
         origins.iter().map(|origin| Choice { value: origin, label: origin, hint: None }).collect();
-    if !asked.is_empty() && !origins.iter().any(|origin| origin == asked) {
-        choices.push(Choice { value: asked, label: asked, hint: None });
+    if !chosen.is_empty() && !origins.iter().any(|origin| origin == chosen) {
+        choices.push(Choice { value: chosen, label: chosen, hint: None });
     }
     let an_hour_ago = text::time_input(session.now - time::Duration::hours(1));
     let input = |kind: &'static str, name: &'static str, label: &'static str, value: &str, hint: &'static str| {
@@ -328,7 +328,7 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
                 (empty_state(Icon::Undo, "Nothing to undo yet", "No origin has written anything.", html! {}))
             } @else {
                 form.by-choice method="get" action={ (HERE) "/undo" } {
-                    (select(Field { value: asked, error: errors.get("origin"), hint: Some("The system that wrote what should be undone."), ..Field::new("origin", "Origin") }, &choices))
+                    (select(Field { value: chosen, error: errors.get("origin"), hint: Some("The system that wrote what should be undone."), ..Field::new("origin", "Origin") }, &choices))
                     (radio_group("by", "Range", query.filled("by").unwrap_or("time"), &BY))
                     div.field-pair.by-time {
                         (input("datetime-local", "since", "After", query.filled("since").unwrap_or(&an_hour_ago), "In UTC."))
