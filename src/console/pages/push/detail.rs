@@ -19,7 +19,7 @@ use super::super::super::text;
 use super::rates::{log_end, rate};
 use super::replay_range::ReplayRange;
 use super::secret::{self, NewSecret};
-use super::{HERE, TITLE, attempts, dialogs, name, path, refused, state_badge, summary};
+use super::{HERE, TITLE, attempts, dialogs, is_failing, name, path, refused, state_badge, summary};
 use crate::domain::endpoint::{EndpointStatus, ParkedEvent};
 use crate::domain::{Seq, Timestamp};
 use crate::push::service::EndpointView;
@@ -129,8 +129,10 @@ fn head(session: &SessionState, view: &EndpointView) -> Markup {
             }
             div.page-actions {
                 (post("test", Icon::Upload, "Send test event"))
-                @if view.endpoint.status == EndpointStatus::Live { (post("pause", Icon::Pause, "Pause")) }
-                @else { (post("resume", Icon::Play, "Resume")) }
+                @if view.endpoint.status == EndpointStatus::Live {
+                    @if is_failing(view) { (post("resume", Icon::Refresh, "Try now")) }
+                    (post("pause", Icon::Pause, "Pause"))
+                } @else { (post("resume", Icon::Play, "Resume")) }
                 (dialog_link(ButtonStyle::Secondary, Some(Icon::Undo), &format!("{here}?dialog=replay"), "Replay…"))
                 (link_button(ButtonStyle::Secondary, Some(Icon::Edit), &format!("{here}/edit"), "Edit"))
             }
@@ -162,11 +164,9 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
                         p {
                             "Deliveries have failed since " (text::minute(since)) "."
                             @if let Some(next_at) = next_at { " The next attempt is due " (due(next_at, now)) "." }
-                            " The attempts below say why. When your server is mended, resume to try at once."
+                            " The attempts below say why. When your server is mended, delivery goes on by itself; “Try now” does not wait for it."
                         }
                     }))
-                } @else if let Some(next_at) = next_at {
-                    (notice(Tone::Warning, html! { p { "Your server asked to wait. The next attempt is due " (due(next_at, now)) "." } }))
                 }
             }
         }

@@ -91,15 +91,19 @@ fn refused(error: EndpointError) -> PageError {
 
 /// The state of an endpoint in a word. `pending` are the events that it has still to process.
 fn state(view: &EndpointView, pending: u64) -> (Tone, &'static str) {
-    let is_failing = view.cursor.as_ref().is_some_and(|cursor| cursor.failing_since.is_some());
     let is_moving = view.has_commands || !view.processed.is_empty();
     match view.endpoint.status {
         EndpointStatus::Disabled => (Tone::Danger, "disabled"),
         EndpointStatus::Paused => (Tone::Neutral, "paused"),
-        EndpointStatus::Live if is_failing => (Tone::Danger, "failing"),
+        EndpointStatus::Live if is_failing(view) => (Tone::Danger, "failing"),
         EndpointStatus::Live if is_moving || pending > CATCHING_UP => (Tone::Info, "catching up"),
         EndpointStatus::Live => (Tone::Success, "live"),
     }
+}
+
+/// Whether deliveries to an endpoint fail at the moment.
+fn is_failing(view: &EndpointView) -> bool {
+    view.cursor.as_ref().is_some_and(|cursor| cursor.failing_since.is_some())
 }
 
 fn state_badge(view: &EndpointView, pending: u64) -> Markup {

@@ -112,7 +112,8 @@ pub(in crate::console) async fn start(
 }
 
 pub(in crate::console) async fn progress(session: ConsoleSession, query: PageQuery) -> PageResult {
-    let run = UndoRun::verified(&session, query.text("run")).ok_or(PageError::Missing)?;
+    // A run of another session leads back to the form.
+    let Some(run) = UndoRun::verified(&session, query.text("run")) else { return Ok(redirect(&undo_path())) };
     let content = html! {
         (page_head("Undoing", &format!("What {} wrote is put back, record by record.", run.origin), html! {}))
         section.card {
@@ -157,7 +158,8 @@ pub(in crate::console) async fn result(
     session: ConsoleSession,
     query: PageQuery,
 ) -> PageResult {
-    let run = UndoRun::verified(&session, query.text("run")).ok_or(PageError::Missing)?;
+    // A run of another session leads back to the form.
+    let Some(run) = UndoRun::verified(&session, query.text("run")) else { return Ok(redirect(&undo_path())) };
     let range = UndoRange { origin: run.origin.clone(), from: run.from, to: run.to };
     let rest = preview(&console.store, &range.request(&session, None), Listing::Skipped, LISTED).await;
     let rest = rest.map_err(|error| unreadable(error).map_or_else(|error| error, PageError::Invalid))?;
@@ -190,6 +192,10 @@ fn continued(session: &SessionState, run: &UndoRun, reason: Option<&str>) -> Res
         return layout::fragment(&step_form(session, run, reason));
     }
     redirect(&progress_path(session, run))
+}
+
+fn undo_path() -> String {
+    format!("{HERE}/undo")
 }
 
 fn progress_path(session: &SessionState, run: &UndoRun) -> String {
