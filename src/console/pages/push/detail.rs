@@ -52,7 +52,7 @@ pub(in crate::console) async fn show(
         _ => None,
     };
     let shown = Shown { opened, query: query.0, ..Shown::default() };
-    Ok(session.page(Nav::PushEndpoints, TITLE, content(&console, &session, &view, &shown).await?))
+    Ok(session.page(Nav::PushEndpoints, name(&view), content(&console, &session, &view, &shown).await?))
 }
 
 /// State, lag and progress as they change.
@@ -76,7 +76,7 @@ pub(in crate::console) async fn live(
 /// The page of an endpoint after a change of it.
 pub(super) async fn page(console: &Console, session: &SessionState, id: Uuid, shown: &Shown<'_>) -> PageResult {
     let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
-    Ok(session.page(Nav::PushEndpoints, TITLE, content(console, session, &view, shown).await?))
+    Ok(session.page(Nav::PushEndpoints, name(&view), content(console, session, &view, shown).await?))
 }
 
 pub(super) async fn content(

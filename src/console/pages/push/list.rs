@@ -84,13 +84,16 @@ async fn rates(console: &Console, session: &ConsoleSession, endpoints: &[Endpoin
 fn empty() -> Markup {
     html! {
         (page_head(TITLE, LEAD, html! {}))
-        (empty_state(
-            Icon::Link,
-            "No endpoints yet",
-            "A webhook is a request that this service sends to a URL of yours whenever a record changes, so that your systems need not \
-             ask. It is signed, repeated until your server answers with success, and can be replayed from any time.",
-            link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add your first endpoint"),
-        ))
+        section.card {
+            h2.visually-hidden { "Your endpoints" }
+            (empty_state(
+                Icon::Link,
+                "No endpoints yet",
+                "A webhook is a request that this service sends to a URL of yours whenever a record changes, so that your systems need not \
+                 ask. It is signed, repeated until your server answers with success, and can be replayed from any time.",
+                link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add your first endpoint"),
+            ))
+        }
         (example::card())
     }
 }

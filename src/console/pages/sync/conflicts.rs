@@ -97,14 +97,14 @@ pub(in crate::console) async fn resolve(
         return Ok(session.redirect(&list_path(), Flash::failure("This conflict was resolved before.")));
     }
     let take = form.text("take");
-    let mut body = json!({"take": take});
-    if take == "value" {
-        let value = match typed(&conflict, form.text("value")) {
-            Ok(value) => value,
+    let body = if take == "value" {
+        match typed(&conflict, form.text("value")) {
+            Ok(value) => json!({"take": take, "value": {conflict.field(): value}}),
             Err(error) => return invalid(&console, &session, &conflict, &form, &error).await,
-        };
-        body["value"] = json!({conflict.field(): value});
-    }
+        }
+    } else {
+        json!({"take": take})
+    };
     let resolution = match resolution::read(body, &mut clock::fresh_uid) {
         Ok(resolution) => resolution,
         Err(refusal) => return invalid(&console, &session, &conflict, &form, &refusal_words(&refusal)).await,

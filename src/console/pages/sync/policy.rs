@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use maud::{Markup, html};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::super::super::components::{
     ButtonStyle, Choice, Field, Icon, button, card, csrf, icon, page_head, radio_group, select, table, text_field,
@@ -39,7 +39,7 @@ pub(in crate::console) async fn set_default(
     session: ConsoleSession,
     form: Form,
 ) -> PageResult {
-    let changed = change(&console, &session, |policy| policy["default"] = json!(form.text("default"))).await?;
+    let changed = change(&console, &session, |policy| drop(policy.insert("default".to_owned(), json!(form.text("default"))))).await?;
     match changed {
         Ok(()) => {
             Ok(session.redirect(&rules_path(), Flash::success("Saved. The rule applies to changes from now on.")))
@@ -58,7 +58,12 @@ pub(in crate::console) async fn set_field(
         rule => json!(rule),
     };
     let field = form.text("field").to_owned();
-    let changed = change(&console, &session, |policy| policy["fields"][field.as_str()] = rule).await?;
+    let set = |policy: &mut Map<String, Json>| {
+        if let Some(Json::Object(fields)) = policy.get_mut("fields") {
+            fields.insert(field.clone(), rule);
+        }
+    };
+    let changed = change(&console, &session, set).await?;
     let Err(detail) = changed else {
         let text = format!("Saved. {} has a rule of its own now.", label(&field));
         return Ok(session.redirect(&rules_path(), Flash::success(text)));
@@ -78,8 +83,8 @@ pub(in crate::console) async fn remove_field(
     form: Form,
 ) -> PageResult {
     let field = form.text("field").to_owned();
-    let remove = |policy: &mut Json| {
-        if let Some(fields) = policy["fields"].as_object_mut() {
+    let remove = |policy: &mut Map<String, Json>| {
+        if let Some(Json::Object(fields)) = policy.get_mut("fields") {
             fields.remove(&field);
         }
     };
@@ -96,14 +101,14 @@ fn rules_path() -> String {
 async fn change(
     console: &Console,
     session: &SessionState,
-    change: impl FnOnce(&mut Json),
+    change: impl FnOnce(&mut Map<String, Json>),
 ) -> Result<Result<(), String>, PageError> {
     let opened = console.store.change_account(session.account, &[], Duration::ZERO).await?.ok_or(PageError::Missing)?;
-    let before = sync_policy::encode(&opened.change.sync_policy().await?)
-        .and_then(|text| serde_json::from_str::<Json>(&text))
+    let mut after: Map<String, Json> = sync_policy::encode(&opened.change.sync_policy().await?)
+        .and_then(|text| serde_json::from_str(&text))
         .map_err(|error| PageError::internal(&error.into()))?;
-    let mut after = before;
     change(&mut after);
+    let after = Json::Object(after);
     let policy = match sync_policy::read(after.clone()) {
         Ok(policy) => policy,
         Err(errors) => {

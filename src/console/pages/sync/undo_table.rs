@@ -28,7 +28,7 @@ struct Line<'a> {
 pub(super) fn effects(caption: &str, preview: &UndoPreview) -> Markup {
     let lines: Vec<Line<'_>> = preview.listed.iter().flat_map(lines_of).take(MAX_LINES).collect();
     html! {
-        (table(caption, &["Record", "Field", "Now", "Back to", ""], html! {
+        (table(caption, &["Record", "Field", "Now", "Back to", "Result"], html! {
             @for line in &lines {
                 @let UndoneRecord { entity, uid, now, .. } = line.record;
                 @let name = now.as_ref().and_then(record_name);
