@@ -1,7 +1,7 @@
 //! Integrations → Push Endpoints over HTTP: every action, its audit, and what a receiver or another account cannot do.
 
 use serde_json::json;
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::store::console::audit_list::AuditFilter;
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ async fn until_page(web: &Web, path: &str, text: &str) -> Page {
 #[tokio::test]
 async fn an_endpoint_is_added_changed_paused_rotated_and_deleted() {
     let (console, receiver) = (Console::start().await, Receiver::start().await);
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let empty = web.get(LIST).await;
     assert!(empty.text.contains("No endpoints yet") && empty.text.contains("A webhook is"), "{}", empty.text);
     assert!(empty.text.contains("standardwebhooks"), "there is an example to copy");
@@ -84,7 +84,7 @@ async fn an_endpoint_is_added_changed_paused_rotated_and_deleted() {
 #[tokio::test]
 async fn settings_that_cannot_be_saved_are_explained_beside_their_fields() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     for (fields, words) in [
         (vec![("url", "")], "Enter the URL that requests are sent to."),
         (vec![("url", "https://169.254.169.254/")], "because it is no public one: cloud metadata"),
@@ -131,7 +131,7 @@ fn made_without_secret(mut made: serde_json::Value) -> serde_json::Value {
 async fn texts_of_receivers_and_owners_are_shown_and_never_interpreted() {
     const SCRIPT: &str = "<script>alert('answer')</script>";
     let (console, receiver) = (Console::start().await, Receiver::start().await);
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     receiver.respond_with_body(500, SCRIPT);
     let (id, _) = add(&web, &receiver.url(), &[("description", "<img src=x onerror=alert(1)>")]).await;
     let here = format!("{LIST}/{id}");
@@ -162,7 +162,7 @@ async fn texts_of_receivers_and_owners_are_shown_and_never_interpreted() {
 #[tokio::test]
 async fn events_are_replayed_from_an_event_or_a_time_on() {
     let (console, receiver) = (Console::start().await, Receiver::start().await);
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     for index in 0..3 {
         console.service.client.contact(&format!("{index}@x.org")).await.expect(201);
     }
@@ -194,7 +194,7 @@ async fn events_are_replayed_from_an_event_or_a_time_on() {
 #[tokio::test]
 async fn parked_events_are_sent_again_one_by_one_or_together() {
     let (console, receiver) = (Console::start().await, Receiver::start().await);
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     for index in 0..4 {
         console.service.client.contact(&format!("{index}@x.org")).await.expect(201);
     }
@@ -230,7 +230,7 @@ async fn parked_events_are_sent_again_one_by_one_or_together() {
 async fn an_endpoint_is_added_fails_is_mended_and_replays_in_a_browser() {
     let (console, receiver) = (Console::start().await, Receiver::start().await);
     let client = &console.service.client;
-    console.add_user(console.account(), "ann@example.org", Role::Admin).await;
+    console.add_user(console.account(), "ann@example.org", UserRole::Admin).await;
     client.contact("first@x.org").await.expect(201);
     with_browser("console-push", async |browser| {
         sign_in(browser, &console, "ann@example.org").await;
@@ -278,7 +278,7 @@ async fn an_endpoint_is_added_fails_is_mended_and_replays_in_a_browser() {
 async fn the_pages_of_an_endpoint_break_no_rule_of_accessibility() {
     let (console, receiver) = (Console::start().await, Receiver::start().await);
     let client = &console.service.client;
-    console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+    console.add_user(console.account(), "ann@example.org", UserRole::SuperAdmin).await;
     receiver.respond_with_body(500, "no");
     let id = endpoint(&console.service, &receiver, json!({"description": "Shop"})).await["id"].as_str().unwrap().to_owned();
     for index in 0..3 {

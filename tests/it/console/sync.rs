@@ -1,7 +1,7 @@
 //! Integrations → Sync over HTTP and in a browser: origins, consumers, rules, conflicts, undo.
 
 use serde_json::{Value, json};
-use unificus::domain::user::Role;
+use unificus::domain::user::UserRole;
 use unificus::store::console::audit_list::AuditFilter;
 
 use super::support::{Console, Page, Web, axe, sign_in};
@@ -32,7 +32,7 @@ async fn first_name(console: &Console, uid: &str) -> Value {
 #[tokio::test]
 async fn origins_and_references_are_counted() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let empty = web.get(HERE).await;
     assert!(empty.text.contains("No writes in this range") && empty.text.contains("No references yet"), "{}", empty.text);
     let (erp, shop) = (partner(&console.service, "erp").await, partner(&console.service, "shop & co").await);
@@ -57,7 +57,7 @@ async fn origins_and_references_are_counted() {
 #[tokio::test]
 async fn consumers_are_added_and_deleted_with_their_audit() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let create = format!("{HERE}/consumers");
     let wrong = web.post(&create, &[("name", "Not a name")]).await;
     assert!(wrong.status == 422 && wrong.text.contains("error-name"), "{}", wrong.text);
@@ -83,7 +83,7 @@ async fn consumers_are_added_and_deleted_with_their_audit() {
 #[tokio::test]
 async fn rules_are_set_for_the_account_and_for_fields() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let policy = async || console.service.client.get("/sync/policy").await.expect(200).clone();
     web.post(&format!("{HERE}/rules"), &[("default", "existing_wins")]).await.expect(303);
     let fields = format!("{HERE}/rules/fields");
@@ -111,7 +111,7 @@ async fn rules_are_set_for_the_account_and_for_fields() {
 async fn a_conflict_shows_both_values_as_text_and_is_resolved_by_either() {
     const SCRIPT: &str = "<script>alert('name')</script>";
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     assert!(web.get(&format!("{HERE}/conflicts")).await.text.contains("No open conflicts"));
     let (path, uid) = conflict(&console, SCRIPT).await;
     let page = web.get(&format!("{HERE}/conflicts")).await;
@@ -140,7 +140,7 @@ async fn a_conflict_shows_both_values_as_text_and_is_resolved_by_either() {
 #[tokio::test]
 async fn another_value_ends_a_conflict_unless_it_is_invalid() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let (path, uid) = conflict(&console, "Annie").await;
     let id = path.split('/').nth(5).unwrap().to_owned();
     let dialog = web.get(&format!("{HERE}/conflicts?dialog=value&id={id}")).await;
@@ -189,7 +189,7 @@ async fn follow(web: &Web, mut page: Page) -> Page {
 #[tokio::test]
 async fn a_bad_sync_is_seen_in_a_dry_run_and_undone() {
     let console = Console::start().await;
-    let web = console.as_role(Role::Admin).await;
+    let web = console.as_role(UserRole::Admin).await;
     let (_, before) = bad_sync(&console, 5).await;
     let first = (before + 1).to_string();
     let undo = format!("{HERE}/undo?origin=erp&by=event&from={first}");
@@ -231,7 +231,7 @@ async fn a_bad_sync_is_seen_in_a_dry_run_and_undone() {
 #[tokio::test]
 async fn nothing_is_undone_that_was_not_confirmed_in_this_session() {
     let console = Console::start().await;
-    let (admin, other) = (console.as_role(Role::Admin).await, console.as_role(Role::SuperAdmin).await);
+    let (admin, other) = (console.as_role(UserRole::Admin).await, console.as_role(UserRole::SuperAdmin).await);
     let (_, before) = bad_sync(&console, 2).await;
     let head = console.service.client.changes().await.len();
     let (from, to) = (before.to_string(), head.to_string());
@@ -261,7 +261,7 @@ async fn nothing_is_undone_that_was_not_confirmed_in_this_session() {
 #[tokio::test]
 async fn a_bad_sync_is_undone_and_a_conflict_resolved_in_a_browser() {
     let console = Console::start().await;
-    console.add_user(console.account(), "ann@example.org", Role::Admin).await;
+    console.add_user(console.account(), "ann@example.org", UserRole::Admin).await;
     let (_, uid) = conflict(&console, "Annie").await;
     bad_sync(&console, 450).await;
     with_browser("console-sync", async |browser| {
@@ -289,7 +289,7 @@ async fn a_bad_sync_is_undone_and_a_conflict_resolved_in_a_browser() {
 #[tokio::test]
 async fn the_pages_of_sync_break_no_rule_of_accessibility() {
     let console = Console::start().await;
-    console.add_user(console.account(), "ann@example.org", Role::SuperAdmin).await;
+    console.add_user(console.account(), "ann@example.org", UserRole::SuperAdmin).await;
     let web = console.signed_in("ann@example.org").await;
     let (path, _) = conflict(&console, "Annie").await;
     let id = path.split('/').nth(5).unwrap().to_owned();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, Field, csrf, dialog, radio_group, select, text_field,
+    ButtonStyle, Choice, Dialog, FormField, csrf, dialog, radio_group, select, text_field,
 };
 use super::super::super::form::{FieldErrors, Form};
 use super::super::super::session::SessionState;
@@ -45,7 +45,7 @@ pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
                 (csrf(&session.token.csrf()))
                 input type="hidden" name=(ONCE) value=(clock::random_uuid());
                 p { strong { (name(view)) } " gets another secret, which is shown once. Meanwhile both sign, so that your server may change over without a gap." }
-                (select(Field { value: "86400", ..Field::new("overlap_s", "The previous secret goes on signing") }, &OVERLAPS))
+                (select(FormField { value: "86400", ..FormField::new("overlap_s", "The previous secret goes on signing") }, &OVERLAPS))
                 (dialog_actions(ButtonStyle::Primary, "Rotate secret", &close))
             }
         },
@@ -69,20 +69,20 @@ pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, e
                 p { strong { (name(view)) } " gets these events once more. Your server recognises them by their webhook-id." }
                 (radio_group("by", "Which events", form.filled("by").unwrap_or("time"), &BY))
                 div.by-time {
-                    (text_field(Field {
+                    (text_field(FormField {
                         kind: "datetime-local", value: form.filled("time").unwrap_or(&an_hour_ago), error: errors.get("time"),
-                        is_required: false, hint: Some("In UTC."), ..Field::new("time", "Since")
+                        is_required: false, hint: Some("In UTC."), ..FormField::new("time", "Since")
                     }))
                 }
                 div.by-event {
-                    (text_field(Field {
+                    (text_field(FormField {
                         kind: "number", value: form.text("from"), error: errors.get("from"), is_required: false,
-                        hint: Some("It is the first one that is sent."), ..Field::new("from", "First event")
+                        hint: Some("It is the first one that is sent."), ..FormField::new("from", "First event")
                     }))
                 }
-                (text_field(Field {
+                (text_field(FormField {
                     kind: "number", value: form.text("to"), error: errors.get("to"), is_required: false,
-                    hint: Some("Without it, everything up to now."), ..Field::new("to", "Last event")
+                    hint: Some("Without it, everything up to now."), ..FormField::new("to", "Last event")
                 }))
                 (dialog_actions(ButtonStyle::Primary, "Replay", &close))
             }

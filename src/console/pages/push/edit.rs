@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::super::components::{
-    ButtonStyle, Choice, Field, Tone, button, card, csrf, link_button, notice, page_head, radio_group, text_field,
+    ButtonStyle, Choice, FormField, Tone, button, card, csrf, link_button, notice, page_head, radio_group, text_field,
     textarea,
 };
 use super::super::super::error::{PageError, PageResult};
@@ -120,14 +120,14 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
     html! {
         @if let Some(error) = errors.get("form") { (notice(Tone::Danger, html! { p { (error) } })) }
         (card("Where to", "", html! {
-            (text_field(Field {
+            (text_field(FormField {
                 kind: "url", value: form.text("url"), error: errors.get("url"),
-                hint: Some("Your server answers here with 2xx within the time limit."), ..Field::new("url", "URL")
+                hint: Some("Your server answers here with 2xx within the time limit."), ..FormField::new("url", "URL")
             }))
-            (text_field(Field {
+            (text_field(FormField {
                 value: form.text("description"), error: errors.get("description"), is_required: false,
                 max_length: Some(MAX_DESCRIPTION), hint: Some("How your team calls it, such as Shop or Mailing."),
-                ..Field::new("description", "Description")
+                ..FormField::new("description", "Description")
             }))
         }))
         (card("Which events", "Without a choice, all events are sent.", html! {
@@ -137,15 +137,15 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
                     label.tick { input type="checkbox" name="events" value=(pattern) checked[is_ticked(pattern)]; span { (label) code { (pattern) } } }
                 }
             }
-            (text_field(Field {
+            (text_field(FormField {
                 value: form.text("more_events"), error: errors.get("more_events"), is_required: false,
                 hint: Some("Separated by commas, such as contact.created, company.deleted."),
-                ..Field::new("more_events", "Single types of events")
+                ..FormField::new("more_events", "Single types of events")
             }))
-            (text_field(Field {
+            (text_field(FormField {
                 value: form.text("fields"), error: errors.get("fields"), is_required: false,
                 hint: Some("An event is sent only if one of these fields changed, such as email, phone."),
-                ..Field::new("fields", "Only when these fields change")
+                ..FormField::new("fields", "Only when these fields change")
             }))
         }))
     }
@@ -201,13 +201,13 @@ fn more_fields(form: &Form, errors: &FieldErrors, first: Markup) -> Markup {
     ];
     const MORE: [&str; 7] = ["window", "rate", "timeout_s", "headers", "max_batch", "debounce_ms", "exclude"];
     let number = |field: &'static str, label: &'static str, hint: &'static str| {
-        text_field(Field {
+        text_field(FormField {
             kind: "number",
             value: form.text(field),
             error: errors.get(field),
             is_required: false,
             hint: Some(hint),
-            ..Field::new(field, label)
+            ..FormField::new(field, label)
         })
     };
     let has_more = MORE.iter().any(|field| errors.get(field).is_some());
@@ -227,15 +227,15 @@ fn more_fields(form: &Form, errors: &FieldErrors, first: Markup) -> Markup {
                     (number("rate", "Requests per second", "No limit without a number."))
                     (number("timeout_s", "Time limit (s)", "1 to 60; 15 without a number."))
                 }
-                (textarea(Field {
+                (textarea(FormField {
                     value: form.text("headers"), error: errors.get("headers"), is_required: false,
                     hint: Some("One per line, as Name: value. Stored values are sealed and shown as ********."),
-                    ..Field::new("headers", "Own headers")
+                    ..FormField::new("headers", "Own headers")
                 }))
-                (text_field(Field {
+                (text_field(FormField {
                     value: form.text("exclude"), error: errors.get("exclude"), is_required: false,
                     hint: Some("The origin of a Secret Key. For a system that gets its own changes in the responses to its calls."),
-                    ..Field::new("exclude", "Leave out changes of this origin")
+                    ..FormField::new("exclude", "Leave out changes of this origin")
                 }))
             }
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
-    ButtonStyle, Dialog, Field, Icon, Tone, badge, csrf, dialog, dialog_link, empty_state, page_head, pagination,
+    ButtonStyle, Dialog, FormField, Icon, Tone, badge, csrf, dialog, dialog_link, empty_state, page_head, pagination,
     text_field, textarea,
 };
 use super::super::super::error::{PageError, PageResult};
@@ -29,7 +29,7 @@ use crate::console::ORIGIN;
 use crate::contract::resolution;
 use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::sync::{Resolve, SyncOperation};
-use crate::domain::{Command, Entity, Field as Attribute, Refusal, Target, Uid};
+use crate::domain::{Command, Entity, Field, Refusal, Target, Uid};
 use crate::store::lists::{List, ListFilter, Page, Position, Sort, SortOrder, Start};
 use crate::store::records::StoredRecord;
 
@@ -56,17 +56,17 @@ impl Conflict {
     }
 
     fn field(&self) -> &str {
-        self.text(Attribute::AttributeName.name())
+        self.text(Field::AttributeName.name())
     }
 
     /// The kept or the lost value, without the name of its field.
-    fn value(&self, side: Attribute) -> &Json {
+    fn value(&self, side: Field) -> &Json {
         self.record.get(side.name()).and_then(|held| held.get(self.field())).unwrap_or(&Json::Null)
     }
 
     fn subject(&self) -> Option<(Entity, Uid)> {
-        let entity = Entity::from_name(self.text(Attribute::RecordKind.name()))?;
-        Some((entity, Uid(self.text(Attribute::RecordUid.name()).parse().ok()?)))
+        let entity = Entity::from_name(self.text(Field::RecordKind.name()))?;
+        Some((entity, Uid(self.text(Field::RecordUid.name()).parse().ok()?)))
     }
 }
 
@@ -157,7 +157,7 @@ fn typed(conflict: &Conflict, text: &str) -> Result<Json, String> {
 
 /// Whether the field's values are objects, or lists of objects.
 fn is_structured(conflict: &Conflict) -> bool {
-    [Attribute::Kept, Attribute::Lost].into_iter().any(|side| match conflict.value(side) {
+    [Field::Kept, Field::Lost].into_iter().any(|side| match conflict.value(side) {
         Json::Object(_) => true,
         Json::Array(values) => values.iter().any(Json::is_object),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
@@ -286,8 +286,8 @@ fn entry(session: &SessionState, conflict: &Conflict, names: &HashMap<Uid, Strin
             @if !is_open { (badge(Tone::Success, if conflict.text("resolution") == "kept" { "kept as it was" } else { "changed" })) }
         }
         div.sides {
-            (side(session, conflict, Attribute::Kept, is_open))
-            (side(session, conflict, Attribute::Lost, is_open))
+            (side(session, conflict, Field::Kept, is_open))
+            (side(session, conflict, Field::Lost, is_open))
         }
         @if is_open {
             div { (dialog_link(ButtonStyle::Quiet, Some(Icon::Edit), &format!("{}?dialog=value&id={}", list_path(), conflict.uid), "Enter another value…")) }
@@ -306,12 +306,12 @@ fn reason(reason: &str) -> Markup {
     badge(Tone::Neutral, words)
 }
 
-fn side(session: &SessionState, conflict: &Conflict, side: Attribute, is_open: bool) -> Markup {
-    let is_kept = side == Attribute::Kept;
+fn side(session: &SessionState, conflict: &Conflict, side: Field, is_open: bool) -> Markup {
+    let is_kept = side == Field::Kept;
     let (title, take, label, origin) = if is_kept {
-        ("In the record", "kept", "Keep this value", Attribute::KeptOrigin)
+        ("In the record", "kept", "Keep this value", Field::KeptOrigin)
     } else {
-        ("Lost", "lost", "Use this value", Attribute::LostOrigin)
+        ("Lost", "lost", "Use this value", Field::LostOrigin)
     };
     let origin = conflict.text(origin.name());
     let value = conflict.value(side);
@@ -333,12 +333,12 @@ fn side(session: &SessionState, conflict: &Conflict, side: Attribute, is_open: b
 
 fn value_dialog(session: &SessionState, conflict: &Conflict, form: &Form, error: Option<&str>) -> Markup {
     let close = list_path();
-    let kept = conflict.value(Attribute::Kept);
+    let kept = conflict.value(Field::Kept);
     let structured = is_structured(conflict);
     let start = if structured { serde_json::to_string_pretty(kept).ok() } else { text_of(kept) };
     let start = start.unwrap_or_default();
     let label = words(conflict.field());
-    let field = Field { value: form.filled("value").unwrap_or(&start), error, ..Field::new("value", &label) };
+    let field = FormField { value: form.filled("value").unwrap_or(&start), error, ..FormField::new("value", &label) };
     dialog(Dialog {
         id: "value",
         title: "Enter another value",

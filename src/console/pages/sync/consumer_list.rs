@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, Field, Icon, Tone, badge, copy_button, csrf, dialog, dialog_link, empty_state, notice,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_button, csrf, dialog, dialog_link, empty_state, notice,
     radio_group, select, table, text_field,
 };
 use super::super::super::error::PageError;
@@ -130,11 +130,11 @@ pub(super) fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErro
             form method="post" action={ (HERE) "/consumers" } {
                 (csrf(&session.token.csrf()))
                 @if let Some(error) = errors.get("form") { (notice(Tone::Danger, html! { p { (error) } })) }
-                (text_field(Field {
+                (text_field(FormField {
                     value: form.text("name"), error: errors.get("name"), max_length: Some(MAX_NAME),
-                    hint: Some("Small letters and digits, such as shop."), ..Field::new("name", "Name")
+                    hint: Some("Small letters and digits, such as shop."), ..FormField::new("name", "Name")
                 }))
-                (select(Field { value: form.text("entity"), error: errors.get("entity"), ..Field::new("entity", "Reads") }, &KINDS))
+                (select(FormField { value: form.text("entity"), error: errors.get("entity"), ..FormField::new("entity", "Reads") }, &KINDS))
                 (radio_group("from", "Begin", form.filled("from").unwrap_or("now"), &FROM))
                 (dialog_actions(ButtonStyle::Primary, "Add consumer", HERE))
             }

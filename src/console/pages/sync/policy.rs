@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::super::components::{
-    ButtonStyle, Choice, Field, Icon, button, card, csrf, icon, page_head, radio_group, select, table, text_field,
+    ButtonStyle, Choice, FormField, Icon, button, card, csrf, icon, page_head, radio_group, select, table, text_field,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::flash::Flash;
@@ -203,12 +203,12 @@ fn add_rule(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup
             form method="post" action={ (HERE) "/rules/fields" } {
                 (csrf(&session.token.csrf()))
                 div.field-pair {
-                    (select(Field { value: form.text("field"), error: errors.get("field"), ..Field::new("field", "Field") }, &fields))
-                    (select(Field { value: form.text("rule"), ..Field::new("rule", "Rule") }, &rules))
+                    (select(FormField { value: form.text("field"), error: errors.get("field"), ..FormField::new("field", "Field") }, &fields))
+                    (select(FormField { value: form.text("rule"), ..FormField::new("rule", "Rule") }, &rules))
                 }
-                (text_field(Field {
+                (text_field(FormField {
                     value: form.text("origin"), error: errors.get("origin"), is_required: false, max_length: Some(255),
-                    hint: Some("For “Only one system changes it”: the origin of its Secret Key."), ..Field::new("origin", "That system")
+                    hint: Some("For “Only one system changes it”: the origin of its Secret Key."), ..FormField::new("origin", "That system")
                 }))
                 div.form-actions { (button(ButtonStyle::Primary, "Add rule")) }
             }

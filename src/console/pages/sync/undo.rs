@@ -15,7 +15,7 @@ use serde_json::json;
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::spark::progress as progress_bar;
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, Field, Icon, Tone, button, card, csrf, dialog, dialog_link, empty_state, link_button,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, button, card, csrf, dialog, dialog_link, empty_state, link_button,
     notice, page_head, radio_group, select, text_field,
 };
 use super::super::super::error::{PageError, PageResult};
@@ -317,13 +317,13 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
     }
     let an_hour_ago = text::time_input(session.now - time::Duration::hours(1));
     let input = |kind: &'static str, name: &'static str, label: &'static str, value: &str, hint: &'static str| {
-        text_field(Field {
+        text_field(FormField {
             kind,
             value,
             error: errors.get(name),
             is_required: false,
             hint: Some(hint),
-            ..Field::new(name, label)
+            ..FormField::new(name, label)
         })
     };
     card(
@@ -334,7 +334,7 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
                 (empty_state(Icon::Undo, "Nothing to undo yet", "No origin has written anything.", html! {}))
             } @else {
                 form.by-choice method="get" action={ (HERE) "/undo" } {
-                    (select(Field { value: chosen, error: errors.get("origin"), hint: Some("The system that wrote what should be undone."), ..Field::new("origin", "Origin") }, &choices))
+                    (select(FormField { value: chosen, error: errors.get("origin"), hint: Some("The system that wrote what should be undone."), ..FormField::new("origin", "Origin") }, &choices))
                     (radio_group("by", "Range", query.filled("by").unwrap_or("time"), &BY))
                     div.field-pair.by-time {
                         (input("datetime-local", "since", "After", query.filled("since").unwrap_or(&an_hour_ago), "In UTC."))
