@@ -23,7 +23,7 @@ values ($1, $2, $3, $4, $5, $6, $7)";
 /// Identifiers in $3 are used in their order, one for each parked event, so that they order the commands as the log does.
 const ENQUEUE_RETRIES: &str = "-- push_cursor_command.insert_retries
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
-select p.account_id, p.endpoint_id, k.command_id, 'retry', p.seq, null, $4
+select p.account_id, p.endpoint_id, k.command_id, 'retry', p.seq, null::bigint, $4::timestamptz
 from (
     select account_id, endpoint_id, seq, row_number() over (order by seq) as number from push_retry
     where account_id = $1 and endpoint_id = $2 and parked

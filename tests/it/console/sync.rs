@@ -34,7 +34,11 @@ async fn origins_and_references_are_counted() {
     let console = Console::start().await;
     let web = console.as_role(UserRole::Admin).await;
     let empty = web.get(HERE).await;
-    assert!(empty.text.contains("No writes in this range") && empty.text.contains("No references yet"), "{}", empty.text);
+    assert!(
+        empty.text.contains("No writes in this range") && empty.text.contains("No references yet"),
+        "{}",
+        empty.text
+    );
     let (erp, shop) = (partner(&console.service, "erp").await, partner(&console.service, "shop & co").await);
     for id in ["1", "2", "3"] {
         execute_one(&erp, upsert(id, lead(&format!("{id}@x.org")))).await;
@@ -115,7 +119,11 @@ async fn a_conflict_shows_both_values_as_text_and_is_resolved_by_either() {
     assert!(web.get(&format!("{HERE}/conflicts")).await.text.contains("No open conflicts"));
     let (path, uid) = conflict(&console, SCRIPT).await;
     let page = web.get(&format!("{HERE}/conflicts")).await;
-    assert!(page.text.contains("Anna") && page.text.contains("&lt;script&gt;alert('name')&lt;/script&gt;"), "{}", page.text);
+    assert!(
+        page.text.contains("Anna") && page.text.contains("&lt;script&gt;alert('name')&lt;/script&gt;"),
+        "{}",
+        page.text
+    );
     assert!(!page.text.contains("<script>alert"), "{}", page.text);
     assert!(page.text.contains(" from erp") && page.text.contains(" from shop"), "{}", page.text);
 
@@ -131,7 +139,10 @@ async fn a_conflict_shows_both_values_as_text_and_is_resolved_by_either() {
     let resolved = web.get(&format!("{HERE}/conflicts?status=resolved")).await;
     assert!(resolved.text.contains("Anna") && !resolved.text.contains("Use this value"), "{}", resolved.text);
     let audited = console.audited().await;
-    assert_eq!(audited.iter().filter(|(who, action)| who == "admin@example.org" && action == "sync.resolve").count(), 1);
+    assert_eq!(
+        audited.iter().filter(|(who, action)| who == "admin@example.org" && action == "sync.resolve").count(),
+        1
+    );
     let last = console.service.client.changes().await.pop().unwrap();
     assert_eq!((&last["type"], &last["origin"]), (&json!("crm.conflict.resolved"), &json!("console")));
     assert_sound(&console.service).await;
@@ -159,13 +170,18 @@ async fn bad_sync(console: &Console, records: usize) -> (Client, usize) {
     let mut uids = Vec::new();
     for chunk in 0..records.div_ceil(100) {
         let ids = chunk * 100..records.min((chunk + 1) * 100);
-        let created = execute(&shop, ids.map(|id| upsert(&id.to_string(), lead(&format!("{id}@x.org")))).collect()).await;
+        let created =
+            execute(&shop, ids.map(|id| upsert(&id.to_string(), lead(&format!("{id}@x.org")))).collect()).await;
         uids.extend(created.into_iter().map(|result| result["uid"].clone()));
     }
     let before = console.service.client.changes().await.len();
     let update = |uid: &Value, set: Value| json!({"op": "update", "entity": "contact", "uid": uid, "set": set});
     for chunk in uids.chunks(100) {
-        execute(&erp, chunk.iter().map(|uid| update(uid, json!({"last_name": "<b>Mixed</b>", "phone": "0"}))).collect()).await;
+        execute(
+            &erp,
+            chunk.iter().map(|uid| update(uid, json!({"last_name": "<b>Mixed</b>", "phone": "0"}))).collect(),
+        )
+        .await;
     }
     execute_one(&erp, upsert("new", lead("new@x.org"))).await;
     execute_one(&shop, update(&uids[1], json!({"phone": "7"}))).await;
@@ -197,7 +213,9 @@ async fn a_bad_sync_is_seen_in_a_dry_run_and_undone() {
     let dry = web.get(&undo).await;
     dry.expect(200);
     let count = |number: usize, words: &str| format!("<strong>{number}</strong> {words}");
-    for words in [count(5, "get earlier values back"), count(1, "were created and are deleted"), count(1, "keep something")] {
+    for words in
+        [count(5, "get earlier values back"), count(1, "were created and are deleted"), count(1, "keep something")]
+    {
         assert!(dry.text.contains(&words), "{words} is not in {}", dry.text);
     }
     assert!(dry.text.contains("&lt;b&gt;Mixed&lt;/b&gt;") && !dry.text.contains("<b>Mixed"), "{}", dry.text);
@@ -205,7 +223,11 @@ async fn a_bad_sync_is_seen_in_a_dry_run_and_undone() {
     assert_eq!(console.service.client.changes().await.len(), head, "a dry run writes nothing");
 
     let dialog = web.get(&format!("{undo}&dialog=confirm")).await;
-    assert!(dialog.text.contains("Undo what “erp” wrote?") && dialog.text.contains("Undo 6 records"), "{}", dialog.text);
+    assert!(
+        dialog.text.contains("Undo what “erp” wrote?") && dialog.text.contains("Undo 6 records"),
+        "{}",
+        dialog.text
+    );
     let (from, to) = (dialog.hidden("from").unwrap(), dialog.hidden("to").unwrap());
     assert_eq!((from.as_str(), to.as_str()), (&*before.to_string(), &*head.to_string()));
     let started = web.post(&format!("{HERE}/undo"), &[("origin", "erp"), ("from", &from), ("to", &to)]).await;
@@ -267,7 +289,11 @@ async fn a_bad_sync_is_undone_and_a_conflict_resolved_in_a_browser() {
     with_browser("console-sync", async |browser| {
         sign_in(browser, &console, "ann@example.org").await;
         browser.open(&format!("{}/integrations/sync/conflicts", console.url())).await;
-        browser.find("//div[contains(@class, 'side')][contains(., 'Annie')]//button[contains(., 'Use this value')]").await.click().await;
+        browser
+            .find("//div[contains(@class, 'side')][contains(., 'Annie')]//button[contains(., 'Use this value')]")
+            .await
+            .click()
+            .await;
         browser.find("//h3[text() = 'No open conflicts']").await;
         assert_eq!(first_name(&console, &uid).await, "Annie");
 

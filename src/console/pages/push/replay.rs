@@ -98,6 +98,7 @@ async fn invalid(
     form: &Form,
     errors: &FieldErrors,
 ) -> PageResult {
-    let shown = detail::Shown { opened: Some(dialogs::replay(session, view, form, errors)), ..detail::Shown::default() };
+    let shown =
+        detail::Shown { opened: Some(dialogs::replay(session, view, form, errors)), ..detail::Shown::default() };
     Ok(session.invalid_page(Nav::PushEndpoints, TITLE, detail::content(console, session, view, &shown).await?))
 }

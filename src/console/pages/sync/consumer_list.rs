@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_button, csrf, dialog, dialog_link, empty_state, notice,
-    radio_group, select, table, text_field,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_button, csrf, dialog, dialog_link, empty_state,
+    notice, radio_group, select, table, text_field,
 };
 use super::super::super::error::PageError;
 use super::super::super::form::{FieldErrors, Form};

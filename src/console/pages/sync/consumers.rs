@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
 use super::super::super::error::PageResult;
 use super::super::super::flash::Flash;
 use super::super::super::form::{FieldErrors, Form};
@@ -15,6 +14,7 @@ use crate::audited::{Rendered, WriteRequest};
 use crate::console::ORIGIN;
 use crate::domain::{Entity, ValidationErrors};
 use crate::gateway::consumers::{ConsumerError, ConsumerInput, MAX_NAME, StartPosition, is_name};
+use axum::extract::{Path, State};
 
 pub(in crate::console) async fn create(
     State(console): State<Arc<Console>>,

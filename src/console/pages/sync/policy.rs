@@ -39,7 +39,9 @@ pub(in crate::console) async fn set_default(
     session: ConsoleSession,
     form: Form,
 ) -> PageResult {
-    let changed = change(&console, &session, |policy| drop(policy.insert("default".to_owned(), json!(form.text("default"))))).await?;
+    let changed =
+        change(&console, &session, |policy| drop(policy.insert("default".to_owned(), json!(form.text("default")))))
+            .await?;
     match changed {
         Ok(()) => {
             Ok(session.redirect(&rules_path(), Flash::success("Saved. The rule applies to changes from now on.")))

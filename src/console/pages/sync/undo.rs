@@ -15,8 +15,8 @@ use serde_json::json;
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::spark::progress as progress_bar;
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, button, card, csrf, dialog, dialog_link, empty_state, link_button,
-    notice, page_head, radio_group, select, text_field,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, button, card, csrf, dialog, dialog_link, empty_state,
+    link_button, notice, page_head, radio_group, select, text_field,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::{FieldErrors, Form, PageQuery};
