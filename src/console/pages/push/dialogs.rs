@@ -68,13 +68,13 @@ pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, e
                 (csrf(&session.token.csrf()))
                 p { strong { (name(view)) } " gets these events once more. Your server recognises them by their webhook-id." }
                 (radio_group("by", "Which events", form.filled("by").unwrap_or("time"), &BY))
-                div.by-time {
+                div.by-time.needed {
                     (text_field(FormField {
                         kind: "datetime-local", value: form.filled("time").unwrap_or(&an_hour_ago), error: errors.get("time"),
                         is_required: false, hint: Some("In UTC."), ..FormField::new("time", "Since")
                     }))
                 }
-                div.by-event {
+                div.by-event.needed {
                     (text_field(FormField {
                         kind: "number", value: form.text("from"), error: errors.get("from"), is_required: false,
                         hint: Some("It is the first one that is sent."), ..FormField::new("from", "First event")

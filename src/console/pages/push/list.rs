@@ -46,11 +46,14 @@ pub(in crate::console) async fn show(
     let chosen = endpoints.iter().find(|view| Some(view.endpoint.endpoint_id) == chosen);
     let content = html! {
         (page_head(TITLE, LEAD, link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add endpoint")))
-        div data-live={ (HERE) "/live" } {
-            div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, end)) }
-        }
-        p.muted {
-            "The columns show the last 24 hours, an hour each, by up to " (MAX_PER_HOUR) " attempts of every hour. Open an endpoint for its attempts."
+        section.card {
+            h2.visually-hidden { "Your endpoints" }
+            div data-live={ (HERE) "/live" } {
+                div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, end)) }
+            }
+            p.muted {
+                "The columns show the last 24 hours, an hour each, by up to " (MAX_PER_HOUR) " attempts of every hour. Open an endpoint for its attempts."
+            }
         }
         @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (dialogs::delete(&session, view, HERE)) }
     };

@@ -337,11 +337,11 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
                     (select(FormField { value: chosen, error: errors.get("origin"), hint: Some("The system that wrote what should be undone."), ..FormField::new("origin", "Origin") }, &choices))
                     (radio_group("by", "Range", query.filled("by").unwrap_or("time"), &BY))
                     div.field-pair.by-time {
-                        (input("datetime-local", "since", "After", query.filled("since").unwrap_or(&an_hour_ago), "In UTC."))
+                        div.needed { (input("datetime-local", "since", "After", query.filled("since").unwrap_or(&an_hour_ago), "In UTC.")) }
                         (input("datetime-local", "until", "Until", query.text("until"), "In UTC. Without it, up to now."))
                     }
                     div.field-pair.by-event {
-                        (input("number", "from", "First event", query.text("from"), "It is undone too."))
+                        div.needed { (input("number", "from", "First event", query.text("from"), "It is undone too.")) }
                         (input("number", "to", "Last event", query.text("to"), "Without it, up to the newest."))
                     }
                     div.form-actions { (button(ButtonStyle::Primary, "Show the dry run")) }
