@@ -17,11 +17,12 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 pub(super) const STYLE: &str = "text/css; charset=utf-8";
 
 /// The style sheets, in the order in which they apply. Together they are one file.
-const STYLES: [&str; 4] = [
+const STYLES: [&str; 5] = [
     include_str!("assets/tokens.css"),
     include_str!("assets/layout.css"),
     include_str!("assets/components.css"),
     include_str!("assets/pages.css"),
+    include_str!("assets/integrations.css"),
 ];
 
 /// The names of the files, for the head of each page.

@@ -35,6 +35,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 
+/// The origin of the events by which people's changes in the console are recorded. Who made them is in the audit.
+pub(crate) const ORIGIN: &str = "console";
+
 /// The path under which all pages stand.
 pub(crate) const PATH: &str = "/console";
 

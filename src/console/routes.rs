@@ -12,6 +12,7 @@ use super::form::MAX_FORM;
 use super::pages::{
     account_links, audit, branding, components, files, preferences, profile, secure_api, sign_in, team,
 };
+use super::pages::{push, sync};
 use super::state::Console;
 
 /// A route of the console.
@@ -105,6 +106,47 @@ pub(super) fn all() -> Vec<ConsoleRoute> {
         action("/profile/sessions/{session}/end", Member, profile::end_session),
         page("/start", Member, super::pages::start),
         page("/components", Member, components::show),
+    ]
+    .into_iter()
+    .chain(push_and_sync())
+    .collect()
+}
+
+/// The tabs Push Endpoints and Sync of Integrations.
+fn push_and_sync() -> Vec<ConsoleRoute> {
+    use Access::Admin;
+    vec![
+        page("/integrations/push", Admin, push::list::show),
+        page("/integrations/push/live", Admin, push::list::live),
+        page("/integrations/push/new", Admin, push::edit::new),
+        action("/integrations/push", Admin, push::edit::create),
+        page("/integrations/push/{id}", Admin, push::detail::show),
+        page("/integrations/push/{id}/live", Admin, push::detail::live),
+        page("/integrations/push/{id}/edit", Admin, push::edit::form),
+        action("/integrations/push/{id}", Admin, push::edit::update),
+        page("/integrations/push/{id}/attempts/{attempt}", Admin, push::attempts::show),
+        action("/integrations/push/{id}/rotate", Admin, push::actions::rotate),
+        action("/integrations/push/{id}/test", Admin, push::actions::test),
+        action("/integrations/push/{id}/pause", Admin, push::actions::pause),
+        action("/integrations/push/{id}/resume", Admin, push::actions::resume),
+        action("/integrations/push/{id}/delete", Admin, push::actions::delete),
+        action("/integrations/push/{id}/replay", Admin, push::replay::start),
+        action("/integrations/push/{id}/parked/retry", Admin, push::actions::retry_all),
+        action("/integrations/push/{id}/parked/{seq}/retry", Admin, push::actions::retry),
+        page("/integrations/sync", Admin, sync::overview::show),
+        action("/integrations/sync/consumers", Admin, sync::consumers::create),
+        action("/integrations/sync/consumers/{name}/delete", Admin, sync::consumers::delete),
+        page("/integrations/sync/conflicts", Admin, sync::conflicts::list),
+        action("/integrations/sync/conflicts/{uid}/resolve", Admin, sync::conflicts::resolve),
+        page("/integrations/sync/rules", Admin, sync::policy::show),
+        action("/integrations/sync/rules", Admin, sync::policy::set_default),
+        action("/integrations/sync/rules/fields", Admin, sync::policy::set_field),
+        action("/integrations/sync/rules/fields/remove", Admin, sync::policy::remove_field),
+        page("/integrations/sync/undo", Admin, sync::undo::form),
+        action("/integrations/sync/undo", Admin, sync::undo::start),
+        page("/integrations/sync/undo/progress", Admin, sync::undo::progress),
+        action("/integrations/sync/undo/step", Admin, sync::undo::step),
+        page("/integrations/sync/undo/result", Admin, sync::undo::result),
     ]
 }
 

@@ -3,12 +3,15 @@
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::contract::timestamp;
 use crate::domain::Timestamp;
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[day padding:none] [month repr:short] [year]");
 const DAY_OF_MONTH: &[BorrowedFormatItem<'_>] = format_description!("[day padding:none] [month repr:short]");
 const MINUTE: &[BorrowedFormatItem<'_>] =
     format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
+
+const INPUT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]");
 
 /// 20000 as `20,000`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -57,6 +60,17 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// The value of an `input` of the type `datetime-local`, in UTC.
+pub(crate) fn time_input(at: Timestamp) -> String {
+    at.to_offset(time::UtcOffset::UTC).format(INPUT).unwrap_or_default()
+}
+
+/// The inverse of [`time_input`]. Browsers add seconds where they are not zero.
+pub(crate) fn input_time(text: &str) -> Option<Timestamp> {
+    let whole = if text.len() == "2026-11-30T09:05".len() { format!("{text}:00Z") } else { format!("{text}Z") };
+    timestamp::parse(&whole)
+}
+
 /// 2048 as `2 KiB`.
 pub(crate) fn bytes(number: usize) -> String {
     if number < 1_024 { format!("{number} B") } else { format!("{} KiB", number.div_ceil(1_024)) }
@@ -85,6 +99,17 @@ mod tests {
         }
         assert_eq!(minute(now), "30 Nov 2026, 09:05 UTC");
         assert_eq!(day_of_month(datetime!(2026-12-01 00:00 UTC)), "1 Dec");
+    }
+
+    #[test]
+    fn a_time_is_read_back_from_its_input() {
+        let at = datetime!(2026-11-30 09:05 UTC);
+        assert_eq!(time_input(at), "2026-11-30T09:05");
+        assert_eq!(input_time("2026-11-30T09:05"), Some(at));
+        assert_eq!(input_time("2026-11-30T09:05:07"), Some(at + Duration::seconds(7)));
+        for wrong in ["", "2026-11-30", "2026-11-30T09:05Z", "now"] {
+            assert_eq!(input_time(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

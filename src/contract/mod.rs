@@ -16,6 +16,7 @@ pub mod input;
 pub(crate) mod outcome;
 pub mod proto;
 pub mod record;
+pub(crate) mod resolution;
 pub mod sync_op;
 pub mod sync_policy;
 #[cfg(test)]

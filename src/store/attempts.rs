@@ -1,5 +1,7 @@
 //! The log of delivery attempts: written in batches, read by endpoints' owners, partitioned and dropped by day.
 
+use std::collections::HashMap;
+
 use deadpool_postgres::Object;
 use serde_json::json;
 use time::Date;
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use super::audit::{By, audit};
 use super::reading::Freshness;
-use super::{Params, Store, StoreError};
+use super::{Params, Store, StoreError, columns};
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
 /// Needs no sort for the newest attempts, because ids grow with time and partitions are by time.
@@ -19,6 +21,25 @@ from push_attempt
 where account_id = $1 and endpoint_id = $2 and ($3::uuid is null or attempt_id < $3)
     and ($4::integer is null or status = $4) and ($5::boolean is null or (outcome = 'delivered') = $5)
 order by attempt_id desc limit $6";
+
+const ONE: &str = "-- push_attempt.one
+select attempt_id, at, seq, webhook_id, trigger, outcome, status, error, duration_ms, bytes, body,
+    coalesce(uids, '{}') as uids
+from push_attempt where account_id = $1 and endpoint_id = $2 and attempt_id = $3";
+
+/// Looks at no more than $6 attempts of an hour and endpoint, so that the cost does not grow with their number. Identifiers
+/// have the order of time and bound the hour; the times, wider by the difference of two clocks, choose the partitions.
+const HOURS: &str = "-- push_attempt.hours
+select e.endpoint_id, h.number, count(*) as attempts, count(*) filter (where a.outcome = 'delivered') as delivered
+from unnest($2::uuid[]) as e(endpoint_id)
+cross join unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) with ordinality as h(first, beyond, began, number)
+cross join lateral (
+    select a.outcome from push_attempt a
+    where a.account_id = $1 and a.endpoint_id = e.endpoint_id and a.attempt_id >= h.first and a.attempt_id < h.beyond
+        and a.at >= h.began - interval '10 minutes' and a.at < h.began + interval '70 minutes'
+    order by a.attempt_id desc limit $6
+) a
+group by 1, 2";
 
 /// Does not wait for the disk, because an attempt that a crash loses is missing from this log only. A delivery that was
 /// under way while its person was erased leaves no response of its receiver.
@@ -101,6 +122,19 @@ pub struct AttemptRow {
     /// The beginning of the response.
     pub body: Vec<u8>,
 }
+
+/// The attempts of one endpoint in one hour, as far as they were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HourOfAttempts {
+    pub attempts: u64,
+    pub delivered: u64,
+}
+
+/// The hours of [`Store::attempt_hours`].
+pub(crate) const ATTEMPT_HOURS: usize = 24;
+
+/// Attempts of one hour that are looked at, the latest of it.
+pub(crate) const MAX_PER_HOUR: i64 = 20;
 
 /// A filter on attempts; `None` matches every attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -210,6 +244,57 @@ impl Store {
         let rows = reading.query(LIST, &[&account.0, &endpoint, &before, &status, &delivered, &limit]).await?;
         Ok(rows.iter().map(attempt).collect())
     }
+}
+
+impl Store {
+    /// Returns one attempt of an endpoint.
+    pub async fn attempt(
+        &self,
+        account: AccountId,
+        endpoint: Uuid,
+        attempt_id: Uuid,
+    ) -> Result<Option<AttemptRow>, StoreError> {
+        let reading = self.reading(account, Freshness::MayLag).await?;
+        let rows = reading.query(ONE, &[&account.0, &endpoint, &attempt_id]).await?;
+        Ok(rows.first().map(attempt))
+    }
+
+    /// Returns the results of the latest attempts of each of the last [`ATTEMPT_HOURS`] hours, the oldest first, for each of
+    /// these endpoints. Of an hour at most [`MAX_PER_HOUR`] attempts are looked at.
+    pub async fn attempt_hours(
+        &self,
+        account: AccountId,
+        endpoints: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, [HourOfAttempts; ATTEMPT_HOURS]>, StoreError> {
+        let hour = time::Duration::hours(1);
+        let began: Vec<Timestamp> =
+            (0..ATTEMPT_HOURS).rev().filter_map(|back| now.checked_sub(hour * u32::try_from(back + 1).ok()?)).collect();
+        let first: Vec<Uuid> = began.iter().map(|at| first_id(*at)).collect();
+        let beyond: Vec<Uuid> = began.iter().map(|at| first_id(*at + hour)).collect();
+        let reading = self.reading(account, Freshness::MayLag).await?;
+        let values: Params<'_, 6> = [&account.0, &endpoints, &first, &beyond, &began, &MAX_PER_HOUR];
+        let rows = reading.query(HOURS, &values).await?;
+        let mut hours: HashMap<Uuid, [HourOfAttempts; ATTEMPT_HOURS]> = HashMap::new();
+        for row in &rows {
+            let endpoint: Uuid = row.get("endpoint_id");
+            // PostgreSQL numbers the hours from 1.
+            let number: usize = columns::integer::<i64, _>(row, "push_attempt", "number", &endpoint)?;
+            let attempts = columns::count(row, "push_attempt", "attempts", &endpoint)?;
+            let delivered = columns::count(row, "push_attempt", "delivered", &endpoint)?;
+            let of_endpoint = hours.entry(endpoint).or_default();
+            if let Some(slot) = number.checked_sub(1).and_then(|index| of_endpoint.get_mut(index)) {
+                *slot = HourOfAttempts { attempts, delivered };
+            }
+        }
+        Ok(hours)
+    }
+}
+
+/// The smallest identifier (UUID version 7) of a time.
+fn first_id(at: Timestamp) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
 }
 
 /// The partitions as they are now.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{Store, StoreError};
 use crate::clock;
-use crate::domain::Timestamp;
+use crate::domain::{AccountId, Timestamp};
 
 pub(super) const INSERT_AUDIT: &str = "-- audit.insert
 insert into audit (account_id, audit_id, at, actor, action, detail, address)
@@ -29,6 +29,25 @@ impl<'a> By<'a> {
     #[must_use]
     pub fn new(actor: &'a str, at: Timestamp) -> Self {
         Self { actor, at, address: None }
+    }
+}
+
+impl Store {
+    /// Writes the audit row of a change that is made by commands, whose events name an origin and no person. Written before
+    /// the commands are submitted, so that no such change is without its row.
+    pub async fn audit_commands(
+        &self,
+        account: AccountId,
+        by: By<'_>,
+        action: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let client = self.writer().await?;
+        let (accounts, ids) = (vec![account.0], vec![clock::fresh_uid().0]);
+        let values: super::Params<'_, 7> =
+            [&accounts, &ids, &by.at, &by.actor, &action, &detail.to_string(), &by.address];
+        client.execute(INSERT_AUDIT, &values).await?;
+        Ok(())
     }
 }
 

@@ -20,6 +20,16 @@ const ENQUEUE: &str = "-- push_cursor_command.insert
 insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
 values ($1, $2, $3, $4, $5, $6, $7)";
 
+/// Identifiers in $3 are used in their order, one for each parked event, so that they order the commands as the log does.
+const ENQUEUE_RETRIES: &str = "-- push_cursor_command.insert_retries
+insert into push_cursor_command (account_id, endpoint_id, command_id, kind, from_seq, to_seq, at)
+select p.account_id, p.endpoint_id, k.command_id, 'retry', p.seq, null::bigint, $4::timestamptz
+from (
+    select account_id, endpoint_id, seq, row_number() over (order by seq) as number from push_retry
+    where account_id = $1 and endpoint_id = $2 and parked
+    order by seq limit cardinality($3::uuid[])
+) as p join unnest($3::uuid[]) with ordinality as k(command_id, number) on k.number = p.number";
+
 impl AccountChange {
     /// Returns the number of the account's endpoints.
     pub async fn endpoint_count(&self) -> Result<usize, StoreError> {
@@ -62,5 +72,11 @@ impl AccountChange {
         let id = clock::fresh_uid().0;
         self.client()?.execute(ENQUEUE, &[&self.account().0, &endpoint, &id, &kind, &from, &to, &at]).await?;
         Ok(())
+    }
+
+    /// Queues a retry of each of an endpoint's first `limit` parked events; returns their number.
+    pub async fn enqueue_retries(&self, endpoint: Uuid, limit: u16, at: Timestamp) -> Result<u64, StoreError> {
+        let ids: Vec<Uuid> = (0..limit).map(|_| clock::fresh_uid().0).collect();
+        Ok(self.client()?.execute(ENQUEUE_RETRIES, &[&self.account().0, &endpoint, &ids, &at]).await?)
     }
 }

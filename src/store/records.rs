@@ -574,6 +574,18 @@ impl Store {
         entity: Entity,
         uids: &[Uuid],
     ) -> Result<Vec<Record>, StoreError> {
+        let mut records = self.records_of(account, entity, uids).await?;
+        records.retain(|record| !record.deleted);
+        Ok(records)
+    }
+
+    /// Returns the records with these uids, tombstones included.
+    pub async fn records_of(
+        &self,
+        account: AccountId,
+        entity: Entity,
+        uids: &[Uuid],
+    ) -> Result<Vec<Record>, StoreError> {
         let client = self.reader().await?;
         let statement = client.prepare_cached(statements(entity).by_uid).await?;
         let accounts = vec![account.0; uids.len()];
@@ -583,7 +595,6 @@ impl Store {
                 .map_err(|error| StoreError::corrupt(entity.name(), "record", account, error))?;
             records.push(record);
         }
-        records.retain(|record| !record.deleted);
         Ok(records)
     }
 }

@@ -5,4 +5,5 @@
 
 pub(crate) mod files;
 mod plan;
+pub(crate) mod preview;
 pub(crate) mod revert;

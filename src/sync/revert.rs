@@ -90,28 +90,53 @@ pub(crate) async fn revert(
     dry_run: bool,
 ) -> Result<Report, RevertError> {
     let began = clock::instant();
-    let plan = plan(store, request, began).await?;
-    let mut report = Report { records: plan.len(), ..Report::default() };
-    let mut commands = plan.into_commands();
+    let plan = plan(store, request).await?;
     if dry_run {
-        report.planned = commands.by_ref().take(MAX_LISTED).collect();
-        return Ok(report);
+        let records = plan.len();
+        return Ok(Report { records, planned: plan.into_commands().take(MAX_LISTED).collect(), ..Report::default() });
     }
+    execute_plan(lanes, request, plan, 0, MAX_TIME.saturating_sub(began.elapsed())).await
+}
+
+/// Undoes changes of the records behind the first `skip` of the plan, for about `max_time`. The plan of a range is the same
+/// whenever it is made, because the log of the range does not change.
+pub(crate) async fn revert_on(
+    store: &Store,
+    lanes: &Lanes,
+    request: &RevertRequest,
+    skip: usize,
+    max_time: Duration,
+) -> Result<Report, RevertError> {
+    execute_plan(lanes, request, plan(store, request).await?, skip, max_time).await
+}
+
+/// Executes at least one chunk of the plan, and further ones while there is time.
+async fn execute_plan(
+    lanes: &Lanes,
+    request: &RevertRequest,
+    plan: Plan,
+    skip: usize,
+    max_time: Duration,
+) -> Result<Report, RevertError> {
+    let began = clock::instant();
+    let mut report = Report { records: plan.len(), ..Report::default() };
+    let mut commands = plan.into_commands().skip(skip);
     loop {
         let chunk: Vec<Revert> = commands.by_ref().take(TOGETHER).collect();
         if chunk.is_empty() {
             return Ok(report);
         }
-        if began.elapsed() > MAX_TIME {
-            report.remaining = chunk.len() + commands.count();
+        execute(lanes, request, chunk, &mut report).await?;
+        if began.elapsed() > max_time {
+            report.remaining = commands.count();
             return Ok(report);
         }
-        execute(lanes, request, chunk, &mut report).await?;
     }
 }
 
 /// Reads what the origin wrote in the range.
-async fn plan(store: &Store, request: &RevertRequest, began: std::time::Instant) -> Result<Plan, RevertError> {
+pub(super) async fn plan(store: &Store, request: &RevertRequest) -> Result<Plan, RevertError> {
+    let began = clock::instant();
     let mut plan = Plan::default();
     let mut after = request.from;
     loop {

@@ -142,8 +142,12 @@
     region.querySelectorAll("[data-live-part]").forEach((part) => {
       source.addEventListener(part.dataset.livePart, (event) => {
         if (part.innerHTML !== event.data) {
+          // The focus stays on the same link or button of the part.
+          const controls = () => [...part.querySelectorAll("a, button")];
+          const focused = controls().indexOf(document.activeElement);
           part.innerHTML = event.data;
           window.htmx?.process(part);
+          controls()[focused]?.focus({ preventScroll: true });
         }
       });
     });

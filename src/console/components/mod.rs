@@ -4,6 +4,7 @@
 pub(crate) mod badge;
 pub(crate) mod button;
 pub(crate) mod chart;
+pub(crate) mod code;
 pub(crate) mod copy;
 pub(crate) mod dialog;
 pub(crate) mod empty;
@@ -11,6 +12,7 @@ pub(crate) mod field;
 pub(crate) mod icon;
 pub(crate) mod notice;
 pub(crate) mod section;
+pub(crate) mod spark;
 pub(crate) mod table;
 
 pub(crate) use self::badge::badge;

@@ -7,8 +7,10 @@ pub(super) mod components;
 pub(super) mod files;
 pub(super) mod preferences;
 pub(super) mod profile;
+pub(super) mod push;
 pub(super) mod secure_api;
 pub(super) mod sign_in;
+pub(super) mod sync;
 pub(super) mod team;
 
 use axum::response::Response;

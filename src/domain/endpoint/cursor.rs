@@ -74,6 +74,15 @@ pub(crate) fn skip_processed(processed: &[SeqRange], at: Seq) -> Seq {
     range.map_or(at, |range| range.through)
 }
 
+/// Returns the number of events after a cursor, up to and with `end`, that are in no processed range.
+#[must_use]
+pub(crate) fn pending_events(cursor: Seq, processed: &[SeqRange], end: Seq) -> u64 {
+    let length = |range: &SeqRange| (range.through.0.min(end.0) - range.after.0.max(cursor.0)).max(0);
+    let ahead = length(&SeqRange::new(cursor, end));
+    let done: i64 = processed.iter().map(length).sum();
+    ahead.saturating_sub(done).max(0).unsigned_abs()
+}
+
 /// True for an event of a processed range.
 #[must_use]
 pub(crate) fn is_processed(processed: &[SeqRange], seq: Seq) -> bool {

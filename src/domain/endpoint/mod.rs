@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub(crate) use change::{Change, HeaderChange, SettingsChange};
 pub(crate) use command::{CursorCommand, CursorUpdate, QueuedCursorCommand, apply};
-pub(crate) use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, skip_processed};
+pub(crate) use cursor::{EndpointCursor, EndpointSave, SeqRange, is_processed, pending_events, skip_processed};
 pub(crate) use header::{Header, HeaderValue, MAX_HEADER_VALUE, header_name, header_value, is_reserved_header};
 pub(crate) use health::{Health, ReportHealth};
 pub(crate) use retry::{ParkedEvent, RetryEntry};

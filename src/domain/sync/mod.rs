@@ -25,7 +25,7 @@ pub use loops::break_loops;
 pub(crate) use merge::Merge;
 pub use policy::{FieldPolicy, SyncPolicy};
 pub(crate) use resolve::{Resolution, Resolve};
-pub(crate) use revert::{Existence, FieldRevert, Revert};
+pub(crate) use revert::{Existence, FieldRevert, Revert, RevertEffect};
 pub(crate) use upsert::Upsert;
 
 use super::decision::{Decision, Reads, View};

@@ -26,7 +26,7 @@ use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
-pub(crate) use self::attempt::Attempt;
+pub(crate) use self::attempt::{Attempt, KEEP_LIMIT};
 use self::connect::Connector;
 use self::connection::{Connection, Handshake};
 use self::deadline::Deadline;

@@ -17,6 +17,9 @@ use crate::domain::{Invalid, Seq, ValidationErrors};
 use crate::push::signature::SigningSecret;
 use crate::push::{own_headers, secret_storage};
 
+/// Parked events that one request retries. Further ones need a further request.
+const MAX_RETRIED: u16 = 1_000;
+
 type Reply = Result<Rendered, EndpointError>;
 
 impl EndpointService {
@@ -59,7 +62,9 @@ impl EndpointService {
         own_headers::seal(&self.context.masters, &mut endpoint);
         write.write.change.insert_endpoint(&endpoint, start).await?;
         let detail = json!({"endpoint": endpoint_id, "url": endpoint.settings.url});
-        let rendered = render(&EndpointView { endpoint, cursor: None, secret: Some(secret) });
+        let view =
+            EndpointView { endpoint, cursor: None, secret: Some(secret), processed: Vec::new(), has_commands: false };
+        let rendered = render(&view);
         write.finish("push.create", &detail, rendered).await
     }
 
@@ -182,6 +187,20 @@ impl EndpointService {
         write.finish("push.retry", &detail, render(&self.view(state))).await
     }
 
+    /// Sends an endpoint's parked events once more, the first [`MAX_RETRIED`] of them. `render` gets their number.
+    pub async fn retry_all(
+        &self,
+        request: &WriteRequest<'_>,
+        endpoint: Uuid,
+        render: impl FnOnce(u64) -> Rendered,
+    ) -> Reply {
+        let (write, _) = self.open_at(request, endpoint).await?;
+        let now = self.context.clock.now();
+        let retried = write.write.change.enqueue_retries(endpoint, MAX_RETRIED, now).await?;
+        let detail = json!({"endpoint": endpoint, "events": retried});
+        write.finish("push.retry_all", &detail, render(retried)).await
+    }
+
     /// Replaces an endpoint's secret. The new one is in the view.
     pub async fn rotate(
         &self,
@@ -191,15 +210,16 @@ impl EndpointService {
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
         let (write, state) = self.open_at(request, endpoint).await?;
-        let EndpointState { endpoint: mut rotated, cursor, .. } = state;
+        let EndpointState { endpoint: mut rotated, cursor, processed, has_commands } = state;
         rotated.signature = rotation.signature.unwrap_or(rotated.signature);
         let (secret, stored) = self.new_secret(request, endpoint, rotated.signature)?;
         let now = self.context.clock.now();
         rotated.secrets = secret::rotate(rotated.secrets, stored, rotation.overlap, now);
         write.update(&mut rotated).await?;
         let detail = json!({"endpoint": endpoint, "overlap_s": rotation.overlap.as_secs()});
-        let rendered = render(&EndpointView { endpoint: rotated, cursor: Some(cursor), secret: Some(secret) });
-        write.finish("push.rotate", &detail, rendered).await
+        let secret = Some(secret);
+        let view = EndpointView { endpoint: rotated, cursor: Some(cursor), secret, processed, has_commands };
+        write.finish("push.rotate", &detail, render(&view)).await
     }
 
     async fn check_room(&self, write: &EndpointWrite<'_>) -> Result<(), EndpointError> {

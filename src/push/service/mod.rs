@@ -24,7 +24,9 @@ use super::secret_storage;
 use super::signature::SigningSecret;
 use crate::audited::{AuditedChanges, Rendered, WriteRequest};
 use crate::broker::Hints;
-use crate::domain::endpoint::{Endpoint, EndpointCursor, EndpointState, ParkedEvent, Settings};
+use crate::domain::endpoint::{
+    Endpoint, EndpointCursor, EndpointState, ParkedEvent, SeqRange, Settings, pending_events,
+};
 use crate::domain::{AccountId, Seq};
 use crate::secrets::MasterKeys;
 use crate::store::attempts::{AttemptRow, Narrowed};
@@ -59,6 +61,10 @@ pub struct EndpointView {
     pub cursor: Option<EndpointCursor>,
     /// The present secret; `None` where no master key opens it.
     pub secret: Option<SigningSecret>,
+    /// Ranges above the cursor that were processed before a replay moved it back.
+    pub processed: Vec<SeqRange>,
+    /// True while cursor commands are queued that were not applied yet.
+    pub has_commands: bool,
 }
 
 impl EndpointView {
@@ -71,11 +77,17 @@ impl EndpointView {
     /// The view of a stored endpoint.
     #[must_use]
     pub fn of(masters: &MasterKeys, state: EndpointState) -> Self {
-        let EndpointState { endpoint, cursor, .. } = state;
+        let EndpointState { endpoint, cursor, processed, has_commands } = state;
         let current = endpoint.secrets.first();
         let secret = current
             .and_then(|secret| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &secret.bytes));
-        Self { endpoint, cursor: Some(cursor), secret }
+        Self { endpoint, cursor: Some(cursor), secret, processed, has_commands }
+    }
+
+    /// The number of events up to `end` that the endpoint has still to process.
+    #[must_use]
+    pub fn pending(&self, end: Seq) -> u64 {
+        self.cursor.as_ref().map_or(0, |cursor| pending_events(cursor.seq, &self.processed, end))
     }
 }
 
@@ -117,6 +129,16 @@ impl EndpointService {
     ) -> Result<Vec<AttemptRow>, EndpointError> {
         self.require_endpoint(account, endpoint).await?;
         Ok(self.context.store.attempts(account, endpoint, filter, PAGE).await?)
+    }
+
+    /// Reads one attempt to deliver to an endpoint; `None` where it is not in the log of attempts any more.
+    pub async fn attempt(
+        &self,
+        account: AccountId,
+        endpoint: Uuid,
+        attempt: Uuid,
+    ) -> Result<Option<AttemptRow>, EndpointError> {
+        Ok(self.context.store.attempt(account, endpoint, attempt).await?)
     }
 
     /// Lists an endpoint's parked events after a position, in the order of the log.

@@ -11,10 +11,10 @@ use crate::store::{Store, StoreError};
 pub(in crate::store) const LOAD: &str = "-- sync_policy.load
 select account_id, policy from sync_policy where account_id = any($1)";
 
-const GET: &str = "-- sync_policy.get
+pub(super) const GET: &str = "-- sync_policy.get
 select account_id, policy from sync_policy where account_id = $1";
 
-const PUT: &str = "-- sync_policy.put
+pub(super) const PUT: &str = "-- sync_policy.put
 insert into sync_policy (account_id, policy) values ($1, $2)
 on conflict (account_id) do update set policy = excluded.policy";
 

@@ -10,9 +10,17 @@ use crate::support::browser::with_browser;
 const OUTSIDE: [&str; 3] = ["/sign-in", "/forgot", "/link/nothing"];
 
 /// Pages of a Super Admin. A new page is one more line.
-const INSIDE: [&str; 11] = [
+const INSIDE: [&str; 19] = [
     "/integrations/secure-api",
     "/integrations/secure-api?dialog=add-key",
+    "/integrations/push",
+    "/integrations/push/new",
+    "/integrations/sync",
+    "/integrations/sync?dialog=add-consumer",
+    "/integrations/sync/conflicts",
+    "/integrations/sync/conflicts?status=resolved",
+    "/integrations/sync/rules",
+    "/integrations/sync/undo",
     "/branding",
     "/branding?dialog=clear",
     "/team",

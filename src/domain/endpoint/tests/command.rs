@@ -4,7 +4,7 @@ use uuid::Uuid;
 use crate::domain::endpoint::fixture::endpoint;
 use crate::domain::endpoint::{
     CursorCommand, CursorUpdate, EndpointCursor, EndpointState, QueuedCursorCommand, RetryEntry, SeqRange, apply,
-    is_processed, skip_processed,
+    is_processed, pending_events, skip_processed,
 };
 use crate::domain::{AccountId, Seq, Timestamp, Uid};
 
@@ -117,4 +117,14 @@ proptest! {
         }
         prop_assert_eq!(sent(one_by_one.cursor.seq, &one_by_one.processed), expected);
     }
+}
+
+#[test]
+fn events_of_processed_ranges_are_not_pending() {
+    let range = |after, through| SeqRange::new(Seq(after), Seq(through));
+    assert_eq!(pending_events(Seq(5), &[], Seq(9)), 4);
+    assert_eq!(pending_events(Seq(9), &[], Seq(9)), 0);
+    assert_eq!(pending_events(Seq(12), &[], Seq(9)), 0, "a cursor beyond a restored log");
+    assert_eq!(pending_events(Seq(2), &[range(4, 6), range(7, 9)], Seq(10)), 4);
+    assert_eq!(pending_events(Seq(5), &[range(4, 20)], Seq(10)), 0);
 }

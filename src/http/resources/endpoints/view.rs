@@ -9,7 +9,7 @@ use crate::push::signature::SigningSecret;
 
 /// An endpoint for everybody who may read it: its secret is left out, and the values of its headers are masked.
 pub(super) fn view(view: &EndpointView) -> Json {
-    let EndpointView { endpoint, cursor, secret } = view;
+    let EndpointView { endpoint, cursor, secret, processed: _, has_commands: _ } = view;
     let settings = &endpoint.settings;
     let headers: Map<String, Json> = settings.headers.iter().map(|header| (header.name.clone(), json!(MASK))).collect();
     json!({

@@ -92,7 +92,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 #[tokio::test]
 async fn four_kib_of_the_body_are_kept() {
     let receiver = Receiver::start().await;
-    let mut body = vec![b'a'; attempt::KEEP_LIMIT];
+    let mut body = vec![b'a'; KEEP_LIMIT];
     body.extend([b'b'; 6000]);
     receiver.respond_with_body(500, body);
     let attempt = send(&client(), &receiver.url(), LONG).await;

@@ -1,0 +1,238 @@
+//! Attempts to deliver: their list, and the request and the answer of one. Answers are texts of other systems: they are
+//! escaped, and never interpreted.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use maud::{Markup, html};
+use uuid::Uuid;
+
+use super::super::super::components::code::body_block;
+use super::super::super::components::{
+    ButtonStyle, Icon, Tone, badge, empty_state, link_button, page_head, pagination, time,
+};
+use super::super::super::error::{PageError, PageResult};
+use super::super::super::form::Form;
+use super::super::super::layout::{self, Nav};
+use super::super::super::session::{ConsoleSession, SessionState};
+use super::super::super::state::Console;
+use super::super::super::text;
+use super::{TITLE, path, refused};
+use crate::domain::Seq;
+use crate::domain::endpoint::{Endpoint, Mode};
+use crate::push::client::KEEP_LIMIT;
+use crate::push::outcome::shown_from_log;
+use crate::store::attempts::{AttemptRow, Narrowed};
+
+/// Attempts on one page.
+const PAGE: usize = 25;
+
+/// Bytes of a request's body that are shown.
+const MAX_SHOWN: usize = 64 << 10;
+
+/// The filters, by the value of `status`.
+const FILTERS: [(&str, &str, Option<bool>); 3] =
+    [("", "All", None), ("delivered", "Delivered", Some(true)), ("failed", "Failed", Some(false))];
+
+/// A page of attempts as the address asks for it.
+pub(super) struct AttemptPage {
+    filter: &'static str,
+    attempts: Vec<AttemptRow>,
+    has_more: bool,
+    is_first: bool,
+}
+
+/// Reads the page that a query asks for.
+pub(super) async fn read(
+    console: &Console,
+    session: &SessionState,
+    id: Uuid,
+    query: &Form,
+) -> Result<AttemptPage, PageError> {
+    let (filter, _, delivered) =
+        FILTERS.into_iter().find(|(value, ..)| *value == query.text("status")).unwrap_or(FILTERS[0]);
+    let before = query.get("before").and_then(|before| before.parse().ok());
+    let narrowed = Narrowed { before, status: None, delivered };
+    let mut attempts = console.endpoints.attempts(session.account, id, narrowed).await.map_err(refused)?;
+    let has_more = attempts.len() > PAGE;
+    attempts.truncate(PAGE);
+    Ok(AttemptPage { filter, attempts, has_more, is_first: before.is_none() })
+}
+
+/// The list with its filters.
+pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Markup {
+    let here = path(id);
+    let of = |filter: &str| {
+        if filter.is_empty() { format!("{here}#attempts") } else { format!("{here}?status={filter}#attempts") }
+    };
+    let next = page.attempts.last().filter(|_| page.has_more).map(|last| {
+        let status = if page.filter.is_empty() { String::new() } else { format!("&status={}", page.filter) };
+        format!("{here}?before={}{status}#attempts", last.attempt_id)
+    });
+    html! {
+        section.card #attempts {
+            header.card-head.with-actions {
+                div { h2 { "Attempts" } p { "What was sent, and what your server answered." } }
+                nav.segments aria-label="Filter attempts" {
+                    @for (value, label, _) in FILTERS {
+                        a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
+                    }
+                }
+            }
+            @if page.attempts.is_empty() {
+                @if page.filter.is_empty() {
+                    (empty_state(Icon::Clock, "No attempts yet", "Send a test event, or change a record: the request and the answer appear here.", html! {}))
+                } @else {
+                    p.muted { "No attempt of the kept days matches." }
+                }
+            } @else {
+                ul.attempts { @for attempt in &page.attempts { li { (entry(session, id, attempt)) } } }
+                @let newest = of(page.filter);
+                (pagination("Newest first", (!page.is_first).then_some(newest.as_str()), next.as_deref()))
+            }
+        }
+    }
+}
+
+/// An attempt; opening it fetches its bodies.
+fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow) -> Markup {
+    let (outcome, error) = shown_from_log(&attempt.outcome, attempt.error.as_deref());
+    let here = format!("{}/attempts/{}", path(id), attempt.attempt_id);
+    html! {
+        details.attempt hx-get=(here) hx-trigger="toggle once" hx-target="find .attempt-content" {
+            summary {
+                span.attempt-time { (time(attempt.at, session.now)) }
+                span { (outcome_badge(outcome, attempt.status)) }
+                span.attempt-what { (subject(attempt)) @if let Some(error) = error { span.cell-note { (error) } } }
+                span.attempt-duration { (text::thousands(attempt.duration_ms.unsigned_abs().into())) " ms" }
+            }
+            div.attempt-content { a href=(here) { "Show the request and the answer" } }
+        }
+    }
+}
+
+fn subject(attempt: &AttemptRow) -> String {
+    match attempt.trigger.as_str() {
+        "test" => "Test event".to_owned(),
+        "retry" => format!("Event {}, sent again", attempt.seq),
+        _ => format!("Event {}", attempt.seq),
+    }
+}
+
+fn outcome_badge(outcome: &str, status: Option<i32>) -> Markup {
+    let tone = match outcome {
+        "delivered" => Tone::Success,
+        "throttled" => Tone::Warning,
+        _ => Tone::Danger,
+    };
+    badge(tone, &outcome_words(outcome, status))
+}
+
+/// The outcome of an attempt as people say it.
+pub(super) fn outcome_words(outcome: &str, status: Option<i32>) -> String {
+    let status = status.map(|status| status.to_string()).unwrap_or_default();
+    match outcome {
+        "delivered" => format!("delivered, {status}"),
+        "throttled" => format!("asked to wait, {status}"),
+        "gone" => "gone, 410".to_owned(),
+        "status" => format!("refused, {status}"),
+        "connect" => "no connection".to_owned(),
+        "tls" => "no secure connection".to_owned(),
+        "timeout" => "too slow".to_owned(),
+        "reset" => "connection lost".to_owned(),
+        "bad_response" => "unreadable answer".to_owned(),
+        "bad_request" => "unsendable headers".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The request and the answer of one attempt: a part of the list for htmx, otherwise a page.
+pub(in crate::console) async fn show(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    Path((id, attempt)): Path<(Uuid, Uuid)>,
+) -> PageResult {
+    let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
+    let attempt = console.endpoints.attempt(session.account, id, attempt).await.map_err(refused)?;
+    let attempt = attempt.ok_or(PageError::Missing)?;
+    let bodies = bodies(&view.endpoint, &attempt, request_body(&console, &session, &attempt).await?);
+    if session.visitor.is_partial {
+        return Ok(layout::fragment(&bodies));
+    }
+    let back = link_button(ButtonStyle::Secondary, Some(Icon::Previous), &path(id), "Back to the endpoint");
+    let content = html! {
+        (page_head(&subject(&attempt), &text::minute(attempt.at), back))
+        section.card { (bodies) }
+    };
+    Ok(session.page(Nav::PushEndpoints, TITLE, content))
+}
+
+/// The body of the request, which is the event of the log. A test event is in no log.
+async fn request_body(
+    console: &Console,
+    session: &SessionState,
+    attempt: &AttemptRow,
+) -> Result<Option<String>, PageError> {
+    if attempt.seq == Seq::ZERO {
+        return Ok(None);
+    }
+    let events = console.store.events_at(session.account, &[attempt.seq], &[], MAX_SHOWN).await?;
+    Ok(events.first().map(|event| pretty(event.text())))
+}
+
+/// JSON with line breaks; any other text as it is.
+fn pretty(text: &str) -> String {
+    let parsed = serde_json::from_str::<serde_json::Value>(text).ok();
+    let mut text = parsed.and_then(|json| serde_json::to_string_pretty(&json).ok()).unwrap_or_else(|| text.to_owned());
+    if text.len() > MAX_SHOWN {
+        text.truncate(text.floor_char_boundary(MAX_SHOWN));
+        text.push_str("\n…");
+    }
+    text
+}
+
+fn bodies(endpoint: &Endpoint, attempt: &AttemptRow, request: Option<String>) -> Markup {
+    let (outcome, error) = shown_from_log(&attempt.outcome, attempt.error.as_deref());
+    let answer = String::from_utf8_lossy(&attempt.body);
+    let is_cut = i64::try_from(KEEP_LIMIT).is_ok_and(|limit| attempt.bytes > limit);
+    html! {
+        dl.terms {
+            div { dt { "Result" } dd { (outcome_badge(outcome, attempt.status)) @if let Some(error) = error { " " (error) } } }
+            div { dt { "Duration" } dd { (text::thousands(attempt.duration_ms.unsigned_abs().into())) " ms" } }
+            div { dt { "webhook-id" } dd { code { (attempt.webhook_id) } } }
+        }
+        @match request {
+            Some(request) => {
+                (body_block("Request", &request))
+                @match endpoint.settings.mode {
+                    Mode::Single => {}
+                    Mode::Batch { .. } => { p.hint { "The request held the events of one batch; this is its first." } }
+                    Mode::Latest { .. } => { p.hint { "The request also named the events that this one stands for, as after and through." } }
+                }
+            }
+            None if attempt.trigger == "test" => { p.hint { "The request was a test event of the type push.ping, which is in no log." } }
+            None => { p.hint { "The event is not in the log any more." } }
+        }
+        (body_block("Answer", &answer))
+        @if is_cut { p.hint { "Only the first " (text::bytes(KEEP_LIMIT)) " of " (text::thousands(attempt.bytes.unsigned_abs())) " bytes are kept." } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_own_words() {
+        assert_eq!(outcome_words("delivered", Some(204)), "delivered, 204");
+        assert_eq!(outcome_words("throttled", Some(503)), "asked to wait, 503");
+        assert_eq!(outcome_words("connect", None), "no connection");
+    }
+
+    #[test]
+    fn json_is_broken_into_lines_and_other_text_is_left_alone() {
+        assert_eq!(pretty(r#"{"a":1}"#), "{\n  \"a\": 1\n}");
+        assert_eq!(pretty("<b>"), "<b>");
+        assert!(pretty(&"ä".repeat(MAX_SHOWN)).ends_with("\n…"));
+    }
+}

@@ -1,0 +1,91 @@
+//! The dialogs before a change of an endpoint. Each names the endpoint, and what happens to it.
+
+use maud::{Markup, html};
+
+use super::super::super::components::dialog::dialog_actions;
+use super::super::super::components::{
+    ButtonStyle, Choice, Dialog, FormField, csrf, dialog, radio_group, select, text_field,
+};
+use super::super::super::form::{FieldErrors, Form};
+use super::super::super::session::SessionState;
+use super::super::super::text;
+use super::{ONCE, name, path};
+use crate::clock;
+use crate::push::service::EndpointView;
+
+pub(super) fn delete(session: &SessionState, view: &EndpointView, close: &str) -> Markup {
+    dialog(Dialog {
+        id: "delete",
+        title: "Delete this endpoint?",
+        close,
+        content: html! {
+            form method="post" action={ (path(view.endpoint.endpoint_id)) "/delete" } {
+                (csrf(&session.token.csrf()))
+                p { "Nothing is sent to " strong { (name(view)) } " any more. Its position, its parked events and its secret are deleted with it. This cannot be undone; pausing it keeps them." }
+                (dialog_actions(ButtonStyle::Danger, "Delete endpoint", close))
+            }
+        },
+    })
+}
+
+pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
+    const OVERLAPS: [Choice<'_>; 4] = [
+        Choice { value: "86400", label: "for 24 hours", hint: None },
+        Choice { value: "3600", label: "for an hour", hint: None },
+        Choice { value: "604800", label: "for 7 days", hint: None },
+        Choice { value: "0", label: "not at all: it leaked", hint: None },
+    ];
+    let close = path(view.endpoint.endpoint_id);
+    dialog(Dialog {
+        id: "rotate",
+        title: "Rotate the signing secret?",
+        close: &close,
+        content: html! {
+            form method="post" action={ (close) "/rotate" } {
+                (csrf(&session.token.csrf()))
+                input type="hidden" name=(ONCE) value=(clock::random_uuid());
+                p { strong { (name(view)) } " gets another secret, which is shown once. Meanwhile both sign, so that your server may change over without a gap." }
+                (select(FormField { value: "86400", ..FormField::new("overlap_s", "The previous secret goes on signing") }, &OVERLAPS))
+                (dialog_actions(ButtonStyle::Primary, "Rotate secret", &close))
+            }
+        },
+    })
+}
+
+pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, errors: &FieldErrors) -> Markup {
+    const BY: [Choice<'_>; 2] = [
+        Choice { value: "time", label: "From a time on", hint: None },
+        Choice { value: "event", label: "From an event on", hint: None },
+    ];
+    let close = path(view.endpoint.endpoint_id);
+    let an_hour_ago = text::time_input(session.now - time::Duration::hours(1));
+    dialog(Dialog {
+        id: "replay",
+        title: "Replay events",
+        close: &close,
+        content: html! {
+            form.by-choice method="post" action={ (close) "/replay" } {
+                (csrf(&session.token.csrf()))
+                p { strong { (name(view)) } " gets these events once more. Your server recognises them by their webhook-id." }
+                (radio_group("by", "Which events", form.filled("by").unwrap_or("time"), &BY))
+                div.by-time.needed {
+                    (text_field(FormField {
+                        kind: "datetime-local", value: form.filled("time").unwrap_or(&an_hour_ago), error: errors.get("time"),
+                        is_required: false, hint: Some("In UTC."), ..FormField::new("time", "Since")
+                    }))
+                }
+                div.by-event.needed {
+                    (text_field(FormField {
+                        kind: "number", value: form.text("from"), error: errors.get("from"), is_required: false,
+                        hint: Some("It is the first one that is sent."), ..FormField::new("from", "First event")
+                    }))
+                }
+                (text_field(FormField {
+                    kind: "number", value: form.text("to"), error: errors.get("to"), is_required: false,
+                    hint: Some("Without it, everything up to now."), ..FormField::new("to", "Last event")
+                }))
+                (dialog_actions(ButtonStyle::Primary, "Replay", &close))
+            }
+        },
+    })
+}

@@ -1,0 +1,156 @@
+//! The list of endpoints, whose states are live.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use maud::{Markup, html};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::super::super::components::dialog::dialog_icon;
+use super::super::super::components::{ButtonStyle, Icon, empty_state, link_button, page_head, table};
+use super::super::super::error::{PageError, PageResult};
+use super::super::super::form::PageQuery;
+use super::super::super::layout::Nav;
+use super::super::super::live::{self, LivePart};
+use super::super::super::session::ConsoleSession;
+use super::super::super::state::Console;
+use super::rates::{lag, log_end, rate};
+use super::{HERE, TITLE, dialogs, example, name, path, refused, state_badge};
+use crate::clock;
+use crate::domain::Seq;
+use crate::push::service::EndpointView;
+use crate::store::attempts::{ATTEMPT_HOURS, HourOfAttempts, MAX_PER_HOUR};
+
+const LEAD: &str = "Webhooks: every change of a record is sent to your systems within moments, signed, in order, and until it arrives.";
+
+/// The time after which a live page reads the rates of success again.
+const RATES_AGE: Duration = Duration::from_secs(15);
+
+type Rates = HashMap<Uuid, [HourOfAttempts; ATTEMPT_HOURS]>;
+
+pub(in crate::console) async fn show(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    query: PageQuery,
+) -> PageResult {
+    let endpoints = console.endpoints.list(session.account).await.map_err(refused)?;
+    if endpoints.is_empty() {
+        return Ok(session.page(Nav::PushEndpoints, TITLE, empty()));
+    }
+    let rates = rates(&console, &session, &endpoints).await?;
+    let end = log_end(&console, &session).await?;
+    let chosen = query.get("id").and_then(|id| id.parse::<Uuid>().ok());
+    let chosen = endpoints.iter().find(|view| Some(view.endpoint.endpoint_id) == chosen);
+    let content = html! {
+        (page_head(TITLE, LEAD, link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add endpoint")))
+        section.card {
+            h2.visually-hidden { "Your endpoints" }
+            div data-live={ (HERE) "/live" } {
+                div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, end)) }
+            }
+            p.muted {
+                "The columns show the last 24 hours, an hour each, by up to " (MAX_PER_HOUR) " attempts of every hour. Open an endpoint for its attempts."
+            }
+        }
+        @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (dialogs::delete(&session, view, HERE)) }
+    };
+    Ok(session.page(Nav::PushEndpoints, TITLE, content))
+}
+
+/// The states as they change. Rates of success are read every [`RATES_AGE`].
+pub(in crate::console) async fn live(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
+    let known: Arc<Mutex<Option<(Instant, Rates)>>> = Arc::default();
+    live::stream(&console, &session, move |console, session| {
+        let known = Arc::clone(&known);
+        async move {
+            let endpoints = console.endpoints.list(session.account).await.map_err(refused)?;
+            let end = log_end(&console, &session).await?;
+            let mut known = known.lock().await;
+            if known.as_ref().is_none_or(|(read_at, _)| read_at.elapsed() > RATES_AGE) {
+                *known = Some((clock::instant(), rates(&console, &session, &endpoints).await?));
+            }
+            let none = HashMap::new();
+            let rates = known.as_ref().map_or(&none, |(_, rates)| rates);
+            Ok(vec![LivePart { name: "endpoints", markup: endpoint_table(&endpoints, rates, end) }])
+        }
+    })
+}
+
+async fn rates(console: &Console, session: &ConsoleSession, endpoints: &[EndpointView]) -> Result<Rates, PageError> {
+    let ids: Vec<Uuid> = endpoints.iter().map(|view| view.endpoint.endpoint_id).collect();
+    Ok(console.store.attempt_hours(session.account, &ids, console.clock.now()).await?)
+}
+
+fn empty() -> Markup {
+    html! {
+        (page_head(TITLE, LEAD, html! {}))
+        section.card {
+            h2.visually-hidden { "Your endpoints" }
+            (empty_state(
+                Icon::Link,
+                "No endpoints yet",
+                "A webhook is a request that this service sends to a URL of yours whenever a record changes, so that your systems need not \
+                 ask. It is signed, repeated until your server answers with success, and can be replayed from any time.",
+                link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add your first endpoint"),
+            ))
+        }
+        (example::card())
+    }
+}
+
+fn endpoint_table(endpoints: &[EndpointView], rates: &Rates, end: Seq) -> Markup {
+    table(
+        "Push endpoints",
+        &["Endpoint", "State", "Lag", "Last 24 hours", "Events", "Actions"],
+        html! {
+            @for view in endpoints { (endpoint_row(view, rates.get(&view.endpoint.endpoint_id), end)) }
+        },
+    )
+}
+
+fn endpoint_row(view: &EndpointView, hours: Option<&[HourOfAttempts; ATTEMPT_HOURS]>, end: Seq) -> Markup {
+    let (id, settings) = (view.endpoint.endpoint_id, &view.endpoint.settings);
+    let pending = view.pending(end);
+    html! {
+        tr {
+            th scope="row" data-label="Endpoint" {
+                a.cell-link href=(path(id)) { (name(view)) }
+                @if !settings.description.is_empty() { span.cell-note { (settings.url) } }
+            }
+            td data-label="State" { (state_badge(view, pending)) }
+            td data-label="Lag" { (lag(pending)) }
+            td data-label="Last 24 hours" { (rate(hours)) }
+            td data-label="Events" {
+                @if settings.events.is_empty() { "all" } @else { (short_list(&settings.events)) }
+            }
+            td.cell-actions data-label="Actions" {
+                a.icon-button href={ (path(id)) "/edit" } aria-label={ "Edit " (name(view)) } title="Edit" {
+                    (super::super::super::components::icon(Icon::Edit))
+                }
+                (dialog_icon(Icon::Delete, &format!("{HERE}?dialog=delete&id={id}"), &format!("Delete {}", name(view))))
+            }
+        }
+    }
+}
+
+/// The first two patterns, and how many more there are.
+fn short_list(patterns: &[String]) -> String {
+    let shown: Vec<&str> = patterns.iter().take(2).map(String::as_str).collect();
+    let more = patterns.len().saturating_sub(2);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_patterns_is_cut() {
+        let patterns = |number: usize| (0..number).map(|index| format!("p{index}")).collect::<Vec<_>>();
+        assert_eq!(short_list(&patterns(2)), "p0, p1");
+        assert_eq!(short_list(&patterns(5)), "p0, p1 and 3 more");
+    }
+}

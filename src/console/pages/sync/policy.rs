@@ -1,0 +1,219 @@
+//! The rules by which concurrent changes are resolved, for the account and for single fields.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use maud::{Markup, html};
+use serde_json::{Map, Value as Json, json};
+
+use super::super::super::components::{
+    ButtonStyle, Choice, FormField, Icon, button, card, csrf, icon, page_head, radio_group, select, table, text_field,
+};
+use super::super::super::error::{PageError, PageResult};
+use super::super::super::flash::Flash;
+use super::super::super::form::{FieldErrors, Form};
+use super::super::super::layout::Nav;
+use super::super::super::session::{ConsoleSession, SessionState};
+use super::super::super::state::Console;
+use super::values::words;
+use super::{HERE, SyncPage, TITLE, pages};
+use crate::contract::sync_policy;
+use crate::domain::{Entity, FieldPolicy, SyncPolicy};
+
+const LEAD: &str = "When two systems change the same field at the same time, these rules say which value stays. The other one is kept among the conflicts.";
+
+const RULES: [(&str, &str, &str); 3] = [
+    ("incoming_wins", "The later change wins", "The value that arrives last stays."),
+    ("existing_wins", "The earlier change wins", "The value that is here stays; the rest of the later change applies."),
+    ("reject", "The later change is refused", "The value that is here stays, and the later system is told so."),
+];
+
+pub(in crate::console) async fn show(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
+    let policy = console.store.sync_policy(session.account).await?;
+    Ok(session.page(Nav::Sync, TITLE, content(&session, &policy, &Form::default(), &FieldErrors::default())))
+}
+
+pub(in crate::console) async fn set_default(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    form: Form,
+) -> PageResult {
+    let changed =
+        change(&console, &session, |policy| drop(policy.insert("default".to_owned(), json!(form.text("default")))))
+            .await?;
+    match changed {
+        Ok(()) => {
+            Ok(session.redirect(&rules_path(), Flash::success("Saved. The rule applies to changes from now on.")))
+        }
+        Err(_) => Err(PageError::Invalid("Choose one of the rules.".to_owned())),
+    }
+}
+
+pub(in crate::console) async fn set_field(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    form: Form,
+) -> PageResult {
+    let rule = match form.text("rule") {
+        "system_of_record" => json!({"system_of_record": form.text("origin")}),
+        rule => json!(rule),
+    };
+    let field = form.text("field").to_owned();
+    let set = |policy: &mut Map<String, Json>| {
+        if let Some(Json::Object(fields)) = policy.get_mut("fields") {
+            fields.insert(field.clone(), rule);
+        }
+    };
+    let changed = change(&console, &session, set).await?;
+    let Err(detail) = changed else {
+        let text = format!("Saved. {} has a rule of its own now.", label(&field));
+        return Ok(session.redirect(&rules_path(), Flash::success(text)));
+    };
+    let errors = if form.text("rule") == "system_of_record" && form.filled("origin").is_none() {
+        FieldErrors::one("origin", "Enter the origin whose values count, such as erp.")
+    } else {
+        FieldErrors::one("field", detail)
+    };
+    let policy = console.store.sync_policy(session.account).await?;
+    Ok(session.invalid_page(Nav::Sync, TITLE, content(&session, &policy, &form, &errors)))
+}
+
+pub(in crate::console) async fn remove_field(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    form: Form,
+) -> PageResult {
+    let field = form.text("field").to_owned();
+    let remove = |policy: &mut Map<String, Json>| {
+        if let Some(Json::Object(fields)) = policy.get_mut("fields") {
+            fields.remove(&field);
+        }
+    };
+    change(&console, &session, remove).await?.map_err(PageError::Invalid)?;
+    let text = format!("{} follows the general rule again.", label(&field));
+    Ok(session.redirect(&rules_path(), Flash::success(text)))
+}
+
+fn rules_path() -> String {
+    format!("{HERE}/rules")
+}
+
+/// Changes the policy under the account's lock, with an audit row. Returns what is wrong with the result.
+async fn change(
+    console: &Console,
+    session: &SessionState,
+    change: impl FnOnce(&mut Map<String, Json>),
+) -> Result<Result<(), String>, PageError> {
+    let opened = console.store.change_account(session.account, &[], Duration::ZERO).await?.ok_or(PageError::Missing)?;
+    let mut after: Map<String, Json> = sync_policy::encode(&opened.change.sync_policy().await?)
+        .and_then(|text| serde_json::from_str(&text))
+        .map_err(|error| PageError::internal(&error.into()))?;
+    change(&mut after);
+    let after = Json::Object(after);
+    let policy = match sync_policy::read(after.clone()) {
+        Ok(policy) => policy,
+        Err(errors) => {
+            opened.change.roll_back().await?;
+            let detail = errors.into_list().into_iter().map(|invalid| invalid.detail).next().unwrap_or_default();
+            return Ok(Err(detail));
+        }
+    };
+    opened.change.put_sync_policy(&policy).await?;
+    opened.change.commit(session.by(&console.clock), "sync_policy.set", &after, None).await?;
+    Ok(Ok(()))
+}
+
+/// `contact.first_name` as `contact: first name`.
+fn label(field: &str) -> String {
+    words(&field.replacen('.', ": ", 1))
+}
+
+fn content(session: &SessionState, policy: &SyncPolicy, form: &Form, errors: &FieldErrors) -> Markup {
+    let choices = RULES.map(|(value, label, hint)| Choice { value, label, hint: Some(hint) });
+    html! {
+        (page_head(TITLE, LEAD, html! {}))
+        (pages(SyncPage::Policy))
+        (card("The general rule", "For every field that has no rule of its own.", html! {
+            form method="post" action={ (HERE) "/rules" } {
+                (csrf(&session.token.csrf()))
+                (radio_group("default", "When two systems change a field at the same time", policy.default.name(), &choices))
+                div.form-actions { (button(ButtonStyle::Primary, "Save")) }
+            }
+        }))
+        (field_rules(session, policy))
+        (add_rule(session, form, errors))
+    }
+}
+
+fn rule_words(rule: &FieldPolicy) -> String {
+    match rule {
+        FieldPolicy::SystemOfRecord(origin) => format!("Only “{origin}” changes it"),
+        FieldPolicy::IncomingWins | FieldPolicy::ExistingWins | FieldPolicy::Reject => {
+            let rule = RULES.iter().find(|(value, ..)| *value == rule.name());
+            rule.map_or(String::new(), |(_, label, _)| (*label).to_owned())
+        }
+    }
+}
+
+fn field_rules(session: &SessionState, policy: &SyncPolicy) -> Markup {
+    card(
+        "Rules of single fields",
+        "",
+        html! {
+            @if policy.fields.is_empty() {
+                p.muted { "No field has a rule of its own." }
+            } @else {
+                (table("Rules of single fields", &["Field", "Rule", "Actions"], html! {
+                    @for ((entity, field), rule) in &policy.fields {
+                        @let name = format!("{}.{}", entity.name(), field.name());
+                        tr {
+                            th scope="row" data-label="Field" { (label(&name)) }
+                            td data-label="Rule" { (rule_words(rule)) }
+                            td.cell-actions data-label="Actions" {
+                                form method="post" action={ (HERE) "/rules/fields/remove" } {
+                                    (csrf(&session.token.csrf()))
+                                    input type="hidden" name="field" value=(name);
+                                    button.icon-button type="submit" aria-label={ "Remove the rule of " (label(&name)) } title="Remove the rule" { (icon(Icon::Close)) }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+        },
+    )
+}
+
+fn add_rule(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup {
+    let fields: Vec<(String, String)> = [Entity::Contact, Entity::Company, Entity::Project]
+        .into_iter()
+        .flat_map(|entity| entity.fields().iter().map(move |field| format!("{}.{}", entity.name(), field.name())))
+        .map(|name| {
+            let shown = label(&name);
+            (name, shown)
+        })
+        .collect();
+    let fields: Vec<Choice<'_>> = fields.iter().map(|(value, label)| Choice { value, label, hint: None }).collect();
+    let owned = ("system_of_record", "Only one system changes it", "");
+    let rules: Vec<Choice<'_>> =
+        RULES.iter().chain([&owned]).map(|(value, label, _)| Choice { value, label, hint: None }).collect();
+    card(
+        "Add a rule",
+        "A field that one system owns never takes the value of another one.",
+        html! {
+            form method="post" action={ (HERE) "/rules/fields" } {
+                (csrf(&session.token.csrf()))
+                div.field-pair {
+                    (select(FormField { value: form.text("field"), error: errors.get("field"), ..FormField::new("field", "Field") }, &fields))
+                    (select(FormField { value: form.text("rule"), ..FormField::new("rule", "Rule") }, &rules))
+                }
+                (text_field(FormField {
+                    value: form.text("origin"), error: errors.get("origin"), is_required: false, max_length: Some(255),
+                    hint: Some("For “Only one system changes it”: the origin of its Secret Key."), ..FormField::new("origin", "That system")
+                }))
+                div.form-actions { (button(ButtonStyle::Primary, "Add rule")) }
+            }
+        },
+    )
+}
