@@ -178,7 +178,10 @@ pub(super) async fn audience(store: &Store, command: AudienceCommand) -> anyhow:
         AudienceCommand::Add { account, name, id, json } => {
             let id = match id {
                 Some(id) => id,
-                None => next_id(store, account).await?,
+                None => {
+                    let audiences = store.schema(AccountId(account)).await?.audiences;
+                    named::next_audience_number(&audiences).context("the account has no number left for an audience")?
+                }
             };
             let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name)
                 .map_err(|errors| invalid(errors.into_list()))?;
@@ -211,14 +214,6 @@ pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Resul
         }
         WorldCommand::List { account, json } => list(store, account, Entity::World, json).await,
     }
-}
-
-/// The number after the highest one. Where two commands choose the same number, the second one is refused.
-async fn next_id(store: &Store, account: Uuid) -> anyhow::Result<u32> {
-    let audiences = store.schema(AccountId(account)).await?.audiences;
-    let ids = audiences.iter().filter_map(|audience| audience.number(domain::Field::Id)?.whole());
-    // The first audience gets number 1.
-    u32::try_from(ids.max().unwrap_or(0))?.checked_add(1).context("the account has no number left for an audience")
 }
 
 async fn execute(store: &Store, account: Uuid, command: domain::Command, json: bool) -> anyhow::Result<()> {

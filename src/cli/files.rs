@@ -18,7 +18,7 @@ use crate::keys::MAX_KEY_NAME;
 use crate::rebuild::RunProgress;
 use crate::store::Store;
 use crate::sync::files::{
-    self, ExportRequest, Exported, ImportReport, ImportRequest, ImportStep, MappingOptions, MatchBy,
+    self, ExportRequest, Exported, FileSource, ImportReport, ImportRequest, ImportStep, MappingOptions, MatchBy,
 };
 
 /// The kinds of records that files have.
@@ -134,7 +134,7 @@ pub(super) async fn import(store: &Store, options: ImportOptions) -> anyhow::Res
     let request = ImportRequest {
         account: AccountId(options.account),
         entity: options.records.entity(),
-        path: options.file.clone(),
+        source: FileSource::Path(options.file.clone()),
         delimiter: options.delimiter,
         origin: origin.into(),
         mapping,
@@ -205,7 +205,7 @@ pub(super) async fn export(store: &Store, options: ExportOptions) -> anyhow::Res
     let account = AccountId(options.account);
     let is_there = store.accounts().await?.iter().any(|listed| listed.account == account);
     ensure!(is_there, "there is no account {account}");
-    let request = ExportRequest { account, entity: options.records.entity(), delimiter: options.delimiter };
+    let request = ExportRequest::all(account, options.records.entity(), options.delimiter);
     let Some(file) = &options.file else {
         write(store, request, &options, BufWriter::new(std::io::stdout())).await?;
         return Ok(());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::audit_note::audit_row;
 use super::working_set::{DecisionContext, Defect, WorkingSet};
 use super::{BatchReply, CommandEnvelope, CommandResult, Failure, Idempotency, Reply, missing_reply};
 use crate::clock::{self, Clock};
@@ -297,6 +298,7 @@ pub(super) fn decide_all(
                     stored.insert((envelope.account, record.key.clone()), record.clone());
                     append.idempotency_records.push(record);
                 }
+                append.audits.extend(audit_row(envelope, &reply, at));
                 PendingReply::Ready(reply)
             }
         };

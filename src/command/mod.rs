@@ -10,6 +10,7 @@
 //! command commit together or not at all; a command that fails leaves the other commands of its batch unharmed; a caller
 //! gets a result only after the commit. Knows nothing of HTTP, nor of who reads the log.
 
+mod audit_note;
 mod batch;
 mod blocked;
 mod lane;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
+pub use audit_note::AuditNote;
 pub use batch::IDEMPOTENCY_TTL;
 pub use lane::{Lanes, Writer};
 pub use lane_gauges::LaneGauges;
@@ -59,6 +61,8 @@ pub struct CommandEnvelope {
     pub is_atomic: bool,
     /// Further commands: all of them are executed, or none is.
     pub then: Vec<AtomicStep>,
+    /// The audit row that is written with the events. A command that changes nothing writes none.
+    pub audit: Option<AuditNote>,
 }
 
 /// A further command of an envelope.
@@ -85,6 +89,7 @@ impl CommandEnvelope {
             correlation: None,
             is_atomic: false,
             then: Vec::new(),
+            audit: None,
         }
     }
 

@@ -17,13 +17,17 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 pub(super) const STYLE: &str = "text/css; charset=utf-8";
 
 /// The style sheets, in the order in which they apply. Together they are one file.
-const STYLES: [&str; 5] = [
+const STYLES: [&str; 6] = [
     include_str!("assets/tokens.css"),
     include_str!("assets/layout.css"),
     include_str!("assets/components.css"),
     include_str!("assets/pages.css"),
     include_str!("assets/integrations.css"),
+    include_str!("assets/records.css"),
 ];
+
+/// The scripts of our own. Together they are one file.
+const SCRIPTS: [&str; 2] = [include_str!("assets/console.js"), include_str!("assets/import.js")];
 
 /// The names of the files, for the head of each page.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ impl ConsoleAssets {
     pub(crate) fn new() -> Self {
         Self {
             style: asset("console", "css", STYLE, &STYLES.concat()),
-            script: asset("console", "js", SCRIPT, include_str!("assets/console.js")),
+            script: asset("console", "js", SCRIPT, &SCRIPTS.concat()),
             htmx: asset("htmx", "js", SCRIPT, include_str!("assets/htmx.min.js")),
         }
     }

@@ -46,7 +46,13 @@ struct MenuEntry {
 }
 
 const MENU: [MenuEntry; 10] = [
-    MenuEntry { pages: &[Nav::Dashboard], icon: Icon::Dashboard, label: "Dashboard", path: "", access: Access::Member },
+    MenuEntry {
+        pages: &[Nav::Dashboard],
+        icon: Icon::Dashboard,
+        label: "Dashboard",
+        path: "/dashboard",
+        access: Access::Member,
+    },
     MenuEntry {
         pages: &[Nav::Contacts],
         icon: Icon::Contacts,
@@ -146,7 +152,7 @@ pub(crate) fn fragment(markup: &Markup) -> Response {
 }
 
 /// A page with the menu.
-fn inside(session: &SessionState, nav: Nav, title: &str, content: &Markup) -> Markup {
+pub(crate) fn inside(session: &SessionState, nav: Nav, title: &str, content: &Markup) -> Markup {
     let visitor = &*session.visitor;
     let preferences = visitor.preferences;
     let is_integration = INTEGRATION_TABS.iter().any(|tab| tab.page == nav);

@@ -8,6 +8,7 @@
 mod access;
 mod assets;
 mod brand;
+mod commands;
 mod components;
 mod cookies;
 mod error;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use hyper::Method;
@@ -10,7 +11,8 @@ use hyper::Method;
 use super::access::Access;
 use super::form::MAX_FORM;
 use super::pages::{
-    account_links, audit, branding, components, files, preferences, profile, secure_api, sign_in, team,
+    account_links, audiences, audit, branding, components, custom_fields, dashboard, files, preferences, profile,
+    records, secure_api, sign_in, team,
 };
 use super::pages::{push, sync};
 use super::state::Console;
@@ -30,7 +32,8 @@ impl ConsoleRoute {
     /// The same route for larger bodies. Its form sends the token as `?csrf=`, so that the body is not read twice.
     #[must_use]
     fn with_body(self, max_body: usize) -> Self {
-        Self { max_body, ..self }
+        // The guard bounds every body.
+        Self { max_body, handler: self.handler.layer(DefaultBodyLimit::disable()), ..self }
     }
 }
 
@@ -104,10 +107,10 @@ pub(super) fn all() -> Vec<ConsoleRoute> {
         action("/profile/totp/remove", Member, profile::remove_totp),
         action("/profile/sessions/end-others", Member, profile::end_others),
         action("/profile/sessions/{session}/end", Member, profile::end_session),
-        page("/start", Member, super::pages::start),
         page("/components", Member, components::show),
     ]
     .into_iter()
+    .chain(of_records())
     .chain(push_and_sync())
     .collect()
 }
@@ -147,6 +150,38 @@ fn push_and_sync() -> Vec<ConsoleRoute> {
         page("/integrations/sync/undo/progress", Admin, sync::undo::progress),
         action("/integrations/sync/undo/step", Admin, sync::undo::step),
         page("/integrations/sync/undo/result", Admin, sync::undo::result),
+    ]
+}
+
+/// The routes of the account's records, of what they are made of, and of their numbers.
+fn of_records() -> Vec<ConsoleRoute> {
+    use Access::{Admin, Member};
+    use records::{Companies, Contacts, MAX_UPLOAD, Projects};
+    vec![
+        page("/contacts", Member, records::list::<Contacts>),
+        page("/contacts/export", Admin, records::export::<Contacts>),
+        page("/contacts/import", Admin, records::import_form::<Contacts>),
+        action("/contacts/import", Admin, records::import_run::<Contacts>).with_body(MAX_UPLOAD),
+        page("/contacts/{uid}", Member, records::show::<Contacts>),
+        action("/contacts/{uid}/restore", Admin, records::restore::<Contacts>),
+        page("/companies", Member, records::list::<Companies>),
+        page("/companies/export", Admin, records::export::<Companies>),
+        page("/companies/import", Admin, records::import_form::<Companies>),
+        action("/companies/import", Admin, records::import_run::<Companies>).with_body(MAX_UPLOAD),
+        page("/companies/{uid}", Member, records::show::<Companies>),
+        action("/companies/{uid}/restore", Admin, records::restore::<Companies>),
+        page("/projects", Member, records::list::<Projects>),
+        page("/projects/export", Admin, records::export::<Projects>),
+        page("/projects/{uid}", Member, records::show::<Projects>),
+        action("/projects/{uid}/restore", Admin, records::restore::<Projects>),
+        page("/dashboard", Member, dashboard::show),
+        page("/dashboard/live", Member, dashboard::live),
+        page("/custom-fields", Member, custom_fields::show),
+        action("/custom-fields", Admin, custom_fields::add),
+        action("/custom-fields/{uid}", Admin, custom_fields::change),
+        action("/custom-fields/{uid}/archive", Admin, custom_fields::archive),
+        page("/audiences", Member, audiences::show),
+        action("/audiences", Admin, audiences::add),
     ]
 }
 

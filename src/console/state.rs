@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::ConsoleAssets;
@@ -23,6 +24,9 @@ use crate::users::Users;
 
 /// The brands of accounts that are cached.
 const BRANDS: u64 = 1_000;
+
+/// Imports of files that run at the same time.
+const MAX_IMPORTS: usize = 2;
 
 /// The parts of the service that the pages use.
 pub(crate) struct ConsoleParts {
@@ -49,6 +53,8 @@ pub(crate) struct Console {
     /// By account and revision.
     pub(crate) account_brands: Cache<(AccountId, i64), Arc<ShownBrand>>,
     pub(crate) streams: StreamCounts,
+    /// Imports of files that run, because each holds its file in memory.
+    pub(crate) imports: Arc<Semaphore>,
 }
 
 impl Console {
@@ -58,6 +64,7 @@ impl Console {
             assets: ConsoleAssets::new(),
             account_brands: Cache::builder().max_capacity(BRANDS).build(),
             streams: StreamCounts::default(),
+            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
             parts,
         }
     }

@@ -4,7 +4,9 @@
 
 use super::decision::{Decision, Reads, View, refuse_taken};
 use super::record::normalize_key;
-use super::{Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Refusal, Uid, ValidationErrors, Value};
+use super::{
+    Entity, EventType, Field, Invalid, NewEvent, Number, Patch, Record, Refusal, Uid, ValidationErrors, Value,
+};
 
 /// Creates an audience or a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,15 @@ impl CreateNamed {
         let new_event = NewEvent::new(entity, uid, EventType::Created, patch.into_iter().collect());
         Ok(Decision::new((entity, uid), vec![new_event]))
     }
+}
+
+/// The number for a new audience: the one after the highest. Where two commands choose the same number, the second one is
+/// refused. `None` where there is no higher number.
+#[must_use]
+pub fn next_audience_number(audiences: &[Record]) -> Option<u32> {
+    let numbers = audiences.iter().filter_map(|audience| audience.number(Field::Id)?.whole());
+    // The first audience gets number 1.
+    u32::try_from(numbers.max().unwrap_or(0)).ok()?.checked_add(1)
 }
 
 fn named(name: &str) -> Result<Patch, Invalid> {

@@ -14,6 +14,59 @@ insert into audit (account_id, audit_id, at, actor, action, detail, address)
 select account_id, audit_id, $3, $4, $5, $6::text::json, $7
 from unnest($1::uuid[], $2::uuid[]) as a(account_id, audit_id)";
 
+/// The rows of commands, each with its own author and time.
+pub(super) const INSERT_ALL: &str = "-- audit.insert_all
+insert into audit (account_id, audit_id, at, actor, action, detail, address)
+select account_id, audit_id, at, actor, action, detail::json, address
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::inet[])
+    as a(account_id, audit_id, at, actor, action, detail, address)";
+
+/// The audit row of a command, which is written in the command's transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct CommandAudit {
+    pub account: AccountId,
+    pub at: Timestamp,
+    pub actor: String,
+    pub address: Option<IpAddr>,
+    pub action: String,
+    /// A JSON object.
+    pub detail: String,
+}
+
+/// The columns of audit rows.
+#[derive(Default)]
+pub(super) struct AuditColumns<'a> {
+    account: Vec<Uuid>,
+    audit_id: Vec<Uuid>,
+    at: Vec<Timestamp>,
+    actor: Vec<&'a str>,
+    action: Vec<&'a str>,
+    detail: Vec<&'a str>,
+    address: Vec<Option<IpAddr>>,
+}
+
+impl<'a> AuditColumns<'a> {
+    pub(super) fn of(audits: &'a [CommandAudit]) -> Self {
+        let mut columns = Self::default();
+        for CommandAudit { account, at, actor, address, action, detail } in audits {
+            columns.account.push(account.0);
+            columns.audit_id.push(clock::fresh_uid().0);
+            columns.at.push(*at);
+            columns.actor.push(actor);
+            columns.action.push(action);
+            columns.detail.push(detail);
+            columns.address.push(*address);
+        }
+        columns
+    }
+
+    pub(super) fn parameters(&self) -> super::Params<'_, 7> {
+        let Self { account, audit_id, at, actor, action, detail, address } = self;
+        [account, audit_id, at, actor, action, detail, address]
+    }
+}
+
 /// The author, the time and the source of a change that only admins see.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the names say it")]

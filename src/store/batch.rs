@@ -11,6 +11,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row as PgRow;
 use uuid::Uuid;
 
+use super::audit::{self, AuditColumns, CommandAudit};
 use super::erasure;
 use super::idempotency::{self, IdempotencyRecord};
 use super::live::Live;
@@ -99,6 +100,8 @@ pub struct Append {
     /// One row per record.
     pub rows: Vec<Row>,
     pub idempotency_records: Vec<IdempotencyRecord>,
+    /// One row per command that a person sent and that changed something.
+    pub audits: Vec<CommandAudit>,
 }
 
 /// A batch whose transaction did not commit, or may have.
@@ -257,18 +260,23 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
         let records = client.prepare_cached(idempotency::STORE).await?;
         let changes = records::Changes::prepare(client, &append.rows).await?;
         let events = client.prepare_cached(changes.append().0).await?;
+        // Few batches have any.
+        let audits =
+            if append.audits.is_empty() { None } else { Some(client.prepare_cached(audit::INSERT_ALL).await?) };
         let commit = client.prepare_cached(COMMIT).await?;
         let erasures = erasure::Begun::prepare(client, &append.events).await?;
-        Ok::<_, StoreError>((records, changes, events, erasures, commit))
+        Ok::<_, StoreError>((records, changes, events, erasures, audits, commit))
     };
-    let (records, changes, events, erasures, commit) = prepared.await.map_err(CommitError::RolledBack)?;
+    let (records, changes, events, erasures, audits, commit) = prepared.await.map_err(CommitError::RolledBack)?;
     let e = EventColumns::of(&append.events);
     let h = HeadColumns::of(&append.heads).map_err(CommitError::RolledBack)?;
     let r = idempotency::Columns::of(&append.idempotency_records).map_err(CommitError::RolledBack)?;
     let heads: Params<'_, 3> = [&h.account, &h.seq, &h.live];
     let parameters = [&e.parameters()[..], &heads, &changes.append().1].concat();
 
-    let (upserted, appended, linked, begun, recorded, committed) = tokio::join!(
+    let a = AuditColumns::of(&append.audits);
+
+    let (upserted, appended, linked, begun, recorded, audited, committed) = tokio::join!(
         biased;
         changes.upsert(client),
         async {
@@ -287,6 +295,12 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
             if append.idempotency_records.is_empty() { return Ok(0) }
             client.execute(&records, &[&r.account, &r.key, &r.hash, &r.outcome]).await
         },
+        async {
+            match &audits {
+                Some(audits) => client.execute(audits, &a.parameters()).await,
+                None => Ok(0),
+            }
+        },
         client.execute(&commit, &[]),
     );
     // The first error is the cause: after it every statement fails because the transaction is aborted, and COMMIT itself
@@ -295,7 +309,7 @@ async fn write(client: &Object, append: &Append) -> Result<(), CommitError> {
     appended.map_err(not_written)?;
     linked.map_err(not_written)?;
     begun.map_err(not_written)?;
-    recorded.and(committed).map_err(not_written).map(drop)
+    recorded.and(audited).and(committed).map_err(not_written).map(drop)
 }
 
 /// COMMIT is sent with the statements, so it may have been executed when the connection breaks.

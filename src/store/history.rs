@@ -67,6 +67,22 @@ with recursive search as (
 )
 select low from search where low = high";
 
+/// The same for several times.
+const SEQS_AT: &str = "-- history.seqs_at
+select s.seq
+from unnest($2::timestamptz[]) with ordinality as t(at, number)
+cross join lateral (
+    with recursive search as (
+        select 0::bigint as low, h.seq as high from head h where h.account_id = $1
+        union all
+        select case when e.at <= t.at then s.middle else s.low end, case when e.at <= t.at then s.high else s.middle - 1 end
+        from (select low, high, (low + high + 1) / 2 as middle from search where low < high) s
+        join event e on e.account_id = $1 and e.seq = s.middle
+    )
+    select low as seq from search where low = high
+) s
+order by t.number";
+
 /// The positions of the log that are read before a long walk: a record that changes often has an event among them.
 const MAX_POSITIONS: i64 = 20_000;
 
@@ -170,6 +186,16 @@ impl Store {
         let rows = reading.query(SEQ_AT, &[&account.0, &time]).await?;
         // An account without a head has no events either.
         Ok(rows.first().map_or(Seq::ZERO, |row| Seq(row.get(0))))
+    }
+}
+
+impl Store {
+    /// Returns for each time the last event that was appended at or before it. Neighbouring positions give the number of
+    /// events between two times, because a log has no gap. Empty where there is no such account.
+    pub async fn seqs_at(&self, account: AccountId, times: &[Timestamp]) -> Result<Vec<Seq>, StoreError> {
+        let reading = self.reading(account, Freshness::Current).await?;
+        let rows = reading.query(SEQS_AT, &[&account.0, &times]).await?;
+        Ok(rows.iter().map(|row| Seq(row.get("seq"))).collect())
     }
 }
 

@@ -129,6 +129,8 @@ pub struct List {
     pub limit: i64,
     /// The count of an earlier page of this list.
     pub counted: Option<ListCount>,
+    /// With a filter, rows are counted up to this number; `None` counts all of them.
+    pub max_count: Option<i64>,
 }
 
 /// A page of a list.
@@ -293,7 +295,7 @@ impl List {
     #[must_use]
     pub fn first(entity: Entity, limit: i64) -> Self {
         let (filter, order) = (ListFilter::default(), SortOrder::default());
-        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None }
+        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None, max_count: None }
     }
 
     /// Returns the statement of [`Store::page`]. `indexed` is the event up to which the index of contacts' texts is used;
@@ -310,8 +312,14 @@ impl List {
         let total = if filters.is_empty() {
             total.to_owned()
         } else {
+            let count = match self.max_count {
+                None => format!("{count}{listed}{filters})"),
+                Some(limit) => {
+                    format!("(select count(*) from (select{from}{listed}{filters} limit {limit}) as counted)")
+                }
+            };
             // PostgreSQL does not execute the subquery of a branch that it does not reach.
-            format!("case when h.seq = $19 and h.epoch = $20 then $6 else {count}{listed}{filters}) end")
+            format!("case when h.seq = $19 and h.epoch = $20 then $6 else {count} end")
         };
         let (value, values) = (self.order.by.value(), self.order.by.from());
         let direction = self.order.direction();
@@ -354,7 +362,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
     }
 
     /// Whether the list is a search for a text that an index supports.
-    fn is_text_indexed(&self) -> bool {
+    pub(super) fn is_text_indexed(&self) -> bool {
         self.entity == Entity::Contact && self.filter.text.is_some()
     }
 
@@ -473,6 +481,17 @@ impl ListFilter {
 impl Store {
     /// Returns a page of a list.
     pub async fn page(&self, account: AccountId, list: &List) -> Result<Page, StoreError> {
+        let indexed = if list.is_text_indexed() { self.indexed_through(account).await? } else { None };
+        self.page_by(account, list, indexed).await
+    }
+
+    /// Returns a page of a list, which uses the index of contacts' texts up to the event `indexed`.
+    pub(super) async fn page_by(
+        &self,
+        account: AccountId,
+        list: &List,
+        indexed: Option<Seq>,
+    ) -> Result<Page, StoreError> {
         let filter = &list.filter;
         let (offset, value, uid) = match &list.start {
             Start::Offset(offset) => (*offset, None, None),
@@ -491,7 +510,6 @@ impl Store {
             Sort::Uid | Sort::Key | Sort::Updated | Sort::Version | Sort::Name => None,
         };
         let entity = list.entity.name();
-        let indexed = if list.is_text_indexed() { self.indexed_through(account).await? } else { None };
         let through = indexed.map(|seq| seq.0);
         let parameters: [&(dyn ToSql + Sync); 21] = [
             &account.0,

@@ -1,4 +1,4 @@
-//! The attributes that columns of a file have: of contacts and of companies, with the account's custom fields.
+//! The attributes that columns of a file have: of contacts, companies and projects, with the account's custom fields.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -21,6 +21,8 @@ const BASE: &str = "base";
 pub(super) enum ColumnAttribute {
     /// The value of a field that is a text.
     Field(Field),
+    /// An amount in a currency.
+    Money(Field),
     /// Texts: tags or circles.
     List(Field),
     /// A part of the address.
@@ -65,15 +67,15 @@ impl FileAttributes {
                 | FieldKind::Website
                 | FieldKind::Category
                 | FieldKind::Date
-                | FieldKind::Time => add(name, ColumnAttribute::Field(field)),
+                | FieldKind::Time
+                | FieldKind::Client => add(name, ColumnAttribute::Field(field)),
+                FieldKind::Money => add(name, ColumnAttribute::Money(field)),
                 FieldKind::Tags | FieldKind::Circles | FieldKind::Words => add(name, ColumnAttribute::List(field)),
                 FieldKind::Address => ADDRESS.iter().for_each(|part| add(part, ColumnAttribute::AddressPart(part))),
                 FieldKind::Links => add("company", ColumnAttribute::Companies),
                 FieldKind::Custom(_)
                 | FieldKind::Person
                 | FieldKind::Audiences
-                | FieldKind::Money
-                | FieldKind::Client
                 | FieldKind::Contact
                 | FieldKind::Owner
                 | FieldKind::Type
@@ -87,6 +89,7 @@ impl FileAttributes {
                 (Entity::Contact, FieldOwner::Contact) => ("custom", Field::CustomFields.name()),
                 (Entity::Contact, FieldOwner::Target) => ("target", Field::TargetCustomFields.name()),
                 (Entity::Company, FieldOwner::Company) => ("custom", Field::CompanyCustomFields.name()),
+                (Entity::Project, FieldOwner::Project) => ("custom", Field::ProjectCustomFields.name()),
                 (Entity::Company, FieldOwner::Target) => ("target", Field::CompanyCustomFields.name()),
                 _ => continue,
             };
@@ -171,6 +174,7 @@ impl ColumnAttribute {
                 Some(Json::Object(category)) => text(category.get("name")),
                 json => text(json),
             },
+            Self::Money(field) => amount(record.get(field.name())),
             Self::List(field) => cells::of_list(&texts(record.get(field.name()))),
             Self::Companies => cells::of_names(&texts(record.get(Field::Companies.name()))),
             Self::AddressPart(part) => text(record.get(Field::Address.name()).and_then(|address| address.get(part))),
@@ -178,9 +182,7 @@ impl ColumnAttribute {
             Self::Custom { key, uid, .. } => {
                 let value = record.get(key).and_then(|values| values.get(uid.to_string()));
                 match value {
-                    Some(Json::Object(money)) => {
-                        format!("{} {}", text(money.get("amount")), text(money.get("currency")))
-                    }
+                    Some(Json::Object(_)) => amount(value),
                     Some(list @ Json::Array(_)) => cells::of_list(&texts(Some(list))),
                     json => text(json),
                 }
@@ -195,6 +197,7 @@ impl ColumnAttribute {
                 (field.name(), None, json!(cell.unwrap_or_default()))
             }
             Self::Field(field) => (field.name(), None, json!(cell)),
+            Self::Money(field) => (field.name(), None, cell.map(cells::money).transpose()?.unwrap_or(Json::Null)),
             Self::List(field) => {
                 let list = cell.map(cells::list);
                 (field.name(), None, json!(list))
@@ -223,6 +226,12 @@ impl ColumnAttribute {
         }
         Ok(())
     }
+}
+
+/// An amount with its currency; empty where there is none.
+fn amount(json: Option<&Json>) -> String {
+    let Some(Json::Object(money)) = json else { return String::new() };
+    format!("{} {}", text(money.get("amount")), text(money.get("currency")))
 }
 
 /// The text of a text, number or boolean.

@@ -1,6 +1,5 @@
 //! Imports a file: reads it twice, first to know its hash and its length, then to execute its lines in chunks.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -8,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::attributes::FileAttributes;
-use super::lines::{FileError, Line, Lines};
+use super::lines::{FileError, FileSource, Line, Lines, OpenFile};
 use super::operations::{Mapping, MappingOptions, Sender};
 use super::repeated::RepeatedNames;
 use super::report::ImportReport;
@@ -32,7 +31,7 @@ pub(crate) struct ImportRequest {
     pub(crate) account: AccountId,
     /// Contacts or companies.
     pub(crate) entity: Entity,
-    pub(crate) path: PathBuf,
+    pub(crate) source: FileSource,
     pub(crate) delimiter: u8,
     /// The origin of the events.
     pub(crate) origin: Arc<str>,
@@ -78,7 +77,7 @@ pub(crate) async fn import(
 ) -> Result<ImportReport, ImportError> {
     let schema = store.schema(request.account).await?;
     let attributes = FileAttributes::of(request.entity, &schema.custom_fields);
-    let mut lines = Lines::open(&request.path, request.delimiter)?;
+    let mut lines = Lines::open(&request.source, request.delimiter)?;
     let mapping = Mapping::new(request.entity, &request.mapping, &attributes, lines.header());
     let mapping = mapping.map_err(ImportError::Mapping)?;
     progress(ImportStep::Reading);
@@ -89,7 +88,7 @@ pub(crate) async fn import(
     let mut execution =
         Execution { store, clock, preview: first.repeated.map(|repeated| (Preview::new(request.entity), repeated)) };
     let mut report = ImportReport { ignored: mapping.ignored.clone(), exact: true, ..ImportReport::default() };
-    let mut lines = Lines::open(&request.path, request.delimiter)?;
+    let mut lines = Lines::open(&request.source, request.delimiter)?;
     let mut chunk = Chunk::read(&mut lines, &mapping, &sender)?;
     let mut done = 1;
     while let Some(current) = chunk {
@@ -130,7 +129,7 @@ struct FirstReading {
     repeated: Option<RepeatedNames>,
 }
 
-fn read(lines: &mut Lines<std::fs::File>, mapping: &Mapping, dry_run: bool) -> Result<FirstReading, FileError> {
+fn read(lines: &mut Lines<OpenFile>, mapping: &Mapping, dry_run: bool) -> Result<FirstReading, FileError> {
     let mut repeated = dry_run.then(RepeatedNames::new);
     let mut count = 0;
     while let Some(line) = lines.next()? {
@@ -164,7 +163,7 @@ struct Chunk {
 
 impl Chunk {
     /// The next chunk; `None` at the end of the file.
-    fn read(lines: &mut Lines<std::fs::File>, mapping: &Mapping, sender: &Sender) -> Result<Option<Self>, FileError> {
+    fn read(lines: &mut Lines<OpenFile>, mapping: &Mapping, sender: &Sender) -> Result<Option<Self>, FileError> {
         let mut chunk = Self { lines: Vec::new(), envelopes: Vec::new() };
         let mut bytes = 0;
         while chunk.lines.len() < CHUNK_LINES && bytes < CHUNK_BYTES {

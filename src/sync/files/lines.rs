@@ -4,9 +4,10 @@
 //! returned with the reason, and reading goes on behind them.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, Cursor, Read};
+use std::path::PathBuf;
 
+use bytes::Bytes;
 use csv::{ByteRecord, ReaderBuilder};
 use sha2::{Digest as _, Sha256};
 
@@ -36,6 +37,17 @@ pub(crate) enum FileError {
     #[error("line {line} or a later one is longer than {MAX_LINE} bytes: a quotation mark may be missing")]
     TooLong { line: u64 },
 }
+
+/// The file of an import, which is read twice.
+#[derive(Debug, Clone)]
+pub(crate) enum FileSource {
+    Path(PathBuf),
+    /// A file that was uploaded.
+    Bytes(Bytes),
+}
+
+/// A source that is being read.
+pub(super) type OpenFile = Box<dyn Read + Send>;
 
 /// A line below the header.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,15 +102,21 @@ impl<R: Read> Read for Source<R> {
     }
 }
 
-impl Lines<File> {
+impl Lines<OpenFile> {
     /// Opens a file and reads its header.
-    pub(super) fn open(path: &Path, delimiter: u8) -> Result<Self, FileError> {
-        let file = File::open(path)?;
-        // A pipe would be empty when it is read for the second time.
-        if !file.metadata()?.is_file() {
-            return Err(FileError::NotRegular);
-        }
-        Self::new(file, delimiter)
+    pub(super) fn open(source: &FileSource, delimiter: u8) -> Result<Self, FileError> {
+        let opened: OpenFile = match source {
+            FileSource::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
+            FileSource::Path(path) => {
+                let file = File::open(path)?;
+                // A pipe would be empty when it is read for the second time.
+                if !file.metadata()?.is_file() {
+                    return Err(FileError::NotRegular);
+                }
+                Box::new(file)
+            }
+        };
+        Self::new(opened, delimiter)
     }
 }
 

@@ -15,7 +15,8 @@ mod report;
 mod tests;
 
 pub(crate) use cells::cells_of;
-pub(crate) use export::{ExportRequest, Exported, export};
-pub(crate) use import::{ImportRequest, ImportStep, import};
+pub(crate) use export::{ExportError, ExportPages, ExportRequest, Exported, export};
+pub(crate) use import::{ImportError, ImportRequest, ImportStep, import};
+pub(crate) use lines::{FileError, FileSource};
 pub(crate) use operations::{MappingOptions, MatchBy};
-pub(crate) use report::ImportReport;
+pub(crate) use report::{ImportReport, Noted};

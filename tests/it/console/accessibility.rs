@@ -10,7 +10,19 @@ use crate::support::browser::with_browser;
 const OUTSIDE: [&str; 3] = ["/sign-in", "/forgot", "/link/nothing"];
 
 /// Pages of a Super Admin. A new page is one more line.
-const INSIDE: [&str; 19] = [
+const INSIDE: [&str; 31] = [
+    "/dashboard",
+    "/contacts",
+    "/contacts?q=nobody",
+    "/contacts/import",
+    "/companies",
+    "/projects",
+    "/projects?state=deleted",
+    "/custom-fields",
+    "/custom-fields?dialog=add",
+    "/custom-fields?state=archived",
+    "/audiences",
+    "/audiences?dialog=add",
     "/integrations/secure-api",
     "/integrations/secure-api?dialog=add-key",
     "/integrations/push",

@@ -1,0 +1,384 @@
+//! Dashboard: what the account has and does, and what needs somebody, each with a link to the page that mends it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use maud::{Markup, html};
+use time::Duration;
+
+use super::super::access::Access;
+use super::super::components::chart::{columns, meter};
+use super::super::components::{ButtonStyle, Icon, Tone, badge, card, link_button, page_head};
+use super::super::error::{PageError, PageResult};
+use super::super::layout::{self, Nav};
+use super::super::live::{self, LivePart};
+use super::super::session::{ConsoleSession, SessionState};
+use super::super::state::Console;
+use super::super::text;
+use crate::domain::endpoint::{EndpointState, EndpointStatus, Health};
+use crate::domain::{Seq, Timestamp};
+use crate::quota::Usage;
+use crate::store::console::overview::{MAX_COUNTED, Overview};
+
+const TITLE: &str = "Dashboard";
+const HERE: &str = "/console/dashboard";
+
+/// The hours of the chart.
+const HOURS: i64 = 24;
+
+/// The failing endpoints that are named.
+const MAX_NAMED: usize = 5;
+
+/// An endpoint or the relay counts as late from this number of events on. Fewer are in flight.
+const LATE: u64 = 100;
+
+pub(in crate::console) async fn show(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
+    let numbers = Numbers::read(&console, &session).await?;
+    let content = html! {
+        (page_head(TITLE, "Your account now, without reloading.", html! {}))
+        div.dashboard data-live={ (HERE) "/live" } {
+            @for LivePart { name, markup } in parts(&console, &session, &numbers) { div data-live-part=(name) { (markup) } }
+        }
+    };
+    Ok(session.page(Nav::Dashboard, TITLE, content))
+}
+
+pub(in crate::console) async fn live(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
+    live::stream(&console, &session, |console, session| async move {
+        let numbers = Numbers::read(&console, &session).await?;
+        Ok(parts(&console, &session, &numbers))
+    })
+}
+
+/// Everything that the page shows.
+struct Numbers {
+    overview: Overview,
+    /// For those who see Secure API.
+    usage: Option<Usage>,
+    /// The hours with their numbers of events.
+    hours: Vec<(Timestamp, u64)>,
+    /// For those who manage integrations.
+    endpoints: Option<Vec<EndpointState>>,
+    /// The database's time.
+    now: Timestamp,
+}
+
+impl Numbers {
+    async fn read(console: &Console, session: &SessionState) -> Result<Self, PageError> {
+        let now = console.clock.now();
+        let times = boundaries(now);
+        let (account, store) = (session.account, &console.store);
+        let usage = async {
+            match session.may_use(Access::SecureApi) {
+                true => Usage::read(store, account).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let endpoints = async {
+            match layout::can_manage(session) {
+                true => store.endpoints(account).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let read = tokio::try_join!(store.overview(account), store.seqs_at(account, &times), usage, endpoints);
+        let (overview, seqs, usage, endpoints) = read?;
+        Ok(Self { overview: overview.ok_or(PageError::Missing)?, usage, hours: hours(&times, &seqs), endpoints, now })
+    }
+}
+
+/// The beginnings of the last hours, and now.
+fn boundaries(now: Timestamp) -> Vec<Timestamp> {
+    let hour = now.truncate_to_hour();
+    (0..HOURS).rev().map(|ago| hour - Duration::hours(ago)).chain([now]).collect()
+}
+
+/// The number of events of each hour: a log has no gap, so it is the difference of two positions.
+fn hours(times: &[Timestamp], seqs: &[Seq]) -> Vec<(Timestamp, u64)> {
+    let neighbours = seqs.iter().zip(seqs.iter().skip(1));
+    times.iter().copied().zip(neighbours.map(|(before, after)| after.since(*before))).collect()
+}
+
+fn parts(console: &Console, session: &SessionState, numbers: &Numbers) -> Vec<LivePart> {
+    let is_new = numbers.overview.contacts == 0 || numbers.endpoints.as_ref().is_some_and(Vec::is_empty);
+    let steps = if is_new && layout::can_manage(session) {
+        first_steps(session, numbers)
+    } else {
+        html! {}
+    };
+    vec![
+        LivePart { name: "steps", markup: steps },
+        LivePart { name: "figures", markup: figures(&numbers.overview) },
+        LivePart { name: "pair", markup: pair(console, session, numbers) },
+    ]
+}
+
+fn figures(overview: &Overview) -> Markup {
+    let figure = |name: &str, path: &str, number: i64| {
+        let number = text::thousands(u64::try_from(number).unwrap_or_default());
+        html! { div.figure { dt { a href=(path) { (name) } } dd { strong { (number) } } } }
+    };
+    html! {
+        dl.figures {
+            (figure("Contacts", "/console/contacts", overview.contacts))
+            (figure("Companies", "/console/companies", overview.companies))
+            (figure("Projects", "/console/projects", overview.projects))
+            div.figure { dt { "Events in the log" } dd { strong { (text::thousands(overview.head.since(Seq::ZERO))) } } }
+        }
+    }
+}
+
+fn pair(console: &Console, session: &SessionState, numbers: &Numbers) -> Markup {
+    html! {
+        div.dashboard {
+            div.dashboard-pair {
+                @if let Some(usage) = &numbers.usage { (quota(console, session, usage)) }
+                (activity(&numbers.hours))
+            }
+            (card("Health", "What needs somebody, and where.", health(numbers)))
+        }
+    }
+}
+
+fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
+    let terms = console.config.quota.tiers.terms(&session.tier);
+    let limit = terms.map_or(0, |terms| terms.calls_per_month);
+    let title = terms.map_or(session.tier.name(), |terms| terms.title.as_str());
+    let (used, all) = (text::thousands(usage.used), text::thousands(limit));
+    let left = text::thousands(limit.saturating_sub(usage.used));
+    card(
+        "API Limits",
+        "",
+        html! {
+            div.quota-line {
+                (badge(Tone::Neutral, title))
+                p { strong { (used) " of " (all) } " calls used this month · " strong { (left) } " left · resets " (text::day_of_month(usage.resets_at)) }
+            }
+            (meter(&format!("{used} of {all} calls used"), usage.used, limit))
+            p { a href="/console/integrations/secure-api" { "Secure API" } }
+        },
+    )
+}
+
+fn activity(hours: &[(Timestamp, u64)]) -> Markup {
+    let sum: u64 = hours.iter().map(|(_, events)| events).sum();
+    let columns_of: Vec<(String, u64)> = hours
+        .iter()
+        .map(|(hour, events)| {
+            (format!("{:02}:00 UTC: {}", hour.hour(), text::count(*events, "event", "events")), *events)
+        })
+        .collect();
+    let edge =
+        |edge: Option<&(Timestamp, u64)>| edge.map_or_else(String::new, |(hour, _)| format!("{:02}:00", hour.hour()));
+    card(
+        "Events per hour",
+        "",
+        html! {
+            figure.chart {
+                figcaption { (text::count(sum, "event", "events")) " in the last 24 hours" }
+                (columns(&format!("Events per hour of the last 24 hours, {sum} in all"), &columns_of))
+                div.chart-axis aria-hidden="true" { span { (edge(hours.first())) } span { "now" } }
+            }
+        },
+    )
+}
+
+/// One line of the list of checks.
+struct Check<'a> {
+    title: &'a str,
+    sentence: String,
+    tone: Tone,
+    state: &'a str,
+    /// The page that mends it, and its name.
+    link: Option<(&'a str, &'a str)>,
+}
+
+fn check(Check { title, sentence, tone, state, link }: Check<'_>) -> Markup {
+    html! {
+        li.check {
+            div { strong { (title) } p { (sentence) } }
+            div.check-state {
+                (badge(tone, state))
+                @if let Some((path, name)) = link { a href=(path) { (name) } }
+            }
+        }
+    }
+}
+
+fn health(numbers: &Numbers) -> Markup {
+    html! {
+        ul.checks {
+            (relay(&numbers.overview, numbers.now))
+            @if let Some(endpoints) = &numbers.endpoints {
+                @for markup in push(endpoints, &numbers.overview, numbers.now) { (markup) }
+                (conflicts(&numbers.overview))
+            }
+        }
+    }
+}
+
+fn relay(overview: &Overview, now: Timestamp) -> Markup {
+    let behind = overview.head.since(overview.relayed);
+    let (tone, state) = if behind >= LATE { (Tone::Warning, "catching up") } else { (Tone::Success, "up to date") };
+    let sentence = match overview.waiting_since {
+        Some(since) if behind > 0 => {
+            format!(
+                "{} behind the log, the oldest of {}.",
+                text::count(behind, "event", "events"),
+                text::ago(since, now)
+            )
+        }
+        _ => "Every event was published to the stream.".to_owned(),
+    };
+    check(Check { title: "Stream", sentence, tone, state, link: None })
+}
+
+/// The endpoints as a whole, then each that fails or is behind.
+fn push(endpoints: &[EndpointState], overview: &Overview, now: Timestamp) -> Vec<Markup> {
+    const PAGE: (&str, &str) = ("/console/integrations/push", "Push Endpoints");
+    if endpoints.is_empty() {
+        let sentence = "No system is told of changes yet.".to_owned();
+        return vec![check(Check {
+            title: PAGE.1,
+            sentence,
+            tone: Tone::Neutral,
+            state: "none",
+            link: Some((PAGE.0, "Add one")),
+        })];
+    }
+    let behind = |state: &EndpointState| overview.head.since(state.cursor.seq);
+    let live = endpoints.iter().filter(|state| state.endpoint.status == EndpointStatus::Live);
+    let (count, lag) = (live.clone().count(), live.map(behind).max().unwrap_or_default());
+    let count = text::count(u64::try_from(count).unwrap_or_default(), "endpoint receives", "endpoints receive");
+    let sentence =
+        if lag == 0 { format!("{count} every event.") } else { format!("{count} events, {lag} behind at most.") };
+    let troubled: Vec<(&EndpointState, Tone, &str, String)> = endpoints
+        .iter()
+        .filter_map(|state| Some((state, trouble(state, behind(state), now)?)))
+        .map(|(state, (tone, word, sentence))| (state, tone, word, sentence))
+        .collect();
+    let (tone, state) =
+        if troubled.is_empty() { (Tone::Success, "all well") } else { (Tone::Warning, "needs attention") };
+    let mut lines = vec![check(Check { title: PAGE.1, sentence, tone, state, link: Some(PAGE) })];
+    lines.extend(troubled.iter().take(MAX_NAMED).map(|(state, tone, word, sentence)| {
+        let title = name_of(state);
+        let path = format!("{}/{}", PAGE.0, state.endpoint.endpoint_id);
+        check(Check {
+            title: &title,
+            sentence: sentence.clone(),
+            tone: *tone,
+            state: word,
+            link: Some((&path, "Mend it")),
+        })
+    }));
+    if overview.parked > 0 {
+        let sentence = format!("{} failed for good and wait for a retry.", up_to(overview.parked, "event", "events"));
+        lines.push(check(Check {
+            title: "Parked events",
+            sentence,
+            tone: Tone::Danger,
+            state: "waiting",
+            link: Some((PAGE.0, "Retry them")),
+        }));
+    }
+    lines
+}
+
+/// The state of an endpoint that needs somebody; `None` where it is well.
+fn trouble(state: &EndpointState, behind: u64, now: Timestamp) -> Option<(Tone, &'static str, String)> {
+    let endpoint = &state.endpoint;
+    let events = || text::count(behind, "event", "events");
+    match (endpoint.status, state.cursor.failing_since) {
+        (EndpointStatus::Disabled, _) => {
+            Some((Tone::Danger, "disabled", "Deliveries have ended because it refused them.".to_owned()))
+        }
+        (EndpointStatus::Paused, _) => Some((Tone::Neutral, "paused", format!("{} waiting for it.", events()))),
+        (EndpointStatus::Live, Some(since)) => Some((
+            Tone::Danger,
+            "failing",
+            format!("Accepts nothing, since {}. {} waiting for it.", text::ago(since, now), events()),
+        )),
+        (EndpointStatus::Live, None) if endpoint.reported != Health::Well || behind >= LATE => {
+            Some((Tone::Warning, "catching up", format!("{} behind the log.", events())))
+        }
+        (EndpointStatus::Live, None) => None,
+    }
+}
+
+/// The description of an endpoint, or its host. The rest of an address may be secret.
+fn name_of(state: &EndpointState) -> String {
+    let settings = &state.endpoint.settings;
+    let host = || url::Url::parse(&settings.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    Some(settings.description.clone())
+        .filter(|text| !text.is_empty())
+        .or_else(host)
+        .unwrap_or_else(|| "An endpoint".to_owned())
+}
+
+fn conflicts(overview: &Overview) -> Markup {
+    const PAGE: (&str, &str) = ("/console/integrations/sync", "Sync");
+    let (sentence, tone, state, link) = if overview.conflicts > 0 {
+        let sentence =
+            format!("{} between systems wait for a decision.", up_to(overview.conflicts, "conflict", "conflicts"));
+        (sentence, Tone::Warning, "open", (PAGE.0, "Resolve them"))
+    } else {
+        ("No two systems disagree about a value.".to_owned(), Tone::Success, "none open", PAGE)
+    };
+    check(Check { title: "Conflicts", sentence, tone, state, link: Some(link) })
+}
+
+fn up_to(number: i64, one: &str, many: &str) -> String {
+    let count = text::count(u64::try_from(number).unwrap_or_default(), one, many);
+    if number >= MAX_COUNTED { format!("{count} or more") } else { count }
+}
+
+/// The way of a new account to its first synchronized contact and its first webhook.
+fn first_steps(session: &SessionState, numbers: &Numbers) -> Markup {
+    let has_endpoints = numbers.endpoints.as_ref().is_some_and(|endpoints| !endpoints.is_empty());
+    let sees_api = session.may_use(Access::SecureApi);
+    let step = |is_done: bool, title: &str, sentence: &str, link: (&str, &str)| {
+        html! {
+            li.check {
+                div { strong { (title) } p { (sentence) } }
+                div.check-state {
+                    @if is_done { (badge(Tone::Success, "done")) }
+                    @else { (link_button(ButtonStyle::Secondary, Some(Icon::Next), link.0, link.1)) }
+                }
+            }
+        }
+    };
+    card(
+        "First steps",
+        "From here to a synchronized contact and a webhook.",
+        html! {
+            ol.checks {
+                @if sees_api {
+                    (step(numbers.overview.head > Seq::ZERO, "Connect a system", "Add a Secret Key and send the first contact; the live documentation does it from your browser.", ("/console/integrations/secure-api", "Secure API")))
+                }
+                (step(numbers.overview.contacts > 0, "Bring your contacts", "Import them from a CSV file, with a check before anything is written.", ("/console/contacts/import", "Import CSV")))
+                (step(has_endpoints, "Tell other systems of changes", "Add a push endpoint: it gets every change as a signed webhook.", ("/console/integrations/push", "Push Endpoints")))
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn an_hour_has_the_events_between_its_positions() {
+        let now = datetime!(2026-11-30 09:05 UTC);
+        let times = boundaries(now);
+        assert_eq!(times.len(), 25);
+        assert_eq!(
+            (times[0], times[23], times[24]),
+            (datetime!(2026-11-29 10:00 UTC), datetime!(2026-11-30 09:00 UTC), now)
+        );
+        let seqs: Vec<Seq> = (0..25).map(|index| Seq(index * index)).collect();
+        let hours = hours(&times, &seqs);
+        assert_eq!((hours.len(), hours[0].1, hours[23].1), (24, 1, 24 * 24 - 23 * 23));
+        assert_eq!(super::hours(&times, &[]), Vec::new(), "an account that is gone has none");
+    }
+}

@@ -1,0 +1,312 @@
+//! A list of records.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use hyper::header::{HeaderName, HeaderValue};
+use maud::{Markup, html};
+
+use super::super::super::components::{
+    ButtonStyle, Icon, Tone, badge, empty_state, icon, link_button, page_head, pagination, table, time,
+};
+use super::super::super::error::{PageError, PageResult};
+use super::super::super::form::PageQuery;
+use super::super::super::layout;
+use super::super::super::session::{ConsoleSession, SessionState};
+use super::super::super::state::Console;
+use super::super::super::text;
+use super::attributes::{company_links, role_badge};
+use super::list_query::{Arrangement, ListQuery, MAX_TEXT, PAGE_SIZE, PageStart};
+use super::{Kind, RecordKind, title_of};
+use crate::contract::record;
+use crate::domain::{Entity, Field, Record, Role, Value};
+use crate::store::StoreError;
+use crate::store::console::browse::BrowsedPage;
+use crate::store::records::StoredRecord;
+
+const HX_REPLACE_URL: HeaderName = HeaderName::from_static("hx-replace-url");
+
+/// The records of a page, with where its neighbours begin.
+struct Listed {
+    records: Vec<Record>,
+    has_previous: bool,
+    has_next: bool,
+    /// The number of all records; `None` where they are not counted.
+    total: Option<u64>,
+    has_uncounted: bool,
+}
+
+pub(in crate::console) async fn list<K: Kind>(
+    State(console): State<Arc<Console>>,
+    session: ConsoleSession,
+    query: PageQuery,
+) -> PageResult {
+    let (kind, query) = (K::KIND, ListQuery::of(&K::KIND, &query));
+    let listed = if query.is_deleted {
+        deleted(&console, &session, &kind, &query).await?
+    } else {
+        live(&console, &session, &kind, &query).await?
+    };
+    let results = results(&session, &kind, &query, &listed);
+    let content = html! {
+        (page_head(kind.title, kind.lead, actions(&session, &kind, &query)))
+        (toolbar(&kind, &query))
+        div #records { (results) }
+    };
+    let mut response = session.page(kind.nav, kind.title, content);
+    if session.visitor.is_partial {
+        // Without the parameters that are empty.
+        let parameters = query.parameters();
+        let separator = if parameters.is_empty() { "" } else { "?" };
+        let address = HeaderValue::try_from(format!("{}{separator}{parameters}", kind.path));
+        response.headers_mut().extend(address.ok().map(|address| (HX_REPLACE_URL, address)));
+    }
+    Ok(response)
+}
+
+async fn live(
+    console: &Console,
+    session: &SessionState,
+    kind: &RecordKind,
+    query: &ListQuery,
+) -> Result<Listed, PageError> {
+    let BrowsedPage { page, has_uncounted } = console.store.browse(session.account, &query.list(kind)).await?;
+    let mut records = decode(kind.entity, &page.records)?;
+    let is_backwards = matches!(query.start, PageStart::Before(_));
+    if is_backwards {
+        records.reverse();
+    }
+    Ok(Listed {
+        has_previous: if is_backwards { page.more } else { query.start != PageStart::First },
+        has_next: is_backwards || page.more,
+        total: u64::try_from(page.counted.total).ok(),
+        has_uncounted,
+        records,
+    })
+}
+
+async fn deleted(
+    console: &Console,
+    session: &SessionState,
+    kind: &RecordKind,
+    query: &ListQuery,
+) -> Result<Listed, PageError> {
+    let after = match &query.start {
+        PageStart::After(position) => Some(position.uid),
+        PageStart::First | PageStart::Before(_) => None,
+    };
+    let mut stored = console.store.deleted_records(session.account, kind.entity, after, PAGE_SIZE + 1).await?;
+    let size = usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
+    let has_next = stored.len() > size;
+    stored.truncate(size);
+    let records = decode(kind.entity, &stored)?;
+    Ok(Listed { records, has_previous: false, has_next, total: None, has_uncounted: false })
+}
+
+fn decode(entity: Entity, stored: &[StoredRecord]) -> Result<Vec<Record>, PageError> {
+    let decode = |stored: &StoredRecord| {
+        record::decode(entity, &stored.record)
+            .map_err(|error| PageError::from(StoreError::corrupt(entity.name(), "record", stored.uid, error)))
+    };
+    stored.iter().map(decode).collect()
+}
+
+fn actions(session: &SessionState, kind: &RecordKind, query: &ListQuery) -> Markup {
+    let parameters = query.parameters();
+    html! {
+        @if layout::can_manage(session) {
+            @if !query.is_deleted {
+                (link_button(ButtonStyle::Secondary, Some(Icon::Download), &format!("{}/export?{parameters}", kind.path), "Export CSV"))
+            }
+            @if kind.entity != Entity::Project {
+                (link_button(ButtonStyle::Primary, Some(Icon::Upload), &format!("{}/import", kind.path), "Import CSV"))
+            }
+        }
+    }
+}
+
+/// The search and the filters. Typing searches at once; without scripts the button does.
+fn toolbar(kind: &RecordKind, query: &ListQuery) -> Markup {
+    let has_roles = kind.entity != Entity::Project;
+    html! {
+        form.toolbar method="get" action=(kind.path) role="search" hx-target="#records" hx-select="#records" hx-swap="outerHTML"
+            hx-replace-url="true" hx-include="closest form" hx-sync="this:replace" {
+            @if let Some(company) = query.company { input type="hidden" name="company" value=(company); }
+            label.search {
+                span.visually-hidden { "Search " (kind.nouns) }
+                (icon(Icon::Search))
+                input type="search" name="q" value=(query.text) maxlength=(MAX_TEXT) placeholder=(kind.searched) autocomplete="off"
+                    hx-get=(kind.path) hx-trigger="input changed delay:250ms";
+            }
+            @if has_roles {
+                label.filter {
+                    span { "Role" }
+                    select name="role" hx-get=(kind.path) hx-trigger="change" {
+                        option value="" { "All" }
+                        @for role in Role::ALL { option value=(role.name()) selected[query.role == Some(role)] { (role.name()) } }
+                    }
+                }
+                label.filter {
+                    span { "Tag" }
+                    input type="text" name="tag" value=(query.tag) maxlength=(MAX_TEXT) autocomplete="off" autocapitalize="off"
+                        hx-get=(kind.path) hx-trigger="input changed delay:250ms";
+                }
+            }
+            label.filter {
+                span { "Order" }
+                select name="order" hx-get=(kind.path) hx-trigger="change" {
+                    @for arrangement in Arrangement::ALL {
+                        option value=(arrangement.name()) selected[query.arrangement == arrangement] { (arrangement.label(kind)) }
+                    }
+                }
+            }
+            label.filter {
+                span { "Show" }
+                select name="state" hx-get=(kind.path) hx-trigger="change" {
+                    option value="" { "Current" }
+                    option value="deleted" selected[query.is_deleted] { "Deleted" }
+                }
+            }
+            button.button type="submit" { "Search" }
+        }
+    }
+}
+
+fn results(session: &SessionState, kind: &RecordKind, query: &ListQuery, listed: &Listed) -> Markup {
+    let edge = |name: &str, record: Option<&Record>, is_there: bool| {
+        record.filter(|_| is_there).map(|record| query.page(kind, name, record))
+    };
+    let previous = edge("before", listed.records.first(), listed.has_previous && !query.is_deleted);
+    let next = edge("after", listed.records.last(), listed.has_next);
+    html! {
+        h2.visually-hidden { (kind.title) " found" }
+        @if let Some(company) = query.company {
+            p.filter-note {
+                "Contacts of " a href={ "/console/companies/" (company) } { "one company" } ". "
+                a href=(kind.path) { "Show all contacts" }
+            }
+        }
+        @if listed.records.is_empty() {
+            (nothing(session, kind, query))
+        } @else {
+            (records_table(session, kind, query, &listed.records))
+            (pagination(&summary(kind, listed), previous.as_deref(), next.as_deref()))
+        }
+    }
+}
+
+fn summary(kind: &RecordKind, listed: &Listed) -> String {
+    let shown = u64::try_from(listed.records.len()).unwrap_or_default();
+    match listed.total {
+        Some(total) if total > shown => {
+            let more = if listed.has_uncounted { "more than " } else { "" };
+            format!("{} of {more}{}", text::thousands(shown), text::count(total, kind.noun, kind.nouns))
+        }
+        _ => text::count(shown, kind.noun, kind.nouns),
+    }
+}
+
+/// The state of a list without records: why it is empty, and the next step.
+fn nothing(session: &SessionState, kind: &RecordKind, query: &ListQuery) -> Markup {
+    let all = |label| link_button(ButtonStyle::Secondary, None, kind.path, label);
+    if query.is_deleted {
+        let title = format!("No deleted {}", kind.nouns);
+        let text = format!("A {} that is deleted stays here with its history, and can be restored.", kind.noun);
+        return empty_state(Icon::Delete, &title, &text, all("Show current"));
+    }
+    if query.is_filtered() || query.start != PageStart::First {
+        let text = "Try a part of a word, or take a filter away.";
+        return empty_state(Icon::Search, &format!("No {} found", kind.nouns), text, all("Clear search and filters"));
+    }
+    let can_manage = layout::can_manage(session);
+    let text = match (can_manage, kind.entity) {
+        (true, Entity::Project) => "Create the first one with the Secure API. It shows here at once.",
+        (true, _) => "Import a CSV file, or create the first one with the Secure API. It shows here at once.",
+        (false, _) => "They show here as soon as a connected system sends some. An Admin can connect one.",
+    };
+    let action = html! {
+        @if can_manage {
+            div.empty-actions {
+                @if kind.entity != Entity::Project {
+                    (link_button(ButtonStyle::Primary, Some(Icon::Upload), &format!("{}/import", kind.path), "Import CSV"))
+                }
+                (link_button(ButtonStyle::Secondary, None, "/console/integrations", "Connect a system"))
+            }
+        }
+    };
+    empty_state(kind.icon, &format!("No {} yet", kind.nouns), text, action)
+}
+
+fn records_table(session: &SessionState, kind: &RecordKind, query: &ListQuery, records: &[Record]) -> Markup {
+    let heads: &[&str] = match kind.entity {
+        Entity::Contact => &["Name", "Email", "Phone", "Companies", "Role", "Changed"],
+        Entity::Company => &["Name", "Category", "Phone", "Primary contact", "Role", "Changed"],
+        _ => &["Name", "Status", "Start", "End", "Changed"],
+    };
+    let caption = if query.is_deleted { format!("Deleted {}", kind.nouns) } else { kind.title.to_owned() };
+    table(
+        &caption,
+        heads,
+        html! {
+            @for record in records {
+                tr {
+                    th scope="row" data-label="Name" {
+                        a.record-link href={ (kind.path) "/" (record.uid) } { (title_of(record)) }
+                        @if record.deleted { (badge(Tone::Danger, if record.erased { "erased" } else { "deleted" })) }
+                    }
+                    (cells(kind, record))
+                    td data-label="Changed" { (time(record.updated_at, session.now)) }
+                }
+            }
+        },
+    )
+}
+
+fn cells(kind: &RecordKind, record: &Record) -> Markup {
+    let text = |label: &str, field| {
+        html! {
+            td data-label=(label) { @match record.text(field) { Some(text) => (text), None => (absent()) } }
+        }
+    };
+    let role = html! {
+        td data-label="Role" {
+            @match record.fields.get(&Field::Role) { Some(Value::Role(role)) => (role_badge(*role)), _ => (absent()) }
+        }
+    };
+    match kind.entity {
+        Entity::Contact => html! {
+            (text("Email", Field::Email))
+            (text("Phone", Field::Phone))
+            td data-label="Companies" {
+                @match record.fields.get(&Field::Companies) {
+                    Some(Value::Links(links)) if !links.is_empty() => (company_links(links)),
+                    _ => (absent()),
+                }
+            }
+            (role)
+        },
+        Entity::Company => html! {
+            (text("Category", Field::Category))
+            (text("Phone", Field::Phone))
+            td data-label="Primary contact" {
+                @match record.fields.get(&Field::PrimaryContact) {
+                    Some(Value::Person(person)) => a href={ "/console/contacts/" (person.uid) } {
+                        (person.first_name) " " (person.last_name)
+                    },
+                    _ => (absent()),
+                }
+            }
+            (role)
+        },
+        _ => html! {
+            (text("Status", Field::Status))
+            (text("Start", Field::StartDate))
+            (text("End", Field::EndDate))
+        },
+    }
+}
+
+/// A cell without a value.
+fn absent() -> Markup {
+    html! { span.muted aria-hidden="true" { "–" } span.visually-hidden { "none" } }
+}
