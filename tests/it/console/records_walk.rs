@@ -113,6 +113,8 @@ async fn records_are_searched_looked_back_at_and_imported_without_scripts() {
         sign_in(browser, &console, "ann@example.org").await;
         browser.open(&format!("{}/contacts", console.url())).await;
         browser.find("//input[@type = 'search']").await.type_in("ann\u{e007}").await;
+        // The page of the results, which has the contact like the one before it.
+        browser.find("//input[@type = 'search'][@value = 'ann']").await;
         browser.find("//a[. = 'Ann Lee']").await.click().await;
         browser.find("//input[@type = 'range']").await.type_in("\u{e012}").await;
         browser.find("//form//button[. = 'Show']").await.click().await;
