@@ -38,8 +38,6 @@ async fn every_file_that_the_compose_file_mounts_is_there() {
     }
     // The certificates are drawn by deploy/secrets.sh.
     mounted.retain(|path| !path.starts_with("tls"));
-    // Until the branch with deploy/prometheus and deploy/grafana is merged.
-    mounted.retain(|path| !path.starts_with("prometheus") && !path.starts_with("grafana"));
     assert!(mounted.len() > 2, "{mounted:?}");
     let missing: Vec<_> = mounted.iter().filter(|path| !repository("deploy").join(path).exists()).collect();
     assert!(missing.is_empty(), "{missing:?}");
