@@ -267,8 +267,6 @@ impl Shared {
         let console = Console::new(ConsoleParts {
             config: self.config.clone(),
             lanes: lanes.clone(),
-            feed: self.feed.clone(),
-            limiter: self.limiter.clone(),
             endpoints: services.endpoints,
             consumers: services.consumers,
             brands: api.brands(),

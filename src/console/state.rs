@@ -13,12 +13,10 @@ use crate::clock::Clock;
 use crate::command::Lanes;
 use crate::config::Config;
 use crate::domain::AccountId;
-use crate::feed::Feed;
 use crate::gateway::consumers::ConsumerService;
 use crate::http::Brands;
 use crate::keys::KeyService;
 use crate::push::service::EndpointService;
-use crate::quota::QuotaLimiter;
 use crate::store::Store;
 use crate::users::Users;
 
@@ -33,8 +31,6 @@ pub(crate) struct ConsoleParts {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) lanes: Lanes,
-    pub(crate) feed: Feed,
-    pub(crate) limiter: QuotaLimiter,
     pub(crate) clock: Clock,
     pub(crate) endpoints: Arc<EndpointService>,
     pub(crate) consumers: Arc<ConsumerService>,

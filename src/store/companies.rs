@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::audit::{By, audit};
-use super::records::RELIST;
+use super::links::RELIST;
 use super::{Store, StoreError};
 use crate::domain::AccountId;
 use crate::domain::record::normalize_key;

@@ -50,6 +50,7 @@ pub mod history;
 pub(crate) mod idempotency;
 mod key_checks;
 pub mod keys;
+mod links;
 pub mod lists;
 pub(crate) mod live;
 pub(crate) mod log;

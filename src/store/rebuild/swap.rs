@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{AUTOVACUUM, ERASURES, SHADOW, Session, ShadowBatch, tables};
 use crate::domain::AccountId;
 use crate::store::StoreError;
-use crate::store::records::RELIST;
+use crate::store::links::RELIST;
 
 /// A table's lock is waited for this long. Until then all writes wait, and reads of the table behind the lock. A process
 /// that is paused while it holds the locks loses them after 3 s.
