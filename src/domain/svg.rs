@@ -1,8 +1,8 @@
 //! Logos in SVG, reduced to what draws: a list of elements is kept, and everything that runs, loads or links is left out.
 
-use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// The elements that are kept, with their content.
 const ELEMENTS: [&str; 24] = [
@@ -113,7 +113,7 @@ fn write_start(drawing: &mut String, start: &BytesStart<'_>, is_empty: bool) -> 
     drawing.push_str(start.name().0);
     for attribute in start.attributes() {
         let attribute = attribute.ok()?;
-        let value = attribute.unescape_value().ok()?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
         if draws(attribute.key.0, &value) {
             push(drawing, &[" ", attribute.key.0, "=\"", &escape(&*value), "\""]);
         }
