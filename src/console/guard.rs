@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::Method;
-use hyper::header::{HeaderName, ORIGIN};
+use hyper::header::{CONTENT_TYPE, HeaderName, ORIGIN, SET_COOKIE};
 
 use super::access::{Access, CSRF_FIELD};
 use super::error::PageError;
@@ -58,8 +58,10 @@ pub(super) async fn authorise(State(guard): State<Guard>, request: Request, next
     if let Some(error) = response.extensions_mut().remove::<Arc<PageError>>() {
         response = error_page::page(&error, &visitor, session.as_ref());
     }
-    if let Some(cookie) = new_visit {
-        response.headers_mut().append(hyper::header::SET_COOKIE, cookie);
+    // Files are kept by shared caches, so they set no cookie.
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if let Some(cookie) = new_visit.filter(|_| is_page) {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     lookup::clear_flash(&visitor, session.as_ref(), &mut response);
     response
@@ -87,9 +89,10 @@ async fn check(
     if comes_from_elsewhere(parts) {
         return Err(PageError::Forged);
     }
-    let is_ours = |claimed: &str| match session {
-        Some(session) => session.token.is_csrf(claimed),
-        None => visitor.token.is_csrf(claimed),
+    // The forms of people who are not signed in are those of the browser, also where somebody is signed in in it.
+    let is_ours = |claimed: &str| {
+        let is_public = session.is_none() || guard.access == Access::Public;
+        session.is_some_and(|session| session.token.is_csrf(claimed)) || (is_public && visitor.token.is_csrf(claimed))
     };
     let header = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
     if header.is_some_and(is_ours) || Form::of_query(&parts.uri).get(CSRF_FIELD).is_some_and(is_ours) {

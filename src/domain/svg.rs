@@ -1,9 +1,8 @@
 //! Logos in SVG, reduced to what draws: a list of elements is kept, and everything that runs, loads or links is left out.
 
-use quick_xml::Reader;
-use quick_xml::XmlVersion;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// The elements that are kept, with their content.
 const ELEMENTS: [&str; 24] = [

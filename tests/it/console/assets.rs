@@ -28,6 +28,8 @@ async fn files_are_compressed_and_cached_for_ever_under_the_hash_of_their_conten
         (file.header("cache-control"), file.header("content-encoding")),
         ("public, max-age=31536000, immutable", "gzip")
     );
+    let stranger = console.visitor();
+    assert_eq!(stranger.get(&style).await.header("set-cookie"), "", "a shared cache may keep the file");
     web.get("/console/assets/console-0.css").await.expect(404);
     let accent = web.get("/console/brand/style/ffd400.css").await;
     assert!(accent.expect(200).text.contains("--accent: #ffd400;"), "{}", accent.text);
