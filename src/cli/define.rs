@@ -156,19 +156,19 @@ pub(super) async fn field(store: &Store, command: FieldCommand) -> anyhow::Resul
             let body = json!({"entity": entity, "type": kind, "name": name, "description": description,
                 "allowed_values": allowed_values, "visibility": visibility});
             let add = input::create(InputKind::CustomField, body, &mut clock::fresh_uid).map_err(refused)?;
-            execute(store, account, add, json).await
+            Box::pin(execute(store, account, add, json)).await
         }
         FieldCommand::List { account, json } => list(store, account, Entity::CustomField, json).await,
         FieldCommand::Visibility { account, field, visibility, json } => {
             let body = json!({"visibility": visibility});
             let target = Target::Uid(Uid(field));
             let change = input::update(InputKind::CustomField, target, None, body, &mut clock::fresh_uid);
-            execute(store, account, change.map_err(refused)?, json).await
+            Box::pin(execute(store, account, change.map_err(refused)?, json)).await
         }
         FieldCommand::Archive { account, field, json } => {
             let target = Target::Uid(Uid(field));
             let archive = domain::Command::Delete(Delete { entity: Entity::CustomField, target, if_match: None });
-            execute(store, account, archive, json).await
+            Box::pin(execute(store, account, archive, json)).await
         }
     }
 }
@@ -176,16 +176,15 @@ pub(super) async fn field(store: &Store, command: FieldCommand) -> anyhow::Resul
 pub(super) async fn audience(store: &Store, command: AudienceCommand) -> anyhow::Result<()> {
     match command {
         AudienceCommand::Add { account, name, id, json } => {
-            let id = match id {
-                Some(id) => id,
-                None => {
-                    let audiences = store.schema(AccountId(account)).await?.audiences;
-                    named::next_audience_number(&audiences).context("the account has no number left for an audience")?
-                }
+            let id = if let Some(id) = id {
+                id
+            } else {
+                let audiences = store.schema(AccountId(account)).await?.audiences;
+                named::next_audience_number(&audiences).context("the account has no number left for an audience")?
             };
             let create = named::CreateNamed::audience(clock::fresh_uid(), id, &name)
                 .map_err(|errors| invalid(errors.into_list()))?;
-            execute(store, account, domain::Command::CreateNamed(create), json).await
+            Box::pin(execute(store, account, domain::Command::CreateNamed(create), json)).await
         }
         AudienceCommand::List { account, json } => list(store, account, Entity::Audience, json).await,
     }
@@ -210,7 +209,7 @@ pub(super) async fn world(store: &Store, command: WorldCommand) -> anyhow::Resul
         WorldCommand::Add { account, name, json } => {
             let create =
                 named::CreateNamed::world(clock::fresh_uid(), &name).map_err(|errors| invalid(errors.into_list()))?;
-            execute(store, account, domain::Command::CreateNamed(create), json).await
+            Box::pin(execute(store, account, domain::Command::CreateNamed(create), json)).await
         }
         WorldCommand::List { account, json } => list(store, account, Entity::World, json).await,
     }

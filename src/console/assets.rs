@@ -74,7 +74,8 @@ impl ConsoleAssets {
 
 fn asset(stem: &str, ending: &str, media_type: &'static str, text: &str) -> ConsoleAsset {
     let hash: String = URL_SAFE_NO_PAD.encode(Sha256::digest(text)).chars().take(12).collect();
-    let (bytes, is_gzip) = compressed(text.as_bytes()).map_or((Bytes::from(text.to_owned()), false), |zip| (zip, true));
+    let (bytes, is_gzip) =
+        compressed(text.as_bytes()).map_or_else(|| (Bytes::from(text.to_owned()), false), |zip| (zip, true));
     ConsoleAsset { name: format!("{stem}-{hash}.{ending}").into(), media_type, bytes, is_gzip }
 }
 

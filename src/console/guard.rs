@@ -106,7 +106,7 @@ async fn check(
 
 /// Whether the browser says that a page of another site sent the request. Older browsers say nothing; the token decides.
 fn comes_from_elsewhere(parts: &Parts) -> bool {
-    let site = parts.headers.get(FETCH_SITE).map(|site| site.as_bytes());
+    let site = parts.headers.get(FETCH_SITE).map(hyper::http::HeaderValue::as_bytes);
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }

@@ -277,7 +277,7 @@ fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Mark
                 (select(FormField { value: form.text("type"), error: errors.get("type"), hint: Some("It cannot be changed later."), ..FormField::new("type", "Type") }, &kinds))
                 (values_field(form.text("allowed_values"), errors.get("allowed_values"), "For a dropdown or multi-select: one value per line."))
                 (description_field(form.text("description"), errors.get("description")))
-                (visibility_field(form.get("visibility").unwrap_or(Visibility::Public.name()), errors.get("visibility")))
+                (visibility_field(form.get("visibility").unwrap_or_else(|| Visibility::Public.name()), errors.get("visibility")))
                 (dialog_actions(ButtonStyle::Primary, "Add field", HERE))
             }
         },

@@ -69,17 +69,10 @@ impl Numbers {
         let times = boundaries(now);
         let (account, store) = (session.account, &console.store);
         let usage = async {
-            match session.may_use(Access::SecureApi) {
-                true => Usage::read(store, account).await.map(Some),
-                false => Ok(None),
-            }
+            if session.may_use(Access::SecureApi) { Usage::read(store, account).await.map(Some) } else { Ok(None) }
         };
-        let endpoints = async {
-            match layout::can_manage(session) {
-                true => store.endpoints(account).await.map(Some),
-                false => Ok(None),
-            }
-        };
+        let endpoints =
+            async { if layout::can_manage(session) { store.endpoints(account).await.map(Some) } else { Ok(None) } };
         let read = tokio::try_join!(store.overview(account), store.seqs_at(account, &times), usage, endpoints);
         let (overview, seqs, usage, endpoints) = read?;
         Ok(Self { overview: overview.ok_or(PageError::Missing)?, usage, hours: hours(&times, &seqs), endpoints, now })
@@ -142,7 +135,7 @@ fn pair(console: &Console, session: &SessionState, numbers: &Numbers) -> Markup 
 fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
     let terms = console.config.quota.tiers.terms(&session.tier);
     let limit = terms.map_or(0, |terms| terms.calls_per_month);
-    let title = terms.map_or(session.tier.name(), |terms| terms.title.as_str());
+    let title = terms.map_or_else(|| session.tier.name(), |terms| terms.title.as_str());
     let (used, all) = (text::thousands(usage.used), text::thousands(limit));
     let left = text::thousands(limit.saturating_sub(usage.used));
     card(

@@ -102,7 +102,7 @@ impl ExportPages {
             self.next = Some(list);
         }
         writer.flush()?;
-        Ok(Some(writer.into_inner().map_err(|error| error.into_error())?))
+        Ok(Some(writer.into_inner().map_err(csv::IntoInnerError::into_error)?))
     }
 }
 
