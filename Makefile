@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push soak converge carddav dashboards pictures
+.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -12,6 +12,7 @@ ENV_FILE ?=
 LOAD_ARGS ?=
 MINUTES ?= 10
 SEEDS ?= 1000
+ROUNDS ?= 1000
 EDITS ?= 500
 
 # A connection is a file, and some shells begin with 1,024.
@@ -53,6 +54,10 @@ load-push: setup ## measure deliveries by webhook: rates, latency, outage, crash
 	@cargo build --release --locked --bin unificus
 	@$(FILES); cargo bench --locked --bench load -- --only push
 
+load-sync: setup ## measure synchronization: batches, feed, import, commands by NATS, undo (LOAD_ARGS=)
+	@cargo build --release --locked --bin unificus
+	@$(FILES); cargo bench --locked --bench sync -- $(LOAD_ARGS)
+
 soak: setup ## kill replicas, Postgres and NATS under load, then look for every event at every endpoint (MINUTES=)
 	@cargo build --release --locked --bin unificus
 	@$(FILES); cargo bench --locked --bench load -- --only soak --minutes $(MINUTES)
@@ -60,6 +65,10 @@ soak: setup ## kill replicas, Postgres and NATS under load, then look for every 
 converge: ## synchronise partners that crash with replicas that are killed, from many seeds (SEEDS=)
 	@deploy/setup.sh tests
 	@$(FILES); cargo test --locked --test converge -- --only partners --seeds $(SEEDS)
+
+races: ## let upserts of one reference race by HTTP and by NATS over two replicas (ROUNDS=)
+	@deploy/setup.sh tests
+	@$(FILES); cargo test --locked --test converge -- --only races --rounds $(ROUNDS)
 
 carddav: ## edit address books on two CardDAV servers while everything is killed, then behind vdirsyncer (EDITS=)
 	@deploy/setup.sh tests

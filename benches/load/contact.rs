@@ -70,9 +70,14 @@ impl Creates {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         request.clear();
         request.extend_from_slice(self.heads.get(index).map_or(b"".as_slice(), String::as_bytes));
-        request.extend_from_slice(BEFORE_NUMBER.as_bytes());
-        // Writing to a vector cannot fail.
-        drop(write!(request, "{}.{number:0DIGITS$}", self.run));
-        request.extend_from_slice(AFTER_NUMBER.as_bytes());
+        write_contact(request, &self.run, number);
     }
+}
+
+/// Appends the contact with this number.
+pub(crate) fn write_contact(body: &mut Vec<u8>, run: &str, number: u64) {
+    body.extend_from_slice(BEFORE_NUMBER.as_bytes());
+    // Writing to a vector cannot fail.
+    drop(write!(body, "{run}.{number:0DIGITS$}"));
+    body.extend_from_slice(AFTER_NUMBER.as_bytes());
 }

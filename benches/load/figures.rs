@@ -1,10 +1,10 @@
 //! The results, as a table for people and as one line of JSON for programs.
 
-use std::io::Write as _;
-
 use serde_json::json;
 
 use crate::machine::CpuMicros;
+pub(crate) use crate::table::say;
+use crate::table::{self, rate, rounded, row, shown, unit};
 
 /// Fields that were not measured are `None`.
 #[derive(Default)]
@@ -54,8 +54,6 @@ impl Growth {
     }
 }
 
-const HEAD: [&str; 6] = ["figure", "service", "limit", "ratio", "target", "aim"];
-
 impl Figures {
     fn ratio(&self, ours: Option<f64>) -> Option<f64> {
         Some(ours? / self.pgbench?)
@@ -67,23 +65,11 @@ impl Figures {
 
     /// Prints the table, then the JSON.
     pub(crate) fn print(&self) {
-        let rows = self.rows();
-        let width = |at: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-            cells.max().unwrap_or_default()
-        };
-        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-        say("");
-        for row in &rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            say(&format!("| {} |", cells.collect::<Vec<_>>().join(" | ")));
-        }
-        say("");
+        table::print(&self.rows());
         say(&self.json().to_string());
     }
 
     fn rows(&self) -> Vec<[String; 6]> {
-        let rule = HEAD.map(|_| "---".to_owned());
         let creates = |label: &str, ours: Option<f64>, target: &str, aim: &str| {
             row([label, &rate(ours), &rate(self.pgbench), &shown(self.ratio(ours), 2), target, aim])
         };
@@ -94,8 +80,6 @@ impl Figures {
             row([label, &unit(ours, 0, "µs"), "", "", target, aim])
         };
         let mut rows = vec![
-            row(HEAD),
-            rule,
             creates("creates/s, 64 connections, 100 accounts ÷ pgbench, 64 clients", self.creates_100, "≥ 0.75", "1.0"),
             creates("creates/s, 64 connections, 1 account ÷ the same", self.creates_1, "≥ 0.75", "1.0"),
             creates("creates/s, 256 connections, 100 accounts ÷ the same", self.creates_256, "≥ 1.0", "1.5"),
@@ -148,9 +132,6 @@ impl Figures {
 
     fn json(&self) -> serde_json::Value {
         let whole = |figure: Option<f64>| figure.map(|figure| figure.round() as i64);
-        let rounded = |figure: Option<f64>, decimals: i32| {
-            figure.map(|figure| (figure * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals))
-        };
         let mut json = json!({
             "creates_per_s_100": whole(self.creates_100),
             "creates_per_s_1": whole(self.creates_1),
@@ -211,25 +192,4 @@ impl Growth {
             ]),
         ]
     }
-}
-
-/// Prints a line. A closed output does not end the run.
-pub(crate) fn say(line: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{line}"));
-}
-
-fn row(cells: [&str; 6]) -> [String; 6] {
-    cells.map(str::to_owned)
-}
-
-fn rate(figure: Option<f64>) -> String {
-    unit(figure, 0, "/s")
-}
-
-fn unit(figure: Option<f64>, decimals: usize, unit: &str) -> String {
-    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.decimals$} {unit}"))
-}
-
-fn shown(figure: Option<f64>, decimals: usize) -> String {
-    figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.decimals$}"))
 }

@@ -4,7 +4,7 @@
 use std::fs::{read_dir, read_to_string};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::database;
@@ -87,9 +87,16 @@ pub(crate) struct Processes {
 impl Processes {
     /// `None` where the service's pid is unknown, or its Postgres does not run on this machine.
     pub(crate) async fn of(service: &Service) -> Result<Option<Self>> {
-        let postmaster = database::postmaster(&service.urls.database).await?;
+        let postmaster = postmaster(&service.urls.database).await?;
         Ok(service.pid.zip(postmaster).map(|(service, postmaster)| Self { service, postmaster }))
     }
+}
+
+/// The pid of a server's postmaster, if it runs on this machine.
+async fn postmaster(url: &str) -> Result<Option<u32>> {
+    let row = database::connect(url).await?.query_one("SELECT pg_backend_pid()", &[]).await;
+    let backend: i32 = row.and_then(|row| row.try_get(0)).context("reading a backend's pid")?;
+    Ok(u32::try_from(backend).ok().and_then(parent))
 }
 
 /// CPU seconds since each process started.

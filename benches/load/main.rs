@@ -34,6 +34,7 @@ mod rounds;
 mod service;
 mod soak;
 mod subscriber;
+mod table;
 mod tally;
 
 use std::ops::Range;

@@ -155,6 +155,9 @@ impl Connector {
     }
 
     fn deleted_into(&mut self, key: &str, into: Option<String>) {
+        if self.records.get(key).is_some_and(Record::is_here) && self.continues_as_copy(key) {
+            return;
+        }
         let Some(record) = self.records.get_mut(key) else { return };
         let is_known = record.uid.is_some() || record.in_flight.is_some();
         let is_obsolete = record.presence == Presence::Obsolete && record.in_flight.is_none();
@@ -169,6 +172,24 @@ impl Connector {
         let base = record.fields.values().map(|field| field.base_seq).min().unwrap_or(0);
         record.presence = Presence::Deleted { base, into };
         record.refused = None;
+    }
+
+    /// Where the other system has another copy of a record, that copy continues it: nothing is deleted but this one.
+    fn continues_as_copy(&mut self, key: &str) -> bool {
+        let Some(uid) = self.records.get(key).and_then(|record| record.uid.clone()) else { return false };
+        let is_copy = |(other, record): &(&String, &Record)| {
+            *other != key && record.uid.as_ref() == Some(&uid) && record.is_here()
+        };
+        let Some(copy) = self.records.iter().find(is_copy).map(|(copy, _)| copy.clone()) else { return false };
+        let Some(removed) = self.records.remove(key) else { return false };
+        if self.keys.get(&uid).is_some_and(|bound| bound == key)
+            && let Some(record) = self.records.get_mut(&copy)
+        {
+            record.presence = removed.presence.clone();
+            record.continue_from(&removed);
+            self.keys.insert(uid, copy);
+        }
+        true
     }
 
     fn remove(&mut self, key: &str) {

@@ -12,11 +12,12 @@ impl Connector {
     /// Save the machine before sending them. An operation that was sent and not saved would get another id after a crash,
     /// and the service would execute it twice.
     pub fn push(&mut self, limit: usize) -> Vec<Op> {
-        let in_flight = self.records.values().filter_map(|record| record.in_flight.as_ref());
-        let mut ops: Vec<Op> = in_flight.map(|sent| sent.op.clone()).take(limit).collect();
         // Deletions come first, because a new record may have the email address of a deleted one.
         let (removed, others): (Vec<_>, Vec<_>) = self.records.iter().partition(|(_, record)| record.is_deleted_here());
-        let keys: Vec<String> = removed.into_iter().chain(others).map(|(key, _)| key.clone()).collect();
+        let in_order = || removed.iter().chain(&others);
+        let in_flight = in_order().filter_map(|(_, record)| record.in_flight.as_ref());
+        let mut ops: Vec<Op> = in_flight.map(|sent| sent.op.clone()).take(limit).collect();
+        let keys: Vec<String> = in_order().map(|(key, _)| (*key).clone()).collect();
         for key in keys {
             if ops.len() >= limit {
                 break;
@@ -80,7 +81,7 @@ impl Connector {
     }
 
     /// Takes the results of operations. An operation whose result says "later" (424, 429, 5xx), or that has none, stays in
-    /// flight and is sent again.
+    /// flight and is sent again. So does a creation that led to a record whose deletion has no result yet.
     pub fn results(&mut self, results: &[OpResult]) {
         for result in results {
             let is_of = |record: &Record| {
@@ -121,10 +122,15 @@ impl Connector {
         let uid = result.uid.as_deref().or_else(|| snapshot.as_ref().map(|snapshot| snapshot.uid));
         let is_new = self.records.get(key).is_some_and(|record| record.uid.is_none());
         if let Some(uid) = uid.filter(|_| is_new) {
-            if self.keys.contains_key(uid) {
-                self.join(key, uid);
-            } else {
-                self.bind(key, uid);
+            let deleted = self.tombstones.get(uid);
+            if snapshot.as_ref().zip(deleted).is_some_and(|(snapshot, deleted)| snapshot.version <= *deleted) {
+                return self.send_anew(key);
+            }
+            match self.keys.get(uid).map(|other| (other.clone(), self.is_being_deleted(other))) {
+                // The user deleted that record and created this one. Whether the two are one is known after the deletion.
+                Some((_, true)) => return,
+                Some((other, false)) => self.join(key, &other, uid),
+                None => self.bind(key, uid),
             }
         }
         let Some(record) = self.records.get_mut(key).filter(|record| record.in_flight.is_some()) else { return };
@@ -135,18 +141,24 @@ impl Connector {
         record.resolve(snapshot.as_ref(), &result.rejected);
     }
 
+    fn is_being_deleted(&self, key: &str) -> bool {
+        self.records.get(key).is_some_and(|record| record.is_deleted_here() && record.in_flight.is_some())
+    }
+
+    /// The record that a creation led to was deleted afterwards.
+    fn send_anew(&mut self, key: &str) {
+        match self.records.get_mut(key) {
+            Some(record) if record.is_here() => record.in_flight = None,
+            _ => self.remove(key),
+        }
+    }
+
     /// The service linked a new record to one that the other system has under another key. One of the two is left.
-    fn join(&mut self, key: &str, uid: &str) {
-        let other = self.keys.get(uid).cloned().unwrap_or_default();
-        let deleted = self.records.get(&other).filter(|other| other.is_deleted_here());
-        let is_being_deleted = deleted.is_some_and(|other| other.in_flight.is_some());
-        let is_deleted = deleted.is_some();
+    fn join(&mut self, key: &str, other: &str, uid: &str) {
+        let is_deleted = self.records.get(other).is_some_and(Record::is_deleted_here);
         let Some(record) = self.records.get_mut(key) else { return };
-        if is_being_deleted && record.is_here() {
-            // The user deleted the other one and created this one: it is sent again, after the deletion.
-            record.in_flight = None;
-        } else if is_deleted && record.is_here() {
-            self.records.remove(&other);
+        if is_deleted && record.is_here() {
+            self.records.remove(other);
             self.bind(key, uid);
         } else if record.is_here() {
             record.uid = Some(uid.to_owned());
@@ -210,6 +222,7 @@ impl Connector {
         match snapshot {
             // The result was late: the record was deleted after it.
             Some(snapshot) if deleted.is_some_and(|deleted| *deleted > snapshot.version) => return self.remove(key),
+            None if deleted.is_some_and(|deleted| *deleted >= record.version) => return self.remove(key),
             Some(snapshot) => record.learn(&snapshot),
             None => {}
         }
@@ -220,12 +233,17 @@ impl Connector {
     }
 
     /// The record of an operation is deleted in the service. The edits that were sent are in the conflict log; later ones
-    /// are sent too, to get there. A new record,
-    /// whose reference leads to a tombstone, is that record again: it is restored, then changed.
+    /// are sent too, to get there. A new record, whose reference leads to a tombstone, is that record again: it is restored,
+    /// then changed. Where the other system still has the deleted record under another key, the new one goes on without the
+    /// reference.
     fn refused_by_tombstone(&mut self, key: &str, result: &OpResult) {
+        let other = result.uid.as_ref().and_then(|uid| self.keys.get(uid)).filter(|other| *other != key);
+        let other = other.and_then(|other| self.records.get(other));
+        let is_there_too = other.is_some_and(|other| !other.is_deleted_here());
         let Some(record) = self.records.get_mut(key) else { return };
         let is_new = record.uid.is_none();
         match &result.uid {
+            Some(_) if is_new && record.is_here() && is_there_too => self.keep_without_reference(key),
             Some(uid) if is_new && record.is_here() => {
                 let uid = uid.clone();
                 record.in_flight = None;

@@ -116,6 +116,19 @@ impl Record {
         self.version = self.version.max(snapshot.version);
     }
 
+    /// Takes over what is known of the service's record from another copy of it.
+    pub(super) fn continue_from(&mut self, copy: &Self) {
+        self.version = self.version.max(copy.version);
+        for (name, known) in &copy.fields {
+            let is_in_flight = self.is_in_flight(name);
+            let field = self.fields.entry(name.clone()).or_default();
+            field.learn(&known.latest_value, known.latest_seq);
+            if !is_in_flight {
+                field.settle();
+            }
+        }
+    }
+
     /// Takes an edit of the other system. Returns whether it is one.
     pub(super) fn edit(&mut self, name: &str, value: Value) -> bool {
         let is_in_flight = self.is_in_flight(name);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -38,8 +39,8 @@ pub(crate) struct Figures {
 }
 
 /// Edits both ends at random, lets them come to rest, and compares them with the account. Panics where they differ.
-pub(crate) async fn run(fleet: &Fleet, edits: u64, seed: u64, has_folders: bool) -> Figures {
-    let account = fleet.account().await;
+pub(crate) async fn run(fleet: &Arc<Fleet>, edits: u64, seed: u64, has_folders: bool) -> Figures {
+    let account = fleet.account(1).await;
     let scratch = Dir::new(if has_folders { "folders" } else { "books" });
     let mut ends = Vec::new();
     for number in 0..2 {
@@ -74,7 +75,7 @@ pub(crate) async fn run(fleet: &Fleet, edits: u64, seed: u64, has_folders: bool)
 }
 
 /// Full rounds until one adds no event and changes no card, and one more.
-async fn come_to_rest(account: &Account<'_>, ends: &[End]) -> usize {
+async fn come_to_rest(account: &Account, ends: &[End]) -> usize {
     let state = async || -> (usize, Vec<_>) {
         (account.log().await.len(), ends.iter().map(|end| (end.server.cards(), end.shown())).collect())
     };
@@ -96,7 +97,7 @@ async fn come_to_rest(account: &Account<'_>, ends: &[End]) -> usize {
     panic!("no rest after {MAX_ROUNDS} rounds");
 }
 
-async fn compare(account: &Account<'_>, ends: &[End], figures: &mut Figures) {
+async fn compare(account: &Account, ends: &[End], figures: &mut Figures) {
     let mut live = Vec::new();
     let mut after = None;
     loop {
@@ -124,18 +125,18 @@ fn tracked(record: &Value) -> Values {
 }
 
 impl End {
-    async fn start(account: &Account<'_>, scratch: &Path, number: usize, has_folder: bool) -> Self {
+    async fn start(account: &Account, scratch: &Path, number: usize, has_folder: bool) -> Self {
         let directory = scratch.join(number.to_string());
         let server = Radicale::start(&directory.join("radicale")).await;
         let folder = if has_folder { Some(Folder::new(&directory.join("vdir"), &server.url()).await) } else { None };
         let end = Self { number, directory, server, folder, origin: number };
-        end.configure(account).await;
+        end.configure(account);
         end
     }
 
     /// A replica that was killed has another address now.
-    async fn configure(&self, account: &Account<'_>) {
-        let client = account.client(self.origin).await;
+    fn configure(&self, account: &Account) {
+        let client = account.client(self.origin);
         let quoted = |text: &str| json!(text).to_string();
         let config = format!(
             "state = {}\n[service]\nurl = {}\npublic_id = {}\nsecret_key = {}\norigin = \"partner-{}\"\n[book]\nurl = {}\n\
@@ -151,8 +152,8 @@ impl End {
     }
 
     /// Runs one round of the bridge. Returns false where it was killed at the limit, or failed because of another fault.
-    async fn bridge(&self, account: &Account<'_>, limit: Option<Duration>) -> bool {
-        self.configure(account).await;
+    async fn bridge(&self, account: &Account, limit: Option<Duration>) -> bool {
+        self.configure(account);
         let log = std::fs::File::options().create(true).append(true).open(self.directory.join("bridge.log")).unwrap();
         let mut child = Command::new(crate::bridge())
             .arg("--config")
@@ -171,7 +172,7 @@ impl End {
     }
 
     /// A full round without faults.
-    async fn sync(&self, account: &Account<'_>) {
+    async fn sync(&self, account: &Account) {
         if let Some(folder) = &self.folder {
             folder.sync().await;
         }

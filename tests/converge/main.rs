@@ -2,6 +2,8 @@
 //!
 //! Then two address books, on two servers, with a bridge each: once edited directly, once behind vdirsyncer.
 //!
+//! Seeds run in groups: those of one group at once on the same replicas.
+//!
 //! `cargo test --test converge` is the short run; `make converge SEEDS=1000` and `make carddav EDITS=500` are long ones. The
 //! last line is a JSON object; of the partners it has `seeds`, `events`, `faults`, `failures`. `--only mutations` breaks the
 //! rules of the recipe one by one instead, and fails where an invariant does not break.
@@ -10,6 +12,8 @@
 mod books;
 mod channels;
 mod fleet;
+mod group;
+mod races;
 mod radicale;
 
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "its rules and its simulation are tested in tests/it")]
@@ -22,12 +26,17 @@ mod support;
 #[path = "../../examples/carddav/vcard/mod.rs"]
 mod vcard;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use connector::tests::{Failure, MUTATIONS, Mutation, Outcome, Plan, World};
+use connector::tests::{MUTATIONS, Mutation};
 use fleet::Fleet;
+use group::Group;
 use serde_json::json;
+use support::instant;
 
 /// Synchronises partners with running replicas until they have come to rest, and checks the invariants.
 #[derive(Debug, Parser)]
@@ -38,12 +47,18 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Runs at once, which share the replicas and their faults.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    group: u64,
     /// Steps of a run.
     #[arg(long, default_value_t = 150)]
     steps: usize,
     /// Edits of address books.
     #[arg(long, default_value_t = 40)]
     edits: u64,
+    /// Rounds of races.
+    #[arg(long, default_value_t = 20)]
+    rounds: u64,
     /// Run only this part.
     #[arg(long)]
     only: Option<Part>,
@@ -58,6 +73,8 @@ enum Part {
     Carddav,
     /// The same, behind folders that vdirsyncer synchronises.
     Vdirsyncer,
+    /// Upserts of one reference, by HTTP and by NATS.
+    Races,
     /// Partners on the recipe.
     Partners,
     /// Partners that break its rules one by one, each within `--seeds` runs. Runs only when it is asked for.
@@ -92,6 +109,12 @@ fn main() -> ExitCode {
                 println!("{part:?}: {figures}");
             }
         }
+        if is_on(Part::Races) {
+            let races::Figures { rounds, records, created_by_http, created_by_nats } =
+                races::run(&fleet, arguments.rounds).await;
+            let created = json!({"http": created_by_http, "nats": created_by_nats});
+            println!("{}", json!({"rounds": rounds, "records": records, "created_by": created}));
+        }
         if arguments.only == Some(Part::Mutations) {
             failures += mutate(&fleet, &arguments).await;
         } else if is_on(Part::Partners) {
@@ -103,59 +126,68 @@ fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run(fleet: &Fleet, arguments: &Arguments) -> u64 {
+async fn run(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
     let (mut events, mut faults, mut failures) = (0, 0, 0);
-    for seed in arguments.from..arguments.from + arguments.seeds {
-        let plan = Plan { seed, steps: arguments.steps, mutation: None };
-        match one(fleet, plan).await {
-            Ok(outcome) => {
-                events += outcome.events;
-                faults += outcome.faults;
-            }
-            Err(Failure { invariant, detail }) => {
-                failures += 1;
-                println!("seed {seed} breaks {invariant:?}: {detail}");
-            }
+    for seeds in arguments.groups() {
+        let (done, began) = (seeds.end - arguments.from, instant());
+        let group = Group { seeds, steps: arguments.steps, mutation: None };
+        let tally = group.run(fleet).await;
+        (events, faults) = (events + tally.events, faults + tally.faults);
+        for (seed, failure) in tally.failures {
+            failures += 1;
+            println!("seed {seed} breaks {:?}: {}", failure.invariant, failure.detail);
+            println!("to run its group again: cargo test --test converge -- {}", group.arguments());
         }
-        if (seed + 1) % 50 == 0 {
-            eprintln!("{} seeds, {events} events, {faults} faults, {failures} failures", seed + 1 - arguments.from);
-        }
+        let seconds = began.elapsed().as_secs();
+        eprintln!(
+            "{done} seeds, {events} events, {faults} faults, {failures} failures; {seconds} s for the last group"
+        );
     }
     println!("{}", json!({"seeds": arguments.seeds, "events": events, "faults": faults, "failures": failures}));
     failures
 }
 
 /// Runs each mutation until its invariant breaks.
-async fn mutate(fleet: &Fleet, arguments: &Arguments) -> u64 {
+async fn mutate(fleet: &Arc<Fleet>, arguments: &Arguments) -> u64 {
     let mut failures = 0;
     for (mutation, invariant) in MUTATIONS {
-        if let Some(seed) = breaks(fleet, arguments, mutation, invariant).await {
-            println!("{mutation:?} breaks {invariant:?} with seed {seed}");
-        } else {
-            failures += 1;
-            println!("{mutation:?} does not break {invariant:?}");
+        match breaks(fleet, arguments, mutation, invariant).await {
+            Ok(seed) => println!("{mutation:?} breaks {invariant:?} with seed {seed}"),
+            Err(others) => {
+                failures += 1;
+                println!("{mutation:?} does not break {invariant:?}, but {others:?}");
+            }
         }
     }
     println!("{}", json!({"mutations": MUTATIONS.len(), "unnoticed": failures}));
     failures
 }
 
-async fn breaks(fleet: &Fleet, arguments: &Arguments, mutation: Mutation, invariant: &str) -> Option<u64> {
-    for seed in arguments.from..arguments.from + arguments.seeds {
-        let plan = Plan { seed, steps: arguments.steps, mutation: Some(mutation) };
-        if one(fleet, plan).await.is_err_and(|failure| failure.invariant == invariant) {
-            return Some(seed);
+/// The first seed that breaks the invariant, or the invariants that were broken instead, by seed.
+async fn breaks(
+    fleet: &Arc<Fleet>,
+    arguments: &Arguments,
+    mutation: Mutation,
+    invariant: &str,
+) -> Result<u64, BTreeMap<u64, &'static str>> {
+    let mut others = BTreeMap::new();
+    for seeds in arguments.groups() {
+        let group = Group { seeds, steps: arguments.steps, mutation: Some(mutation) };
+        let failures = group.run(fleet).await.failures;
+        if let Some((seed, _)) = failures.iter().find(|(_, failure)| failure.invariant == invariant) {
+            return Ok(*seed);
         }
+        others.extend(failures.into_iter().map(|(seed, failure)| (seed, failure.invariant)));
     }
-    None
+    Err(others)
 }
 
-async fn one(fleet: &Fleet, plan: Plan) -> Result<Outcome, Failure> {
-    let account = fleet.account().await;
-    let mut world = World::new(account, plan);
-    let outcome = world.run().await?;
-    channels::are_equal(fleet, &world.service).await?;
-    Ok(outcome)
+impl Arguments {
+    fn groups(&self) -> impl Iterator<Item = Range<u64>> {
+        let end = self.from + self.seeds;
+        let size = usize::try_from(self.group).expect("a group fits into memory");
+        (self.from..end).step_by(size).map(move |start| start..end.min(start + self.group))
+    }
 }
 
 /// The example `carddav`, made anew where it is older than its sources.

@@ -31,7 +31,7 @@ impl<S: Service> World<S> {
         no_duplicates(&live)?;
         for partner in &mut self.partners {
             nothing_is_stuck(partner)?;
-            equals_the_service(partner, &live)?;
+            equals_the_service(partner, &live, log)?;
         }
         edits_have_one_effect(log, &self.edits.keys().cloned().collect())?;
         conflicts_are_real(log)?;
@@ -173,7 +173,7 @@ fn nothing_is_stuck(partner: &mut Partner) -> Result<(), Failure> {
     }
 }
 
-fn equals_the_service(partner: &mut Partner, live: &Live) -> Result<(), Failure> {
+fn equals_the_service(partner: &mut Partner, live: &Live, log: &[Value]) -> Result<(), Failure> {
     let store = partner.store.clone();
     let machine = partner.machine();
     let uid = |key: &String| machine.records.get(key).and_then(|record| record.uid.clone()).unwrap_or_default();
@@ -189,7 +189,14 @@ fn equals_the_service(partner: &mut Partner, live: &Live) -> Result<(), Failure>
             ))
         }
         Some(uid) => {
-            let detail = format!("{}: {uid}: {:?} is {:?}", machine.origin, here.get(uid), there.get(uid));
+            let known: Vec<_> = machine.records.iter().filter(|(_, record)| record.uid.as_ref() == Some(uid)).collect();
+            let detail = format!(
+                "{}: {uid}: {:?} is {:?}; known as {known:?}; {}",
+                machine.origin,
+                here.get(uid),
+                there.get(uid),
+                history(log, &json!(uid), "email"),
+            );
             Err(Failure::new("partners equal the service", detail))
         }
         None => Ok(()),
@@ -202,13 +209,27 @@ fn edits_have_one_effect(log: &[Value], edits: &BTreeSet<String>) -> Result<(), 
     for event in log.iter().filter(|event| is_contact(event)) {
         for (name, change) in event["data"]["changed"].as_object().into_iter().flatten() {
             let Some(value) = change["to"].as_str().filter(|value| edits.contains(*value)) else { continue };
-            let uid = event["data"]["record"]["uid"].to_string();
-            if !seen.insert((uid, name.clone(), value.to_owned())) {
-                return Err(Failure::new("one effect", format!("{value:?} was written twice")));
+            let uid = &event["data"]["record"]["uid"];
+            if !seen.insert((uid.to_string(), name.clone(), value.to_owned())) {
+                let detail = format!("{value:?} was written twice; {}", history(log, uid, name));
+                return Err(Failure::new("one effect", detail));
             }
         }
     }
     Ok(())
+}
+
+/// The events of a record, with a field's changes, to see what happened to a value.
+fn history(log: &[Value], uid: &Value, field: &str) -> String {
+    let is_of_record = |event: &&Value| event["data"]["record"]["uid"] == *uid;
+    let line = |event: &Value| {
+        let data = &event["data"];
+        format!(
+            "{} {} by {} {}: {}",
+            data["seq"], event["type"], event["origin"], event["causationid"], data["changed"][field]
+        )
+    };
+    log.iter().filter(is_of_record).map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// A conflict names two origins, and the log has a change of its field after its base.

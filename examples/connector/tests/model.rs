@@ -27,7 +27,7 @@ pub(super) enum Broken {
     Idempotency,
     /// A deletion does not look at its base.
     DeleteBase,
-    /// Neither a reference nor a field to match on finds a record.
+    /// Neither a reference nor a field to match on finds a record, and two records may have one email address.
     References,
 }
 
@@ -177,6 +177,12 @@ impl Model {
     }
 
     fn create(&self, state: &mut State, write: &Write<'_>, op: &Op) -> Value {
+        let email = op.set.get("email").map(canonical);
+        let has_email = |record: &Stored| !record.is_deleted && record.fields.get("email") == email.as_ref();
+        let is_taken = email.is_some() && state.records.values().any(has_email);
+        if is_taken && !self.is_broken(Broken::References) {
+            return json!({"status": 422, "problem": {"errors": [{"pointer": "#/set/email"}]}});
+        }
         state.next_uid += 1;
         let uid = format!("uid-{:04}", state.next_uid);
         let changes = op.set.iter().map(|(name, value)| (name.clone(), canonical(value))).collect();
@@ -373,5 +379,10 @@ impl Service for Model {
 
     async fn log(&self) -> Vec<Value> {
         self.state.borrow().log.clone()
+    }
+
+    async fn newest(&self, count: usize) -> (usize, Vec<Value>) {
+        let log = &self.state.borrow().log;
+        (log.len(), log[log.len().saturating_sub(count)..].to_vec())
     }
 }

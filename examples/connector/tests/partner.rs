@@ -63,7 +63,7 @@ pub(crate) const MUTATIONS: [(Mutation, &str); 12] = [
     (Mutation::IgnoreDeletions, "partners equal the service"),
     (Mutation::NoDeleteBase, "no silent loss"),
     (Mutation::CursorFromHint, "partners equal the service"),
-    (Mutation::NoReference, "no duplicates"),
+    (Mutation::NoReference, "nothing is stuck"),
     (Mutation::WriteBack, "quiescence"),
 ];
 

@@ -205,6 +205,24 @@ fn the_event_of_an_own_creation_finds_the_record_before_the_response_does() {
 }
 
 #[test]
+fn a_record_that_replaces_one_whose_deletion_is_refused_is_that_one() {
+    let mut machine = synchronised();
+    machine.deleted(UID);
+    machine.edited("17", &values(&json!({"title": "Ms"})));
+    let [removal, creation] = &machine.push(9)[..] else { panic!("two operations") };
+    assert_eq!((removal.op.as_str(), creation.op.as_str()), ("delete", "upsert"));
+    // The creation found the record, and its response comes first.
+    let linked = record(3, &json!({"title": "Ms"}));
+    let created = result(creation, json!({"status": 200, "uid": UID, "record": linked}));
+    machine.results(std::slice::from_ref(&created));
+    assert_eq!(machine.push(9), [removal.clone(), creation.clone()]);
+    machine.results(&[result(removal, json!({"status": 409, "uid": UID, "record": linked})), created]);
+    assert!(machine.push(9).is_empty(), "its values are written once");
+    let changes = apply(&mut machine);
+    assert!(matches!(&changes[..], [Apply::Delete { key, .. }, Apply::Create { .. }] if key == "17"), "{changes:?}");
+}
+
+#[test]
 fn a_record_that_both_systems_have_is_found_by_a_matching_field() {
     let mut machine = machine();
     machine.edited("17", &values(&json!({"title": "Ms", "last_name": Value::Null})));
@@ -226,6 +244,24 @@ fn a_new_record_that_turns_out_to_be_a_known_one_is_deleted_here() {
 }
 
 #[test]
+fn a_deletion_of_one_of_two_copies_deletes_that_copy_alone() {
+    let mut machine = synchronised();
+    machine.edited("17", &values(&json!({"title": "Ms"})));
+    let op = one(machine.push(9));
+    machine.edited("17", &values(&json!({"title": "Dr"})));
+    machine.results(&[result(&op, json!({"status": 200, "uid": UID, "record": record(2, &json!({"title": "Ms"}))}))]);
+    assert_eq!(one(machine.push(9)).op, "update");
+    // The copy has an edit on its way.
+    let mut other = machine.clone();
+    machine.deleted("17");
+    assert!(machine.push(9).is_empty());
+    assert_eq!(machine.records.keys().collect::<Vec<_>>(), [UID]);
+
+    other.deleted(UID);
+    assert_eq!((one(other.push(9)).set["title"].clone(), other.key_of(UID)), (json!("Dr"), Some("17")));
+}
+
+#[test]
 fn a_deletion_is_based_on_what_its_user_saw() {
     let mut machine = synchronised();
     pull(&mut machine, "updated", &record(2, &json!({"title": "Dr"})));
@@ -235,6 +271,18 @@ fn a_deletion_is_based_on_what_its_user_saw() {
     let returned = record(2, &json!({"title": "Dr"}));
     machine.results(&[result(&op, json!({"status": 409, "uid": UID, "record": returned}))]);
     assert!(matches!(&apply(&mut machine)[..], [Apply::Create { values, .. }] if values["title"] == "Dr"));
+}
+
+#[test]
+fn a_deletion_that_is_refused_late_does_not_bring_a_deleted_record_back() {
+    for returned in [record(2, &json!({"title": "Dr"})), Value::Null] {
+        let mut machine = synchronised();
+        machine.deleted(UID);
+        let op = one(machine.push(9));
+        pull(&mut machine, "deleted", &record(3, &json!({"deleted": true})));
+        machine.results(&[result(&op, json!({"status": 409, "uid": UID, "record": returned}))]);
+        assert_eq!((apply(&mut machine), machine.records.len()), (Vec::new(), 0));
+    }
 }
 
 #[test]
@@ -279,6 +327,24 @@ fn a_record_that_is_taken_out_of_the_bin_is_restored() {
     assert_eq!((op.op.as_str(), op.uid.as_deref()), ("restore", Some(UID)));
     machine.results(&[result(&op, json!({"status": 200, "uid": UID, "record": record(3, &json!({}))}))]);
     assert_eq!(one(machine.push(9)).set, Values::from([("title".into(), json!("Ms"))]));
+}
+
+#[test]
+fn a_new_record_whose_reference_leads_to_another_one_that_was_deleted_is_created_without_it() {
+    let mut machine = synchronised();
+    machine.edited("17", &values(&json!({"email": "b@example.org"})));
+    let op = one(machine.push(9));
+    // The reference came to the other record by a merge, and the deletion of that one is not known here yet.
+    machine.results(&[result(&op, json!({"status": 410, "uid": UID, "problem": {"deleted_seq": 2}}))]);
+    let op = one(machine.push(9));
+    assert_eq!((op.op.as_str(), &op.uid, &op.reference), ("upsert", &None, &None));
+    machine.results(&[result(
+        &op,
+        json!({"status": 201, "uid": "uid-2", "record": record(3, &json!({"uid": "uid-2", "email": "b@example.org"}))}),
+    )]);
+    pull(&mut machine, "deleted", &record(2, &json!({"deleted": true})));
+    assert!(matches!(&apply(&mut machine)[..], [Apply::Delete { key, .. }] if key == UID));
+    assert_eq!(machine.records.keys().collect::<Vec<_>>(), ["17"]);
 }
 
 #[test]

@@ -23,7 +23,11 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 fn simulate(seed: u64, mutation: Option<Mutation>, broken: Option<Broken>) -> Result<Outcome, Failure> {
     let plan = Plan { seed, steps: 250, mutation };
-    run(World::new(Model::new(broken, &POLICIES), plan).run())
+    run(async {
+        let mut world = World::new(Model::new(broken, &POLICIES), plan);
+        world.run().await;
+        world.finish().await
+    })
 }
 
 #[test]

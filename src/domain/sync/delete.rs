@@ -37,7 +37,9 @@ impl SyncDelete {
         let fields = changed_by_others(record, &self.base);
         if !fields.is_empty() {
             let fields = fields.into_iter().map(|field| field.name().to_owned()).collect();
-            return Err(Refusal::Concurrent { entity: self.entity, version: record.version, fields });
+            let rejection = Refusal::Concurrent { entity: self.entity, version: record.version, fields };
+            // With the record, because the partner takes it over.
+            return Ok(Decision { rejection: Some(rejection), ..Decision::new(subject, Vec::new()) });
         }
         let deleted = NewEvent::new(record.entity, record.uid, EventType::Deleted, Vec::new());
         Ok(Decision::new(subject, vec![deleted]))

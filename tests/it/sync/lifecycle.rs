@@ -40,6 +40,7 @@ async fn a_delete_with_a_stale_base_is_refused() {
     delete["base"] = created["seq"].clone();
     let refused = execute_one(&erp, delete.clone()).await;
     assert_eq!((&refused["status"], &refused["problem"]["fields"]), (&json!(409), &json!(["phone"])), "{refused}");
+    assert_eq!((&refused["uid"], &refused["record"]["phone"]), (&created["uid"], &json!("5")), "{refused}");
     delete["base"] = changed["seq"].clone();
     assert_eq!(execute_one(&erp, delete).await["status"], 200);
 }
