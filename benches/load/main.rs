@@ -26,6 +26,7 @@ mod jetstream;
 mod latency;
 mod machine;
 mod pgbench;
+mod process;
 mod push;
 mod reads;
 mod receipts;
@@ -40,9 +41,8 @@ mod tally;
 use std::ops::Range;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::accounts::Account;
@@ -67,20 +67,7 @@ struct Bench {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    // One thread for all connections, because with more the runtime itself would use a share of the cores.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("creating the runtime")?.block_on(run(args))
-}
-
-/// Stops its own service however the run ends.
-async fn run(args: Args) -> Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    tokio::select! {
-        done = whole(args) => done,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminated.recv() => bail!("terminated"),
-    }
+    process::run(whole(Args::parse()))
 }
 
 async fn whole(args: Args) -> Result<()> {

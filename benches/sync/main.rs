@@ -22,6 +22,8 @@ mod contact;
 mod database;
 mod feed;
 mod import;
+#[path = "../load/process.rs"]
+mod process;
 mod revert;
 mod round_trip;
 #[expect(dead_code, reason = "the load uses more of it")]
@@ -38,10 +40,9 @@ mod table;
 #[path = "../load/tally.rs"]
 mod tally;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{ArgAction, Parser, ValueEnum};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::accounts::Account;
 use crate::contact::Target;
@@ -98,20 +99,7 @@ struct Figures {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    // One thread for all connections, because with more the runtime itself would use a share of the cores.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("creating the runtime")?.block_on(run(args))
-}
-
-/// Stops the service however the run ends.
-async fn run(args: Args) -> Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    tokio::select! {
-        done = whole(args) => done,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminated.recv() => bail!("terminated"),
-    }
+    process::run(whole(Args::parse()))
 }
 
 async fn whole(args: Args) -> Result<()> {

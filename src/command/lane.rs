@@ -19,7 +19,7 @@ use crate::contract::EncodedEvent;
 use crate::domain::sync::conflict::LOOP_SUSPECTED;
 use crate::domain::{AccountId, Entity, EventType};
 use crate::feed::Feed;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, gauge_value};
 use crate::store::Store;
 use crate::store::batch::HeadLock;
 use crate::traces::{SpanKind, Tracer};
@@ -228,7 +228,7 @@ impl Writer {
             alone = !alone;
             let (lock, batch, next_due, drained) = {
                 let mut queue = lane.queue();
-                accounts.set(gauge(queue.blocked()));
+                accounts.set(gauge_value(queue.blocked()));
                 let starved = if alone { queue.take_starved(commands, bytes) } else { Vec::new() };
                 let is_free_ended = lane.is_free_ended.load(Ordering::Acquire);
                 let drained = is_free_ended && queue.len() == 0 && queue.blocked() == 0;
@@ -374,9 +374,4 @@ async fn until(at: Option<Instant>) {
 /// The value of a counter. Saturates, because no count of a batch is larger.
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-/// The value of a gauge. Saturates, because a larger number would be shown as a negative one.
-fn gauge(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -108,7 +108,7 @@ impl Tracer {
     pub(crate) fn root(&self, traceparent: Option<&str>, began: Instant) -> Option<ActiveSpan> {
         let recorder = self.0.as_ref()?;
         match traceparent.and_then(TraceContext::parse) {
-            Some(_) => self.child(traceparent, began),
+            Some(parent) => recorder.below(parent, began),
             None if rand::random::<f64>() < recorder.ratio => {
                 let context = TraceContext { trace_id: rand::random(), span_id: rand::random(), is_sampled: true };
                 Some(ActiveSpan { recorder: Arc::clone(recorder), context, parent: None, began })
@@ -119,10 +119,7 @@ impl Tracer {
 
     /// Begins a span below this trace context. `None` without one, or where it is not sampled.
     pub(crate) fn child(&self, traceparent: Option<&str>, began: Instant) -> Option<ActiveSpan> {
-        let recorder = self.0.as_ref()?;
-        let parent = TraceContext::parse(traceparent?).filter(|parent| parent.is_sampled)?;
-        let context = TraceContext { span_id: rand::random(), ..parent };
-        Some(ActiveSpan { recorder: Arc::clone(recorder), context, parent: Some(parent.span_id), began })
+        self.0.as_ref()?.below(TraceContext::parse(traceparent?)?, began)
     }
 
     /// Whether any span is recorded: nothing needs to be computed for spans where it is not.
@@ -148,6 +145,13 @@ impl ActiveSpan {
 }
 
 impl Recorder {
+    /// Begins a span below this context, if that is sampled.
+    fn below(self: &Arc<Self>, parent: TraceContext, began: Instant) -> Option<ActiveSpan> {
+        let context = TraceContext { span_id: rand::random(), ..parent };
+        let span = || ActiveSpan { recorder: Arc::clone(self), context, parent: Some(parent.span_id), began };
+        parent.is_sampled.then(span)
+    }
+
     fn put(&self, span: EndedSpan) {
         let queued = {
             let mut queue = self.lock();

@@ -240,15 +240,8 @@ fn json_lines(output: &Output) -> Vec<Value> {
 }
 
 fn settings(env: &TestEnv) -> Vec<(&'static str, String)> {
-    let config = env.config();
-    let masters: Vec<String> = config.secrets.master_keys.into_iter().map(String::from).collect();
-    vec![
-        ("UNIFICUS_DATABASE__URL", env.database.clone()),
-        ("UNIFICUS_NATS__URL", env.nats.clone()),
-        ("UNIFICUS_NATS__STREAM", env.stream.clone()),
-        ("UNIFICUS_NATS__SUBJECT_ROOT", env.subject_root.clone()),
-        ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
-        ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0".to_owned()),
-        ("UNIFICUS_SECRETS__MASTER_KEYS", format!("{masters:?}")),
-    ]
+    let masters: Vec<String> = env.config().secrets.master_keys.into_iter().map(String::from).collect();
+    let mut settings: Vec<_> = env.settings().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    settings.push(("UNIFICUS_SECRETS__MASTER_KEYS", format!("{masters:?}")));
+    settings
 }

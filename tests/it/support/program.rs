@@ -113,15 +113,7 @@ impl Log {
 
 /// As [`serve`], with the log that follows.
 pub(crate) async fn serve_logged(env: &TestEnv, more: &[(&str, &str)]) -> (tokio::process::Child, String, Log) {
-    let mut settings = vec![
-        ("UNIFICUS_DATABASE__URL", env.least.as_str()),
-        ("UNIFICUS_NATS__URL", &env.nats),
-        ("UNIFICUS_NATS__STREAM", &env.stream),
-        ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
-        ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_LOG__FORMAT", "json"),
-    ];
+    let mut settings = env.settings();
     settings.extend(more);
     let mut child = command("serve", &settings).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = Log(BufReader::new(child.stderr.take().unwrap()).lines());

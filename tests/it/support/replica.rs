@@ -24,21 +24,14 @@ impl Replica {
     pub(crate) async fn start(env: &TestEnv, more: &[(&str, &str)]) -> Self {
         let masters = format!("{:?}", [String::from(MASTER)]);
         let settings = [
-            ("UNIFICUS_DATABASE__URL", env.least.as_str()),
-            ("UNIFICUS_NATS__URL", &env.nats),
-            ("UNIFICUS_NATS__STREAM", &env.stream),
-            ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
-            ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
-            ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
             ("UNIFICUS_QUOTA__ENFORCED", "false"),
             ("UNIFICUS_SECRETS__MASTER_KEYS", &masters),
             ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
             ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
-            ("UNIFICUS_LOG__FORMAT", "json"),
         ];
         let mut child = Command::new(env!("CARGO_BIN_EXE_unificus"))
             .arg("serve")
-            .envs(settings.into_iter().chain(more.iter().copied()))
+            .envs(env.settings().into_iter().chain(settings).chain(more.iter().copied()))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

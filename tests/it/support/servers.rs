@@ -151,6 +151,19 @@ fn at(url: &str, database: &str) -> String {
 }
 
 impl TestEnv {
+    /// The settings of the real binary for this environment: ports that the system chooses, and a log in JSON.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, &str)> {
+        vec![
+            ("UNIFICUS_DATABASE__URL", &self.least),
+            ("UNIFICUS_NATS__URL", &self.nats),
+            ("UNIFICUS_NATS__STREAM", &self.stream),
+            ("UNIFICUS_NATS__SUBJECT_ROOT", &self.subject_root),
+            ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
+            ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
+            ("UNIFICUS_LOG__FORMAT", "json"),
+        ]
+    }
+
     /// The default configuration for this environment: ports that the system chooses, a master key, webhooks to
     /// loopback, no quota limits.
     pub(crate) fn config(&self) -> Config {

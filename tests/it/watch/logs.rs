@@ -27,20 +27,14 @@ async fn the_log_of_a_busy_run_has_no_personal_data_and_no_secret() {
     let directory = Dir::new("logs");
     let file = directory.path().join("log");
     let masters = format!("{:?}", [String::from(MASTER)]);
-    let settings = [
-        ("UNIFICUS_DATABASE__URL", env.database.as_str()),
-        ("UNIFICUS_NATS__URL", &env.nats),
-        ("UNIFICUS_NATS__STREAM", &env.stream),
-        ("UNIFICUS_NATS__SUBJECT_ROOT", &env.subject_root),
-        ("UNIFICUS_HTTP__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_METRICS__LISTEN", "127.0.0.1:0"),
-        ("UNIFICUS_SECRETS__MASTER_KEYS", &masters),
+    let mut settings = env.settings();
+    settings.extend([
+        ("UNIFICUS_SECRETS__MASTER_KEYS", masters.as_str()),
         ("UNIFICUS_PUSH__ALLOW_HTTP", "true"),
         ("UNIFICUS_PUSH__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
-        ("UNIFICUS_LOG__FORMAT", "json"),
         // Everything that the service itself logs.
         ("UNIFICUS_LOG__FILTER", "info,unificus=trace"),
-    ];
+    ]);
     let mut serve = command_of(&["serve"], &settings);
     let mut process = serve.stderr(std::fs::File::create(&file).unwrap()).spawn().unwrap();
     let log = || std::fs::read_to_string(&file).unwrap();
