@@ -57,8 +57,8 @@ async fn the_compose_file_asks_for_the_secrets_that_the_script_draws() {
     let drawn = drawn.lines().filter_map(|line| line.split_once('=')).filter(|(_, value)| value.len() > 40);
     let drawn: BTreeSet<&str> = drawn.map(|(name, _)| name).collect();
     let compose = std::fs::read_to_string(repository("deploy/compose.yaml")).unwrap();
-    let asked: BTreeSet<&str> = compose.split("${").skip(1).filter_map(|rest| rest.split(":?").next()).collect();
-    assert_eq!(drawn, asked);
+    let needed: BTreeSet<&str> = compose.split("${").skip(1).filter_map(|rest| rest.split(":?").next()).collect();
+    assert_eq!(drawn, needed);
 }
 
 #[cfg(target_os = "linux")]
