@@ -2,6 +2,8 @@
 //! published schemas check the files, and the commands of the image's stages run as they stand there.
 
 use std::collections::BTreeSet;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -55,8 +57,8 @@ async fn the_compose_file_asks_for_the_secrets_that_the_script_draws() {
     let drawn = drawn.lines().filter_map(|line| line.split_once('=')).filter(|(_, value)| value.len() > 40);
     let drawn: BTreeSet<&str> = drawn.map(|(name, _)| name).collect();
     let compose = std::fs::read_to_string(repository("deploy/compose.yaml")).unwrap();
-    let requested: BTreeSet<&str> = compose.split("${").skip(1).filter_map(|rest| rest.split(":?").next()).collect();
-    assert_eq!(drawn, requested);
+    let needed: BTreeSet<&str> = compose.split("${").skip(1).filter_map(|rest| rest.split(":?").next()).collect();
+    assert_eq!(drawn, needed);
 }
 
 #[cfg(target_os = "linux")]
@@ -69,13 +71,17 @@ async fn the_image_has_the_program_what_it_loads_and_nothing_that_root_needs() {
     succeeded(&run(Command::new(repository("deploy/image-root.sh")).arg(dir.path())).await);
 
     // Only with the image's own loader and libraries, as in the container.
-    let libraries = std::fs::read_dir(dir.path().join("lib/x86_64-linux-gnu"));
-    if let Ok(libraries) = libraries {
-        assert!(libraries.count() >= 2);
-        let mut isolated = Command::new(dir.path().join("lib64/ld-linux-x86-64.so.2"));
-        isolated.args(["--inhibit-cache", "--library-path"]).arg(dir.path().join("lib/x86_64-linux-gnu"));
-        let version = succeeded(&run(isolated.arg(&program).arg("--version")).await);
-        assert!(version.starts_with("unificus "), "{version}");
+    let named = succeeded(&run(Command::new("ldd").arg(&program)).await);
+    let named = named.split_whitespace().filter_map(|word| word.strip_prefix('/')).map(|path| dir.path().join(path));
+    let (loader, libraries): (Vec<PathBuf>, Vec<PathBuf>) =
+        named.partition(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-")));
+    assert!(loader.len() == 1 && libraries.len() >= 2, "{loader:?} {libraries:?}");
+    let mut isolated = Command::new(&loader[0]);
+    isolated.args(["--inhibit-cache", "--library-path"]).arg(libraries[0].parent().unwrap());
+    let version = succeeded(&run(isolated.arg(&program).arg("--version")).await);
+    assert!(version.starts_with("unificus "), "{version}");
+    for library in libraries {
+        assert!(library.exists(), "{}", library.display());
     }
     for file in ["etc/ssl/certs/ca-certificates.crt", "etc/passwd", "etc/group", "etc/nsswitch.conf"] {
         assert!(dir.path().join(file).metadata().unwrap().len() > 0, "{file}");

@@ -155,7 +155,7 @@ async fn operate(installation: &Installation, uid: &str, account: unificus::doma
     // The tables that a rebuild puts into place are open to the service as the ones before, and belong to their owner.
     let grants = async || {
         let sql = connect(&installation.owner).await;
-        let grants = "select relname::text, pg_get_userbyid(relowner)::text || array_to_string(relacl, ' ')
+        let grants = "select relname::text, pg_get_userbyid(relowner)::text || (select string_agg(a::text, ' ' order by a::text) from unnest(relacl) a)
             from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
         let rows = sql.query(grants, &[]).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect::<BTreeMap<String, Option<String>>>()
