@@ -101,12 +101,11 @@ pub(super) async fn login(
     let users = Users::new(store.clone(), PasswordHasher::new()?, masters, clock, Mailer::default());
     // As hard to guess as a key, because the database may have the demo's data for years.
     let password: String = SecretKey::make("demo").text().chars().skip("demo_live_".len()).take(16).collect();
-    match known {
-        Some(user) => users.set_password((account, user.user_id), (EMAIL, &password), by).await?,
-        None => {
-            let invitation = users.invite(account, EMAIL, UserRole::SuperAdmin, by).await?;
-            users.choose_password(&invitation, &password, by).await?;
-        }
+    if let Some(user) = known {
+        users.set_password((account, user.user_id), (EMAIL, &password), by).await?;
+    } else {
+        let invitation = users.invite(account, EMAIL, UserRole::SuperAdmin, by).await?;
+        users.choose_password(&invitation, &password, by).await?;
     }
     credentials.password = password;
     private::write(&dir.join(FILE), &serde_json::to_string(credentials)?)

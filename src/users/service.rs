@@ -20,13 +20,13 @@ use crate::store::console::users::{ChangedUser, ConsoleUser, InvitedUser, NewUse
 use crate::store::{Store, StoreError};
 
 /// The time for which an invitation works.
-pub const INVITATION_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const INVITATION_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// The time for which a link to choose another password works.
-pub const RESET_TTL: Duration = Duration::from_secs(3_600);
+pub const RESET_TTL: Duration = Duration::from_hours(1);
 
 /// The time for which the link of the first start works; the next start prints another one.
-pub const SET_UP_TTL: Duration = Duration::from_secs(24 * 3_600);
+pub const SET_UP_TTL: Duration = Duration::from_hours(24);
 
 /// The accounts with one email address that get a link.
 const MAX_RESETS: i64 = 4;

@@ -18,16 +18,16 @@ use crate::store::console::users::ConsoleUser;
 use sha2::{Digest as _, Sha256};
 
 /// The time after which a session ends, however much it is used.
-pub const SESSION_TTL: Duration = Duration::from_secs(14 * 24 * 3_600);
+pub const SESSION_TTL: Duration = Duration::from_hours(14 * 24);
 
 /// The time after which an unused session ends.
-pub const SESSION_IDLE: Duration = Duration::from_secs(24 * 3_600);
+pub const SESSION_IDLE: Duration = Duration::from_hours(24);
 
 /// The time for the second step of signing in.
-const STEP_TTL: Duration = Duration::from_secs(300);
+const STEP_TTL: Duration = Duration::from_mins(5);
 
 /// The window in which attempts are counted.
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const WINDOW: Duration = Duration::from_mins(15);
 
 /// Attempts per window for one email address from one network. Few, because a person remembers or resets a password.
 const MAX_PER_EMAIL_AND_NETWORK: i32 = 10;

@@ -210,7 +210,7 @@ async fn current_usage(console: &Console, session: &SessionState) -> Result<Usag
 fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
     let terms = console.config.quota.tiers.terms(&session.tier);
     let limit = terms.map_or(0, |terms| terms.calls_per_month);
-    let title = terms.map_or(session.tier.name(), |terms| terms.title.as_str());
+    let title = terms.map_or_else(|| session.tier.name(), |terms| terms.title.as_str());
     let left = limit.saturating_sub(usage.used);
     let (used, all, resets) =
         (text::thousands(usage.used), text::thousands(limit), text::day_of_month(usage.resets_at));
