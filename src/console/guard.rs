@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderName, ORIGIN, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
 
 use super::access::{Access, CSRF_FIELD};
 use super::error::PageError;
@@ -106,7 +106,7 @@ async fn check(
 
 /// Whether the browser says that a page of another site sent the request. Older browsers say nothing; the token decides.
 fn comes_from_elsewhere(parts: &Parts) -> bool {
-    let site = parts.headers.get(FETCH_SITE).map(hyper::http::HeaderValue::as_bytes);
+    let site = parts.headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }

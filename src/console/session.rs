@@ -82,6 +82,7 @@ impl Visitor {
 pub(crate) struct ConsoleSession(pub(super) Arc<SessionState>);
 
 /// The parts of a [`ConsoleSession`].
+#[expect(clippy::struct_excessive_bools, reason = "each is a column that pages show by itself")]
 pub(crate) struct SessionState {
     pub(crate) account: AccountId,
     pub(crate) account_name: String,

@@ -102,7 +102,7 @@ pub(super) async fn login(
     // As hard to guess as a key, because the database may have the demo's data for years.
     let password: String = SecretKey::make("demo").text().chars().skip("demo_live_".len()).take(16).collect();
     if let Some(user) = known {
-        users.set_password((account, user.user_id), (EMAIL, &password), by).await?
+        users.set_password((account, user.user_id), (EMAIL, &password), by).await?;
     } else {
         let invitation = users.invite(account, EMAIL, UserRole::SuperAdmin, by).await?;
         users.choose_password(&invitation, &password, by).await?;

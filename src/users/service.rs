@@ -20,7 +20,7 @@ use crate::store::console::users::{ChangedUser, ConsoleUser, InvitedUser, NewUse
 use crate::store::{Store, StoreError};
 
 /// The time for which an invitation works.
-pub const INVITATION_TTL: Duration = Duration::from_hours(168);
+pub const INVITATION_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// The time for which a link to choose another password works.
 pub const RESET_TTL: Duration = Duration::from_hours(1);

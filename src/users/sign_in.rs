@@ -18,7 +18,7 @@ use crate::store::console::users::ConsoleUser;
 use sha2::{Digest as _, Sha256};
 
 /// The time after which a session ends, however much it is used.
-pub const SESSION_TTL: Duration = Duration::from_hours(336);
+pub const SESSION_TTL: Duration = Duration::from_hours(14 * 24);
 
 /// The time after which an unused session ends.
 pub const SESSION_IDLE: Duration = Duration::from_hours(24);

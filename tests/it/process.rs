@@ -118,7 +118,7 @@ async fn the_environment_file_is_private_and_names_what_a_script_needs() {
     web.post("/console/sign-in", &login).await.expect(303);
     web.get("/console/team").await.expect(200);
     assert!(of("UNIFICUS_CONSOLE_URL").starts_with("http://localhost:"));
-    for (name, value) in lines.iter() {
+    for (name, value) in &lines {
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_:/.@".contains(character);
         assert!(!value.is_empty() && value.chars().all(plain), "{name} needs no quotes in a shell: {value}");
     }

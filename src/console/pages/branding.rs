@@ -53,7 +53,7 @@ pub(in crate::console) async fn save(
 ) -> PageResult {
     let new = match parsed(&form) {
         Ok(new) => new,
-        Err(errors) => return invalid(&console, &session, BrandForm::typed(&form), &errors).await,
+        Err(errors) => return Ok(invalid(&session, &BrandForm::typed(&form), &errors)),
     };
     match console.store.set_brand(session.account, &new, session.by(&console.clock)).await? {
         SetBrand::Done => {
@@ -62,7 +62,7 @@ pub(in crate::console) async fn save(
         SetBrand::NoAccount => Err(PageError::Missing),
         SetBrand::HostTaken(host) => {
             let errors = FieldErrors::one("hosts", format!("{host} belongs to another account."));
-            invalid(&console, &session, BrandForm::typed(&form), &errors).await
+            Ok(invalid(&session, &BrandForm::typed(&form), &errors))
         }
     }
 }
@@ -82,7 +82,7 @@ pub(in crate::console) async fn save_logo(
         Err(wrong) => {
             let own = console.store.brand(session.account).await?;
             let form = BrandForm::of(own.as_ref(), &session.brand);
-            return invalid(&console, &session, form, &FieldErrors::one("logo", wrong)).await;
+            return Ok(invalid(&session, &form, &FieldErrors::one("logo", wrong)));
         }
     };
     let new = NewBrand { logo: Some(logo), ..NewBrand::default() };
@@ -126,13 +126,8 @@ async fn set(console: &Console, session: &ConsoleSession, new: &NewBrand, done: 
     }
 }
 
-async fn invalid(
-    _: &Console,
-    session: &ConsoleSession,
-    form: BrandForm,
-    errors: &FieldErrors,
-) -> Result<Response, PageError> {
-    Ok(session.invalid_page(Nav::Branding, TITLE, content(session, &form, errors, None)))
+fn invalid(session: &ConsoleSession, form: &BrandForm, errors: &FieldErrors) -> Response {
+    session.invalid_page(Nav::Branding, TITLE, content(session, form, errors, None))
 }
 
 /// The bytes of the field `logo` of an upload; `None` where no file was chosen.

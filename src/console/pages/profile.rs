@@ -68,10 +68,10 @@ pub(in crate::console) async fn remove_totp(
     let user = (session.account, session.user_id);
     let password = form.get("totp_password").unwrap_or_default();
     let removed = console.users.remove_totp(user, password, session.by(&console.clock)).await;
-    let removed = removed.map_err(|error| match error {
-        UserError::Invalid { message, .. } => UserError::Invalid { field: "totp_password", message },
-        other => other,
-    });
+    let removed = match removed {
+        Err(UserError::Invalid { message, .. }) => Err(UserError::Invalid { field: "totp_password", message }),
+        removed => removed,
+    };
     answer(&console, &session, removed, None, "The second factor is off.").await
 }
 

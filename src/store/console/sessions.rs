@@ -69,6 +69,7 @@ pub struct NewSession {
 /// A session that works, with the user and the account that every page shows.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column that pages show by itself")]
 pub struct ActiveSession {
     pub session_id: Uuid,
     pub user_id: Uuid,

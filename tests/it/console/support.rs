@@ -17,6 +17,7 @@ use unificus::domain::AccountId;
 use unificus::domain::user::UserRole;
 use unificus::secrets::MasterKeys;
 use unificus::store::audit::By;
+use unificus::store::console::audit_list::AuditFilter;
 use unificus::users::{Mailer, PasswordHasher, Users};
 
 use crate::support::Service;
@@ -94,7 +95,7 @@ impl Console {
 
     /// The actions in the account's audit, the newest first.
     pub(crate) async fn audited(&self) -> Vec<(String, String)> {
-        let entries = self.service.store.audit_entries(self.account(), &Default::default(), 100).await.unwrap();
+        let entries = self.service.store.audit_entries(self.account(), &AuditFilter::default(), 100).await.unwrap();
         entries.into_iter().map(|entry| (entry.actor, entry.action)).collect()
     }
 }

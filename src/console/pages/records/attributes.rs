@@ -8,17 +8,18 @@ use crate::domain::{Entity, Field, FieldKind, Link, Record, Role, Value};
 
 /// The label of an attribute: `first_name` as `First name`.
 pub(super) fn label(field: Field) -> String {
-    let known = match field {
-        Field::PrimaryContact => "Primary contact",
-        Field::Email => "Email",
-        Field::BackgroundInfo => "Background",
-        Field::CustomFields | Field::CompanyCustomFields | Field::ProjectCustomFields => "Custom fields",
-        Field::TargetCustomFields => "Target custom fields",
-        Field::Audiences => "Marketing audiences",
-        _ => "",
-    };
-    if !known.is_empty() {
-        return known.to_owned();
+    const UNLIKE_THEIR_NAMES: [(Field, &str); 8] = [
+        (Field::PrimaryContact, "Primary contact"),
+        (Field::Email, "Email"),
+        (Field::BackgroundInfo, "Background"),
+        (Field::CustomFields, "Custom fields"),
+        (Field::CompanyCustomFields, "Custom fields"),
+        (Field::ProjectCustomFields, "Custom fields"),
+        (Field::TargetCustomFields, "Target custom fields"),
+        (Field::Audiences, "Marketing audiences"),
+    ];
+    if let Some((_, label)) = UNLIKE_THEIR_NAMES.iter().find(|(known, _)| *known == field) {
+        return (*label).to_owned();
     }
     let mut words = field.name().replace('_', " ");
     if let Some(first) = words.get_mut(..1) {

@@ -31,9 +31,14 @@ struct Listed {
     records: Vec<Record>,
     has_previous: bool,
     has_next: bool,
-    /// The number of all records; `None` where they are not counted.
-    total: Option<u64>,
-    has_uncounted: bool,
+    total: ListTotal,
+}
+
+/// The number of all records of a list.
+enum ListTotal {
+    Uncounted,
+    Exactly(u64),
+    MoreThan(u64),
 }
 
 pub(in crate::console) async fn list<K: Kind>(
@@ -76,11 +81,13 @@ async fn live(
     if is_backwards {
         records.reverse();
     }
+    let total = u64::try_from(page.counted.total).map_or(ListTotal::Uncounted, |total| {
+        if has_uncounted { ListTotal::MoreThan(total) } else { ListTotal::Exactly(total) }
+    });
     Ok(Listed {
         has_previous: if is_backwards { page.more } else { query.start != PageStart::First },
         has_next: is_backwards || page.more,
-        total: u64::try_from(page.counted.total).ok(),
-        has_uncounted,
+        total,
         records,
     })
 }
@@ -100,7 +107,7 @@ async fn deleted(
     let has_next = stored.len() > size;
     stored.truncate(size);
     let records = decode(kind.entity, &stored)?;
-    Ok(Listed { records, has_previous: false, has_next, total: None, has_uncounted: false })
+    Ok(Listed { records, has_previous: false, has_next, total: ListTotal::Uncounted })
 }
 
 fn decode(entity: Entity, stored: &[StoredRecord]) -> Result<Vec<Record>, PageError> {
@@ -197,12 +204,15 @@ fn results(session: &SessionState, kind: &RecordKind, query: &ListQuery, listed:
 
 fn summary(kind: &RecordKind, listed: &Listed) -> String {
     let shown = u64::try_from(listed.records.len()).unwrap_or_default();
-    match listed.total {
-        Some(total) if total > shown => {
-            let more = if listed.has_uncounted { "more than " } else { "" };
-            format!("{} of {more}{}", text::thousands(shown), text::count(total, kind.noun, kind.nouns))
-        }
-        _ => text::count(shown, kind.noun, kind.nouns),
+    let (more, total) = match listed.total {
+        ListTotal::Uncounted => ("", shown),
+        ListTotal::Exactly(total) => ("", total),
+        ListTotal::MoreThan(total) => ("more than ", total),
+    };
+    if total > shown {
+        format!("{} of {more}{}", text::thousands(shown), text::count(total, kind.noun, kind.nouns))
+    } else {
+        text::count(shown, kind.noun, kind.nouns)
     }
 }
 
@@ -238,10 +248,12 @@ fn nothing(session: &SessionState, kind: &RecordKind, query: &ListQuery) -> Mark
 }
 
 fn records_table(session: &SessionState, kind: &RecordKind, query: &ListQuery, records: &[Record]) -> Markup {
-    let heads: &[&str] = match kind.entity {
-        Entity::Contact => &["Name", "Email", "Phone", "Companies", "Role", "Changed"],
-        Entity::Company => &["Name", "Category", "Phone", "Primary contact", "Role", "Changed"],
-        _ => &["Name", "Status", "Start", "End", "Changed"],
+    let heads: &[&str] = if kind.entity == Entity::Contact {
+        &["Name", "Email", "Phone", "Companies", "Role", "Changed"]
+    } else if kind.entity == Entity::Company {
+        &["Name", "Category", "Phone", "Primary contact", "Role", "Changed"]
+    } else {
+        &["Name", "Status", "Start", "End", "Changed"]
     };
     let caption = if query.is_deleted { format!("Deleted {}", kind.nouns) } else { kind.title.to_owned() };
     table(
@@ -273,8 +285,8 @@ fn cells(kind: &RecordKind, record: &Record) -> Markup {
             @match record.fields.get(&Field::Role) { Some(Value::Role(role)) => (role_badge(*role)), _ => (absent()) }
         }
     };
-    match kind.entity {
-        Entity::Contact => html! {
+    if kind.entity == Entity::Contact {
+        html! {
             (text("Email", Field::Email))
             (text("Phone", Field::Phone))
             td data-label="Companies" {
@@ -284,8 +296,9 @@ fn cells(kind: &RecordKind, record: &Record) -> Markup {
                 }
             }
             (role)
-        },
-        Entity::Company => html! {
+        }
+    } else if kind.entity == Entity::Company {
+        html! {
             (text("Category", Field::Category))
             (text("Phone", Field::Phone))
             td data-label="Primary contact" {
@@ -297,12 +310,13 @@ fn cells(kind: &RecordKind, record: &Record) -> Markup {
                 }
             }
             (role)
-        },
-        _ => html! {
+        }
+    } else {
+        html! {
             (text("Status", Field::Status))
             (text("Start", Field::StartDate))
             (text("End", Field::EndDate))
-        },
+        }
     }
 }
 

@@ -123,9 +123,10 @@ pub(super) fn record_path(entity: Entity, uid: impl std::fmt::Display) -> Option
 /// The name under which people know a record.
 pub(super) fn title_of(record: &Record) -> String {
     let text = |field| record.text(field).unwrap_or_default().trim();
-    let name = match record.entity {
-        Entity::Contact => format!("{} {}", text(Field::FirstName), text(Field::LastName)),
-        _ => text(Field::Name).to_owned(),
+    let name = if record.entity == Entity::Contact {
+        format!("{} {}", text(Field::FirstName), text(Field::LastName))
+    } else {
+        text(Field::Name).to_owned()
     };
     let name = name.trim();
     if record.erased {

@@ -83,11 +83,8 @@ fn custom_fields(record: &Record, events: &[Event]) -> HashSet<Uuid> {
         .iter()
         .flat_map(|event| event.changed.iter().flat_map(|change| [change.from.as_ref(), change.to.as_ref()]).flatten());
     let values = record.fields.values().chain(of_events);
-    let custom = values.filter_map(|value| match value {
-        Value::Custom(values) => Some(values.keys().map(|uid| uid.0)),
-        _ => None,
-    });
-    custom.flatten().collect()
+    let custom = values.filter_map(|value| if let Value::Custom(values) = value { Some(values) } else { None });
+    custom.flat_map(|values| values.keys().map(|uid| uid.0)).collect()
 }
 
 /// The records that a record links to, and their kind.
