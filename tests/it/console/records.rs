@@ -1,8 +1,11 @@
 //! Contacts, companies and projects over HTTP: search and pages, other accounts, texts that would be markup, earlier states,
 //! restoring, files.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use unificus::domain::user::UserRole;
+use unificus::store::console::audit_list::AuditFilter;
 
 use super::support::{Console, Page, Web};
 use crate::support::Client;
@@ -33,10 +36,10 @@ async fn import(web: &Web, list: &str, mode: &str, fields: &[(&str, &str)], file
     let action = form.between("class=\"import\" method=\"post\" action=\"", "\"").replace("&amp;", "&");
     let mut body = String::new();
     for (name, value) in [&[("mode", mode), ("origin", "crm")], fields].concat() {
-        body.push_str(&format!("--line\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+        write!(body, "--line\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").unwrap();
     }
     body.push_str("--line\r\ncontent-disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n");
-    body.push_str(&format!("content-type: text/csv\r\n\r\n{file}\r\n--line--\r\n"));
+    write!(body, "content-type: text/csv\r\n\r\n{file}\r\n--line--\r\n").unwrap();
     let kind = ("content-type", "multipart/form-data; boundary=line");
     web.send(hyper::Method::POST, &action, &[kind], body).await
 }
@@ -223,7 +226,7 @@ async fn a_deleted_contact_is_restored_with_its_author_in_the_audit_and_in_the_h
 
     assert!(listed(&admin.get("/console/contacts").await, "/").is_empty());
     let deleted = admin.get("/console/contacts?state=deleted").await;
-    assert_eq!(listed(&deleted, "/"), [path.clone()]);
+    assert_eq!(listed(&deleted, "/"), [path.as_str()]);
     let page = member.get(&path).await;
     assert!(page.text.contains("is deleted") && !page.text.contains("?dialog=restore"));
     member.post(&restore, &[]).await.expect(404);
@@ -238,7 +241,7 @@ async fn a_deleted_contact_is_restored_with_its_author_in_the_audit_and_in_the_h
     let audited = console.audited().await;
     let restored = audited.iter().filter(|(_, action)| action == "contact.restore");
     assert_eq!(restored.collect::<Vec<_>>(), [&("admin@example.org".to_owned(), "contact.restore".to_owned())], "once");
-    let entries = console.service.store.audit_entries(console.account(), &Default::default(), 100).await.unwrap();
+    let entries = console.service.store.audit_entries(console.account(), &AuditFilter::default(), 100).await.unwrap();
     let entry = entries.iter().find(|entry| entry.action == "contact.restore").unwrap();
     let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
     assert_eq!(detail, json!({"record": uid, "version": 3}));
@@ -431,8 +434,10 @@ async fn a_word_that_very_many_contacts_have_is_found_page_by_page_with_and_with
     let (api, store) = (&console.service.client, &console.service.store);
     let web = console.as_role(UserRole::Admin).await;
     contact(api, "Eve", "Stone", "eve@example.org", "Lead").await;
-    let lines: String = (0..MANY).map(|number| format!("Lead,P{number},Lee,p{number}@example.org\n")).collect();
-    let file = format!("role,first_name,last_name,email\n{lines}");
+    let mut file = "role,first_name,last_name,email\n".to_owned();
+    for number in 0..MANY {
+        writeln!(file, "Lead,P{number},Lee,p{number}@example.org").unwrap();
+    }
     assert!(import(&web, "contacts", "run", &[], &file).await.text.contains("The file was imported."));
     let search = async || {
         let page = web.get("/console/contacts?q=lee").await;

@@ -24,7 +24,7 @@ const ALL: PageLimit = PageLimit { events: 1_000, bytes: 1 << 20 };
 async fn execute(parts: &Parts, account: AccountId, operation: Value) -> Value {
     let read = sync_op::read(operation, &"erp".into(), &mut clock::fresh_uid);
     let envelope = CommandEnvelope::new(account, "erp".into(), read.command.unwrap());
-    let result = command::execute(&parts.store, &Clock::system(), envelope).await.unwrap();
+    let result = Box::pin(command::execute(&parts.store, &Clock::system(), envelope)).await.unwrap();
     serde_json::from_str(&result.record).unwrap()
 }
 

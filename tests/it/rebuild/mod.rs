@@ -106,7 +106,7 @@ async fn history(service: &Service, api: &Client) {
             bytes: 100,
             ..CommandEnvelope::new(account, "operator".into(), domain::Command::CreateNamed(create.unwrap()))
         };
-        execute(&service.store, &Clock::system(), envelope).await.unwrap();
+        Box::pin(execute(&service.store, &Clock::system(), envelope)).await.unwrap();
     }
     assert!(service.store.keep_company(account, "kept", true, operator()).await.unwrap());
     api.get("/contacts?q=zed").await.expect(200);

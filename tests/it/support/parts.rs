@@ -73,12 +73,12 @@ impl Parts {
 
     /// Takes the shards and finds the accounts that are behind.
     pub(crate) async fn wake_up(&mut self) {
-        until_idle(&mut self.balance).await;
-        until_idle(&mut self.sweep).await;
+        Box::pin(until_idle(&mut self.balance)).await;
+        Box::pin(until_idle(&mut self.sweep)).await;
     }
 
     pub(crate) async fn relay_all(&mut self) {
-        until_idle(&mut self.relay).await;
+        Box::pin(until_idle(&mut self.relay)).await;
         self.relay.finish().await.unwrap();
     }
 

@@ -75,6 +75,20 @@ pub(super) fn shown(entity: Entity, own: Option<&AccountSchema>) -> Json {
     object(Json::Object(properties), &[&optional[..], &[Field::Visibility.name(), "origins"], &ended].concat())
 }
 
+/// The schema of an erased contact, whose fields have no values. Only events have it: its page is 410.
+pub(super) fn erased() -> Json {
+    let mut schema = shown(Entity::Contact, None);
+    for field in always_there(Entity::Contact) {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{field}")) {
+            *property = nullable(property.take());
+        }
+    }
+    if let Some(Json::Array(required)) = schema.get_mut("required") {
+        required.push(json!("erased"));
+    }
+    schema
+}
+
 /// The keys that are never null.
 fn always_there(entity: Entity) -> BTreeSet<String> {
     let body = match entity {

@@ -140,7 +140,8 @@ impl Schema {
             Self::Subscriptions => subscriptions(own),
             Self::SubscriptionResult => subscription_result(),
             Self::Event => {
-                let records: Vec<Json> = Entity::ALL.into_iter().map(|kind| reference(Self::Record(kind))).collect();
+                let records = Entity::ALL.into_iter().map(|kind| reference(Self::Record(kind)));
+                let records: Vec<Json> = records.chain([named("ErasedContact", record::erased())]).collect();
                 let data = named("EventData", object(with(change_data(), "record", json!({"anyOf": records})), &[]));
                 event(data, "A CloudEvent 1.0. It holds the change and the whole record after it.")
             }
