@@ -98,7 +98,7 @@ async fn writes_during_an_erasure_leave_nothing_of_the_person() {
     for client in [&service.client, &other] {
         assert_clean("the feed", &json!(client.changes().await).to_string());
     }
-    assert_eq!(nats_files_with(EMAIL), 0);
+    assert_eq!(stream_files_with(&service.env, EMAIL), 0);
     assert_sound(&service).await;
     app.stop().await.unwrap();
 }

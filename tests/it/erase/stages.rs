@@ -95,7 +95,7 @@ async fn an_erasure_continues_after_any_step_and_waits_for_every_live_replica() 
     parts.relay_all().await;
     assert_eq!(worker(&env, &parts).await.step().await.unwrap(), Step::Advanced);
     assert_eq!(stage(&env).await, "done");
-    assert_eq!(nats_files_with(EMAIL), 0);
+    assert_eq!(stream_files_with(&env, EMAIL), 0);
     assert_clean("the database", &dump(&env).await);
 
     // The relay does not take the gap for a loss: a new owner goes on behind the last message.
