@@ -5,12 +5,12 @@ use std::process::Output;
 use serde_json::Value;
 use unificus::clock::Clock;
 use unificus::config::{Config, MasterKey};
-use unificus::dev::services::{SERVICE_ROLE, Services};
+use unificus::dev::services::Services;
 use unificus::doctor::{self, Diagnosis, Level};
 
 use crate::push_delivery::endpoint_at;
 use crate::support::program::unificus;
-use crate::support::servers::{Servers, TestEnv, binaries, directory};
+use crate::support::servers::{LEAST_ROLE, Servers, TestEnv, binaries, directory};
 use crate::support::service::{account, account_on};
 use crate::support::{Receiver, Service, until};
 
@@ -89,9 +89,9 @@ async fn faults_of_postgres_are_named() {
         superuser.batch_execute(&format!("alter database {database} reset {setting}")).await.unwrap();
     }
 
-    superuser.batch_execute(&format!("revoke delete on contact from {SERVICE_ROLE}")).await.unwrap();
+    superuser.batch_execute(&format!("revoke delete on contact from {LEAST_ROLE}")).await.unwrap();
     assert_only(&examine(&good).await, "database.rights", Level::Error, "contact");
-    superuser.batch_execute(&format!("grant delete on contact to {SERVICE_ROLE}")).await.unwrap();
+    superuser.batch_execute(&format!("grant delete on contact to {LEAST_ROLE}")).await.unwrap();
 
     let mut config = good.clone();
     config.database.pool = 200;
@@ -105,9 +105,9 @@ async fn faults_of_postgres_are_named() {
     let findings = Box::pin(doctor::examine(&good, &clock)).await.unwrap();
     assert_only(&findings, "database.clock", Level::Warning, "-300.0 s");
 
-    superuser.batch_execute(&format!("grant pg_read_all_settings to {SERVICE_ROLE}")).await.unwrap();
+    superuser.batch_execute(&format!("grant pg_read_all_settings to {LEAST_ROLE}")).await.unwrap();
     let findings = examine(&good).await;
-    superuser.batch_execute(&format!("revoke pg_read_all_settings from {SERVICE_ROLE}")).await.unwrap();
+    superuser.batch_execute(&format!("revoke pg_read_all_settings from {LEAST_ROLE}")).await.unwrap();
     let disk = findings.iter().find(|finding| finding.check == "database.disk").unwrap();
     assert!(disk.message.contains(" are free at "), "{disk:?}");
 

@@ -294,7 +294,7 @@ async fn a_bad_sync_is_undone_and_a_conflict_resolved_in_a_browser() {
             .await
             .click()
             .await;
-        browser.find("//h3[text() = 'No open conflicts']").await;
+        browser.find("//h2[text() = 'No open conflicts']").await;
         assert_eq!(first_name(&console, &uid).await, "Annie");
 
         browser.find("//a[text() = 'Overview']").await.click().await;

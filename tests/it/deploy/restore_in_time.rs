@@ -53,15 +53,16 @@ struct Restored {
 }
 
 impl Restored {
-    async fn start() -> Self {
-        let work = crate::support::servers::directory("restore-work");
+    /// Tests of one process have directories of different names.
+    async fn start(name: &str) -> Self {
+        let work = crate::support::servers::directory(&format!("{name}-work"));
         std::fs::create_dir_all(work.join("archive")).unwrap();
         for dir in [work.clone(), work.join("archive")] {
             std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
         }
         let archive = work.join("archive");
         let prepare = |cluster: &Path| archive_to(&archive, cluster);
-        let installation = Installation::make("restore-servers", prepare).await;
+        let installation = Installation::make(&format!("{name}-servers"), prepare).await;
         Self { installation, work }
     }
 
@@ -161,7 +162,7 @@ impl Partners {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restore_in_time_every_partner_notices_and_ends_with_the_contacts_of_the_service() {
-    let mut restored = Restored::start().await;
+    let mut restored = Restored::start("restore").await;
     let env = restored.installation.env();
     let url = restored.installation.service.clone();
     let settings = [("UNIFICUS_DATABASE__URL", url.as_str()), ("UNIFICUS_NATS__URL", env.nats.as_str())];
@@ -217,7 +218,7 @@ async fn after_a_restore_in_time_every_partner_notices_and_ends_with_the_contact
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_step_after_a_restore_is_refused_while_the_database_recovers() {
-    let mut restored = Restored::start().await;
+    let mut restored = Restored::start("standby").await;
     let service = restored.installation.service.clone();
     let settings = [("UNIFICUS_DATABASE__URL", service.as_str())];
     unificus("account create Acme --json", &settings).await;

@@ -14,7 +14,7 @@ const TEMPLATE: &str = "template_unificus";
 const DIRECTORY: &str = "unificus-it-";
 
 /// The role of services under test: it reads and writes rows, owns nothing, and has the password of [`SERVICE_ROLE`].
-const LEAST_ROLE: &str = "unificus_least";
+pub(crate) const LEAST_ROLE: &str = "unificus_least";
 
 /// The master key of every test environment.
 pub(crate) const MASTER: MasterKey = MasterKey([1; 32]);
