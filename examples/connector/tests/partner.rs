@@ -47,7 +47,7 @@ pub(crate) enum Mutation {
     CursorFromHint,
     /// New records have neither a reference nor a field to match on.
     NoReference,
-    /// The automation writes each record back with a value that differs: a write that no suppression ends.
+    /// The automation responds to every event, its own too, with a value that differs: no suppression ends that.
     WriteBack,
 }
 

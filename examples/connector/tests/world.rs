@@ -145,7 +145,8 @@ impl<S: Service> World<S> {
         let page = self.service.changes(number, self.echo_after.as_deref(), 3).await;
         let mut written = 0;
         for event in &page.events {
-            let is_foreign = event.origin.as_deref() != Some(&format!("partner-{number}"));
+            let writes_back = self.plan.mutation == Some(Mutation::WriteBack);
+            let is_foreign = writes_back || event.origin.as_deref() != Some(&format!("partner-{number}"));
             let uid = event.data.record["uid"].as_str().unwrap_or_default();
             if !is_foreign || !event.event_type.starts_with("crm.contact.") {
                 continue;
@@ -155,7 +156,7 @@ impl<S: Service> World<S> {
                 let set = fields.into_iter().map(|name| (name.clone(), record[name].clone()));
                 let mut set: Values = set.filter(|(_, value)| !value.is_null()).collect();
                 self.next_value += 1;
-                if self.plan.mutation == Some(Mutation::WriteBack) {
+                if writes_back {
                     set.insert("background_info".to_owned(), json!(format!("written back {}", self.next_value)));
                 }
                 let op_id = format!("echo-{}", self.next_value);
