@@ -153,11 +153,13 @@ impl Connector {
         }
     }
 
-    /// The service linked a new record to one that the other system has under another key. One of the two is left.
+    /// The service linked a new record to one that the other system has under another key. One of the two is left. The
+    /// other one may know later events than the result of the creation.
     fn join(&mut self, key: &str, other: &str, uid: &str) {
-        let is_deleted = self.records.get(other).is_some_and(Record::is_deleted_here);
+        let deleted = self.records.get(other).filter(|other| other.is_deleted_here()).cloned();
         let Some(record) = self.records.get_mut(key) else { return };
-        if is_deleted && record.is_here() {
+        if let Some(deleted) = deleted.filter(|_| record.is_here()) {
+            record.continue_from(&deleted);
             self.records.remove(other);
             self.bind(key, uid);
         } else if record.is_here() {

@@ -223,6 +223,21 @@ fn a_record_that_replaces_one_whose_deletion_is_refused_is_that_one() {
 }
 
 #[test]
+fn a_record_that_replaces_a_deleted_one_knows_what_that_one_knew() {
+    let mut machine = synchronised();
+    machine.edited("17", &values(&json!({"title": "Ms"})));
+    let creation = one(machine.push(9));
+    machine.deleted(UID);
+    pull(&mut machine, "updated", &record(4, &json!({"title": "Dr"})));
+    // The creation found the record before the event, and its response comes after it.
+    let linked = record(3, &json!({"title": "Ms"}));
+    machine.results(&[result(&creation, json!({"status": 200, "uid": UID, "record": linked}))]);
+    let [Apply::Update { key, changes }] = &apply(&mut machine)[..] else { panic!("{machine:?}") };
+    assert_eq!((key.as_str(), &changes["title"].to), ("17", &json!("Dr")));
+    assert!(machine.push(9).is_empty());
+}
+
+#[test]
 fn a_record_that_both_systems_have_is_found_by_a_matching_field() {
     let mut machine = machine();
     machine.edited("17", &values(&json!({"title": "Ms", "last_name": Value::Null})));
