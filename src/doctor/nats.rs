@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::diagnosis::Findings;
 use super::machine;
 use crate::broker::{Broker, Issuer, NatsFeatures, StreamDiagnosis, SystemLink};
-use crate::config::{Config, without_password};
+use crate::config::{Config, server_urls, without_password};
 use crate::gateway::fault_of_callout;
 use crate::metrics::Metrics;
 
@@ -14,7 +14,8 @@ const NEARLY_FULL: u64 = 80;
 
 /// Examines NATS.
 pub(super) async fn examine(config: &Config, metrics: &Metrics, findings: &mut Findings) {
-    let url = without_password(&config.nats.url);
+    let urls = server_urls(&config.nats.url).into_iter().map(without_password);
+    let url = urls.collect::<Vec<_>>().join(",");
     let broker = match connect(config, metrics).await {
         Ok(broker) => broker,
         Err(error) => {

@@ -7,7 +7,7 @@ use super::{printed, repository, run, succeeded};
 const UNITS: [&str; 3] = [
     "deploy/systemd/unificus@.service",
     "deploy/systemd/unificus-migrate.service",
-    "deploy/systemd/nats-server.service",
+    "deploy/systemd/nats-server@.service",
 ];
 
 /// The exposure that the units may have at most, in tenths: `systemd-analyze security` rates from 0 (none) to 100.
