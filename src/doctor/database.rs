@@ -46,7 +46,8 @@ pub(super) async fn examine(config: &Config, store: &Store, clock: &Clock, findi
             findings.error(
                 "database.reached",
                 format!("PostgreSQL cannot be used at {}: {}", without_password(&config.database.url), error.report()),
-                "start PostgreSQL, or correct the address, role, password and database in database.url",
+                "start PostgreSQL, let the role in by pg_hba.conf, or correct the address, role, password and database in \
+                 database.url; the service connects without TLS, so sslmode=require cannot work",
             );
             return false;
         }

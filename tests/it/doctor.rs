@@ -75,6 +75,16 @@ async fn faults_of_postgres_are_named() {
     assert!(has(&findings, "database.reached", Level::Error), "{findings:#?}");
     assert!(!findings.iter().any(|finding| finding.check == "database.version"), "{findings:#?}");
 
+    let message = &findings[0].message;
+    assert!(message.contains("28P01 password authentication failed"), "{message}");
+
+    let mut nowhere = url::Url::parse(&good.database.url).unwrap();
+    nowhere.set_port(Some(1)).unwrap();
+    config.database.url = nowhere.to_string();
+    let findings = examine(&config).await;
+    let cause = "the database cannot be reached: error connecting to server: Connection refused";
+    assert!(findings[0].message.contains(cause), "{findings:#?}");
+
     config.database.url.clone_from(&env.superuser);
     // The superuser also sees the disk of this machine, which may be full.
     let findings = examine(&config).await.into_iter().filter(|finding| finding.check != "database.disk");

@@ -4,6 +4,7 @@
 #
 #   tests/walk/walk.sh install DIR PROGRAM NATS_SERVER    makes the root, and runs every command of the section
 #   tests/walk/walk.sh check DIR                          asks the API, the doctor and Prometheus; takes four minutes
+#   tests/walk/walk.sh faults DIR                         plants faults, and looks whether the doctor names them
 #   tests/walk/walk.sh run DIR COMMAND…                   runs a command in the root
 #   tests/walk/walk.sh remove DIR                         ends everything in it, and removes it
 #
@@ -20,7 +21,7 @@ fail() {
     exit 1
 }
 
-[ $# -ge 2 ] || fail "usage: $0 install|check|run|remove DIR …"
+[ $# -ge 2 ] || fail "usage: $0 install|check|faults|run|remove DIR …"
 verb=$1 directory=$(realpath -m "$2")
 shift 2
 root=$directory/root
@@ -92,6 +93,12 @@ check() {
     inside bash /root/check.sh
 }
 
+faults() {
+    inside apt-get -qq install --yes --no-install-recommends faketime >/dev/null
+    install -m 755 "$here/faults.sh" "$root/root/faults.sh"
+    inside bash /root/faults.sh
+}
+
 remove() {
     [ ! -e "$directory/init" ] || kill -KILL "$(cat "$directory/init")" 2>/dev/null || true
     sleep 1
@@ -102,6 +109,7 @@ remove() {
 case $verb in
     install) install_all "$@" ;;
     check) check ;;
+    faults) faults ;;
     run) inside "$@" ;;
     remove) remove ;;
     *) fail "no such verb: $verb" ;;
