@@ -45,16 +45,16 @@ pub enum StoreError {
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in std::iter::successors(Some(error), |error| (*error).source()) {
-        let said = match cause.downcast_ref::<DbError>() {
+        let words = match cause.downcast_ref::<DbError>() {
             Some(error) => of_server(error),
             // The driver's word for an error of the server, which follows.
             None if cause.source().is_some_and(|next| next.is::<DbError>()) => continue,
             None => cause.to_string(),
         };
         if text.is_empty() {
-            text = said;
-        } else if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
+            text = words;
+        } else if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
         }
     }
     text

@@ -185,7 +185,9 @@ async fn faults_of_nats_are_named() {
     assert_only(&examine(&config).await, "nats.reached", Level::Error, "no event is published");
     config.nats.url = "nats://u:secret@127.0.0.1:1,nats://127.0.0.1:2".to_owned();
     let shown = "nats://u:***@127.0.0.1:1,nats://127.0.0.1:2: ";
-    assert_only(&examine(&config).await, "nats.reached", Level::Error, shown);
+    let findings = examine(&config).await;
+    assert_only(&findings, "nats.reached", Level::Error, shown);
+    assert_only(&findings, "nats.reached", Level::Error, "Connection refused");
 
     let mut config = good.clone();
     config.nats.stream = "MISSING".to_owned();
@@ -211,6 +213,11 @@ async fn faults_of_nats_are_named() {
     let callout = findings.iter().find(|finding| finding.check == "nats.callout").unwrap();
     assert!(callout.level == Level::Error && callout.message.contains("clients cannot log in"), "{callout:?}");
     assert!(has(&findings, "nats.system", Level::Warning), "{findings:#?}");
+
+    config.nats.system_url.clone_from(&config.nats.url);
+    let findings = examine(&config).await;
+    let system = findings.iter().find(|finding| finding.check == "nats.system").unwrap();
+    assert!(system.level == Level::Error && system.message.contains("no server responds"), "{system:?}");
 
     let jetstream = async_nats::jetstream::new(service.env.nats().await);
     let mut stream = jetstream.get_stream(&service.env.stream).await.unwrap().get_info().await.unwrap().config;

@@ -45,7 +45,7 @@ well() {
 fault() {
     local name=$1 level=$2 check=$3 words=$4 plant=$5 mend=$6 found status
     eval "$plant"
-    # What takes a moment to show, such as a failing archive, is asked for again.
+    # Asked again, because a failing archive or a slow server takes a moment to show.
     for _ in $(seq 20); do
         found=$(doctor)
         status=$?

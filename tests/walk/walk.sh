@@ -4,6 +4,7 @@
 #
 #   tests/walk/walk.sh install DIR PROGRAM NATS_SERVER    makes the root, and runs every command of the section
 #   tests/walk/walk.sh check DIR                          asks the API, the doctor and Prometheus; takes four minutes
+#   tests/walk/walk.sh restore DIR                        makes a backup, and restores it by the section on that
 #   tests/walk/walk.sh faults DIR                         plants faults, and looks whether the doctor names them
 #   tests/walk/walk.sh run DIR COMMAND…                   runs a command in the root
 #   tests/walk/walk.sh remove DIR                         ends everything in it, and removes it
@@ -21,7 +22,7 @@ fail() {
     exit 1
 }
 
-[ $# -ge 2 ] || fail "usage: $0 install|check|faults|run|remove DIR …"
+[ $# -ge 2 ] || fail "usage: $0 install|check|restore|faults|run|remove DIR …"
 verb=$1 directory=$(realpath -m "$2")
 shift 2
 root=$directory/root
@@ -49,11 +50,11 @@ start() {
         mkdir -p "$root/run/lock"
         touch "$root/run/outside"
         mount --bind /proc/self/ns/net "$root/run/outside"
-        exec unshare --net bash -c "ip link set lo up; while :; do sleep 1000 & wait; done"
+        exec unshare --net bash -c "ip link set lo up; touch $root/run/started; while :; do sleep 1000 & wait; done"
     ' walk "$root" >/dev/null 2>&1 </dev/null &
     local outer=$!
     for _ in $(seq 50); do
-        if pgrep -P "$outer" >"$directory/init" && nsenter -t "$(cat "$directory/init")" --net ip link show lo up | grep -q lo; then
+        if pgrep -P "$outer" >"$directory/init" && inside test -e /run/started 2>/dev/null; then
             return
         fi
         sleep 0.1
@@ -78,25 +79,20 @@ install_all() {
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
     install -m 755 "$here/systemctl" "$here/apt-get" "$root/usr/local/sbin/"
-    mkdir -p "$root/root/unificus/target/release"
-    tar -c -C "$repository" --exclude=./target --exclude=./.git . | tar -x -C "$root/root/unificus"
-    install -m 755 "$1" "$root/root/unificus/target/release/unificus"
-    install -m 755 "$2" "$root/root/unificus/nats-server"
-    { echo 'cd /root/unificus && set -ex'; commands; } >"$root/root/walk.sh"
+    mkdir -p "$root/opt/unificus/target/release"
+    tar -c -C "$repository" --exclude=./target --exclude=./.git . | tar -x -C "$root/opt/unificus"
+    install -m 755 "$1" "$root/opt/unificus/target/release/unificus"
+    install -m 755 "$2" "$root/opt/unificus/nats-server"
+    { echo 'cd /opt/unificus && set -ex'; commands; } >"$root/root/walk.sh"
     start
     inside apt-get -qq update
     inside bash /root/walk.sh
 }
 
-check() {
-    install -m 755 "$here/check.sh" "$root/root/check.sh"
-    inside bash /root/check.sh
-}
-
-faults() {
-    inside apt-get -qq install --yes --no-install-recommends faketime >/dev/null
-    install -m 755 "$here/faults.sh" "$root/root/faults.sh"
-    inside bash /root/faults.sh
+# Runs a script of this directory in the root.
+script() {
+    install -m 755 "$here/$1" "$root/root/$1"
+    inside bash "/root/$1"
 }
 
 remove() {
@@ -108,8 +104,12 @@ remove() {
 
 case $verb in
     install) install_all "$@" ;;
-    check) check ;;
-    faults) faults ;;
+    check) script check.sh ;;
+    restore) script restore.sh ;;
+    faults)
+        inside apt-get -qq install --yes --no-install-recommends faketime >/dev/null
+        script faults.sh
+        ;;
     run) inside "$@" ;;
     remove) remove ;;
     *) fail "no such verb: $verb" ;;
