@@ -45,10 +45,10 @@ pub enum StoreError {
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in std::iter::successors(Some(error), |error| (*error).source()) {
-        let words = match cause.downcast_ref::<DbError>() {
-            Some(error) => of_server(error),
+        let words = match of_server(cause) {
+            Some(error) => described(error),
             // The driver's word for an error of the server, which follows.
-            None if cause.source().is_some_and(|next| next.is::<DbError>()) => continue,
+            None if cause.source().and_then(of_server).is_some() => continue,
             None => cause.to_string(),
         };
         if text.is_empty() {
@@ -60,7 +60,11 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-fn of_server(error: &DbError) -> String {
+fn of_server<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbError> {
+    error.downcast_ref()
+}
+
+fn described(error: &DbError) -> String {
     let constraint = error.constraint().map(|constraint| format!(" (constraint {constraint})")).unwrap_or_default();
     format!("{} {}{constraint}", error.code().code(), error.message())
 }

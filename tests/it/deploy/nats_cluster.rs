@@ -27,8 +27,8 @@ const SYSTEM_PASSWORD: &str = "psystem123";
 /// The names of variables in a configuration of NATS: `$NATS_` and what follows.
 fn nats_variables(configuration: &str) -> BTreeSet<&str> {
     let is_part = |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
-    let names = configuration.match_indices("$NATS_").map(|(at, _)| &configuration[at + 1..]);
-    names.map(|rest| &rest[..rest.find(|character| !is_part(character)).unwrap_or(rest.len())]).collect()
+    let words = configuration.split(|character: char| !is_part(character) && character != '$');
+    words.filter_map(|word| word.strip_prefix('$')).filter(|name| name.starts_with("NATS_")).collect()
 }
 
 struct Cluster {

@@ -13,6 +13,22 @@ const UNITS: [&str; 3] = [
 /// The exposure that the units may have at most, in tenths: `systemd-analyze security` rates from 0 (none) to 100.
 const MAX_EXPOSURE: u32 = 12;
 
+/// What `deploy/secrets.sh` writes is not in the repository.
+const DRAWN: [&str; 2] = ["deploy/.env", "deploy/tls"];
+
+#[test]
+fn every_file_that_the_operations_page_names_is_there() {
+    let page = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let words = page.split(|character: char| character.is_whitespace() || "`(){},:;<>|\"'".contains(character));
+    let paths = words.filter_map(|word| word.strip_prefix("../").unwrap_or(word).strip_prefix("deploy/"));
+    let paths: Vec<String> = paths.map(|path| format!("deploy/{}", path.trim_end_matches(['.', '…']))).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    for path in paths.iter().filter(|path| !DRAWN.contains(&path.as_str())) {
+        let directory_or_file = path.split_once('*').map_or(path.as_str(), |(before, _)| before);
+        assert!(repository(directory_or_file).exists(), "docs/operations.md names {path}");
+    }
+}
+
 #[tokio::test]
 async fn the_units_are_hardened() {
     for unit in UNITS {
