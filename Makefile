@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures
+.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures walk
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -14,6 +14,7 @@ MINUTES ?= 10
 SEEDS ?= 1000
 ROUNDS ?= 1000
 EDITS ?= 500
+WALK_DIR ?= /var/tmp/unificus-walk
 
 # A connection is a file, and some shells begin with 1,024.
 FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
@@ -83,3 +84,8 @@ pictures: ## draw the consoles of two replicas under load, for docs/operations.m
 	@deploy/setup.sh tests
 	@$(FILES); cargo test --locked --test it -- watch::dashboards::every_panel
 	@mkdir -p docs/pictures && cp "$${CARGO_TARGET_DIR:-target}"/tmp/pictures/*.png docs/pictures/
+
+walk: setup ## as root, install by docs/operations.md in an empty Debian 12; check, restore, plant faults (WALK_DIR=)
+	@cargo build --release --locked --bin unificus
+	@tests/walk/walk.sh install "$(WALK_DIR)" "$${CARGO_TARGET_DIR:-target}/release/unificus" "$$(command -v nats-server)"
+	@for verb in check restore faults remove; do tests/walk/walk.sh $$verb "$(WALK_DIR)" || exit 1; done

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{self, RetentionPolicy, StorageType};
 
-use super::{Broker, BrokerError, is_not_found, unavailable};
+use super::{Broker, BrokerError, REQUEST_TIMEOUT, connect_options, is_not_found, trusting, unavailable};
+use crate::config::server_urls;
 
 /// The state of the server that the service is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,4 +124,12 @@ fn faults(config: &stream::Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(is_wrong, fault)| is_wrong.then_some(fault))
     .collect()
+}
+
+/// Connects one time, for the error that the repeated attempts of a [`Broker`] hide.
+pub async fn connect_once(urls: &str, ca_file: &str) -> Result<(), BrokerError> {
+    let options = trusting(connect_options(urls), ca_file).name("unificus-doctor");
+    let connected = tokio::time::timeout(REQUEST_TIMEOUT, options.connect(server_urls(urls).as_slice())).await;
+    let connected = connected.map_err(|late| unavailable("connecting", late))?;
+    connected.map(drop).map_err(|error| unavailable("connecting", error))
 }

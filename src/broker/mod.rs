@@ -32,7 +32,7 @@ use prometheus::IntGauge;
 
 pub use callout::{LoginRequest, Logins, OwnLogin};
 pub use consumers::{Durable, DurableState, MAX_ACK_PENDING, durable_name};
-pub use diagnosis::{JetStreamDiagnosis, NatsDiagnosis, NatsFeatures, StreamDiagnosis};
+pub use diagnosis::{JetStreamDiagnosis, NatsDiagnosis, NatsFeatures, StreamDiagnosis, connect_once};
 pub use hints::Hints;
 pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
 pub use jwt::{Issuer, Login, NotASeed, Permit};

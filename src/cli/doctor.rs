@@ -1,5 +1,6 @@
 //! `unificus doctor`: prints the findings about a deployment.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -18,10 +19,13 @@ pub(super) struct DoctorOptions {
     /// Print JSON, one line per finding and one with the totals.
     #[arg(long)]
     json: bool,
+    /// A directory whose disk is examined too: PostgreSQL's, that of its archive, NATS's. May be given several times.
+    #[arg(long = "disk", value_name = "DIRECTORY")]
+    disks: Vec<PathBuf>,
 }
 
 pub(super) async fn run(config: &Config, options: DoctorOptions) -> anyhow::Result<ExitCode> {
-    let findings = doctor::examine(config, &Clock::system()).await?;
+    let findings = doctor::examine(config, &Clock::system(), &options.disks).await?;
     for finding in &findings {
         show(finding, options.json);
     }

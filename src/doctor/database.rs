@@ -46,7 +46,8 @@ pub(super) async fn examine(config: &Config, store: &Store, clock: &Clock, findi
             findings.error(
                 "database.reached",
                 format!("PostgreSQL cannot be used at {}: {}", without_password(&config.database.url), error.report()),
-                "start PostgreSQL, or correct the address, role, password and database in database.url",
+                "start PostgreSQL, let the role in by pg_hba.conf, or correct the address, role, password and database in \
+                 database.url; the service connects without TLS, so sslmode=require cannot work",
             );
             return false;
         }
@@ -56,6 +57,7 @@ pub(super) async fn examine(config: &Config, store: &Store, clock: &Clock, findi
     settings(&server, findings);
     role(&server, findings);
     space(config, &server, findings);
+    archive(&server, findings);
     let has_schema = schema(store, findings).await;
     if has_schema {
         rights(store, &server.role, findings).await;
@@ -179,15 +181,29 @@ fn chain(error: impl Into<anyhow::Error>) -> String {
 
 async fn rights(store: &Store, role: &str, findings: &mut Findings) {
     let check = "database.rights";
-    match store.forbidden_tables().await {
-        Ok(tables) if tables.is_empty() => findings.ok(check, "the role may read and write every table"),
-        Ok(tables) => findings.error(
+    match store.missing_rights().await {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            let rights: Vec<_> = missing.iter().map(|on| format!("{} on {}", on.rights, on.table)).collect();
+            let grants: Vec<_> = rights.iter().map(|rights| format!("grant {rights} to {role}")).collect();
+            findings.error(
+                check,
+                format!("the role {role} lacks the rights {}", rights.join("; ")),
+                format!("as the owner: `{}`", grants.join("; ")),
+            );
+        }
+        Err(error) => unreadable(check, &error, findings),
+    }
+    match store.may_change_partitions().await {
+        Ok(true) => {}
+        Ok(false) => findings.error(
             check,
-            format!("the role {role} may not read and write {}", tables.join(", ")),
-            format!("as the owner: `grant select, insert, update, delete on {} to {role}`", tables.join(", ")),
+            format!("the role {role} may not make partitions of the attempt log: attempts are lost from tomorrow on"),
+            "as a superuser: run deploy/postgres/roles.sql again, which makes functions for that",
         ),
         Err(error) => unreadable(check, &error, findings),
     }
+    findings.ok_unless_reported(check, "the role may do all that the service does, with every table");
 }
 
 async fn connections(config: &Config, store: &Store, server: &ServerDiagnosis, findings: &mut Findings) {
@@ -239,6 +255,22 @@ fn space(config: &Config, server: &ServerDiagnosis, findings: &mut Findings) {
     match server.directory.as_deref().filter(|_| machine::is_here(&config.database.url)) {
         Some(directory) => machine::space(check, Path::new(directory), &format!("the database has {size}; "), findings),
         None => findings.ok(check, format!("the database has {size}; the free space of its disk is not known here")),
+    }
+}
+
+fn archive(server: &ServerDiagnosis, findings: &mut Findings) {
+    let check = "database.archive";
+    match &server.unarchived {
+        Some(file) => findings.error(
+            check,
+            format!(
+                "PostgreSQL could not archive {file} of its write-ahead log: its disk fills, and no backup can be \
+                 restored beyond that"
+            ),
+            "look at PostgreSQL's log, then at the space and the rights of the archive's directory",
+        ),
+        None if server.is_archiving => findings.ok(check, "the write-ahead log is archived"),
+        None => findings.ok(check, "archive_mode is off: backups alone can be restored"),
     }
 }
 

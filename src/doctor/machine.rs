@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
@@ -17,11 +17,14 @@ use crate::store::diagnosis::connections_of;
 /// Files besides connections: logs, libraries, NATS, timers.
 const OTHER_FILES: usize = 100;
 
-/// The time within which a replica on this machine answers.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// The time within which a replica on this machine responds.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The longest head of its answer, in bytes.
-const MAX_ANSWER: u64 = 4_096;
+/// The longest response of it that is read, in bytes.
+const MAX_RESPONSE: u64 = 4 << 20;
+
+/// The gauge of the files that a replica may open.
+const FILES_OF_REPLICA: &str = "process_max_fds ";
 
 /// Shares of free space, in percent, below which a disk is nearly full and full.
 const NEARLY_FULL: u64 = 10;
@@ -47,13 +50,26 @@ const PORT_ERRORS: [(ErrorKind, &str, &str); 3] = [
 ];
 const OTHER_PORT_ERROR: (ErrorKind, &str, &str) = (ErrorKind::Other, "it cannot be taken", "choose another address");
 
-/// Examines ports and limits.
-pub(super) async fn examine(config: &Config, findings: &mut Findings) {
-    ports(config, findings).await;
-    files(config, findings);
+/// Examines ports and limits, and the disks of directories.
+pub(super) async fn examine(config: &Config, directories: &[PathBuf], findings: &mut Findings) {
+    let metrics = config.metrics.listen;
+    let is_replica_here = get(metrics, "/livez").await.is_some_and(|response| response.ends_with("alive\n"));
+    ports(config, is_replica_here, findings);
+    let of_replica = if is_replica_here { get(metrics, "/metrics").await } else { None };
+    files(config, of_replica.as_deref().and_then(files_of_replica), findings);
+    for directory in directories {
+        match statvfs(directory) {
+            Ok(_) => space("disk", directory, "", findings),
+            Err(error) => findings.warning(
+                "disk",
+                format!("the disk of {} cannot be examined: {error}", directory.display()),
+                "name a directory of this machine, and run this as a user who may enter it",
+            ),
+        }
+    }
 }
 
-async fn ports(config: &Config, findings: &mut Findings) {
+fn ports(config: &Config, is_replica_here: bool, findings: &mut Findings) {
     let (api, metrics) = (config.http.listen, config.metrics.listen);
     if api == metrics && api.port() != 0 {
         return findings.error(
@@ -62,7 +78,6 @@ async fn ports(config: &Config, findings: &mut Findings) {
             "choose another port for metrics.listen",
         );
     }
-    let is_replica_here = answers(metrics).await;
     for (name, address) in [("http.listen", api), ("metrics.listen", metrics)] {
         let Err(error) = TcpListener::bind(address) else { continue };
         if error.kind() == ErrorKind::AddrInUse && is_replica_here {
@@ -76,32 +91,40 @@ async fn ports(config: &Config, findings: &mut Findings) {
     findings.ok_unless_reported("ports", format!("{api} and {metrics}: {state}"));
 }
 
-/// Whether a replica answers at its operators' listener.
-async fn answers(metrics: SocketAddr) -> bool {
-    let answer = async {
+/// The response of a replica's operators' listener. HTTP/1.0, because its bodies come in one piece.
+async fn get(metrics: SocketAddr, path: &str) -> Option<String> {
+    let response = async {
         let mut stream = TcpStream::connect(metrics).await?;
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
-        let mut response = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut response).await?;
-        Ok::<_, std::io::Error>(response.ends_with(b"alive\n"))
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).await?;
+        let mut response = String::new();
+        stream.take(MAX_RESPONSE).read_to_string(&mut response).await?;
+        Ok::<_, std::io::Error>(response)
     };
-    matches!(tokio::time::timeout(ANSWERED_WITHIN, answer).await, Ok(Ok(true)))
+    tokio::time::timeout(RESPONSE_WITHIN, response).await.ok()?.ok()
 }
 
-fn files(config: &Config, findings: &mut Findings) {
+/// The number of files that a replica may open, from its metrics.
+fn files_of_replica(metrics: &str) -> Option<u64> {
+    metrics.lines().find_map(|line| line.strip_prefix(FILES_OF_REPLICA))?.trim().parse().ok()
+}
+
+/// The limit of the replica here counts; where none runs, that of this process, which may be another one than the unit's.
+fn files(config: &Config, of_replica: Option<u64>, findings: &mut Findings) {
     let check = "files";
+    let who = if of_replica.is_some() { "the replica" } else { "this process" };
     let others = config.push.in_flight.saturating_add(connections_of(config)).saturating_add(OTHER_FILES);
     let needed = config.http.max_connections.saturating_add(others);
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
-    match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((limit, _)) if limit < needed => findings.warning(
+    let limit = of_replica.map_or_else(|| getrlimit(Resource::RLIMIT_NOFILE).map(|(limit, _)| limit), Ok);
+    match limit {
+        Ok(limit) if limit < needed => findings.warning(
             check,
-            format!("this process may open {limit} files, and http.max_connections and push.in_flight need {needed}"),
+            format!("{who} may open {limit} files, and http.max_connections and push.in_flight need {needed}"),
             format!(
                 "start the service with `ulimit -n {needed}`, or `LimitNOFILE={needed}` in its unit; or lower them"
             ),
         ),
-        Ok((limit, _)) => findings.ok(check, format!("this process may open {limit} files, and needs up to {needed}")),
+        Ok(limit) => findings.ok(check, format!("{who} may open {limit} files, and needs up to {needed}")),
         Err(error) => findings.warning(check, format!("the limit is not known: {error}"), "look at `ulimit -n`"),
     }
 }

@@ -9,6 +9,8 @@ mod machine;
 mod nats;
 mod secrets;
 
+use std::path::PathBuf;
+
 use diagnosis::Findings;
 pub use diagnosis::{Diagnosis, Level};
 
@@ -17,14 +19,14 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// Checks everything, in the order in which it should be mended.
-pub async fn examine(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Diagnosis>> {
+/// Checks everything, in the order in which it should be mended; and the disks of these directories.
+pub async fn examine(config: &Config, clock: &Clock, directories: &[PathBuf]) -> anyhow::Result<Vec<Diagnosis>> {
     let metrics = Metrics::new()?;
     let store = Store::new(&config.database, config.commands.lane_count(), metrics.clone())?;
     let mut findings = Findings::default();
     let has_schema = database::examine(config, &store, clock, &mut findings).await;
     secrets::examine(config, &store, has_schema, &mut findings).await;
     nats::examine(config, &metrics, &mut findings).await;
-    machine::examine(config, &mut findings).await;
+    machine::examine(config, directories, &mut findings).await;
     Ok(findings.into_list())
 }

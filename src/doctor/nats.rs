@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::diagnosis::Findings;
 use super::machine;
-use crate::broker::{Broker, Issuer, NatsFeatures, StreamDiagnosis, SystemLink};
-use crate::config::{Config, without_password};
+use crate::broker::{Broker, BrokerError, Issuer, NatsFeatures, StreamDiagnosis, SystemLink, connect_once};
+use crate::config::{Config, server_urls, without_password};
 use crate::gateway::fault_of_callout;
 use crate::metrics::Metrics;
 
@@ -14,7 +14,8 @@ const NEARLY_FULL: u64 = 80;
 
 /// Examines NATS.
 pub(super) async fn examine(config: &Config, metrics: &Metrics, findings: &mut Findings) {
-    let url = without_password(&config.nats.url);
+    let urls = server_urls(&config.nats.url).into_iter().map(without_password);
+    let url = urls.collect::<Vec<_>>().join(",");
     let broker = match connect(config, metrics).await {
         Ok(broker) => broker,
         Err(error) => {
@@ -60,7 +61,10 @@ pub(super) async fn examine(config: &Config, metrics: &Metrics, findings: &mut F
 
 async fn connect(config: &Config, metrics: &Metrics) -> anyhow::Result<Broker> {
     let broker = Broker::connect(&config.nats, metrics).await?;
-    broker.connected().await?;
+    if let Err(error) = broker.connected().await {
+        connect_once(&config.nats.url, &config.nats.ca_file).await?;
+        return Err(error.into());
+    }
     Ok(broker)
 }
 
@@ -225,17 +229,25 @@ async fn system(config: &Config, metrics: &Metrics, findings: &mut Findings) {
             "set it to a URL with a user of the servers' system account",
         );
     }
-    let link = SystemLink::connect(&config.nats, &config.nats.clients_account, metrics).await;
-    let listed = match link {
-        Ok(link) => link.connections().await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    match listed {
-        Ok(()) => findings.ok(check, "connections of deleted keys can be ended"),
-        Err(error) => findings.error(
-            check,
-            format!("connections of deleted keys cannot be ended: {:#}", anyhow::Error::new(error)),
-            "correct nats.system_url: it needs a user of the servers' system account",
-        ),
+    match servers_that_respond(config, metrics).await {
+        Ok(servers) if servers > 0 => findings.ok(check, "connections of deleted keys can be ended"),
+        responded => {
+            let cause = responded.err().map_or_else(
+                || "no server responds to the user of nats.system_url".to_owned(),
+                |error| format!("{:#}", anyhow::Error::new(error)),
+            );
+            findings.error(
+                check,
+                format!("connections of deleted keys cannot be ended: {cause}"),
+                "correct nats.system_url: it needs a user of the servers' system account",
+            );
+        }
     }
+}
+
+/// The number of servers that list their clients' connections. One that takes the user for another account's is silent.
+async fn servers_that_respond(config: &Config, metrics: &Metrics) -> Result<usize, BrokerError> {
+    connect_once(&config.nats.system_url, &config.nats.ca_file).await?;
+    let link = SystemLink::connect(&config.nats, &config.nats.clients_account, metrics).await?;
+    Ok(link.connections().await?.len())
 }

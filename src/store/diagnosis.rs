@@ -22,14 +22,30 @@ const EXTENSIONS: &str = "-- doctor.extensions
 select e.name from unnest($1::text[]) as e(name)
 where not exists (select from pg_available_extensions a where a.name = e.name)";
 
-/// Partitions are left out: they are used through their table.
+/// Partitions are left out: they are used through their table. The exceptions are those of `deploy/postgres/rights.sql`.
 const PRIVILEGES: &str = "-- doctor.privileges
-select c.relname::text as name from pg_class c
+select c.relname::text as name, string_agg(p.name, ', ' order by p.place) as missing
+from pg_class c cross join unnest(array['select', 'insert', 'update', 'delete']) with ordinality as p(name, place)
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
-    and c.relname <> 'refinery_schema_history'
-    and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')
-        and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))
-order by c.relname";
+    and not has_table_privilege(c.oid, p.name)
+    and not (c.relname = 'event' and p.name = 'delete')
+    and not (c.relname = 'audit' and p.name in ('update', 'delete'))
+    and not (c.relname = 'refinery_schema_history' and p.name <> 'select')
+group by c.relname order by c.relname";
+
+/// With the functions of `deploy/postgres/roles.sql` the service makes partitions by them alone; see `attempts.rs`.
+const PARTITIONS: &str = "-- doctor.partitions
+select case when f.adds is null then pg_has_role(c.relowner, 'usage')
+    else coalesce(has_function_privilege(f.adds, 'execute') and has_function_privilege(f.drops, 'execute'), false) end
+from pg_class c, (select to_regprocedure('push_attempt_add_day(date)')::oid as adds,
+    to_regprocedure('push_attempt_drop_day(text)')::oid as drops) f
+where c.oid = 'public.push_attempt'::regclass";
+
+/// A failure is over with the next file that was archived.
+const ARCHIVER: &str = "-- doctor.archiver
+select current_setting('archive_mode') <> 'off' as is_on,
+    case when last_failed_time > coalesce(last_archived_time, '-infinity') then last_failed_wal end as failing
+from pg_stat_archiver";
 
 /// A role without `pg_monitor` sees the transactions of its own sessions alone.
 const SESSIONS: &str = "-- doctor.sessions
@@ -70,8 +86,21 @@ pub struct ServerDiagnosis {
     pub missing_extensions: Vec<String>,
     /// Open connections of all clients.
     pub connections: i64,
+    /// Whether the server archives its write-ahead log.
+    pub is_archiving: bool,
+    /// The file of the log that could not be archived, where that failed most recently.
+    pub unarchived: Option<String>,
     /// The age of the oldest transaction that the role may see, in seconds.
     pub oldest_transaction_s: Option<f64>,
+}
+
+/// A table, and the rights on it that the role lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRights {
+    /// The table's name.
+    pub table: String,
+    /// Such as `update, delete`.
+    pub rights: String,
 }
 
 /// The state of `database.read_url`.
@@ -113,6 +142,7 @@ impl Store {
             let set = client.query(SETTINGS, &[&settings]).await?;
             let missing = client.query(EXTENSIONS, &[&extensions]).await?;
             let sessions = client.query_one(SESSIONS, &[]).await?;
+            let archiver = client.query_one(ARCHIVER, &[]).await?;
             Ok(ServerDiagnosis {
                 version_number: server.get("version_number"),
                 version: server.get("version"),
@@ -124,6 +154,8 @@ impl Store {
                 settings: set.iter().map(|row| (row.get(0), row.get(1))).collect(),
                 missing_extensions: missing.iter().map(|row| row.get(0)).collect(),
                 connections: sessions.get("connections"),
+                is_archiving: archiver.get("is_on"),
+                unarchived: archiver.get("failing"),
                 oldest_transaction_s: sessions.get("oldest_seconds"),
             })
         };
@@ -131,10 +163,15 @@ impl Store {
         diagnosis
     }
 
-    /// Returns the tables that the role may not read or write.
-    pub async fn forbidden_tables(&self) -> Result<Vec<String>, StoreError> {
-        let client = self.reader().await?;
-        Ok(client.query(PRIVILEGES, &[]).await?.iter().map(|row| row.get(0)).collect())
+    /// Returns the rights on tables that the role lacks.
+    pub async fn missing_rights(&self) -> Result<Vec<MissingRights>, StoreError> {
+        let rows = self.reader().await?.query(PRIVILEGES, &[]).await?;
+        Ok(rows.iter().map(|row| MissingRights { table: row.get("name"), rights: row.get("missing") }).collect())
+    }
+
+    /// Whether the role may make and drop partitions of the attempt log.
+    pub async fn may_change_partitions(&self) -> Result<bool, StoreError> {
+        Ok(self.reader().await?.query_one(PARTITIONS, &[]).await?.get(0))
     }
 
     /// Returns the number of replicas whose lease is valid.

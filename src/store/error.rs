@@ -1,14 +1,16 @@
 //! Errors of the database, by the reaction that they allow.
 
+use std::error::Error;
+
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// A statement or transaction that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The server does not respond: try later.
     #[error("the database cannot be reached")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// Another transaction conflicted with this one: repeat it.
     #[error("the transaction was aborted by another")]
     Aborted(#[source] tokio_postgres::Error),
@@ -35,8 +37,36 @@ pub enum StoreError {
         key: String,
         /// The defect of the value.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
+}
+
+/// The text of an error and of what caused it, each once. Of an error of the server it has the code and the message.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in std::iter::successors(Some(error), |error| (*error).source()) {
+        let words = match of_server(cause) {
+            Some(error) => described(error),
+            // The driver's word for an error of the server, which follows.
+            None if cause.source().and_then(of_server).is_some() => continue,
+            None => cause.to_string(),
+        };
+        if text.is_empty() {
+            text = words;
+        } else if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+    }
+    text
+}
+
+fn of_server<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbError> {
+    error.downcast_ref()
+}
+
+fn described(error: &DbError) -> String {
+    let constraint = error.constraint().map(|constraint| format!(" (constraint {constraint})")).unwrap_or_default();
+    format!("{} {}{constraint}", error.code().code(), error.message())
 }
 
 impl StoreError {
@@ -44,7 +74,7 @@ impl StoreError {
         table: &'static str,
         column: &'static str,
         key: impl ToString,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self::Corrupt { table, column, key: key.to_string(), source: source.into() }
     }
@@ -54,15 +84,9 @@ impl StoreError {
     pub fn report(&self) -> String {
         match self {
             Self::Aborted(source) | Self::Locked(source) | Self::TimedOut(source) | Self::Refused(source) => {
-                match source.as_db_error() {
-                    Some(error) => {
-                        let constraint = error.constraint().unwrap_or("-");
-                        format!("{self}: {} {} (constraint {constraint})", error.code().code(), error.message())
-                    }
-                    None => format!("{self}: {source}"),
-                }
+                format!("{self}: {}", with_causes(source))
             }
-            Self::Unavailable(source) => format!("{self}: {source}"),
+            Self::Unavailable(source) => format!("{self}: {}", with_causes(source.as_ref())),
             Self::Busy => self.to_string(),
             Self::Corrupt { source, .. } => format!("{self}: {source}"),
         }

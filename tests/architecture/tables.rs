@@ -237,6 +237,8 @@ pub(crate) const STATEMENT_EXCEPTIONS: &Exemptions = &[
     ("doctor.settings", "reads the server's state"),
     ("doctor.extensions", "reads the server's state"),
     ("doctor.privileges", "reads the schema's state"),
+    ("doctor.partitions", "reads the schema's state"),
+    ("doctor.archiver", "reads the server's state"),
     ("doctor.sessions", "reads the server's state"),
     ("doctor.members", "replicas own shards, not accounts"),
     ("doctor.standby", "reads the server's state"),

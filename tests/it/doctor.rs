@@ -24,7 +24,7 @@ async fn good() -> (Service, Config) {
 }
 
 async fn examine(config: &Config) -> Vec<Diagnosis> {
-    Box::pin(doctor::examine(config, &Clock::system())).await.unwrap()
+    Box::pin(doctor::examine(config, &Clock::system(), &[])).await.unwrap()
 }
 
 fn has(findings: &[Diagnosis], check: &str, level: Level) -> bool {
@@ -75,6 +75,16 @@ async fn faults_of_postgres_are_named() {
     assert!(has(&findings, "database.reached", Level::Error), "{findings:#?}");
     assert!(!findings.iter().any(|finding| finding.check == "database.version"), "{findings:#?}");
 
+    let message = &findings[0].message;
+    assert!(message.contains("28P01 password authentication failed"), "{message}");
+
+    let mut nowhere = url::Url::parse(&good.database.url).unwrap();
+    nowhere.set_port(Some(1)).unwrap();
+    config.database.url = nowhere.to_string();
+    let findings = examine(&config).await;
+    let cause = "the database cannot be reached: error connecting to server: Connection refused";
+    assert!(findings[0].message.contains(cause), "{findings:#?}");
+
     config.database.url.clone_from(&env.superuser);
     // The superuser also sees the disk of this machine, which may be full.
     let findings = examine(&config).await.into_iter().filter(|finding| finding.check != "database.disk");
@@ -90,8 +100,16 @@ async fn faults_of_postgres_are_named() {
     }
 
     superuser.batch_execute(&format!("revoke delete on contact from {LEAST_ROLE}")).await.unwrap();
-    assert_only(&examine(&good).await, "database.rights", Level::Error, "contact");
+    let findings = examine(&good).await;
+    assert_only(&findings, "database.rights", Level::Error, "lacks the rights delete on contact");
+    let remedy = only(&findings).remedy.as_ref().unwrap();
+    assert!(remedy.ends_with(&format!("`grant delete on contact to {LEAST_ROLE}`")), "{remedy}");
     superuser.batch_execute(&format!("grant delete on contact to {LEAST_ROLE}")).await.unwrap();
+
+    let drops = "execute on function push_attempt_drop_day(text)";
+    superuser.batch_execute(&format!("revoke {drops} from {LEAST_ROLE}")).await.unwrap();
+    assert_only(&examine(&good).await, "database.rights", Level::Error, "may not make partitions");
+    superuser.batch_execute(&format!("grant {drops} to {LEAST_ROLE}")).await.unwrap();
 
     let mut config = good.clone();
     config.database.pool = 200;
@@ -102,7 +120,7 @@ async fn faults_of_postgres_are_named() {
     assert_only(&examine(&config).await, "database.standby", Level::Warning, "no standby");
 
     let clock = Clock::system_that_is_wrong_by(time::Duration::minutes(-5));
-    let findings = Box::pin(doctor::examine(&good, &clock)).await.unwrap();
+    let findings = Box::pin(doctor::examine(&good, &clock, &[])).await.unwrap();
     assert_only(&findings, "database.clock", Level::Warning, "-300.0 s");
 
     superuser.batch_execute(&format!("grant pg_read_all_settings to {LEAST_ROLE}")).await.unwrap();
@@ -121,12 +139,55 @@ async fn faults_of_postgres_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_that_an_installation_takes_away_are_not_missed() {
+    let (service, good) = good().await;
+    let superuser = service.env.superuser().await;
+    let script = include_str!("../../deploy/postgres/rights.sql");
+    let statements = script.lines().filter(|line| line.starts_with("revoke "));
+    let statements: Vec<String> = statements.map(|line| line.replace(":\"service\"", LEAST_ROLE)).collect();
+    assert!(statements.len() >= 3, "{statements:?}");
+    superuser.batch_execute(&statements.concat()).await.unwrap();
+    let findings = examine(&good).await;
+    let unwell: Vec<&Diagnosis> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
+    assert!(unwell.is_empty(), "{unwell:#?}");
+
+    superuser.batch_execute(&format!("revoke insert on audit from {LEAST_ROLE}")).await.unwrap();
+    assert_only(&examine(&good).await, "database.rights", Level::Error, "lacks the rights insert on audit");
+}
+
+/// A server whose command of the archive fails, and later works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_takes_nothing_is_an_error_until_it_works() {
+    let dir = directory("doctor-archive");
+    let mut services = Services::start(&dir, &binaries()).await.unwrap();
+    let settings = dir.join("postgres/postgresql.auto.conf");
+    let before = std::fs::read_to_string(&settings).unwrap_or_default();
+    std::fs::write(&settings, format!("{before}\narchive_mode = on\narchive_command = 'false'\n")).unwrap();
+    services.postgres.restart().await.unwrap();
+    let env = Servers::of(&services).await.env().await;
+    let config = env.config();
+    let superuser = env.superuser().await;
+    let write = "create table written (); drop table written; select pg_switch_wal()";
+    superuser.batch_execute(write).await.unwrap();
+    until("the doctor names the archive", async || has(&examine(&config).await, "database.archive", Level::Error))
+        .await;
+    superuser.batch_execute("alter system set archive_command = 'true'").await.unwrap();
+    superuser.batch_execute("select pg_reload_conf()").await.unwrap();
+    until("the archive is well", async || has(&examine(&config).await, "database.archive", Level::Ok)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_nats_are_named() {
     let (service, good) = good().await;
 
     let mut config = good.clone();
     config.nats.url = "nats://127.0.0.1:1".to_owned();
     assert_only(&examine(&config).await, "nats.reached", Level::Error, "no event is published");
+    config.nats.url = "nats://u:secret@127.0.0.1:1,nats://127.0.0.1:2".to_owned();
+    let shown = "nats://u:***@127.0.0.1:1,nats://127.0.0.1:2: ";
+    let findings = examine(&config).await;
+    assert_only(&findings, "nats.reached", Level::Error, shown);
+    assert_only(&findings, "nats.reached", Level::Error, "Connection refused");
 
     let mut config = good.clone();
     config.nats.stream = "MISSING".to_owned();
@@ -152,6 +213,11 @@ async fn faults_of_nats_are_named() {
     let callout = findings.iter().find(|finding| finding.check == "nats.callout").unwrap();
     assert!(callout.level == Level::Error && callout.message.contains("clients cannot log in"), "{callout:?}");
     assert!(has(&findings, "nats.system", Level::Warning), "{findings:#?}");
+
+    config.nats.system_url.clone_from(&config.nats.url);
+    let findings = examine(&config).await;
+    let system = findings.iter().find(|finding| finding.check == "nats.system").unwrap();
+    assert!(system.level == Level::Error && system.message.contains("no server responds"), "{system:?}");
 
     let jetstream = async_nats::jetstream::new(service.env.nats().await);
     let mut stream = jetstream.get_stream(&service.env.stream).await.unwrap().get_info().await.unwrap().config;
@@ -190,10 +256,18 @@ async fn faults_of_the_configuration_are_named() {
     config.metrics.listen = service.app.metrics_address();
     let findings = examine(&config).await;
     assert!(has(&findings, "ports", Level::Ok), "a running replica is no fault: {findings:#?}");
+    config.http.max_connections = 100_000_000;
+    assert_only(&examine(&config).await, "files", Level::Warning, "the replica may open");
 
     let mut config = good.clone();
     config.http.max_connections = 100_000_000;
-    assert_only(&examine(&config).await, "files", Level::Warning, "may open");
+    assert_only(&examine(&config).await, "files", Level::Warning, "this process may open");
+
+    let directories = ["/".into(), "/missing".into()];
+    let findings = Box::pin(doctor::examine(&good, &Clock::system(), &directories)).await.unwrap();
+    let disks: Vec<&Diagnosis> = findings.iter().filter(|finding| finding.check == "disk").collect();
+    assert!(disks[0].message.contains(" are free at /"), "{disks:?}");
+    assert!(disks[1].level == Level::Warning && disks[1].message.contains("/missing"), "{disks:?}");
 
     account_on(&service.store, "thrive").await;
     let mut config = good.clone();

@@ -1,5 +1,6 @@
 //! Three NATS servers with the configuration of `deploy/nats`, and a replica of the service on them.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -22,6 +23,13 @@ use crate::support::{Client, LONG, Replica, Service, until};
 const SERVERS: usize = 3;
 const SERVICE_PASSWORD: &str = "pservice123";
 const SYSTEM_PASSWORD: &str = "psystem123";
+
+/// The names of variables in a configuration of NATS: `$NATS_` and what follows.
+fn nats_variables(configuration: &str) -> BTreeSet<&str> {
+    let is_part = |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
+    let words = configuration.split(|character: char| !is_part(character) && character != '$');
+    words.filter_map(|word| word.strip_prefix('$')).filter(|name| name.starts_with("NATS_")).collect()
+}
 
 struct Cluster {
     dir: Dir,
@@ -60,10 +68,10 @@ impl Cluster {
         self.dir.path().join("tls").join(file)
     }
 
-    /// Starts a server with the environment that `deploy/nats/nats.env.example` lists.
+    /// Starts a server with every variable that `deploy/nats/nats.conf` names.
     fn spawn(&self, number: usize) -> Child {
-        let example = std::fs::read_to_string(repository("deploy/nats/nats.env.example")).unwrap();
-        let names = example.lines().filter(|line| !line.starts_with('#'));
+        let configuration = std::fs::read_to_string(repository("deploy/nats/nats.conf")).unwrap();
+        let names = nats_variables(&configuration);
         let name = format!("nats-{}", number + 1);
         let [clients, monitor, routes] = self.ports[number];
         let of = |variable: &str| match variable {
@@ -84,7 +92,7 @@ impl Cluster {
                 format!("nats://127.0.0.1:{}", self.ports[other - 1][2])
             }
         };
-        let variables = names.map(|line| line.split_once('=').unwrap().0).map(|variable| (variable, of(variable)));
+        let variables = names.iter().map(|variable| (variable, of(variable)));
         let log = self.dir.path().join(format!("{name}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(binaries().nats);

@@ -7,11 +7,27 @@ use super::{printed, repository, run, succeeded};
 const UNITS: [&str; 3] = [
     "deploy/systemd/unificus@.service",
     "deploy/systemd/unificus-migrate.service",
-    "deploy/systemd/nats-server.service",
+    "deploy/systemd/nats-server@.service",
 ];
 
 /// The exposure that the units may have at most, in tenths: `systemd-analyze security` rates from 0 (none) to 100.
 const MAX_EXPOSURE: u32 = 12;
+
+/// What `deploy/secrets.sh` writes is not in the repository.
+const DRAWN: [&str; 2] = ["deploy/.env", "deploy/tls"];
+
+#[test]
+fn every_file_that_the_operations_page_names_is_there() {
+    let page = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let words = page.split(|character: char| character.is_whitespace() || "`(){},:;<>|\"'".contains(character));
+    let paths = words.filter_map(|word| word.strip_prefix("../").unwrap_or(word).strip_prefix("deploy/"));
+    let paths: Vec<String> = paths.map(|path| format!("deploy/{}", path.trim_end_matches(['.', '…']))).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    for path in paths.iter().filter(|path| !DRAWN.contains(&path.as_str())) {
+        let directory_or_file = path.split_once('*').map_or(path.as_str(), |(before, _)| before);
+        assert!(repository(directory_or_file).exists(), "docs/operations.md names {path}");
+    }
+}
 
 #[tokio::test]
 async fn the_units_are_hardened() {
