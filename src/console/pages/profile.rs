@@ -149,7 +149,7 @@ fn password_card(session: &SessionState, errors: &FieldErrors) -> Markup {
 }
 
 fn totp_card(session: &SessionState, new_secret: Option<&TotpSecret>, errors: &FieldErrors) -> Markup {
-    let lead = "A code of an authenticator app, asked for beside your password.";
+    let lead = "A code from an authenticator app, in addition to your password.";
     card(
         "Second factor",
         lead,
