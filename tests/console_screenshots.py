@@ -169,7 +169,8 @@ class Photographer:
         for name, path in self.wanted(pages).items():
             address = url + path.format_map(ids)
             for scheme in ("light", "dark"):
-                self.browser.cdp("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+                self.browser.cdp("Emulation.setEmulatedMedia", {"features": [
+                    {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]})
                 for size, (width, height) in SIZES.items():
                     self.one(f"{name}-{size}-{scheme}", address, width, height, size == "phone")
 

@@ -180,7 +180,14 @@ fn details(text: &str) -> Markup {
         })
         .collect();
     html! {
-        span.details { @for (name, value) in shown { span { span.muted { (name) ": " } (value) } } }
+        span.details {
+            @for (name, value) in shown {
+                span {
+                    span.muted { (name) ": " }
+                    @if value.parse::<Uuid>().is_ok() { code title=(value) { (value.chars().take(8).collect::<String>()) "…" } } @else { (value) }
+                }
+            }
+        }
     }
 }
 

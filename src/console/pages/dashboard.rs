@@ -145,8 +145,8 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
             div.quota-line {
                 (badge(Tone::Neutral, title))
                 p {
-                    span { strong { (used) " of " (all) } " calls used this month · " }
-                    span { strong { (left) } " left · " } span { "resets " (text::day_of_month(usage.resets_at)) }
+                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
+                    span { strong { (left) } " left ·" } " " span { "resets " (text::day_of_month(usage.resets_at)) }
                 }
             }
             (meter(&format!("{used} of {all} calls used"), usage.used, limit))

@@ -228,8 +228,8 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
             div.quota-line {
                 (badge(Tone::Neutral, title))
                 p {
-                    span { strong { (used) " of " (all) } " calls used this month · " }
-                    span { strong { (text::thousands(left)) } " left · " } span { "resets " (resets) }
+                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
+                    span { strong { (text::thousands(left)) } " left ·" } " " span { "resets " (resets) }
                 }
             }
             (meter(&format!("{used} of {all} calls used"), usage.used, limit))

@@ -119,7 +119,7 @@ fn endpoint_row(view: &EndpointView, hours: Option<&[HourOfAttempts; ATTEMPT_HOU
         tr {
             th scope="row" data-label="Endpoint" {
                 a.cell-link href=(path(id)) { (name(view)) }
-                @if !settings.description.is_empty() { span.cell-note { (settings.url) } }
+                @if !settings.description.is_empty() { span.cell-note.cell-url title=(settings.url) { (settings.url) } }
             }
             td data-label="State" { (state_badge(view, pending)) }
             td data-label="Lag" { (lag(pending)) }

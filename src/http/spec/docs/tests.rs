@@ -23,7 +23,7 @@ fn every_gap_of_the_page_is_filled() {
     for row in ["Free Trial</td><td>80<", "Start</td><td>400<", "Thrive</td><td>2,000<", "Pinnacle</td><td>20,000<"] {
         assert!(page.contains(row), "{row}");
     }
-    assert!(page.contains("gets 429, as are more than 1,000 calls within one second.</p>"), "{page}");
+    assert!(page.contains("gets 429, and so does one beyond 1,000 calls within one second.</p>"), "{page}");
 }
 
 #[test]
