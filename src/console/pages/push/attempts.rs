@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::super::components::code::body_block;
 use super::super::super::components::{
-    ButtonStyle, Icon, Tone, badge, empty_state, link_button, page_head, pagination, time,
+    ButtonStyle, Icon, Tone, badge, empty_state, icon, link_button, page_head, pagination, time,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::Form;
@@ -81,14 +81,19 @@ pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Mark
         let status = if page.filter.is_empty() { String::new() } else { format!("&status={}", page.filter) };
         format!("{here}?before={}{status}#attempts", last.attempt_id)
     });
+    // Another address than the present one, whose fragment alone would not load the page again.
+    let again = format!("{here}?status={}", page.filter);
     html! {
         section.card #attempts {
             header.card-head.with-actions {
                 div { h2 { "Attempts" } p { "Each request, and the response of your server." } }
-                nav.segments aria-label="Filter attempts" {
-                    @for (value, label, _) in FILTERS {
-                        a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
+                div.form-actions {
+                    nav.segments aria-label="Filter attempts" {
+                        @for (value, label, _) in FILTERS {
+                            a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
+                        }
                     }
+                    a.icon-button href=(again) aria-label="Refresh the attempts" title="Refresh" { (icon(Icon::Refresh)) }
                 }
             }
             @if page.attempts.is_empty() {
