@@ -202,8 +202,10 @@ fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
                     @let is_this = listed.session_id == session.session_id;
                     tr {
                         th scope="row" data-label="Browser" {
-                            span.cell-main { (browser_name(&listed.user_agent)) }
-                            @if is_this { (badge(Tone::Success, "this one")) }
+                            div.cell-names {
+                                span { (browser_name(&listed.user_agent)) }
+                                @if is_this { (badge(Tone::Success, "this one")) }
+                            }
                         }
                         td data-label="Address" { @if let Some(address) = listed.address { code { (address) } } }
                         td data-label="Signed in" { (time(listed.created_at, session.now)) }
