@@ -1,6 +1,6 @@
 """Data for the pictures of the console: an account that several systems write to, made through the public API and the console.
 
-Two things cannot be made in a minute, and are written to the database: calls of former days, and events that failed their whole
+Two kinds of data need days, and are written to the database: calls of former days, and events that failed their whole
 schedule of retries, which takes three days.
 """
 

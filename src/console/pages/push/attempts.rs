@@ -67,7 +67,7 @@ pub(super) async fn read(
     seqs.sort_unstable();
     seqs.dedup();
     let events = console.store.events_at(session.account, &seqs, &[], MAX_EVENTS).await?;
-    let types = events.iter().map(|found| (found.seq, event::kind(found.entity, found.event_type))).collect();
+    let types = events.iter().map(|logged| (logged.seq, event::kind(logged.entity, logged.event_type))).collect();
     Ok(AttemptPage { types, filter, attempts, has_more, is_first: before.is_none() })
 }
 
