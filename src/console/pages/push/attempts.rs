@@ -87,7 +87,7 @@ pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Mark
         section.card #attempts {
             header.card-head.with-actions {
                 div { h2 { "Attempts" } p { "Each request, and the response of your server." } }
-                div.form-actions {
+                div.segment-row {
                     nav.segments aria-label="Filter attempts" {
                         @for (value, label, _) in FILTERS {
                             a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
