@@ -179,7 +179,7 @@ fn due(at: Timestamp, now: Timestamp) -> String {
     let seconds = (at - now).whole_seconds().max(0).unsigned_abs();
     match seconds {
         0 => "now".to_owned(),
-        ..90 => format!("in {}", text::count(seconds, "second", "seconds")),
+        1..90 => format!("in {}", text::count(seconds, "second", "seconds")),
         90..5_400 => format!("in {}", text::count(seconds.div_ceil(60), "minute", "minutes")),
         _ => format!("in {}", text::count(seconds.div_ceil(3_600), "hour", "hours")),
     }
