@@ -13,7 +13,8 @@ use crate::support::browser::{Browser, with_browser};
 /// The piece of code below this title.
 async fn code(browser: &Browser, title: &str) -> String {
     let block = format!("//figure[figcaption/span[text() = '{title}']]/pre");
-    browser.find(&block).await.property("textContent").await.as_str().unwrap().to_owned()
+    let text = browser.find(&block).await.property("textContent").await;
+    text.as_str().unwrap().to_owned()
 }
 
 /// Runs a command of a page in a shell. Returns what it prints.
@@ -63,7 +64,8 @@ async fn a_newcomer_needs_nothing_but_the_pages() {
         browser.find("//nav[@id = 'menu']//a[. = 'Dashboard']").await.click().await;
         browser.find("//li[contains(., 'Connect a system')]//span[. = 'done']").await;
         browser.find("//li[contains(., 'first webhook')]//a[. = 'Add an endpoint']").await.click().await;
-        let (_child, mut printed, port) = receiver(&code(browser, "Receiver").await).await;
+        let program = code(browser, "Receiver").await;
+        let (_child, mut printed, port) = receiver(&program).await;
         browser.find("//a[contains(., 'Add your first endpoint')]").await.click().await;
         browser.find("//input[@name = 'url']").await.type_in(&format!("http://127.0.0.1:{port}/")).await;
         browser.find("//button[text() = 'Add endpoint']").await.click().await;
