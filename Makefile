@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures walk
+.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures walk screenshots
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -16,6 +16,10 @@ ROUNDS ?= 1000
 EDITS ?= 500
 WALK_DIR ?= /var/tmp/unificus-walk
 
+# The screenshots that docs/console.md shows.
+CONSOLE_PICTURES := dashboard-desktop-light secure-api-desktop-light contact-desktop-light push-failing-desktop-dark \
+	sync-undo-dry-run-desktop-light secure-api-phone-light
+
 # A connection is a file, and some shells begin with 1,024.
 FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
 
@@ -23,7 +27,7 @@ FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
 export PATH := $(DATA_HOME)/unificus/bin:$(PATH):$(HOME)/.cargo/bin
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what this machine lacks (apt or brew, with sudo unless root)
 	@deploy/setup.sh
@@ -89,3 +93,9 @@ walk: setup ## as root, install by docs/operations.md in an empty Debian 12; che
 	@cargo build --release --locked --bin unificus
 	@tests/walk/walk.sh install "$(WALK_DIR)" "$${CARGO_TARGET_DIR:-target}/release/unificus" "$$(command -v nats-server)"
 	@for verb in check restore faults remove; do tests/walk/walk.sh $$verb "$(WALK_DIR)" || exit 1; done
+
+screenshots: ## write pictures of every page of the console to target/screenshots: desktop and phone, light and dark
+	@deploy/setup.sh tests
+	@cargo build --locked --bin unificus
+	@$(FILES); PYTHONDONTWRITEBYTECODE=1 $(DATA_HOME)/unificus/python/bin/python tests/console_screenshots.py "$${CARGO_TARGET_DIR:-target}/debug/unificus" "$${CARGO_TARGET_DIR:-target}/screenshots"
+	@for name in $(CONSOLE_PICTURES); do cp "$${CARGO_TARGET_DIR:-target}/screenshots/$$name.png" "docs/pictures/console-$$name.png"; done

@@ -102,8 +102,9 @@ pub(super) fn accent_style(accent: Color) -> String {
              --accent-tint: {tint}; --on-accent-tint: {on_tint};"
         )
     };
-    let [light_base, dark_base] = [LIGHT_SURFACES, DARK_SURFACES].map(|[base, ..]| surface(base));
-    let (light, dark) = (variables(light, light_base), variables(dark, dark_base));
+    // The tint of each theme begins at its brightest surface, so that it stands out from the others.
+    let ([light_base, ..], [.., dark_base]) = (LIGHT_SURFACES, DARK_SURFACES);
+    let (light, dark) = (variables(light, surface(light_base)), variables(dark, surface(dark_base)));
     format!(
         ":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {dark} }} }}\n\
          :root[data-theme=dark] {{ {dark} }}\n"

@@ -36,6 +36,21 @@ pub(crate) fn day(at: Timestamp) -> String {
     at.format(DAY).unwrap_or_default()
 }
 
+/// `2026-12-01` as `1 Dec 2026`; any other text as it is.
+pub(crate) fn date(text: &str) -> String {
+    timestamp::parse(&format!("{text}T00:00:00Z")).map_or_else(|| text.to_owned(), day)
+}
+
+/// A number with its thousands grouped: `31500.5` as `31,500.5`.
+pub(crate) fn amount(text: &str) -> String {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    match whole.parse() {
+        Ok(whole) => format!("{}{}{rest}", if digits.len() < text.len() { "-" } else { "" }, thousands(whole)),
+        Err(_) => text.to_owned(),
+    }
+}
+
 /// `1 Dec`.
 pub(crate) fn day_of_month(at: Timestamp) -> String {
     at.format(DAY_OF_MONTH).unwrap_or_default()
@@ -110,6 +125,12 @@ mod tests {
         for wrong in ["", "2026-11-30", "2026-11-30T09:05Z", "now"] {
             assert_eq!(input_time(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn dates_and_amounts_of_records_are_read_or_left_alone() {
+        assert_eq!([date("2026-12-01"), date("soon")], ["1 Dec 2026", "soon"]);
+        assert_eq!(["31500", "-1234.50", "7", "1e9"].map(amount), ["31,500", "-1,234.50", "7", "1e9"]);
     }
 
     #[test]

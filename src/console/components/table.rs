@@ -4,14 +4,25 @@ use maud::{Markup, html};
 
 use super::icon::{Icon, icon};
 
+/// The head of the cells that hold a row's buttons, `td.cell-actions`.
+const ACTIONS: &str = "Actions";
+
 /// A table. The caption names it for screen readers; `body` is its `tr` elements, whose first cell is a `th scope="row"`. On a
-/// narrow screen the cells of a row stand below each other, each behind its `data-label`.
+/// narrow screen the cells of a row stand below each other, each behind its `data-label`. The head [`ACTIONS`] is for screen
+/// readers alone.
 pub(crate) fn table(caption: &str, heads: &[&str], body: Markup) -> Markup {
     html! {
         div.table-frame tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption.visually-hidden { (caption) }
-                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                thead {
+                    tr {
+                        @for head in heads {
+                            @if *head == ACTIONS { th.cell-actions scope="col" { span.visually-hidden { (head) } } }
+                            @else { th scope="col" { (head) } }
+                        }
+                    }
+                }
                 tbody { (body) }
             }
         }

@@ -91,11 +91,11 @@ fn content(session: &SessionState, audiences: &[Record], opened: Option<Markup>)
                     html! { @if can_manage { (add()) } },
                 ))
             } @else {
-                (table("Marketing audiences", &["Number", "Name", "Added"], html! {
+                (table("Marketing audiences", &["Name", "Number", "Added"], html! {
                     @for audience in audiences {
                         tr {
-                            th scope="row" data-label="Number" { (number_of(audience)) }
-                            td data-label="Name" { (audience.text(Field::Name).unwrap_or_default()) }
+                            th scope="row" data-label="Name" { (audience.text(Field::Name).unwrap_or_default()) }
+                            td data-label="Number" { (number_of(audience)) }
                             td data-label="Added" { (time(audience.created_at, session.now)) }
                         }
                     }

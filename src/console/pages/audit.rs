@@ -11,8 +11,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::super::components::{
-    ButtonStyle, Choice, FormField, Icon, button, empty_state, link_button, page_head, pagination, select, table,
-    text_field, time,
+    ButtonStyle, Choice, Icon, empty_state, link_button, page_head, pagination, table, time,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::form::{Form, PageQuery};
@@ -115,13 +114,7 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
     let download = link_button(ButtonStyle::Secondary, Some(Icon::Download), &link("/export", None), "Download CSV");
     html! {
         (page_head(TITLE, "Who changed this account, when, and from where. Entries are never changed or deleted.", download))
-        form.filters method="get" action=(HERE) {
-            (select(FormField { value: query.text("kind"), is_required: true, ..FormField::new("kind", "What") }, &KINDS))
-            (text_field(FormField { value: query.text("actor"), is_required: false, ..FormField::new("actor", "Who") }))
-            (text_field(FormField { kind: "date", value: query.text("from"), is_required: false, ..FormField::new("from", "From") }))
-            (text_field(FormField { kind: "date", value: query.text("until"), is_required: false, ..FormField::new("until", "Until") }))
-            (button(ButtonStyle::Secondary, "Filter"))
-        }
+        (filters(query))
         @if entries.is_empty() {
             (empty_state(
                 Icon::Audit,
@@ -135,6 +128,26 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
             }))
             @let previous = query.get("before").map(|_| link("", None));
             (pagination("The newest entries come first.", previous.as_deref(), next.map(|next| link("", Some(next))).as_deref()))
+        }
+    }
+}
+
+fn filters(query: &Form) -> Markup {
+    let input = |kind: &str, name: &str, label: &str| {
+        html! { label.filter { span { (label) } input type=(kind) name=(name) value=(query.text(name)) autocomplete="off"; } }
+    };
+    html! {
+        form.toolbar method="get" action=(HERE) {
+            label.filter {
+                span { "What" }
+                select name="kind" {
+                    @for Choice { value, label, .. } in KINDS { option value=(value) selected[query.text("kind") == value] { (label) } }
+                }
+            }
+            (input("email", "actor", "Who"))
+            (input("date", "from", "From"))
+            (input("date", "until", "Until"))
+            button.button type="submit" { "Filter" }
         }
     }
 }
@@ -167,7 +180,14 @@ fn details(text: &str) -> Markup {
         })
         .collect();
     html! {
-        span.details { @for (name, value) in shown { span { span.muted { (name) ": " } (value) } } }
+        span.details {
+            @for (name, value) in shown {
+                span {
+                    span.muted { (name) ": " }
+                    @if value.parse::<Uuid>().is_ok() { code title=(value) { (value.chars().take(8).collect::<String>()) "…" } } @else { (value) }
+                }
+            }
+        }
     }
 }
 
@@ -179,6 +199,36 @@ fn words(action: &str) -> &str {
         "account.on_missing" => "Behavior Settings changed",
         "account.show_once" => "Showing keys once changed",
         "account.limit_secure_api" => "White Label Visibility changed",
+        "consumer.create" => "NATS consumer added",
+        "consumer.delete" => "NATS consumer deleted",
+        "push.create" => "Push endpoint added",
+        "push.update" => "Push endpoint changed",
+        "push.delete" => "Push endpoint deleted",
+        "push.pause" => "Push endpoint paused",
+        "push.resume" => "Push endpoint resumed",
+        "push.rotate" => "Signing secret rotated",
+        "push.replay" => "Events replayed",
+        "push.test" => "Test event sent",
+        "push.retry" => "Parked event retried",
+        "push.retry_all" => "Parked events retried",
+        "push.skip" => "Events skipped",
+        "push.erase" => "Responses erased",
+        "sync.resolve" => "Conflict resolved",
+        "sync.revert" => "Changes of an origin undone",
+        "sync_policy.set" => "Sync rules changed",
+        "audience.add" => "Audience added",
+        "field.add" => "Custom field added",
+        "field.change" => "Custom field changed",
+        "field.archive" => "Custom field archived",
+        "company.keep" => "Company without contacts kept",
+        "contact.import" => "Contacts imported",
+        "contact.export" => "Contacts exported",
+        "contact.restore" => "Contact restored",
+        "company.import" => "Companies imported",
+        "company.export" => "Companies exported",
+        "company.restore" => "Company restored",
+        "project.export" => "Projects exported",
+        "project.restore" => "Project restored",
         "brand.set" => "Platform Branding changed",
         "brand.clear" => "Platform Branding cleared",
         "key.add" => "Secret Key added",

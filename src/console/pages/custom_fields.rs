@@ -202,8 +202,10 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
                 @if let Some(Definition { uid, owner, kind, label, description, allowed_values, visibility, .. }) = Definition::of(record) {
                     tr {
                         th scope="row" data-label="Label" {
-                            span { (label) }
-                            @if owner == FieldOwner::Company && visibility == Visibility::Private { (badge(Tone::Warning, "private")) }
+                            div.cell-names {
+                                span { (label) }
+                                @if owner == FieldOwner::Company && visibility == Visibility::Private { (badge(Tone::Warning, "private")) }
+                            }
                             @if let Some(description) = description { small.cell-note { (description) } }
                         }
                         td data-label="Records" { (owner_label(owner)) }

@@ -8,7 +8,7 @@ use time::Duration;
 
 use super::super::access::Access;
 use super::super::components::chart::{columns, meter};
-use super::super::components::{ButtonStyle, Icon, Tone, badge, card, link_button, page_head};
+use super::super::components::{ButtonStyle, Icon, Tone, badge, card, icon, link_button, page_head};
 use super::super::error::{PageError, PageResult};
 use super::super::layout::{self, Nav};
 use super::super::live::{self, LivePart};
@@ -35,7 +35,7 @@ const LATE: u64 = 100;
 pub(in crate::console) async fn show(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
     let numbers = Numbers::read(&console, &session).await?;
     let content = html! {
-        (page_head(TITLE, "Your account now, without reloading.", html! {}))
+        (page_head(TITLE, "Your account as it is now. The numbers update by themselves.", html! {}))
         div.dashboard data-live={ (HERE) "/live" } {
             @for LivePart { name, markup } in parts(&console, &session, &numbers) { div data-live-part=(name) { (markup) } }
         }
@@ -127,7 +127,7 @@ fn pair(console: &Console, session: &SessionState, numbers: &Numbers) -> Markup 
                 @if let Some(usage) = &numbers.usage { (quota(console, session, usage)) }
                 (activity(&numbers.hours))
             }
-            (card("Health", "What needs somebody, and where.", health(numbers)))
+            (card("Health", "What needs attention, and the page to act on it.", health(numbers)))
         }
     }
 }
@@ -144,10 +144,13 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
         html! {
             div.quota-line {
                 (badge(Tone::Neutral, title))
-                p { strong { (used) " of " (all) } " calls used this month · " strong { (left) } " left · resets " (text::day_of_month(usage.resets_at)) }
+                p {
+                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
+                    span { strong { (left) } " left ·" } " " span { "resets " (text::day_of_month(usage.resets_at)) }
+                }
             }
             (meter(&format!("{used} of {all} calls used"), usage.used, limit))
-            p { a href="/console/integrations/secure-api" { "Secure API" } }
+            p { a href="/console/integrations/secure-api" { "Open Secure API" } }
         },
     )
 }
@@ -202,7 +205,7 @@ fn health(numbers: &Numbers) -> Markup {
         ul.checks {
             (relay(&numbers.overview, numbers.now))
             @if let Some(endpoints) = &numbers.endpoints {
-                @for markup in push(endpoints, &numbers.overview, numbers.now) { (markup) }
+                @for markup in push(endpoints, &numbers.overview) { (markup) }
                 (conflicts(&numbers.overview))
             }
         }
@@ -226,7 +229,7 @@ fn relay(overview: &Overview, now: Timestamp) -> Markup {
 }
 
 /// The endpoints as a whole, then each that fails or is behind.
-fn push(endpoints: &[EndpointState], overview: &Overview, now: Timestamp) -> Vec<Markup> {
+fn push(endpoints: &[EndpointState], overview: &Overview) -> Vec<Markup> {
     const PAGE: (&str, &str) = ("/console/integrations/push", "Push Endpoints");
     if endpoints.is_empty() {
         let sentence = "No system is told of changes yet.".to_owned();
@@ -246,7 +249,7 @@ fn push(endpoints: &[EndpointState], overview: &Overview, now: Timestamp) -> Vec
         if lag == 0 { format!("{count} every event.") } else { format!("{count} events, {lag} behind at most.") };
     let troubled: Vec<(&EndpointState, Tone, &str, String)> = endpoints
         .iter()
-        .filter_map(|state| Some((state, trouble(state, behind(state), now)?)))
+        .filter_map(|state| Some((state, trouble(state, behind(state))?)))
         .map(|(state, (tone, word, sentence))| (state, tone, word, sentence))
         .collect();
     let (tone, state) =
@@ -260,16 +263,19 @@ fn push(endpoints: &[EndpointState], overview: &Overview, now: Timestamp) -> Vec
             sentence: sentence.clone(),
             tone: *tone,
             state: word,
-            link: Some((&path, "Mend it")),
+            link: Some((&path, if state.endpoint.status == EndpointStatus::Live { "See why" } else { "Resume it" })),
         })
     }));
     if overview.parked > 0 {
-        let sentence = format!("{} failed for good and wait for a retry.", up_to(overview.parked, "event", "events"));
+        let sentence = format!(
+            "{} failed every retry. Send them again when the receiver accepts them.",
+            up_to(overview.parked, "event", "events")
+        );
         lines.push(check(Check {
             title: "Parked events",
             sentence,
             tone: Tone::Danger,
-            state: "waiting",
+            state: "parked",
             link: Some((PAGE.0, "Retry them")),
         }));
     }
@@ -277,18 +283,18 @@ fn push(endpoints: &[EndpointState], overview: &Overview, now: Timestamp) -> Vec
 }
 
 /// The state of an endpoint that needs somebody; `None` where it is well.
-fn trouble(state: &EndpointState, behind: u64, now: Timestamp) -> Option<(Tone, &'static str, String)> {
+fn trouble(state: &EndpointState, behind: u64) -> Option<(Tone, &'static str, String)> {
     let endpoint = &state.endpoint;
     let events = || text::count(behind, "event", "events");
     match (endpoint.status, state.cursor.failing_since) {
         (EndpointStatus::Disabled, _) => {
-            Some((Tone::Danger, "disabled", "Deliveries have ended because it refused them.".to_owned()))
+            Some((Tone::Danger, "disabled", "Deliveries have ended, because its server refused them.".to_owned()))
         }
-        (EndpointStatus::Paused, _) => Some((Tone::Neutral, "paused", format!("{} waiting for it.", events()))),
+        (EndpointStatus::Paused, _) => Some((Tone::Neutral, "paused", format!("{} waiting.", events()))),
         (EndpointStatus::Live, Some(since)) => Some((
             Tone::Danger,
             "failing",
-            format!("Accepts nothing, since {}. {} waiting for it.", text::ago(since, now), events()),
+            format!("Every delivery has failed since {}. {} waiting.", text::minute(since), events()),
         )),
         (EndpointStatus::Live, None) if endpoint.reported != Health::Well || behind >= LATE => {
             Some((Tone::Warning, "catching up", format!("{} behind the log.", events())))
@@ -310,8 +316,7 @@ fn name_of(state: &EndpointState) -> String {
 fn conflicts(overview: &Overview) -> Markup {
     const PAGE: (&str, &str) = ("/console/integrations/sync", "Sync");
     let (sentence, tone, state, link) = if overview.conflicts > 0 {
-        let sentence =
-            format!("{} between systems wait for a decision.", up_to(overview.conflicts, "conflict", "conflicts"));
+        let sentence = format!("{} between systems to decide.", up_to(overview.conflicts, "conflict", "conflicts"));
         (sentence, Tone::Warning, "open", (PAGE.0, "Resolve them"))
     } else {
         ("No two systems disagree about a value.".to_owned(), Tone::Success, "none open", PAGE)
@@ -324,34 +329,60 @@ fn up_to(number: i64, one: &str, many: &str) -> String {
     if number >= MAX_COUNTED { format!("{count} or more") } else { count }
 }
 
+/// A step of a new account.
+struct Step<'a> {
+    is_done: bool,
+    title: &'a str,
+    sentence: &'a str,
+    link: (&'a str, &'a str),
+}
+
 /// The way of a new account to its first synchronized contact and its first webhook.
 fn first_steps(session: &SessionState, numbers: &Numbers) -> Markup {
     let has_endpoints = numbers.endpoints.as_ref().is_some_and(|endpoints| !endpoints.is_empty());
-    let sees_api = session.may_use(Access::SecureApi);
-    let step = |is_done: bool, title: &str, sentence: &str, link: (&str, &str)| {
-        html! {
-            li.check {
-                div { strong { (title) } p { (sentence) } }
-                div.check-state {
-                    @if is_done { (badge(Tone::Success, "done")) }
-                    @else { (link_button(ButtonStyle::Secondary, Some(Icon::Next), link.0, link.1)) }
-                }
-            }
-        }
+    let calls = numbers.usage.as_ref().map_or(0, |usage| usage.used);
+    let connect = Step {
+        is_done: calls > 0,
+        title: "Connect a system",
+        sentence: "Add a Secret Key. The page then shows a command, complete with your credentials, that creates a contact.",
+        link: ("/console/integrations/secure-api", "Add a Secret Key"),
+    };
+    let contacts = Step {
+        is_done: numbers.overview.contacts > 0,
+        title: "Bring your contacts",
+        sentence: "Import a CSV file; it is checked before anything is written. Or let the connected system create them.",
+        link: ("/console/contacts/import", "Import CSV"),
+    };
+    let push = Step {
+        is_done: has_endpoints,
+        title: "Receive your first webhook",
+        sentence: "Add a push endpoint: every change is sent to its URL, signed. The page has a receiver to try it with.",
+        link: ("/console/integrations/push", "Add an endpoint"),
     };
     card(
         "First steps",
         "From here to a synchronized contact and a webhook.",
         html! {
-            ol.checks {
-                @if sees_api {
-                    (step(numbers.overview.head > Seq::ZERO, "Connect a system", "Add a Secret Key and send the first contact; the live documentation does it from your browser.", ("/console/integrations/secure-api", "Secure API")))
-                }
-                (step(numbers.overview.contacts > 0, "Bring your contacts", "Import them from a CSV file, with a check before anything is written.", ("/console/contacts/import", "Import CSV")))
-                (step(has_endpoints, "Tell other systems of changes", "Add a push endpoint: it gets every change as a signed webhook.", ("/console/integrations/push", "Push Endpoints")))
+            ol.checks.steps {
+                @if session.may_use(Access::SecureApi) { (step(&connect)) }
+                (step(&contacts))
+                (step(&push))
             }
         },
     )
+}
+
+fn step(Step { is_done, title, sentence, link }: &Step<'_>) -> Markup {
+    html! {
+        li.check.is-done[*is_done] {
+            span.step-number aria-hidden="true" { @if *is_done { (icon(Icon::Check)) } }
+            div { strong { (title) } p { (sentence) } }
+            div.check-state {
+                @if *is_done { (badge(Tone::Success, "done")) }
+                @else { (link_button(ButtonStyle::Secondary, None, link.0, link.1)) }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ fn password_card(session: &SessionState, errors: &FieldErrors) -> Markup {
 }
 
 fn totp_card(session: &SessionState, new_secret: Option<&TotpSecret>, errors: &FieldErrors) -> Markup {
-    let lead = "A code of an authenticator app, asked for beside your password.";
+    let lead = "A code from an authenticator app, in addition to your password.";
     card(
         "Second factor",
         lead,
@@ -202,8 +202,10 @@ fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
                     @let is_this = listed.session_id == session.session_id;
                     tr {
                         th scope="row" data-label="Browser" {
-                            span.cell-main { (browser_name(&listed.user_agent)) }
-                            @if is_this { (badge(Tone::Success, "this one")) }
+                            div.cell-names {
+                                span { (browser_name(&listed.user_agent)) }
+                                @if is_this { (badge(Tone::Success, "this one")) }
+                            }
                         }
                         td data-label="Address" { @if let Some(address) = listed.address { code { (address) } } }
                         td data-label="Signed in" { (time(listed.created_at, session.now)) }

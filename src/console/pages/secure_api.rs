@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::PATH;
 use super::super::components::chart::{columns, meter};
+use super::super::components::code::code_block;
 use super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::components::{
     ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, button, card, checkbox, copy_row, csrf, dialog,
@@ -179,7 +180,7 @@ async fn content(
     let base = format!("{}{BASE}", session.visitor.service_url.0);
     Ok(html! {
         (page_head(TITLE, "Everything your systems need to connect to this account.", html! {}))
-        @if let Some(new) = &new { (added_notice(new)) }
+        @if let Some(new) = &new { (added_notice(session, &base, new)) }
         (card("Authentication Information", "", html! {
             dl.copy-list { (copy_row("Base URL", &base)) }
             p.live-docs {
@@ -226,14 +227,17 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
         div.quota {
             div.quota-line {
                 (badge(Tone::Neutral, title))
-                p { strong { (used) " of " (all) } " calls used this month · " strong { (text::thousands(left)) } " left · resets " (resets) }
+                p {
+                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
+                    span { strong { (text::thousands(left)) } " left ·" } " " span { "resets " (resets) }
+                }
             }
             (meter(&format!("{used} of {all} calls used"), usage.used, limit))
             @if left == 0 {
                 (notice(Tone::Danger, html! { "Every call of this month is used. Further calls are refused until " (resets) "." }))
             }
             figure.chart {
-                figcaption { "Calls per day" }
+                figcaption { @if usage.used == 0 { "No calls yet this month. Each day gets a column here." } @else { "Calls per day" } }
                 (columns(&format!("Calls per day this month, {used} in all"), &days))
                 div.chart-ends aria-hidden="true" {
                     @if let Some((first, _)) = usage.days.first() { span { (text::day_of_month(first.midnight().assume_utc())) } }
@@ -244,7 +248,7 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
     }
 }
 
-fn added_notice(new: &NewKey<'_>) -> Markup {
+fn added_notice(session: &SessionState, base: &str, new: &NewKey<'_>) -> Markup {
     html! {
         div.notice.tone-success role="status" {
             (icon(Icon::Check))
@@ -253,7 +257,20 @@ fn added_notice(new: &NewKey<'_>) -> Markup {
                 dl.copy-list { (copy_row("Secret Key", new.secret)) }
             }
         }
+        section.card {
+            header.card-head { h2 { "Your first call" } p { "Run it in a terminal. The contact is in " a href="/console/contacts" { "Contacts" } " at once." } }
+            (code_block("Create a contact", &first_call(session, base, new.secret)))
+        }
     }
+}
+
+/// A command that creates a contact, with the credentials in it.
+fn first_call(session: &SessionState, base: &str, secret: &str) -> String {
+    format!(
+        "curl -sS {base}/contact \\\n  -H 'X-Public-ID: {}' \\\n  -H 'X-Secret-Key: {secret}' \\\n  \
+         -d '{{\"role\":\"Lead\",\"first_name\":\"Ada\",\"last_name\":\"Lovelace\",\"email\":\"ada@example.com\"}}'",
+        session.account,
+    )
 }
 
 fn credentials(session: &SessionState, keys: &[ListedKey], new: Option<Uuid>) -> Markup {
@@ -286,14 +303,16 @@ fn key_row(session: &SessionState, key: &ListedKey, is_new: bool) -> Markup {
     html! {
         tr.is-new[is_new] {
             th scope="row" data-label="Name" {
-                span.cell-main { (name) }
-                @if *read_only { (badge(Tone::Neutral, "read-only")) }
-                @if let Some(expires) = expires_at {
-                    @if *expires <= session.now { (badge(Tone::Danger, "expired")) }
-                    @else { (badge(Tone::Warning, &format!("expires {}", text::day(*expires)))) }
+                div.cell-names {
+                    span { (name) }
+                    @if *read_only { (badge(Tone::Neutral, "read-only")) }
+                    @if let Some(expires) = expires_at {
+                        @if *expires <= session.now { (badge(Tone::Danger, "expired")) }
+                        @else { (badge(Tone::Warning, &format!("expires {}", text::day(*expires)))) }
+                    }
                 }
             }
-            td data-label="Secret Key" { code.key-prefix { @if prefix.is_empty() { "••••••••••••" } @else { (prefix) "…" } } }
+            td data-label="Secret Key" { code.no-wrap { @if prefix.is_empty() { "••••••••••••" } @else { (prefix) "…" } } }
             td data-label="Origin" { (origin) }
             td data-label="Created" { (time(*created_at, session.now)) }
             td data-label="Last used" {
@@ -352,12 +371,16 @@ fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Mark
 fn delete_dialog(session: &SessionState, key: &ListedKey) -> Markup {
     dialog(Dialog {
         id: "delete-key",
-        title: "Delete this Secret Key?",
+        title: &format!("Delete the Secret Key “{}”?", key.name),
         close: HERE,
         content: html! {
             form method="post" action={ (HERE) "/keys/" (key.key_id) "/delete" } {
                 (csrf(&session.token.csrf()))
-                p { "The system that uses " strong { (key.name) } " will be refused from its next call on, and its connections are cut. This cannot be undone." }
+                p {
+                    @if !key.prefix.is_empty() { code { (key.prefix) "…" } ", " }
+                    @match key.last_used_at { Some(at) => { "last used " (time(at, session.now)) ". " } None => "never used. " }
+                }
+                p { "The system that uses it is refused from its next call on, and its open connections are cut. This cannot be undone." }
                 (dialog_actions(ButtonStyle::Danger, "Delete Secret Key", HERE))
             }
         },

@@ -27,9 +27,17 @@ const TITLE: &str = "Team";
 const HERE: &str = "/console/team";
 
 const ROLES: [Choice<'_>; 3] = [
-    Choice { value: "super_admin", label: "Super Admin", hint: Some("Everything, with the brand and the team.") },
-    Choice { value: "admin", label: "Admin", hint: Some("Integrations, fields and audiences, and all records.") },
-    Choice { value: "member", label: "Member", hint: Some("Sees the records of the account.") },
+    Choice {
+        value: "super_admin",
+        label: "Super Admin",
+        hint: Some("Everything, including Platform Branding and Team."),
+    },
+    Choice { value: "admin", label: "Admin", hint: Some("Records, custom fields, audiences, Integrations and Audit.") },
+    Choice {
+        value: "member",
+        label: "Member",
+        hint: Some("Sees records, custom fields and audiences, and changes nothing."),
+    },
 ];
 
 pub(in crate::console) async fn show(
@@ -218,12 +226,11 @@ fn user_row(session: &SessionState, user: &ConsoleUser) -> Markup {
     html! {
         tr {
             th scope="row" data-label="Person" {
-                span.cell-main { (email) }
-                @if is_self { (badge(Tone::Neutral, "you")) }
+                div.cell-names { span { (email) } @if is_self { (badge(Tone::Neutral, "you")) } }
             }
             td data-label="Role" { (role.title()) }
             td data-label="State" {
-                span {
+                span.cell-names {
                     @match state {
                         UserState::Active => (badge(Tone::Success, "active")),
                         UserState::Invited => (badge(Tone::Info, "invited")),
@@ -302,7 +309,7 @@ fn link_dialog(session: &SessionState, user: &ConsoleUser) -> Markup {
         content: html! {
             form method="post" action={ (HERE) "/" (user.user_id) "/link" } {
                 (csrf(&session.token.csrf()))
-                p { "By the link " strong { (user.email) } " chooses a password. It is sent by mail, or shown to you where the console sends none." }
+                p { "With this link " strong { (user.email) } " chooses a new password. It is sent by mail; where no mail server is configured, it is shown here once, for you to pass on." }
                 (dialog_actions(ButtonStyle::Primary, "Make the link", HERE))
             }
         },

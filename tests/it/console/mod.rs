@@ -18,3 +18,4 @@ mod sign_in;
 pub(crate) mod support;
 mod sync;
 mod team;
+mod walk;

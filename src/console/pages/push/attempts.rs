@@ -1,6 +1,7 @@
 //! Attempts to deliver: their list, and the request and the answer of one. Answers are texts of other systems: they are
 //! escaped, and never interpreted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::super::components::code::body_block;
 use super::super::super::components::{
-    ButtonStyle, Icon, Tone, badge, empty_state, link_button, page_head, pagination, time,
+    ButtonStyle, Icon, Tone, badge, empty_state, icon, link_button, page_head, pagination, time,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::Form;
@@ -18,6 +19,7 @@ use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
 use super::{TITLE, path, refused};
+use crate::contract::event;
 use crate::domain::Seq;
 use crate::domain::endpoint::{Endpoint, Mode};
 use crate::push::client::KEEP_LIMIT;
@@ -34,8 +36,13 @@ const MAX_SHOWN: usize = 64 << 10;
 const FILTERS: [(&str, &str, Option<bool>); 3] =
     [("", "All", None), ("delivered", "Delivered", Some(true)), ("failed", "Failed", Some(false))];
 
+/// Bytes of events that are read for the types of a page of attempts.
+const MAX_EVENTS: usize = 512 << 10;
+
 /// A page of attempts as the address asks for it.
 pub(super) struct AttemptPage {
+    /// The types of the attempts' events that are in the log.
+    types: HashMap<Seq, String>,
     filter: &'static str,
     attempts: Vec<AttemptRow>,
     has_more: bool,
@@ -56,7 +63,12 @@ pub(super) async fn read(
     let mut attempts = console.endpoints.attempts(session.account, id, narrowed).await.map_err(refused)?;
     let has_more = attempts.len() > PAGE;
     attempts.truncate(PAGE);
-    Ok(AttemptPage { filter, attempts, has_more, is_first: before.is_none() })
+    let mut seqs: Vec<Seq> = attempts.iter().map(|attempt| attempt.seq).filter(|seq| *seq > Seq::ZERO).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let events = console.store.events_at(session.account, &seqs, &[], MAX_EVENTS).await?;
+    let types = events.iter().map(|logged| (logged.seq, event::kind(logged.entity, logged.event_type))).collect();
+    Ok(AttemptPage { types, filter, attempts, has_more, is_first: before.is_none() })
 }
 
 /// The list with its filters.
@@ -69,24 +81,31 @@ pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Mark
         let status = if page.filter.is_empty() { String::new() } else { format!("&status={}", page.filter) };
         format!("{here}?before={}{status}#attempts", last.attempt_id)
     });
+    // Another address than the present one, whose fragment alone would not load the page again.
+    let again = format!("{here}?status={}", page.filter);
     html! {
         section.card #attempts {
             header.card-head.with-actions {
-                div { h2 { "Attempts" } p { "What was sent, and what your server answered." } }
-                nav.segments aria-label="Filter attempts" {
-                    @for (value, label, _) in FILTERS {
-                        a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
+                div { h2 { "Attempts" } p { "Each request, and the response of your server." } }
+                div.segment-row {
+                    nav.segments aria-label="Filter attempts" {
+                        @for (value, label, _) in FILTERS {
+                            a href=(of(value)) aria-current=[(value == page.filter).then_some("true")] { (label) }
+                        }
                     }
+                    a.icon-button href=(again) aria-label="Refresh the attempts" title="Refresh" { (icon(Icon::Refresh)) }
                 }
             }
             @if page.attempts.is_empty() {
                 @if page.filter.is_empty() {
-                    (empty_state(Icon::Clock, "No attempts yet", "Send a test event, or change a record: the request and the answer appear here.", html! {}))
+                    (empty_state(Icon::Clock, "No attempts yet", "Send a test event, or change a record: the request and the response appear here.", html! {}))
                 } @else {
                     p.muted { "No attempt of the kept days matches." }
                 }
             } @else {
-                ul.attempts { @for attempt in &page.attempts { li { (entry(session, id, attempt)) } } }
+                ul.attempts {
+                    @for attempt in &page.attempts { li { (entry(session, id, attempt, page.types.get(&attempt.seq))) } }
+                }
                 @let newest = of(page.filter);
                 (pagination("Newest first", (!page.is_first).then_some(newest.as_str()), next.as_deref()))
             }
@@ -95,7 +114,7 @@ pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Mark
 }
 
 /// An attempt; opening it fetches its bodies.
-fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow) -> Markup {
+fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow, event_type: Option<&String>) -> Markup {
     let (outcome, error) = shown_from_log(&attempt.outcome, attempt.error.as_deref());
     let here = format!("{}/attempts/{}", path(id), attempt.attempt_id);
     html! {
@@ -103,10 +122,14 @@ fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow) -> Markup {
             summary {
                 span.attempt-time { (time(attempt.at, session.now)) }
                 span { (outcome_badge(outcome, attempt.status)) }
-                span.attempt-what { (subject(attempt)) @if let Some(error) = error { span.cell-note { (error) } } }
+                span.attempt-what {
+                    @if let Some(event_type) = event_type { code { (event_type) } " " }
+                    span.attempt-event { (subject(attempt)) }
+                    @if let Some(error) = error { span.cell-note { (error) } }
+                }
                 span.attempt-duration { (text::thousands(attempt.duration_ms.unsigned_abs().into())) " ms" }
             }
-            div.attempt-content { a href=(here) { "Show the request and the answer" } }
+            div.attempt-content { a href=(here) { "Show the request and the response" } }
         }
     }
 }
@@ -140,7 +163,7 @@ pub(super) fn outcome_words(outcome: &str, status: Option<i32>) -> String {
         "tls" => "no secure connection".to_owned(),
         "timeout" => "too slow".to_owned(),
         "reset" => "connection lost".to_owned(),
-        "bad_response" => "unreadable answer".to_owned(),
+        "bad_response" => "unreadable response".to_owned(),
         "bad_request" => "unsendable headers".to_owned(),
         other => other.to_owned(),
     }
@@ -213,7 +236,7 @@ fn bodies(endpoint: &Endpoint, attempt: &AttemptRow, request: Option<String>) ->
             None if attempt.trigger == "test" => { p.hint { "The request was a test event of the type push.ping, which is in no log." } }
             None => { p.hint { "The event is not in the log any more." } }
         }
-        (body_block("Answer", &answer))
+        (body_block("Response", &answer))
         @if is_cut { p.hint { "Only the first " (text::bytes(KEEP_LIMIT)) " of " (text::thousands(attempt.bytes.unsigned_abs())) " bytes are kept." } }
     }
 }

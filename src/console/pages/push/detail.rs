@@ -153,7 +153,7 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
         }
         @match view.endpoint.status {
             EndpointStatus::Disabled => {
-                (notice(Tone::Danger, html! { p { "Nothing is sent: your server answered 410 Gone, or failed for five days. Mend it, then resume: delivery goes on where it stopped." } }))
+                (notice(Tone::Danger, html! { p { "Nothing is sent: your server answered 410 Gone, or failed for five days. Once it accepts requests again, resume: delivery continues where it stopped." } }))
             }
             EndpointStatus::Paused => {
                 (notice(Tone::Neutral, html! { p { "Nothing is sent until you resume it. Events wait and nothing is lost." } }))
@@ -164,7 +164,7 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
                         p {
                             "Deliveries have failed since " (text::minute(since)) "."
                             @if let Some(next_at) = next_at { " The next attempt is due " (due(next_at, now)) "." }
-                            " The attempts below say why. When your server is mended, delivery goes on by itself; “Try now” does not wait for it."
+                            " The attempts below show why. Delivery continues by itself once your server accepts requests; “Try now” does not wait."
                         }
                     }))
                 }
@@ -178,7 +178,8 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
 fn due(at: Timestamp, now: Timestamp) -> String {
     let seconds = (at - now).whole_seconds().max(0).unsigned_abs();
     match seconds {
-        ..90 => format!("in {}", text::count(seconds, "second", "seconds")),
+        0 => "now".to_owned(),
+        1..90 => format!("in {}", text::count(seconds, "second", "seconds")),
         90..5_400 => format!("in {}", text::count(seconds.div_ceil(60), "minute", "minutes")),
         _ => format!("in {}", text::count(seconds.div_ceil(3_600), "hour", "hours")),
     }
@@ -189,7 +190,7 @@ fn parked_events(session: &SessionState, id: Uuid, parked: &[ParkedEvent]) -> Ma
     html! {
         section.card #parked {
             header.card-head.with-actions {
-                div { h2 { "Parked events" } p { "Your server refused these through the whole schedule while it took others. They wait here." } }
+                div { h2 { "Parked events" } p { "Your server refused these at every retry while it accepted others. They wait here until you retry them." } }
                 form method="post" action={ (here) "/parked/retry" } {
                     (csrf(&session.token.csrf()))
                     button.button.primary type="submit" { (icon(Icon::Refresh)) "Retry all" }
@@ -249,8 +250,8 @@ mod tests {
         let now = time::macros::datetime!(2026-11-30 09:00 UTC);
         let after = |seconds| due(now + time::Duration::seconds(seconds), now);
         assert_eq!(
-            [after(1), after(89), after(300), after(7_200)],
-            ["in 1 second", "in 89 seconds", "in 5 minutes", "in 2 hours"]
+            [after(0), after(1), after(89), after(300), after(7_200)],
+            ["now", "in 1 second", "in 89 seconds", "in 5 minutes", "in 2 hours"]
         );
     }
 }

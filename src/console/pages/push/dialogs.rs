@@ -16,12 +16,13 @@ use crate::push::service::EndpointView;
 pub(super) fn delete(session: &SessionState, view: &EndpointView, close: &str) -> Markup {
     dialog(Dialog {
         id: "delete",
-        title: "Delete this endpoint?",
+        title: &format!("Delete “{}”?", name(view)),
         close,
         content: html! {
             form method="post" action={ (path(view.endpoint.endpoint_id)) "/delete" } {
                 (csrf(&session.token.csrf()))
-                p { "Nothing is sent to " strong { (name(view)) } " any more. Its position, its parked events and its secret are deleted with it. This cannot be undone; pausing it keeps them." }
+                p { "Nothing is sent to " strong.break { (view.endpoint.settings.url) } " any more. The endpoint's position, parked events and signing secret are deleted with it. This cannot be undone." }
+                p { "To stop deliveries for a while, pause the endpoint instead: events then wait." }
                 (dialog_actions(ButtonStyle::Danger, "Delete endpoint", close))
             }
         },
@@ -33,7 +34,7 @@ pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
         Choice { value: "86400", label: "for 24 hours", hint: None },
         Choice { value: "3600", label: "for an hour", hint: None },
         Choice { value: "604800", label: "for 7 days", hint: None },
-        Choice { value: "0", label: "not at all: it leaked", hint: None },
+        Choice { value: "0", label: "not at all, because it leaked", hint: None },
     ];
     let close = path(view.endpoint.endpoint_id);
     dialog(Dialog {
@@ -44,8 +45,8 @@ pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
             form method="post" action={ (close) "/rotate" } {
                 (csrf(&session.token.csrf()))
                 input type="hidden" name=(ONCE) value=(clock::random_uuid());
-                p { strong { (name(view)) } " gets another secret, which is shown once. Meanwhile both sign, so that your server may change over without a gap." }
-                (select(FormField { value: "86400", ..FormField::new("overlap_s", "The previous secret goes on signing") }, &OVERLAPS))
+                p { strong { (name(view)) } " gets a new secret, which is shown once. Until the previous one ends, requests are signed with both, so that your server can change over without a gap." }
+                (select(FormField { value: "86400", ..FormField::new("overlap_s", "Keep the previous secret") }, &OVERLAPS))
                 (dialog_actions(ButtonStyle::Primary, "Rotate secret", &close))
             }
         },
@@ -66,7 +67,7 @@ pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, e
         content: html! {
             form.by-choice method="post" action={ (close) "/replay" } {
                 (csrf(&session.token.csrf()))
-                p { strong { (name(view)) } " gets these events once more. Your server recognises them by their webhook-id." }
+                p { strong { (name(view)) } " gets these events once more, each with the same webhook-id as before, by which your server can recognise it." }
                 (radio_group("by", "Which events", form.filled("by").unwrap_or("time"), &BY))
                 div.by-time.needed {
                     (text_field(FormField {

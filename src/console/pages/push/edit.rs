@@ -122,11 +122,12 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
         (card("Where to", "", html! {
             (text_field(FormField {
                 kind: "url", value: form.text("url"), error: errors.get("url"),
-                hint: Some("Your server answers here with 2xx within the time limit."), ..FormField::new("url", "URL")
+                hint: Some("An address that accepts POST, such as https://example.com/hook, and responds with a status of 200 to 299 within the time limit."),
+                ..FormField::new("url", "URL")
             }))
             (text_field(FormField {
                 value: form.text("description"), error: errors.get("description"), is_required: false,
-                max_length: Some(MAX_DESCRIPTION), hint: Some("How your team calls it, such as Shop or Mailing."),
+                max_length: Some(MAX_DESCRIPTION), hint: Some("A name for your team, such as Shop or Newsletter tool."),
                 ..FormField::new("description", "Description")
             }))
         }))
@@ -140,7 +141,7 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
             (text_field(FormField {
                 value: form.text("more_events"), error: errors.get("more_events"), is_required: false,
                 hint: Some("Separated by commas, such as contact.created, company.deleted."),
-                ..FormField::new("more_events", "Single types of events")
+                ..FormField::new("more_events", "Further types of events")
             }))
             (text_field(FormField {
                 value: form.text("fields"), error: errors.get("fields"), is_required: false,

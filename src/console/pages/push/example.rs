@@ -30,15 +30,42 @@ def hook():
     print(event["type"], event["data"]["record"]["uid"])
     return "", 204"#;
 
+/// A receiver to try webhooks with, which needs Python 3 alone.
+const TRIAL: &str = r#"from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        print(self.headers["webhook-id"], body.decode())
+        self.send_response(204)
+        self.end_headers()
+
+HTTPServer(("127.0.0.1", 9000), Receiver).serve_forever()"#;
+
 /// A card with examples to copy.
 pub(super) fn card() -> Markup {
     super::super::super::components::card(
         "Receive and verify",
-        "Every request is signed by the rules of Standard Webhooks, for which there are libraries in all languages. Answer with 2xx within \
-         15 seconds; anything else is sent again.",
+        "Every request is signed by the rules of Standard Webhooks, for which there are libraries in all languages. Respond with a status of \
+         200 to 299 within 15 seconds; after anything else the request is sent again.",
         html! {
             (code_block("JavaScript example", NODE))
-            details.more { summary { "Python" } (code_block("Python example", PYTHON)) }
+            p.hint { "Install both packages with " code { "npm install express standardwebhooks" } "." }
+            details.more {
+                summary { "Python" }
+                (code_block("Python example", PYTHON))
+                p.hint { "Install both packages with " code { "pip install flask standardwebhooks" } "." }
+            }
         },
+    )
+}
+
+/// A card with a receiver for a first try, where the service may send to the machine that it runs on.
+pub(super) fn trial() -> Markup {
+    super::super::super::components::card(
+        "No receiver yet?",
+        "Save this as receiver.py and run it on the machine of this service with python3 receiver.py. It prints every request. Then \
+         add the endpoint http://127.0.0.1:9000/.",
+        code_block("Receiver", TRIAL),
     )
 }

@@ -24,7 +24,7 @@ use crate::domain::Seq;
 use crate::push::service::EndpointView;
 use crate::store::attempts::{ATTEMPT_HOURS, HourOfAttempts, MAX_PER_HOUR};
 
-const LEAD: &str = "Webhooks: every change of a record is sent to your systems within moments, signed, in order, and until it arrives.";
+const LEAD: &str = "Webhooks send every change of a record to your systems within moments: signed, in order, and repeated until they arrive.";
 
 /// The time after which a live page reads the rates of success again.
 const RATES_AGE: Duration = Duration::from_secs(15);
@@ -38,7 +38,7 @@ pub(in crate::console) async fn show(
 ) -> PageResult {
     let endpoints = console.endpoints.list(session.account).await.map_err(refused)?;
     if endpoints.is_empty() {
-        return Ok(session.page(Nav::PushEndpoints, TITLE, empty()));
+        return Ok(session.page(Nav::PushEndpoints, TITLE, empty(&console)));
     }
     let rates = rates(&console, &session, &endpoints).await?;
     let end = log_end(&console, &session).await?;
@@ -52,7 +52,7 @@ pub(in crate::console) async fn show(
                 div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, end)) }
             }
             p.muted {
-                "The columns show the last 24 hours, an hour each, by up to " (MAX_PER_HOUR) " attempts of every hour. Open an endpoint for its attempts."
+                "Each column is one of the last 24 hours, by up to " (MAX_PER_HOUR) " of its attempts. Open an endpoint to see them."
             }
         }
         @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (dialogs::delete(&session, view, HERE)) }
@@ -84,7 +84,7 @@ async fn rates(console: &Console, session: &ConsoleSession, endpoints: &[Endpoin
     Ok(console.store.attempt_hours(session.account, &ids, console.clock.now()).await?)
 }
 
-fn empty() -> Markup {
+fn empty(console: &Console) -> Markup {
     html! {
         (page_head(TITLE, LEAD, html! {}))
         section.card {
@@ -93,10 +93,11 @@ fn empty() -> Markup {
                 Icon::Link,
                 "No endpoints yet",
                 "A webhook is a request that this service sends to a URL of yours whenever a record changes, so that your systems need not \
-                 ask. It is signed, repeated until your server answers with success, and can be replayed from any time.",
+                 poll. It is signed, repeated until your server accepts it, and can be replayed from any time.",
                 link_button(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}/new"), "Add your first endpoint"),
             ))
         }
+        @if console.config.push.allow_http { (example::trial()) }
         (example::card())
     }
 }
@@ -118,7 +119,7 @@ fn endpoint_row(view: &EndpointView, hours: Option<&[HourOfAttempts; ATTEMPT_HOU
         tr {
             th scope="row" data-label="Endpoint" {
                 a.cell-link href=(path(id)) { (name(view)) }
-                @if !settings.description.is_empty() { span.cell-note { (settings.url) } }
+                @if !settings.description.is_empty() { span.cell-note.cell-url title=(settings.url) { (settings.url) } }
             }
             td data-label="State" { (state_badge(view, pending)) }
             td data-label="Lag" { (lag(pending)) }

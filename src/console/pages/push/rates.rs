@@ -18,7 +18,7 @@ pub(super) async fn log_end(console: &Console, session: &SessionState) -> Result
 /// The number of events that an endpoint is behind.
 pub(super) fn lag(pending: u64) -> Markup {
     html! {
-        @if pending == 0 { span.muted { "up to date" } } @else { (text::count(pending, "event", "events")) }
+        @if pending == 0 { span.muted.no-wrap { "up to date" } } @else { span.no-wrap { (text::count(pending, "event", "events")) } }
     }
 }
 
@@ -30,9 +30,11 @@ pub(super) fn rate(hours: Option<&[HourOfAttempts; ATTEMPT_HOURS]>) -> Markup {
     let delivered: u64 = hours.iter().map(|hour| hour.delivered).sum();
     let values: Vec<(u64, u64)> = hours.iter().map(|hour| (hour.delivered, hour.attempts)).collect();
     // Tenths of a per cent, rounded down, so that 100 % means that nothing failed.
-    let share = (delivered * 1_000)
-        .checked_div(attempts)
-        .map(|share| if share == 1_000 { "100 %".to_owned() } else { format!("{}.{} %", share / 10, share % 10) });
+    let share = (delivered * 1_000).checked_div(attempts).map(|share| match share {
+        0 if delivered == 0 => "0 %".to_owned(),
+        1_000 => "100 %".to_owned(),
+        _ => format!("{}.{} %", share / 10, share % 10),
+    });
     html! {
         div.rate {
             @match share {
@@ -60,7 +62,7 @@ mod tests {
     fn a_rate_of_one_hundred_per_cent_means_that_nothing_failed() {
         assert!(shown(20, 20).contains("<span>100 %</span>"));
         assert!(shown(2_999, 3_000).contains("<span>99.9 %</span>"));
-        assert!(shown(0, 4).contains("<span>0.0 %</span>"));
+        assert!(shown(0, 4).contains("<span>0 %</span>"));
         assert!(rate(None).into_string().contains("no attempts"));
     }
 }

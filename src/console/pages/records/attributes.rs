@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 
 use super::super::super::components::{Tone, badge};
+use super::super::super::text;
 use super::names::Names;
-use crate::domain::{Entity, Field, FieldKind, Link, Record, Role, Value};
+use crate::domain::{Entity, Field, FieldKind, Link, Record, Role, Uid, Value};
 
 /// The label of an attribute: `first_name` as `First name`.
 pub(super) fn label(field: Field) -> String {
@@ -99,6 +100,8 @@ pub(super) fn value(field: Field, content: &Value, names: &Names) -> Markup {
     match content {
         Value::Text(text) if field.kind() == FieldKind::Email => html! { a href={ "mailto:" (text) } { (text) } },
         Value::Text(text) if is_web_address(text) => html! { a href=(text) rel="noreferrer nofollow" { (text) } },
+        Value::Text(date) if matches!(field, Field::StartDate | Field::EndDate) => html! { (text::date(date)) },
+        Value::Text(uid) if field == Field::Client => client(uid, names),
         Value::Text(text) => html! { span.text { (text) } },
         Value::Role(role) => role_badge(*role),
         Value::Tags(words) | Value::Words(words) => html! {
@@ -117,9 +120,9 @@ pub(super) fn value(field: Field, content: &Value, names: &Names) -> Markup {
         }
         Value::Number(number) => html! { (number) },
         Value::Flag(flag) => html! { @if *flag { "Yes" } @else { "No" } },
-        Value::Money(money) => html! { (money.amount) " " (money.currency) },
+        Value::Money(money) => html! { (text::amount(&money.amount.to_string())) " " (money.currency) },
         Value::Audiences(numbers) => html! {
-            span.words { @for number in numbers { (badge(Tone::Neutral, &format!("No. {number}"))) } }
+            span.words { @for number in numbers { (badge(Tone::Neutral, &names.audience(*number))) } }
         },
         Value::Custom(values) => html! {
             ul.links { @for (uid, content) in values { li { (names.field(*uid)) ": " (value(field, content, names)) } } }
@@ -136,6 +139,18 @@ fn linked(entity: Entity, link: &Link, names: &Names) -> Markup {
         @match names.linked(link.uid, &link.name) {
             Some(name) => a href=(path) { (name) },
             None => { a href=(path) { (link.name) } " " (badge(Tone::Danger, "deleted")) },
+        }
+    }
+}
+
+/// The client of a project, by its name where it is live.
+fn client(text: &str, names: &Names) -> Markup {
+    let uid = text.parse().ok().map(Uid);
+    let known = uid.and_then(|uid| Some((uid, names.client(uid)?)));
+    html! {
+        @match known {
+            Some((uid, (entity, name))) => a href=(super::record_path(entity, uid).unwrap_or_default()) { (name) },
+            None => code { (text) },
         }
     }
 }

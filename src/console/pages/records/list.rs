@@ -277,7 +277,7 @@ fn records_table(session: &SessionState, kind: &RecordKind, query: &ListQuery, r
 fn cells(kind: &RecordKind, record: &Record) -> Markup {
     let text = |label: &str, field| {
         html! {
-            td data-label=(label) { @match record.text(field) { Some(text) => (text), None => (absent()) } }
+            td data-label=(label) { @match record.text(field) { Some(value) => (shown(field, value)), None => (absent()) } }
         }
     };
     let role = html! {
@@ -322,5 +322,17 @@ fn cells(kind: &RecordKind, record: &Record) -> Markup {
 
 /// A cell without a value.
 fn absent() -> Markup {
-    html! { span.muted aria-hidden="true" { "–" } span.visually-hidden { "none" } }
+    html! { span.muted.absent aria-hidden="true" { "–" } span.visually-hidden { "none" } }
+}
+
+/// A text in its cell: cut where it is long, unbroken where it is a number.
+fn shown(field: Field, value: &str) -> Markup {
+    html! {
+        @match field {
+            Field::Email => span.cell-cut title=(value) { (value) },
+            Field::StartDate | Field::EndDate => span.no-wrap { (text::date(value)) },
+            Field::Phone => span.no-wrap { (value) },
+            _ => (value),
+        }
+    }
 }

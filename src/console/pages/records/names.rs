@@ -18,6 +18,10 @@ pub(super) struct Names {
     fields: HashMap<Uid, String>,
     /// The present names of linked records that are live.
     linked: HashMap<Uid, String>,
+    /// The clients of projects that are live: their kinds and present names.
+    clients: HashMap<Uid, (Entity, String)>,
+    /// The names of marketing audiences, by their numbers.
+    audiences: HashMap<i64, String>,
     /// The email addresses of users, by their ids.
     people: HashMap<Uuid, String>,
     /// The links whose names were looked up.
@@ -46,6 +50,14 @@ impl Names {
             names.linked = live.iter().map(|record| (record.uid, title_of(record))).collect();
             names.looked_up = linked.into_iter().collect();
         }
+        names.clients = clients_of(console, account, record, events).await?;
+        if values(record, events).any(|value| matches!(value, Value::Audiences(_))) {
+            let audiences = console.store.schema(account).await?.audiences;
+            let named = |audience: &Record| {
+                Some((audience.number(Field::Id)?.whole()?, audience.text(Field::Name)?.to_owned()))
+            };
+            names.audiences = audiences.iter().filter_map(named).collect();
+        }
         if events.iter().any(|event| person(event).is_some()) {
             let users = console.store.users(account).await?;
             names.people = users.into_iter().map(|user| (user.user_id, user.email)).collect();
@@ -67,6 +79,16 @@ impl Names {
         }
     }
 
+    /// The kind and the present name of a project's client; `None` where it was deleted.
+    pub(super) fn client(&self, uid: Uid) -> Option<(Entity, &str)> {
+        self.clients.get(&uid).map(|(entity, name)| (*entity, name.as_str()))
+    }
+
+    /// The name of an audience. One that the account does not have is shown by its number.
+    pub(super) fn audience(&self, number: i64) -> String {
+        self.audiences.get(&number).cloned().unwrap_or_else(|| format!("No. {number}"))
+    }
+
     /// The person who caused an event by the console.
     pub(super) fn person(&self, event: &Event) -> Option<&str> {
         let id = person(event)?;
@@ -78,12 +100,45 @@ fn person(event: &Event) -> Option<Uuid> {
     event.causation.as_deref()?.strip_prefix(CAUSED_BY)?.parse().ok()
 }
 
-fn custom_fields(record: &Record, events: &[Event]) -> HashSet<Uuid> {
+/// All values that the page shows.
+fn values<'a>(record: &'a Record, events: &'a [Event]) -> impl Iterator<Item = &'a Value> {
     let of_events = events
         .iter()
         .flat_map(|event| event.changed.iter().flat_map(|change| [change.from.as_ref(), change.to.as_ref()]).flatten());
-    let values = record.fields.values().chain(of_events);
-    let custom = values.filter_map(|value| if let Value::Custom(values) = value { Some(values) } else { None });
+    record.fields.values().chain(of_events)
+}
+
+/// The clients of a project, now and in its history: companies, or contacts.
+async fn clients_of(
+    console: &Console,
+    account: AccountId,
+    record: &Record,
+    events: &[Event],
+) -> Result<HashMap<Uid, (Entity, String)>, PageError> {
+    let mut clients = HashMap::new();
+    if record.entity != Entity::Project {
+        return Ok(clients);
+    }
+    let now = record.fields.get(&Field::Client);
+    let changes = events.iter().flat_map(|event| &event.changed).filter(|change| change.field == Field::Client);
+    let before = changes.flat_map(|change| [change.from.as_ref(), change.to.as_ref()]).flatten();
+    let uid_of = |value: &Value| if let Value::Text(text) = value { text.parse::<Uuid>().ok() } else { None };
+    let mut uids: Vec<Uuid> = now.into_iter().chain(before).filter_map(uid_of).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    for entity in [Entity::Company, Entity::Contact] {
+        uids.retain(|uid| !clients.contains_key(&Uid(*uid)));
+        if !uids.is_empty() {
+            let live = console.store.live_records(account, entity, &uids).await?;
+            clients.extend(live.iter().map(|record| (record.uid, (entity, title_of(record)))));
+        }
+    }
+    Ok(clients)
+}
+
+fn custom_fields(record: &Record, events: &[Event]) -> HashSet<Uuid> {
+    let custom =
+        values(record, events).filter_map(|value| if let Value::Custom(values) = value { Some(values) } else { None });
     custom.flat_map(|values| values.keys().map(|uid| uid.0)).collect()
 }
 

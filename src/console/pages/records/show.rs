@@ -21,7 +21,7 @@ use super::names::Names;
 use super::timeline::{History, PAGE, slider, timeline};
 use super::{Kind, RecordKind, record_path, title_of};
 use crate::contract::record::{self, parse_uid};
-use crate::domain::{Entity, Record, Seq, Target, Timestamp};
+use crate::domain::{Entity, Field, Record, Seq, Target, Timestamp, Value};
 use crate::store::StoreError;
 use crate::store::history::PastState;
 use crate::store::records::StoredRecord;
@@ -129,7 +129,7 @@ fn decode(entity: Entity, stored: &StoredRecord) -> Result<Record, PageError> {
 fn head(kind: &RecordKind, now: &Record, path: &str, is_restorable: bool) -> Markup {
     html! {
         nav.breadcrumb aria-label="Breadcrumb" { a href=(kind.path) { (kind.title) } }
-        (page_head(&title_of(now), "", html! {
+        (page_head(&title_of(now), &summary(now), html! {
             @if kind.entity == Entity::Company {
                 (link_button(ButtonStyle::Secondary, Some(Icon::Contacts), &format!("/console/contacts?company={}", now.uid), "Its contacts"))
             }
@@ -143,10 +143,25 @@ fn head(kind: &RecordKind, now: &Record, path: &str, is_restorable: bool) -> Mar
             (notice(Tone::Danger, html! { p { "This " (kind.noun) " was erased. Its values are gone for ever, also from its history." } }))
         } @else if now.deleted {
             (notice(Tone::Warning, html! {
-                p { "This " (kind.noun) " is deleted. It is in no list and no connected system gets its changes." @if is_restorable { " It can be restored as it was." } }
+                p { "This " (kind.noun) " is deleted. It is in no list." @if is_restorable { " It can be restored as it was." } }
             }))
         }
     }
+}
+
+/// Who or what the record is, in one line below its name.
+fn summary(now: &Record) -> String {
+    let role = match now.fields.get(&Field::Role) {
+        Some(Value::Role(role)) => Some(role.name().to_owned()),
+        _ => None,
+    };
+    let text = |field| now.text(field).map(str::to_owned);
+    let companies = match now.fields.get(&Field::Companies) {
+        Some(Value::Links(links)) => links.first().map(|link| link.name.clone()),
+        _ => None,
+    };
+    let parts = [role, text(Field::Status), text(Field::Title), companies, text(Field::Email)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// The part of the page that the slider changes.
@@ -233,7 +248,7 @@ fn restore_dialog(session: &SessionState, kind: &RecordKind, path: &str, title: 
         content: html! {
             form method="post" action={ (path) "/restore" } {
                 (csrf(&session.token.csrf()))
-                p { "The " (kind.noun) " comes back with the attributes that it had. Connected systems are told like of any other change." }
+                p { "The " (kind.noun) " comes back with the attributes that it had. Connected systems receive this like any other change." }
                 (dialog_actions(ButtonStyle::Primary, "Restore", path))
             }
         },

@@ -70,7 +70,7 @@ pub(super) fn slider(path: &str, history: &History, at: Option<Seq>) -> Markup {
                     aria-describedby="versions-hint";
                 noscript { button.button type="submit" { "Show" } }
                 p.hint #versions-hint {
-                    "Move it to see the record after each of its " (text::count(u64::try_from(count).unwrap_or_default(), "change", "changes"))
+                    "Move the slider to see the record after each of its " (text::count(u64::try_from(count).unwrap_or_default(), "change", "changes"))
                     @if history.older.is_some() || history.is_later_page { " on this page" } "."
                 }
             }

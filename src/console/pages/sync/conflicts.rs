@@ -280,8 +280,7 @@ fn entry(session: &SessionState, conflict: &Conflict, names: &HashMap<Uid, Strin
     let is_open = conflict.text("status") == OPEN;
     html! {
         div.conflict-head {
-            div { @if let Some((entity, uid)) = subject { (record_link(entity, uid, name)) } }
-            h3 { (field) }
+            div { h3 { (field) } @if let Some((entity, uid)) = subject { (record_link(entity, uid, name)) } }
             (reason(conflict.text("reason")))
             @if !is_open { (badge(Tone::Success, if conflict.text("resolution") == "kept" { "kept as it was" } else { "changed" })) }
         }
@@ -290,7 +289,7 @@ fn entry(session: &SessionState, conflict: &Conflict, names: &HashMap<Uid, Strin
             (side(session, conflict, Field::Lost, is_open))
         }
         @if is_open {
-            div { (dialog_link(ButtonStyle::Quiet, Some(Icon::Edit), &format!("{}?dialog=value&id={}", list_path(), conflict.uid), "Enter another value…")) }
+            div.conflict-more { (dialog_link(ButtonStyle::Quiet, Some(Icon::Edit), &format!("{}?dialog=value&id={}", list_path(), conflict.uid), "Enter another value…")) }
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn section(session: &SessionState, listed: &ConsumerList) -> Markup {
     html! {
         section.card {
             header.card-head.with-actions {
-                div { h2 { "NATS consumers" } p { "Readers of the event stream that keep their position, also while they are away." } }
+                div { h2 { "NATS consumers" } p { "Readers of the event stream that keep their position while they are disconnected." } }
                 @if !consumers.is_empty() { (add()) }
             }
             @if consumers.is_empty() {

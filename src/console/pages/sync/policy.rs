@@ -25,8 +25,12 @@ const LEAD: &str = "When two systems change the same field at the same time, the
 
 const RULES: [(&str, &str, &str); 3] = [
     ("incoming_wins", "The later change wins", "The value that arrives last stays."),
-    ("existing_wins", "The earlier change wins", "The value that is here stays; the rest of the later change applies."),
-    ("reject", "The later change is refused", "The value that is here stays, and the later system is told so."),
+    ("existing_wins", "The earlier change wins", "The stored value stays; the rest of the later change applies."),
+    (
+        "reject",
+        "The later change is refused",
+        "The stored value stays, and the later write gets an error for this field.",
+    ),
 ];
 
 pub(in crate::console) async fn show(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {

@@ -394,11 +394,11 @@ fn confirm_dialog(session: &SessionState, query: &Form, range: &UndoRange, previ
                 input type="hidden" name="origin" value=(range.origin);
                 input type="hidden" name="from" value=(range.from);
                 input type="hidden" name="to" value=(range.to);
-                p {
-                    strong { (number(preview.updated)) } " will get earlier values back, "
-                    strong { (number(preview.restored)) } " will come back from deletion, and "
-                    strong { (number(preview.deleted)) } " that this origin created will be deleted. "
-                    (number(preview.skipped)) " will keep what somebody changed since."
+                ul.dialog-list {
+                    @if preview.updated > 0 { li { strong { (number(preview.updated)) } " will get earlier values back." } }
+                    @if preview.restored > 0 { li { strong { (number(preview.restored)) } " will come back from deletion." } }
+                    @if preview.deleted > 0 { li { strong { (number(preview.deleted)) } " that this origin created will be deleted." } }
+                    @if preview.skipped > 0 { li { (number(preview.skipped)) " will keep what somebody changed since." } }
                 }
                 p { "The undoing is written as further events, so that every connected system follows it. It can itself be undone, as changes of the origin “" (ORIGIN) "”." }
                 (dialog_actions(ButtonStyle::Danger, &format!("Undo {}", number(preview.updated + preview.restored + preview.deleted)), &close))

@@ -111,7 +111,7 @@ fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, quota: &
 fn burst(per_second: u64) -> String {
     match per_second {
         0 => String::new(),
-        _ => format!(", as are more than {} calls within one second", thousands(per_second)),
+        _ => format!(", and so does one beyond {} calls within one second", thousands(per_second)),
     }
 }
 

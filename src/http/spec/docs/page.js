@@ -7,6 +7,21 @@
   const { document: address, usage } = place.dataset;
   const dummy = "00000000-0000-0000-0000-000000000000";
 
+  // A button beside each value that is ready to copy.
+  for (const value of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", `Copy ${value.previousElementSibling.textContent}`);
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(value.firstElementChild.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+    value.append(button);
+  }
+
   // The headers that the visitor authorised with, and their values.
   const headers = () => {
     const authorized = Object.values(ui.authSelectors.authorized().toJS());

@@ -23,7 +23,7 @@ fn every_gap_of_the_page_is_filled() {
     for row in ["Free Trial</td><td>80<", "Start</td><td>400<", "Thrive</td><td>2,000<", "Pinnacle</td><td>20,000<"] {
         assert!(page.contains(row), "{row}");
     }
-    assert!(page.contains("answered 429, as are more than 1,000 calls within one second.</p>"), "{page}");
+    assert!(page.contains("gets 429, and so does one beyond 1,000 calls within one second.</p>"), "{page}");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn the_configured_limits_are_shown() {
     let toml = "burst_per_second = 0\ntiers = { gold = { title = 'Gold & more', calls_per_month = 1234 } }";
     let page = page_with("Acme", "https://api.acme.example", &toml::from_str(toml).unwrap());
     assert!(page.contains("<tbody><tr><td>Gold &amp; more</td><td>1,234</td></tr></tbody>"), "{page}");
-    assert!(page.contains("beyond the limit is answered 429.</p>"), "{page}");
+    assert!(page.contains("beyond the limit gets 429.</p>"), "{page}");
 }
 
 #[test]
