@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::{Tone, badge};
 use super::names::Names;
+use crate::contract::record::parse_uid;
 use crate::domain::{Entity, Field, FieldKind, Link, Record, Role, Value};
 
 /// The label of an attribute: `first_name` as `First name`.
@@ -98,6 +99,7 @@ fn row(name: &str, content: &Markup, origin: Option<&str>) -> Markup {
 pub(super) fn value(field: Field, content: &Value, names: &Names) -> Markup {
     match content {
         Value::Text(text) if field.kind() == FieldKind::Email => html! { a href={ "mailto:" (text) } { (text) } },
+        Value::Text(text) if field == Field::Client => client(text, names),
         Value::Text(text) if is_web_address(text) => html! { a href=(text) rel="noreferrer nofollow" { (text) } },
         Value::Text(text) => html! { span.text { (text) } },
         Value::Role(role) => role_badge(*role),
@@ -127,6 +129,17 @@ pub(super) fn value(field: Field, content: &Value, names: &Names) -> Markup {
         Value::OfField(held) => html! {
             @match &held.value { Some(content) => (value(held.field, content, names)), None => "nothing" }
         },
+    }
+}
+
+/// The client of a project, which the record names by its uid alone.
+fn client(text: &str, names: &Names) -> Markup {
+    let known = parse_uid(text).and_then(|uid| Some((uid, names.client(uid)?)));
+    html! {
+        @match known {
+            Some((uid, (entity, name))) => a href=(super::record_path(entity, uid).unwrap_or_default()) { (name) },
+            None => { code { (text) } " " (badge(Tone::Danger, "deleted")) },
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::super::commands::CAUSED_BY;
 use super::super::super::error::PageError;
 use super::super::super::state::Console;
 use super::title_of;
+use crate::contract::record::parse_uid;
 use crate::domain::schema::Definition;
 use crate::domain::{AccountId, Entity, Event, Field, Record, Uid, Value};
 
@@ -22,6 +23,8 @@ pub(super) struct Names {
     people: HashMap<Uuid, String>,
     /// The links whose names were looked up.
     looked_up: HashSet<Uid>,
+    /// The clients of projects that are live: their kinds and names.
+    clients: HashMap<Uid, (Entity, String)>,
 }
 
 impl Names {
@@ -46,6 +49,13 @@ impl Names {
             names.linked = live.iter().map(|record| (record.uid, title_of(record))).collect();
             names.looked_up = linked.into_iter().collect();
         }
+        let clients = clients(record, events);
+        if !clients.is_empty() {
+            for entity in [Entity::Contact, Entity::Company] {
+                let live = console.store.live_records(account, entity, &clients).await?;
+                names.clients.extend(live.iter().map(|record| (record.uid, (entity, title_of(record)))));
+            }
+        }
         if events.iter().any(|event| person(event).is_some()) {
             let users = console.store.users(account).await?;
             names.people = users.into_iter().map(|user| (user.user_id, user.email)).collect();
@@ -67,6 +77,11 @@ impl Names {
         }
     }
 
+    /// The kind and the present name of a project's client; `None` where it was deleted.
+    pub(super) fn client(&self, uid: Uid) -> Option<(Entity, &str)> {
+        self.clients.get(&uid).map(|(entity, name)| (*entity, name.as_str()))
+    }
+
     /// The person who caused an event by the console.
     pub(super) fn person(&self, event: &Event) -> Option<&str> {
         let id = person(event)?;
@@ -78,13 +93,27 @@ fn person(event: &Event) -> Option<Uuid> {
     event.causation.as_deref()?.strip_prefix(CAUSED_BY)?.parse().ok()
 }
 
+/// The values of a record and of its events, with their fields.
+fn values<'a>(record: &'a Record, events: &'a [Event]) -> impl Iterator<Item = (Field, &'a Value)> {
+    let changes = events.iter().flat_map(|event| &event.changed);
+    let of_events =
+        changes.flat_map(|change| [&change.from, &change.to].into_iter().flatten().map(|value| (change.field, value)));
+    record.fields.iter().map(|(field, value)| (*field, value)).chain(of_events)
+}
+
 fn custom_fields(record: &Record, events: &[Event]) -> HashSet<Uuid> {
-    let of_events = events
-        .iter()
-        .flat_map(|event| event.changed.iter().flat_map(|change| [change.from.as_ref(), change.to.as_ref()]).flatten());
-    let values = record.fields.values().chain(of_events);
-    let custom = values.filter_map(|value| if let Value::Custom(values) = value { Some(values) } else { None });
+    let custom = values(record, events)
+        .filter_map(|(_, value)| if let Value::Custom(values) = value { Some(values) } else { None });
     custom.flat_map(|values| values.keys().map(|uid| uid.0)).collect()
+}
+
+/// The contacts and companies that a project is or was for.
+fn clients(record: &Record, events: &[Event]) -> Vec<Uuid> {
+    let of_field = values(record, events).filter(|(field, _)| *field == Field::Client);
+    let mut uids: Vec<Uuid> = of_field.filter_map(|(_, value)| Some(parse_uid(value.as_text()?)?.0)).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    uids
 }
 
 /// The records that a record links to, and their kind.
