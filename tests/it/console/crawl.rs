@@ -18,7 +18,7 @@ pub(crate) struct SeenForm {
     pub(crate) fields: Vec<(String, Option<String>)>,
 }
 
-/// What a crawl read, by its address.
+/// The pages that a crawl read, by their addresses.
 #[derive(Default)]
 pub(crate) struct Crawled {
     pub(crate) pages: BTreeMap<String, Page>,
@@ -71,12 +71,12 @@ fn matches(route: &str, path: &str) -> bool {
 
 /// The addresses within the console and its service that a page names.
 fn links(text: &str, path: &str) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut addresses = Vec::new();
     for attribute in ["href", "src", "hx-get", "data-live"] {
-        found.extend(values(text, attribute));
+        addresses.extend(values(text, attribute));
     }
     // A form that changes nothing is a link, whose parameters it has typed into it.
-    found.extend(text.split("<form").skip(1).filter(|form| form.contains("method=\"get\"")).flat_map(|form| {
+    addresses.extend(text.split("<form").skip(1).filter(|form| form.contains("method=\"get\"")).flat_map(|form| {
         let form = form.split("</form>").next().unwrap_or_default();
         values(form, "action")
     }));
@@ -84,7 +84,7 @@ fn links(text: &str, path: &str) -> Vec<String> {
     // A query of its own is followed on the page that has it.
     let whole =
         |link: String| if link.starts_with('?') { format!("{}{link}", path.split('?').next().unwrap()) } else { link };
-    found.into_iter().map(whole).filter(is_ours).map(|link| link.split('#').next().unwrap().to_owned()).collect()
+    addresses.into_iter().map(whole).filter(is_ours).map(|link| link.split('#').next().unwrap().to_owned()).collect()
 }
 
 /// The values of an attribute.

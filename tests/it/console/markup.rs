@@ -131,6 +131,7 @@ async fn hostile_account(console: &Console, web: &Web) -> (Receiver, Vec<String>
 async fn hostile_records(console: &Console) -> String {
     let service = &console.service;
     let custom = service.client.get("/fields").await.expect(200)[0]["uid"].as_str().unwrap().to_owned();
+    service.client.post("/company", json!({"name": hostile("company"), "role": "Lead"})).await.expect(201);
     let (erp, shop) = (partner(service, &hostile("system")).await, partner(service, "shop").await);
     let set = json!({"role": "Lead", "first_name": hostile("first"), "last_name": hostile("last"), "title": hostile("title"),
         "tags": [hostile("tag")], "company": hostile("company"), "custom_fields": {&custom: hostile("allowed")},
@@ -198,7 +199,7 @@ async fn a_text_of_an_account_is_a_text_on_every_page_and_in_every_form() {
         assert!(is_elsewhere.iter().any(|end| route.ends_with(end)), "no link leads to {route}");
     }
 
-    // What the address of a page names.
+    // Values of the address.
     let value: String = url::form_urlencoded::byte_serialize(MARKUP.as_bytes()).collect();
     let names = [
         "q", "tag", "role", "order", "state", "company", "after", "before", "kind", "actor", "from", "until", "to",
@@ -217,7 +218,7 @@ async fn a_text_of_an_account_is_a_text_on_every_page_and_in_every_form() {
         assert_harmless(path, &console.visitor().get(&format!("{path}?{query}")).await);
     }
 
-    // What a form shows again, beside its errors.
+    // Values that a form shows again, beside its errors.
     let mut again = 0;
     for form in crawled.forms().into_iter().filter(|form| !form.action.contains("csrf=")) {
         if !form.fields.iter().any(|(_, value)| value.is_none()) {

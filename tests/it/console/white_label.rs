@@ -8,6 +8,7 @@ use unificus::domain::user::UserRole;
 use super::crawl::{Crawled, values};
 use super::support::{Console, Page, Web};
 use crate::push_delivery::{endpoint_at, until};
+use crate::support::receiver::Received;
 use crate::support::{Client, LONG, Receiver};
 use crate::sync::{execute_one, upsert};
 
@@ -51,18 +52,12 @@ async fn branded(console: &Console) -> (Web, Client) {
     (own, client)
 }
 
-#[tokio::test]
-async fn a_branded_host_says_the_brands_name_alone_in_every_page_dialog_file_and_document() {
-    let console = Console::configured(|config| config.mail.from = "no-reply@acme.example".to_owned()).await;
-    let (web, api) = branded(&console).await;
-    let made = execute_one(
-        &api,
-        upsert(
-            "7",
-            json!({"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": "ann@x.org", "company": "Shop"}),
-        ),
-    )
-    .await;
+/// Records, a conflict, a project, settings and an endpoint with attempts. Returns the requests that the endpoint got.
+async fn fill(web: &Web, api: &Client) -> Vec<Received> {
+    api.post("/company", json!({"name": "Shop", "role": "Lead"})).await.expect(201);
+    let ann = json!({"role": "Lead", "first_name": "Ann", "last_name": "Lee", "email": "ann@x.org", "company": "Shop"});
+    let made = execute_one(api, upsert("7", ann)).await;
+    assert_eq!(made["status"], 201, "{made}");
     let (uid, base) = (made["uid"].clone(), made["seq"].clone());
     let update = |base: Option<&Value>, name: &str| json!({"op": "update", "entity": "contact", "uid": uid, "base": base, "set": {"first_name": name}});
     web.get("/console/profile").await;
@@ -74,11 +69,13 @@ async fn a_branded_host_says_the_brands_name_alone_in_every_page_dialog_file_and
     )
     .await
     .expect(303);
-    execute_one(&api, update(None, "Anna")).await;
-    execute_one(&api, update(Some(&base), "Annie")).await;
+    let other = web.post("/console/integrations/secure-api/keys", &[("name", "Till")]).await;
+    let other = api.as_caller(api.account, &format!("acmeco_live_{}", other.expect(200).between("acmeco_live_", "<")));
+    execute_one(&other, update(None, "Anna")).await;
+    execute_one(api, update(Some(&base), "Annie")).await;
     api.post("/project", json!({"name": "Roof", "client": uid})).await.expect(201);
     let receiver = Receiver::start().await;
-    endpoint_at(&api, &receiver.url(), json!({"description": "Shop"})).await;
+    endpoint_at(api, &receiver.url(), json!({"description": "Shop"})).await;
     api.contact("next@x.org").await.expect(201);
     let delivered = receiver.wait_for(1, LONG).await;
     until("the attempt is logged", async || {
@@ -93,6 +90,14 @@ async fn a_branded_host_says_the_brands_name_alone_in_every_page_dialog_file_and
         web.get(&path).await.text.contains("/attempts/")
     })
     .await;
+    delivered
+}
+
+#[tokio::test]
+async fn a_branded_host_says_the_brands_name_alone_in_every_page_dialog_file_and_document() {
+    let console = Console::configured(|config| config.mail.from = "no-reply@acme.example".to_owned()).await;
+    let (web, api) = branded(&console).await;
+    let delivered = fill(&web, &api).await;
 
     // A webhook and its event.
     for request in &delivered {
@@ -114,6 +119,10 @@ async fn a_branded_host_says_the_brands_name_alone_in_every_page_dialog_file_and
     let crawled = Crawled::of(&web, &starts.map(str::to_owned)).await;
     for (path, page) in &crawled.pages {
         assert_white_page(path, page);
+    }
+    for (path, text) in [("/sync/conflicts", "Annie"), ("/console/audit", "Shop"), ("/attempts/", "next@x.org")] {
+        let mut pages = crawled.pages.iter().filter(|(address, _)| address.contains(path));
+        assert!(pages.any(|(_, page)| page.text.contains(text)), "no page of {path} has {text}");
     }
     let unreached: Vec<String> = crawled
         .missed()
@@ -178,9 +187,10 @@ async fn a_branded_host_says_the_brands_name_alone_to_visitors_and_partners() {
     let document: Value = serde_json::from_str(&crawled.pages["/secure-api/swagger/json-file"].text).unwrap();
     assert_eq!(document["info"]["title"], "Acme & Co Secure API");
 
-    // Every operation: with the dummy credentials, without credentials, with wrong ones, with nothing that is there.
+    // Every operation: with the test_credentials credentials, without credentials, with wrong ones, with nothing that is there.
     let account = console.account().to_string();
-    let (dummy, own) = (("00000000-0000-0000-0000-000000000000", "DummySecretKey"), (account.as_str(), &*api.secret));
+    let (test_credentials, own) =
+        (("00000000-0000-0000-0000-000000000000", "DummySecretKey"), (account.as_str(), &*api.secret));
     for (path, operations) in document["paths"].as_object().unwrap() {
         let path: String = path
             .split('/')
@@ -189,7 +199,7 @@ async fn a_branded_host_says_the_brands_name_alone_to_visitors_and_partners() {
             .join("/");
         let methods = operations.as_object().unwrap().keys().map(|name| name.to_uppercase());
         for method in methods.chain(["PATCH", "OPTIONS"].map(str::to_owned)) {
-            for (id, secret) in [dummy, own, (account.as_str(), "wrong"), ("", "")] {
+            for (id, secret) in [test_credentials, own, (account.as_str(), "wrong"), ("", "")] {
                 for body in ["", "{\"first_name\": 7, \"unknown\": {}}", "{"] {
                     let headers = [("x-public-id", id), ("x-secret-key", secret), ("content-type", "application/json")];
                     let is_stream = path.ends_with("/stream");

@@ -18,8 +18,12 @@
 //! 750 ms, filtering them by a tag 250 to 700 ms. A search of contacts for a text uses an index (`text_index`) and takes 2 ms
 //! where few match and 300 ms where all match; about 1 s where the index is missing or far behind.
 //!
+//! A list may be bounded (`bounded`): then a page reads so many rows of the order, and ends there.
+//!
 //! Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
 //! thousands of them and each is planned best for its actual values.
+
+mod bounded;
 
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
@@ -131,6 +135,9 @@ pub struct List {
     pub counted: Option<ListCount>,
     /// With a filter, rows are counted up to this number; `None` counts all of them.
     pub max_count: Option<i64>,
+    /// Every range of the order is read up to this number of rows, whether they pass the filter or not; `None` reads on until
+    /// the page is full. Only for orders that an index has.
+    pub max_read: Option<i64>,
 }
 
 /// A page of a list.
@@ -295,7 +302,7 @@ impl List {
     #[must_use]
     pub fn first(entity: Entity, limit: i64) -> Self {
         let (filter, order) = (ListFilter::default(), SortOrder::default());
-        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None, max_count: None }
+        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None, max_count: None, max_read: None }
     }
 
     /// Returns the statement of [`Store::page`]. `indexed` is the event up to which the index of contacts' texts is used;
@@ -324,18 +331,22 @@ impl List {
         let (value, values) = (self.order.by.value(), self.order.by.from());
         let direction = self.order.direction();
         let part = |number: usize, part: &Part, limit: &str| {
-            let Part { condition, ordered } = part;
-            let by = if *ordered { format!("{value} {direction}, ") } else { String::new() };
+            let Part { condition, .. } = part;
+            let order = self.order_by(part);
+            let rows = match self.max_read {
+                None => format!("{from}{values}{listed}{filters}{condition}"),
+                Some(max) => bounded::rows(&format!("{from}{listed}{condition}{order}"), max, &filters),
+            };
             format!(
                 "part_{number} as materialized (
-select {number} as part, {value} as value, r.uid, r.version, r.deleted, r.record{from}{values}{listed}{filters}{condition}
-order by {by}r.uid {direction} limit {limit})"
+select {number} as part, {value} as value, r.uid, r.version, r.deleted, r.record{rows}{order} limit {limit})"
             )
         };
         let parts = self.parts();
         with.push(part(0, &parts.0, "$2 offset $3"));
         let mut rows = "table part_0".to_owned();
-        if let Some(second) = &parts.1 {
+        // A bounded page ends where its first range is not read to its end.
+        if let Some(second) = parts.1.as_ref().filter(|_| self.max_read.is_none()) {
             // For a limit of zero, PostgreSQL reads nothing.
             with.push(part(1, second, "$2 - (select count(*) from part_0)"));
             rows.push_str(" union all table part_1");
@@ -348,6 +359,13 @@ order by p.part, p.value {direction}, p.uid {direction}",
             with = with.join(",\n"),
             shown = self.order.by.text(),
         )
+    }
+
+    /// The order of a range.
+    fn order_by(&self, part: &Part) -> String {
+        let direction = self.order.direction();
+        let by = if part.ordered { format!("{} {direction}, ", self.order.by.value()) } else { String::new() };
+        format!("\norder by {by}r.uid {direction}")
     }
 
     /// Whether the page may look at many more rows than it shows.
@@ -492,6 +510,18 @@ impl Store {
         list: &List,
         indexed: Option<Seq>,
     ) -> Result<Page, StoreError> {
+        let rows = self.list_rows(account, list, &list.statement(indexed), indexed).await?;
+        Ok(page(&rows, list.limit))
+    }
+
+    /// Executes a statement of a list.
+    async fn list_rows(
+        &self,
+        account: AccountId,
+        list: &List,
+        statement: &str,
+        indexed: Option<Seq>,
+    ) -> Result<Vec<PgRow>, StoreError> {
         let filter = &list.filter;
         let (offset, value, uid) = match &list.start {
             Start::Offset(offset) => (*offset, None, None),
@@ -540,8 +570,7 @@ impl Store {
         } else {
             self.reading(account, Freshness::MayLag).await?
         };
-        let rows = reading.query_typed(&list.statement(indexed), &parameters).await?;
-        Ok(page(&rows, list.limit))
+        Ok(reading.query_typed(statement, &parameters).await?)
     }
 }
 
