@@ -79,7 +79,7 @@ class Api:
         if response.status >= 300:
             raise SystemExit(f"{method} {path}: {response.status} {text[:300]}")
         connection.close()
-        return json.loads(text) if text else None
+        return json.loads(text)["data"] if text else None
 
 
 class Browser:

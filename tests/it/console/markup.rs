@@ -106,7 +106,7 @@ async fn hostile_account(console: &Console, web: &Web) -> (Receiver, Vec<String>
     let uid = hostile_records(console).await;
     let receiver = Receiver::start().await;
     receiver.respond_with_body(500, hostile("answer"));
-    let settings = json!({"description": hostile("endpoint"), "headers": {"x-shop": MARKUP}, "url": format!("{}?<img/src=x>", receiver.url())});
+    let settings = json!({"description": hostile("endpoint"), "headers": {"x-shop": hostile("header")}, "url": format!("{}?<img/src=x>", receiver.url())});
     let made = endpoint(service, &receiver, settings).await;
     let id = made["id"].as_str().unwrap();
     web.post(&format!("/console/integrations/push/{id}/test"), &[]).await.expect(303);

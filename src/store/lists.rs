@@ -18,19 +18,15 @@
 //! 750 ms, filtering them by a tag 250 to 700 ms. A search of contacts for a text uses an index (`text_index`) and takes 2 ms
 //! where few match and 300 ms where all match; about 1 s where the index is missing or far behind.
 //!
-//! A list may be bounded (`bounded`): then a page reads so many rows of the order, and ends there.
-//!
-//! Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
+//! `bounded_lists` ends pages after a number of rows. Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
 //! thousands of them and each is planned best for its actual values.
-
-mod bounded;
 
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::reading::Freshness;
 use super::records::StoredRecord;
-use super::text_index::search_text;
+use super::text_index::{in_json, longest_word_in_json, search_text};
 use super::{Store, StoreError};
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
@@ -154,19 +150,19 @@ pub struct Page {
 }
 
 /// A kind of record in lists.
-struct Table {
-    name: &'static str,
-    from: &'static str,
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) from: &'static str,
     count: &'static str,
     /// The condition for a row to be listed.
-    listed: &'static str,
+    pub(super) listed: &'static str,
     /// The number of listed rows, as the account's head has it.
     total: &'static str,
     /// The condition for a row to contain `ListFilter::text`.
     text: &'static str,
 }
 
-const fn table(entity: Entity, with_idle: bool) -> &'static Table {
+pub(super) const fn table(entity: Entity, with_idle: bool) -> &'static Table {
     match entity {
         Entity::Contact => &CONTACT,
         Entity::Company if with_idle => &ANY_COMPANY,
@@ -335,7 +331,9 @@ impl List {
             let order = self.order_by(part);
             let rows = match self.max_read {
                 None => format!("{from}{values}{listed}{filters}{condition}"),
-                Some(max) => bounded::rows(&format!("{from}{listed}{condition}{order}"), max, &filters),
+                Some(max) => {
+                    format!("\nfrom (select r.*{from}{listed}{condition}{order} limit {max}) r where true{filters}")
+                }
             };
             format!(
                 "part_{number} as materialized (
@@ -362,7 +360,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
     }
 
     /// The order of a range.
-    fn order_by(&self, part: &Part) -> String {
+    pub(super) fn order_by(&self, part: &Part) -> String {
         let direction = self.order.direction();
         let by = if part.ordered { format!("{} {direction}, ", self.order.by.value()) } else { String::new() };
         format!("\norder by {by}r.uid {direction}")
@@ -385,7 +383,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
     }
 
     /// Returns the ranges of the order that the page may reach: rows with a value and rows without are read separately.
-    fn parts(&self) -> (Part, Option<Part>) {
+    pub(super) fn parts(&self) -> (Part, Option<Part>) {
         let SortOrder { by, descending } = self.order;
         let (value, bound) = (by.value(), by.bound());
         let all = |condition: String| Part { condition, ordered: by != Sort::Uid };
@@ -410,14 +408,14 @@ order by p.part, p.value {direction}, p.uid {direction}",
 }
 
 /// A range of the order.
-struct Part {
-    condition: String,
+pub(super) struct Part {
+    pub(super) condition: String,
     /// Whether its rows have values.
     ordered: bool,
 }
 
 impl Sort {
-    fn value(self) -> &'static str {
+    pub(super) fn value(self) -> &'static str {
         match self {
             Self::Uid => "null",
             Self::Key => "r.key",
@@ -515,7 +513,7 @@ impl Store {
     }
 
     /// Executes a statement of a list.
-    async fn list_rows(
+    pub(super) async fn list_rows(
         &self,
         account: AccountId,
         list: &List,
@@ -598,19 +596,4 @@ fn page(rows: &[PgRow], limit: i64) -> Page {
         .collect();
     let end = listed().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
     Page { more: listed().count() > limit, records, end, counted }
-}
-
-/// Returns a text in its JSON form, with quotes.
-fn in_json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Returns the longest word of a text in its JSON form, without quotes. The parts of a name are searched as one text, but
-/// each member of the record holds only some of its words.
-fn longest_word_in_json(text: &str) -> String {
-    // A text without words gives the empty word, which every record contains.
-    let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
-    let quoted = in_json(word);
-    // JSON quotes every text, so both quotes are there.
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

@@ -1,15 +1,11 @@
 //! Pages that read a bounded number of rows, for filters that no index supports: the page is full, or it ends at the row up to
 //! which it has read, and the next one begins there.
 
-use super::{List, Part, Position, Sort, Start, table};
-use crate::domain::{AccountId, Uid};
-use crate::store::{Store, StoreError};
+use uuid::Uuid;
 
-/// Rows of `range`, an ordered range, of which the first `max` are read and `filters` let some pass. The order of the range is
-/// that of the rows, so nothing is sorted, and a full page ends the reading.
-pub(super) fn rows(range: &str, max: i64, filters: &str) -> String {
-    format!("\nfrom (select r.*{range} limit {max}) r where true{filters}")
-}
+use super::lists::{List, Page, Part, Position, Sort, Start, table};
+use super::{Store, StoreError};
+use crate::domain::{AccountId, Uid};
 
 impl List {
     /// Returns the statement for the last row that a page reads of a range; it has no row where the range ends before.
@@ -25,12 +21,7 @@ impl List {
 impl Store {
     /// Returns a page that reads at most `max` rows. Where it is not full and not the last, `more` is true, and `end` is the
     /// last row that was read.
-    pub(in crate::store) async fn page_within(
-        &self,
-        account: AccountId,
-        list: &List,
-        max: i64,
-    ) -> Result<super::Page, StoreError> {
+    pub(super) async fn page_within(&self, account: AccountId, list: &List, max: i64) -> Result<Page, StoreError> {
         let (first, second) = list.parts();
         // Going backwards from rows without a value, two ranges are read, and no position stands between them.
         if second.is_some() && list.order.descending {
@@ -45,7 +36,7 @@ impl Store {
         let rows = self.list_rows(account, &list, &statement, None).await?;
         let end = rows.first().map(|row| Position { value: row.get("value"), uid: Uid(row.get("uid")) });
         // Rows without a value come behind all others.
-        let end = end.or_else(|| second.is_some().then_some(Position { value: None, uid: Uid(uuid::Uuid::nil()) }));
+        let end = end.or_else(|| second.is_some().then_some(Position { value: None, uid: Uid(Uuid::nil()) }));
         if end.is_some() {
             (page.more, page.end) = (true, end);
         }
@@ -54,7 +45,7 @@ impl Store {
 
     /// Whether a list has an order that a bounded page can follow.
     #[must_use]
-    pub(in crate::store) fn is_boundable(list: &List) -> bool {
+    pub(super) fn is_boundable(list: &List) -> bool {
         matches!(list.order.by, Sort::Uid | Sort::Key) && !matches!(list.start, Start::Offset(1..))
     }
 }
