@@ -18,8 +18,8 @@
 //! 750 ms, filtering them by a tag 250 to 700 ms. A search of contacts for a text uses an index (`text_index`) and takes 2 ms
 //! where few match and 300 ms where all match; about 1 s where the index is missing or far behind.
 //!
-//! `bounded_lists` ends pages after a number of rows. Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
-//! thousands of them and each is planned best for its actual values.
+//! `bounded_lists` ends pages after a number of rows. Statements are assembled from the fragments below and sent unprepared
+//! with their parameters' types, because there are thousands of them and each is planned best for its actual values.
 
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};

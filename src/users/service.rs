@@ -189,10 +189,9 @@ impl Users {
         kept_session: &[u8],
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
-        if !self.hasher.verify(current, known.password.as_deref()).await? {
-            return Err(UserError::Invalid { field: "current", message: "This is not your current password." });
-        }
+        let known = self.known_by(current, (account, user)).await?;
+        let known = known.map_err(|wrong| wrong.unwrap_or("This is not your current password."));
+        let known = known.map_err(UserError::invalid("current"))?;
         check_password(new, &known.email).map_err(UserError::invalid("password"))?;
         let hash = self.hasher.hash(new).await?;
         self.store.change_password((account, user), &hash, Some(kept_session), by).await?;
@@ -237,10 +236,8 @@ impl Users {
         password: &str,
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
-        if !self.hasher.verify(password, known.password.as_deref()).await? {
-            return Err(UserError::Invalid { field: "password", message: "This is not your password." });
-        }
+        let known = self.known_by(password, (account, user)).await?;
+        known.map_err(|wrong| wrong.unwrap_or("This is not your password.")).map_err(UserError::invalid("password"))?;
         self.store.set_totp((account, user), None, 0, by).await?;
         Ok(())
     }

@@ -21,13 +21,13 @@ use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
 use crate::contract::timestamp;
 use crate::domain::Timestamp;
-use crate::store::console::audit_list::{AuditEntry, AuditFilter};
+use crate::store::console::audit_list::{AuditEntry, AuditFilter, AuditPage};
 
 const TITLE: &str = "Audit";
 const HERE: &str = "/console/audit";
 
 /// Entries of a page.
-const PAGE: i64 = 50;
+const PAGE: usize = 50;
 
 /// Entries of a file: more are left out, and the filter narrows them.
 const MAX_EXPORT: i64 = 10_000;
@@ -56,11 +56,7 @@ pub(in crate::console) async fn show(
     query: PageQuery,
 ) -> PageResult {
     let filter = filter(&query);
-    // One more than a page tells whether there are further ones.
-    let mut entries = console.store.audit_entries(session.account, &filter, PAGE + 1).await?;
-    let has_more = i64::try_from(entries.len()).is_ok_and(|count| count > PAGE);
-    entries.truncate(usize::try_from(PAGE).unwrap_or_default());
-    let next = entries.last().filter(|_| has_more).map(|last| last.audit_id);
+    let AuditPage { entries, next } = console.store.audit_page(session.account, &filter, PAGE).await?;
     Ok(session.page(Nav::Audit, TITLE, content(&session, &query, &entries, next)))
 }
 
@@ -130,7 +126,10 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
             (text_field(FormField { kind: "date", value: query.text("until"), is_required: false, ..FormField::new("until", "Until") }))
             (button(ButtonStyle::Secondary, "Filter"))
         }
-        @if entries.is_empty() {
+        @if let (Some(next), true) = (next, entries.is_empty()) {
+            @let on = link_button(ButtonStyle::Secondary, Some(Icon::Next), &link("", Some(next)), "Search on");
+            (empty_state(Icon::Audit, "Nothing yet", "No match among the newer entries, which were looked through so far.", on))
+        } @else if entries.is_empty() {
             (empty_state(
                 Icon::Audit,
                 if is_filtered { "Nothing matches" } else { "Nothing has happened yet" },

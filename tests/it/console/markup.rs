@@ -24,9 +24,16 @@ fn assert_harmless(path: &str, page: &Page) {
     let kind = page.header("content-type");
     // Other types are never read as markup.
     if kind.starts_with("text/html") || kind.starts_with("text/event-stream") {
-        for raw in
-            ["<img src=x", "<img/src", "<script>alert", "\"'>", "\"'&gt;", "href=\"javascript:", "src=\"javascript:"]
-        {
+        for raw in [
+            "<img src=x",
+            "<img/src",
+            "<svg/onload",
+            "<script>alert",
+            "\"'>",
+            "\"'&gt;",
+            "href=\"javascript:",
+            "src=\"javascript:",
+        ] {
             assert!(!page.text.contains(raw), "{raw} on {path}: {}", page.text);
         }
     }
@@ -106,7 +113,7 @@ async fn hostile_account(console: &Console, web: &Web) -> (Receiver, Vec<String>
     let uid = hostile_records(console).await;
     let receiver = Receiver::start().await;
     receiver.respond_with_body(500, hostile("answer"));
-    let settings = json!({"description": hostile("endpoint"), "headers": {"x-shop": hostile("header")}, "url": format!("{}?<img/src=x>", receiver.url())});
+    let settings = json!({"description": hostile("endpoint"), "headers": {"x-shop": "\"'><svg/onload=alert(1)>"}, "url": format!("{}?<img/src=x>", receiver.url())});
     let made = endpoint(service, &receiver, settings).await;
     let id = made["id"].as_str().unwrap();
     web.post(&format!("/console/integrations/push/{id}/test"), &[]).await.expect(303);

@@ -192,6 +192,17 @@ async fn attempts_are_limited_per_network_and_per_address_from_everywhere_and_co
     }
     let later = secret.code_at(now + Duration::seconds(30));
     web.post("/console/sign-in/code", &[("token", &token), ("code", &later)]).await.expect(429);
+
+    // A session that was left open does not serve to guess the password.
+    let web = console.as_role(UserRole::Member).await;
+    let fields = |current: &'static str| [("current", current), ("password", "another password")];
+    for _ in 0..10 {
+        web.post("/console/profile/password", &fields("wrong password")).await.expect(422);
+    }
+    let refused = web.post("/console/profile/password", &fields(PASSWORD)).await;
+    assert!(refused.expect(422).text.contains("Too many attempts. Try again in 15 minutes."), "{}", refused.text);
+    change("delete from sign_in_throttle").await;
+    web.post("/console/profile/password", &fields(PASSWORD)).await.expect(303);
 }
 
 #[tokio::test]
