@@ -568,7 +568,7 @@ impl Store {
         } else {
             self.reading(account, Freshness::MayLag).await?
         };
-        Ok(reading.query_typed(statement, &parameters).await?)
+        reading.query_typed(statement, &parameters).await
     }
 }
 

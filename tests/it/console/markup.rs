@@ -213,7 +213,7 @@ async fn a_text_of_an_account_is_a_text_on_every_page_and_in_every_form() {
         "dialog", "id", "name", "field", "key", "user", "status", "days", "origin", "by", "at", "version", "replay",
         "run", "next", "step",
     ];
-    let query: String = names.iter().map(|name| format!("{name}={value}&")).collect();
+    let query = names.map(|name| format!("{name}={value}")).join("&");
     let mut paths: Vec<&str> = crawled.pages.keys().filter_map(|path| path.split('?').next()).collect();
     paths.dedup();
     for path in paths.into_iter().filter(|path| !path.ends_with("/live")) {
@@ -231,10 +231,9 @@ async fn a_text_of_an_account_is_a_text_on_every_page_and_in_every_form() {
         if !form.fields.iter().any(|(_, value)| value.is_none()) {
             continue;
         }
-        let fields: Vec<(&str, &str)> =
-            form.fields.iter().map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or(MARKUP))).collect();
-        let page =
-            web.post(&form.action, &fields.into_iter().filter(|(name, _)| *name != "csrf").collect::<Vec<_>>()).await;
+        let typed = form.fields.iter().filter(|(name, _)| name != "csrf");
+        let typed = typed.map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or(MARKUP)));
+        let page = web.post(&form.action, &typed.collect::<Vec<_>>()).await;
         assert!(page.status < 500, "{form:?}: {}", page.text);
         assert_harmless(&form.action, &page);
         again += usize::from(page.status == 422 && page.text.contains(SHOWN));

@@ -19,9 +19,9 @@ const HOST: &str = "console.acme.example";
 #[track_caller]
 fn assert_white(label: &str, text: &str) {
     let lower = text.to_lowercase();
-    if let Some(at) = lower.find(WORD) {
-        let part: String = lower.chars().skip(lower[..at].chars().count().saturating_sub(200)).take(400).collect();
-        panic!("{label}: {part}");
+    if let Some((before, after)) = lower.split_once(WORD) {
+        let before: String = before.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+        panic!("{label}: {before}{WORD}{}", after.chars().take(200).collect::<String>());
     }
 }
 
