@@ -132,7 +132,8 @@ impl Users {
         Ok(token)
     }
 
-    /// Sends every active user of an address the link to another password. `link_base` is the beginning of the link.
+    /// Sends every active user of an address the link to another password, under the brand of the user's account. `link_base` is
+    /// the beginning of the link, `brand` the name for accounts without one.
     pub async fn send_resets(
         &self,
         email: &str,
@@ -146,6 +147,8 @@ impl Users {
         };
         for user in users.iter().filter(|user| user.state == UserState::Active) {
             let token = self.password_link(user, By { actor: email, ..by }).await?;
+            let own = self.store.brand_name(user.account).await?;
+            let brand = own.as_deref().unwrap_or(brand);
             self.mailer.queue(Mail::reset(email, brand, &format!("{link_base}{}", token.text())));
         }
         Ok(())

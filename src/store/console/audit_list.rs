@@ -19,7 +19,7 @@ order by audit_id desc limit $7";
 
 const PAGE_END: &str = "-- audit.page_end
 select audit_id from audit where account_id = $1 and ($2::uuid is null or audit_id < $2)
-order by audit_id desc offset $3 - 1 limit 1";
+order by audit_id desc offset $3::bigint - 1 limit 1";
 
 /// Entries that a page reads: about 10 ms.
 const MAX_READ: i64 = 20_000;

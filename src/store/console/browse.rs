@@ -14,14 +14,14 @@ pub const MAX_COUNTED: i64 = 1_000;
 /// Contacts that match a text in the index, from which number on the text is a common one.
 const COMMON: i64 = 2_000;
 
-const IS_COMMON: &str = "-- contact_search.is_common
-select count(*) >= $3 as is_common from (
+const MATCHES: &str = "-- contact_search.matches
+select count(*) as matches from (
     select from contact_search s
     where s.account_id = $1
         and s.text like '%' || replace(replace(replace(lower($2), '\\', '\\\\'), '%', '\\%'), '_', '\\_') || '%'
     limit $3) as matches";
 
-/// Reads an account's rows from the newest on, as far as the page needs.
+/// An index has the deleted rows alone.
 macro_rules! deleted {
     ($table:literal) => {
         concat!(
@@ -72,27 +72,30 @@ impl Store {
         if let (Some(text), true) = (&list.filter.text, list.is_text_indexed()) {
             let indexed = self.indexed_through(account).await?;
             if indexed.is_some() {
-                if !self.is_common(account, text).await? {
-                    return Ok(counted(&list, self.page_by(account, &list, indexed).await?));
-                }
+                let matches = self.text_matches(account, text).await?;
                 let is_alone = list.filter == ListFilter { text: Some(text.clone()), ..ListFilter::default() };
+                if matches < COMMON {
+                    let list = List { max_count: Some(0), ..list };
+                    let page = self.page_by(account, &list, indexed).await?;
+                    // What was written since is not in the index.
+                    let is_exact = is_alone && indexed == Some(page.counted.as_of.seq);
+                    let total = if is_exact { BrowsedTotal::Exactly(matches) } else { total };
+                    return Ok(whole(&list, page, total));
+                }
                 total = if is_alone { BrowsedTotal::MoreThan(MAX_COUNTED) } else { total };
             }
         }
         let Some(max) = max_read(&list) else { return Ok(counted(&list, self.page(account, &list).await?)) };
         let list = List { max_count: Some(0), ..list };
-        let page = self.page_within(account, &list, max).await?;
-        let is_whole = list.start == Start::Offset(0) && !page.more;
-        let total =
-            if is_whole { i64::try_from(page.records.len()).map_or(total, BrowsedTotal::Exactly) } else { total };
-        Ok(BrowsedPage { page, total })
+        Ok(whole(&list, self.page_within(account, &list, max).await?, total))
     }
 
-    async fn is_common(&self, account: AccountId, text: &str) -> Result<bool, StoreError> {
+    /// The contacts that match a text in the index, counted up to [`COMMON`].
+    async fn text_matches(&self, account: AccountId, text: &str) -> Result<i64, StoreError> {
         let parameters: [(&(dyn ToSql + Sync), Type); 3] =
             [(&account.0, Type::UUID), (&text, Type::TEXT), (&COMMON, Type::INT8)];
-        let rows = self.searching(account, Freshness::MayLag).await?.query_typed(IS_COMMON, &parameters).await?;
-        Ok(rows.first().is_some_and(|row| row.get("is_common")))
+        let rows = self.searching(account, Freshness::MayLag).await?.query_typed(MATCHES, &parameters).await?;
+        Ok(rows.first().map_or(0, |row| row.get("matches")))
     }
 
     /// Returns deleted records of a kind, the last created first, after the record `after`.
@@ -129,6 +132,13 @@ fn max_read(list: &List) -> Option<i64> {
         return Some(MAX_PARSED);
     }
     (role.is_some() || text.is_some()).then_some(MAX_COMPARED)
+}
+
+/// A page whose records are counted where it is the whole list.
+fn whole(list: &List, page: Page, total: BrowsedTotal) -> BrowsedPage {
+    let is_whole = list.start == Start::Offset(0) && !page.more;
+    let counted = i64::try_from(page.records.len()).map(BrowsedTotal::Exactly);
+    BrowsedPage { total: if is_whole { counted.unwrap_or(total) } else { total }, page }
 }
 
 fn counted(list: &List, page: Page) -> BrowsedPage {

@@ -36,6 +36,7 @@ impl Crawled {
             assert!(crawled.pages.len() < MAX_PAGES, "it does not end: {:?}", crawled.pages.keys());
             let is_endless = path.split('?').next().unwrap().ends_with("/live");
             let page = if is_endless { web.beginning(&path).await } else { web.get(&path).await };
+            assert!(page.status < 500, "{path}: {} {}", page.status, page.text);
             let is_page = page.header("content-type").starts_with("text/html");
             if page.status == 303 {
                 queue.push_back(page.header("location").to_owned());
