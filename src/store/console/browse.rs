@@ -77,7 +77,7 @@ impl Store {
                 if matches < COMMON {
                     let list = List { max_count: Some(0), ..list };
                     let page = self.page_by(account, &list, indexed).await?;
-                    // What was written since is not in the index.
+                    // Contacts that were written since are not in the index.
                     let is_exact = is_alone && indexed == Some(page.counted.as_of.seq);
                     let total = if is_exact { BrowsedTotal::Exactly(matches) } else { total };
                     return Ok(whole(&list, page, total));
