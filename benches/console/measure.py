@@ -5,7 +5,8 @@
 Starts `unificus dev` in a temporary directory, fills the demo account, signs in, and asks every GET route of
 `src/console/routes.rs` and the lists with their searches 200 times each, one after the other over one connection. Prints
 p50 and p99 of the time until the whole response is there, seen from a client on the same machine, and the bytes of the
-body. A live stream and an export are measured to their first bytes. Ends with status 1 if a p99 exceeds 30 ms.
+body. A live stream and an export are measured to their first bytes. Ends with status 1 if the p99 of a page exceeds 30 ms.
+Only figures of a machine that does nothing else mean something.
 
 Variables: RECORDS (100000), REQUESTS (200), ONLY (a part of the paths that are measured).
 """
@@ -30,6 +31,9 @@ RECORDS = int(os.environ.get("RECORDS", "100000"))
 REQUESTS = int(os.environ.get("REQUESTS", "200"))
 ONLY = os.environ.get("ONLY", "")
 LIMIT_MS = 30.0
+
+# Files and the dry run of an undoing take as long as what they read; they are measured, and have no limit.
+UNLIMITED = ("/export", "/undo?")
 
 # The routes whose responses do not end, or are whole files: their time is that of the first bytes.
 ENDLESS = ("/live", "/export")
@@ -246,9 +250,10 @@ def main():
             times = [taken for taken, _, _ in results]
             p50, p99 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
             _, size, status = results[0]
-            mark = " *" if p99 > LIMIT_MS else ""
+            is_slow = p99 > LIMIT_MS and not any(part in path for part in UNLIMITED)
+            mark = " *" if is_slow else ""
             print(f"{path[:72]:72} {status:>6} {p50:>8.1f} {p99:>8.1f} {size:>8}{mark}", flush=True)
-            if p99 > LIMIT_MS:
+            if is_slow:
                 slow.append(path)
         print(f"{len(measured)} pages, {len(slow)} with a p99 above {LIMIT_MS:.0f} ms: {', '.join(slow) or 'none'}")
         sys.exit(1 if slow else 0)
