@@ -1,7 +1,7 @@
 # The commands of the project. Bare `make` prints them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures walk screenshots
+.PHONY: help setup run test lint bench load load-push load-sync soak converge races carddav dashboards pictures walk screenshots load-console lighthouse
 
 DATA_HOME := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 
@@ -27,7 +27,7 @@ FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
 export PATH := $(DATA_HOME)/unificus/bin:$(PATH):$(HOME)/.cargo/bin
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what this machine lacks (apt or brew, with sudo unless root)
 	@deploy/setup.sh
@@ -62,6 +62,17 @@ load-push: setup ## measure deliveries by webhook: rates, latency, outage, crash
 load-sync: setup ## measure synchronization: batches, feed, import, commands by NATS, undo (LOAD_ARGS=)
 	@cargo build --release --locked --bin unificus
 	@$(FILES); cargo bench --locked --bench sync -- $(LOAD_ARGS)
+
+load-console: setup ## measure every page of the console of an account with 100,000 contacts (RECORDS=, REQUESTS=, ONLY=)
+	@cargo build --release --locked --bin unificus
+	@$(FILES); python3 benches/console/measure.py "$${CARGO_TARGET_DIR:-target}/release/unificus"
+
+lighthouse: ## score five main pages of the console by Lighthouse, which npm installs into target/
+	@deploy/setup.sh tests
+	@cargo build --release --locked --bin unificus
+	@mkdir -p "$${CARGO_TARGET_DIR:-target}/lighthouse" && cp tests/lighthouse/package*.json "$${CARGO_TARGET_DIR:-target}/lighthouse/"
+	@cd "$${CARGO_TARGET_DIR:-target}/lighthouse" && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@$(FILES); node tests/lighthouse/run.mjs "$${CARGO_TARGET_DIR:-target}/release/unificus" "$${CARGO_TARGET_DIR:-target}/lighthouse/node_modules"
 
 soak: setup ## kill replicas, Postgres and NATS under load, then look for every event at every endpoint (MINUTES=)
 	@cargo build --release --locked --bin unificus

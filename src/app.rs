@@ -225,6 +225,7 @@ impl Shared {
         let attempts = AttemptLog::new(self.store.clone(), self.metrics.clone());
         let context = Arc::new(DeliveryContext {
             client,
+            has_branded_agents: self.config.push.user_agent.is_empty(),
             store: self.store.clone(),
             feed: self.feed.clone(),
             clock: self.clock.clone(),

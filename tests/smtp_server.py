@@ -17,6 +17,8 @@ class Handler:
             "to": envelope.rcpt_tos,
             "subject": message["subject"],
             "text": message.get_content(),
+            "greeting": session.host_name,
+            "whole": envelope.content.decode(errors="replace"),
         }
         print(json.dumps(mail), flush=True)
         return "250 OK"

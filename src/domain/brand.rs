@@ -32,6 +32,30 @@ pub fn parse_name(text: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
+/// The longest slug, in characters.
+const MAX_SLUG: usize = 30;
+
+/// The brand in identifiers, which have few characters: its ASCII letters and digits in lower case. A name that has none gives a
+/// neutral word.
+#[must_use]
+pub fn slug(name: &str) -> String {
+    let signs = name.chars().filter(char::is_ascii_alphanumeric).map(|sign| sign.to_ascii_lowercase());
+    let slug: String = signs.take(MAX_SLUG).collect();
+    if slug.is_empty() { "api".to_owned() } else { slug }
+}
+
+/// The user agent of a brand's webhooks.
+#[must_use]
+pub fn user_agent(name: &str) -> String {
+    user_agent_of(&slug(name))
+}
+
+/// The user agent of webhooks, from the brand in identifiers.
+#[must_use]
+pub fn user_agent_of(slug: &str) -> String {
+    format!("{slug}-webhooks/1")
+}
+
 /// A colour in sRGB, used as the background of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color([u8; 3]);
@@ -182,7 +206,7 @@ pub fn parse_host(text: &str) -> Result<String, &'static str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Color, Logo, LogoFormat, parse_host, parse_name};
+    use super::{Color, Logo, LogoFormat, parse_host, parse_name, slug};
 
     proptest! {
         #[test]
@@ -219,6 +243,14 @@ mod tests {
         for wrong in ["", "  ", "a\nb", &"é".repeat(61)] {
             assert!(parse_name(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_slug_is_what_identifiers_can_have_of_a_name() {
+        for (name, expected) in [("Acme & Co", "acmeco"), ("Ateliê 24", "ateli24"), ("日本", "api"), ("&", "api")] {
+            assert_eq!(slug(name), expected);
+        }
+        assert_eq!(slug(&"Ab".repeat(30)), "ab".repeat(15));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{SecretKey, Terms, prepare, reveal};
-use crate::domain::{AccountId, value};
+use crate::domain::{AccountId, brand, value};
 use crate::secrets::MasterKeys;
 use crate::store::audit::By;
 use crate::store::keys::{Added, StoredKeyText};
@@ -61,15 +61,17 @@ pub struct AddedKey {
 }
 
 impl KeyService {
-    /// The service over a store; `slug` begins the keys that it generates.
+    /// The service over a store; `slug` begins the keys that it generates for accounts without a brand of their own.
     #[must_use]
     pub fn new(store: Store, masters: MasterKeys, slug: &str) -> Self {
         Self { store, masters, slug: slug.to_owned() }
     }
 
-    /// Generates a key and adds it.
+    /// Generates a key and adds it. It begins with the account's brand.
     pub async fn add(&self, account: AccountId, terms: Terms, by: By<'_>) -> Result<AddedKey, KeyError> {
-        self.add_text(account, SecretKey::make(&self.slug), terms, by).await
+        let brand = self.store.brand_name(account).await?;
+        let slug = brand.map_or_else(|| self.slug.clone(), |name| brand::slug(&name));
+        self.add_text(account, SecretKey::make(&slug), terms, by).await
     }
 
     /// Adds a key with this text.

@@ -18,6 +18,8 @@ use crate::traces::Tracer;
 pub struct DeliveryContext {
     /// Sends requests.
     pub client: Arc<Client>,
+    /// Whether deliveries of an account with a brand tell it as their user agent: not where another text is configured.
+    pub has_branded_agents: bool,
     /// Reads endpoints, retry entries and events.
     pub store: Store,
     /// Pages of the log, from memory where it has them.

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::contract::delivery::DeliveryMessage;
 use crate::contract::event::{CONTENT_TYPE, TYPE_ROOT};
 use crate::contract::timestamp;
-use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::{Endpoint, EndpointState};
 use crate::domain::{Seq, Timestamp};
 
 /// Sends pings. All of them together may take as many permits as one endpoint's deliveries.
@@ -41,10 +41,12 @@ impl Pinger {
 
     /// Sends a signed CloudEvent of the type `push.ping`, whose data is the endpoint's id. Returns `None` where too many
     /// deliveries are in flight.
-    pub(super) async fn send(&self, endpoint: Endpoint) -> anyhow::Result<Option<Attempt>> {
+    pub(super) async fn send(&self, state: EndpointState) -> anyhow::Result<Option<Attempt>> {
+        let EndpointState { endpoint, brand, .. } = state;
+        let brand = brand.filter(|_| self.context.has_branded_agents);
         let DeliveryContext { client, limiter, attempts: log, masters, clock, .. } = &*self.context;
         let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
-        let target = DeliveryTarget::of(endpoint, masters)?;
+        let target = DeliveryTarget::of(endpoint, brand.as_deref(), masters)?;
         let others = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _counted = Counted(&self.in_flight);
         let Some(_permit) = limiter.take(others) else { return Ok(None) };

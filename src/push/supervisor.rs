@@ -54,6 +54,8 @@ struct WorkerHandle {
     generation: u64,
     /// The revision of the settings that it delivers by.
     revision: i64,
+    /// The brand that it tells receivers.
+    brand: Option<String>,
     woken: Arc<Notify>,
     stop: CancellationToken,
     /// Cancelled when it has ended, for any reason.
@@ -189,8 +191,14 @@ impl EndpointSupervisor {
         };
         let Endpoint { account, endpoint_id, revision, .. } = state.endpoint;
         let (woken, stop, ended) = (Arc::default(), self.stop.child_token(), CancellationToken::new());
-        let handle =
-            WorkerHandle { generation: owned.generation, revision, woken, stop: stop.clone(), ended: ended.clone() };
+        let handle = WorkerHandle {
+            generation: owned.generation,
+            revision,
+            brand: state.brand.clone(),
+            woken,
+            stop: stop.clone(),
+            ended: ended.clone(),
+        };
         let worker = EndpointWorker::new(
             Arc::clone(&self.context),
             Arc::clone(&owned.owner),
@@ -231,10 +239,11 @@ impl EndpointSupervisor {
 }
 
 impl WorkerHandle {
-    /// True where the worker may go on: the endpoint is live with the same settings, and no cursor command is queued.
+    /// True where the worker may go on: the endpoint is live with the same settings and brand, and no cursor command is queued.
     fn is_current(&self, state: &EndpointState) -> bool {
-        let EndpointState { endpoint, has_commands, .. } = state;
-        endpoint.status == EndpointStatus::Live && endpoint.revision == self.revision && !has_commands
+        let EndpointState { endpoint, has_commands, brand, .. } = state;
+        let is_same = endpoint.revision == self.revision && *brand == self.brand;
+        endpoint.status == EndpointStatus::Live && is_same && !has_commands
     }
 }
 

@@ -10,6 +10,7 @@ use super::secret_storage;
 use super::signature::{SigningSecret, sign};
 use crate::contract::delivery::DeliveryMessage;
 use crate::domain::Timestamp;
+use crate::domain::brand::user_agent;
 use crate::domain::endpoint::Endpoint;
 use crate::secrets::MasterKeys;
 
@@ -23,17 +24,19 @@ pub(super) struct DeliveryTarget {
     /// The secrets that sign, and when each stops.
     secrets: Vec<(SigningSecret, Option<Timestamp>)>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    user_agent: Option<HeaderValue>,
 }
 
 impl DeliveryTarget {
-    /// Opens the endpoint's secrets and headers, and parses its URL.
-    pub(super) fn of(endpoint: Endpoint, masters: &MasterKeys) -> anyhow::Result<Self> {
+    /// Opens the endpoint's secrets and headers, and parses its URL. `brand` is the account's own.
+    pub(super) fn of(endpoint: Endpoint, brand: Option<&str>, masters: &MasterKeys) -> anyhow::Result<Self> {
         let secrets = secret_storage::open_all(masters, &endpoint);
         Ok(Self {
             filter: EventFilter::of(&endpoint.settings),
             url: EndpointUrl::parse(&endpoint.settings.url)?,
             secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
             headers: own_headers::open_all(masters, &endpoint)?,
+            user_agent: brand.map(user_agent).map(HeaderValue::try_from).transpose()?,
             endpoint,
         })
     }
@@ -46,6 +49,7 @@ impl DeliveryTarget {
         let headers: Vec<_> = self.headers.iter().cloned().chain(traceparent).collect();
         let request = DeliveryRequest {
             url: &self.url,
+            user_agent: self.user_agent.as_ref(),
             headers: &headers,
             webhook_id: id,
             timestamp,

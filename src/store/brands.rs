@@ -37,6 +37,9 @@ select account_id, name, color, logo_type, logo, support_url,
     array(select host from brand_host h where h.account_id = b.account_id order by host) as hosts
 from brand b where account_id = $1";
 
+const NAME: &str = "-- brand.name
+select name from brand where account_id = $1";
+
 const OF_HOST: &str = "-- brand.of_host
 select account_id, name, color, logo_type, logo, support_url, array[host] as hosts
 from brand_host join brand using (account_id) where host = $1";
@@ -132,6 +135,13 @@ impl Store {
         let client = self.reader().await?;
         let statement = client.prepare_cached(SHOW).await?;
         client.query_opt(&statement, &[&account.0]).await?.as_ref().map(brand).transpose()
+    }
+
+    /// Returns the name of an account's brand; `None` where it has none.
+    pub async fn brand_name(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        let client = self.reader().await?;
+        let statement = client.prepare_cached(NAME).await?;
+        Ok(client.query_opt(&statement, &[&account.0]).await?.map(|row| row.get(0)))
     }
 
     /// Returns the brand that is shown under a host name, with that name alone in `hosts`; `None` where no account has the

@@ -30,6 +30,7 @@ select e.account_id, e.endpoint_id, e.url, e.description, e.events, e.fields, e.
     e.secrets_until, e.state,
     coalesce((select h.record::json ->> 'status' from push_health h
         where h.account_id = e.account_id and h.uid = e.endpoint_id), 'well') as reported,
+    (select b.name from brand b where b.account_id = e.account_id) as brand,
     e.revision, e.created_at, c.seq, c.failing_since, c.failures, c.next_at,
     c.processed,
     exists (select from push_cursor_command o
@@ -285,7 +286,7 @@ pub(super) fn endpoint_state(row: &PgRow) -> Result<EndpointState, StoreError> {
         return Err(StoreError::corrupt("push_endpoint_cursor", "processed", key, "a range has two ends"));
     };
     let processed = ranges.iter().map(|[after, through]| SeqRange::new(Seq(*after), Seq(*through))).collect();
-    Ok(EndpointState { endpoint, cursor, processed, has_commands: row.get("has_commands") })
+    Ok(EndpointState { endpoint, cursor, processed, has_commands: row.get("has_commands"), brand: row.get("brand") })
 }
 
 fn endpoint(row: &PgRow) -> Result<Endpoint, StoreError> {

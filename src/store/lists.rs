@@ -18,15 +18,15 @@
 //! 750 ms, filtering them by a tag 250 to 700 ms. A search of contacts for a text uses an index (`text_index`) and takes 2 ms
 //! where few match and 300 ms where all match; about 1 s where the index is missing or far behind.
 //!
-//! Statements are assembled from the fragments below and sent unprepared with their parameters' types, because there are
-//! thousands of them and each is planned best for its actual values.
+//! `bounded_lists` ends pages after a number of rows. Statements are assembled from the fragments below and sent unprepared
+//! with their parameters' types, because there are thousands of them and each is planned best for its actual values.
 
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::reading::Freshness;
 use super::records::StoredRecord;
-use super::text_index::search_text;
+use super::text_index::{in_json, longest_word_in_json, search_text};
 use super::{Store, StoreError};
 use crate::contract::Cursor;
 use crate::domain::{AccountId, Entity, Seq, Timestamp, Uid};
@@ -131,6 +131,9 @@ pub struct List {
     pub counted: Option<ListCount>,
     /// With a filter, rows are counted up to this number; `None` counts all of them.
     pub max_count: Option<i64>,
+    /// Every range of the order is read up to this number of rows, whether they pass the filter or not; `None` reads on until
+    /// the page is full. Only for orders that an index has.
+    pub max_read: Option<i64>,
 }
 
 /// A page of a list.
@@ -147,19 +150,19 @@ pub struct Page {
 }
 
 /// A kind of record in lists.
-struct Table {
-    name: &'static str,
-    from: &'static str,
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) from: &'static str,
     count: &'static str,
     /// The condition for a row to be listed.
-    listed: &'static str,
+    pub(super) listed: &'static str,
     /// The number of listed rows, as the account's head has it.
     total: &'static str,
     /// The condition for a row to contain `ListFilter::text`.
     text: &'static str,
 }
 
-const fn table(entity: Entity, with_idle: bool) -> &'static Table {
+pub(super) const fn table(entity: Entity, with_idle: bool) -> &'static Table {
     match entity {
         Entity::Contact => &CONTACT,
         Entity::Company if with_idle => &ANY_COMPANY,
@@ -295,7 +298,7 @@ impl List {
     #[must_use]
     pub fn first(entity: Entity, limit: i64) -> Self {
         let (filter, order) = (ListFilter::default(), SortOrder::default());
-        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None, max_count: None }
+        Self { entity, filter, order, start: Start::Offset(0), limit, counted: None, max_count: None, max_read: None }
     }
 
     /// Returns the statement of [`Store::page`]. `indexed` is the event up to which the index of contacts' texts is used;
@@ -324,18 +327,24 @@ impl List {
         let (value, values) = (self.order.by.value(), self.order.by.from());
         let direction = self.order.direction();
         let part = |number: usize, part: &Part, limit: &str| {
-            let Part { condition, ordered } = part;
-            let by = if *ordered { format!("{value} {direction}, ") } else { String::new() };
+            let Part { condition, .. } = part;
+            let order = self.order_by(part);
+            let rows = match self.max_read {
+                None => format!("{from}{values}{listed}{filters}{condition}"),
+                Some(max) => {
+                    format!("\nfrom (select r.*{from}{listed}{condition}{order} limit {max}) r where true{filters}")
+                }
+            };
             format!(
                 "part_{number} as materialized (
-select {number} as part, {value} as value, r.uid, r.version, r.deleted, r.record{from}{values}{listed}{filters}{condition}
-order by {by}r.uid {direction} limit {limit})"
+select {number} as part, {value} as value, r.uid, r.version, r.deleted, r.record{rows}{order} limit {limit})"
             )
         };
         let parts = self.parts();
         with.push(part(0, &parts.0, "$2 offset $3"));
         let mut rows = "table part_0".to_owned();
-        if let Some(second) = &parts.1 {
+        // A bounded page ends where its first range is not read to its end.
+        if let Some(second) = parts.1.as_ref().filter(|_| self.max_read.is_none()) {
             // For a limit of zero, PostgreSQL reads nothing.
             with.push(part(1, second, "$2 - (select count(*) from part_0)"));
             rows.push_str(" union all table part_1");
@@ -348,6 +357,13 @@ order by p.part, p.value {direction}, p.uid {direction}",
             with = with.join(",\n"),
             shown = self.order.by.text(),
         )
+    }
+
+    /// The order of a range.
+    pub(super) fn order_by(&self, part: &Part) -> String {
+        let direction = self.order.direction();
+        let by = if part.ordered { format!("{} {direction}, ", self.order.by.value()) } else { String::new() };
+        format!("\norder by {by}r.uid {direction}")
     }
 
     /// Whether the page may look at many more rows than it shows.
@@ -367,7 +383,7 @@ order by p.part, p.value {direction}, p.uid {direction}",
     }
 
     /// Returns the ranges of the order that the page may reach: rows with a value and rows without are read separately.
-    fn parts(&self) -> (Part, Option<Part>) {
+    pub(super) fn parts(&self) -> (Part, Option<Part>) {
         let SortOrder { by, descending } = self.order;
         let (value, bound) = (by.value(), by.bound());
         let all = |condition: String| Part { condition, ordered: by != Sort::Uid };
@@ -392,14 +408,14 @@ order by p.part, p.value {direction}, p.uid {direction}",
 }
 
 /// A range of the order.
-struct Part {
-    condition: String,
+pub(super) struct Part {
+    pub(super) condition: String,
     /// Whether its rows have values.
     ordered: bool,
 }
 
 impl Sort {
-    fn value(self) -> &'static str {
+    pub(super) fn value(self) -> &'static str {
         match self {
             Self::Uid => "null",
             Self::Key => "r.key",
@@ -492,6 +508,18 @@ impl Store {
         list: &List,
         indexed: Option<Seq>,
     ) -> Result<Page, StoreError> {
+        let rows = self.list_rows(account, list, &list.statement(indexed), indexed).await?;
+        Ok(page(&rows, list.limit))
+    }
+
+    /// Executes a statement of a list.
+    pub(super) async fn list_rows(
+        &self,
+        account: AccountId,
+        list: &List,
+        statement: &str,
+        indexed: Option<Seq>,
+    ) -> Result<Vec<PgRow>, StoreError> {
         let filter = &list.filter;
         let (offset, value, uid) = match &list.start {
             Start::Offset(offset) => (*offset, None, None),
@@ -540,8 +568,7 @@ impl Store {
         } else {
             self.reading(account, Freshness::MayLag).await?
         };
-        let rows = reading.query_typed(&list.statement(indexed), &parameters).await?;
-        Ok(page(&rows, list.limit))
+        reading.query_typed(statement, &parameters).await
     }
 }
 
@@ -569,19 +596,4 @@ fn page(rows: &[PgRow], limit: i64) -> Page {
         .collect();
     let end = listed().take(limit).last().map(|(row, uid)| Position { value: row.get("shown"), uid });
     Page { more: listed().count() > limit, records, end, counted }
-}
-
-/// Returns a text in its JSON form, with quotes.
-fn in_json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Returns the longest word of a text in its JSON form, without quotes. The parts of a name are searched as one text, but
-/// each member of the record holds only some of its words.
-fn longest_word_in_json(text: &str) -> String {
-    // A text without words gives the empty word, which every record contains.
-    let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
-    let quoted = in_json(word);
-    // JSON quotes every text, so both quotes are there.
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

@@ -36,6 +36,7 @@ mod append;
 pub(crate) mod attempts;
 pub mod audit;
 pub mod batch;
+mod bounded_lists;
 pub mod brands;
 mod columns;
 mod companies;

@@ -161,3 +161,18 @@ impl Store {
         Ok(more)
     }
 }
+
+/// Returns a text in its JSON form, with quotes.
+pub(super) fn in_json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Returns the longest word of a text in its JSON form, without quotes. The parts of a name are searched as one text, but
+/// each member of the record holds only some of its words.
+pub(super) fn longest_word_in_json(text: &str) -> String {
+    // A text without words gives the empty word, which every record contains.
+    let word = text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default();
+    let quoted = in_json(word);
+    // JSON quotes every text, so both quotes are there.
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}

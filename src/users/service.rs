@@ -132,7 +132,8 @@ impl Users {
         Ok(token)
     }
 
-    /// Sends every active user of an address the link to another password. `link_base` is the beginning of the link.
+    /// Sends every active user of an address the link to another password, under the brand of the user's account. `link_base` is
+    /// the beginning of the link, `brand` the name for accounts without one.
     pub async fn send_resets(
         &self,
         email: &str,
@@ -146,6 +147,8 @@ impl Users {
         };
         for user in users.iter().filter(|user| user.state == UserState::Active) {
             let token = self.password_link(user, By { actor: email, ..by }).await?;
+            let own = self.store.brand_name(user.account).await?;
+            let brand = own.as_deref().unwrap_or(brand);
             self.mailer.queue(Mail::reset(email, brand, &format!("{link_base}{}", token.text())));
         }
         Ok(())
@@ -189,10 +192,9 @@ impl Users {
         kept_session: &[u8],
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
-        if !self.hasher.verify(current, known.password.as_deref()).await? {
-            return Err(UserError::Invalid { field: "current", message: "This is not your current password." });
-        }
+        let known = self.known_by(current, (account, user)).await?;
+        let known = known.map_err(|wrong| wrong.unwrap_or("This is not your current password."));
+        let known = known.map_err(UserError::invalid("current"))?;
         check_password(new, &known.email).map_err(UserError::invalid("password"))?;
         let hash = self.hasher.hash(new).await?;
         self.store.change_password((account, user), &hash, Some(kept_session), by).await?;
@@ -237,10 +239,8 @@ impl Users {
         password: &str,
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
-        if !self.hasher.verify(password, known.password.as_deref()).await? {
-            return Err(UserError::Invalid { field: "password", message: "This is not your password." });
-        }
+        let known = self.known_by(password, (account, user)).await?;
+        known.map_err(|wrong| wrong.unwrap_or("This is not your password.")).map_err(UserError::invalid("password"))?;
         self.store.set_totp((account, user), None, 0, by).await?;
         Ok(())
     }

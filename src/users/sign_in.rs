@@ -16,6 +16,7 @@ use crate::store::audit::By;
 use crate::store::console::sessions::NewSession;
 use crate::store::console::users::ConsoleUser;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// The time after which a session ends, however much it is used.
 pub const SESSION_TTL: Duration = Duration::from_hours(14 * 24);
@@ -185,6 +186,25 @@ impl Users {
         let by = By { actor: &user.email, at: self.clock.now(), address: browser.address };
         let signed_in = self.store.sign_in(&new, by).await?;
         Ok(if signed_in { SignInResult::SignedIn(token) } else { SignInResult::Refused })
+    }
+
+    /// The user of a session, if the password is theirs. A session that somebody else took must not serve to guess it, so
+    /// attempts are counted; an error with a message is that there were too many.
+    pub(super) async fn known_by(
+        &self,
+        password: &str,
+        (account, user): (AccountId, Uuid),
+    ) -> Result<Result<ConsoleUser, Option<&'static str>>, UserError> {
+        let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
+        let limit = (subject("password", &format!("{account} {user}")), MAX_PER_EMAIL_AND_NETWORK);
+        if self.throttled(std::slice::from_ref(&limit)).await?.is_some() {
+            return Ok(Err(Some("Too many attempts. Try again in 15 minutes.")));
+        }
+        if !self.hasher.verify(password, known.password.as_deref()).await? {
+            return Ok(Err(None));
+        }
+        self.store.clear_attempts(&limit.0, WINDOW).await?;
+        Ok(Ok(known))
     }
 
     /// Counts a request for a link to a forgotten password; true where it may be sent.

@@ -20,25 +20,33 @@ use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
 use crate::contract::timestamp;
 use crate::domain::Timestamp;
-use crate::store::console::audit_list::{AuditEntry, AuditFilter};
+use crate::store::console::audit_list::{AuditEntry, AuditFilter, AuditPage};
 
 const TITLE: &str = "Audit";
 const HERE: &str = "/console/audit";
 
 /// Entries of a page.
-const PAGE: i64 = 50;
+const PAGE: usize = 50;
 
 /// Entries of a file: more are left out, and the filter narrows them.
 const MAX_EXPORT: i64 = 10_000;
 
-const KINDS: [Choice<'_>; 7] = [
+/// Kinds of entries, by the beginnings of their actions.
+const KINDS: [Choice<'_>; 14] = [
     Choice { value: "", label: "Everything", hint: None },
     Choice { value: "key.", label: "Secret Keys", hint: None },
     Choice { value: "account.", label: "Account and settings", hint: None },
     Choice { value: "brand.", label: "Platform Branding", hint: None },
     Choice { value: "user.", label: "Team and sign-ins", hint: None },
     Choice { value: "push.", label: "Push Endpoints", hint: None },
-    Choice { value: "sync.", label: "Sync", hint: None },
+    Choice { value: "sync", label: "Sync: conflicts, undo and rules", hint: None },
+    Choice { value: "consumer.", label: "Sync: consumers", hint: None },
+    Choice { value: "contact.", label: "Contacts: import, export, restore", hint: None },
+    Choice { value: "company.", label: "Companies: import, export, restore", hint: None },
+    Choice { value: "project.", label: "Projects: export, restore", hint: None },
+    Choice { value: "field.", label: "Custom Fields", hint: None },
+    Choice { value: "audience.", label: "Marketing Audiences", hint: None },
+    Choice { value: "log.", label: "Event log", hint: None },
 ];
 
 pub(in crate::console) async fn show(
@@ -47,11 +55,7 @@ pub(in crate::console) async fn show(
     query: PageQuery,
 ) -> PageResult {
     let filter = filter(&query);
-    // One more than a page tells whether there are further ones.
-    let mut entries = console.store.audit_entries(session.account, &filter, PAGE + 1).await?;
-    let has_more = i64::try_from(entries.len()).is_ok_and(|count| count > PAGE);
-    entries.truncate(usize::try_from(PAGE).unwrap_or_default());
-    let next = entries.last().filter(|_| has_more).map(|last| last.audit_id);
+    let AuditPage { entries, next } = console.store.audit_page(session.account, &filter, PAGE).await?;
     Ok(session.page(Nav::Audit, TITLE, content(&session, &query, &entries, next)))
 }
 
@@ -115,7 +119,10 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
     html! {
         (page_head(TITLE, "Who changed this account, when, and from where. Entries are never changed or deleted.", download))
         (filters(query))
-        @if entries.is_empty() {
+        @if let (Some(next), true) = (next, entries.is_empty()) {
+            @let on = link_button(ButtonStyle::Secondary, Some(Icon::Next), &link("", Some(next)), "Search on");
+            (empty_state(Icon::Audit, "Nothing yet", "No match among the newer entries, which were looked through so far.", on))
+        } @else if entries.is_empty() {
             (empty_state(
                 Icon::Audit,
                 if is_filtered { "Nothing matches" } else { "Nothing has happened yet" },
@@ -231,6 +238,7 @@ fn words(action: &str) -> &str {
         "project.restore" => "Project restored",
         "brand.set" => "Platform Branding changed",
         "brand.clear" => "Platform Branding cleared",
+        "log.restored" => "Event log restored from a backup",
         "key.add" => "Secret Key added",
         "key.delete" => "Secret Key deleted",
         "key.reveal" => "Secret Key copied",

@@ -74,6 +74,8 @@ pub struct EndpointState {
     pub processed: Vec<SeqRange>,
     /// True while cursor commands are queued that were not applied yet.
     pub has_commands: bool,
+    /// The name of the account's brand, which deliveries tell as their user agent.
+    pub brand: Option<String>,
 }
 
 impl Endpoint {

@@ -77,6 +77,8 @@ pub enum ClientError {
 pub struct DeliveryRequest<'a> {
     /// The target.
     pub url: &'a EndpointUrl,
+    /// `user-agent` of an account with a brand of its own; the client's where there is none.
+    pub user_agent: Option<&'a HeaderValue>,
     /// The endpoint's own headers and `traceparent`. Reserved ones are left out, which settings of an earlier version may
     /// still hold.
     pub headers: &'a [(HeaderName, HeaderValue)],
@@ -219,7 +221,7 @@ impl Client {
         for (name, value) in delivery.headers.iter().filter(|(name, _)| !is_reserved_header(name.as_str())) {
             headers.append(name, value.clone());
         }
-        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(USER_AGENT, delivery.user_agent.unwrap_or(&self.user_agent).clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(delivery.content_type)?);
         headers.insert(WEBHOOK_ID, HeaderValue::from_str(delivery.webhook_id)?);
         headers.insert(WEBHOOK_TIMESTAMP, delivery.timestamp.into());

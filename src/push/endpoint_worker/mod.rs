@@ -97,11 +97,12 @@ impl EndpointWorker {
         woken: Arc<Notify>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let EndpointState { endpoint, cursor, processed, .. } = state;
+        let EndpointState { endpoint, cursor, processed, brand, .. } = state;
         let retries = context.store.retry_entries(endpoint.account, endpoint.endpoint_id).await?;
         let reported = endpoint.reported;
         let scheduler = DeliveryScheduler::new(cursor, retries, DeliveryPolicy::of(&endpoint.settings));
-        let target = Arc::new(DeliveryTarget::of(endpoint, &context.masters)?);
+        let brand = brand.filter(|_| context.has_branded_agents);
+        let target = Arc::new(DeliveryTarget::of(endpoint, brand.as_deref(), &context.masters)?);
         Ok(Self {
             permits: Permits::new(Arc::clone(&context.limiter)),
             _counted: GaugeGuard::new(&context.metrics.push_runners),

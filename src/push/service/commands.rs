@@ -210,7 +210,7 @@ impl EndpointService {
         render: impl FnOnce(&EndpointView) -> Rendered,
     ) -> Reply {
         let (write, state) = self.open_at(request, endpoint).await?;
-        let EndpointState { endpoint: mut rotated, cursor, processed, has_commands } = state;
+        let EndpointState { endpoint: mut rotated, cursor, processed, has_commands, brand: _ } = state;
         rotated.signature = rotation.signature.unwrap_or(rotated.signature);
         let (secret, stored) = self.new_secret(request, endpoint, rotated.signature)?;
         let now = self.context.clock.now();

@@ -77,7 +77,7 @@ impl EndpointView {
     /// The view of a stored endpoint.
     #[must_use]
     pub fn of(masters: &MasterKeys, state: EndpointState) -> Self {
-        let EndpointState { endpoint, cursor, processed, has_commands } = state;
+        let EndpointState { endpoint, cursor, processed, has_commands, brand: _ } = state;
         let current = endpoint.secrets.first();
         let secret = current
             .and_then(|secret| secret_storage::open(masters, endpoint.account, endpoint.endpoint_id, &secret.bytes));
@@ -161,7 +161,7 @@ impl EndpointService {
     ) -> Result<Rendered, EndpointError> {
         let (write, state) = self.open_at(request, endpoint).await?;
         write.write.roll_back().await?;
-        let attempt = self.pinger.send(state.endpoint).await;
+        let attempt = self.pinger.send(state).await;
         let attempt = attempt.map_err(|error| {
             EndpointError::Internal(error.context(format!("test endpoint {}/{endpoint} failed", request.account)))
         })?;

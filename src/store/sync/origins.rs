@@ -33,10 +33,10 @@ select p.entity, p.source, (select count(*) from (
 from pair p order by p.source, p.entity";
 
 /// Events that the summary of origins reads, the latest of its range.
-pub(crate) const MAX_EVENTS: i64 = 20_000;
+pub(crate) const MAX_EVENTS: i64 = 5_000;
 
 /// Identifiers of one kind and source that are counted.
-pub(crate) const MAX_REFS_COUNTED: i64 = 10_000;
+pub(crate) const MAX_REFS_COUNTED: i64 = 2_000;
 
 /// The events of an origin in a range of the log, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]

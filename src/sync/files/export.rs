@@ -73,6 +73,7 @@ impl ExportPages {
             order: request.order,
             // A filtered list would be counted with every page.
             max_count: Some(0),
+            max_read: None,
             ..List::first(request.entity, PAGE)
         };
         let exported = Exported { records: 0, as_of: None };

@@ -36,6 +36,27 @@ async fn every_change_of_a_page_is_listed_with_who_when_and_from_where() {
 }
 
 #[tokio::test]
+async fn a_rare_entry_is_behind_very_many_others_and_the_kinds_are_those_of_every_page() {
+    let console = Console::start().await;
+    let web = console.as_role(UserRole::SuperAdmin).await;
+    web.get("/console/contacts/export").await.expect(200);
+    let sql = console.service.env.sql().await;
+    let many = "insert into audit (account_id, audit_id, at, actor, action, detail)
+        select $1, ('ffffffff-ffff-7fff-8000-' || lpad(to_hex(i), 12, '0'))::uuid, now(), 'x', 'key.add', '{}'
+        from generate_series(1, 20000) i";
+    sql.execute(many, &[&console.account().0]).await.unwrap();
+    let page = web.get("/console/audit?kind=contact.").await;
+    assert!(page.expect(200).text.contains("Search on") && !page.text.contains("Contacts exported"), "{}", page.text);
+    let (before, _) = page.text.split_once("Search on").unwrap();
+    let next = before.rsplit_once("href=\"").unwrap().1.split('"').next().unwrap().replace("&amp;", "&");
+    let page = web.get(&next).await;
+    assert!(page.expect(200).text.contains("Contacts exported") && !page.text.contains("Search on"), "{}", page.text);
+    assert!(page.text.contains("Contacts: import, export, restore"), "{}", page.text);
+    let file = web.get("/console/audit/export?kind=contact.").await;
+    assert_eq!(file.text.lines().count(), 2, "a file has all: {}", file.text);
+}
+
+#[tokio::test]
 async fn older_entries_are_on_further_pages() {
     let console = Console::start().await;
     let web = console.as_role(UserRole::SuperAdmin).await;

@@ -3,6 +3,7 @@
 use hyper::Method;
 use serde_json::json;
 use unificus::clock::Clock;
+use unificus::console::table;
 use unificus::domain::user::UserRole;
 use unificus::store::audit::By;
 use unificus::store::brands::NewBrand;
@@ -41,6 +42,39 @@ async fn a_form_without_the_sessions_own_token_changes_nothing() {
 }
 
 #[tokio::test]
+async fn no_route_that_changes_something_takes_the_token_of_another_session() {
+    let console = Console::start().await;
+    let (own, other) = (console.as_role(UserRole::SuperAdmin).await, console.as_stranger().await);
+    own.get("/console/profile").await;
+    let (token, visitor) = (own.csrf(), console.visitor());
+    visitor.get("/console/sign-in").await;
+    other.get("/console/profile").await;
+    let before = console.audited().await;
+    for route in table().into_iter().filter(|route| route.method == Method::POST) {
+        let part = |part: &str| {
+            if part.starts_with('{') { "0190a1b2-0000-7000-8000-000000000000".to_owned() } else { part.to_owned() }
+        };
+        let path = route.path.split('/').map(part).collect::<Vec<_>>().join("/");
+        for forged in [other.csrf(), visitor.csrf(), String::new(), "0".repeat(token.len())] {
+            let label = format!("{path} with {forged:?}");
+            let status = own.post_with(&path, &[("csrf", &forged)], &[]).await.status;
+            assert_eq!(status, 403, "{label} as a field");
+            let status = own.post_with(&path, &[], &[("x-csrf-token", &forged)]).await.status;
+            assert_eq!(status, 403, "{label} as a header");
+            let status = own.post_with(&format!("{path}?csrf={forged}"), &[], &[]).await.status;
+            assert_eq!(status, 403, "{label} in the address");
+        }
+        // A method that is none of the route's reaches no handler.
+        for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+            let status = own.send(method.clone(), &path, &[("x-csrf-token", &token)], String::new()).await.status;
+            assert!(status == 404 || status == 405, "{method} {path}: {status}");
+        }
+    }
+    assert_eq!(console.audited().await, before);
+    own.get("/console/team").await.expect(200);
+}
+
+#[tokio::test]
 async fn no_address_outside_the_console_is_redirected_to() {
     let console = Console::start().await;
     console.add_user(console.account(), "ann@example.org", UserRole::Admin).await;
@@ -60,6 +94,17 @@ async fn no_address_outside_the_console_is_redirected_to() {
         assert_eq!((reply.status, reply.header("location")), (303, "/console"), "{next}");
         let reply = web.post("/console/theme", &[("theme", "dark"), ("back", next)]).await;
         assert_eq!(reply.header("location"), "/console", "{next}");
+        let reply = web.post("/console/menu", &[("menu", "collapsed"), ("back", next)]).await;
+        assert_eq!(reply.header("location"), "/console", "{next}");
+    }
+    // A host that anybody may write into a request is in no redirect.
+    let web = console.visitor().with_header("host", "evil.example").with_header("x-forwarded-host", "evil.example");
+    for path in ["/console", "/console/audit", "/console/sign-in", "/console/integrations"] {
+        let location = web.get(path).await.header("location").to_owned();
+        assert!(
+            !location.contains("evil") && (location.is_empty() || location.starts_with("/console")),
+            "{path}: {location}"
+        );
     }
 }
 

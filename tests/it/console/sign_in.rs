@@ -6,7 +6,7 @@ use unificus::domain::user::UserRole;
 use unificus::store::audit::By;
 use unificus::users::totp::TotpSecret;
 
-use super::support::{Console, PASSWORD};
+use super::support::{Console, PASSWORD, Web};
 
 const EMAIL: &str = "ann@example.org";
 
@@ -74,6 +74,31 @@ async fn signing_in_renews_the_session_and_a_planted_one_is_worth_nothing() {
 }
 
 #[tokio::test]
+async fn a_cookie_is_worth_nothing_after_signing_out_and_on_the_host_of_another_account() {
+    let console = Console::start().await;
+    let (web, stranger) = (console.as_role(UserRole::SuperAdmin).await, console.as_stranger().await);
+    web.get("/console/branding").await;
+    let brand = [("name", "Acme"), ("color", "#7a1fa2"), ("hosts", "console.acme.example")];
+    web.post("/console/branding", &brand).await.expect(303);
+    let cookie = |web: &Web| web.cookies.lock().unwrap()["__Host-session"].clone();
+    let replay = |cookie: String, host: &str| {
+        let replay = console.visitor().with_header("host", host);
+        replay.cookies.lock().unwrap().insert("__Host-session".to_owned(), cookie);
+        replay
+    };
+    replay(cookie(&web), "console.acme.example").get("/console/team").await.expect(200);
+    replay(cookie(&stranger), "console.acme.example").get("/console/team").await.expect(303);
+    replay(cookie(&stranger), "localhost").get("/console/team").await.expect(200);
+
+    let kept = cookie(&web);
+    web.post("/console/sign-out", &[]).await.expect(303);
+    replay(kept, "localhost").get("/console/profile").await.expect(303);
+    let sql = console.service.env.sql().await;
+    let count = "select count(*) from console_session where account_id = $1";
+    assert_eq!(sql.query_one(count, &[&console.account().0]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_look_the_same() {
     let console = Console::start().await;
     console.add_user(console.account(), EMAIL, UserRole::Admin).await;
@@ -117,6 +142,67 @@ async fn attempts_are_limited_per_address_and_a_disabled_user_is_refused() {
     let visitor = console.visitor();
     visitor.get("/console/sign-in").await;
     visitor.post("/console/sign-in", &[("email", EMAIL), ("password", PASSWORD)]).await.expect(422);
+}
+
+#[tokio::test]
+async fn attempts_are_limited_per_network_and_per_address_from_everywhere_and_codes_too() {
+    let console =
+        Console::configured(|config| config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    console.add_user(console.account(), EMAIL, UserRole::Admin).await;
+    let sql = console.service.env.sql().await;
+    let web = console.visitor();
+    web.get("/console/sign-in").await;
+    let attempt = async |email: &str| {
+        web.post("/console/sign-in", &[("email", email), ("password", "wrong password")]).await.status
+    };
+    let change = async |change: &str| {
+        sql.execute(change, &[]).await.unwrap();
+    };
+    assert_eq!(attempt("nobody@example.org").await, 422);
+    assert_eq!(attempt("somebody@example.org").await, 422);
+    // As if there had been more: the network alone has two.
+    change("update sign_in_throttle set attempts = 59 where attempts = 2").await;
+    assert_eq!(attempt("else@example.org").await, 422, "the sixtieth");
+    assert_eq!(attempt("other@example.org").await, 429);
+    web.post("/console/sign-in", &[("email", EMAIL), ("password", PASSWORD)]).await.expect(429);
+    assert!(!web.cookies.lock().unwrap().contains_key("__Host-session"));
+
+    // From elsewhere it is another network, but the same address.
+    change("delete from sign_in_throttle").await;
+    assert_eq!(attempt(EMAIL).await, 422);
+    change("update sign_in_throttle set attempts = 100").await;
+    let elsewhere = console.visitor().with_header("x-forwarded-for", "203.0.113.9");
+    elsewhere.get("/console/sign-in").await;
+    let fields = [("email", EMAIL), ("password", "wrong password")];
+    elsewhere.post("/console/sign-in", &fields).await.expect(429);
+    elsewhere
+        .post("/console/sign-in", &[("email", "bob@example.org"), ("password", "wrong password")])
+        .await
+        .expect(422);
+    change("delete from sign_in_throttle").await;
+
+    let user = console.service.store.user_of_email(console.account(), EMAIL).await.unwrap().unwrap();
+    let (secret, now) = (TotpSecret::make(), Clock::system().now());
+    let by = By::new("test", now);
+    console.users.add_totp((user.account, user.user_id), &secret, &secret.code_at(now), by).await.unwrap();
+    let step = web.post("/console/sign-in", &[("email", EMAIL), ("password", PASSWORD)]).await;
+    let token = step.expect(200).hidden("token").unwrap();
+    for _ in 0..10 {
+        web.post("/console/sign-in/code", &[("token", &token), ("code", "000000")]).await.expect(422);
+    }
+    let later = secret.code_at(now + Duration::seconds(30));
+    web.post("/console/sign-in/code", &[("token", &token), ("code", &later)]).await.expect(429);
+
+    // A session that was left open does not serve to guess the password.
+    let web = console.as_role(UserRole::Member).await;
+    let fields = |current: &'static str| [("current", current), ("password", "another password")];
+    for _ in 0..10 {
+        web.post("/console/profile/password", &fields("wrong password")).await.expect(422);
+    }
+    let refused = web.post("/console/profile/password", &fields(PASSWORD)).await;
+    assert!(refused.expect(422).text.contains("Too many attempts. Try again in 15 minutes."), "{}", refused.text);
+    change("delete from sign_in_throttle").await;
+    web.post("/console/profile/password", &fields(PASSWORD)).await.expect(303);
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ use unificus::store::audit::By;
 use unificus::store::console::audit_list::AuditFilter;
 use unificus::users::{Mailer, PasswordHasher, Users};
 
-use crate::support::Service;
 use crate::support::browser::Browser;
 use crate::support::servers::MASTER;
+use crate::support::{LONG, Service};
 
 /// The password of every user of a test.
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -87,9 +87,7 @@ impl Console {
 
     pub(crate) async fn signed_in(&self, email: &str) -> Web {
         let web = self.visitor();
-        web.get("/console/sign-in").await;
-        let reply = web.post("/console/sign-in", &[("email", email), ("password", PASSWORD)]).await;
-        assert_eq!(reply.status, 303, "{}", reply.text);
+        web.sign_in(email).await;
         web
     }
 
@@ -138,6 +136,8 @@ pub(crate) struct Web {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     base: String,
     pub(crate) cookies: Mutex<BTreeMap<String, String>>,
+    /// Sent with every request.
+    headers: Vec<(String, String)>,
     csrf: Mutex<Option<String>>,
 }
 
@@ -145,7 +145,28 @@ impl Web {
     /// A client of a service at this address.
     pub(crate) fn at(base: &str) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        Self { http, base: base.to_owned(), cookies: Mutex::default(), csrf: Mutex::default() }
+        Self { http, base: base.to_owned(), cookies: Mutex::default(), headers: Vec::new(), csrf: Mutex::default() }
+    }
+
+    /// The same client, which sends a header with every request.
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Signs in.
+    pub(crate) async fn sign_in(&self, email: &str) {
+        self.get("/console/sign-in").await;
+        self.post("/console/sign-in", &[("email", email), ("password", PASSWORD)]).await.expect(303);
+    }
+
+    /// The first bytes of a response that may not end.
+    pub(crate) async fn beginning(&self, path: &str) -> Page {
+        let (parts, mut body) = self.response(Method::GET, path, &[], String::new()).await.into_parts();
+        let frame = tokio::time::timeout(LONG, body.frame()).await.expect("nothing is sent");
+        let bytes = frame.map(|frame| frame.unwrap().into_data().unwrap_or_default()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Page { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Page {
@@ -204,8 +225,9 @@ impl Web {
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.chain(headers.iter().copied()) {
+            request = request.header(name, value);
         }
         let response = self.http.request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
         for cookie in response.headers().get_all(SET_COOKIE) {

@@ -21,7 +21,8 @@ use super::{Kind, RecordKind, title_of};
 use crate::contract::record;
 use crate::domain::{Entity, Field, Record, Role, Value};
 use crate::store::StoreError;
-use crate::store::console::browse::BrowsedPage;
+use crate::store::console::browse::{BrowsedPage, BrowsedTotal};
+use crate::store::lists::Position;
 use crate::store::records::StoredRecord;
 
 const HX_REPLACE_URL: HeaderName = HeaderName::from_static("hx-replace-url");
@@ -31,14 +32,10 @@ struct Listed {
     records: Vec<Record>,
     has_previous: bool,
     has_next: bool,
-    total: ListTotal,
-}
-
-/// The number of all records of a list.
-enum ListTotal {
-    Uncounted,
-    Exactly(u64),
-    MoreThan(u64),
+    /// The last row that was read, which may be behind the last record of the page.
+    end: Option<Position>,
+    /// The number of all records of the list.
+    total: BrowsedTotal,
 }
 
 pub(in crate::console) async fn list<K: Kind>(
@@ -75,18 +72,16 @@ async fn live(
     kind: &RecordKind,
     query: &ListQuery,
 ) -> Result<Listed, PageError> {
-    let BrowsedPage { page, has_uncounted } = console.store.browse(session.account, &query.list(kind)).await?;
+    let BrowsedPage { page, total } = console.store.browse(session.account, &query.list(kind)).await?;
     let mut records = decode(kind.entity, &page.records)?;
     let is_backwards = matches!(query.start, PageStart::Before(_));
     if is_backwards {
         records.reverse();
     }
-    let total = u64::try_from(page.counted.total).map_or(ListTotal::Uncounted, |total| {
-        if has_uncounted { ListTotal::MoreThan(total) } else { ListTotal::Exactly(total) }
-    });
     Ok(Listed {
         has_previous: if is_backwards { page.more } else { query.start != PageStart::First },
         has_next: is_backwards || page.more,
+        end: page.end,
         total,
         records,
     })
@@ -107,7 +102,8 @@ async fn deleted(
     let has_next = stored.len() > size;
     stored.truncate(size);
     let records = decode(kind.entity, &stored)?;
-    Ok(Listed { records, has_previous: false, has_next, total: ListTotal::Uncounted })
+    let end = records.last().map(|record| Position { value: None, uid: record.uid });
+    Ok(Listed { records, has_previous: false, has_next, end, total: BrowsedTotal::Uncounted })
 }
 
 fn decode(entity: Entity, stored: &[StoredRecord]) -> Result<Vec<Record>, PageError> {
@@ -180,11 +176,17 @@ fn toolbar(kind: &RecordKind, query: &ListQuery) -> Markup {
 }
 
 fn results(session: &SessionState, kind: &RecordKind, query: &ListQuery, listed: &Listed) -> Markup {
-    let edge = |name: &str, record: Option<&Record>, is_there: bool| {
-        record.filter(|_| is_there).map(|record| query.page(kind, name, record))
+    let is_backwards = matches!(query.start, PageStart::Before(_));
+    let position = |record: Option<&Record>| record.map(|record| query.position(record));
+    let edge = |name: &str, position: Option<Position>, is_there: bool| {
+        position.filter(|_| is_there).map(|position| query.page(kind, name, &position))
     };
-    let previous = edge("before", listed.records.first(), listed.has_previous && !query.is_deleted);
-    let next = edge("after", listed.records.last(), listed.has_next);
+    // The side to which the page was read continues behind the last row that was read.
+    let (first, last) = (position(listed.records.first()), position(listed.records.last()));
+    let (first, last) = if is_backwards { (listed.end.clone(), last) } else { (first, listed.end.clone()) };
+    let previous = edge("before", first, listed.has_previous && !query.is_deleted);
+    let next = edge("after", last, listed.has_next);
+    let goes_on = if is_backwards { previous.as_deref() } else { next.as_deref() };
     html! {
         h2.visually-hidden { (kind.title) " found" }
         @if let Some(company) = query.company {
@@ -193,7 +195,9 @@ fn results(session: &SessionState, kind: &RecordKind, query: &ListQuery, listed:
                 a href=(kind.path) { "Show all contacts" }
             }
         }
-        @if listed.records.is_empty() {
+        @if let (Some(goes_on), true) = (goes_on, listed.records.is_empty()) {
+            (searching_on(kind, goes_on))
+        } @else if listed.records.is_empty() {
             (nothing(session, kind, query))
         } @else {
             (records_table(session, kind, query, &listed.records))
@@ -202,12 +206,27 @@ fn results(session: &SessionState, kind: &RecordKind, query: &ListQuery, listed:
     }
 }
 
+/// A page on which nothing matched, of a list that goes on: scripts load the next page at once, until one has a record.
+fn searching_on(kind: &RecordKind, next: &str) -> Markup {
+    let link = link_button(ButtonStyle::Secondary, Some(Icon::Next), next, "Search on");
+    let text = format!("No match among the {} that were looked through so far.", kind.nouns);
+    html! {
+        div hx-get=(next) hx-trigger="load" hx-target="#records" hx-select="#records" hx-swap="outerHTML" hx-sync=".toolbar:abort" {
+            (empty_state(Icon::Search, "Searching", &text, link))
+        }
+    }
+}
+
 fn summary(kind: &RecordKind, listed: &Listed) -> String {
     let shown = u64::try_from(listed.records.len()).unwrap_or_default();
+    let number = |total: i64| u64::try_from(total).unwrap_or_default();
     let (more, total) = match listed.total {
-        ListTotal::Uncounted => ("", shown),
-        ListTotal::Exactly(total) => ("", total),
-        ListTotal::MoreThan(total) => ("more than ", total),
+        BrowsedTotal::Uncounted if listed.has_previous || listed.has_next => {
+            return format!("{} on this page", text::count(shown, kind.noun, kind.nouns));
+        }
+        BrowsedTotal::Uncounted => ("", shown),
+        BrowsedTotal::Exactly(total) => ("", number(total)),
+        BrowsedTotal::MoreThan(total) => ("more than ", number(total)),
     };
     if total > shown {
         format!("{} of {more}{}", text::thousands(shown), text::count(total, kind.noun, kind.nouns))

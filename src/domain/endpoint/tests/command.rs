@@ -19,7 +19,7 @@ fn at(seq: i64) -> EndpointState {
         failures: 3,
         next_at: Some(NOW),
     };
-    EndpointState { endpoint: endpoint(Vec::new()), cursor, processed: Vec::new(), has_commands: true }
+    EndpointState { endpoint: endpoint(Vec::new()), cursor, processed: Vec::new(), has_commands: true, brand: None }
 }
 
 fn queued(command: CursorCommand) -> QueuedCursorCommand {

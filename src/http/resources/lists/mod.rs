@@ -115,7 +115,8 @@ async fn continued(store: &Store, page_request: &PageRequest, after: After) -> R
 
 async fn page(store: &Store, request: &PageRequest, start: Start, counted: Option<ListCount>) -> Result<Page, Problem> {
     let PageRequest { account, entity, order, size: limit, .. } = *request;
-    let list = List { entity, filter: request.filter.clone(), order, start, limit, counted, max_count: None };
+    let list =
+        List { entity, filter: request.filter.clone(), order, start, limit, counted, max_count: None, max_read: None };
     Ok(store.page(account, &list).await?)
 }
 

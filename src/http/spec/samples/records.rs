@@ -103,7 +103,7 @@ pub(super) fn endpoint(now: Timestamp) -> EndpointState {
         failures: 0,
         next_at: None,
     };
-    EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false }
+    EndpointState { endpoint, cursor, processed: Vec::new(), has_commands: false, brand: None }
 }
 
 /// An erasure that is done, of the contact that a request names.

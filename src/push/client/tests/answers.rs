@@ -181,6 +181,7 @@ async fn a_header_that_cannot_be_sent_is_a_failure_and_nothing_is_sent() {
     let receiver = Receiver::start().await;
     let url = EndpointUrl::parse(&receiver.url()).expect("a URL");
     let delivery = DeliveryRequest {
+        user_agent: None,
         url: &url,
         headers: &[],
         webhook_id: "1\r\nx-injected: 1",

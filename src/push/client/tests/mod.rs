@@ -59,6 +59,7 @@ async fn send(client: &Client, url: &str, timeout: Duration) -> Attempt {
 async fn send_with(client: &Client, url: &str, timeout: Duration, headers: &[(HeaderName, HeaderValue)]) -> Attempt {
     let url = EndpointUrl::parse(url).expect("a URL");
     let delivery = DeliveryRequest {
+        user_agent: None,
         url: &url,
         headers,
         webhook_id: "0190163d-8694-739b-aea5-966c26f8ad91",
