@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::publisher::{AccountPublisher, Pass, PassOutcome};
@@ -32,10 +30,13 @@ const MAX_STEP: Duration = Duration::from_millis(200);
 /// Before cursors are saved, passes have this time to end: the cursor of an account with a pass is not saved.
 const DRAIN: Duration = Duration::from_millis(100);
 
-/// The passes that run, at most one of an account. Those that take longer than a step continue in the next one.
+/// The passes that run, at most one of an account. Those that take longer than a step continue beside it.
+///
+/// They are tasks, and not futures that a step polls: a pass holds a connection while it reads the log, and a step that
+/// itself waits for a connection would wait for passes that nobody polls.
 #[derive(Default)]
 pub(super) struct RunningPasses {
-    passes: FuturesUnordered<BoxFuture<'static, Pass>>,
+    passes: JoinSet<Pass>,
     accounts: HashSet<AccountId>,
 }
 
@@ -50,14 +51,14 @@ impl RunningPasses {
 
     fn begin(&mut self, account: AccountId, pass: impl Future<Output = Pass> + Send + 'static) {
         self.accounts.insert(account);
-        self.passes.push(pass.boxed());
+        self.passes.spawn(pass);
     }
 
     /// Waits for a pass to end. Returns all that have ended; `None` where none runs. Loses none when it is cancelled.
     async fn next_ended(&mut self) -> Option<Vec<Pass>> {
-        let mut ended = vec![self.passes.next().await?];
-        while let Some(Some(pass)) = self.passes.next().now_or_never() {
-            ended.push(pass);
+        let mut ended = vec![result(self.passes.join_next().await?)];
+        while let Some(pass) = self.passes.try_join_next() {
+            ended.push(result(pass));
         }
         for pass in &ended {
             self.accounts.remove(&pass.account);
@@ -67,8 +68,17 @@ impl RunningPasses {
 
     /// Ends all passes where they are, as the end of the process would. Returns their accounts.
     fn abandon(&mut self) -> HashSet<AccountId> {
-        self.passes.clear();
+        // Dropping the set ends its tasks.
+        self.passes = JoinSet::new();
         std::mem::take(&mut self.accounts)
+    }
+}
+
+/// A panic of a pass ends the relay, as one of a step does.
+fn result(pass: Result<Pass, JoinError>) -> Pass {
+    match pass {
+        Ok(pass) => pass,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -151,6 +151,7 @@ pub(crate) const TASK_EXCEPTIONS: &Exemptions = &[
         "src/store/reading.rs",
         "cancels an abandoned statement, for seconds at most, and has no caller left to wait for it",
     ),
+    ("src/relay/passes.rs", "the passes of the relay, which end with it"),
     ("src/rebuild/workers.rs", "the tasks of one command, which waits for all of them"),
     ("src/shard.rs", "drives the owner session's connection, in the tracker that app drains"),
 ];

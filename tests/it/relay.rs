@@ -1,12 +1,14 @@
 //! The stream is a cache of the log: whatever happens to the stream, a subscriber gets every event, in order.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
 use unificus::app::App;
 use unificus::broker::Broker;
-use unificus::clock::Clock;
+use unificus::clock::{self, Clock};
 use unificus::domain::{AccountId, Seq};
 use unificus::metrics::Metrics;
 use unificus::relay::verify::{self, RelayReport, Remedy};
@@ -376,4 +378,39 @@ async fn a_first_message_that_was_published_before_a_crash_is_not_published_agai
     next.relay_all().await;
 
     assert_eq!(stream::ids(&env, account, 2).await, stream::unbroken(account, 2));
+}
+
+/// Passes that hold every reading connection go on while a step waits for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passes_that_hold_all_connections_end_while_a_step_waits() {
+    let env = env().await;
+    let readers = env.config().database.read_connections();
+    let writer = Parts::start(&env).await;
+    let mut accounts = Vec::new();
+    for _ in 0..=readers {
+        let (account, _) = account(&writer.store).await;
+        writer.write(account, "ann@example.org").await;
+        accounts.push(account);
+    }
+    writer.kill().await;
+    // It has no event in memory, so that each pass reads the log.
+    let mut parts = Parts::start(&env).await;
+    let audited_at = clock::instant();
+    parts.wake_up().await;
+    let other = env.superuser().await;
+    other.batch_execute("begin; lock table event in access exclusive mode").await.unwrap();
+    // The audit of quiet accounts needs a connection too, every two seconds.
+    while audited_at.elapsed() < Duration::from_secs(2) {
+        parts.relay.step().await.unwrap();
+    }
+    let waiting = "select count(*) from pg_locks where relation = 'event'::regclass and not granted";
+    let waiting: i64 = other.query_one(waiting, &[]).await.unwrap().get(0);
+    assert!(usize::try_from(waiting).unwrap() >= readers, "{waiting} of {readers} connections wait");
+    let (step, unlocked) = tokio::join!(parts.relay.step(), other.batch_execute("commit"));
+    unlocked.unwrap();
+    step.unwrap();
+    parts.relay_all().await;
+    for account in accounts {
+        assert_eq!(stream::ids(&env, account, 1).await, stream::unbroken(account, 1));
+    }
 }
