@@ -13,7 +13,7 @@ const UNITS: [&str; 3] = [
 /// The exposure that the units may have at most, in tenths: `systemd-analyze security` rates from 0 (none) to 100.
 const MAX_EXPOSURE: u32 = 12;
 
-/// What `deploy/secrets.sh` writes is not in the repository.
+/// Files that `deploy/secrets.sh` writes; they are not in the repository.
 const DRAWN: [&str; 2] = ["deploy/.env", "deploy/tls"];
 
 #[test]
