@@ -39,8 +39,8 @@ pub(super) fn effects(caption: &str, preview: &UndoPreview) -> Markup {
                     td data-label="Back to" { (line.back_to) }
                     td data-label="Result" {
                         @match &line.skipped {
-                            Some(reason) => { (badge(Tone::Warning, "skipped")) span.cell-note { (reason) } }
-                            None => { (badge(Tone::Success, "undone")) }
+                            Some(reason) => { (badge(Tone::Warning, "stays")) span.cell-note { (reason) } }
+                            None => { (badge(Tone::Success, "will be undone")) }
                         }
                     }
                 }
