@@ -16,10 +16,6 @@ ROUNDS ?= 1000
 EDITS ?= 500
 WALK_DIR ?= /var/tmp/unificus-walk
 
-# The screenshots that docs/console.md shows.
-CONSOLE_PICTURES := dashboard-desktop-light secure-api-desktop-light contact-desktop-light push-failing-desktop-dark \
-	sync-undo-dry-run-desktop-light secure-api-phone-light
-
 # A connection is a file, and some shells begin with 1,024.
 FILES := ulimit -n "$$(ulimit -Hn)" 2>/dev/null || true
 
@@ -109,4 +105,4 @@ screenshots: ## write pictures of every page of the console to target/screenshot
 	@deploy/setup.sh tests
 	@cargo build --locked --bin unificus
 	@$(FILES); PYTHONDONTWRITEBYTECODE=1 $(DATA_HOME)/unificus/python/bin/python tests/console_screenshots.py "$${CARGO_TARGET_DIR:-target}/debug/unificus" "$${CARGO_TARGET_DIR:-target}/screenshots"
-	@for name in $(CONSOLE_PICTURES); do cp "$${CARGO_TARGET_DIR:-target}/screenshots/$$name.png" "docs/pictures/console-$$name.png"; done
+	@cp "$${CARGO_TARGET_DIR:-target}"/screenshots/docs/*.png docs/pictures/

@@ -3,8 +3,9 @@
     tests/console_screenshots.py BINARY DIRECTORY [PART OF A NAME …]
 
 Starts `BINARY dev` with a data directory of its own, fills the account (tests/console_data.py), and writes
-DIRECTORY/NAME-{desktop,phone}-{light,dark}.png. Drives Chromium through chromedriver by the protocol WebDriver, with the
-standard library alone. Fails where a page is wider than its window or reports an error to its console.
+DIRECTORY/NAME-{desktop,phone}-{light,dark}.png, and DIRECTORY/docs for docs/console.md. Drives Chromium through chromedriver
+by the protocol WebDriver, with the standard library alone. Fails where a page is wider than its window or reports an error
+to the browser's console.
 """
 
 import base64
@@ -107,6 +108,13 @@ EMPTY = {
 }
 
 
+# The pictures of docs/console.md, which show what fits into a window.
+DOCS_PICTURES = {
+    "dashboard-desktop-light", "secure-api-desktop-light", "secure-api-phone-light", "contact-desktop-light",
+    "push-failing-desktop-dark", "sync-undo-dry-run-desktop-light",
+}
+
+
 class Browser:
     def __init__(self):
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -186,11 +194,16 @@ class Photographer:
         overflow = self.browser.run("return document.documentElement.scrollWidth") - width
         if overflow > 0:
             self.complaints.append(f"{name}: {overflow} px too wide")
+        if name in DOCS_PICTURES:
+            self.picture(self.folder / "docs" / f"console-{name}.png")
         full = self.browser.run("return document.documentElement.scrollHeight")
         if "dialog=" not in address and not address.endswith("#menu"):
             self.browser.cdp("Emulation.setDeviceMetricsOverride", {**metrics, "height": max(height, min(full, 3600))})
+        self.picture(self.folder / f"{name}.png")
+
+    def picture(self, file):
         shot = self.browser.cdp("Page.captureScreenshot", {"format": "png"})["data"]
-        (self.folder / f"{name}.png").write_bytes(base64.b64decode(shot))
+        file.write_bytes(base64.b64decode(shot))
 
 
 @contextlib.contextmanager
@@ -230,7 +243,7 @@ def empty_account(env, run):
 
 def main(binary, directory, *parts):
     folder = pathlib.Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "docs").mkdir(parents=True, exist_ok=True)
     receiver = console_data.Receiver()
     with service(binary) as env:
         def run(*arguments):
@@ -253,7 +266,9 @@ def main(binary, directory, *parts):
             complaints += [entry["message"] for entry in browser.call("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE" and "status of 4" not in entry["message"]]
         finally:
             browser.quit()
-    print("\n".join(complaints) or f"{len(list(folder.glob('*.png')))} pictures in {folder}")
+    print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
+    if complaints:
+        raise SystemExit("\n".join(complaints))
 
 
 if __name__ == "__main__":
