@@ -130,6 +130,13 @@ impl SystemLink {
         self.client.connection_state() == State::Connected
     }
 
+    /// Checks that a server responds to a question that it takes from the system account alone. Lists of connections do not
+    /// tell: every account may ask for its own.
+    pub async fn ping(&self) -> Result<(), BrokerError> {
+        let response = self.client.request("$SYS.REQ.SERVER.PING", "".into()).await;
+        response.map(drop).map_err(|error| unavailable("asking as the system account", error))
+    }
+
     /// The number of connections so far. Before a new one, events may have been lost.
     #[must_use]
     pub fn connections_so_far(&self) -> u64 {
