@@ -340,7 +340,7 @@ impl Shared {
         ));
         self.run(Sweep::new(store.clone(), self.feed.clone(), clock.clone(), taken, metrics.clone()));
         let attempts = context.attempts.clone();
-        self.run(MemoryCleaner::new(self.feed.clone(), attempts, self.shards.clone(), lost));
+        self.run(MemoryCleaner::new(self.feed.clone(), attempts, self.shards.clone(), metrics.clone(), lost));
         self.run(ErasureWorker::new(store.clone(), self.broker.clone(), self.erasures.wake()));
         self.run(Heads::new(self.feed.clone()));
         self.run(Expiry::new(self.feed.clone()));

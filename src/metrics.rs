@@ -118,6 +118,9 @@ meters! {
     feed_refused_total: IntCounterVec = (["limit"], &[]);
     /// Keys that were deleted or expired while they had open streams or waiting requests, which were ended.
     feed_keys_gone_total: IntCounter = ([], &[]);
+    /// 1 while readers get events from memory; 0 while this replica has no owner session, by which it learns of erasures, so
+    /// that they read the log.
+    feed_memory_used: IntGauge = ([], &[]);
     /// Bytes of pages of changes and lists that are being made or are waiting to be read by their clients.
     feed_in_flight_bytes: IntGauge = ([], &[]);
     /// Replicas that are alive, as this replica counts them; 0 while it has no owner session.

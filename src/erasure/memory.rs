@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::feed::Feed;
+use crate::metrics::Metrics;
 use crate::push::AttemptLog;
 use crate::shard::{LEASE, Shards};
 use crate::worker::{Step, Worker};
@@ -22,15 +23,16 @@ pub struct MemoryCleaner {
     shards: Shards,
     /// The owner session of the last step. A replica without one is not waited for.
     generation: Option<u64>,
+    metrics: Metrics,
     wake: Arc<Notify>,
 }
 
 impl MemoryCleaner {
     /// From now on the feed uses its memory only between steps. `wake` is notified when the owner session has ended.
     #[must_use]
-    pub fn new(feed: Feed, attempts: AttemptLog, shards: Shards, wake: Arc<Notify>) -> Self {
+    pub fn new(feed: Feed, attempts: AttemptLog, shards: Shards, metrics: Metrics, wake: Arc<Notify>) -> Self {
         feed.trust_memory(clock::instant());
-        Self { feed, attempts, shards, generation: None, wake }
+        Self { feed, attempts, shards, generation: None, metrics, wake }
     }
 }
 
@@ -43,6 +45,7 @@ impl Worker for MemoryCleaner {
         let Some(owned) = self.shards.owned() else {
             self.generation = None;
             self.feed.forget_all();
+            self.metrics.feed_memory_used.set(0);
             return Ok(Step::Idle);
         };
         if self.generation.replace(owned.generation) != Some(owned.generation) {
@@ -60,6 +63,7 @@ impl Worker for MemoryCleaner {
             owned.owner.confirm_erasures(&erased).await?;
         }
         self.feed.trust_memory(looked_at + TRUSTED);
+        self.metrics.feed_memory_used.set(1);
         Ok(Step::Idle)
     }
 

@@ -207,8 +207,7 @@ async fn the_database_load_of_streams_does_not_grow_with_their_number() {
     const STREAMS: usize = 100;
     const EVENTS: usize = 20;
     let service = Service::start().await;
-    // A replica without shards is not waited for by erasures, and uses no event in memory.
-    wait_for_gauge(&service, "unificus_shards_owned", 64.0).await;
+    wait_for_gauge(&service, "unificus_feed_memory_used", 1.0).await;
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
         streams.push(open(&service.client, 0).await);

@@ -57,7 +57,7 @@ async fn an_admin_adds_copies_uses_and_deletes_a_key() {
         assert!(console.audited().await.contains(&("admin@example.org".into(), "key.reveal".into())));
 
         browser.find("//a[@aria-label = 'Delete the Secret Key Website']").await.click().await;
-        browser.find("//dialog//strong[text() = 'Website']").await;
+        browser.find("//dialog//h2[contains(., 'Website')]").await;
         browser.find("//dialog//button[text() = 'Delete Secret Key']").await.click().await;
         browser.find("//div[contains(., 'The Secret Key was deleted.')]").await;
         client.get("/contacts").await.expect(401);

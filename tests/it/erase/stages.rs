@@ -35,8 +35,9 @@ async fn worker(env: &TestEnv, parts: &Parts) -> ErasureWorker {
 }
 
 fn cleaner(parts: &Parts) -> MemoryCleaner {
-    let attempts = AttemptLog::new(parts.store.clone(), Metrics::new().unwrap());
-    MemoryCleaner::new(parts.feed.clone(), attempts, parts.shards.clone(), Arc::default())
+    let metrics = Metrics::new().unwrap();
+    let attempts = AttemptLog::new(parts.store.clone(), metrics.clone());
+    MemoryCleaner::new(parts.feed.clone(), attempts, parts.shards.clone(), metrics, Arc::default())
 }
 
 /// The stage of the account's only erasure.
