@@ -131,5 +131,6 @@ pub async fn connect_once(urls: &str, ca_file: &str) -> Result<(), BrokerError> 
     let options = trusting(connect_options(urls), ca_file).name("unificus-doctor");
     let connected = tokio::time::timeout(REQUEST_TIMEOUT, options.connect(server_urls(urls).as_slice())).await;
     let connected = connected.map_err(|late| unavailable("connecting", late))?;
-    connected.map(drop).map_err(|error| unavailable("connecting", error))
+    // Its text has its causes already.
+    connected.map(drop).map_err(|error| unavailable("connecting", error.to_string()))
 }

@@ -22,7 +22,7 @@ pub(super) async fn examine(config: &Config, metrics: &Metrics, findings: &mut F
             findings.error(
                 "nats.reached",
                 format!("NATS cannot be used at {url}: {error:#}; the API works, and no event is published"),
-                "start NATS, or correct the address, user and password in nats.url",
+                "start NATS, or correct the address, user and password in nats.url, or the authority in nats.ca_file",
             );
             return;
         }
