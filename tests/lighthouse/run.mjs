@@ -16,6 +16,7 @@ const require = createRequire(path.resolve(modules, "x"));
 const load = async (name) => import(pathToFileURL(require.resolve(name)));
 const { default: lighthouse, desktopConfig } = await load("lighthouse");
 const { launch } = await load("chrome-launcher");
+const { default: puppeteer } = await load("puppeteer-core");
 
 const LEAST = 95;
 const CATEGORIES = ["performance", "accessibility", "best-practices"];
@@ -27,27 +28,20 @@ const file = path.join(directory, "env");
 const service = spawn(program, ["dev", "--port", "0", "--data-dir", path.join(directory, "data"), "--env-file", file], { stdio: "ignore" });
 const ended = new Promise((resolve) => service.once("exit", resolve));
 
-/** The cookies of a session, as a header. */
-async function signIn(url, email, password) {
-  const cookies = new Map();
-  const send = async (options) => {
-    const headers = { ...options?.headers, cookie: [...cookies].map((pair) => pair.join("=")).join("; ") };
-    const response = await fetch(`${url}/sign-in`, { redirect: "manual", ...options, headers });
-    for (const cookie of response.headers.getSetCookie()) {
-      const pair = cookie.split(";", 1)[0];
-      cookies.set(pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1));
-    }
-    return response;
-  };
-  const form = await (await send()).text();
-  const csrf = /name="csrf" value="([^"]*)"/.exec(form)[1];
-  const response = await send({ method: "POST", body: new URLSearchParams({ email, password, csrf }) });
-  if (response.status !== 303) throw new Error(`signing in: ${response.status}`);
-  return [...cookies].map((pair) => pair.join("=")).join("; ");
+/** Signs in in the browser, which keeps the session's cookie. */
+async function signIn(browser, url, email, password) {
+  const page = await browser.newPage();
+  await page.goto(`${url}/sign-in`);
+  await page.type("input[name=email]", email);
+  await page.type("input[name=password]", password);
+  await Promise.all([page.waitForNavigation(), page.click("button[type=submit]")]);
+  if (page.url().includes("/sign-in")) throw new Error("signing in failed");
+  await page.close();
 }
 
 let failed = 0;
 let chrome;
+let isSignedIn = false;
 try {
   while (!existsSync(file)) {
     if (service.exitCode !== null) throw new Error("the service does not start");
@@ -55,13 +49,14 @@ try {
   }
   const env = Object.fromEntries(readFileSync(file, "utf8").trim().split("\n").map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]));
   const url = env.UNIFICUS_CONSOLE_URL;
-  const cookie = await signIn(url, env.UNIFICUS_CONSOLE_EMAIL, env.UNIFICUS_CONSOLE_PASSWORD);
   chrome = await launch({ chromePath: process.env.CHROME_PATH, chromeFlags: ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  const browser = await puppeteer.connect({ browserURL: `http://127.0.0.1:${chrome.port}`, defaultViewport: null });
   console.log(`${"page".padEnd(28)} ${"device".padEnd(9)} ${CATEGORIES.join("  ")}  shift  first paint ms  bytes`);
   for (const page of PAGES.filter((page) => page.includes(filter))) {
+    if (page !== "/sign-in" && !isSignedIn) await signIn(browser, url, env.UNIFICUS_CONSOLE_EMAIL, env.UNIFICUS_CONSOLE_PASSWORD);
+    isSignedIn ||= page !== "/sign-in";
     for (const [device, config] of [["telephone", undefined], ["desktop", desktopConfig]]) {
-      const headers = page === "/sign-in" ? {} : { Cookie: cookie };
-      const flags = { port: chrome.port, logLevel: "error", onlyCategories: CATEGORIES, extraHeaders: headers, maxWaitForLoad: 20_000 };
+      const flags = { port: chrome.port, logLevel: "error", onlyCategories: CATEGORIES, maxWaitForLoad: 20_000, disableStorageReset: true };
       const { lhr } = await lighthouse(url + page, flags, config);
       const audit = (name) => lhr.audits[name];
       const scores = CATEGORIES.map((name) => Math.round((lhr.categories[name].score ?? 0) * 100));
