@@ -102,7 +102,7 @@ async fn a_message_with_the_id_of_the_next_event_does_not_replace_it() {
     forge(&env, account, &stolen, "{}").await;
     // The window of a stream that was created without one.
     let mut config = events(&env).await.cached_info().config.clone();
-    config.duplicate_window = std::time::Duration::from_mins(2);
+    config.duplicate_window = Duration::from_mins(2);
     let context = context(&env).await;
     context.update_stream(config).await.unwrap();
     forge(&env, account, &format!("{account}:3"), "{}").await;
@@ -197,7 +197,7 @@ async fn a_replaced_owner_that_was_only_paused_stores_nothing() {
     next.relay_all().await;
     // The duplicate window must not be the only protection, because a pause can last longer.
     let mut config = events(&env).await.cached_info().config.clone();
-    config.duplicate_window = std::time::Duration::from_millis(100);
+    config.duplicate_window = Duration::from_millis(100);
     context(&env).await.update_stream(config).await.unwrap();
     until("the window for duplicates is over", async || !stream::is_duplicate(&env, account, 2).await).await;
 
