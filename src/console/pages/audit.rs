@@ -151,7 +151,7 @@ fn filters(query: &Form) -> Markup {
                     @for Choice { value, label, .. } in KINDS { option value=(value) selected[query.text("kind") == value] { (label) } }
                 }
             }
-            (input("email", "actor", "Who"))
+            (input("text", "actor", "Who"))
             (input("date", "from", "From"))
             (input("date", "until", "Until"))
             button.button type="submit" { "Filter" }
