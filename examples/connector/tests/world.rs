@@ -208,7 +208,9 @@ impl<S: Service> World<S> {
                 self.step_of(number, false).await;
             }
         }
-        for _ in 0..10 {
+        // An automation that responds to itself would go on for ever.
+        let pages = if self.plan.mutation == Some(Mutation::WriteBack) { 1 } else { 10 };
+        for _ in 0..pages {
             if self.echo().await == 0 {
                 break;
             }
