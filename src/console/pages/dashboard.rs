@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use time::Duration;
 
 use super::super::access::Access;
-use super::super::components::chart::{columns, meter};
+use super::super::components::chart::columns;
 use super::super::components::{ButtonStyle, Icon, Tone, badge, card, icon, link_button, page_head};
 use super::super::error::{PageError, PageResult};
 use super::super::layout::{self, Nav};
@@ -15,6 +15,7 @@ use super::super::live::{self, LivePart};
 use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
 use super::super::text;
+use super::monthly_quota::MonthlyQuota;
 use crate::domain::endpoint::{EndpointState, EndpointStatus, Health};
 use crate::domain::{Seq, Timestamp};
 use crate::quota::Usage;
@@ -133,23 +134,11 @@ fn pair(console: &Console, session: &SessionState, numbers: &Numbers) -> Markup 
 }
 
 fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
-    let terms = console.config.quota.tiers.terms(&session.tier);
-    let limit = terms.map_or(0, |terms| terms.calls_per_month);
-    let title = terms.map_or_else(|| session.tier.name(), |terms| terms.title.as_str());
-    let (used, all) = (text::thousands(usage.used), text::thousands(limit));
-    let left = text::thousands(limit.saturating_sub(usage.used));
     card(
         "API Limits",
         "",
         html! {
-            div.quota-line {
-                (badge(Tone::Neutral, title))
-                p {
-                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
-                    span { strong { (left) } " left ·" } " " span { "resets " (text::day_of_month(usage.resets_at)) }
-                }
-            }
-            (meter(&format!("{used} of {all} calls used"), usage.used, limit))
+            (MonthlyQuota::of(console, session, usage).line())
             p { a href="/console/integrations/secure-api" { "Open Secure API" } }
         },
     )

@@ -8,6 +8,7 @@ pub(super) mod components;
 pub(super) mod custom_fields;
 pub(super) mod dashboard;
 pub(super) mod files;
+mod monthly_quota;
 pub(super) mod preferences;
 pub(super) mod profile;
 pub(super) mod push;

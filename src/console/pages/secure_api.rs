@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::PATH;
-use super::super::components::chart::{columns, meter};
+use super::super::components::chart::columns;
 use super::super::components::code::code_block;
 use super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::components::{
@@ -24,6 +24,7 @@ use super::super::live::{self, LivePart};
 use super::super::session::{ConsoleSession, SessionState, redirect};
 use super::super::state::Console;
 use super::super::text;
+use super::monthly_quota::MonthlyQuota;
 use crate::contract::timestamp;
 use crate::domain::account::OnMissing;
 use crate::http::BASE;
@@ -209,12 +210,7 @@ async fn current_usage(console: &Console, session: &SessionState) -> Result<Usag
 }
 
 fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
-    let terms = console.config.quota.tiers.terms(&session.tier);
-    let limit = terms.map_or(0, |terms| terms.calls_per_month);
-    let title = terms.map_or_else(|| session.tier.name(), |terms| terms.title.as_str());
-    let left = limit.saturating_sub(usage.used);
-    let (used, all, resets) =
-        (text::thousands(usage.used), text::thousands(limit), text::day_of_month(usage.resets_at));
+    let month = MonthlyQuota::of(console, session, usage);
     let days: Vec<(String, u64)> = usage
         .days
         .iter()
@@ -225,20 +221,13 @@ fn quota(console: &Console, session: &SessionState, usage: &Usage) -> Markup {
         .collect();
     html! {
         div.quota {
-            div.quota-line {
-                (badge(Tone::Neutral, title))
-                p {
-                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
-                    span { strong { (text::thousands(left)) } " left ·" } " " span { "resets " (resets) }
-                }
-            }
-            (meter(&format!("{used} of {all} calls used"), usage.used, limit))
-            @if left == 0 {
-                (notice(Tone::Danger, html! { "Every call of this month is used. Further calls are refused until " (resets) "." }))
+            (month.line())
+            @if month.left() == 0 {
+                (notice(Tone::Danger, html! { "Every call of this month is used. Further calls are refused until " (month.resets()) "." }))
             }
             figure.chart {
                 figcaption { @if usage.used == 0 { "No calls yet this month. Each day gets a column here." } @else { "Calls per day" } }
-                (columns(&format!("Calls per day this month, {used} in all"), &days))
+                (columns(&format!("Calls per day this month, {} in all", text::thousands(usage.used)), &days))
                 div.chart-ends aria-hidden="true" {
                     @if let Some((first, _)) = usage.days.first() { span { (text::day_of_month(first.midnight().assume_utc())) } }
                     @if let Some((last, _)) = usage.days.last() { span { (text::day_of_month(last.midnight().assume_utc())) } }
