@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use maud::{Markup, html};
@@ -25,6 +26,7 @@ use crate::domain::endpoint::{Endpoint, Mode};
 use crate::push::client::KEEP_LIMIT;
 use crate::push::outcome::shown_from_log;
 use crate::store::attempts::{AttemptRow, Narrowed};
+use crate::store::relay::Logged;
 
 /// Attempts on one page.
 const PAGE: usize = 25;
@@ -35,9 +37,6 @@ const MAX_SHOWN: usize = 64 << 10;
 /// The filters, by the value of `status`.
 const FILTERS: [(&str, &str, Option<bool>); 3] =
     [("", "All", None), ("delivered", "Delivered", Some(true)), ("failed", "Failed", Some(false))];
-
-/// Bytes of events that are read for the types of a page of attempts.
-const MAX_EVENTS: usize = 512 << 10;
 
 /// A page of attempts as the address asks for it.
 pub(super) struct AttemptPage {
@@ -63,11 +62,11 @@ pub(super) async fn read(
     let mut attempts = console.endpoints.attempts(session.account, id, narrowed).await.map_err(refused)?;
     let has_more = attempts.len() > PAGE;
     attempts.truncate(PAGE);
-    let mut seqs: Vec<Seq> = attempts.iter().map(|attempt| attempt.seq).filter(|seq| *seq > Seq::ZERO).collect();
-    seqs.sort_unstable();
-    seqs.dedup();
-    let events = console.store.events_at(session.account, &seqs, &[], MAX_EVENTS).await?;
-    let types = events.iter().map(|logged| (logged.seq, event::kind(logged.entity, logged.event_type))).collect();
+    let seqs: Vec<Seq> = attempts.iter().map(|attempt| attempt.seq).collect();
+    // Identities come without the bodies; whether they are retained does not matter here.
+    let logged = console.store.identities(session.account, &seqs, Duration::ZERO).await?;
+    let kind = |Logged { identity, .. }: Logged| event::kind(identity.entity, identity.event_type);
+    let types = logged.into_iter().map(|(seq, logged)| (seq, kind(logged))).collect();
     Ok(AttemptPage { types, filter, attempts, has_more, is_first: before.is_none() })
 }
 
