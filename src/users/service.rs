@@ -63,7 +63,7 @@ pub enum UserError {
 }
 
 impl UserError {
-    fn invalid(field: &'static str) -> impl Fn(&'static str) -> Self {
+    pub(super) fn invalid(field: &'static str) -> impl Fn(&'static str) -> Self {
         move |message| Self::Invalid { field, message }
     }
 }
@@ -192,9 +192,8 @@ impl Users {
         kept_session: &[u8],
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.known_by(current, (account, user)).await?;
-        let known = known.map_err(|wrong| wrong.unwrap_or("This is not your current password."));
-        let known = known.map_err(UserError::invalid("current"))?;
+        let wrong = ("current", "This is not your current password.");
+        let known = self.known_by(current, (account, user), wrong).await?;
         check_password(new, &known.email).map_err(UserError::invalid("password"))?;
         let hash = self.hasher.hash(new).await?;
         self.store.change_password((account, user), &hash, Some(kept_session), by).await?;
@@ -239,8 +238,7 @@ impl Users {
         password: &str,
         by: By<'_>,
     ) -> Result<(), UserError> {
-        let known = self.known_by(password, (account, user)).await?;
-        known.map_err(|wrong| wrong.unwrap_or("This is not your password.")).map_err(UserError::invalid("password"))?;
+        self.known_by(password, (account, user), ("password", "This is not your password.")).await?;
         self.store.set_totp((account, user), None, 0, by).await?;
         Ok(())
     }

@@ -188,23 +188,25 @@ impl Users {
         Ok(if signed_in { SignInResult::SignedIn(token) } else { SignInResult::Refused })
     }
 
-    /// The user of a session, if the password is theirs. A session that somebody else took must not serve to guess it, so
-    /// attempts are counted; an error with a message is that there were too many.
+    /// The user of a session, if the password is theirs; otherwise `wrong`, as an error of this field. A session that somebody
+    /// else took must not serve to guess it, so attempts are counted, and too many are an error of the field too.
     pub(super) async fn known_by(
         &self,
         password: &str,
         (account, user): (AccountId, Uuid),
-    ) -> Result<Result<ConsoleUser, Option<&'static str>>, UserError> {
+        (field, wrong): (&'static str, &'static str),
+    ) -> Result<ConsoleUser, UserError> {
+        let invalid = UserError::invalid(field);
         let known = self.store.user(account, user).await?.ok_or(UserError::Missing)?;
         let limit = (subject("password", &format!("{account} {user}")), MAX_PER_EMAIL_AND_NETWORK);
         if self.throttled(std::slice::from_ref(&limit)).await?.is_some() {
-            return Ok(Err(Some("Too many attempts. Try again in 15 minutes.")));
+            return Err(invalid("Too many attempts. Try again in 15 minutes."));
         }
         if !self.hasher.verify(password, known.password.as_deref()).await? {
-            return Ok(Err(None));
+            return Err(invalid(wrong));
         }
         self.store.clear_attempts(&limit.0, WINDOW).await?;
-        Ok(Ok(known))
+        Ok(known)
     }
 
     /// Counts a request for a link to a forgotten password; true where it may be sent.
