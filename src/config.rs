@@ -463,7 +463,7 @@ impl Config {
     #[must_use]
     pub fn user_agent(&self) -> String {
         match self.push.user_agent.as_str() {
-            "" => brand::user_agent_of(&self.brand.slug),
+            "" => brand::user_agent(&self.brand.slug),
             set => set.to_owned(),
         }
     }

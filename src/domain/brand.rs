@@ -44,15 +44,9 @@ pub fn slug(name: &str) -> String {
     if slug.is_empty() { "api".to_owned() } else { slug }
 }
 
-/// The user agent of a brand's webhooks.
+/// The user agent of a brand's webhooks, from the brand in identifiers.
 #[must_use]
-pub fn user_agent(name: &str) -> String {
-    user_agent_of(&slug(name))
-}
-
-/// The user agent of webhooks, from the brand in identifiers.
-#[must_use]
-pub fn user_agent_of(slug: &str) -> String {
+pub fn user_agent(slug: &str) -> String {
     format!("{slug}-webhooks/1")
 }
 

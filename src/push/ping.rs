@@ -43,10 +43,9 @@ impl Pinger {
     /// deliveries are in flight.
     pub(super) async fn send(&self, state: EndpointState) -> anyhow::Result<Option<Attempt>> {
         let EndpointState { endpoint, brand, .. } = state;
-        let brand = brand.filter(|_| self.context.has_branded_agents);
-        let DeliveryContext { client, limiter, attempts: log, masters, clock, .. } = &*self.context;
+        let DeliveryContext { client, limiter, attempts: log, clock, .. } = &*self.context;
         let (account, endpoint_id) = (endpoint.account, endpoint.endpoint_id);
-        let target = DeliveryTarget::of(endpoint, brand.as_deref(), masters)?;
+        let target = DeliveryTarget::of(endpoint, brand, &self.context)?;
         let others = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _counted = Counted(&self.in_flight);
         let Some(_permit) = limiter.take(others) else { return Ok(None) };

@@ -4,15 +4,15 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::address::EndpointUrl;
 use super::client::{Attempt, Client, DeliveryRequest};
+use super::context::DeliveryContext;
 use super::filter::EventFilter;
 use super::own_headers;
 use super::secret_storage;
 use super::signature::{SigningSecret, sign};
 use crate::contract::delivery::DeliveryMessage;
 use crate::domain::Timestamp;
-use crate::domain::brand::user_agent;
+use crate::domain::brand::{slug, user_agent};
 use crate::domain::endpoint::Endpoint;
-use crate::secrets::MasterKeys;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -28,15 +28,17 @@ pub(super) struct DeliveryTarget {
 }
 
 impl DeliveryTarget {
-    /// Opens the endpoint's secrets and headers, and parses its URL. `brand` is the account's own.
-    pub(super) fn of(endpoint: Endpoint, brand: Option<&str>, masters: &MasterKeys) -> anyhow::Result<Self> {
+    /// Opens the endpoint's secrets and headers, and parses its URL. `brand` is the name of the account's own.
+    pub(super) fn of(endpoint: Endpoint, brand: Option<String>, context: &DeliveryContext) -> anyhow::Result<Self> {
+        let masters = &context.masters;
+        let brand = brand.filter(|_| context.has_branded_agents);
         let secrets = secret_storage::open_all(masters, &endpoint);
         Ok(Self {
             filter: EventFilter::of(&endpoint.settings),
             url: EndpointUrl::parse(&endpoint.settings.url)?,
             secrets: secrets.ok_or_else(|| anyhow::anyhow!("none of secrets.master_keys opens its secret"))?,
             headers: own_headers::open_all(masters, &endpoint)?,
-            user_agent: brand.map(user_agent).map(HeaderValue::try_from).transpose()?,
+            user_agent: brand.map(|name| HeaderValue::try_from(user_agent(&slug(&name)))).transpose()?,
             endpoint,
         })
     }

@@ -101,8 +101,7 @@ impl EndpointWorker {
         let retries = context.store.retry_entries(endpoint.account, endpoint.endpoint_id).await?;
         let reported = endpoint.reported;
         let scheduler = DeliveryScheduler::new(cursor, retries, DeliveryPolicy::of(&endpoint.settings));
-        let brand = brand.filter(|_| context.has_branded_agents);
-        let target = Arc::new(DeliveryTarget::of(endpoint, brand.as_deref(), &context.masters)?);
+        let target = Arc::new(DeliveryTarget::of(endpoint, brand, &context)?);
         Ok(Self {
             permits: Permits::new(Arc::clone(&context.limiter)),
             _counted: GaugeGuard::new(&context.metrics.push_runners),
