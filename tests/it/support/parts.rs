@@ -78,6 +78,8 @@ impl Parts {
     }
 
     pub(crate) async fn relay_all(&mut self) {
+        // A lease that nobody renews ends after six seconds, and without one nothing is published.
+        Box::pin(until_idle(&mut self.balance)).await;
         Box::pin(until_idle(&mut self.relay)).await;
         self.relay.finish().await.unwrap();
     }
