@@ -39,4 +39,4 @@ pub(crate) async fn until(label: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// The timeout of every wait. No step takes so long unless it never ends.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
