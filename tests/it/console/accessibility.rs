@@ -97,10 +97,9 @@ async fn no_page_is_wider_than_a_phone_or_shifts_or_is_heavy() {
         let size = json!({"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": true});
         browser.cdp("Emulation.setDeviceMetricsOverride", size).await;
         browser.open(&format!("{}/profile", console.url())).await;
-        let is_shown = "return document.getElementById('menu').checkVisibility()";
-        assert_eq!(browser.run(is_shown).await, false);
+        browser.until("!document.getElementById('menu').checkVisibility()").await;
         browser.find("//button[@popovertarget = 'menu']").await.click().await;
-        assert_eq!(browser.run(is_shown).await, true);
+        browser.until("document.getElementById('menu').checkVisibility()").await;
         browser.find("//nav[@id = 'menu']//a[. = 'Team']").await.click().await;
         browser.find("//h1[text() = 'Team']").await;
     })

@@ -21,12 +21,16 @@ use hyper_util::rt::TokioExecutor;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::LONG;
 use super::servers::directory;
 
 /// The key under which the protocol passes an element (section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// The error for an element that is in the page no more (section 6.6).
+const STALE: &str = "stale element reference";
 
 /// A browser with one window and its own profile.
 pub(crate) struct Browser {
@@ -79,12 +83,30 @@ impl Browser {
 
     /// Waits for the first element that matches an `XPath`.
     pub(crate) async fn find(&self, xpath: &str) -> Element<'_> {
+        let id = Mutex::new(self.element_id(xpath).await);
+        Element { browser: self, xpath: xpath.to_owned(), id }
+    }
+
+    async fn element_id(&self, xpath: &str) -> String {
         let element = self.call(Method::POST, "/element", Some(json!({"using": "xpath", "value": xpath}))).await;
-        let element = match element {
-            Ok(element) => element,
+        match element {
+            Ok(element) => element[ELEMENT].as_str().unwrap().to_owned(),
             Err(error) => panic!("no {xpath}: {error}\n{}", self.text().await),
-        };
-        Element { browser: self, path: format!("/element/{}", element[ELEMENT].as_str().unwrap()) }
+        }
+    }
+
+    /// Waits until an expression of JavaScript is true on the page that is shown, which looks at every frame. A key press
+    /// or a click is answered before the page's script has done all that follows from it.
+    pub(crate) async fn until(&self, condition: &str) {
+        let script = format!(
+            "const done = arguments[0];
+            const look = () => {{ if ({condition}) done(true); else requestAnimationFrame(look); }};
+            look();"
+        );
+        let waited = self.call(Method::POST, "/execute/async", Some(json!({"script": script, "args": []}))).await;
+        if let Err(error) = waited {
+            panic!("never {condition}: {error}\n{}", self.text().await);
+        }
     }
 
     /// The visible text of the page.
@@ -153,45 +175,63 @@ impl Browser {
         let is_success = response.status().is_success();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         let mut reply: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-        if is_success { Ok(reply["value"].take()) } else { Err(reply["value"]["message"].to_string()) }
+        if is_success {
+            return Ok(reply["value"].take());
+        }
+        let [error, message] = ["error", "message"].map(|key| reply["value"][key].as_str().unwrap_or_default());
+        Err(format!("{error}: {message}"))
     }
 }
 
-/// An element of the page that is shown.
+/// An element of the page that is shown. Where the page has replaced it by its like, that one is meant.
 pub(crate) struct Element<'a> {
     browser: &'a Browser,
-    path: String,
+    xpath: String,
+    id: Mutex<String>,
 }
 
 impl Element<'_> {
     pub(crate) async fn click(&self) {
-        self.browser.post(&format!("{}/click", self.path), json!({})).await;
+        self.call(Method::POST, "click", Some(json!({}))).await;
     }
 
     /// Types at the end of the current text.
     pub(crate) async fn type_in(&self, text: &str) {
-        self.browser.post(&format!("{}/value", self.path), json!({"text": text})).await;
+        self.call(Method::POST, "value", Some(json!({"text": text}))).await;
     }
 
     /// A property of the element.
     pub(crate) async fn property(&self, name: &str) -> Value {
-        self.browser.call(Method::GET, &format!("{}/property/{name}", self.path), None).await.unwrap()
+        self.call(Method::GET, &format!("property/{name}"), None).await
     }
 
     pub(crate) async fn clear(&self) {
-        self.browser.post(&format!("{}/clear", self.path), json!({})).await;
+        self.call(Method::POST, "clear", Some(json!({}))).await;
     }
 
     /// Its rectangle in the window, in pixels: left, top, width, height.
     pub(crate) async fn rectangle(&self) -> [f64; 4] {
-        let rectangle = self.browser.call(Method::GET, &format!("{}/rect", self.path), None).await.unwrap();
+        let rectangle = self.call(Method::GET, "rect", None).await;
         ["x", "y", "width", "height"].map(|side| rectangle[side].as_f64().unwrap())
     }
 
     /// A property of its computed style.
     pub(crate) async fn style(&self, property: &str) -> String {
-        let style = self.browser.call(Method::GET, &format!("{}/css/{property}", self.path), None).await.unwrap();
-        style.as_str().unwrap().to_owned()
+        self.call(Method::GET, &format!("css/{property}"), None).await.as_str().unwrap().to_owned()
+    }
+
+    async fn call(&self, method: Method, command: &str, body: Option<Value>) -> Value {
+        loop {
+            let path = format!("/element/{}/{command}", self.id.lock().await);
+            match self.browser.call(method.clone(), &path, body.clone()).await {
+                Ok(reply) => return reply,
+                // A live part of the page was replaced after the element was found; the driver did nothing.
+                Err(error) if error.starts_with(STALE) => {
+                    *self.id.lock().await = self.browser.element_id(&self.xpath).await;
+                }
+                Err(error) => panic!("{command} {}: {error}", self.xpath),
+            }
+        }
     }
 }
 
@@ -214,7 +254,7 @@ fn capabilities(home: &Path, downloads: &Path) -> Value {
     ];
     json!({"capabilities": {"alwaysMatch": {
         "browserName": "chrome",
-        "timeouts": {"implicit": LONG.as_millis(), "pageLoad": LONG.as_millis()},
+        "timeouts": {"implicit": LONG.as_millis(), "pageLoad": LONG.as_millis(), "script": LONG.as_millis()},
         "goog:chromeOptions": {"args": arguments, "prefs": {"download.default_directory": downloads}},
         "goog:loggingPrefs": {"browser": "ALL"},
     }}})
