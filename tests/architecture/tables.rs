@@ -315,6 +315,7 @@ pub(crate) const FOREIGN_TEXT: &[(&str, &str)] = &[
     (concat!("/work", "/"), "a path of the machine it was written on"),
     (concat!("index.", "crates.io"), "a registry's host"),
     (concat!("static.", "crates.io"), "a registry's host"),
+    (concat!("deb.debian", ".org"), "a registry's host"),
     (concat!("replace", "-with"), "a registry's replacement"),
 ];
 

@@ -15,7 +15,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine itself installs from.
+MIRROR=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' | awk 'NR == 1')}
 
 fail() {
     echo "walk: $*" >&2
@@ -74,6 +75,7 @@ install_all() {
     [ $# = 2 ] || fail "usage: $0 install DIR PROGRAM NATS_SERVER"
     [ ! -e "$directory" ] || fail "$directory exists"
     mkdir -p "$directory"
+    [ -n "$MIRROR" ] || fail "set MIRROR: apt names no mirror of bookworm"
     debootstrap --variant=minbase --include=systemd,iproute2,procps bookworm "$root" "$MIRROR" >"$directory/debootstrap.log"
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
