@@ -39,9 +39,14 @@ struct Cluster {
     servers: Vec<Option<Child>>,
 }
 
-/// Ports that nobody listens on.
+/// Ports that nobody listens on. They are below those that the system gives to outgoing connections (on Linux from 32,768),
+/// so that a server which was killed gets its own again.
 fn free_ports() -> Vec<[u16; 3]> {
-    let listener = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listener = || loop {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", rand::random_range(20_000..32_000))) {
+            return listener;
+        }
+    };
     // All at once, because a port that is given back may be given out again.
     let listeners: Vec<_> = (0..SERVERS).map(|_| [listener(), listener(), listener()]).collect();
     listeners.iter().map(|three| three.each_ref().map(|listener| listener.local_addr().unwrap().port())).collect()
