@@ -48,7 +48,11 @@ async fn an_admin_searches_a_contact_looks_back_and_restores_it() {
         browser.find("//dialog//h2[. = 'Restore “Eve Stone”?']").await;
         browser.find("//dialog//button[. = 'Restore']").await.click().await;
         browser.find("//div[@role = 'status'][contains(., 'The contact was restored.')]").await;
-        browser.find("//li[contains(@class, 'timeline-entry')][1][contains(., 'Restored')][contains(., 'ann@example.org')]").await;
+        browser
+            .find(
+                "//li[contains(@class, 'timeline-entry')][1][contains(., 'Restored')][contains(., 'ann@example.org')]",
+            )
+            .await;
         assert_eq!(browser.console().await, [""; 0], "neither errors nor violations of the policy");
     })
     .await;
