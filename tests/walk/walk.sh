@@ -3,8 +3,8 @@
 # alert is pending. systemd does not run there: tests/walk/systemctl runs the units' own command lines.
 #
 #   tests/walk/walk.sh install DIR PROGRAM NATS_SERVER    makes the root, and runs every command of the section
-#   tests/walk/walk.sh check DIR                          asks the API, the doctor and Prometheus; takes four minutes
-#   tests/walk/walk.sh restore DIR                        makes a backup, and restores it by the section on that
+#   tests/walk/walk.sh check DIR                          asks the API, the doctor and Prometheus; takes four minutes (WAIT=)
+#   tests/walk/walk.sh restore DIR                        makes a backup, and restores it by the section on that (RECORDS=)
 #   tests/walk/walk.sh faults DIR                         plants faults, and looks whether the doctor names them
 #   tests/walk/walk.sh run DIR COMMAND…                   runs a command in the root
 #   tests/walk/walk.sh remove DIR                         ends everything in it, and removes it
@@ -94,7 +94,7 @@ install_all() {
 # Runs a script of this directory in the root.
 script() {
     install -m 755 "$here/$1" "$root/root/$1"
-    inside bash "/root/$1"
+    inside env WAIT="${WAIT:-180}" RECORDS="${RECORDS:-1000}" bash "/root/$1"
 }
 
 remove() {
