@@ -11,6 +11,9 @@ const DAY_OF_MONTH: &[BorrowedFormatItem<'_>] = format_description!("[day paddin
 const MINUTE: &[BorrowedFormatItem<'_>] =
     format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
 
+const SECOND: &[BorrowedFormatItem<'_>] =
+    format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC");
+
 const INPUT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]");
 
 /// 20000 as `20,000`.
@@ -59,6 +62,25 @@ pub(crate) fn day_of_month(at: Timestamp) -> String {
 /// `30 Nov 2026, 09:05 UTC`.
 pub(crate) fn minute(at: Timestamp) -> String {
     at.format(MINUTE).unwrap_or_default()
+}
+
+/// `30 Nov 2026, 09:05:07 UTC`, for logs.
+pub(crate) fn second(at: Timestamp) -> String {
+    at.to_offset(time::UtcOffset::UTC).format(SECOND).unwrap_or_default()
+}
+
+/// The parts of an address, between which a line may break: after `@`, `.`, `/` and `_`, but not within a run of them, and
+/// not before the end.
+pub(crate) fn breaks(text: &str) -> impl Iterator<Item = &str> {
+    let is_mark = |sign: char| matches!(sign, '@' | '.' | '/' | '_');
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(is_mark).unwrap_or(rest.len());
+        let run = rest.get(start..)?.find(|sign| !is_mark(sign)).map_or(rest.len(), |run| start + run);
+        let (part, after) = rest.split_at_checked(run)?;
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// How long ago a time was: `just now`, `5 minutes ago`, `yesterday`, or its day.
@@ -113,7 +135,21 @@ mod tests {
             assert_eq!(ago(now - before, now), expected);
         }
         assert_eq!(minute(now), "30 Nov 2026, 09:05 UTC");
+        assert_eq!(second(datetime!(2026-11-30 09:05:07 UTC)), "30 Nov 2026, 09:05:07 UTC");
         assert_eq!(day_of_month(datetime!(2026-12-01 00:00 UTC)), "1 Dec");
+    }
+
+    #[test]
+    fn an_address_breaks_behind_its_marks() {
+        for (text, expected) in [
+            ("ann.lee@example.org", vec!["ann.", "lee@", "example.", "org"]),
+            ("https://example.org/a_b/", vec!["https://", "example.", "org/", "a_", "b/"]),
+            ("plain words", vec!["plain words"]),
+            ("é.", vec!["é."]),
+            ("", vec![]),
+        ] {
+            assert_eq!(breaks(text).collect::<Vec<_>>(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub(crate) use self::empty::empty_state;
 pub(crate) use self::field::{Choice, FormField, checkbox, csrf, radio_group, select, text_field, textarea};
 pub(crate) use self::icon::{Icon, icon};
 pub(crate) use self::notice::{Tone, notice};
-pub(crate) use self::section::{card, page_head, time};
+pub(crate) use self::section::{breakable, card, exact_time, page_head, time};
 pub(crate) use self::table::{pagination, table};

@@ -30,3 +30,13 @@ pub(crate) fn card(title: &str, lead: &str, content: Markup) -> Markup {
 pub(crate) fn time(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(timestamp::seconds(at)) title=(text::minute(at)) { (text::ago(at, now)) } }
 }
+
+/// A time in a log: the exact one, with what people say behind it.
+pub(crate) fn exact_time(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(timestamp::seconds(at)) title=(text::ago(at, now)) { (text::second(at)) } }
+}
+
+/// An email address, a web address or a name of technical parts, which breaks at its marks where it is too long for a line.
+pub(crate) fn breakable(text: &str) -> Markup {
+    html! { @for (index, part) in text::breaks(text).enumerate() { @if index > 0 { wbr; } (part) } }
+}

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::super::components::{
-    ButtonStyle, Choice, Icon, empty_state, link_button, page_head, pagination, table, time,
+    ButtonStyle, Choice, Icon, breakable, empty_state, exact_time, link_button, page_head, pagination, table,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::form::{Form, PageQuery};
@@ -163,8 +163,8 @@ fn entry_row(session: &SessionState, entry: &AuditEntry) -> Markup {
     let AuditEntry { at, actor, action, detail, address, .. } = entry;
     html! {
         tr {
-            th scope="row" data-label="When" { (time(*at, session.now)) }
-            td data-label="Who" { (actor) }
+            th scope="row" data-label="When" { (exact_time(*at, session.now)) }
+            td data-label="Who" { (breakable(actor)) }
             td data-label="What" { (words(action)) }
             td data-label="Details" { (details(detail)) }
             td data-label="From" { @match address { Some(address) => { code { (address) } } None => { span.muted { "–" } } } }

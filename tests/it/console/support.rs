@@ -197,7 +197,8 @@ impl Web {
         let response = self.response(method, path, headers, body).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8_lossy(&body).into_owned();
+        // Texts as they are read: without the marks at which an address may break.
+        let text = String::from_utf8_lossy(&body).replace("<wbr>", "");
         let page = Page { status: parts.status.as_u16(), headers: parts.headers, text };
         if let Some(csrf) = page.hidden("csrf") {
             *self.csrf.lock().unwrap() = Some(csrf);

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::super::components::{Tone, badge};
+use super::super::super::components::{Tone, badge, breakable};
 use super::super::super::text;
 use super::names::Names;
 use crate::domain::{Entity, Field, FieldKind, Link, Record, Role, Uid, Value};
@@ -98,8 +98,12 @@ fn row(name: &str, content: &Markup, origin: Option<&str>) -> Markup {
 /// A value.
 pub(super) fn value(field: Field, content: &Value, names: &Names) -> Markup {
     match content {
-        Value::Text(text) if field.kind() == FieldKind::Email => html! { a href={ "mailto:" (text) } { (text) } },
-        Value::Text(text) if is_web_address(text) => html! { a href=(text) rel="noreferrer nofollow" { (text) } },
+        Value::Text(text) if field.kind() == FieldKind::Email => {
+            html! { a href={ "mailto:" (text) } { (breakable(text)) } }
+        }
+        Value::Text(text) if is_web_address(text) => {
+            html! { a href=(text) rel="noreferrer nofollow" { (breakable(text)) } }
+        }
         Value::Text(date) if matches!(field, Field::StartDate | Field::EndDate) => html! { (text::date(date)) },
         Value::Text(uid) if field == Field::Client => client(uid, names),
         Value::Text(text) => html! { span.text { (text) } },
