@@ -18,7 +18,7 @@ pub(crate) fn code_block(title: &str, code: &str) -> Markup {
 pub(crate) fn body_block(title: &str, text: &str) -> Markup {
     html! {
         div.body-block {
-            p.body-title { (title) }
+            div.body-head { p.body-title { (title) } @if !text.is_empty() { (copy_button(text, &format!("Copy the {}", title.to_lowercase()))) } }
             @if text.is_empty() { p.muted { "Empty." } }
             @else { pre tabindex="0" role="region" aria-label=(title) { (text) } }
         }

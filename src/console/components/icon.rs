@@ -24,6 +24,7 @@ pub(crate) enum Icon {
     Copy,
     Check,
     Delete,
+    Archive,
     Add,
     Close,
     Search,
@@ -43,12 +44,13 @@ pub(crate) enum Icon {
     Undo,
     Link,
     Mail,
+    Send,
     Shield,
 }
 
 impl Icon {
     /// Every icon, for the page of components.
-    pub(crate) const ALL: [Self; 39] = [
+    pub(crate) const ALL: [Self; 41] = [
         Self::Dashboard,
         Self::Contacts,
         Self::Companies,
@@ -68,6 +70,7 @@ impl Icon {
         Self::Copy,
         Self::Check,
         Self::Delete,
+        Self::Archive,
         Self::Add,
         Self::Close,
         Self::Search,
@@ -87,6 +90,7 @@ impl Icon {
         Self::Undo,
         Self::Link,
         Self::Mail,
+        Self::Send,
         Self::Shield,
     ];
 
@@ -122,6 +126,7 @@ impl Icon {
             Self::Copy => "M9 9h10v11H9zM15 9V4H5v11h4",
             Self::Check => "M5 12.500l4.5 4.500L19 7.5",
             Self::Delete => "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.5 11v5M13.5 11v5",
+            Self::Archive => "M4 5h16v4H4zM5.5 9v10h13V9M10 13h4",
             Self::Add => "M12 5v14M5 12h14",
             Self::Close => "M6 6l12 12M18 6L6 18",
             Self::Search => "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.5 4.5",
@@ -143,6 +148,7 @@ impl Icon {
                 "M10 14a4 4 0 0 0 6 .5l3-3a4 4 0 0 0-5.7-5.700l-1.5 1.500M14 10a4 4 0 0 0-6-.5l-3 3a4 4 0 0 0 5.7 5.700l1.5-1.5"
             }
             Self::Mail => "M4 6h16v12H4zM4 7l8 6 8-6",
+            Self::Send => "M20 4L4 10.500l6.500 3L14 20zM20 4l-9.500 9.500",
             Self::Shield => "M12 3.500l7 2.500v5.500c0 4.5-3 7.5-7 9-4-1.5-7-4.5-7-9V6zM9 12l2.2 2.200L15.5 10",
         }
     }

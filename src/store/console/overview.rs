@@ -1,8 +1,12 @@
 //! An account at a glance: how much it has, and how far its log was published.
 
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
 use crate::domain::{AccountId, Seq, Timestamp};
 use crate::store::reading::Freshness;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, columns};
 
 /// Open conflicts and parked events are counted up to this number.
 pub const MAX_COUNTED: i64 = 1_000;
@@ -18,6 +22,12 @@ select h.seq, coalesce(c.seq, 0) as relayed,
     (select count(*) from (select from push_retry r
         where r.account_id = h.account_id and r.parked limit $2) as p) as parked
 from head h left join relay_cursor c on c.account_id = h.account_id where h.account_id = $1";
+
+const PARKED: &str = "-- console.parked
+select e.endpoint_id, p.parked from push_endpoint e
+cross join lateral (select count(*) as parked from (select from push_retry r
+    where r.account_id = e.account_id and r.endpoint_id = e.endpoint_id and r.parked limit $2) as o) as p
+where e.account_id = $1 and p.parked > 0";
 
 /// The numbers of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,5 +65,16 @@ impl Store {
             conflicts: row.get("conflicts"),
             parked: row.get("parked"),
         }))
+    }
+
+    /// Returns the number of parked events, at most [`MAX_COUNTED`], of each endpoint that has any.
+    pub async fn parked_counts(&self, account: AccountId) -> Result<HashMap<Uuid, u64>, StoreError> {
+        let reading = self.reading(account, Freshness::Current).await?;
+        let rows = reading.query(PARKED, &[&account.0, &MAX_COUNTED]).await?;
+        let counted = rows.iter().map(|row| {
+            let endpoint: Uuid = row.get("endpoint_id");
+            Ok((endpoint, columns::count(row, "push_retry", "parked", &endpoint)?))
+        });
+        counted.collect()
     }
 }

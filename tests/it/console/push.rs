@@ -234,6 +234,22 @@ async fn parked_events_are_sent_again_one_by_one_or_together() {
     .unwrap();
     let page = web.get(&here).await;
     assert!(page.text.contains("Parked events") && page.text.contains("Retry event 3"), "{}", page.text);
+    for path in [LIST, &here] {
+        assert!(web.get(path).await.text.contains(">3 parked<"), "{path} says that events wait");
+    }
+    sql.execute(
+        "insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status,
+             duration_ms, bytes, body, uids)
+         select account_id, endpoint_id, endpoint_id, now(), 2, 'a:2', 'retry', 'status', 422, 0, 0, '', array[uid]
+         from push_retry where seq = 2",
+        &[],
+    )
+    .await
+    .unwrap();
+    let attempt = web.get(&format!("{here}/attempts/{id}")).await;
+    let title = format!("<h1 class=\"break\">contact.created to {}</h1>", receiver.url());
+    assert!(attempt.text.contains(&title) && attempt.text.contains("Event 2, sent again"), "{}", attempt.text);
+    assert!(attempt.text.contains("/parked/2/retry") && attempt.text.contains("Send again"), "{}", attempt.text);
     web.post(&format!("{here}/parked/2/retry"), &[]).await.expect(303);
     assert_eq!(crate::push_delivery::seqs(&receiver.wait_for(1, LONG).await), [2]);
     settled(&console.service, "the entry is gone", "select count(*) = 2 from push_retry").await;
@@ -287,7 +303,7 @@ async fn an_endpoint_is_added_fails_is_mended_and_replays_in_a_browser() {
 
         let before = receiver.accepted().len();
         browser.find("//a[contains(., 'Replay…')]").await.click().await;
-        browser.find("//dialog//label[contains(., 'From an event on')]").await.click().await;
+        browser.find("//dialog//label[contains(., 'Since an event')]").await.click().await;
         browser.find("//dialog//input[@name = 'from']").await.type_in("1").await;
         browser.find("//dialog//button[text() = 'Replay']").await.click().await;
         browser.find("//p[contains(., 'Replay finished')]").await;

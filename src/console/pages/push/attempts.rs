@@ -10,26 +10,28 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::super::components::code::body_block;
-use super::super::super::components::{
-    ButtonStyle, Icon, Tone, badge, empty_state, icon, link_button, page_head, pagination, time,
-};
+use super::super::super::components::{Icon, Tone, badge, csrf, empty_state, exact_time, icon, pagination};
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::Form;
 use super::super::super::layout::{self, Nav};
 use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::{TITLE, path, refused};
+use super::{HERE, TITLE, is_failing, name, path, refused, try_now};
 use crate::contract::event;
 use crate::domain::Seq;
-use crate::domain::endpoint::{Endpoint, Mode};
+use crate::domain::endpoint::{DeliveryOrder, Endpoint, EndpointStatus, Mode};
 use crate::push::client::KEEP_LIMIT;
 use crate::push::outcome::shown_from_log;
+use crate::push::service::EndpointView;
 use crate::store::attempts::{AttemptRow, Narrowed};
 use crate::store::relay::Logged;
 
 /// Attempts on one page.
 const PAGE: usize = 25;
+
+/// The outcome of a request that was accepted.
+const DELIVERED: &str = "delivered";
 
 /// Bytes of a request's body that are shown.
 const MAX_SHOWN: usize = 64 << 10;
@@ -63,16 +65,27 @@ pub(super) async fn read(
     let has_more = attempts.len() > PAGE;
     attempts.truncate(PAGE);
     let seqs: Vec<Seq> = attempts.iter().map(|attempt| attempt.seq).collect();
-    // Identities come without the bodies; whether they are retained does not matter here.
-    let logged = console.store.identities(session.account, &seqs, Duration::ZERO).await?;
-    let kind = |Logged { identity, .. }: Logged| event::kind(identity.entity, identity.event_type);
-    let types = logged.into_iter().map(|(seq, logged)| (seq, kind(logged))).collect();
+    let types = types(console, session, &seqs).await?;
     Ok(AttemptPage { types, filter, attempts, has_more, is_first: before.is_none() })
 }
 
+/// The types of events that are in the log.
+async fn types(console: &Console, session: &SessionState, seqs: &[Seq]) -> Result<HashMap<Seq, String>, PageError> {
+    // Identities come without the bodies; whether they are retained does not matter here.
+    let logged = console.store.identities(session.account, seqs, Duration::ZERO).await?;
+    let kind = |Logged { identity, .. }: Logged| event::kind(identity.entity, identity.event_type);
+    Ok(logged.into_iter().map(|(seq, logged)| (seq, kind(logged))).collect())
+}
+
 /// The list with its filters.
-pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Markup {
+pub(super) fn list(session: &SessionState, endpoint: &Endpoint, page: &AttemptPage) -> Markup {
+    let id = endpoint.endpoint_id;
     let here = path(id);
+    let order = match endpoint.settings.order {
+        DeliveryOrder::Record => "Events of one record arrive in order; those of different records are sent at once.",
+        DeliveryOrder::Strict => "Events are sent in order, one at a time.",
+        DeliveryOrder::None => "Events are sent as fast as possible, in any order.",
+    };
     let of = |filter: &str| {
         if filter.is_empty() { format!("{here}#attempts") } else { format!("{here}?status={filter}#attempts") }
     };
@@ -85,7 +98,7 @@ pub(super) fn list(session: &SessionState, id: Uuid, page: &AttemptPage) -> Mark
     html! {
         section.card #attempts {
             header.card-head.with-actions {
-                div { h2 { "Attempts" } p { "Each request, and the response of your server." } }
+                div { h2 { "Attempts" } p { "Each request, and the response of your server. " (order) } }
                 div.segment-row {
                     nav.segments aria-label="Filter attempts" {
                         @for (value, label, _) in FILTERS {
@@ -119,14 +132,14 @@ fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow, event_type: Opt
     html! {
         details.attempt hx-get=(here) hx-trigger="toggle once" hx-target="find .attempt-content" {
             summary {
-                span.attempt-time { (time(attempt.at, session.now)) }
+                span.attempt-time { (exact_time(attempt.at, session.now)) }
                 span { (outcome_badge(outcome, attempt.status)) }
                 span.attempt-what {
                     @if let Some(event_type) = event_type { code { (event_type) } " " }
                     span.attempt-event { (subject(attempt)) }
                     @if let Some(error) = error { span.cell-note { (error) } }
                 }
-                span.attempt-duration { (text::thousands(attempt.duration_ms.unsigned_abs().into())) " ms" }
+                span.attempt-duration { (duration(attempt)) }
             }
             div.attempt-content { a href=(here) { "Show the request and the response" } }
         }
@@ -136,8 +149,30 @@ fn entry(session: &SessionState, id: Uuid, attempt: &AttemptRow, event_type: Opt
 fn subject(attempt: &AttemptRow) -> String {
     match attempt.trigger.as_str() {
         "test" => "Test event".to_owned(),
-        "retry" => format!("Event {}, sent again", attempt.seq),
-        _ => format!("Event {}", attempt.seq),
+        "retry" => format!("{}, sent again", events(attempt)),
+        _ => events(attempt),
+    }
+}
+
+/// The events of a request: one, or the first and the last of a batch.
+fn events(attempt: &AttemptRow) -> String {
+    let first = attempt.seq;
+    match last_of(&attempt.webhook_id).filter(|last| *last > first) {
+        Some(last) => format!("Events {first} to {last}"),
+        None => format!("Event {first}"),
+    }
+}
+
+/// The position of the last event of a batch, by its id.
+fn last_of(webhook_id: &str) -> Option<Seq> {
+    let (_, positions) = webhook_id.rsplit_once(':')?;
+    Some(Seq(positions.split('-').nth(1)?.parse().ok()?))
+}
+
+fn duration(attempt: &AttemptRow) -> String {
+    match attempt.duration_ms.unsigned_abs() {
+        0 => "< 1 ms".to_owned(),
+        millis => format!("{} ms", text::thousands(millis.into())),
     }
 }
 
@@ -181,12 +216,43 @@ pub(in crate::console) async fn show(
     if session.visitor.is_partial {
         return Ok(layout::fragment(&bodies));
     }
-    let back = link_button(ButtonStyle::Secondary, Some(Icon::Previous), &path(id), "Back to the endpoint");
+    let kind = types(&console, &session, &[attempt.seq]).await?.remove(&attempt.seq);
+    let title = format!("{} to {}", kind.unwrap_or_else(|| subject(&attempt)), name(&view));
     let content = html! {
-        (page_head(&subject(&attempt), &text::minute(attempt.at), back))
-        section.card { (bodies) }
+        header.page-head {
+            div {
+                p.crumb { a href=(HERE) { (TITLE) } " / " a href=(path(id)) { (name(&view)) } }
+                h1.break { (title) }
+                p.lead { (subject(&attempt)) ", " (exact_time(attempt.at, session.now)) }
+            }
+            div.page-actions { (remedy(&console, &session, &view, &attempt).await?) }
+        }
+        section.card.attempt-page { (bodies) }
     };
-    Ok(session.page(Nav::PushEndpoints, TITLE, content))
+    Ok(session.page(Nav::PushEndpoints, &title, content))
+}
+
+/// The button that sends a refused event again; nothing where it was delivered or nothing waits.
+async fn remedy(
+    console: &Console,
+    session: &SessionState,
+    view: &EndpointView,
+    attempt: &AttemptRow,
+) -> Result<Markup, PageError> {
+    if attempt.outcome == DELIVERED || attempt.seq == Seq::ZERO {
+        return Ok(html! {});
+    }
+    let (id, before) = (view.endpoint.endpoint_id, Seq(attempt.seq.0 - 1));
+    let parked = console.endpoints.parked(session.account, id, before).await.map_err(refused)?;
+    let is_parked = parked.first().is_some_and(|event| event.seq == attempt.seq);
+    Ok(html! {
+        @if is_parked {
+            form method="post" action={ (path(id)) "/parked/" (attempt.seq) "/retry" } {
+                (csrf(&session.token.csrf()))
+                button.button.primary type="submit" { (icon(Icon::Refresh)) "Send again" }
+            }
+        } @else if view.endpoint.status == EndpointStatus::Live && is_failing(view) { (try_now(session, id)) }
+    })
 }
 
 /// The body of the request, which is the event of the log. A test event is in no log.
@@ -215,13 +281,13 @@ fn pretty(text: &str) -> String {
 
 fn bodies(endpoint: &Endpoint, attempt: &AttemptRow, request: Option<String>) -> Markup {
     let (outcome, error) = shown_from_log(&attempt.outcome, attempt.error.as_deref());
-    let answer = String::from_utf8_lossy(&attempt.body);
+    let answer = pretty(&String::from_utf8_lossy(&attempt.body));
     let is_cut = i64::try_from(KEEP_LIMIT).is_ok_and(|limit| attempt.bytes > limit);
     html! {
         dl.terms {
             div { dt { "Result" } dd { (outcome_badge(outcome, attempt.status)) @if let Some(error) = error { " " (error) } } }
-            div { dt { "Duration" } dd { (text::thousands(attempt.duration_ms.unsigned_abs().into())) " ms" } }
-            div { dt { "webhook-id" } dd { code { (attempt.webhook_id) } } }
+            div { dt { "Duration" } dd { (duration(attempt)) } }
+            div { dt { "Webhook ID" } dd { code { (attempt.webhook_id) } } }
         }
         @match request {
             Some(request) => {
@@ -249,6 +315,14 @@ mod tests {
         assert_eq!(outcome_words("delivered", Some(204)), "delivered, 204");
         assert_eq!(outcome_words("throttled", Some(503)), "asked to wait, 503");
         assert_eq!(outcome_words("connect", None), "no connection");
+    }
+
+    #[test]
+    fn a_batch_is_named_by_its_first_and_last_event() {
+        assert_eq!(last_of("00000000-0000-7000-8000-000000000001:78-136-0a1b2c3d"), Some(Seq(136)));
+        assert_eq!(last_of("00000000-0000-7000-8000-000000000001:2:78-136-0a1b2c3d"), Some(Seq(136)));
+        assert_eq!(last_of("00000000-0000-7000-8000-000000000001:78"), None);
+        assert_eq!(last_of("00000000-0000-7000-8000-000000000001:ping:01890a5d-ac96-774b-bcce-b302099a8057"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::super::components::{
-    ButtonStyle, Icon, Tone, card, copy_row, csrf, dialog_link, icon, link_button, notice, table, time,
+    ButtonStyle, Icon, Tone, breakable, card, copy_row, csrf, dialog_link, exact_time, icon, link_button, notice, table,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::{FieldErrors, Form, PageQuery};
@@ -19,7 +19,7 @@ use super::super::super::text;
 use super::rates::{log_end, rate};
 use super::replay_range::ReplayRange;
 use super::secret::{self, NewSecret};
-use super::{HERE, TITLE, attempts, dialogs, is_failing, name, path, refused, state_badge, summary};
+use super::{HERE, TITLE, attempts, dialogs, name, parked_badge, path, refused, state_badge, summary, try_now};
 use crate::domain::endpoint::{EndpointStatus, ParkedEvent};
 use crate::domain::{Seq, Timestamp};
 use crate::push::service::EndpointView;
@@ -68,7 +68,10 @@ pub(in crate::console) async fn live(
     live::stream(&console, &session, move |console, session| async move {
         let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
         let end = log_end(&console, &session).await?;
-        let markup = condition(&view, end, range, console.clock.now());
+        let parked = console.store.parked_counts(session.account).await?;
+        let parked = parked.get(&id).copied().unwrap_or_default();
+        let position = LogState { end, parked, range, now: console.clock.now() };
+        let markup = condition(&session, &view, &position);
         Ok(vec![LivePart { name: "condition", markup }])
     })
 }
@@ -90,8 +93,10 @@ pub(super) async fn content(
     let now = console.clock.now();
     let rates = console.store.attempt_hours(account, &[id], now).await?;
     let parked = console.endpoints.parked(account, id, Seq::ZERO).await.map_err(refused)?;
+    let counts = console.store.parked_counts(account).await?;
     let attempts = attempts::read(console, session, id, &shown.query).await?;
     let range = ReplayRange::of(&shown.query);
+    let position = LogState { end, parked: counts.get(&id).copied().unwrap_or_default(), range, now };
     let live = match range {
         Some(range) => format!("{}/live?replay={range}", path(id)),
         None => format!("{}/live", path(id)),
@@ -100,11 +105,11 @@ pub(super) async fn content(
         (head(session, view))
         @if let Some(new) = shown.new { (secret::notice(new)) }
         section.card {
-            div data-live=(live) { div data-live-part="condition" aria-live="polite" { (condition(view, end, range, now)) } }
-            div.rate-line { span.muted { "Last 24 hours" } (rate(rates.get(&id))) }
+            div data-live=(live) { div data-live-part="condition" aria-live="polite" { (condition(session, view, &position)) } }
+            div.rate-line { span.muted { "Delivered in the last 24 hours" } (rate(rates.get(&id))) }
         }
         @if !parked.is_empty() { (parked_events(session, id, &parked)) }
-        (attempts::list(session, id, &attempts))
+        (attempts::list(session, &view.endpoint, &attempts))
         (settings(view))
         @if let Some(opened) = &shown.opened { (opened) }
     })
@@ -125,14 +130,12 @@ fn head(session: &SessionState, view: &EndpointView) -> Markup {
             div {
                 p.crumb { a href=(HERE) { (TITLE) } }
                 h1.break { (name(view)) }
-                @if !view.endpoint.settings.description.is_empty() { p.lead.break { (view.endpoint.settings.url) } }
+                @if !view.endpoint.settings.description.is_empty() { p.lead.break { (breakable(&view.endpoint.settings.url)) } }
             }
-            div.page-actions {
-                (post("test", Icon::Upload, "Send test event"))
-                @if view.endpoint.status == EndpointStatus::Live {
-                    @if is_failing(view) { (post("resume", Icon::Refresh, "Try now")) }
-                    (post("pause", Icon::Pause, "Pause"))
-                } @else { (post("resume", Icon::Play, "Resume")) }
+            div.page-actions.even-actions {
+                (post("test", Icon::Send, "Send test event"))
+                @if view.endpoint.status == EndpointStatus::Live { (post("pause", Icon::Pause, "Pause")) }
+                @else { (post("resume", Icon::Play, "Resume")) }
                 (dialog_link(ButtonStyle::Secondary, Some(Icon::Undo), &format!("{here}?dialog=replay"), "Replay…"))
                 (link_button(ButtonStyle::Secondary, Some(Icon::Edit), &format!("{here}/edit"), "Edit"))
             }
@@ -140,8 +143,20 @@ fn head(session: &SessionState, view: &EndpointView) -> Markup {
     }
 }
 
+/// The log, as an endpoint sees it.
+#[derive(Debug, Clone, Copy)]
+struct LogState {
+    end: Seq,
+    /// Events that wait until somebody retries them.
+    parked: u64,
+    /// The range that is sent again.
+    range: Option<ReplayRange>,
+    now: Timestamp,
+}
+
 /// The state in words: what happens now, and what its owner can do.
-fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Timestamp) -> Markup {
+fn condition(session: &SessionState, view: &EndpointView, log: &LogState) -> Markup {
+    let LogState { end, parked, range, now } = *log;
     let pending = view.pending(end);
     let cursor = view.cursor.as_ref();
     let failing_since = cursor.and_then(|cursor| cursor.failing_since);
@@ -149,6 +164,7 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
     html! {
         div.condition {
             (state_badge(view, pending))
+            @if parked > 0 { a.badge-link href="#parked" { (parked_badge(parked)) } }
             p { @if pending == 0 { "Up to date with event " (end) "." } @else { (text::count(pending, "event", "events")) " behind." } }
         }
         @match view.endpoint.status {
@@ -166,6 +182,7 @@ fn condition(view: &EndpointView, end: Seq, range: Option<ReplayRange>, now: Tim
                             @if let Some(next_at) = next_at { " The next attempt is due " (due(next_at, now)) "." }
                             " The attempts below show why. Delivery continues by itself once your server accepts requests; “Try now” does not wait."
                         }
+                        (try_now(session, view.endpoint.endpoint_id))
                     }))
                 }
             }
@@ -202,7 +219,7 @@ fn parked_events(session: &SessionState, id: Uuid, parked: &[ParkedEvent]) -> Ma
                         th scope="row" data-label="Event" { "Event " (event.seq) }
                         td data-label="Type" { code { (event.kind) } }
                         td data-label="Attempts" { (event.attempts) }
-                        td data-label="Parked" { (time(event.parked_at, session.now)) }
+                        td data-label="Parked" { (exact_time(event.parked_at, session.now)) }
                         td.cell-actions data-label="Actions" {
                             form method="post" action={ (here) "/parked/" (event.seq) "/retry" } {
                                 (csrf(&session.token.csrf()))

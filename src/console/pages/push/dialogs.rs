@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, FormField, csrf, dialog, radio_group, select, text_field,
+    ButtonStyle, Choice, Dialog, FormField, breakable, csrf, dialog, radio_group, select, text_field,
 };
 use super::super::super::form::{FieldErrors, Form};
 use super::super::super::session::SessionState;
@@ -21,7 +21,7 @@ pub(super) fn delete(session: &SessionState, view: &EndpointView, close: &str) -
         content: html! {
             form method="post" action={ (path(view.endpoint.endpoint_id)) "/delete" } {
                 (csrf(&session.token.csrf()))
-                p { "Nothing is sent to " strong.break { (view.endpoint.settings.url) } " any more. The endpoint's position, parked events and signing secret are deleted with it. This cannot be undone." }
+                p { "Deliveries to " strong.break { (breakable(&view.endpoint.settings.url)) } " will stop. The endpoint’s position, parked events and signing secret are deleted with it. This cannot be undone." }
                 p { "To stop deliveries for a while, pause the endpoint instead: events then wait." }
                 (dialog_actions(ButtonStyle::Danger, "Delete endpoint", close))
             }
@@ -31,10 +31,10 @@ pub(super) fn delete(session: &SessionState, view: &EndpointView, close: &str) -
 
 pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
     const OVERLAPS: [Choice<'_>; 4] = [
-        Choice { value: "86400", label: "for 24 hours", hint: None },
-        Choice { value: "3600", label: "for an hour", hint: None },
-        Choice { value: "604800", label: "for 7 days", hint: None },
-        Choice { value: "0", label: "not at all, because it leaked", hint: None },
+        Choice { value: "86400", label: "For 24 hours", hint: None },
+        Choice { value: "3600", label: "For an hour", hint: None },
+        Choice { value: "604800", label: "For 7 days", hint: None },
+        Choice { value: "0", label: "Not at all, because it leaked", hint: None },
     ];
     let close = path(view.endpoint.endpoint_id);
     dialog(Dialog {
@@ -55,8 +55,8 @@ pub(super) fn rotate(session: &SessionState, view: &EndpointView) -> Markup {
 
 pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, errors: &FieldErrors) -> Markup {
     const BY: [Choice<'_>; 2] = [
-        Choice { value: "time", label: "From a time on", hint: None },
-        Choice { value: "event", label: "From an event on", hint: None },
+        Choice { value: "time", label: "Since a time", hint: None },
+        Choice { value: "event", label: "Since an event", hint: None },
     ];
     let close = path(view.endpoint.endpoint_id);
     let an_hour_ago = text::time_input(session.now - time::Duration::hours(1));
@@ -67,7 +67,7 @@ pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, e
         content: html! {
             form.by-choice method="post" action={ (close) "/replay" } {
                 (csrf(&session.token.csrf()))
-                p { strong { (name(view)) } " gets these events once more, each with the same webhook-id as before, by which your server can recognise it." }
+                p { strong { (name(view)) } " gets these events once more, each with the same webhook-id as before, by which your server can recognize it." }
                 (radio_group("by", "Which events", form.filled("by").unwrap_or("time"), &BY))
                 div.by-time.needed {
                     (text_field(FormField {
@@ -78,7 +78,7 @@ pub(super) fn replay(session: &SessionState, view: &EndpointView, form: &Form, e
                 div.by-event.needed {
                     (text_field(FormField {
                         kind: "number", value: form.text("from"), error: errors.get("from"), is_required: false,
-                        hint: Some("It is the first one that is sent."), ..FormField::new("from", "First event")
+                        hint: Some("The first one that is sent."), ..FormField::new("from", "First event")
                     }))
                 }
                 (text_field(FormField {

@@ -9,8 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::super::components::{
-    ButtonStyle, Choice, FormField, Tone, button, card, csrf, link_button, notice, page_head, radio_group, text_field,
-    textarea,
+    ButtonStyle, Choice, FormField, Tone, button, card, csrf, link_button, notice, radio_group, text_field, textarea,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::flash::Flash;
@@ -91,13 +90,13 @@ pub(in crate::console) async fn update(
 
 fn add_page(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup {
     html! {
-        (page_head("Add endpoint", "Deliveries begin as soon as it is saved.", html! {}))
+        (head(HERE, TITLE, "Add endpoint", "Deliveries begin as soon as it is saved."))
         form.stacked method="post" action=(HERE) {
             (csrf(&session.token.csrf()))
             input type="hidden" name=(ONCE) value=(form.text(ONCE));
             (main_fields(form, errors))
             (more_fields(form, errors, start_fields(form)))
-            div.form-actions { (button(ButtonStyle::Primary, "Add endpoint")) (link_button(ButtonStyle::Quiet, None, HERE, "Cancel")) }
+            div.form-actions { (button(ButtonStyle::Primary, "Add endpoint")) (link_button(ButtonStyle::Secondary, None, HERE, "Cancel")) }
         }
     }
 }
@@ -105,12 +104,21 @@ fn add_page(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup
 fn edit_page(session: &SessionState, view: &EndpointView, form: &Form, errors: &FieldErrors) -> Markup {
     let here = path(view.endpoint.endpoint_id);
     html! {
-        (page_head(&format!("Edit {}", name(view)), "Changes apply to deliveries from now on. Nothing is skipped.", html! {}))
+        (head(&here, name(view), &format!("Edit {}", name(view)), "Changes apply to deliveries from now on. Nothing is skipped."))
         form.stacked method="post" action=(here) {
             (csrf(&session.token.csrf()))
             (main_fields(form, errors))
             (more_fields(form, errors, html! {}))
-            div.form-actions { (button(ButtonStyle::Primary, "Save")) (link_button(ButtonStyle::Quiet, None, &here, "Cancel")) }
+            div.form-actions { (button(ButtonStyle::Primary, "Save")) (link_button(ButtonStyle::Secondary, None, &here, "Cancel")) }
+        }
+    }
+}
+
+/// The head of a form's page, with the way back.
+fn head(back: &str, to: &str, title: &str, lead: &str) -> Markup {
+    html! {
+        header.page-head {
+            div { p.crumb { a href=(back) { (to) } } h1.break { (title) } p.lead { (lead) } }
         }
     }
 }
@@ -119,16 +127,16 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
     let is_ticked = |pattern: &str| form.all("events").any(|event| event == pattern);
     html! {
         @if let Some(error) = errors.get("form") { (notice(Tone::Danger, html! { p { (error) } })) }
-        (card("Where to", "", html! {
+        (card("Destination", "", html! {
+            (text_field(FormField {
+                value: form.text("description"), error: errors.get("description"), is_required: false,
+                max_length: Some(MAX_DESCRIPTION), hint: Some("Your team sees it in lists and messages, such as Shop or Newsletter tool."),
+                ..FormField::new("description", "Name")
+            }))
             (text_field(FormField {
                 kind: "url", value: form.text("url"), error: errors.get("url"),
                 hint: Some("An address that accepts POST, such as https://example.com/hook, and responds with a status of 200 to 299 within the time limit."),
                 ..FormField::new("url", "URL")
-            }))
-            (text_field(FormField {
-                value: form.text("description"), error: errors.get("description"), is_required: false,
-                max_length: Some(MAX_DESCRIPTION), hint: Some("A name for your team, such as Shop or Newsletter tool."),
-                ..FormField::new("description", "Description")
             }))
         }))
         (card("Which events", "Without a choice, all events are sent.", html! {
@@ -141,7 +149,7 @@ fn main_fields(form: &Form, errors: &FieldErrors) -> Markup {
             (text_field(FormField {
                 value: form.text("more_events"), error: errors.get("more_events"), is_required: false,
                 hint: Some("Separated by commas, such as contact.created, company.deleted."),
-                ..FormField::new("more_events", "Further types of events")
+                ..FormField::new("more_events", "Other event types")
             }))
             (text_field(FormField {
                 value: form.text("fields"), error: errors.get("fields"), is_required: false,

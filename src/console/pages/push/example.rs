@@ -62,10 +62,17 @@ pub(super) fn card() -> Markup {
 
 /// A card with a receiver for a first try, where the service may send to the machine that it runs on.
 pub(super) fn trial() -> Markup {
-    super::super::super::components::card(
-        "No receiver yet?",
-        "Save this as receiver.py and run it on the machine of this service with python3 receiver.py. It prints every request. Then \
-         add the endpoint http://127.0.0.1:9000/.",
-        code_block("Receiver", TRIAL),
-    )
+    html! {
+        section.card {
+            header.card-head {
+                h2 { "No receiver yet?" }
+                p {
+                    "Save this as " code { "receiver.py" } " on a machine that this service can reach, and run it with "
+                    code { "python3 receiver.py" } ". It prints every request. On the machine of the service itself, the endpoint is "
+                    code { "http://127.0.0.1:9000/" } "."
+                }
+            }
+            (code_block("Receiver", TRIAL))
+        }
+    }
 }

@@ -18,10 +18,11 @@ use crate::push::own_headers::MASK;
 use crate::push::service::{EndpointInput, LogPosition};
 
 /// Patterns that have a checkbox of their own, with their words.
-pub(super) const PATTERNS: [(&str, &str); 7] = [
+pub(super) const PATTERNS: [(&str, &str); 8] = [
     ("contact.*", "Contacts"),
     ("company.*", "Companies"),
     ("project.*", "Projects"),
+    ("circle.*", "Circles of contacts"),
     ("schema.*", "Custom fields"),
     ("audience.*", "Marketing audiences"),
     ("conflict.*", "Conflicts"),

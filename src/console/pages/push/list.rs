@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::super::super::components::dialog::dialog_icon;
-use super::super::super::components::{ButtonStyle, Icon, empty_state, link_button, page_head, table};
+use super::super::super::components::{ButtonStyle, Icon, breakable, empty_state, icon, link_button, page_head, table};
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::PageQuery;
 use super::super::super::layout::Nav;
@@ -18,7 +18,7 @@ use super::super::super::live::{self, LivePart};
 use super::super::super::session::ConsoleSession;
 use super::super::super::state::Console;
 use super::rates::{lag, log_end, rate};
-use super::{HERE, TITLE, dialogs, example, name, path, refused, state_badge};
+use super::{HERE, TITLE, dialogs, example, name, parked_badge, path, refused, state_badge};
 use crate::clock;
 use crate::domain::Seq;
 use crate::push::service::EndpointView;
@@ -31,6 +31,9 @@ const RATES_AGE: Duration = Duration::from_secs(15);
 
 type Rates = HashMap<Uuid, [HourOfAttempts; ATTEMPT_HOURS]>;
 
+/// The number of parked events of each endpoint that has any.
+type Parked = HashMap<Uuid, u64>;
+
 pub(in crate::console) async fn show(
     State(console): State<Arc<Console>>,
     session: ConsoleSession,
@@ -41,6 +44,7 @@ pub(in crate::console) async fn show(
         return Ok(session.page(Nav::PushEndpoints, TITLE, empty(&console)));
     }
     let rates = rates(&console, &session, &endpoints).await?;
+    let parked = console.store.parked_counts(session.account).await?;
     let end = log_end(&console, &session).await?;
     let chosen = query.get("id").and_then(|id| id.parse::<Uuid>().ok());
     let chosen = endpoints.iter().find(|view| Some(view.endpoint.endpoint_id) == chosen);
@@ -49,10 +53,10 @@ pub(in crate::console) async fn show(
         section.card {
             h2.visually-hidden { "Your endpoints" }
             div data-live={ (HERE) "/live" } {
-                div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, end)) }
+                div data-live-part="endpoints" { (endpoint_table(&endpoints, &rates, &parked, end)) }
             }
             p.muted {
-                "Each column is one of the last 24 hours, by up to " (MAX_PER_HOUR) " of its attempts. Open an endpoint to see them."
+                "The share of requests that your servers accepted, hour by hour, by the latest " (MAX_PER_HOUR) " requests of each hour."
             }
         }
         @if let (Some("delete"), Some(view)) = (query.get("dialog"), chosen) { (dialogs::delete(&session, view, HERE)) }
@@ -74,7 +78,8 @@ pub(in crate::console) async fn live(State(console): State<Arc<Console>>, sessio
             }
             let none = HashMap::new();
             let rates = known.as_ref().map_or(&none, |(_, rates)| rates);
-            Ok(vec![LivePart { name: "endpoints", markup: endpoint_table(&endpoints, rates, end) }])
+            let parked = console.store.parked_counts(session.account).await?;
+            Ok(vec![LivePart { name: "endpoints", markup: endpoint_table(&endpoints, rates, &parked, end) }])
         }
     })
 }
@@ -102,34 +107,35 @@ fn empty(console: &Console) -> Markup {
     }
 }
 
-fn endpoint_table(endpoints: &[EndpointView], rates: &Rates, end: Seq) -> Markup {
+fn endpoint_table(endpoints: &[EndpointView], rates: &Rates, parked: &Parked, end: Seq) -> Markup {
     table(
         "Push endpoints",
-        &["Endpoint", "State", "Lag", "Last 24 hours", "Events", "Actions"],
+        &["Endpoint", "State", "Lag", "Delivered, last 24 hours", "Actions"],
         html! {
-            @for view in endpoints { (endpoint_row(view, rates.get(&view.endpoint.endpoint_id), end)) }
+            @for view in endpoints {
+                @let id = view.endpoint.endpoint_id;
+                (endpoint_row(view, rates.get(&id), parked.get(&id).copied().unwrap_or_default(), end))
+            }
         },
     )
 }
 
-fn endpoint_row(view: &EndpointView, hours: Option<&[HourOfAttempts; ATTEMPT_HOURS]>, end: Seq) -> Markup {
+fn endpoint_row(view: &EndpointView, hours: Option<&[HourOfAttempts; ATTEMPT_HOURS]>, parked: u64, end: Seq) -> Markup {
     let (id, settings) = (view.endpoint.endpoint_id, &view.endpoint.settings);
     let pending = view.pending(end);
     html! {
         tr {
             th scope="row" data-label="Endpoint" {
                 a.cell-link href=(path(id)) { (name(view)) }
-                @if !settings.description.is_empty() { span.cell-note.cell-url title=(settings.url) { (settings.url) } }
+                @if !settings.description.is_empty() { span.cell-note.cell-url title=(settings.url) { (breakable(&settings.url)) } }
+                span.cell-note { @if settings.events.is_empty() { "All events" } @else { (short_list(&settings.events)) } }
             }
-            td data-label="State" { (state_badge(view, pending)) }
+            td data-label="State" { div.badges { (state_badge(view, pending)) (parked_badge(parked)) } }
             td data-label="Lag" { (lag(pending)) }
-            td data-label="Last 24 hours" { (rate(hours)) }
-            td data-label="Events" {
-                @if settings.events.is_empty() { "all" } @else { (short_list(&settings.events)) }
-            }
+            td data-label="Delivered, last 24 hours" { (rate(hours)) }
             td.cell-actions data-label="Actions" {
                 a.icon-button href={ (path(id)) "/edit" } aria-label={ "Edit " (name(view)) } title="Edit" {
-                    (super::super::super::components::icon(Icon::Edit))
+                    (icon(Icon::Edit))
                 }
                 (dialog_icon(Icon::Delete, &format!("{HERE}?dialog=delete&id={id}"), &format!("Delete {}", name(view))))
             }

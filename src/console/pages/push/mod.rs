@@ -16,19 +16,21 @@ mod replay_range;
 mod secret;
 mod summary;
 
-use maud::Markup;
+use maud::{Markup, html};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::super::components::{Tone, badge};
+use super::super::components::{Icon, Tone, badge, csrf, icon};
 use super::super::error::PageError;
 use super::super::form::Form;
 use super::super::session::SessionState;
+use super::super::text;
 use crate::audited::{Rendered, WriteRequest};
 use crate::command::Idempotency;
 use crate::console::ORIGIN;
 use crate::domain::endpoint::EndpointStatus;
 use crate::push::service::{EndpointError, EndpointView};
+use crate::store::console::overview::MAX_COUNTED;
 
 const TITLE: &str = "Push Endpoints";
 const HERE: &str = "/console/integrations/push";
@@ -109,6 +111,22 @@ fn is_failing(view: &EndpointView) -> bool {
 fn state_badge(view: &EndpointView, pending: u64) -> Markup {
     let (tone, word) = state(view, pending);
     badge(tone, word)
+}
+
+/// The button that does not wait for the next retry.
+fn try_now(session: &SessionState, id: Uuid) -> Markup {
+    html! {
+        form method="post" action={ (path(id)) "/resume" } {
+            (csrf(&session.token.csrf()))
+            div.form-actions { button.button.primary type="submit" { (icon(Icon::Refresh)) "Try now" } }
+        }
+    }
+}
+
+/// How many events wait until somebody retries them; nothing where none does.
+fn parked_badge(parked: u64) -> Markup {
+    let more = if parked >= MAX_COUNTED.unsigned_abs() { "+" } else { "" };
+    html! { @if parked > 0 { (badge(Tone::Warning, &format!("{}{more} parked", text::thousands(parked)))) } }
 }
 
 /// The name of an endpoint in messages: its description, or its URL.

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::super::super::components::breakable;
 use super::super::super::text;
 use crate::domain::endpoint::{DeliveryOrder, Endpoint, Mode, Signature};
 
@@ -12,7 +13,7 @@ pub(super) fn settings(endpoint: &Endpoint) -> Markup {
     let headers: Vec<&str> = settings.headers.iter().map(|header| header.name.as_str()).collect();
     html! {
         dl.terms {
-            (term("URL", html! { code { (settings.url) } }))
+            (term("URL", html! { code { (breakable(&settings.url)) } }))
             (term("Events", html! { (listed(&settings.events, "All events")) }))
             @if !settings.fields.is_empty() { (term("Only when these change", html! { (listed(&settings.fields, "")) })) }
             @if let Some(origin) = &settings.exclude_own { (term("Leaves out", html! { "changes of " strong { (origin) } })) }
