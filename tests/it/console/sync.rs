@@ -5,6 +5,7 @@ use unificus::domain::user::UserRole;
 use unificus::store::console::audit_list::AuditFilter;
 
 use super::support::{Console, Page, Web, axe, sign_in};
+use crate::push_delivery::until;
 use crate::support::Client;
 use crate::support::browser::with_browser;
 use crate::support::client::lead;
@@ -70,12 +71,15 @@ async fn consumers_are_added_and_deleted_with_their_audit() {
     assert!(twice.status == 422 && twice.text.contains("Must not be the name of another consumer"), "{}", twice.text);
     let page = web.get(HERE).await;
     assert!(page.text.contains("Copy the durable of shop") && page.text.contains("contact.*"), "{}", page.text);
+    assert!(page.text.contains("…_shop</code>"), "the end of its name tells it from others: {}", page.text);
+    console.service.client.contact("ann@x.org").await.expect(201);
+    until("it has something to read", async || web.get(HERE).await.text.contains(">not read yet<")).await;
 
     let stranger = console.as_stranger().await;
     stranger.post(&format!("{create}/shop/delete"), &[]).await.expect(404);
     assert!(!stranger.get(HERE).await.text.contains("Copy the durable of shop"));
     let dialog = web.get(&format!("{HERE}?dialog=delete-consumer&name=shop")).await;
-    assert!(dialog.text.contains("Delete this consumer?"));
+    assert!(dialog.text.contains("Delete the consumer “shop”?"));
     web.post(&format!("{create}/shop/delete"), &[]).await.expect(303);
     assert!(web.get(HERE).await.text.contains("No consumers yet"));
     let audited = console.audited().await;
@@ -97,13 +101,15 @@ async fn rules_are_set_for_the_account_and_for_fields() {
     let expected = json!({"default": "existing_wins",
         "fields": {"contact.email": {"system_of_record": "erp"}, "contact.phone": "reject"}});
     assert_eq!(policy().await, expected);
+    partner(&console.service, "till").await;
     let page = web.get(&format!("{HERE}/rules")).await;
-    assert!(page.text.contains("Only “erp” changes it") && page.text.contains("contact: phone"), "{}", page.text);
+    assert!(page.text.contains("<option value=\"till\">"), "every origin may be the system of record: {}", page.text);
+    assert!(page.text.contains("Only “erp” changes it") && page.text.contains("Contact: Phone"), "{}", page.text);
 
     web.post(&format!("{HERE}/rules"), &[("default", "first_wins")]).await.expect(422);
     web.post(&fields, &[("field", "note.title"), ("rule", "reject")]).await.expect(422);
     let nobody = web.post(&fields, &[("field", "contact.title"), ("rule", "system_of_record"), ("origin", "")]).await;
-    assert!(nobody.status == 422 && nobody.text.contains("Enter the origin whose values count"), "{}", nobody.text);
+    assert!(nobody.status == 422 && nobody.text.contains("Choose the system whose values count"), "{}", nobody.text);
     assert_eq!(policy().await, expected);
     web.post(&format!("{fields}/remove"), &[("field", "contact.phone")]).await.expect(303);
     assert_eq!(policy().await["fields"], json!({"contact.email": {"system_of_record": "erp"}}));
@@ -138,6 +144,7 @@ async fn a_conflict_shows_both_values_as_text_and_is_resolved_by_either() {
     assert!(web.get(&format!("{HERE}/conflicts")).await.text.contains("This conflict was resolved before."));
     let resolved = web.get(&format!("{HERE}/conflicts?status=resolved")).await;
     assert!(resolved.text.contains("Anna") && !resolved.text.contains("Use this value"), "{}", resolved.text);
+    assert!(resolved.text.contains("Resolved by admin@example.org"), "{}", resolved.text);
     let audited = console.audited().await;
     assert_eq!(
         audited.iter().filter(|(who, action)| who == "admin@example.org" && action == "sync.resolve").count(),

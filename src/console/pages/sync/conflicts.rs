@@ -8,10 +8,11 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::super::super::commands::CAUSED_BY;
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
-    ButtonStyle, Dialog, FormField, Icon, Tone, badge, csrf, dialog, dialog_link, empty_state, page_head, pagination,
-    text_field, textarea,
+    ButtonStyle, Dialog, FormField, Icon, Tone, badge, breakable, csrf, dialog, dialog_link, empty_state, exact_time,
+    page_head, pagination, text_field, textarea,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::flash::Flash;
@@ -21,20 +22,20 @@ use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
 use super::overview::encoded;
-use super::values::{record_link, record_name, refusal_words, shown, text_of, words};
+use super::values::{label, record_link, record_name, refusal_words, shown, text_of};
 use super::{HERE, SyncPage, TITLE, failed, pages};
 use crate::clock;
 use crate::command::{CommandEnvelope, Failure};
 use crate::console::ORIGIN;
 use crate::contract::resolution;
+use crate::contract::{EncodedEvent, timestamp};
 use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::sync::{Resolve, SyncOperation};
-use crate::domain::{Command, Entity, Field, Refusal, Target, Uid};
+use crate::domain::{Command, Entity, Field, Refusal, Seq, Target, Timestamp, Uid};
 use crate::store::lists::{List, ListFilter, Page, Position, Sort, SortOrder, Start};
 use crate::store::records::StoredRecord;
 
-const LEAD: &str =
-    "A value that lost against another system's is kept here until you decide. Nothing is overwritten silently.";
+const LEAD: &str = "When two systems disagree, the value that was not used is kept here until you decide. Nothing is overwritten silently.";
 
 /// Conflicts on one page.
 const PAGE: i64 = 20;
@@ -42,17 +43,32 @@ const PAGE: i64 = 20;
 /// A conflict as its record has it.
 struct Conflict {
     uid: Uid,
+    /// Its last event.
+    version: Seq,
     record: Json,
 }
 
 impl Conflict {
     fn of(stored: &StoredRecord) -> Self {
         // The text is a record's, so that it is JSON.
-        Self { uid: stored.uid, record: serde_json::from_str(&stored.record).unwrap_or_default() }
+        Self {
+            uid: stored.uid,
+            version: stored.version,
+            record: serde_json::from_str(&stored.record).unwrap_or_default(),
+        }
     }
 
     fn text(&self, name: &str) -> &str {
         self.record.get(name).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    fn is_open(&self) -> bool {
+        self.text("status") == OPEN
+    }
+
+    /// The time of its last event: when it arose, or when it was resolved.
+    fn changed_at(&self) -> Option<Timestamp> {
+        timestamp::parse(self.text("updated"))
     }
 
     fn field(&self) -> &str {
@@ -93,7 +109,7 @@ pub(in crate::console) async fn resolve(
     form: Form,
 ) -> PageResult {
     let conflict = read(&console, &session, uid).await?;
-    if conflict.text("status") != OPEN {
+    if !conflict.is_open() {
         return Ok(session.redirect(&list_path(), Flash::failure("This conflict was resolved before.")));
     }
     let take = form.text("take");
@@ -113,7 +129,11 @@ pub(in crate::console) async fn resolve(
     console.store.audit_commands(session.account, session.by(&console.clock), "sync.resolve", &detail).await?;
     let resolve = Resolve { conflict: conflict.uid, take: resolution, if_match: None };
     let command = Command::Sync(Box::new(SyncOperation::Resolve(resolve)));
-    match console.lanes.submit(CommandEnvelope::new(session.account, ORIGIN.into(), command)).await {
+    let envelope = CommandEnvelope {
+        causation: Some(format!("{CAUSED_BY}{}", session.user_id)),
+        ..CommandEnvelope::new(session.account, ORIGIN.into(), command)
+    };
+    match console.lanes.submit(envelope).await {
         Ok(_) => {
             let result = match take {
                 "kept" => "The value that the record had stays.",
@@ -201,7 +221,10 @@ async fn content(
     };
     let page = console.store.page(session.account, &list).await?;
     let conflicts: Vec<Conflict> = page.records.iter().map(Conflict::of).collect();
-    let names = names(console, session, &conflicts).await?;
+    let names = Names {
+        records: record_names(console, session, &conflicts).await?,
+        deciders: deciders(console, session, &conflicts).await?,
+    };
     Ok(html! {
         (page_head(TITLE, LEAD, html! {}))
         (pages(SyncPage::Conflicts))
@@ -221,8 +244,37 @@ async fn content(
     })
 }
 
-/// The names of the records that conflicts are about.
-async fn names(
+/// The names that a page of conflicts shows.
+struct Names {
+    /// The records that conflicts are about.
+    records: HashMap<Uid, String>,
+    /// Who resolved each conflict: a person, or the origin of a system.
+    deciders: HashMap<Uid, String>,
+}
+
+async fn deciders(
+    console: &Console,
+    session: &SessionState,
+    conflicts: &[Conflict],
+) -> Result<HashMap<Uid, String>, PageError> {
+    let resolved: Vec<Seq> =
+        conflicts.iter().filter(|conflict| !conflict.is_open()).map(|conflict| conflict.version).collect();
+    if resolved.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let events = console.store.events_at(session.account, &resolved, &[], 0).await?;
+    let users = console.store.users(session.account).await?;
+    let person = |event: &EncodedEvent| {
+        let json: Json = serde_json::from_str(event.text()).ok()?;
+        let id: Uuid = json.get("causationid")?.as_str()?.strip_prefix(CAUSED_BY)?.parse().ok()?;
+        let user = users.iter().find(|user| user.user_id == id);
+        Some(user.map_or_else(|| "a former user".to_owned(), |user| user.email.clone()))
+    };
+    let named = events.iter().map(|event| (event.uid, person(event).unwrap_or_else(|| event.origin.to_string())));
+    Ok(named.collect())
+}
+
+async fn record_names(
     console: &Console,
     session: &SessionState,
     conflicts: &[Conflict],
@@ -239,7 +291,7 @@ async fn names(
     Ok(names)
 }
 
-fn entries(session: &SessionState, status: &str, conflicts: &[Conflict], names: &HashMap<Uid, String>) -> Markup {
+fn entries(session: &SessionState, status: &str, conflicts: &[Conflict], names: &Names) -> Markup {
     if conflicts.is_empty() {
         return if status == OPEN {
             empty_state(
@@ -273,14 +325,21 @@ fn further(page: &Page, status: &str, is_first: bool) -> Markup {
     }
 }
 
-fn entry(session: &SessionState, conflict: &Conflict, names: &HashMap<Uid, String>) -> Markup {
-    let field = words(conflict.field());
+fn entry(session: &SessionState, conflict: &Conflict, names: &Names) -> Markup {
     let subject = conflict.subject();
-    let name = subject.and_then(|(_, uid)| names.get(&uid)).map(String::as_str);
-    let is_open = conflict.text("status") == OPEN;
+    let name = subject.and_then(|(_, uid)| names.records.get(&uid)).map(String::as_str);
+    let is_open = conflict.is_open();
     html! {
         div.conflict-head {
-            div { h3 { (field) } @if let Some((entity, uid)) = subject { (record_link(entity, uid, name)) } }
+            div {
+                h3 { (label(conflict.field())) }
+                @if let Some((entity, uid)) = subject { (record_link(entity, uid, name)) }
+                p.conflict-time {
+                    @if is_open { "Arose" } @else { "Resolved" }
+                    @if let Some(decider) = names.deciders.get(&conflict.uid) { " by " (breakable(decider)) "," }
+                    @if let Some(at) = conflict.changed_at() { " " (exact_time(at, session.now)) }
+                }
+            }
             (reason(conflict.text("reason")))
             @if !is_open { (badge(Tone::Success, if conflict.text("resolution") == "kept" { "kept as it was" } else { "changed" })) }
         }
@@ -307,27 +366,43 @@ fn reason(reason: &str) -> Markup {
 
 fn side(session: &SessionState, conflict: &Conflict, side: Field, is_open: bool) -> Markup {
     let is_kept = side == Field::Kept;
-    let (title, take, label, origin) = if is_kept {
-        ("In the record", "kept", "Keep this value", Field::KeptOrigin)
+    let (title, take, action, origin) = if is_kept {
+        (if is_open { "Current value" } else { "Value in the record" }, "kept", "Keep this value", Field::KeptOrigin)
     } else {
-        ("Lost", "lost", "Use this value", Field::LostOrigin)
+        ("Other value", "lost", "Use this value", Field::LostOrigin)
     };
+    let is_chosen = is_kept && !is_open && conflict.text("resolution") == "kept";
     let origin = conflict.text(origin.name());
     let value = conflict.value(side);
     let spoken = text_of(value).unwrap_or_else(|| "no value".to_owned());
     html! {
         div.side {
-            p.side-head { strong { (title) } @if !origin.is_empty() { " from " (origin) } }
+            p.side-head {
+                span { strong { (title) } @if !origin.is_empty() { " from " (origin) } }
+                @if is_chosen { (badge(Tone::Success, "kept")) }
+                @else if let Some(turn) = turn(conflict, is_kept).filter(|_| is_open) { span { (turn) } }
+            }
             p.side-value { (shown(value)) }
             @if is_open {
                 form method="post" action={ (list_path()) "/" (conflict.uid) "/resolve" } {
                     (csrf(&session.token.csrf()))
                     input type="hidden" name="take" value=(take);
-                    button.button type="submit" aria-label={ (label) ": " (words(conflict.field())) " " (spoken) } { (label) }
+                    button.button type="submit" aria-label={ (action) ": " (label(conflict.field())) " " (spoken) } { (action) }
                 }
             }
         }
     }
+}
+
+/// Which of two concurrent changes a value comes from, by the rule that decided between them.
+fn turn(conflict: &Conflict, is_kept: bool) -> Option<&'static str> {
+    let keeps_later = match conflict.text("policy") {
+        _ if conflict.text("reason") != "concurrent" => return None,
+        "incoming_wins" => true,
+        "existing_wins" | "reject" => false,
+        _ => return None,
+    };
+    Some(if keeps_later == is_kept { "written later" } else { "written earlier" })
 }
 
 fn value_dialog(session: &SessionState, conflict: &Conflict, form: &Form, error: Option<&str>) -> Markup {
@@ -336,7 +411,7 @@ fn value_dialog(session: &SessionState, conflict: &Conflict, form: &Form, error:
     let structured = is_structured(conflict);
     let start = if structured { serde_json::to_string_pretty(kept).ok() } else { text_of(kept) };
     let start = start.unwrap_or_default();
-    let label = words(conflict.field());
+    let label = label(conflict.field());
     let field = FormField { value: form.filled("value").unwrap_or(&start), error, ..FormField::new("value", &label) };
     dialog(Dialog {
         id: "value",
@@ -360,6 +435,7 @@ mod tests {
     fn conflict(kept: Json, lost: Json) -> Conflict {
         Conflict {
             uid: Uid(Uuid::nil()),
+            version: Seq(1),
             record: json!({"field": "phone", "kept": {"phone": kept}, "lost": {"phone": lost}}),
         }
     }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::{dialog_actions, dialog_icon};
 use super::super::super::components::{
-    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_button, csrf, dialog, dialog_link, empty_state,
-    notice, radio_group, select, table, text_field,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_button, copy_row, csrf, dialog, dialog_link,
+    empty_state, notice, radio_group, select, table, text_field,
 };
 use super::super::super::error::PageError;
 use super::super::super::form::{FieldErrors, Form};
@@ -62,14 +62,15 @@ pub(super) fn section(session: &SessionState, listed: &ConsumerList) -> Markup {
             }
             @if consumers.is_empty() {
                 (empty_state(Icon::Integrations, "No consumers yet",
-                    "A system that reads events over NATS needs a durable consumer: the stream then remembers what it has acknowledged.", add()))
+                    "A system that reads events over NATS needs a consumer: the stream then remembers what it has acknowledged.", add()))
             } @else {
                 (table("NATS consumers", &["Name", "Reads", "State", "Lag", "Durable", "Actions"], html! {
                     @for view in consumers { (consumer_row(view)) }
                 }))
-                p.hint {
-                    "Log in to NATS with the token " code { (session.account) ":<Secret Key>" } " and pull from the durable above on the stream "
-                    code { (consumers.first().map_or("", |view| view.stream.as_str())) } "."
+                p.muted { "A system logs in to NATS with this token, in which it writes its own Secret Key, and pulls from its durable on the stream." }
+                dl.copy-list {
+                    (copy_row("Token", &format!("{}:<Secret Key>", session.account)))
+                    (copy_row("Stream", consumers.first().map_or("", |view| view.stream.as_str())))
                 }
             }
         }
@@ -78,12 +79,15 @@ pub(super) fn section(session: &SessionState, listed: &ConsumerList) -> Markup {
 
 fn consumer_row(view: &ConsumerView) -> Markup {
     let ConsumerView { consumer, durable, lag, .. } = view;
+    let is_unread = lag.is_some_and(|lag| lag.pending > 0 && lag.ack_pending == 0 && lag.delivered <= consumer.start);
     html! {
         tr {
             th scope="row" data-label="Name" { (consumer.name) }
             td data-label="Reads" { @match consumer.entity { Some(entity) => { code { (entity.name()) ".*" } } None => { "all events" } } }
             td data-label="State" {
-                @if lag.is_some() { (badge(Tone::Success, "ready")) } @else { (badge(Tone::Warning, "being set up")) }
+                @if lag.is_none() { (badge(Tone::Warning, "being set up")) }
+                @else if is_unread { (badge(Tone::Neutral, "not read yet")) }
+                @else { (badge(Tone::Success, "ready")) }
             }
             td data-label="Lag" {
                 @match lag {
@@ -94,9 +98,9 @@ fn consumer_row(view: &ConsumerView) -> Markup {
                     }
                     None => { "–" }
                 }
-                span.cell-note { "acknowledged up to event " (consumer.acknowledged) }
+                span.cell-note { @if is_unread { "nothing acknowledged" } @else { "acknowledged to event " (consumer.acknowledged) } }
             }
-            td data-label="Durable" { span.copy-cell { code.break { (durable) } (copy_button(durable, &format!("Copy the durable of {}", consumer.name))) } }
+            td data-label="Durable" { span.copy-cell { code title=(durable) { (shortened(view)) } (copy_button(durable, &format!("Copy the durable of {}", consumer.name))) } }
             td.cell-actions data-label="Actions" {
                 (dialog_icon(Icon::Delete, &format!("{HERE}?dialog=delete-consumer&name={}", consumer.name), &format!("Delete the consumer {}", consumer.name)))
             }
@@ -104,13 +108,24 @@ fn consumer_row(view: &ConsumerView) -> Markup {
     }
 }
 
+/// The name of a durable without the middle of the account's id, which is the same in all of them.
+fn shortened(view: &ConsumerView) -> String {
+    let account = view.consumer.account.to_string();
+    match (account.get(..8), view.durable.strip_prefix(&account)) {
+        (Some(start), Some(end)) => format!("{start}…{end}"),
+        _ => view.durable.clone(),
+    }
+}
+
 pub(super) fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup {
-    const KINDS: [Choice<'_>; 7] = [
+    const KINDS: [Choice<'_>; 9] = [
         Choice { value: "", label: "All events", hint: None },
         Choice { value: "contact", label: "Contacts", hint: None },
         Choice { value: "company", label: "Companies", hint: None },
         Choice { value: "project", label: "Projects", hint: None },
+        Choice { value: "circle", label: "Circles of contacts", hint: None },
         Choice { value: "schema", label: "Custom fields", hint: None },
+        Choice { value: "audience", label: "Marketing audiences", hint: None },
         Choice { value: "conflict", label: "Conflicts", hint: None },
         Choice { value: "push", label: "Health of endpoints", hint: None },
     ];
@@ -119,7 +134,7 @@ pub(super) fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErro
         Choice {
             value: "start",
             label: "From the beginning",
-            hint: Some("As far back as the stream keeps events; the change feed has the rest."),
+            hint: Some("As far back as the stream keeps events. Older ones are in the change feed of the API."),
         },
     ];
     dialog(Dialog {
@@ -132,7 +147,7 @@ pub(super) fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErro
                 @if let Some(error) = errors.get("form") { (notice(Tone::Danger, html! { p { (error) } })) }
                 (text_field(FormField {
                     value: form.text("name"), error: errors.get("name"), max_length: Some(MAX_NAME),
-                    hint: Some("Small letters and digits, such as shop."), ..FormField::new("name", "Name")
+                    hint: Some("Lowercase letters and digits, such as shop."), ..FormField::new("name", "Name")
                 }))
                 (select(FormField { value: form.text("entity"), error: errors.get("entity"), ..FormField::new("entity", "Reads") }, &KINDS))
                 (radio_group("from", "Begin", form.filled("from").unwrap_or("now"), &FROM))
@@ -148,7 +163,7 @@ pub(super) fn delete_dialog(session: &SessionState, listed: &ConsumerList, name:
     let consumer = &consumers.iter().find(|view| view.consumer.name == name)?.consumer;
     Some(dialog(Dialog {
         id: "delete-consumer",
-        title: "Delete this consumer?",
+        title: &format!("Delete the consumer “{}”?", consumer.name),
         close: HERE,
         content: html! {
             form method="post" action={ (HERE) "/consumers/" (consumer.name) "/delete" } {

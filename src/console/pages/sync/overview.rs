@@ -1,6 +1,6 @@
 //! Origins and what each wrote, readers on NATS, and identifiers in other systems.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::domain::{Entity, Seq};
 use crate::store::sync::origins::{MAX_EVENTS, MAX_REFS_COUNTED, OriginSummary, SourceSummary};
 
 const LEAD: &str =
-    "Every system that writes here is an origin. See what each one wrote, who reads along, and where they disagree.";
+    "Every system that writes here is an origin. See what each one wrote, which systems read, and where they disagree.";
 
 /// The ranges that may be chosen, in days.
 const DAYS: [(i64, &str); 3] = [(1, "24 hours"), (7, "7 days"), (30, "30 days")];
@@ -133,7 +133,7 @@ fn references(sources: &[SourceSummary]) -> Markup {
         html! {
             @if by_source.is_empty() {
                 (empty_state(Icon::Link, "No references yet",
-                    "A connector adds them as it writes: “contact 17 of the shop is this record”. Then two systems never make two records of one.", html! {}))
+                    "A connector adds them as it writes: “contact 17 of the shop is this record”. That way no system adds a record a second time.", html! {}))
             } @else {
                 (table("References", &["System", "Contacts", "Companies", "Projects"], html! {
                     @for (source, counts) in &by_source {
@@ -150,15 +150,22 @@ fn references(sources: &[SourceSummary]) -> Markup {
     )
 }
 
-/// The origins that wrote lately and those of the account's keys, by name.
-pub(super) async fn known_origins(
+/// The origins that wrote lately, the last writer first.
+pub(super) async fn written_origins(
     console: &Console,
     session: &SessionState,
     end: Seq,
 ) -> Result<Vec<String>, PageError> {
-    let (_, written) = console.store.origins(session.account, Seq::ZERO, end).await?;
+    let (_, mut written) = console.store.origins(session.account, Seq::ZERO, end).await?;
+    written.sort_by_key(|origin| std::cmp::Reverse(origin.last));
+    Ok(written.into_iter().map(|origin| origin.origin).collect())
+}
+
+/// The origins that wrote lately and those of the account's keys, by name.
+pub(super) async fn known_origins(console: &Console, session: &SessionState) -> Result<Vec<String>, PageError> {
+    let end = console.store.head(session.account).await?.ok_or(PageError::Missing)?.seq;
+    let written = written_origins(console, session, end).await?;
     let keys = console.store.keys(session.account).await?;
-    let names = written.into_iter().map(|origin| origin.origin).chain(keys.into_iter().map(|key| key.origin));
-    let names: std::collections::BTreeSet<String> = names.collect();
+    let names: BTreeSet<String> = written.into_iter().chain(keys.into_iter().map(|key| key.origin)).collect();
     Ok(names.into_iter().collect())
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::super::components::{
-    ButtonStyle, Choice, FormField, Icon, button, card, csrf, icon, page_head, radio_group, select, table, text_field,
+    ButtonStyle, Choice, FormField, Icon, button, card, csrf, icon, page_head, radio_group, select, table,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::flash::Flash;
@@ -16,8 +16,8 @@ use super::super::super::form::{FieldErrors, Form};
 use super::super::super::layout::Nav;
 use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
-use super::values::words;
-use super::{HERE, SyncPage, TITLE, pages};
+use super::overview::known_origins;
+use super::{HERE, SyncPage, TITLE, pages, values};
 use crate::contract::sync_policy;
 use crate::domain::{Entity, FieldPolicy, SyncPolicy};
 
@@ -34,8 +34,8 @@ const RULES: [(&str, &str, &str); 3] = [
 ];
 
 pub(in crate::console) async fn show(State(console): State<Arc<Console>>, session: ConsoleSession) -> PageResult {
-    let policy = console.store.sync_policy(session.account).await?;
-    Ok(session.page(Nav::Sync, TITLE, content(&session, &policy, &Form::default(), &FieldErrors::default())))
+    let content = content(&console, &session, &Form::default(), &FieldErrors::default()).await?;
+    Ok(session.page(Nav::Sync, TITLE, content))
 }
 
 pub(in crate::console) async fn set_default(
@@ -75,12 +75,11 @@ pub(in crate::console) async fn set_field(
         return Ok(session.redirect(&rules_path(), Flash::success(text)));
     };
     let errors = if form.text("rule") == "system_of_record" && form.filled("origin").is_none() {
-        FieldErrors::one("origin", "Enter the origin whose values count, such as erp.")
+        FieldErrors::one("origin", "Choose the system whose values count.")
     } else {
         FieldErrors::one("field", detail)
     };
-    let policy = console.store.sync_policy(session.account).await?;
-    Ok(session.invalid_page(Nav::Sync, TITLE, content(&session, &policy, &form, &errors)))
+    Ok(session.invalid_page(Nav::Sync, TITLE, content(&console, &session, &form, &errors).await?))
 }
 
 pub(in crate::console) async fn remove_field(
@@ -128,14 +127,21 @@ async fn change(
     Ok(Ok(()))
 }
 
-/// `contact.first_name` as `contact: first name`.
+/// `contact.first_name` as `Contact: First name`.
 fn label(field: &str) -> String {
-    words(&field.replacen('.', ": ", 1))
+    field.splitn(2, '.').map(values::label).collect::<Vec<_>>().join(": ")
 }
 
-fn content(session: &SessionState, policy: &SyncPolicy, form: &Form, errors: &FieldErrors) -> Markup {
+async fn content(
+    console: &Console,
+    session: &SessionState,
+    form: &Form,
+    errors: &FieldErrors,
+) -> Result<Markup, PageError> {
+    let policy = console.store.sync_policy(session.account).await?;
+    let origins = known_origins(console, session).await?;
     let choices = RULES.map(|(value, label, hint)| Choice { value, label, hint: Some(hint) });
-    html! {
+    Ok(html! {
         (page_head(TITLE, LEAD, html! {}))
         (pages(SyncPage::Policy))
         (card("The general rule", "For every field that has no rule of its own.", html! {
@@ -145,9 +151,9 @@ fn content(session: &SessionState, policy: &SyncPolicy, form: &Form, errors: &Fi
                 div.form-actions { (button(ButtonStyle::Primary, "Save")) }
             }
         }))
-        (field_rules(session, policy))
-        (add_rule(session, form, errors))
-    }
+        (field_rules(session, &policy))
+        (add_rule(session, &origins, form, errors))
+    })
 }
 
 fn rule_words(rule: &FieldPolicy) -> String {
@@ -162,13 +168,13 @@ fn rule_words(rule: &FieldPolicy) -> String {
 
 fn field_rules(session: &SessionState, policy: &SyncPolicy) -> Markup {
     card(
-        "Rules of single fields",
+        "Rules for single fields",
         "",
         html! {
             @if policy.fields.is_empty() {
                 p.muted { "No field has a rule of its own." }
             } @else {
-                (table("Rules of single fields", &["Field", "Rule", "Actions"], html! {
+                (table("Rules for single fields", &["Field", "Rule", "Actions"], html! {
                     @for ((entity, field), rule) in &policy.fields {
                         @let name = format!("{}.{}", entity.name(), field.name());
                         tr {
@@ -178,7 +184,7 @@ fn field_rules(session: &SessionState, policy: &SyncPolicy) -> Markup {
                                 form method="post" action={ (HERE) "/rules/fields/remove" } {
                                     (csrf(&session.token.csrf()))
                                     input type="hidden" name="field" value=(name);
-                                    button.icon-button type="submit" aria-label={ "Remove the rule of " (label(&name)) } title="Remove the rule" { (icon(Icon::Close)) }
+                                    button.icon-button type="submit" aria-label={ "Remove the rule of " (label(&name)) } title="Remove the rule" { (icon(Icon::Delete)) }
                                 }
                             }
                         }
@@ -189,7 +195,7 @@ fn field_rules(session: &SessionState, policy: &SyncPolicy) -> Markup {
     )
 }
 
-fn add_rule(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup {
+fn add_rule(session: &SessionState, origins: &[String], form: &Form, errors: &FieldErrors) -> Markup {
     let fields: Vec<(String, String)> = [Entity::Contact, Entity::Company, Entity::Project]
         .into_iter()
         .flat_map(|entity| entity.fields().iter().map(move |field| format!("{}.{}", entity.name(), field.name())))
@@ -199,23 +205,29 @@ fn add_rule(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup
         })
         .collect();
     let fields: Vec<Choice<'_>> = fields.iter().map(|(value, label)| Choice { value, label, hint: None }).collect();
+    let systems: Vec<Choice<'_>> =
+        origins.iter().map(|origin| Choice { value: origin, label: origin, hint: None }).collect();
     let owned = ("system_of_record", "Only one system changes it", "");
     let rules: Vec<Choice<'_>> =
         RULES.iter().chain([&owned]).map(|(value, label, _)| Choice { value, label, hint: None }).collect();
     card(
         "Add a rule",
-        "A field that one system owns never takes the value of another one.",
+        "Overrides the general rule for one field.",
         html! {
-            form method="post" action={ (HERE) "/rules/fields" } {
+            form.by-rule method="post" action={ (HERE) "/rules/fields" } {
                 (csrf(&session.token.csrf()))
                 div.field-pair {
                     (select(FormField { value: form.text("field"), error: errors.get("field"), ..FormField::new("field", "Field") }, &fields))
                     (select(FormField { value: form.text("rule"), ..FormField::new("rule", "Rule") }, &rules))
                 }
-                (text_field(FormField {
-                    value: form.text("origin"), error: errors.get("origin"), is_required: false, max_length: Some(255),
-                    hint: Some("For “Only one system changes it”: the origin of its Secret Key."), ..FormField::new("origin", "That system")
-                }))
+                // Shown for the rule that needs it.
+                div.when-owned {
+                    (select(FormField {
+                        value: form.text("origin"), error: errors.get("origin"),
+                        hint: Some("The origin whose values count. What others write to this field is kept among the conflicts."),
+                        ..FormField::new("origin", "System of record")
+                    }, &systems))
+                }
                 div.form-actions { (button(ButtonStyle::Primary, "Add rule")) }
             }
         },

@@ -24,7 +24,7 @@ use super::super::super::layout::{self, Nav};
 use super::super::super::session::{ConsoleSession, SessionState, redirect};
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::overview::{encoded, known_origins};
+use super::overview::{encoded, written_origins};
 use super::undo_run::UndoRun;
 use super::undo_table::LISTED;
 use super::{HERE, SyncPage, TITLE, failed, pages, undo_table};
@@ -34,7 +34,7 @@ use crate::domain::Seq;
 use crate::sync::preview::{Listing, UndoPreview, preview};
 use crate::sync::revert::{RevertError, RevertRequest, revert_on};
 
-const LEAD: &str = "A bad sync is taken back: what one origin wrote in a range returns to what it was, except where somebody changed it since.";
+const LEAD: &str = "Take back a bad sync: everything that one origin wrote in a range returns to its earlier value, unless somebody has changed it since.";
 
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
@@ -67,7 +67,7 @@ pub(in crate::console) async fn form(
     query: PageQuery,
 ) -> PageResult {
     let end = console.store.head(session.account).await?.ok_or(PageError::Missing)?.seq;
-    let origins = known_origins(&console, &session, end).await?;
+    let origins = written_origins(&console, &session, end).await?;
     let is_submitted = query.get("by").is_some();
     let mut errors = FieldErrors::default();
     let range = if is_submitted { range(&console, &session, &query, end, &mut errors).await? } else { None };
@@ -341,7 +341,7 @@ fn range_form(session: &SessionState, query: &Form, origins: &[String], errors: 
                         (input("datetime-local", "until", "Until", query.text("until"), "In UTC. Without it, up to now."))
                     }
                     div.field-pair.by-event {
-                        div.needed { (input("number", "from", "First event", query.text("from"), "It is undone too.")) }
+                        div.needed { (input("number", "from", "First event", query.text("from"), "Included.")) }
                         (input("number", "to", "Last event", query.text("to"), "Without it, up to the newest."))
                     }
                     div.form-actions { (button(ButtonStyle::Primary, "Show the dry run")) }
@@ -363,12 +363,12 @@ fn dry_run(query: &Form, range: &UndoRange, preview: &UndoPreview) -> Markup {
                 (empty_state(Icon::Check, "Nothing to undo", "This origin changed no record in this range.", html! {}))
             } @else {
                 (undo_table::counts(preview))
-                (undo_table::effects("Dry run", preview))
                 @if is_idle {
                     p.muted { "Nothing is left to undo." }
                 } @else {
                     div.form-actions { (dialog_link(ButtonStyle::Danger, Some(Icon::Undo), &confirm, "Undo these changes…")) }
                 }
+                (undo_table::effects("Dry run", preview))
             }
         },
     )
@@ -400,7 +400,7 @@ fn confirm_dialog(session: &SessionState, query: &Form, range: &UndoRange, previ
                     @if preview.deleted > 0 { li { strong { (number(preview.deleted)) } " that this origin created will be deleted." } }
                     @if preview.skipped > 0 { li { (number(preview.skipped)) " will keep what somebody changed since." } }
                 }
-                p { "The undoing is written as further events, so that every connected system follows it. It can itself be undone, as changes of the origin “" (ORIGIN) "”." }
+                p { "The earlier values are written as new events, so that every connected system follows. This can itself be undone, as changes of the origin “" (ORIGIN) "”." }
                 (dialog_actions(ButtonStyle::Danger, &format!("Undo {}", number(preview.updated + preview.restored + preview.deleted)), &close))
             }
         },

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::{Tone, badge, table};
 use super::super::super::text;
-use super::values::{record_link, record_name, refusal_words, shown_value, words};
+use super::values::{label, record_link, record_name, refusal_words, shown_value};
 use crate::domain::sync::{Existence, RevertEffect};
 use crate::domain::{Field, FieldConflict, Value};
 use crate::sync::preview::{UndoPreview, UndoneRecord};
@@ -53,7 +53,7 @@ pub(super) fn effects(caption: &str, preview: &UndoPreview) -> Markup {
 fn lines_of(record: &UndoneRecord) -> Vec<Line<'_>> {
     let whole = |now: &str, back_to: &str, skipped: Option<String>| Line {
         record,
-        field: "whole record".to_owned(),
+        field: "Whole record".to_owned(),
         now: html! { (now) },
         back_to: html! { (back_to) },
         skipped,
@@ -69,7 +69,7 @@ fn lines_of(record: &UndoneRecord) -> Vec<Line<'_>> {
     let now = |field: Field| record.now.as_ref().and_then(|record| record.fields.get(&field));
     let line = |field: Field, now: Option<&Value>, to: Option<&Value>, skipped: Option<String>| Line {
         record,
-        field: words(field.name()),
+        field: label(field.name()),
         now: shown_value(field, now),
         back_to: shown_value(field, to),
         skipped,

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
+use super::super::super::components::breakable;
 use crate::contract::record::FieldValueJson;
 use crate::domain::{Entity, Field, Record, Refusal, Uid, Value};
 
@@ -30,7 +31,7 @@ pub(super) fn text_of(value: &Json) -> Option<String> {
 pub(super) fn shown(value: &Json) -> Markup {
     html! {
         @match text_of(value) {
-            Some(text) => { span.value { (cut(text)) } }
+            Some(text) => { span.value { (breakable(&cut(text))) } }
             None => { span.muted { "empty" } }
         }
     }
@@ -53,6 +54,22 @@ fn cut(mut text: String) -> String {
 /// `first_name` as `first name`.
 pub(super) fn words(name: &str) -> String {
     name.replace('_', " ")
+}
+
+/// The label of an attribute by its name, as the pages of records have it: `first_name` as `First name`.
+pub(super) fn label(name: &str) -> String {
+    match name {
+        "primaryContact" => return "Primary contact".to_owned(),
+        "background_info" => return "Background".to_owned(),
+        "audiences" => return "Marketing audiences".to_owned(),
+        name if name.ends_with("_custom_fields") && !name.starts_with("target") => return "Custom fields".to_owned(),
+        _ => {}
+    }
+    let mut label = words(name);
+    if let Some(first) = label.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    label
 }
 
 /// A record by its name, with a link to its page.
@@ -112,6 +129,7 @@ mod tests {
         assert_eq!(text_of(&json!({"post_code": "1011", "city": null})).as_deref(), Some("post code: 1011"));
         assert_eq!(text_of(&json!([])), None);
         let markup = shown(&json!("<script>alert(1)</script>")).into_string();
+        assert_eq!(label("first_name"), "First name");
         assert!(markup.contains("&lt;script&gt;") && !markup.contains("<script>"), "{markup}");
         assert!(shown(&json!("x".repeat(1_000))).into_string().len() < 400);
     }
