@@ -172,7 +172,7 @@ fn content(session: &SessionState, fields: &[Record], is_archived: bool, opened:
         section.card {
             h2.visually-hidden { (if is_archived { "Archived fields" } else { "Fields" }) }
             @if fields.is_empty() && is_archived {
-                (empty_state(Icon::Fields, "No archived fields", "A field that is archived keeps its values and takes no new ones.", html! {}))
+                (empty_state(Icon::Archive, "No archived fields", "A field that is archived keeps its values and takes no new ones.", html! {}))
             } @else if fields.is_empty() {
                 (empty_state(
                     Icon::Fields,
@@ -190,9 +190,9 @@ fn content(session: &SessionState, fields: &[Record], is_archived: bool, opened:
 
 fn fields_table(fields: &[Record], can_change: bool) -> Markup {
     let heads: &[&str] = if can_change {
-        &["Label", "Records", "Type", "Allowed values", "UID", "Actions"]
+        &["Label", "Applies to", "Type", "Allowed values", "UID", "Actions"]
     } else {
-        &["Label", "Records", "Type", "Allowed values", "UID"]
+        &["Label", "Applies to", "Type", "Allowed values", "UID"]
     };
     table(
         "Custom fields",
@@ -208,16 +208,16 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
                             }
                             @if let Some(description) = description { small.cell-note { (description) } }
                         }
-                        td data-label="Records" { (owner_label(owner)) }
+                        td data-label="Applies to" { (owner_label(owner)) }
                         td data-label="Type" { (type_label(kind)) }
                         td data-label="Allowed values" {
                             @if allowed_values.is_empty() { span.muted { "any" } } @else { (listed(allowed_values)) }
                         }
-                        td data-label="UID" { span.cell-code { code { (uid.to_string().chars().take(8).collect::<String>()) "…" } (copy_button(&uid.to_string(), &format!("Copy the UID of {label}"))) } }
+                        td data-label="UID" { span.cell-code { code title=(uid) { (end_of(&uid.to_string())) } (copy_button(&uid.to_string(), &format!("Copy the UID of {label}"))) } }
                         @if can_change {
                             td.cell-actions data-label="Actions" {
                                 (dialog_icon(Icon::Edit, &format!("{HERE}?dialog=change&field={uid}"), &format!("Change {label}")))
-                                (dialog_icon(Icon::Delete, &format!("{HERE}?dialog=archive&field={uid}"), &format!("Archive {label}")))
+                                (dialog_icon(Icon::Archive, &format!("{HERE}?dialog=archive&field={uid}"), &format!("Archive {label}")))
                             }
                         }
                     }
@@ -225,6 +225,11 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
             }
         },
     )
+}
+
+/// The end of a UID, in which those of one account differ.
+fn end_of(uid: &str) -> String {
+    format!("…{}", uid.rsplit('-').next().unwrap_or(uid))
 }
 
 /// The first values of a choice.
@@ -238,7 +243,7 @@ fn owner_label(owner: FieldOwner) -> &'static str {
         FieldOwner::Contact => "Contacts",
         FieldOwner::Company => "Companies",
         FieldOwner::Project => "Projects",
-        FieldOwner::Target => "Contacts, as targets",
+        FieldOwner::Target => "Contacts (target fields)",
     }
 }
 
@@ -272,14 +277,15 @@ fn add_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Mark
         title: "Add a custom field",
         close: HERE,
         content: html! {
-            form method="post" action=(HERE) {
+            form.by-type method="post" action=(HERE) {
                 (csrf(&session.token.csrf()))
                 (text_field(FormField { value: form.text("name"), error: errors.get("name"), max_length: Some(MAX_LABEL), ..FormField::new("name", "Label") }))
-                (select(FormField { value: form.text("entity"), error: errors.get("entity"), hint: Some("It cannot be changed later."), ..FormField::new("entity", "Records") }, &owners))
-                (select(FormField { value: form.text("type"), error: errors.get("type"), hint: Some("It cannot be changed later."), ..FormField::new("type", "Type") }, &kinds))
-                (values_field(form.text("allowed_values"), errors.get("allowed_values"), "For a dropdown or multi-select: one value per line."))
+                (select(FormField { value: form.text("entity"), error: errors.get("entity"), ..FormField::new("entity", "Applies to") }, &owners))
+                (select(FormField { value: form.text("type"), error: errors.get("type"), hint: Some("This and what the field applies to cannot be changed later."), ..FormField::new("type", "Type") }, &kinds))
+                // Shown for the types and the records that have it.
+                div.when-choice { (values_field(form.text("allowed_values"), errors.get("allowed_values"), "One value per line.")) }
                 (description_field(form.text("description"), errors.get("description")))
-                (visibility_field(form.get("visibility").unwrap_or_else(|| Visibility::Public.name()), errors.get("visibility")))
+                div.when-company { (visibility_field(form.get("visibility").unwrap_or_else(|| Visibility::Public.name()), errors.get("visibility"))) }
                 (dialog_actions(ButtonStyle::Primary, "Add field", HERE))
             }
         },
@@ -300,7 +306,7 @@ fn change_dialog(session: &SessionState, record: &Record, typed: Option<&Form>, 
             form method="post" action={ (HERE) "/" (uid) } {
                 (csrf(&session.token.csrf()))
                 input type="hidden" name="version" value=(record.version);
-                p.muted { (type_label(kind)) " of " (owner_label(owner)) ". Records and type cannot be changed: add another field instead." }
+                p.muted { (type_label(kind)) " for " (owner_label(owner).to_lowercase()) ". Neither can be changed: add another field instead." }
                 (text_field(FormField { value: shown("name", label), error: errors.get("name"), max_length: Some(MAX_LABEL), ..FormField::new("name", "Label") }))
                 @if kind.is_choice() {
                     (values_field(shown("allowed_values", &values), errors.get("allowed_values"), "One value per line. Records keep a value that is taken away here."))
@@ -337,11 +343,7 @@ fn description_field(value: &str, error: Option<&str>) -> Markup {
 fn visibility_field(value: &str, error: Option<&str>) -> Markup {
     const CHOICES: [Choice<'_>; 2] = [
         Choice { value: "public", label: "Public", hint: Some("Shown among the public values of a company.") },
-        Choice {
-            value: "private",
-            label: "Private",
-            hint: Some("Shown among the private values. For fields of companies only."),
-        },
+        Choice { value: "private", label: "Private", hint: Some("Shown among the private values of a company.") },
     ];
     html! {
         (radio_group("visibility", "Visibility", value, &CHOICES))
@@ -358,8 +360,8 @@ fn archive_dialog(session: &SessionState, record: &Record) -> Markup {
         content: html! {
             form method="post" action={ (HERE) "/" (uid) "/archive" } {
                 (csrf(&session.token.csrf()))
-                p { (owner_label(owner)) " keep the values that they have, and cannot get new ones. A write that names the field is refused." }
-                (dialog_actions(ButtonStyle::Danger, "Archive field", HERE))
+                p { (owner_label(owner)) " keep the values that they have. A system that still sends the field gets an error. An archived field cannot be brought back: add another one instead." }
+                (dialog_actions(ButtonStyle::Primary, "Archive field", HERE))
             }
         },
     })

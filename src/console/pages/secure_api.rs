@@ -26,6 +26,7 @@ use super::super::state::Console;
 use super::super::text;
 use super::monthly_quota::MonthlyQuota;
 use crate::contract::timestamp;
+use crate::domain::Timestamp;
 use crate::domain::account::OnMissing;
 use crate::http::BASE;
 use crate::keys::{KeyError, MAX_KEY_NAME, Terms, parse_key_name};
@@ -287,6 +288,11 @@ fn credentials(session: &SessionState, keys: &[ListedKey], new: Option<Uuid>) ->
     }
 }
 
+/// The end of a key is a warning in its last month.
+fn expiry_tone(expires: Timestamp, now: Timestamp) -> Tone {
+    if expires - now < time::Duration::days(30) { Tone::Warning } else { Tone::Neutral }
+}
+
 fn key_row(session: &SessionState, key: &ListedKey, is_new: bool) -> Markup {
     let ListedKey { key_id, name, origin, is_kept, expires_at, read_only, created_at, last_used_at, prefix } = key;
     html! {
@@ -297,7 +303,7 @@ fn key_row(session: &SessionState, key: &ListedKey, is_new: bool) -> Markup {
                     @if *read_only { (badge(Tone::Neutral, "read-only")) }
                     @if let Some(expires) = expires_at {
                         @if *expires <= session.now { (badge(Tone::Danger, "expired")) }
-                        @else { (badge(Tone::Warning, &format!("expires {}", text::day(*expires)))) }
+                        @else { (badge(expiry_tone(*expires, session.now), &format!("expires {}", text::day(*expires)))) }
                     }
                 }
             }
@@ -369,7 +375,7 @@ fn delete_dialog(session: &SessionState, key: &ListedKey) -> Markup {
                     @if !key.prefix.is_empty() { code { (key.prefix) "…" } ", " }
                     @match key.last_used_at { Some(at) => { "last used " (time(at, session.now)) ". " } None => "never used. " }
                 }
-                p { "The system that uses it is refused from its next call on, and its open connections are cut. This cannot be undone." }
+                p { "The next call of the system that uses it will be refused, and its open connections will be cut. This cannot be undone." }
                 (dialog_actions(ButtonStyle::Danger, "Delete Secret Key", HERE))
             }
         },
