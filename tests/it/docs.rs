@@ -9,7 +9,7 @@ use crate::support::{Client, Service};
 const FIRST_TRIED: &str = "/contact/meta";
 
 #[tokio::test]
-async fn a_visitor_authorises_reads_downloads_and_creates() {
+async fn a_visitor_authorizes_reads_downloads_and_creates() {
     let service = Service::start().await;
     let api = &service.client;
     api.contact("ann@example.org").await.expect(201);
@@ -17,7 +17,7 @@ async fn a_visitor_authorises_reads_downloads_and_creates() {
         browser.open(&format!("{}/swagger", api.base)).await;
         let button = browser.find("//button[contains(@class, 'authorize')]").await;
         assert_eq!(button.style("background-color").await, "rgba(21, 128, 61, 1)", "green");
-        authorise(browser, api, "Authorised. The documentation shows your account’s own fields.").await;
+        authorize(browser, api, "Authorized. The documentation shows your account’s own fields.").await;
 
         let first = operation("get", FIRST_TRIED);
         try_out(browser, &first).await;
@@ -60,14 +60,14 @@ async fn wrong_credentials_are_reported_and_leave_the_documentation_as_it_was() 
     let wrong = service.client.as_caller(service.client.account, "wrong");
     with_browser("wrong-key", async |browser| {
         browser.open(&format!("{}/swagger/", wrong.base)).await;
-        authorise(browser, &wrong, "These credentials were not accepted. Check them under Authorize.").await;
+        authorize(browser, &wrong, "These credentials were not accepted. Check them under Authorize.").await;
         browser.find(&operation("get", FIRST_TRIED)).await;
     })
     .await;
 }
 
 /// Enters both headers in one form; the page then shows the status text.
-async fn authorise(browser: &Browser, client: &Client, status_text: &str) {
+async fn authorize(browser: &Browser, client: &Client, status_text: &str) {
     browser.find("//div[contains(@class, 'auth-wrapper')]/button[contains(@class, 'authorize')]").await.click().await;
     for (header, value) in [("X-Public-ID", client.account.to_string()), ("X-Secret-Key", client.secret.to_string())] {
         browser.find(&format!("//label[text() = '{header}']/following-sibling::input")).await.type_in(&value).await;

@@ -25,8 +25,8 @@ pub(crate) struct Branded {
     /// The account whose host this is; `None` for the installation's brand.
     pub(crate) account: Option<AccountId>,
     pub(in crate::http) style: Asset,
-    /// The brand's own logo.
-    pub(in crate::http) logo: Option<Asset>,
+    /// The brand's own logo, or a mark with the first letter of its name.
+    pub(in crate::http) logo: Asset,
     pub(in crate::http) page: OnceLock<Template>,
     pub(in crate::http) openapi: OnceLock<Template>,
     pub(in crate::http) events: OnceLock<Template>,
@@ -90,8 +90,32 @@ fn style(brand: &Brand) -> Asset {
     Asset::new("text/css; charset=utf-8", format!(":root {{ --brand: {color}; --on-brand: {text}; }}\n"))
 }
 
-/// The brand's own logo.
-fn logo(brand: &Brand) -> Option<Asset> {
-    let logo = brand.logo.as_ref()?;
-    Some(Asset::new(logo.format.name(), Bytes::copy_from_slice(&logo.bytes)))
+fn logo(brand: &Brand) -> Asset {
+    match &brand.logo {
+        Some(logo) => Asset::new(logo.format.name(), Bytes::copy_from_slice(&logo.bytes)),
+        None => Asset::new("image/svg+xml", mark(brand)),
+    }
+}
+
+/// The first letter of a brand's name, in its colour: the mark of the console, which stands on the brand's colour here.
+fn mark(brand: &Brand) -> String {
+    let letter = brand.name.chars().find(|sign| sign.is_alphanumeric()).unwrap_or('·').to_uppercase();
+    let (color, ground) = (brand.color, brand.color.text());
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40" width="40" height="40"><rect width="40" height="40" rx="9" fill="{ground}"/><text x="20" y="28" text-anchor="middle" font-family="system-ui, sans-serif" font-size="22" font-weight="700" fill="{color}">{letter}</text></svg>"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::brand::Color;
+
+    #[test]
+    fn a_brand_without_a_logo_has_the_first_letter_of_its_name() {
+        let brand = |name: &str| Brand { name: name.to_owned(), color: Color::NEUTRAL, logo: None, support_url: None };
+        assert!(mark(&brand("unificus")).contains(">U</text>"));
+        assert!(mark(&brand("<script>")).contains(">S</text>"), "no sign of the name is markup");
+        assert!(mark(&brand("&")).contains(">·</text>"));
+    }
 }

@@ -36,7 +36,6 @@ impl Asset {
 /// The files that are the same for every brand.
 pub(in crate::http) struct Assets {
     files: Vec<(&'static str, Asset)>,
-    logo: Asset,
 }
 
 impl Assets {
@@ -50,19 +49,11 @@ impl Assets {
         ];
         let foreign = [("swagger-ui-bundle.js", SCRIPT), ("swagger-ui.css", STYLE)];
         let foreign = foreign.into_iter().filter_map(|(name, media_type)| Some((name, swagger_ui(name, media_type)?)));
-        Self {
-            files: own.into_iter().chain(foreign).collect(),
-            logo: Asset::new("image/svg+xml", include_str!("logo.svg")),
-        }
+        Self { files: own.into_iter().chain(foreign).collect() }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Asset> {
         self.files.iter().find(|(own, _)| *own == name).map(|(_, asset)| asset)
-    }
-
-    /// The neutral logo, for brands that have none.
-    pub(super) fn logo(&self) -> &Asset {
-        &self.logo
     }
 }
 

@@ -69,7 +69,7 @@ pub(in crate::http) async fn asset(
     let brand = pages.brands.shown_at(&service_url).await;
     let asset = match name.as_str() {
         "brand.css" => &brand.style,
-        "logo" => brand.logo.as_ref().unwrap_or_else(|| pages.assets.logo()),
+        "logo" => &brand.logo,
         _ => return Err(Problem::no_route()),
     };
     Ok(answer(asset, &headers, CachePolicy::of(&uri, asset), FILE_POLICY))
@@ -101,7 +101,7 @@ fn render(assets: &Assets, branded: &Branded, service_url: &ServiceUrl, quota: &
             "burst" => Html::text(&burst(quota.burst_per_second)),
             "tiers" => Html::concat(quota.tiers.by_size().into_iter().map(|(_, terms)| tier(terms))),
             "brand.css" => address(gap, &branded.style),
-            "logo" => address(gap, branded.logo.as_ref().unwrap_or_else(|| assets.logo())),
+            "logo" => address(gap, &branded.logo),
             name => address(name, assets.get(name)?),
         })
     })

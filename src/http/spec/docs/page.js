@@ -1,4 +1,4 @@
-// The live documentation: Swagger UI with two fields to authorise by, and the document of whoever is authorised.
+// The live documentation: Swagger UI with two fields to authorize by, and the document of whoever is authorized.
 "use strict";
 
 (() => {
@@ -6,6 +6,12 @@
   const standing = document.getElementById("standing");
   const { document: address, usage } = place.dataset;
   const dummy = "00000000-0000-0000-0000-000000000000";
+
+  // Swagger UI has a dark dress of its own; the page around it follows the system by its style sheet.
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const dress = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+  dark.addEventListener("change", dress);
+  dress();
 
   // A button beside each value that is ready to copy.
   for (const value of document.querySelectorAll("[data-copy]")) {
@@ -22,7 +28,7 @@
     value.append(button);
   }
 
-  // The headers that the visitor authorised with, and their values.
+  // The headers that the visitor authorized with, and their values.
   const headers = () => {
     const authorized = Object.values(ui.authSelectors.authorized().toJS());
     return Object.fromEntries(authorized.map(({ schema, value }) => [schema.name, String(value ?? "").trim()]));
@@ -42,11 +48,11 @@
     if (text) ui.specActions.updateSpec(text);
     standing.textContent =
       count === 0 ? ""
-      : count === 1 ? "One of the two headers is missing: authorise with both."
+      : count === 1 ? "One of the two headers is missing: authorize with both."
       : account?.status === 401 ? "These credentials were not accepted. Check them under Authorize."
-      : !text || !account?.ok ? "Your account’s own fields could not be loaded. Authorise again to retry."
-      : keys["X-Public-ID"] === dummy ? "Authorised with the test credentials: answers are sample data."
-      : "Authorised. The documentation shows your account’s own fields.";
+      : !text || !account?.ok ? "Your account’s own fields could not be loaded. Authorize again to retry."
+      : keys["X-Public-ID"] === dummy ? "Authorized with the test credentials: answers are sample data."
+      : "Authorized. The documentation shows your account’s own fields.";
     standing.className = count === 0 || (text && account?.ok) ? "" : "wrong";
   };
 

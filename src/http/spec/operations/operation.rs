@@ -82,7 +82,7 @@ impl Tag {
 
     pub(in crate::http) fn description(self) -> &'static str {
         match self {
-            Self::Company => "Organisations that contacts belong to.",
+            Self::Company => "Organizations that contacts belong to.",
             Self::Contact => "People.",
             Self::Project => "Work for a client.",
             Self::Marketing => "Audiences, and who subscribed to them.",
