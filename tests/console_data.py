@@ -1,7 +1,7 @@
 """Data for the pictures of the console: an account that several systems write to, made through the public API and the console.
 
 Two kinds of data need days, and are written to the database: calls of former days, and events that failed their whole
-schedule of retries, which takes three days.
+schedule of retries, which takes three days, with the attempts of these days.
 """
 
 import http.client
@@ -33,6 +33,13 @@ PROJECTS = [
     ("Autumn catalogue", "Done", "2026-08-17", "2026-10-30", 9400, "Ateliê Marília"),
     ("Teak terrace furniture", "Open", "2026-11-02", "2027-02-26", 22750, "Lotus & Teak"),
 ]
+
+# The lines of the nightly import, which have slipped by one: each contact gets the telephone number and the title of the next.
+SLIPPED = [("Amara", "Emre", "Workshop manager"), ("Emre", "Grace", "Owner"), ("Grace", "Priya", "Export manager"),
+           ("Priya", "Noah", "Data analyst"), ("Noah", "Marília", "Interior designer"), ("Marília", "Amara", "Hotel director")]
+
+# The seconds that an event's attempts come after its first (src/push/retry_delays.rs).
+RETRIES = [0, 5, 305, 2_105, 9_305, 27_305, 63_305, 113_705, 185_705, 272_105]
 
 CONSOLE_FIELDS = [
     {"entity": "contact", "type": "date", "name": "Birthday"},
@@ -144,7 +151,7 @@ def between(text, before, after):
 
 
 def email_of(first, last, company):
-    plain = str.maketrans("ïıéèêáàâãçñöøåńíł", "iieeeaaaacnooanil")
+    plain = str.maketrans("ïıéèêáàâãçñöøåńíłš", "iieeeaaaacnooanils")
     host = "".join(sign for sign in company.lower().translate(plain) if sign.isalnum())
     return f"{first}.{last}@{host}.example".lower().translate(plain).replace(" ", "")
 
@@ -157,7 +164,7 @@ def fill(env, receiver, run):
     ids = {}
     systems = {}
     for name, fields in [("Website form", {"origin": "website"}), ("ERP", {"origin": "erp"}), ("Newsletter tool", {"origin": "newsletter"}),
-                         ("Nightly import", {"origin": "nightly-import"}), ("Reporting", {"read_only": "on", "expires": "2027-06-30"})]:
+                         ("Nightly import", {"origin": "nightly-import"}), ("Reporting", {"origin": "reporting", "read_only": "on", "expires": "2027-06-30"})]:
         ids["key"], secret = web.add_key(name, **fields)
         systems[name] = Api(base, public_id, secret)
     website, erp, newsletter, nightly = (systems[name] for name in ["Website form", "ERP", "Newsletter tool", "Nightly import"])
@@ -166,6 +173,9 @@ def fill(env, receiver, run):
         web.post("/custom-fields", **{"visibility": "public", "description": "", "allowed_values": "", **field})
     web.post("/audiences", name="Trade fair invitations", id="")
     people = add_people(website, erp, newsletter)
+    # It begins behind the events that write_past parks.
+    add_endpoint(web, receiver, "Newsletter tool", "/newsletter", ["contact.*"])
+    ids["parked"] = [people[name]["uid"] for name in ("Leïla", "Kenji", "Marília")]
     add_history(website, erp, newsletter, people, ids)
     add_conflicts(erp, newsletter, web, people)
     deleted = website.call("POST", "/contact", {"role": "Lead", "first_name": "Test", "last_name": "Entry", "email": "test@test.example"})
@@ -176,24 +186,29 @@ def fill(env, receiver, run):
     systems["Reporting"].call("GET", "/contacts")
     for name, entity in [("warehouse", ""), ("shop", "contact")]:
         web.post("/integrations/sync/consumers", name=name, entity=entity, **{"from": "start"})
-    web.post("/integrations/sync/rules/fields", field="contact.phone", rule="system_of_record", origin="erp")
+    web.post("/integrations/sync/rules/fields", field="company.phone", rule="system_of_record", origin="erp")
     web.post("/integrations/sync/rules/fields", field="contact.tags", rule="existing_wins", origin="")
     add_team(web, env)
     ids["user"] = between(web.get("/team"), "dialog=remove&amp;user=", "\"")
     ids["field"] = between(web.get("/custom-fields"), "dialog=change&amp;field=", '"')
+    for endpoint in erp.call("GET", "/push/endpoints"):
+        ids[endpoint["description"]] = endpoint["id"]
     write_past(env, ids)
     until_attempts(erp, ids)
     return ids
 
 
 def add_endpoints(web, api, receiver, ids):
-    endpoints = [("Order system", "/orders", ["contact.*", "company.*"], "single"), ("Newsletter tool", "/newsletter", ["contact.*"], "batch"),
-                 ("Data warehouse", "/warehouse", [], "single"), ("Old shop", "/old-shop", ["contact.created"], "single")]
-    for name, path, events, mode in endpoints:
-        web.post("/integrations/push", url=receiver.url(path), description=name, events=events, mode=mode)
+    for name, path, events in [("Order system", "/orders", ["contact.*", "company.*"]), ("Data warehouse", "/warehouse", []),
+                               ("Old shop", "/old-shop", ["contact.created"])]:
+        add_endpoint(web, receiver, name, path, events)
     for endpoint in api.call("GET", "/push/endpoints"):
         ids[endpoint["description"]] = endpoint["id"]
     web.post(f"/integrations/push/{ids['Old shop']}/pause")
+
+
+def add_endpoint(web, receiver, name, path, events):
+    web.post("/integrations/push", url=receiver.url(path), description=name, events=events, mode="single")
 
 
 def add_people(website, erp, newsletter):
@@ -245,11 +260,11 @@ def add_conflicts(erp, newsletter, web, people):
 
 
 def spoil(nightly, people):
-    """A nightly import with a column too many: telephone numbers are lost, and there are records that nobody wanted."""
-    for number, name in enumerate(["Amara", "Emre", "Grace", "Priya", "Noah", "Marília"]):
-        nightly.call("PUT", f"/contact/{people[name]['uid']}", {"phone": f"{number + 2}", "title": "n/a"})
-    for number in (1, 2):
-        nightly.call("POST", "/contact", {"role": "Lead", "first_name": "Row", "last_name": str(number), "email": f"row{number}@import.example"})
+    """A nightly import whose lines have slipped by one, and which brings back contacts that were gone."""
+    for name, other, title in SLIPPED:
+        nightly.call("PUT", f"/contact/{people[name]['uid']}", {"phone": people[other]["phone"], "title": title})
+    for first, last, company in [("Paula", "Steiner", "Steiner Bau"), ("Miro", "Hašek", "Galerie Hašek")]:
+        nightly.call("POST", "/contact", {"role": "Lead", "first_name": first, "last_name": last, "email": email_of(first, last, company)})
 
 
 def add_team(web, env):
@@ -271,9 +286,29 @@ def write_past(env, ids):
                       from quota_month, generate_series(1, 31) as day where account_id = '{env["UNIFICUS_PUBLIC_ID"]}')
         update quota_month set days = past.days, used = (select sum(calls) from unnest(past.days) as calls)
         from past where account_id = '{env["UNIFICUS_PUBLIC_ID"]}';
+        update push_endpoint set created_at = now() - interval '12 days' where account_id = '{env["UNIFICUS_PUBLIC_ID"]}';
         insert into push_retry (account_id, endpoint_id, seq, uid, attempts, next_at, parked)
-        select account_id, '{ids["Newsletter tool"]}', seq, uid, 10, now(), true from event
-        where account_id = '{env["UNIFICUS_PUBLIC_ID"]}' and uid = '{ids["contact"]}' order by seq limit 3"""
+        select account_id, '{ids["Newsletter tool"]}', seq, uid, {len(RETRIES)}, now() - interval '20 minutes' * row_number() over (order by seq), true
+        from event where account_id = '{env["UNIFICUS_PUBLIC_ID"]}' and type like '%.created' and uid = any('{{{",".join(ids["parked"])}}}'::uuid[]);
+        do $$ begin
+            for day in 2..4 loop
+                execute format('create table if not exists push_attempt_%s partition of push_attempt for values from (%L) to (%L)',
+                    to_char(now() at time zone 'utc' - interval '1 day' * day, 'YYYYMMDD'),
+                    to_char(now() at time zone 'utc' - interval '1 day' * day, 'YYYY-MM-DD 00:00"Z"'),
+                    to_char(now() at time zone 'utc' - interval '1 day' * (day - 1), 'YYYY-MM-DD 00:00"Z"'));
+            end loop;
+        end $$;
+        insert into push_attempt (account_id, endpoint_id, attempt_id, at, seq, webhook_id, trigger, outcome, status, duration_ms, bytes, body, uids)
+        select r.account_id, r.endpoint_id,
+            (lpad(to_hex((extract(epoch from a.at) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3)
+                || '8' || substr(md5(random()::text), 1, 15))::uuid,
+            a.at, r.seq, r.account_id || ':' || r.seq, case when a.delay = 0 then 'event' else 'retry' end, 'status', 422,
+            31 + (random() * 40)::integer, octet_length(a.body), convert_to(a.body, 'UTF8'), array[r.uid]
+        from push_retry r cross join lateral (
+            select r.next_at - interval '1 second' * ({RETRIES[-1]} - delay) as at, delay,
+                '{{"error": "this address was unsubscribed by its owner and cannot be added again"}}' as body
+            from unnest(array{RETRIES}) as delay) as a
+        where r.account_id = '{env["UNIFICUS_PUBLIC_ID"]}' and r.parked"""
     subprocess.run(["psql", "--quiet", "--set=ON_ERROR_STOP=1", env["UNIFICUS_DATABASE_URL"], "--command", statements], check=True)
 
 
