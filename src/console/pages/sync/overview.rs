@@ -65,7 +65,7 @@ pub(super) async fn content(
                     }
                 }
             }
-            (origin_table(session, &origins))
+            div.compact { (origin_table(session, &origins)) }
             @if after > from {
                 p.muted { "The range has more events than can be counted here: these are the last " (text::thousands(MAX_EVENTS.unsigned_abs())) "." }
             }
@@ -93,7 +93,7 @@ fn origin_table(session: &SessionState, origins: &[OriginSummary]) -> Markup {
                     td data-label="Records" { (text::thousands(origin.records)) }
                     td data-label="Created" { (text::thousands(origin.created)) }
                     td data-label="Deleted" { (text::thousands(origin.deleted)) }
-                    td data-label="Last write" { (time(origin.last_at, session.now)) span.cell-note { "event " (origin.last) } }
+                    td.wide data-label="Last write" { (time(origin.last_at, session.now)) span.cell-note { "event " (origin.last) } }
                     td.cell-actions data-label="Actions" {
                         a.button.quiet href={ (HERE) "/undo?origin=" (encoded(&origin.origin)) } aria-label={ "Undo changes of " (origin.origin) } { "Undo…" }
                     }

@@ -29,11 +29,14 @@ pub(super) fn effects(caption: &str, preview: &UndoPreview) -> Markup {
     let lines: Vec<Line<'_>> = preview.listed.iter().flat_map(lines_of).take(MAX_LINES).collect();
     html! {
         (table(caption, &["Record", "Field", "Now", "Back to", "Result"], html! {
-            @for line in &lines {
+            // The lines of a record follow each other; the first one names it.
+            @for (line, number) in lines.iter().zip(numbers(&lines)) {
                 @let UndoneRecord { entity, uid, now, .. } = line.record;
                 @let name = now.as_ref().and_then(record_name);
-                tr.is-skipped[line.skipped.is_some()] {
-                    th scope="row" data-label="Record" { (record_link(*entity, *uid, name.as_deref())) }
+                tr.is-skipped[line.skipped.is_some()].is-further[number.is_none()] {
+                    @if let Some(number) = number {
+                        th scope="rowgroup" rowspan=(number) data-label="Record" { (record_link(*entity, *uid, name.as_deref())) }
+                    }
                     td data-label="Field" { (line.field) }
                     td data-label="Now" { (line.now) }
                     td data-label="Back to" { (line.back_to) }
@@ -48,6 +51,13 @@ pub(super) fn effects(caption: &str, preview: &UndoPreview) -> Markup {
         }))
         @if preview.listed.len() >= LISTED || lines.len() == MAX_LINES { p.muted { "The table shows the first of them." } }
     }
+}
+
+/// For each record's first line the number of its lines; `None` for the others.
+fn numbers<'a>(lines: &'a [Line<'_>]) -> impl Iterator<Item = Option<usize>> + 'a {
+    lines
+        .chunk_by(|one, other| std::ptr::eq(one.record, other.record))
+        .flat_map(|chunk| std::iter::once(Some(chunk.len())).chain(chunk.iter().skip(1).map(|_| None)))
 }
 
 fn lines_of(record: &UndoneRecord) -> Vec<Line<'_>> {
