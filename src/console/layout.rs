@@ -248,6 +248,9 @@ fn menu(session: &SessionState, nav: Nav) -> Markup {
         nav.menu #menu popover="auto" aria-label="Main" {
             div.menu-brand {
                 a href=(PATH) { (brand_mark(&session.brand)) span.menu-label { (session.brand.name) } }
+                button.icon-button.menu-close type="button" popovertarget="menu" popovertargetaction="hide" aria-label="Close the menu" {
+                    (icon(Icon::Close))
+                }
             }
             ul.menu-entries {
                 @for MenuEntry { pages, icon: symbol, label, path, .. } in entries {
@@ -304,7 +307,9 @@ fn theme_switch(session: &SessionState) -> Markup {
             input type="hidden" name=(CSRF_FIELD) value=(session.token.csrf());
             input type="hidden" name="theme" value=(next);
             input type="hidden" name="back" value=(session.visitor.path);
-            button.icon-button type="submit" aria-label="Switch between light and dark" { (icon(Icon::Theme)) }
+            button.icon-button type="submit" aria-label="Switch between light and dark" {
+                span.if-light { (icon(Icon::Theme)) } span.if-dark { (icon(Icon::Sun)) }
+            }
         }
     }
 }

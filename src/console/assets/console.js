@@ -118,6 +118,12 @@
   );
   document.querySelectorAll("dialog[data-dialog][open]").forEach((dialog) => show(dialog, null));
 
+  // The value of a color, beside its field.
+  document.addEventListener("input", (event) => {
+    const shown = event.target.id && document.querySelector(`[data-color-of="${CSS.escape(event.target.id)}"]`);
+    if (shown) shown.textContent = event.target.value;
+  });
+
   // A form is sent once.
   document.addEventListener("submit", (event) => {
     const form = event.target;

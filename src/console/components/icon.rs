@@ -46,11 +46,13 @@ pub(crate) enum Icon {
     Mail,
     Send,
     Shield,
+    Sun,
+    UserOff,
 }
 
 impl Icon {
     /// Every icon, for the page of components.
-    pub(crate) const ALL: [Self; 41] = [
+    pub(crate) const ALL: [Self; 43] = [
         Self::Dashboard,
         Self::Contacts,
         Self::Companies,
@@ -92,6 +94,8 @@ impl Icon {
         Self::Mail,
         Self::Send,
         Self::Shield,
+        Self::Sun,
+        Self::UserOff,
     ];
 
     /// The path of the drawing (SVG 2, 9.3).
@@ -149,6 +153,12 @@ impl Icon {
             }
             Self::Mail => "M4 6h16v12H4zM4 7l8 6 8-6",
             Self::Send => "M20 4L4 10.500l6.500 3L14 20zM20 4l-9.500 9.500",
+            Self::Sun => {
+                "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6L7 7M17 17l1.400 1.4M5.6 18.400L7 17M17 7l1.400-1.4"
+            }
+            Self::UserOff => {
+                "M10 11.500a3.8 3.8 0 1 0 0-7.500 3.8 3.8 0 0 0 0 7.500zM3 19.500a7 7 0 0 1 10.5-5.700M16 15l5 5M21 15l-5 5"
+            }
             Self::Shield => "M12 3.500l7 2.500v5.500c0 4.5-3 7.5-7 9-4-1.5-7-4.5-7-9V6zM9 12l2.2 2.200L15.5 10",
         }
     }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::components::{
-    ButtonStyle, FormField, Tone, badge, button, card, copy_row, csrf, link_button, notice, page_head, table,
+    ButtonStyle, FormField, Icon, Tone, badge, button, card, copy_button, csrf, link_button, page_head, qr_code, table,
     text_field, time,
 };
 use super::super::error::PageResult;
@@ -167,29 +167,46 @@ fn totp_card(session: &SessionState, new_secret: Option<&TotpSecret>, errors: &F
             } @else if let Some(secret) = new_secret {
                 (totp_form(session, secret, errors))
             } @else {
-                div.form-actions { (link_button(ButtonStyle::Secondary, None, &format!("{HERE}?step=totp"), "Turn on")) }
+                p { (badge(Tone::Neutral, "off")) }
+                div.form-actions { (link_button(ButtonStyle::Primary, Some(Icon::Shield), &format!("{HERE}?step=totp"), "Turn on")) }
             }
         },
     )
 }
 
 fn totp_form(session: &SessionState, secret: &TotpSecret, errors: &FieldErrors) -> Markup {
+    let (key, uri) = (secret.text(), secret.uri(&session.brand.name, &session.email));
     html! {
-        (notice(Tone::Info, html! {
-            p { "Add an account to your authenticator app and enter this key there. On the device with the app you can also open the link." }
-            dl.copy-list { (copy_row("Key", &secret.text())) }
-            p { a href=(secret.uri(&session.brand.name, &session.email)) { "Open in the app" } }
-        }))
+        div.totp {
+            (qr_code(&uri, "QR code with the key for your authenticator app"))
+            div.totp-key {
+                p { strong { "1. " } "Scan this code with your authenticator app." }
+                p.totp-link { a.button href=(uri) { "Open the app on this device" } }
+                p { "Or add an account in the app and enter this key:" }
+                dl.copy-list {
+                    div.copy-row {
+                        dt { "Key" }
+                        dd { code.key-groups { @for group in groups(&key) { span { (group) } } } (copy_button(&key, "Copy the key")) }
+                    }
+                }
+                p { strong { "2. " } "Enter the six digits that the app shows now." }
+            }
+        }
         form method="post" action={ (HERE) "/totp" } {
             (csrf(&session.token.csrf()))
             input type="hidden" name="secret" value=(secret.text());
             (text_field(FormField {
                 autocomplete: "one-time-code", error: errors.get("code"), max_length: Some(10),
-                hint: Some("The six digits that the app shows now."), ..FormField::new("code", "Code")
+                ..FormField::new("code", "Code")
             }))
-            div.form-actions { (button(ButtonStyle::Primary, "Turn on")) a href=(HERE) { "Cancel" } }
+            div.form-actions { (button(ButtonStyle::Primary, "Turn on")) a.button href=(HERE) { "Cancel" } }
         }
     }
+}
+
+/// A key in groups of four, as people read it.
+fn groups(key: &str) -> impl Iterator<Item = &str> {
+    (0..key.len()).step_by(4).filter_map(|start| key.get(start..key.len().min(start + 4)))
 }
 
 fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
@@ -197,7 +214,7 @@ fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
         "Sessions",
         "The browsers in which you are signed in.",
         html! {
-            (table("Sessions", &["Browser", "Address", "Signed in", "Last used", "Actions"], html! {
+            (table("Sessions", &["Browser", "IP address", "Signed in", "Last used", "Actions"], html! {
                 @for listed in sessions {
                     @let is_this = listed.session_id == session.session_id;
                     tr {
@@ -207,14 +224,14 @@ fn sessions_card(session: &SessionState, sessions: &[ListedSession]) -> Markup {
                                 @if is_this { (badge(Tone::Success, "this one")) }
                             }
                         }
-                        td data-label="Address" { @if let Some(address) = listed.address { code { (address) } } }
+                        td data-label="IP address" { @if let Some(address) = listed.address { code { (address) } } }
                         td data-label="Signed in" { (time(listed.created_at, session.now)) }
                         td data-label="Last used" { (time(listed.used_at, session.now)) }
                         td.cell-actions data-label="Actions" {
                             @if !is_this {
                                 form method="post" action={ (HERE) "/sessions/" (listed.session_id) "/end" } {
                                     (csrf(&session.token.csrf()))
-                                    button.button.quiet type="submit" { "Sign out" }
+                                    button.button type="submit" { "Sign out" }
                                 }
                             }
                         }
@@ -259,7 +276,12 @@ fn browser_name(agent: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::browser_name;
+    use super::{browser_name, groups};
+
+    #[test]
+    fn a_key_is_shown_in_groups_of_four() {
+        assert_eq!(groups("ABCDEFGHIJ").collect::<Vec<_>>(), ["ABCD", "EFGH", "IJ"]);
+    }
 
     #[test]
     fn a_browser_is_named_by_its_user_agent() {

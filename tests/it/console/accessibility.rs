@@ -98,7 +98,7 @@ async fn no_page_is_wider_than_a_phone_or_shifts_or_is_heavy() {
         browser.cdp("Emulation.setDeviceMetricsOverride", size).await;
         browser.open(&format!("{}/profile", console.url())).await;
         browser.until("!document.getElementById('menu').checkVisibility()").await;
-        browser.find("//button[@popovertarget = 'menu']").await.click().await;
+        browser.find("//button[@aria-label = 'Menu']").await.click().await;
         browser.until("document.getElementById('menu').checkVisibility()").await;
         browser.find("//nav[@id = 'menu']//a[. = 'Team']").await.click().await;
         browser.find("//h1[text() = 'Team']").await;

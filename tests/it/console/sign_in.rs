@@ -236,6 +236,10 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     let web = console.as_role(UserRole::Member).await;
     let page = web.get("/console/profile?step=totp").await;
     let text = page.hidden("secret").unwrap();
+    assert!(
+        page.text.contains("<svg class=\"qr\"")
+            && page.text.contains(&format!("<span>{}</span>", text.get(..4).unwrap()))
+    );
     let wrong = web.post("/console/profile/totp", &[("secret", &text), ("code", "000000")]).await;
     assert!(wrong.status == 422 && wrong.text.contains("This code is not right."), "{}", wrong.text);
     assert_eq!(wrong.hidden("secret").unwrap(), text, "the app keeps its key");
