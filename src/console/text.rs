@@ -83,6 +83,12 @@ pub(crate) fn breaks(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The end of an id: `…2c9f7685`. It begins with its time, which ids of one day share.
+pub(crate) fn id_end(id: &str) -> String {
+    let begin = id.char_indices().rev().nth(7).map_or(0, |(begin, _)| begin);
+    format!("…{}", id.get(begin..).unwrap_or(id))
+}
+
 /// How long ago a time was: `just now`, `5 minutes ago`, `yesterday`, or its day.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now - at).whole_seconds();
@@ -137,6 +143,11 @@ mod tests {
         assert_eq!(minute(now), "30 Nov 2026, 09:05 UTC");
         assert_eq!(second(datetime!(2026-11-30 09:05:07 UTC)), "30 Nov 2026, 09:05:07 UTC");
         assert_eq!(day_of_month(datetime!(2026-12-01 00:00 UTC)), "1 Dec");
+    }
+
+    #[test]
+    fn an_id_is_told_by_its_end() {
+        assert_eq!(["01a22d04-b2c9-7685-b2dd-f00012345678", "x", ""].map(id_end), ["…12345678", "…x", "…"]);
     }
 
     #[test]

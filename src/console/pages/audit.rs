@@ -1,5 +1,6 @@
 //! Audit: who changed what, when, and from where.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -7,7 +8,6 @@ use axum::extract::State;
 use axum::response::Response;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use maud::{Markup, html};
-use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::super::components::{
@@ -18,6 +18,8 @@ use super::super::form::{Form, PageQuery};
 use super::super::layout::Nav;
 use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
+use super::audit_words::{DetailNames, details, words};
+use super::dashboard::name_of;
 use crate::contract::timestamp;
 use crate::domain::Timestamp;
 use crate::store::console::audit_list::{AuditEntry, AuditFilter, AuditPage};
@@ -56,7 +58,24 @@ pub(in crate::console) async fn show(
 ) -> PageResult {
     let filter = filter(&query);
     let AuditPage { entries, next } = console.store.audit_page(session.account, &filter, PAGE).await?;
-    Ok(session.page(Nav::Audit, TITLE, content(&session, &query, &entries, next)))
+    let names = DetailNames {
+        tiers: &console.config.quota.tiers,
+        endpoints: endpoint_names(&console, &session, &entries).await?,
+    };
+    Ok(session.page(Nav::Audit, TITLE, content((&session, &names), &query, &entries, next)))
+}
+
+/// The names of the push endpoints, where an entry is of one.
+async fn endpoint_names(
+    console: &Console,
+    session: &SessionState,
+    entries: &[AuditEntry],
+) -> Result<HashMap<Uuid, String>, PageError> {
+    if !entries.iter().any(|entry| entry.action.starts_with("push.")) {
+        return Ok(HashMap::new());
+    }
+    let endpoints = console.store.endpoints(session.account).await?;
+    Ok(endpoints.iter().map(|state| (state.endpoint.endpoint_id, name_of(state))).collect())
 }
 
 /// The same entries as a file.
@@ -101,7 +120,12 @@ fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: Option<Uuid>) -> Markup {
+fn content(
+    (session, names): (&SessionState, &DetailNames<'_>),
+    query: &Form,
+    entries: &[AuditEntry],
+    next: Option<Uuid>,
+) -> Markup {
     let is_filtered = ["actor", "kind", "from", "until"].iter().any(|name| query.filled(name).is_some());
     let link = |path: &str, before: Option<Uuid>| {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
@@ -115,7 +139,7 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
         }
         format!("{HERE}{path}?{}", address.finish())
     };
-    let download = link_button(ButtonStyle::Secondary, Some(Icon::Download), &link("/export", None), "Download CSV");
+    let download = link_button(ButtonStyle::Secondary, Some(Icon::Download), &link("/export", None), "Export CSV");
     html! {
         (page_head(TITLE, "Who changed this account, when, and from where. Entries are never changed or deleted.", download))
         (filters(query))
@@ -130,11 +154,13 @@ fn content(session: &SessionState, query: &Form, entries: &[AuditEntry], next: O
                 html! { @if is_filtered { a.button href=(HERE) { "Show everything" } } },
             ))
         } @else {
-            (table("Audit", &["When", "Who", "What", "Details", "From"], html! {
-                @for entry in entries { (entry_row(session, entry)) }
-            }))
+            div.audit {
+                (table("Audit", &["Time", "User", "Action", "Details", "IP address"], html! {
+                    @for entry in entries { (entry_row(session, names, entry)) }
+                }))
+            }
             @let previous = query.get("before").map(|_| link("", None));
-            (pagination("The newest entries come first.", previous.as_deref(), next.map(|next| link("", Some(next))).as_deref()))
+            (pagination("Newest first", previous.as_deref(), next.map(|next| link("", Some(next))).as_deref()))
         }
     }
 }
@@ -144,115 +170,39 @@ fn filters(query: &Form) -> Markup {
         html! { label.filter { span { (label) } input type=(kind) name=(name) value=(query.text(name)) autocomplete="off"; } }
     };
     html! {
-        form.toolbar method="get" action=(HERE) {
+        form.toolbar.audit-filters method="get" action=(HERE) {
             label.filter {
-                span { "What" }
+                span { "Action" }
                 select name="kind" {
                     @for Choice { value, label, .. } in KINDS { option value=(value) selected[query.text("kind") == value] { (label) } }
                 }
             }
-            (input("text", "actor", "Who"))
+            (input("text", "actor", "User"))
             (input("date", "from", "From"))
-            (input("date", "until", "Until"))
+            (input("date", "until", "To"))
             button.button type="submit" { "Filter" }
         }
     }
 }
 
-fn entry_row(session: &SessionState, entry: &AuditEntry) -> Markup {
-    let AuditEntry { at, actor, action, detail, address, .. } = entry;
+fn entry_row(session: &SessionState, names: &DetailNames<'_>, entry: &AuditEntry) -> Markup {
+    let AuditEntry { at, actor, action, address, .. } = entry;
     html! {
         tr {
-            th scope="row" data-label="When" { (exact_time(*at, session.now)) }
-            td data-label="Who" { (breakable(actor)) }
-            td data-label="What" { (words(action)) }
-            td data-label="Details" { (details(detail)) }
-            td data-label="From" { @match address { Some(address) => { code { (address) } } None => { span.muted { "–" } } } }
+            th scope="row" data-label="Time" { (exact_time(*at, session.now)) }
+            td data-label="User" { span { (breakable(actor)) @if let Some(note) = actor_note(actor) { small.cell-note { (note) } } } }
+            td data-label="Action" { (words(action)) }
+            td data-label="Details" { (details(entry, names)) }
+            td data-label="IP address" { @match address { Some(address) => { code { (address) } } None => { span.muted.absent { "–" } } } }
         }
     }
 }
 
-/// The members of a detail as `name: value`, without those that are null.
-fn details(text: &str) -> Markup {
-    let members = match serde_json::from_str(text) {
-        Ok(Json::Object(members)) => members,
-        _ => serde_json::Map::default(),
-    };
-    let shown: Vec<(String, String)> = members
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (name.replace('_', " "), value)
-        })
-        .collect();
-    html! {
-        span.details {
-            @for (name, value) in shown {
-                span {
-                    span.muted { (name) ": " }
-                    @if value.parse::<Uuid>().is_ok() { code title=(value) { (value.chars().take(8).collect::<String>()) "…" } } @else { (value) }
-                }
-            }
-        }
-    }
-}
-
-/// The action as people say it; one that has no words is shown as it is.
-fn words(action: &str) -> &str {
-    match action {
-        "account.create" => "Account created",
-        "account.tier" => "Tier changed",
-        "account.on_missing" => "Behavior Settings changed",
-        "account.show_once" => "Showing keys once changed",
-        "account.limit_secure_api" => "White Label Visibility changed",
-        "consumer.create" => "NATS consumer added",
-        "consumer.delete" => "NATS consumer deleted",
-        "push.create" => "Push endpoint added",
-        "push.update" => "Push endpoint changed",
-        "push.delete" => "Push endpoint deleted",
-        "push.pause" => "Push endpoint paused",
-        "push.resume" => "Push endpoint resumed",
-        "push.rotate" => "Signing secret rotated",
-        "push.replay" => "Events replayed",
-        "push.test" => "Test event sent",
-        "push.retry" => "Parked event retried",
-        "push.retry_all" => "Parked events retried",
-        "push.skip" => "Events skipped",
-        "push.erase" => "Responses erased",
-        "sync.resolve" => "Conflict resolved",
-        "sync.revert" => "Changes of an origin undone",
-        "sync_policy.set" => "Sync rules changed",
-        "audience.add" => "Audience added",
-        "field.add" => "Custom field added",
-        "field.change" => "Custom field changed",
-        "field.archive" => "Custom field archived",
-        "company.keep" => "Company without contacts kept",
-        "contact.import" => "Contacts imported",
-        "contact.export" => "Contacts exported",
-        "contact.restore" => "Contact restored",
-        "company.import" => "Companies imported",
-        "company.export" => "Companies exported",
-        "company.restore" => "Company restored",
-        "project.export" => "Projects exported",
-        "project.restore" => "Project restored",
-        "brand.set" => "Platform Branding changed",
-        "brand.clear" => "Platform Branding cleared",
-        "log.restored" => "Event log restored from a backup",
-        "key.add" => "Secret Key added",
-        "key.delete" => "Secret Key deleted",
-        "key.reveal" => "Secret Key copied",
-        "user.invite" => "User invited",
-        "user.role" => "Role changed",
-        "user.disable" => "User disabled",
-        "user.enable" => "User enabled",
-        "user.remove" => "User removed",
-        "user.link" => "Password link made",
-        "user.password" => "Password chosen",
-        "user.sign_in" => "Signed in",
-        "user.sign_out_everywhere" => "Signed out everywhere",
-        "user.totp_add" => "Second factor turned on",
-        "user.totp_remove" => "Second factor turned off",
-        other => other,
+/// Who stands behind a name that is no user's.
+fn actor_note(actor: &str) -> Option<&'static str> {
+    match actor {
+        "operator" => Some("by the command line of the service"),
+        "dev" => Some("the set-up of a development service"),
+        _ => None,
     }
 }

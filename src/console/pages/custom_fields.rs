@@ -18,6 +18,7 @@ use super::super::form::{FieldErrors, Form, PageQuery};
 use super::super::layout::{self, Nav};
 use super::super::session::{ConsoleSession, SessionState};
 use super::super::state::Console;
+use super::super::text;
 use crate::clock;
 use crate::contract::input::{self, InputKind};
 use crate::contract::record::{self, parse_uid};
@@ -160,17 +161,22 @@ fn content(session: &SessionState, fields: &[Record], is_archived: bool, opened:
     let can_manage = layout::can_manage(session);
     let add = || dialog_link(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}?dialog=add"), "Add field");
     let other = if is_archived {
-        (HERE.to_owned(), "Show current")
+        (HERE.to_owned(), "Show active")
     } else {
         (format!("{HERE}?state=archived"), "Show archived")
     };
+    let (title, lead) = if is_archived {
+        ("Archived custom fields", "Records keep the values of these fields, and get no new ones.")
+    } else {
+        (TITLE, "Attributes of your own for contacts, companies and projects. Systems name a field by its UID.")
+    };
     html! {
-        (page_head(TITLE, "Attributes of your own for contacts, companies and projects. The API names them by their UID.", html! {
+        (page_head(title, lead, html! {
             (link_button(ButtonStyle::Secondary, None, &other.0, other.1))
             @if can_manage && !is_archived && !fields.is_empty() { (add()) }
         }))
-        section.card {
-            h2.visually-hidden { (if is_archived { "Archived fields" } else { "Fields" }) }
+        section.plain-list {
+            @if !fields.is_empty() { h2.visually-hidden { (if is_archived { "Archived fields" } else { "Fields" }) } }
             @if fields.is_empty() && is_archived {
                 (empty_state(Icon::Archive, "No archived fields", "A field that is archived keeps its values and takes no new ones.", html! {}))
             } @else if fields.is_empty() {
@@ -204,7 +210,7 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
                         th scope="row" data-label="Label" {
                             div.cell-names {
                                 span { (label) }
-                                @if owner == FieldOwner::Company && visibility == Visibility::Private { (badge(Tone::Warning, "private")) }
+                                @if owner == FieldOwner::Company && visibility == Visibility::Private { (badge(Tone::Neutral, "private")) }
                             }
                             @if let Some(description) = description { small.cell-note { (description) } }
                         }
@@ -213,7 +219,7 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
                         td data-label="Allowed values" {
                             @if allowed_values.is_empty() { span.muted { "any" } } @else { (listed(allowed_values)) }
                         }
-                        td data-label="UID" { span.cell-code { code title=(uid) { (end_of(&uid.to_string())) } (copy_button(&uid.to_string(), &format!("Copy the UID of {label}"))) } }
+                        td data-label="UID" { span.cell-code { code title=(uid) { (text::id_end(&uid.to_string())) } (copy_button(&uid.to_string(), &format!("Copy the UID of {label}"))) } }
                         @if can_change {
                             td.cell-actions data-label="Actions" {
                                 (dialog_icon(Icon::Edit, &format!("{HERE}?dialog=change&field={uid}"), &format!("Change {label}")))
@@ -225,11 +231,6 @@ fn fields_table(fields: &[Record], can_change: bool) -> Markup {
             }
         },
     )
-}
-
-/// The end of a UID, in which those of one account differ.
-fn end_of(uid: &str) -> String {
-    format!("…{}", uid.rsplit('-').next().unwrap_or(uid))
 }
 
 /// The first values of a choice.

@@ -152,16 +152,16 @@ fn activity(hours: &[(Timestamp, u64)]) -> Markup {
             (format!("{:02}:00 UTC: {}", hour.hour(), text::count(*events, "event", "events")), *events)
         })
         .collect();
-    let edge =
-        |edge: Option<&(Timestamp, u64)>| edge.map_or_else(String::new, |(hour, _)| format!("{:02}:00", hour.hour()));
+    let busiest = hours.iter().map(|(_, events)| *events).max().unwrap_or_default();
+    let begin = hours.first().map_or_else(String::new, |(hour, _)| format!("{:02}:00 UTC", hour.hour()));
     card(
         "Events per hour",
         "",
         html! {
             figure.chart {
-                figcaption { (text::count(sum, "event", "events")) " in the last 24 hours" }
+                figcaption { (text::count(sum, "event", "events")) " in the last 24 hours" @if busiest > 0 { ", at most " (text::thousands(busiest)) " in one hour" } }
                 (columns(&format!("Events per hour of the last 24 hours, {sum} in all"), &columns_of))
-                div.chart-axis aria-hidden="true" { span { (edge(hours.first())) } span { "now" } }
+                div.chart-axis aria-hidden="true" { span { "yesterday, " (begin) } span { "now" } }
             }
         },
     )
@@ -175,11 +175,13 @@ struct Check<'a> {
     state: &'a str,
     /// The page that mends it, and its name.
     link: Option<(&'a str, &'a str)>,
+    /// Whether it is a part of the check above it.
+    is_part: bool,
 }
 
-fn check(Check { title, sentence, tone, state, link }: Check<'_>) -> Markup {
+fn check(Check { title, sentence, tone, state, link, is_part }: Check<'_>) -> Markup {
     html! {
-        li.check {
+        li.check.is-part[is_part] {
             div { strong { (title) } p { (sentence) } }
             div.check-state {
                 (badge(tone, state))
@@ -214,12 +216,13 @@ fn relay(overview: &Overview, now: Timestamp) -> Markup {
         }
         _ => "Every event was published to the stream.".to_owned(),
     };
-    check(Check { title: "Stream", sentence, tone, state, link: None })
+    check(Check { title: "Event stream", sentence, tone, state, link: None, is_part: false })
 }
 
 /// The endpoints as a whole, then each that fails or is behind.
 fn push(endpoints: &[EndpointState], overview: &Overview) -> Vec<Markup> {
     const PAGE: (&str, &str) = ("/console/integrations/push", "Push Endpoints");
+    let number = |count: usize| u64::try_from(count).unwrap_or_default();
     if endpoints.is_empty() {
         let sentence = "No system is told of changes yet.".to_owned();
         return vec![check(Check {
@@ -228,22 +231,24 @@ fn push(endpoints: &[EndpointState], overview: &Overview) -> Vec<Markup> {
             tone: Tone::Neutral,
             state: "none",
             link: Some((PAGE.0, "Add one")),
+            is_part: false,
         })];
     }
     let behind = |state: &EndpointState| overview.head.since(state.cursor.seq);
-    let live = endpoints.iter().filter(|state| state.endpoint.status == EndpointStatus::Live);
-    let (count, lag) = (live.clone().count(), live.map(behind).max().unwrap_or_default());
-    let count = text::count(u64::try_from(count).unwrap_or_default(), "endpoint receives", "endpoints receive");
-    let sentence =
-        if lag == 0 { format!("{count} every event.") } else { format!("{count} events, {lag} behind at most.") };
     let troubled: Vec<(&EndpointState, Tone, &str, String)> = endpoints
         .iter()
         .filter_map(|state| Some((state, trouble(state, behind(state))?)))
         .map(|(state, (tone, word, sentence))| (state, tone, word, sentence))
         .collect();
-    let (tone, state) =
-        if troubled.is_empty() { (Tone::Success, "all well") } else { (Tone::Warning, "needs attention") };
-    let mut lines = vec![check(Check { title: PAGE.1, sentence, tone, state, link: Some(PAGE) })];
+    let all = text::count(number(endpoints.len()), "endpoint", "endpoints");
+    let (sentence, tone, state) = if troubled.is_empty() {
+        (format!("{all}, and each receives every event."), Tone::Success, "all well")
+    } else {
+        let need = if troubled.len() == 1 { "needs" } else { "need" };
+        (format!("{} of {all} {need} attention.", number(troubled.len())), Tone::Warning, "needs attention")
+    };
+    let mut lines =
+        vec![check(Check { title: PAGE.1, sentence, tone, state, link: Some((PAGE.0, "See all")), is_part: false })];
     lines.extend(troubled.iter().take(MAX_NAMED).map(|(state, tone, word, sentence)| {
         let title = name_of(state);
         let path = format!("{}/{}", PAGE.0, state.endpoint.endpoint_id);
@@ -253,6 +258,7 @@ fn push(endpoints: &[EndpointState], overview: &Overview) -> Vec<Markup> {
             tone: *tone,
             state: word,
             link: Some((&path, if state.endpoint.status == EndpointStatus::Live { "See why" } else { "Resume it" })),
+            is_part: true,
         })
     }));
     if overview.parked > 0 {
@@ -264,8 +270,9 @@ fn push(endpoints: &[EndpointState], overview: &Overview) -> Vec<Markup> {
             title: "Parked events",
             sentence,
             tone: Tone::Danger,
-            state: "parked",
+            state: "waiting",
             link: Some((PAGE.0, "Retry them")),
+            is_part: true,
         }));
     }
     lines
@@ -293,7 +300,7 @@ fn trouble(state: &EndpointState, behind: u64) -> Option<(Tone, &'static str, St
 }
 
 /// The description of an endpoint, or its host. The rest of an address may be secret.
-fn name_of(state: &EndpointState) -> String {
+pub(super) fn name_of(state: &EndpointState) -> String {
     let settings = &state.endpoint.settings;
     let host = || url::Url::parse(&settings.url).ok().and_then(|url| url.host_str().map(str::to_owned));
     Some(settings.description.clone())
@@ -303,14 +310,14 @@ fn name_of(state: &EndpointState) -> String {
 }
 
 fn conflicts(overview: &Overview) -> Markup {
-    const PAGE: (&str, &str) = ("/console/integrations/sync", "Sync");
+    const PAGE: (&str, &str) = ("/console/integrations/sync/conflicts", "See conflicts");
     let (sentence, tone, state, link) = if overview.conflicts > 0 {
         let sentence = format!("{} between systems to decide.", up_to(overview.conflicts, "conflict", "conflicts"));
         (sentence, Tone::Warning, "open", (PAGE.0, "Resolve them"))
     } else {
         ("No two systems disagree about a value.".to_owned(), Tone::Success, "none open", PAGE)
     };
-    check(Check { title: "Conflicts", sentence, tone, state, link: Some(link) })
+    check(Check { title: "Conflicts", sentence, tone, state, link: Some(link), is_part: false })
 }
 
 fn up_to(number: i64, one: &str, many: &str) -> String {
@@ -348,27 +355,36 @@ fn first_steps(session: &SessionState, numbers: &Numbers) -> Markup {
         sentence: "Add a push endpoint: every change is sent to its URL, signed. The page has a receiver to try it with.",
         link: ("/console/integrations/push", "Add an endpoint"),
     };
+    let first_open = if session.may_use(Access::SecureApi) && !connect.is_done {
+        1
+    } else if contacts.is_done {
+        3
+    } else {
+        2
+    };
     card(
         "First steps",
         "From here to a synchronized contact and a webhook.",
         html! {
             ol.checks.steps {
-                @if session.may_use(Access::SecureApi) { (step(&connect)) }
-                (step(&contacts))
-                (step(&push))
+                @if session.may_use(Access::SecureApi) { (step(&connect, first_open == 1)) }
+                (step(&contacts, first_open == 2))
+                (step(&push, first_open == 3))
             }
         },
     )
 }
 
-fn step(Step { is_done, title, sentence, link }: &Step<'_>) -> Markup {
+/// A step; the one that comes next has the primary button.
+fn step(Step { is_done, title, sentence, link }: &Step<'_>, is_next: bool) -> Markup {
+    let style = if is_next { ButtonStyle::Primary } else { ButtonStyle::Secondary };
     html! {
         li.check.is-done[*is_done] {
             span.step-number aria-hidden="true" { @if *is_done { (icon(Icon::Check)) } }
             div { strong { (title) } p { (sentence) } }
             div.check-state {
                 @if *is_done { (badge(Tone::Success, "done")) }
-                @else { (link_button(ButtonStyle::Secondary, None, link.0, link.1)) }
+                @else { (link_button(style, None, link.0, link.1)) }
             }
         }
     }

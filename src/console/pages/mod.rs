@@ -3,6 +3,7 @@
 pub(super) mod account_links;
 pub(super) mod audiences;
 pub(super) mod audit;
+mod audit_words;
 pub(super) mod branding;
 pub(super) mod components;
 pub(super) mod custom_fields;

@@ -38,10 +38,10 @@ impl<'a> MonthlyQuota<'a> {
         let (used, all) = (text::thousands(self.usage.used), text::thousands(self.limit));
         html! {
             div.quota-line {
-                (badge(Tone::Neutral, self.tier))
+                (badge(Tone::Neutral, &format!("Plan: {}", self.tier)))
                 p {
-                    span { strong { (used) " of " (all) } " calls used this month ·" } " "
-                    span { strong { (text::thousands(self.left())) } " left ·" } " " span { "resets " (self.resets()) }
+                    span { strong { (used) " of " (all) } " calls used this month" } span.quota-dot { " · " }
+                    span { strong { (text::thousands(self.left())) } " left" } span.quota-dot { " · " } span { "resets " (self.resets()) }
                 }
             }
             (meter(&format!("{used} of {all} calls used"), self.usage.used, self.limit))

@@ -22,6 +22,10 @@ async fn every_change_of_a_page_is_listed_with_who_when_and_from_where() {
     ] {
         assert!(page.expect(200).text.contains(words), "{words}: {}", page.text);
     }
+    let log = page.between("<tbody>", "</tbody>");
+    assert!(log.contains("role: </span>Admin<") && !log.contains("{&quot;"), "{log}");
+    let times = log.matches("<time").count();
+    assert!(times > 2 && log.matches(" UTC</time>").count() == times, "exact times: {log}");
     let keys = web.get("/console/audit?kind=key.&actor=super_admin@example.org").await;
     assert!(keys.text.contains("Secret Key added") && !keys.text.contains("User invited"), "{}", keys.text);
     assert!(web.get("/console/audit?kind=%25").await.text.contains("Nothing matches"), "a filter is no pattern");

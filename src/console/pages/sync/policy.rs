@@ -23,7 +23,8 @@ use crate::domain::{Entity, FieldPolicy, SyncPolicy};
 
 const LEAD: &str = "When two systems change the same field at the same time, these rules say which value stays. The other one is kept among the conflicts.";
 
-const RULES: [(&str, &str, &str); 3] = [
+/// The rules: their names in the policy, their labels, and what they do.
+pub(in crate::console::pages) const RULES: [(&str, &str, &str); 3] = [
     ("incoming_wins", "The later change wins", "The value that arrives last stays."),
     ("existing_wins", "The earlier change wins", "The stored value stays; the rest of the later change applies."),
     (
