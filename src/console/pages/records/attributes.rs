@@ -31,8 +31,8 @@ pub(super) fn label(field: Field) -> String {
 
 pub(super) fn role_badge(role: Role) -> Markup {
     let tone = match role {
-        Role::Lead => Tone::Info,
-        Role::Prospect => Tone::Warning,
+        Role::Lead => Tone::Neutral,
+        Role::Prospect => Tone::Info,
         Role::Client => Tone::Success,
     };
     badge(tone, role.name())
@@ -71,7 +71,7 @@ pub(super) fn attributes(record: &Record, names: &Names) -> Markup {
                     }
                 }
             }
-            @if let Some(origin) = only { p.attribute-origin { "All of it was last written by " (badge(Tone::Info, origin)) } }
+            @if let Some(origin) = only { p.attribute-origin { "Every value was last written by " (badge(Tone::Neutral, origin)) } }
         }
     }
 }
@@ -87,10 +87,8 @@ fn row(name: &str, content: &Markup, origin: Option<&str>) -> Markup {
     html! {
         div.attribute {
             dt { (name) }
-            dd {
-                div.attribute-value { (content) }
-                @if let Some(origin) = origin { small.attribute-origin { "by " (origin) } }
-            }
+            dd { div.attribute-value { (content) } }
+            @if let Some(origin) = origin { dd.attribute-origin { "by " (origin) } }
         }
     }
 }

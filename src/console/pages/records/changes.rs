@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::super::super::components::{Tone, badge};
 use super::attributes::{label, value};
 use super::names::Names;
 use crate::domain::{Event, EventType, Field, FieldChange, Value};
@@ -18,15 +19,51 @@ pub(super) fn changes(event: &Event, names: &Names) -> Markup {
                 div.change {
                     dt { (line.name) }
                     dd {
+                        @if let Some(difference) = Difference::of(line, names) { (difference.markup()) } @else {
                         @if let Some(from) = line.from { del { (value(line.field, from, names)) } }
                         @if line.from.is_some() || line.to.is_none() { span.change-arrow aria-hidden="true" { "→" } span.visually-hidden { " became " } }
                         @match line.to {
                             Some(to) => ins { (value(line.field, to, names)) },
                             None => span.muted { "empty" },
                         }
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// The words that a list lost and got, where both of its values are known.
+struct Difference {
+    removed: Vec<String>,
+    added: Vec<String>,
+}
+
+impl Difference {
+    /// `None` for a field that is no list of words, or whose words only changed their places.
+    fn of(line: &Line<'_>, names: &Names) -> Option<Self> {
+        let words = |value: &Value| {
+            if let Value::Tags(words) | Value::Words(words) = value {
+                Some(words.clone())
+            } else if let Value::Audiences(numbers) = value {
+                Some(numbers.iter().map(|number| names.audience(*number)).collect())
+            } else {
+                None
+            }
+        };
+        let (before, after) = (words(line.from?)?, words(line.to?)?);
+        let without = |words: &[String], other: &[String]| {
+            words.iter().filter(|word| !other.contains(word)).cloned().collect::<Vec<_>>()
+        };
+        let difference = Self { removed: without(&before, &after), added: without(&after, &before) };
+        (!difference.removed.is_empty() || !difference.added.is_empty()).then_some(difference)
+    }
+
+    fn markup(&self) -> Markup {
+        html! {
+            @for word in &self.removed { del { span.visually-hidden { "removed " } (badge(Tone::Neutral, word)) } }
+            @for word in &self.added { ins { span.visually-hidden { "added " } (badge(Tone::Neutral, &format!("+ {word}"))) } }
         }
     }
 }

@@ -32,14 +32,14 @@ pub(super) fn form(
         nav.breadcrumb aria-label="Breadcrumb" { a href=(kind.path) { (kind.title) } }
         (page_head(&format!("Import {}", kind.nouns), "Check the file first: nothing is written until you import it.", html! {}))
         form.import method="post" action=(action) enctype="multipart/form-data" data-stream="#import-results" {
-            (card("1. The file", "", html! {
+            (card("1. Choose a file", "", html! {
                 (drop_area(errors.get("file")))
                 p.hint {
-                    "CSV in UTF-8, up to " (MAX_FILE >> 20) " MiB. The first line names the columns; columns that are named like an attribute, such as "
-                    code { (example(kind)) } ", are recognised. An exported file can be imported as it is."
+                    "CSV in UTF-8, up to " (MAX_FILE >> 20) " MiB. The first line names the columns; columns with the name of an attribute, such as "
+                    code { (example(kind)) } ", are recognized. An exported file can be imported as it is."
                 }
             }))
-            (card("2. What its lines mean", "", meaning(kind, choices, errors)))
+            (card("2. How to read it", "", meaning(kind, choices, errors)))
             div.form-actions {
                 button class=(ButtonStyle::Primary.class()) type="submit" name="mode" value="check" { "Check the file" }
                 button class=(ButtonStyle::Secondary.class()) type="submit" name="mode" value="run" { "Import" }
@@ -62,7 +62,7 @@ fn drop_area(error: Option<&str>) -> Markup {
     html! {
         label.drop for="field-file" data-drop {
             (icon(Icon::Upload))
-            strong { "Drop a CSV file here, or choose one" }
+            strong { "Choose a CSV file, or drop one here" }
             span.drop-name data-drop-name {}
             input #field-file type="file" name="file" accept=".csv,.tsv,.txt,text/csv" required aria-invalid=[error.map(|_| "true")]
                 aria-describedby=[error.map(|_| "error-file")];
@@ -73,7 +73,7 @@ fn drop_area(error: Option<&str>) -> Markup {
 
 fn meaning(kind: &RecordKind, choices: &ImportChoices, errors: &FieldErrors) -> Markup {
     const ROLES: [Choice<'_>; 4] = [
-        Choice { value: "", label: "The file has a column role", hint: None },
+        Choice { value: "", label: "From the file’s column “role”", hint: None },
         Choice { value: "Lead", label: "Lead", hint: None },
         Choice { value: "Prospect", label: "Prospect", hint: None },
         Choice { value: "Client", label: "Client", hint: None },
@@ -83,7 +83,7 @@ fn meaning(kind: &RecordKind, choices: &ImportChoices, errors: &FieldErrors) -> 
         p.muted { "A line whose " (key) " is known changes that " (kind.noun) "; any other line creates one." }
         (select(FormField {
             value: &choices.role, error: errors.get("role"), is_required: false,
-            hint: Some("The role of every line. Chosen here, it takes the place of the column."), ..FormField::new("role", "Role")
+            hint: Some("The role of every line. A role that is chosen here replaces that of the column."), ..FormField::new("role", "Role")
         }, &ROLES))
         (text_field(FormField {
             value: &choices.origin, error: errors.get("origin"), max_length: Some(MAX_KEY_NAME),

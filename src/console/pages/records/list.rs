@@ -7,7 +7,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use maud::{Markup, html};
 
 use super::super::super::components::{
-    ButtonStyle, Icon, Tone, badge, empty_state, icon, link_button, page_head, pagination, table, time,
+    ButtonStyle, Icon, Tone, badge, breakable, empty_state, icon, link_button, page_head, pagination, table, time,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::PageQuery;
@@ -49,10 +49,11 @@ pub(in crate::console) async fn list<K: Kind>(
     } else {
         live(&console, &session, &kind, &query).await?
     };
+    let is_bare = is_bare(&console, &session, &kind, &query, &listed).await?;
     let results = results(&session, &kind, &query, &listed);
     let content = html! {
-        (page_head(kind.title, kind.lead, actions(&session, &kind, &query)))
-        (toolbar(&kind, &query))
+        (page_head(kind.title, kind.lead, html! { @if !is_bare { (actions(&session, &kind, &query)) } }))
+        @if !is_bare { (toolbar(&kind, &query)) }
         div #records { (results) }
     };
     let mut response = session.page(kind.nav, kind.title, content);
@@ -64,6 +65,21 @@ pub(in crate::console) async fn list<K: Kind>(
         response.headers_mut().extend(address.ok().map(|address| (HX_REPLACE_URL, address)));
     }
     Ok(response)
+}
+
+/// Whether the account has no such record at all, deleted ones included: then there is nothing to search or to export.
+async fn is_bare(
+    console: &Console,
+    session: &SessionState,
+    kind: &RecordKind,
+    query: &ListQuery,
+    listed: &Listed,
+) -> Result<bool, PageError> {
+    let is_empty = listed.records.is_empty() && !listed.has_next && !listed.has_previous;
+    if !is_empty || query.is_filtered() || query.is_deleted || query.start != PageStart::First {
+        return Ok(false);
+    }
+    Ok(console.store.deleted_records(session.account, kind.entity, None, 1).await?.is_empty())
 }
 
 async fn live(
@@ -156,7 +172,7 @@ fn toolbar(kind: &RecordKind, query: &ListQuery) -> Markup {
                 }
             }
             label.filter {
-                span { "Order" }
+                span { "Sort" }
                 select name="order" hx-get=(kind.path) hx-trigger="change" {
                     @for arrangement in Arrangement::ALL {
                         option value=(arrangement.name()) selected[query.arrangement == arrangement] { (arrangement.label(kind)) }
@@ -166,7 +182,7 @@ fn toolbar(kind: &RecordKind, query: &ListQuery) -> Markup {
             label.filter {
                 span { "Show" }
                 select name="state" hx-get=(kind.path) hx-trigger="change" {
-                    option value="" { "Current" }
+                    option value="" { "Active" }
                     option value="deleted" selected[query.is_deleted] { "Deleted" }
                 }
             }
@@ -241,11 +257,13 @@ fn nothing(session: &SessionState, kind: &RecordKind, query: &ListQuery) -> Mark
     if query.is_deleted {
         let title = format!("No deleted {}", kind.nouns);
         let text = format!("A {} that is deleted stays here with its history, and can be restored.", kind.noun);
-        return empty_state(Icon::Delete, &title, &text, all("Show current"));
+        return empty_state(Icon::Delete, &title, &text, all("Show active"));
     }
     if query.is_filtered() || query.start != PageStart::First {
-        let text = "Try a part of a word, or take a filter away.";
-        return empty_state(Icon::Search, &format!("No {} found", kind.nouns), text, all("Clear search and filters"));
+        let searched =
+            if query.text.is_empty() { String::new() } else { format!("Nothing matches “{}”. ", query.text) };
+        let text = format!("{searched}Try a part of a word, or fewer filters.");
+        return empty_state(Icon::Search, &format!("No {} found", kind.nouns), &text, all("Clear search and filters"));
     }
     let can_manage = layout::can_manage(session);
     let text = match (can_manage, kind.entity) {
@@ -267,12 +285,13 @@ fn nothing(session: &SessionState, kind: &RecordKind, query: &ListQuery) -> Mark
 }
 
 fn records_table(session: &SessionState, kind: &RecordKind, query: &ListQuery, records: &[Record]) -> Markup {
+    let changed = if query.is_deleted { "Deleted" } else { "Changed" };
     let heads: &[&str] = if kind.entity == Entity::Contact {
-        &["Name", "Email", "Phone", "Companies", "Role", "Changed"]
+        &["Name", "Email", "Phone", "Companies", "Role", changed]
     } else if kind.entity == Entity::Company {
-        &["Name", "Category", "Phone", "Primary contact", "Role", "Changed"]
+        &["Name", "Category", "Phone", "Primary contact", "Role", changed]
     } else {
-        &["Name", "Status", "Start", "End", "Changed"]
+        &["Name", "Status", "Start", "End", changed]
     };
     let caption = if query.is_deleted { format!("Deleted {}", kind.nouns) } else { kind.title.to_owned() };
     table(
@@ -282,11 +301,11 @@ fn records_table(session: &SessionState, kind: &RecordKind, query: &ListQuery, r
             @for record in records {
                 tr {
                     th scope="row" data-label="Name" {
-                        a.record-link href={ (kind.path) "/" (record.uid) } { (title_of(record)) }
+                        a.record-link href={ (kind.path) "/" (record.uid) } { (breakable(&title_of(record))) }
                         @if record.deleted { (badge(Tone::Danger, if record.erased { "erased" } else { "deleted" })) }
                     }
                     (cells(kind, record))
-                    td data-label="Changed" { (time(record.updated_at, session.now)) }
+                    td data-label=(changed) { (time(record.updated_at, session.now)) }
                 }
             }
         },
@@ -344,11 +363,12 @@ fn absent() -> Markup {
     html! { span.muted.absent aria-hidden="true" { "–" } span.visually-hidden { "none" } }
 }
 
-/// A text in its cell: cut where it is long, unbroken where it is a number.
+/// A text in its cell: an address breaks at its marks, and a number not at all.
 fn shown(field: Field, value: &str) -> Markup {
     html! {
         @match field {
-            Field::Email => span.cell-cut title=(value) { (value) },
+            Field::Email => span.cell-email { (breakable(value)) },
+            Field::Status => (badge(Tone::Neutral, value)),
             Field::StartDate | Field::EndDate => span.no-wrap { (text::date(value)) },
             Field::Phone => span.no-wrap { (value) },
             _ => (value),

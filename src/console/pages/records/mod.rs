@@ -40,7 +40,7 @@ pub(in crate::console) struct RecordKind {
     pub(super) path: &'static str,
     /// The purpose of such records, in one sentence.
     pub(super) lead: &'static str,
-    /// The texts that a search looks through.
+    /// The words in the empty search box: the texts that a search looks through.
     pub(super) searched: &'static str,
     /// The name of the order of the lookup key.
     pub(super) by_key: &'static str,
@@ -53,7 +53,7 @@ pub(in crate::console) trait Kind: Send + Sync + 'static {
 
 /// People.
 pub(in crate::console) struct Contacts;
-/// Organisations.
+/// Organizations.
 pub(in crate::console) struct Companies;
 /// Work for contacts and companies.
 pub(in crate::console) struct Projects;
@@ -67,8 +67,8 @@ impl Kind for Contacts {
         noun: "contact",
         nouns: "contacts",
         path: "/console/contacts",
-        lead: "The people that your connected systems know.",
-        searched: "Names, emails and phones",
+        lead: "The people that your connected systems know, kept equal in all of them.",
+        searched: "Search by name, email or phone",
         by_key: "Email A to Z",
     };
 }
@@ -82,8 +82,8 @@ impl Kind for Companies {
         noun: "company",
         nouns: "companies",
         path: "/console/companies",
-        lead: "The organisations that contacts belong to.",
-        searched: "Names",
+        lead: "The organizations that contacts belong to.",
+        searched: "Search by name",
         by_key: "Name A to Z",
     };
 }
@@ -97,8 +97,8 @@ impl Kind for Projects {
         noun: "project",
         nouns: "projects",
         path: "/console/projects",
-        lead: "The work for companies and contacts.",
-        searched: "Names",
+        lead: "The work that you do for companies and contacts.",
+        searched: "Search by name",
         by_key: "Name A to Z",
     };
 }

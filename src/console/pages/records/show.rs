@@ -7,8 +7,7 @@ use maud::{Markup, html};
 
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
-    ButtonStyle, Dialog, Icon, Tone, badge, card, copy_row, csrf, dialog, dialog_link, link_button, notice, page_head,
-    table,
+    ButtonStyle, Dialog, Icon, Tone, badge, breakable, card, copy_row, csrf, dialog, dialog_link, link_button, notice,
 };
 use super::super::super::error::{PageError, PageResult};
 use super::super::super::form::PageQuery;
@@ -25,6 +24,9 @@ use crate::domain::{Entity, Field, Record, Seq, Target, Timestamp, Value};
 use crate::store::StoreError;
 use crate::store::history::PastState;
 use crate::store::records::StoredRecord;
+
+/// The sentence below the attributes' heading: the console has no form for them.
+const ATTRIBUTES: &str = "Changed by your connected systems, through the Secure API, or by an import.";
 
 /// The record as the page shows it.
 enum Shown {
@@ -69,7 +71,7 @@ pub(in crate::console) async fn show<K: Kind>(
         Shown::Then { at, .. } | Shown::NotCreated { at } | Shown::TooFar { at } => Some(*at),
     };
     let content = html! {
-        (head(&kind, &now, &path, is_restorable))
+        (head(&kind, (&now, record), &path, is_restorable))
         (slider(&path, &history, at))
         (body(&session, &path, &history, &names, &shown, &now))
         @if is_restorable && query.get("dialog") == Some("restore") { (restore_dialog(&session, &kind, &path, &title)) }
@@ -126,15 +128,22 @@ fn decode(entity: Entity, stored: &StoredRecord) -> Result<Record, PageError> {
     decoded.map_err(|error| StoreError::corrupt(entity.name(), "record", stored.uid, error).into())
 }
 
-fn head(kind: &RecordKind, now: &Record, path: &str, is_restorable: bool) -> Markup {
+/// The head of the page: the record's present name, with a line on the version that is shown.
+fn head(kind: &RecordKind, (now, shown): (&Record, &Record), path: &str, is_restorable: bool) -> Markup {
     html! {
         nav.breadcrumb aria-label="Breadcrumb" { a href=(kind.path) { (kind.title) } }
-        (page_head(&title_of(now), &summary(now), html! {
-            @if kind.entity == Entity::Company {
-                (link_button(ButtonStyle::Secondary, Some(Icon::Contacts), &format!("/console/contacts?company={}", now.uid), "Its contacts"))
+        header.page-head {
+            div {
+                h1 { (title_of(now)) @if now.deleted && !now.erased { " " (badge(Tone::Danger, "deleted")) } }
+                p.lead #record-summary { (breakable(&summary(shown))) }
             }
-            @if is_restorable { (dialog_link(ButtonStyle::Primary, Some(Icon::Undo), &format!("{path}?dialog=restore"), "Restore")) }
-        }))
+            div.page-actions {
+                @if kind.entity == Entity::Company {
+                    (link_button(ButtonStyle::Secondary, Some(Icon::Contacts), &format!("/console/contacts?company={}", now.uid), "View contacts"))
+                }
+                @if is_restorable { (dialog_link(ButtonStyle::Primary, Some(Icon::Undo), &format!("{path}?dialog=restore"), "Restore")) }
+            }
+        }
         @if let Some(into) = now.merged_into {
             (notice(Tone::Warning, html! {
                 p { "This " (kind.noun) " was merged. " a href=(record_path(kind.entity, into).unwrap_or_default()) { "Go to the one that continues it" } "." }
@@ -143,7 +152,7 @@ fn head(kind: &RecordKind, now: &Record, path: &str, is_restorable: bool) -> Mar
             (notice(Tone::Danger, html! { p { "This " (kind.noun) " was erased. Its values are gone for ever, also from its history." } }))
         } @else if now.deleted {
             (notice(Tone::Warning, html! {
-                p { "This " (kind.noun) " is deleted. It is in no list." @if is_restorable { " It can be restored as it was." } }
+                p { "This " (kind.noun) " is deleted and no longer in your lists." @if is_restorable { " It can be restored as it was." } }
             }))
         }
     }
@@ -161,7 +170,8 @@ fn summary(now: &Record) -> String {
         _ => None,
     };
     let parts = [role, text(Field::Status), text(Field::Title), companies, text(Field::Email)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    // A line ends with the mark, and none begins with it.
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\u{a0}· ")
 }
 
 /// The part of the page that the slider changes.
@@ -173,15 +183,15 @@ fn body(session: &SessionState, path: &str, history: &History, names: &Names, sh
     };
     html! {
         div.record-body #record-body {
-            (then_notice(path, shown))
+            (then_notice(path, history, shown))
             div.record-columns {
                 div.record-side {
                     @match shown {
                         Shown::Now => {
-                            (card("Attributes", "", attributes(now, names)))
+                            (card("Attributes", ATTRIBUTES, attributes(now, names)))
                             (identity(now))
                         },
-                        Shown::Then { record, .. } => (card("Attributes then", "", attributes(record, names))),
+                        Shown::Then { record, .. } => (card("Attributes at that time", "", attributes(record, names))),
                         Shown::NotCreated { .. } | Shown::TooFar { .. } => {},
                     }
                 }
@@ -191,27 +201,31 @@ fn body(session: &SessionState, path: &str, history: &History, names: &Names, sh
     }
 }
 
-fn then_notice(path: &str, shown: &Shown) -> Markup {
-    let back = || html! { " " a href=(path) { "Show it as it is now" } };
+fn then_notice(path: &str, history: &History, shown: &Shown) -> Markup {
+    let back = || html! { " " a href=(path) { "Back to the current version" } };
     match shown {
         Shown::Now => html! {},
         Shown::Then { record, since, at } => notice(
             Tone::Info,
             html! {
                 p {
-                    strong { "As it was then" } ": after change " (record.version)
-                    @if let Some(since) = since { " of " (text::minute(*since)) } @else if record.version != *at { ", seen from change " (at) }
+                    strong { "As it was then" } ": "
+                    @match (since, history.ordinal(record.version)) {
+                        (Some(since), Some(ordinal)) => { "change " (ordinal) ", " (text::minute(*since)) " " small { "(event " (record.version) ")" } },
+                        (Some(since), None) => { "after event " (record.version) " of " (text::minute(*since)) },
+                        (None, _) => { "after event " (record.version) @if record.version != *at { ", seen from event " (at) } },
+                    }
                     "." @if record.deleted { " It was deleted at that time." } (back())
                 }
             },
         ),
         Shown::NotCreated { at } => {
-            notice(Tone::Info, html! { p { "At change " (at) " it did not exist yet." (back()) } })
+            notice(Tone::Info, html! { p { "At event " (at) " it did not exist yet." (back()) } })
         }
         Shown::TooFar { at } => notice(
             Tone::Warning,
             html! {
-                p { "Change " (at) " lies too far back to be read at once. Go through the history and choose a change there." (back()) }
+                p { "Event " (at) " lies too far back to be read at once. Go through the history and choose a change there." (back()) }
             },
         ),
     }
@@ -224,18 +238,14 @@ fn identity(record: &Record) -> Markup {
         "",
         html! {
             dl.copy-list { (copy_row("UID", &record.uid.to_string())) }
-            p.muted {
-                "Created " (text::minute(record.created_at)) " · version " (record.version) " · " (if record.deleted { "deleted" } else { "current" })
+            dl.attributes {
+                div.attribute { dt { "Created" } dd { (text::minute(record.created_at)) } }
+                div.attribute { dt { "Version" } dd { (record.version) " " small.muted { "the event of its last change" } } }
+                @for reference in &record.refs {
+                    div.attribute { dt { "Reference in " (reference.source) } dd { code { (breakable(&reference.id)) } } }
+                }
             }
-            @if record.refs.is_empty() {
-                p.muted { "No other system has given it a reference." }
-            } @else {
-                (table("References in other systems", &["System", "Reference"], html! {
-                    @for reference in &record.refs {
-                        tr { th scope="row" data-label="System" { (badge(Tone::Neutral, &reference.source)) } td data-label="Reference" { code { (reference.id) } } }
-                    }
-                }))
-            }
+            @if record.refs.is_empty() { p.muted { "No other system has given it a reference." } }
         },
     )
 }

@@ -54,21 +54,36 @@ impl History {
         let later = self.events.iter().take_while(|event| event.seq > at).count();
         (self.events.len() - later).max(1)
     }
+
+    /// `2 of 6`: the change of a position among all of the record's; `None` where the page has only some of them.
+    pub(super) fn ordinal(&self, at: Seq) -> Option<String> {
+        let is_whole = self.older.is_none() && !self.is_later_page;
+        is_whole.then(|| format!("{} of {}", self.number(at), self.events.len()))
+    }
+
+    /// A change as a sentence names it: `change 2 of 6`, or by its event where the page has only some of them.
+    pub(super) fn change_name(&self, at: Seq) -> String {
+        self.ordinal(at).map_or_else(|| format!("event {at}"), |ordinal| format!("change {ordinal}"))
+    }
 }
 
 /// The slider over the versions of this page. Moving it shows the record as it was; without scripts its button does.
 pub(super) fn slider(path: &str, history: &History, at: Option<Seq>) -> Markup {
     let count = history.events.len();
+    let ends = history.events.last().zip(history.events.first());
     let current = at.map_or(count, |at| history.number(at));
     html! {
         @if count > 1 || history.is_later_page {
             form.versions method="get" action=(path) hx-get=(path) hx-trigger="input delay:80ms" hx-target="#record-body"
-                hx-select="#record-body" hx-swap="outerHTML" hx-replace-url="true" hx-sync="this:replace" {
+                hx-select="#record-body" hx-select-oob="#record-summary" hx-swap="outerHTML" hx-replace-url="true" hx-sync="this:replace" {
                 input type="hidden" name="from" value=(history.newest());
-                label for="version-slider" { (icon(Icon::Clock)) "As it was then" }
+                label for="version-slider" { (icon(Icon::Clock)) "Earlier versions" }
                 input #version-slider type="range" name="version" min="1" max=(count) step="1" value=(current)
                     aria-describedby="versions-hint";
                 noscript { button.button type="submit" { "Show" } }
+                @if let Some((first, last)) = ends {
+                    p.versions-ends aria-hidden="true" { span { "first, " (text::day(first.at)) } span { "last, " (text::day(last.at)) } }
+                }
                 p.hint #versions-hint {
                     "Move the slider to see the record after each of its " (text::count(u64::try_from(count).unwrap_or_default(), "change", "changes"))
                     @if history.older.is_some() || history.is_later_page { " on this page" } "."
@@ -87,14 +102,14 @@ pub(super) fn timeline(session: &SessionState, path: &str, history: &History, na
                 @let is_shown = event.seq == shown;
                 li.timeline-entry data-kind=(event.event_type.name()) aria-current=[is_shown.then_some("true")] {
                     div.timeline-head {
-                        strong { (event_word(event.event_type)) }
-                        span { "by " (badge(tone(event.event_type), &event.origin)) }
+                        strong class={ "event-word event-" (tone(event.event_type).name()) } { (event_word(event.event_type)) }
+                        span { "by " (badge(Tone::Neutral, &event.origin)) }
                         @if let Some(person) = names.person(event) { span { (person) } }
                         span.timeline-time { (time(event.at, session.now)) }
-                        @if is_shown { (badge(Tone::Neutral, "shown")) }
+                        @if is_shown { span.timeline-shown { "Viewing this version" } }
                         @else {
                             a.timeline-link href={ (path) "?at=" (event.seq) "&from=" (newest) } {
-                                "As it was then" span.visually-hidden { ", after change " (event.seq) }
+                                "View this version" span.visually-hidden { ", " (history.change_name(event.seq)) }
                             }
                         }
                     }
