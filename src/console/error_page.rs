@@ -68,7 +68,7 @@ fn message(title: &str, text: &str) -> Markup {
         section.message {
             h1 { (title) }
             p { (text) }
-            p { a.button href=(PATH) { "Go to the start page" } }
+            p { a.button.primary href=(PATH) { "Go to the Dashboard" } }
         }
     }
 }

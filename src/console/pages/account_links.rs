@@ -110,7 +110,7 @@ fn dead(visitor: &Visitor) -> axum::response::Response {
     let content = html! {
         section.card.narrow {
             h1 { "This link does not work any more" }
-            p.lead { "It was used before, or has expired. Ask for another one." }
+            p.lead { "It was used before, or has expired. Ask the person who sent it for another one." }
             (link_button(ButtonStyle::Secondary, None, &format!("{PATH}/sign-in"), "Back to sign in"))
         }
     };
@@ -128,7 +128,7 @@ fn title(purpose: LinkPurpose) -> &'static str {
 fn link_markup(visitor: &Visitor, token: &str, link: &ConsoleLink, form: &Form, errors: &FieldErrors) -> Markup {
     let lead = match link.purpose {
         LinkPurpose::Invitation => "Choose a password to join the team.",
-        LinkPurpose::SetUp => "Name your organisation and choose the login of its first Super Admin.",
+        LinkPurpose::SetUp => "Name your organization and choose the login of its first Super Admin.",
         LinkPurpose::PasswordReset | LinkPurpose::SecondFactor | LinkPurpose::ChooseAccount => {
             "Choose another password. You will be signed out everywhere else."
         }
@@ -142,7 +142,7 @@ fn link_markup(visitor: &Visitor, token: &str, link: &ConsoleLink, form: &Form, 
                 @if link.purpose == LinkPurpose::SetUp {
                     (text_field(FormField {
                         value: form.text("name"), error: errors.get("name"), autocomplete: "organization",
-                        max_length: Some(60), ..FormField::new("name", "Organisation")
+                        max_length: Some(60), ..FormField::new("name", "Organization")
                     }))
                     (text_field(FormField {
                         kind: "email", value: form.text("email"), error: errors.get("email"), autocomplete: "username",
@@ -175,7 +175,8 @@ fn forgot_markup(visitor: &Visitor, can_mail: bool, error: Option<&str>) -> Mark
                     div.form-actions { (button(ButtonStyle::Primary, "Send the link")) a href={ (PATH) "/sign-in" } { "Back to sign in" } }
                 }
             } @else {
-                p.lead { "This console sends no mail. Ask a Super Admin of your account for a link: it is under Team, beside your name." }
+                p.lead { "Ask a Super Admin of your account for a password link. Super Admins create one on the page Team." }
+                p.muted { "No other Super Admin? Ask whoever runs this service." }
                 (link_button(ButtonStyle::Secondary, None, &format!("{PATH}/sign-in"), "Back to sign in"))
             }
         }

@@ -52,7 +52,7 @@ pub(in crate::console) async fn add(
         None => FieldErrors::one("id", "Enter a whole number from 1."),
         Some(number) => match create(&console, &session, number, form.text("name")).await {
             Ok(()) => {
-                let text = format!("“{}” was added with number {number}.", form.text("name"));
+                let text = format!("“{}” was added with the ID {number}.", form.text("name"));
                 return Ok(session.redirect(HERE, Flash::success(text)));
             }
             Err(NotDone::Failed(error)) => return Err(error),
@@ -78,29 +78,29 @@ fn content(session: &SessionState, audiences: &[Record], opened: Option<Markup>)
     let can_manage = layout::can_manage(session);
     let add = || dialog_link(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}?dialog=add"), "Add audience");
     html! {
-        (page_head(TITLE, "Lists that contacts subscribe to. Systems name an audience by its number.", html! {
+        (page_head(TITLE, "Lists that contacts subscribe to. Systems name an audience by its ID.", html! {
             @if can_manage && !audiences.is_empty() { (add()) }
         }))
-        section.card {
-            h2.visually-hidden { "Audiences" }
+        section.plain-list {
+            @if !audiences.is_empty() { h2.visually-hidden { "Audiences" } }
             @if audiences.is_empty() {
                 (empty_state(
                     Icon::Audiences,
                     "No audiences yet",
-                    "Add one for each newsletter or campaign; your forms then subscribe contacts to it by POST /marketing/subscribe.",
+                    "Add one for each newsletter or campaign. Forms on your website then subscribe contacts to it through the Secure API.",
                     html! { @if can_manage { (add()) } },
                 ))
             } @else {
-                (table("Marketing audiences", &["Name", "Number", "Added"], html! {
+                (table("Marketing audiences", &["Name", "ID", "Added"], html! {
                     @for audience in audiences {
                         tr {
                             th scope="row" data-label="Name" { (audience.text(Field::Name).unwrap_or_default()) }
-                            td data-label="Number" { (number_of(audience)) }
+                            td data-label="ID" { (number_of(audience)) }
                             td data-label="Added" { (time(audience.created_at, session.now)) }
                         }
                     }
                 }))
-                p.muted { "Numbers and names of audiences stay as they are, because connected systems keep them." }
+                p.muted { "IDs and names of audiences stay as they are, because connected systems keep them." }
             }
         }
         @if let Some(opened) = opened { (opened) }
@@ -113,7 +113,7 @@ fn number_of(audience: &Record) -> String {
 
 fn add_dialog(session: &SessionState, audiences: &[Record], form: &Form, errors: &FieldErrors) -> Markup {
     let next = next_audience_number(audiences).map_or_else(String::new, |number| number.to_string());
-    let hint = format!("Left empty, it is {next}.");
+    let hint = format!("If empty, the next free ID ({next}) is used.");
     dialog(Dialog {
         id: "add",
         title: "Add an audience",
@@ -122,7 +122,7 @@ fn add_dialog(session: &SessionState, audiences: &[Record], form: &Form, errors:
             form method="post" action=(HERE) {
                 (csrf(&session.token.csrf()))
                 (text_field(FormField { value: form.text("name"), error: errors.get("name"), max_length: Some(MAX_NAME), ..FormField::new("name", "Name") }))
-                (text_field(FormField { kind: "number", value: form.text("id"), error: errors.get("id"), is_required: false, hint: Some(&hint), ..FormField::new("id", "Number") }))
+                (text_field(FormField { kind: "number", value: form.text("id"), error: errors.get("id"), is_required: false, hint: Some(&hint), ..FormField::new("id", "ID") }))
                 (dialog_actions(ButtonStyle::Primary, "Add audience", HERE))
             }
         },

@@ -1,4 +1,4 @@
-//! Platform Branding: the name, logo, colour, help and host names under which the account's people and partners see the
+//! Platform Branding: the name, logo, color, help and host names under which the account's people and partners see the
 //! service, and what Admins see of it.
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(in crate::console) async fn show(
     Ok(session.page(Nav::Branding, TITLE, content(&session, &form, &FieldErrors::default(), opened)))
 }
 
-/// Changes the name, the colour, the help and the host names.
+/// Changes the name, the color, the help and the host names.
 pub(in crate::console) async fn save(
     State(console): State<Arc<Console>>,
     session: ConsoleSession,
@@ -212,29 +212,30 @@ fn content(session: &SessionState, form: &BrandForm, errors: &FieldErrors, opene
         @if form.has_own { (dialog_link(ButtonStyle::Secondary, None, &format!("{HERE}?dialog=clear"), "Clear the brand")) }
     };
     html! {
-        (page_head(TITLE, "Your name, logo and colour, on these pages and on everything that your partners see.", clear))
-        (card("Name and colour", "", html! {
+        (page_head(TITLE, "Your name, logo and color, on these pages and on everything that your partners see.", clear))
+        (card("Name and color", "", html! {
             div.brand-preview {
                 (brand_mark(&session.brand))
                 div { strong { (session.brand.name) } span.muted { "As it is shown now" } }
-                span.button.primary aria-hidden="true" { "Button" }
+                span.button.primary aria-hidden="true" { "Sample button" }
             }
             form method="post" action=(HERE) {
                 (csrf(&session.token.csrf()))
                 (text_field(FormField { value: &form.name, error: errors.get("name"), max_length: Some(60), ..FormField::new("name", "Platform name") }))
                 (text_field(FormField {
                     kind: "color", value: &form.color, error: errors.get("color"),
-                    hint: Some("Texts on the colour, and the colour as a text, are made readable by themselves, in light and dark."),
-                    ..FormField::new("color", "Accent colour")
+                    hint: Some("Text on this color, and in it, is kept readable in light and dark."),
+                    ..FormField::new("color", "Accent color")
                 }))
+                p.color-value { "Now " code data-color-of="field-color" { (form.color) } }
                 (text_field(FormField {
                     value: &form.support_url, error: errors.get("support_url"), is_required: false, autocomplete: "url",
-                    hint: Some("A page, such as https://example.com/help, or mailto:help@example.com. It stands at the top of every page."),
+                    hint: Some("A page, such as https://example.com/help, or mailto:help@example.com. Every page links to it at the top."),
                     ..FormField::new("support_url", "Support link")
                 }))
                 (textarea(FormField {
                     value: &form.hosts, error: errors.get("hosts"), is_required: false,
-                    hint: Some("One per line, such as api.example.com. Point the name at this service; its API, documentation and console show your brand alone."),
+                    hint: Some("One per line, such as api.example.com. Point each name at this service: its API, documentation and console show your brand alone."),
                     ..FormField::new("hosts", "Own host names")
                 }))
                 div.form-actions { (button(ButtonStyle::Primary, "Save")) }
@@ -250,8 +251,12 @@ fn logo_card(session: &SessionState, form: &BrandForm, errors: &FieldErrors) -> 
     let error = errors.get("logo");
     card(
         "Logo",
-        "An SVG or PNG of at most 256 KiB. A square one fits best.",
+        "An SVG or PNG of at most 256 KiB. A square one fits best. Without a logo, the first letter of the name is shown.",
         html! {
+            div.brand-logo {
+                (brand_mark(&session.brand))
+                span.muted { @if session.brand.logo_tag.is_some() { "Your logo now" } @else { "No logo yet" } }
+            }
             form method="post" enctype="multipart/form-data" action={ (HERE) "/logo?" (CSRF_FIELD) "=" (session.token.csrf()) } {
                 div.field {
                     label for="field-logo" { "File" }
@@ -298,7 +303,7 @@ fn clear_dialog(session: &SessionState) -> Markup {
         content: html! {
             form method="post" action={ (HERE) "/clear" } {
                 (csrf(&session.token.csrf()))
-                p { "The name, logo, colour, support link and host names of " strong { (session.brand.name) } " are deleted. Pages at " (PATH) " and the documentation show the installation's brand." }
+                p { "The name, logo, color, support link and host names of " strong { (session.brand.name) } " are deleted. Pages at " (PATH) " and the documentation show the installation's brand." }
                 (dialog_actions(ButtonStyle::Danger, "Clear the brand", HERE))
             }
         },

@@ -148,7 +148,7 @@ fn sign_in_form(visitor: &Visitor, next: &str, email: &str, error: Option<&str>)
                 input type="hidden" name="next" value=(next);
                 (text_field(FormField { kind: "email", value: email, autocomplete: "username", ..FormField::new("email", "Email address") }))
                 (text_field(FormField { kind: "password", autocomplete: "current-password", ..FormField::new("password", "Password") }))
-                div.form-actions { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/forgot" } { "Forgot your password?" } }
+                div.form-actions.stacked { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/forgot" } { "Forgot your password?" } }
             }
         }
     }
@@ -168,7 +168,7 @@ fn code_form(visitor: &Visitor, token: &AccessToken, next: &str, error: Option<&
                     autocomplete: "one-time-code", max_length: Some(10), error: errors.get("code"),
                     ..FormField::new("code", "Code")
                 }))
-                div.form-actions { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/sign-in" } { "Start again" } }
+                div.form-actions.stacked { (button(ButtonStyle::Primary, "Sign in")) a href={ (PATH) "/sign-in" } { "Start again" } }
             }
         }
     }

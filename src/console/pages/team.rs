@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::super::PATH;
-use super::super::components::dialog::{dialog_actions, dialog_icon};
+use super::super::components::dialog::dialog_actions;
 use super::super::components::{
-    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, copy_row, csrf, dialog, dialog_link, icon, notice,
-    page_head, select, table, text_field, time,
+    ButtonStyle, Choice, Dialog, FormField, Icon, Tone, badge, breakable, copy_row, csrf, dialog, dialog_link, icon,
+    notice, page_head, select, table, text_field, time,
 };
 use super::super::error::{PageError, PageResult};
 use super::super::flash::Flash;
@@ -48,10 +48,11 @@ pub(in crate::console) async fn show(
     let users = console.store.users(session.account).await?;
     let user = query.get("user").and_then(|id| id.parse::<Uuid>().ok());
     let user = user.and_then(|id| users.iter().find(|user| user.user_id == id));
+    let can_mail = console.users.mailer().is_on();
     let opened = match (query.get("dialog"), user) {
-        (Some("invite"), _) => Some(invite_dialog(&session, &Form::default(), &FieldErrors::default())),
+        (Some("invite"), _) => Some(invite_dialog(&session, can_mail, &Form::default(), &FieldErrors::default())),
         (Some("role"), Some(user)) => Some(role_dialog(&session, user)),
-        (Some("link"), Some(user)) => Some(link_dialog(&session, user)),
+        (Some("link"), Some(user)) => Some(link_dialog(&session, can_mail, user)),
         (Some("disable"), Some(user)) => Some(confirm_dialog(&session, user, Confirm::Disable)),
         (Some("remove"), Some(user)) => Some(confirm_dialog(&session, user, Confirm::Remove)),
         (Some("totp"), Some(user)) => Some(confirm_dialog(&session, user, Confirm::RemoveTotp)),
@@ -76,7 +77,8 @@ pub(in crate::console) async fn invite(
         }
         Err(UserError::Invalid { field, message }) => {
             let users = console.store.users(session.account).await?;
-            let opened = invite_dialog(&session, &form, &FieldErrors::one(field, message));
+            let opened =
+                invite_dialog(&session, console.users.mailer().is_on(), &form, &FieldErrors::one(field, message));
             Ok(session.invalid_page(Nav::Team, TITLE, content(&session, &users, Some(opened), None)))
         }
         Err(error) => Err(error.into()),
@@ -198,6 +200,8 @@ fn content(
     shown: Option<ShownLink<'_>>,
 ) -> Markup {
     let invite = dialog_link(ButtonStyle::Primary, Some(Icon::Add), &format!("{HERE}?dialog=invite"), "Invite someone");
+    // The actions of all people stand in the same columns.
+    let has_shields = users.iter().any(|user| user.totp.is_some() && user.user_id != session.user_id);
     html! {
         (page_head(TITLE, "The people who manage this account, and what each of them may do.", invite))
         @if let Some(ShownLink { email, link, has_failed }) = shown {
@@ -213,20 +217,19 @@ fn content(
             }
         }
         (table("Team", &["Person", "Role", "State", "Last sign-in", "Actions"], html! {
-            @for user in users { (user_row(session, user)) }
+            @for user in users { (user_row(session, user, has_shields)) }
         }))
         @if let Some(opened) = opened { (opened) }
     }
 }
 
-fn user_row(session: &SessionState, user: &ConsoleUser) -> Markup {
+fn user_row(session: &SessionState, user: &ConsoleUser, has_shields: bool) -> Markup {
     let ConsoleUser { user_id, email, role, state, totp, signed_in_at, .. } = user;
     let is_self = *user_id == session.user_id;
-    let at = |dialog: &str| format!("{HERE}?dialog={dialog}&user={user_id}");
     html! {
         tr {
             th scope="row" data-label="Person" {
-                div.cell-names { span { (email) } @if is_self { (badge(Tone::Neutral, "you")) } }
+                div.cell-names { span { (breakable(email)) } @if is_self { (badge(Tone::Neutral, "you")) } }
             }
             td data-label="Role" { (role.title()) }
             td data-label="State" {
@@ -242,27 +245,43 @@ fn user_row(session: &SessionState, user: &ConsoleUser) -> Markup {
             td data-label="Last sign-in" {
                 @match signed_in_at { Some(at) => { (time(*at, session.now)) } None => { span.muted { "never" } } }
             }
-            td.cell-actions data-label="Actions" {
-                (dialog_icon(Icon::Edit, &at("role"), &format!("Change the role of {email}")))
-                @if *state == UserState::Disabled {
-                    form method="post" action={ (HERE) "/" (user_id) "/enable" } {
-                        (csrf(&session.token.csrf()))
-                        button.icon-button type="submit" aria-label={ "Enable " (email) } title="Enable" { (icon(Icon::Play)) }
-                    }
-                } @else {
-                    (dialog_icon(Icon::Link, &at("link"), &format!("Make a password link for {email}")))
-                    @if totp.is_some() && !is_self {
-                        (dialog_icon(Icon::Shield, &at("totp"), &format!("Remove the second factor of {email}")))
-                    }
-                    @if !is_self { (dialog_icon(Icon::Pause, &at("disable"), &format!("Disable {email}"))) }
-                }
-                @if !is_self { (dialog_icon(Icon::Delete, &at("remove"), &format!("Remove {email}"))) }
-            }
+            td.cell-actions data-label="Actions" { (user_actions(session, user, has_shields)) }
         }
     }
 }
 
-fn invite_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> Markup {
+/// The actions on a user, each in its own column. One that is not possible leaves its place empty.
+fn user_actions(session: &SessionState, user: &ConsoleUser, has_shields: bool) -> Markup {
+    let ConsoleUser { user_id, email, state, totp, .. } = user;
+    let (is_self, is_disabled) = (*user_id == session.user_id, *state == UserState::Disabled);
+    let action = |symbol: Icon, dialog: &str, word: &str, label: &str| {
+        let href = format!("{HERE}?dialog={dialog}&user={user_id}");
+        let label = format!("{label} {email}");
+        html! {
+            a.icon-button.with-word href=(href) data-dialog-link role="button" aria-label=(label) title=(label) {
+                (icon(symbol)) span.action-word { (word) }
+            }
+        }
+    };
+    let none = html! { span.icon-slot {} };
+    html! {
+        (action(Icon::Edit, "role", "Role", "Change the role of"))
+        @if is_disabled { (none) } @else { (action(Icon::Key, "link", "Password link", "Make a password link for")) }
+        @if totp.is_some() && !is_self { (action(Icon::Shield, "totp", "Second factor", "Remove the second factor of")) }
+        @else if has_shields { (none) }
+        @if is_disabled {
+            form method="post" action={ (HERE) "/" (user_id) "/enable" } {
+                (csrf(&session.token.csrf()))
+                button.icon-button.with-word type="submit" aria-label={ "Enable " (email) } title="Enable" {
+                    (icon(Icon::Play)) span.action-word { "Enable" }
+                }
+            }
+        } @else if is_self { (none) } @else { (action(Icon::UserOff, "disable", "Disable", "Disable")) }
+        @if is_self { (none) } @else { (action(Icon::Delete, "remove", "Remove", "Remove")) }
+    }
+}
+
+fn invite_dialog(session: &SessionState, can_mail: bool, form: &Form, errors: &FieldErrors) -> Markup {
     let role = form.filled("role").unwrap_or("member");
     dialog(Dialog {
         id: "invite",
@@ -276,6 +295,10 @@ fn invite_dialog(session: &SessionState, form: &Form, errors: &FieldErrors) -> M
                     ..FormField::new("email", "Email address")
                 }))
                 (super::super::components::radio_group("role", "Role", role, &ROLES))
+                p.hint {
+                    @if can_mail { "The person gets a link by mail, and chooses a password." }
+                    @else { "You get a link to pass on, with which the person chooses a password." }
+                }
                 (dialog_actions(ButtonStyle::Primary, "Invite", HERE))
             }
         },
@@ -301,16 +324,19 @@ fn role_dialog(session: &SessionState, user: &ConsoleUser) -> Markup {
     })
 }
 
-fn link_dialog(session: &SessionState, user: &ConsoleUser) -> Markup {
+fn link_dialog(session: &SessionState, can_mail: bool, user: &ConsoleUser) -> Markup {
     dialog(Dialog {
         id: "link",
-        title: "Make a password link",
+        title: &format!("Password link for {}", user.email),
         close: HERE,
         content: html! {
             form method="post" action={ (HERE) "/" (user.user_id) "/link" } {
                 (csrf(&session.token.csrf()))
-                p { "With this link " strong { (user.email) } " chooses a new password. It is sent by mail; where no mail server is configured, it is shown here once, for you to pass on." }
-                (dialog_actions(ButtonStyle::Primary, "Make the link", HERE))
+                p {
+                    "With this link " strong { (user.email) } " chooses a new password. It works once. "
+                    @if can_mail { "It is sent by mail." } @else { "It is shown to you, once, to be passed on." }
+                }
+                (dialog_actions(ButtonStyle::Primary, if can_mail { "Send the link" } else { "Create the link" }, HERE))
             }
         },
     })
@@ -328,26 +354,26 @@ fn confirm_dialog(session: &SessionState, user: &ConsoleUser, confirm: Confirm) 
     let (action, title, text, label) = match confirm {
         Confirm::Disable => (
             "disable",
-            "Disable this user?",
-            " is signed out everywhere and cannot sign in until somebody enables the user again.",
-            "Disable user",
+            "Disable",
+            " is signed out everywhere and cannot sign in until somebody enables this person again.",
+            "Disable",
         ),
         Confirm::Remove => (
             "remove",
-            "Remove this user?",
-            " is signed out everywhere and leaves the team. The audit keeps what the user did.",
-            "Remove user",
+            "Remove",
+            " is signed out everywhere and leaves the team. What this person did stays in the audit.",
+            "Remove",
         ),
         Confirm::RemoveTotp => (
             "remove-totp",
-            "Remove the second factor?",
+            "Remove the second factor of",
             " will sign in with the password alone. Do this only if you are sure who asks for it.",
             "Remove second factor",
         ),
     };
     dialog(Dialog {
         id: "confirm",
-        title,
+        title: &format!("{title} {}?", user.email),
         close: HERE,
         content: html! {
             form method="post" action={ (HERE) "/" (user.user_id) "/" (action) } {

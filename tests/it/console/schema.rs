@@ -72,7 +72,7 @@ async fn an_audience_gets_the_next_number_or_a_chosen_one() {
     admin.post(path, &[("name", "Events"), ("id", "")]).await.expect(303);
     let page = admin.get(path).await;
     for (number, name) in [(1, "News"), (7, "Offers"), (8, "Events")] {
-        let line = format!("data-label=\"Name\">{name}</th><td data-label=\"Number\">{number}</td>");
+        let line = format!("data-label=\"Name\">{name}</th><td data-label=\"ID\">{number}</td>");
         assert!(page.text.contains(&line), "{line} in {}", page.text);
     }
     for (fields, error) in [
