@@ -16,7 +16,7 @@ use bytes::Bytes;
 /// A host is looked up again after this time, which bounds how long a change stays unseen.
 const CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// The hosts that are cached; a brand may have a logo of 256 KiB.
+/// The largest number of hosts that are cached; a brand may have a logo of 256 KiB.
 const HOSTS: u64 = 1_000;
 
 /// A brand with the documents that depend on it alone. Each document is made when it is first requested.
@@ -45,17 +45,30 @@ pub(crate) struct Brands {
     store: Store,
     installation: Arc<Branded>,
     known: Cache<String, Arc<Branded>>,
+    /// The brand that each host of an account had when it was last looked up, for the time in which the database cannot be
+    /// reached.
+    last: Cache<String, Arc<Branded>>,
 }
 
 impl Brands {
     pub(in crate::http) fn new(store: Store, installation: Brand) -> Self {
         let known = Cache::builder().max_capacity(HOSTS).time_to_live(CACHE_TTL).build();
-        Self { store, installation: Arc::new(Branded::new(installation, None)), known }
+        let last = Cache::new(HOSTS);
+        Self { store, installation: Arc::new(Branded::new(installation, None)), known, last }
     }
 
     /// The installation's own brand.
     pub(crate) fn installation(&self) -> &Brand {
         &self.installation.brand
+    }
+
+    async fn look_up(&self, host: &str) -> Result<Arc<Branded>, StoreError> {
+        let branded = self.of_host(host).await?;
+        match branded.account {
+            Some(_) => self.last.insert(host.to_owned(), Arc::clone(&branded)).await,
+            None => self.last.invalidate(host).await,
+        }
+        Ok(branded)
     }
 
     async fn of_host(&self, host: &str) -> Result<Arc<Branded>, StoreError> {
@@ -70,15 +83,15 @@ impl Brands {
         Ok(Arc::new(Branded::new(brand, Some(own.account))))
     }
 
-    /// The brand that a visitor of `service_url` sees. The public pages need no database: while it cannot be reached, the
-    /// installation's brand is shown.
+    /// The brand that a visitor of `service_url` sees. The public pages need no database: while it cannot be reached, a host
+    /// keeps the brand that it had, and one that was never looked up has the installation's.
     pub(crate) async fn shown_at(&self, service_url: &ServiceUrl) -> Arc<Branded> {
         let Ok(host) = parse_host(service_url.host()) else { return Arc::clone(&self.installation) };
-        match self.known.try_get_with_by_ref(&host, self.of_host(&host)).await {
+        match self.known.try_get_with_by_ref(&host, self.look_up(&host)).await {
             Ok(brand) => brand,
             Err(error) => {
                 tracing::warn!(host, error = error.report(), "look up brand of host failed");
-                Arc::clone(&self.installation)
+                self.last.get(&host).await.unwrap_or_else(|| Arc::clone(&self.installation))
             }
         }
     }
