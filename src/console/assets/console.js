@@ -143,26 +143,18 @@
   });
 
   // Live regions: the server sends the markup of a part whenever it has changed.
-  const showLatest = (part) => {
-    // A link or button that is pressed stays until it is released: replacing it would lose the click.
-    if (part.querySelector(":active")) {
-      requestAnimationFrame(() => showLatest(part));
-      return;
-    }
-    if (part.innerHTML === part.latest) return;
-    // The focus stays on the same link or button of the part.
-    const controls = () => [...part.querySelectorAll("a, button")];
-    const focused = controls().indexOf(document.activeElement);
-    part.innerHTML = part.latest;
-    window.htmx?.process(part);
-    controls()[focused]?.focus({ preventScroll: true });
-  };
   document.querySelectorAll("[data-live]").forEach((region) => {
     const source = new EventSource(region.dataset.live);
     region.querySelectorAll("[data-live-part]").forEach((part) => {
       source.addEventListener(part.dataset.livePart, (event) => {
-        part.latest = event.data;
-        showLatest(part);
+        if (part.innerHTML !== event.data) {
+          // The focus stays on the same link or button of the part.
+          const controls = () => [...part.querySelectorAll("a, button")];
+          const focused = controls().indexOf(document.activeElement);
+          part.innerHTML = event.data;
+          window.htmx?.process(part);
+          controls()[focused]?.focus({ preventScroll: true });
+        }
       });
     });
     window.addEventListener("pagehide", () => source.close());
