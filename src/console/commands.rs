@@ -2,20 +2,31 @@
 //! in the audit with its author, in the same transaction.
 
 use serde_json::{Map, Value as Json};
+use uuid::Uuid;
 
 use super::error::PageError;
 use super::form::FieldErrors;
 use super::session::SessionState;
 use super::state::Console;
 use crate::command::{AuditNote, CommandEnvelope, CommandResult, Failure, IDEMPOTENCY_TTL};
-use crate::domain::{Command, Invalid, Refusal};
+use crate::domain::{Command, Event, Invalid, Refusal};
 
 /// The origin of everything that is written by pages.
 pub(crate) const ORIGIN: &str = "console";
 
 /// The mark by which an event names the person who caused it; their id follows. The events of a log are read by partners,
 /// so that they do not name an email address.
-pub(crate) const CAUSED_BY: &str = "console:";
+const CAUSED_BY: &str = "console:";
+
+/// The causation of what a user does by pages.
+pub(crate) fn causation_of(session: &SessionState) -> String {
+    format!("{CAUSED_BY}{}", session.user_id)
+}
+
+/// The user who caused an event by pages.
+pub(crate) fn causing_user(event: &Event) -> Option<Uuid> {
+    event.causation.as_deref()?.strip_prefix(CAUSED_BY)?.parse().ok()
+}
 
 /// A command that was not executed.
 pub(crate) enum NotDone {
@@ -45,7 +56,7 @@ pub(crate) async fn submit(
     detail: Map<String, Json>,
 ) -> Result<CommandResult, NotDone> {
     let envelope = CommandEnvelope {
-        causation: Some(format!("{CAUSED_BY}{}", session.user_id)),
+        causation: Some(causation_of(session)),
         audit: Some(AuditNote {
             actor: session.email.clone(),
             address: session.visitor.address.0,

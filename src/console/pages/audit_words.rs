@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::components::breakable;
 use super::super::text;
-use super::sync::policy::RULES;
+use super::sync::policy::{owner_words, rule_label};
 use crate::domain::tier::{Tier, Tiers};
 use crate::domain::user::UserRole;
 use crate::store::console::audit_list::AuditEntry;
@@ -120,12 +120,11 @@ fn field_label(field: &str) -> String {
 
 /// A rule of Sync as its page names it.
 fn rule_words(rule: &Json) -> String {
-    let known = |name: &str| RULES.iter().find(|(value, ..)| *value == name).map(|(_, label, _)| (*label).to_owned());
     if let Some(name) = rule.as_str() {
-        return known(name).unwrap_or_else(|| name.to_owned());
+        return rule_label(name).unwrap_or(name).to_owned();
     }
     match rule.get("system_of_record").and_then(Json::as_str) {
-        Some(origin) => format!("Only “{origin}” changes it"),
+        Some(origin) => owner_words(origin),
         None => rule.to_string(),
     }
 }

@@ -355,21 +355,15 @@ fn first_steps(session: &SessionState, numbers: &Numbers) -> Markup {
         sentence: "Add a push endpoint: every change is sent to its URL, signed. The page has a receiver to try it with.",
         link: ("/console/integrations/push", "Add an endpoint"),
     };
-    let first_open = if session.may_use(Access::SecureApi) && !connect.is_done {
-        1
-    } else if contacts.is_done {
-        3
-    } else {
-        2
-    };
+    let steps: Vec<&Step<'_>> =
+        session.may_use(Access::SecureApi).then_some(&connect).into_iter().chain([&contacts, &push]).collect();
+    let next = steps.iter().position(|step| !step.is_done);
     card(
         "First steps",
         "From here to a synchronized contact and a webhook.",
         html! {
             ol.checks.steps {
-                @if session.may_use(Access::SecureApi) { (step(&connect, first_open == 1)) }
-                (step(&contacts, first_open == 2))
-                (step(&push, first_open == 3))
+                @for (index, shown) in steps.into_iter().enumerate() { (step(shown, next == Some(index))) }
             }
         },
     )

@@ -27,7 +27,7 @@ const PARKED: &str = "-- console.parked
 select e.endpoint_id, p.parked from push_endpoint e
 cross join lateral (select count(*) as parked from (select from push_retry r
     where r.account_id = e.account_id and r.endpoint_id = e.endpoint_id and r.parked limit $2) as o) as p
-where e.account_id = $1 and p.parked > 0";
+where e.account_id = $1 and e.endpoint_id = any($3) and p.parked > 0";
 
 /// The numbers of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +67,14 @@ impl Store {
         }))
     }
 
-    /// Returns the number of parked events, at most [`MAX_COUNTED`], of each endpoint that has any.
-    pub async fn parked_counts(&self, account: AccountId) -> Result<HashMap<Uuid, u64>, StoreError> {
+    /// Returns the number of parked events, at most [`MAX_COUNTED`], of each of these endpoints that has any.
+    pub async fn parked_counts(
+        &self,
+        account: AccountId,
+        endpoints: &[Uuid],
+    ) -> Result<HashMap<Uuid, u64>, StoreError> {
         let reading = self.reading(account, Freshness::Current).await?;
-        let rows = reading.query(PARKED, &[&account.0, &MAX_COUNTED]).await?;
+        let rows = reading.query(PARKED, &[&account.0, &MAX_COUNTED, &endpoints]).await?;
         let counted = rows.iter().map(|row| {
             let endpoint: Uuid = row.get("endpoint_id");
             Ok((endpoint, columns::count(row, "push_retry", "parked", &endpoint)?))

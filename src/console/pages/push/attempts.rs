@@ -17,21 +17,18 @@ use super::super::super::layout::{self, Nav};
 use super::super::super::session::{ConsoleSession, SessionState};
 use super::super::super::state::Console;
 use super::super::super::text;
-use super::{HERE, TITLE, is_failing, name, path, refused, try_now};
+use super::{HERE, TITLE, is_failing, name, path, refused, summary, try_now};
 use crate::contract::event;
 use crate::domain::Seq;
-use crate::domain::endpoint::{DeliveryOrder, Endpoint, EndpointStatus, Mode};
+use crate::domain::endpoint::{Endpoint, EndpointStatus, Mode};
 use crate::push::client::KEEP_LIMIT;
-use crate::push::outcome::shown_from_log;
+use crate::push::outcome::{AttemptOutcome, shown_from_log};
 use crate::push::service::EndpointView;
 use crate::store::attempts::{AttemptRow, Narrowed};
 use crate::store::relay::Logged;
 
 /// Attempts on one page.
 const PAGE: usize = 25;
-
-/// The outcome of a request that was accepted.
-const DELIVERED: &str = "delivered";
 
 /// Bytes of a request's body that are shown.
 const MAX_SHOWN: usize = 64 << 10;
@@ -81,11 +78,6 @@ async fn types(console: &Console, session: &SessionState, seqs: &[Seq]) -> Resul
 pub(super) fn list(session: &SessionState, endpoint: &Endpoint, page: &AttemptPage) -> Markup {
     let id = endpoint.endpoint_id;
     let here = path(id);
-    let order = match endpoint.settings.order {
-        DeliveryOrder::Record => "Events of one record arrive in order; those of different records are sent at once.",
-        DeliveryOrder::Strict => "Events are sent in order, one at a time.",
-        DeliveryOrder::None => "Events are sent as fast as possible, in any order.",
-    };
     let of = |filter: &str| {
         if filter.is_empty() { format!("{here}#attempts") } else { format!("{here}?status={filter}#attempts") }
     };
@@ -98,7 +90,7 @@ pub(super) fn list(session: &SessionState, endpoint: &Endpoint, page: &AttemptPa
     html! {
         section.card #attempts {
             header.card-head.with-actions {
-                div { h2 { "Attempts" } p { "Each request, and the response of your server. " (order) } }
+                div { h2 { "Attempts" } p { "Each request, and the response of your server. " (summary::order(endpoint.settings.order)) "." } }
                 div.segment-row {
                     nav.segments aria-label="Filter attempts" {
                         @for (value, label, _) in FILTERS {
@@ -239,7 +231,7 @@ async fn remedy(
     view: &EndpointView,
     attempt: &AttemptRow,
 ) -> Result<Markup, PageError> {
-    if attempt.outcome == DELIVERED || attempt.seq == Seq::ZERO {
+    if attempt.outcome == AttemptOutcome::Delivered.label() || attempt.seq == Seq::ZERO {
         return Ok(html! {});
     }
     let (id, before) = (view.endpoint.endpoint_id, Seq(attempt.seq.0 - 1));

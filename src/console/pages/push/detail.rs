@@ -68,7 +68,7 @@ pub(in crate::console) async fn live(
     live::stream(&console, &session, move |console, session| async move {
         let view = console.endpoints.get(session.account, id).await.map_err(refused)?;
         let end = log_end(&console, &session).await?;
-        let parked = console.store.parked_counts(session.account).await?;
+        let parked = console.store.parked_counts(session.account, &[id]).await?;
         let parked = parked.get(&id).copied().unwrap_or_default();
         let position = LogState { end, parked, range, now: console.clock.now() };
         let markup = condition(&session, &view, &position);
@@ -93,7 +93,7 @@ pub(super) async fn content(
     let now = console.clock.now();
     let rates = console.store.attempt_hours(account, &[id], now).await?;
     let parked = console.endpoints.parked(account, id, Seq::ZERO).await.map_err(refused)?;
-    let counts = console.store.parked_counts(account).await?;
+    let counts = console.store.parked_counts(account, &[id]).await?;
     let attempts = attempts::read(console, session, id, &shown.query).await?;
     let range = ReplayRange::of(&shown.query);
     let position = LogState { end, parked: counts.get(&id).copied().unwrap_or_default(), range, now };

@@ -44,7 +44,7 @@ pub(in crate::console) async fn show(
         return Ok(session.page(Nav::PushEndpoints, TITLE, empty(&console)));
     }
     let rates = rates(&console, &session, &endpoints).await?;
-    let parked = console.store.parked_counts(session.account).await?;
+    let parked = console.store.parked_counts(session.account, &ids(&endpoints)).await?;
     let end = log_end(&console, &session).await?;
     let chosen = query.get("id").and_then(|id| id.parse::<Uuid>().ok());
     let chosen = endpoints.iter().find(|view| Some(view.endpoint.endpoint_id) == chosen);
@@ -78,15 +78,18 @@ pub(in crate::console) async fn live(State(console): State<Arc<Console>>, sessio
             }
             let none = HashMap::new();
             let rates = known.as_ref().map_or(&none, |(_, rates)| rates);
-            let parked = console.store.parked_counts(session.account).await?;
+            let parked = console.store.parked_counts(session.account, &ids(&endpoints)).await?;
             Ok(vec![LivePart { name: "endpoints", markup: endpoint_table(&endpoints, rates, &parked, end) }])
         }
     })
 }
 
 async fn rates(console: &Console, session: &ConsoleSession, endpoints: &[EndpointView]) -> Result<Rates, PageError> {
-    let ids: Vec<Uuid> = endpoints.iter().map(|view| view.endpoint.endpoint_id).collect();
-    Ok(console.store.attempt_hours(session.account, &ids, console.clock.now()).await?)
+    Ok(console.store.attempt_hours(session.account, &ids(endpoints), console.clock.now()).await?)
+}
+
+fn ids(endpoints: &[EndpointView]) -> Vec<Uuid> {
+    endpoints.iter().map(|view| view.endpoint.endpoint_id).collect()
 }
 
 fn empty(console: &Console) -> Markup {

@@ -45,10 +45,10 @@ fn mode(mode: Mode) -> String {
     }
 }
 
-fn order(order: DeliveryOrder) -> &'static str {
+pub(super) fn order(order: DeliveryOrder) -> &'static str {
     match order {
-        DeliveryOrder::Record => "Events of one record arrive in order",
+        DeliveryOrder::Record => "Events of one record arrive in order; those of different records are sent at once",
         DeliveryOrder::Strict => "All events arrive in order, one at a time",
-        DeliveryOrder::None => "In any order",
+        DeliveryOrder::None => "Events arrive as fast as possible, in any order",
     }
 }

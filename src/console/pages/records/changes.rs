@@ -19,17 +19,24 @@ pub(super) fn changes(event: &Event, names: &Names) -> Markup {
                 div.change {
                     dt { (line.name) }
                     dd {
-                        @if let Some(difference) = Difference::of(line, names) { (difference.markup()) } @else {
-                        @if let Some(from) = line.from { del { (value(line.field, from, names)) } }
-                        @if line.from.is_some() || line.to.is_none() { span.change-arrow aria-hidden="true" { "→" } span.visually-hidden { " became " } }
-                        @match line.to {
-                            Some(to) => ins { (value(line.field, to, names)) },
-                            None => span.muted { "empty" },
-                        }
+                        @match Difference::of(line, names) {
+                            Some(difference) => (difference.markup()),
+                            None => (before_and_after(line, names)),
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+fn before_and_after(line: &Line<'_>, names: &Names) -> Markup {
+    html! {
+        @if let Some(from) = line.from { del { (value(line.field, from, names)) } }
+        @if line.from.is_some() || line.to.is_none() { span.change-arrow aria-hidden="true" { "→" } span.visually-hidden { " became " } }
+        @match line.to {
+            Some(to) => ins { (value(line.field, to, names)) },
+            None => span.muted { "empty" },
         }
     }
 }

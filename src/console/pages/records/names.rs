@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::super::super::commands::CAUSED_BY;
+use super::super::super::commands::causing_user;
 use super::super::super::error::PageError;
 use super::super::super::state::Console;
 use super::title_of;
@@ -58,7 +58,7 @@ impl Names {
             };
             names.audiences = audiences.iter().filter_map(named).collect();
         }
-        if events.iter().any(|event| person(event).is_some()) {
+        if events.iter().any(|event| causing_user(event).is_some()) {
             let users = console.store.users(account).await?;
             names.people = users.into_iter().map(|user| (user.user_id, user.email)).collect();
         }
@@ -91,13 +91,9 @@ impl Names {
 
     /// The person who caused an event by the console.
     pub(super) fn person(&self, event: &Event) -> Option<&str> {
-        let id = person(event)?;
+        let id = causing_user(event)?;
         Some(self.people.get(&id).map_or("a former user", String::as_str))
     }
-}
-
-fn person(event: &Event) -> Option<Uuid> {
-    event.causation.as_deref()?.strip_prefix(CAUSED_BY)?.parse().ok()
 }
 
 /// All values that the page shows.

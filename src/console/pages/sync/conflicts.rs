@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::super::super::commands::CAUSED_BY;
+use super::super::super::commands::{causation_of, causing_user};
 use super::super::super::components::dialog::dialog_actions;
 use super::super::super::components::{
     ButtonStyle, Dialog, FormField, Icon, Tone, badge, breakable, csrf, dialog, dialog_link, empty_state, exact_time,
@@ -27,8 +27,7 @@ use super::{HERE, SyncPage, TITLE, failed, pages};
 use crate::clock;
 use crate::command::{CommandEnvelope, Failure};
 use crate::console::ORIGIN;
-use crate::contract::resolution;
-use crate::contract::{EncodedEvent, timestamp};
+use crate::contract::{EncodedEvent, event, resolution, timestamp};
 use crate::domain::sync::conflict::{OPEN, RESOLVED};
 use crate::domain::sync::{Resolve, SyncOperation};
 use crate::domain::{Command, Entity, Field, Refusal, Seq, Target, Timestamp, Uid};
@@ -130,7 +129,7 @@ pub(in crate::console) async fn resolve(
     let resolve = Resolve { conflict: conflict.uid, take: resolution, if_match: None };
     let command = Command::Sync(Box::new(SyncOperation::Resolve(resolve)));
     let envelope = CommandEnvelope {
-        causation: Some(format!("{CAUSED_BY}{}", session.user_id)),
+        causation: Some(causation_of(&session)),
         ..CommandEnvelope::new(session.account, ORIGIN.into(), command)
     };
     match console.lanes.submit(envelope).await {
@@ -265,8 +264,7 @@ async fn deciders(
     let events = console.store.events_at(session.account, &resolved, &[], 0).await?;
     let users = console.store.users(session.account).await?;
     let person = |event: &EncodedEvent| {
-        let json: Json = serde_json::from_str(event.text()).ok()?;
-        let id: Uuid = json.get("causationid")?.as_str()?.strip_prefix(CAUSED_BY)?.parse().ok()?;
+        let id = causing_user(&event::decode(event.text()).ok()?)?;
         let user = users.iter().find(|user| user.user_id == id);
         Some(user.map_or_else(|| "a former user".to_owned(), |user| user.email.clone()))
     };

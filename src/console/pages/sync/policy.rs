@@ -24,7 +24,7 @@ use crate::domain::{Entity, FieldPolicy, SyncPolicy};
 const LEAD: &str = "When two systems change the same field at the same time, these rules say which value stays. The other one is kept among the conflicts.";
 
 /// The rules: their names in the policy, their labels, and what they do.
-pub(in crate::console::pages) const RULES: [(&str, &str, &str); 3] = [
+const RULES: [(&str, &str, &str); 3] = [
     ("incoming_wins", "The later change wins", "The value that arrives last stays."),
     ("existing_wins", "The earlier change wins", "The stored value stays; the rest of the later change applies."),
     (
@@ -157,12 +157,21 @@ async fn content(
     })
 }
 
+/// The label of a rule by its name in the policy.
+pub(in crate::console::pages) fn rule_label(name: &str) -> Option<&'static str> {
+    RULES.iter().find(|(value, ..)| *value == name).map(|(_, label, _)| *label)
+}
+
+/// The rule that one system owns a field.
+pub(in crate::console::pages) fn owner_words(origin: &str) -> String {
+    format!("Only “{origin}” changes it")
+}
+
 fn rule_words(rule: &FieldPolicy) -> String {
     match rule {
-        FieldPolicy::SystemOfRecord(origin) => format!("Only “{origin}” changes it"),
+        FieldPolicy::SystemOfRecord(origin) => owner_words(origin),
         FieldPolicy::IncomingWins | FieldPolicy::ExistingWins | FieldPolicy::Reject => {
-            let rule = RULES.iter().find(|(value, ..)| *value == rule.name());
-            rule.map_or(String::new(), |(_, label, _)| (*label).to_owned())
+            rule_label(rule.name()).unwrap_or_default().to_owned()
         }
     }
 }
