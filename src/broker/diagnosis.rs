@@ -64,7 +64,7 @@ impl Broker {
     #[must_use]
     pub fn diagnose(&self) -> NatsDiagnosis {
         let info = self.client.server_info();
-        let features = match (self.client.is_server_compatible(2, 10, 0), self.has_fence()) {
+        let features = match (self.client.is_server_compatible(2, 10, 0), self.publish_features().has_fence) {
             (false, _) => NatsFeatures::TooFew,
             (true, false) => NatsFeatures::WithoutFence,
             (true, true) => NatsFeatures::All,

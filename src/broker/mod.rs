@@ -36,7 +36,7 @@ pub use diagnosis::{JetStreamDiagnosis, NatsDiagnosis, NatsFeatures, StreamDiagn
 pub use hints::Hints;
 pub use ingress::{ClientIdentity, CommandInbox, IncomingCommand};
 pub use jwt::{Issuer, Login, NotASeed, Permit};
-pub use publish::BATCH;
+pub use publish::{BATCH, PublishFeatures};
 pub use scan::{Scan, StoredBody};
 pub use survey::{StoredMessage, StreamInfo, Survey};
 pub use system::{ClientConnection, ConnectionEvent, ConnectionEvents, SystemLink};
@@ -145,6 +145,7 @@ impl Broker {
 
     /// Creates the stream where it is missing, and gives it the configured limits.
     pub async fn ensure_stream(&self) -> Result<StreamInfo, BrokerError> {
+        let features = self.publish_features();
         let config = stream::Config {
             name: self.config.stream.clone(),
             subjects: self.subjects(),
@@ -155,9 +156,9 @@ impl Broker {
             max_age: Duration::from_secs(self.config.max_age_s),
             // A server that compares the last message before it stores needs no window against duplicates. A window would
             // drop an event that is published again as a duplicate of the message that was removed.
-            duplicate_window: if self.has_fence() { MIN_DUPLICATE_WINDOW } else { Duration::ZERO },
+            duplicate_window: if features.has_fence { MIN_DUPLICATE_WINDOW } else { Duration::ZERO },
             allow_direct: true,
-            allow_atomic_publish: self.client.is_server_compatible(2, 12, 0),
+            allow_atomic_publish: features.has_batches,
             ..stream::Config::default()
         };
         let info = self.context.create_or_update_stream(config).await;

@@ -20,6 +20,15 @@ const ATOMIC_FROM: usize = 200;
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_LAST_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
+/// The abilities of a server that publishing depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishFeatures {
+    /// It compares the last message of many subjects before it stores one (2.11).
+    pub(super) has_fence: bool,
+    /// It stores a batch of messages whole or not at all (2.12).
+    pub(super) has_batches: bool,
+}
+
 #[derive(Deserialize)]
 struct Acknowledgement {
     error: Option<Refusal>,
@@ -48,9 +57,14 @@ impl Broker {
     /// Each event waits for the acknowledgement of the one before it. Otherwise a connection that breaks could lose the
     /// messages in its socket and send the later ones on the next connection, which would leave a gap. A long list is
     /// published as one atomic batch where the server supports that (2.12).
-    pub async fn publish(&self, events: &[EncodedEvent], expected_last: u64) -> Result<u64, BrokerError> {
+    pub async fn publish(
+        &self,
+        events: &[EncodedEvent],
+        expected_last: u64,
+        features: PublishFeatures,
+    ) -> Result<u64, BrokerError> {
         let mut expected_last = expected_last;
-        if let Some(first) = events.first().filter(|_| !self.has_fence()) {
+        if let Some(first) = events.first().filter(|_| !features.has_fence) {
             // A server before 2.11 cannot compare and store in one step. The last message is read first, which leaves a
             // moment in between.
             let last = self.last_of(first.account).await?.map_or(0, |last| last.sequence);
@@ -58,10 +72,14 @@ impl Broker {
                 return Err(BrokerError::WrongLastMessage);
             }
         }
-        let atomic = events.len() >= ATOMIC_FROM && self.client.is_server_compatible(2, 12, 0);
+        let atomic = events.len() >= ATOMIC_FROM && features.has_batches;
         let Some((last, before)) = events.split_last().filter(|_| atomic) else {
             for event in events {
-                expected_last = self.store(event, self.fenced(headers(event), event, expected_last)).await?;
+                let mut headers = headers(event);
+                if features.has_fence {
+                    self.fence(&mut headers, event, expected_last);
+                }
+                expected_last = self.store(event, headers).await?;
             }
             return Ok(expected_last);
         };
@@ -71,7 +89,7 @@ impl Broker {
             let mut headers = batch_headers(event, &id, index + 1);
             if index == 0 {
                 // One comparison is enough for a batch, because it is stored whole or not at all.
-                headers = self.fenced(headers, event, expected_last);
+                self.fence(&mut headers, event, expected_last);
             }
             self.client
                 .publish_with_headers(self.subject(event), headers, event.body.clone())
@@ -109,17 +127,17 @@ impl Broker {
         Err(BrokerError::Refused(format!("{} has the id of another message", event.id())))
     }
 
-    fn fenced(&self, mut headers: HeaderMap, event: &EncodedEvent, expected_last: u64) -> HeaderMap {
-        if self.has_fence() {
-            headers.insert(EXPECTED_LAST, expected_last.to_string());
-            headers.insert(EXPECTED_LAST_OF, self.subjects_of(event.account));
-        }
-        headers
+    fn fence(&self, headers: &mut HeaderMap, event: &EncodedEvent, expected_last: u64) {
+        headers.insert(EXPECTED_LAST, expected_last.to_string());
+        headers.insert(EXPECTED_LAST_OF, self.subjects_of(event.account));
     }
 
-    /// Whether the server compares the last message of many subjects before it stores one (2.11).
-    pub(super) fn has_fence(&self) -> bool {
-        self.client.is_server_compatible(2, 11, 0)
+    /// The features of the connected server. They are not read for each list, because the client parses the server's version
+    /// for each question.
+    #[must_use]
+    pub fn publish_features(&self) -> PublishFeatures {
+        let is_at_least = |minor| self.client.is_server_compatible(2, minor, 0);
+        PublishFeatures { has_fence: is_at_least(11), has_batches: is_at_least(12) }
     }
 
     fn subject(&self, event: &EncodedEvent) -> String {

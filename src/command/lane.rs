@@ -196,6 +196,8 @@ impl Writer {
     async fn run_free(&self, stop: CancellationToken) {
         let lane = &self.lane;
         loop {
+            // Requests that are ready become commands first and are in this batch: a larger batch costs less per command.
+            tokio::task::yield_now().await;
             let (batch, drained) = {
                 let mut queue = lane.queue();
                 let batch = queue.take(self.config.batch_commands, self.config.batch_bytes);

@@ -26,8 +26,12 @@ use crate::worker::{self, Step, Worker};
 const MAX_ROWS: usize = 20_000;
 const MAX_BYTES: usize = 16 << 20;
 
-/// Rows in one statement.
-const BATCH_ROWS: usize = 2_000;
+/// Rows in one statement. Few, because a statement occupies a core of the server, and writes wait for it where they need
+/// that core.
+const BATCH_ROWS: usize = 250;
+
+/// Rows in one statement while at least this many wait: a row takes less time in a larger statement.
+const BACKLOG_ROWS: usize = 2_000;
 
 /// The longest time that a row waits while the queue has fewer than [`BATCH_ROWS`].
 const MAX_DELAY: Duration = Duration::from_secs(1);
@@ -134,8 +138,8 @@ impl AttemptLog {
 
     fn take(&self) -> Vec<Row> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let many = queue.attempts.len().min(BATCH_ROWS);
-        let attempts: Vec<_> = queue.attempts.drain(..many).collect();
+        let count = statement_rows(queue.attempts.len());
+        let attempts: Vec<_> = queue.attempts.drain(..count).collect();
         queue.bytes -= attempts.iter().map(|(.., attempt)| attempt.body.len()).sum::<usize>();
         attempts
     }
@@ -150,7 +154,7 @@ impl Worker for AttemptLog {
         if attempts.is_empty() {
             return Ok(Step::Idle);
         }
-        let full = attempts.len() == BATCH_ROWS;
+        let is_full = attempts.len() >= BATCH_ROWS;
         match self.write(&attempts).await {
             Ok(()) => {}
             Err(StoreError::Refused(_)) => self.write_by_day(attempts).await?,
@@ -159,12 +163,17 @@ impl Worker for AttemptLog {
                 return Err(error.into());
             }
         }
-        Ok(if full { Step::Advanced } else { Step::Idle })
+        Ok(if is_full { Step::Advanced } else { Step::Idle })
     }
 
     fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
+}
+
+/// The number of rows of the next statement, where this many wait.
+fn statement_rows(waiting: usize) -> usize {
+    if waiting < BACKLOG_ROWS { waiting.min(BATCH_ROWS) } else { BACKLOG_ROWS }
 }
 
 /// The row of an attempt that delivered these events; of none, where it was a test.
@@ -219,5 +228,16 @@ impl Worker for AttemptDays {
 
     fn wake(&self) -> Arc<Notify> {
         Arc::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_ROWS, statement_rows};
+
+    #[test]
+    fn statements_are_small_until_rows_pile_up() {
+        let counts = [0, 1, 250, 251, 1_999, 2_000, MAX_ROWS].map(statement_rows);
+        assert_eq!(counts, [0, 1, 250, 250, 250, 2_000, 2_000]);
     }
 }

@@ -102,6 +102,7 @@ impl Relay {
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
             stream,
+            features: self.broker.publish_features(),
         });
         let (began, mut looks) = (clock::instant(), tokio::time::interval(LOOK_INTERVAL));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

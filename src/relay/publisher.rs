@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, Shared};
 use uuid::Uuid;
 
 use super::decide::{self, PublishDecision};
-use crate::broker::{BATCH, Broker, BrokerError, StreamInfo, Survey};
+use crate::broker::{BATCH, Broker, BrokerError, PublishFeatures, StreamInfo, Survey};
 use crate::clock::{self, Clock};
 use crate::contract::{EncodedEvent, Identity};
 use crate::domain::{AccountId, Seq, Timestamp};
@@ -54,6 +54,7 @@ pub(super) struct AccountPublisher {
     pub(super) tracer: Tracer,
     pub(super) clock: Clock,
     pub(super) stream: StreamInfo,
+    pub(super) features: PublishFeatures,
 }
 
 /// The states of accounts that several passes share; `None` where they could not be read.
@@ -145,7 +146,7 @@ impl AccountPublisher {
             pass.unpublished = events.first().map(|event| event.at);
             let began = clock::instant();
             // After an error the progress is not known; the next pass reads the stream.
-            let expected_last = match self.broker.publish(&events, progress.expected_last).await {
+            let expected_last = match self.broker.publish(&events, progress.expected_last, self.features).await {
                 Err(BrokerError::WrongLastMessage) => {
                     if attempt > 0 || !is_assumed {
                         self.metrics.relay_fenced_total.inc();
